@@ -1,0 +1,28 @@
+/** Where a server is: from what a person types (http, https, ws, wss or just host:port) to its two base addresses. Pure. */
+import { FairleadError } from '../errors.js';
+
+export interface Endpoint {
+  /** Base of the HTTP routes, without a slash at the end. */
+  http: string;
+  /** The WebSocket's address, without a query. */
+  ws: string;
+}
+
+export function parseEndpoint(text: string): Endpoint {
+  const withScheme = /^[a-z]+:\/\//i.test(text) ? text : `http://${text}`;
+  if (!URL.canParse(withScheme)) throw new FairleadError('ERR_CONFIG', `${text} is no address of a server`);
+  const url = new URL(withScheme);
+  const secure = url.protocol === 'https:' || url.protocol === 'wss:';
+  if (!secure && url.protocol !== 'http:' && url.protocol !== 'ws:') {
+    throw new FairleadError('ERR_CONFIG', `${text}: the address starts with http://, https://, ws:// or wss://`);
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '') {
+    // A URL ends up in shell histories and proxy logs.
+    throw new FairleadError('ERR_CONFIG', 'credentials do not belong into the address: use --token or FAIRLEAD_TOKEN');
+  }
+  const prefix = url.pathname.replace(/\/+$/, '').replace(/\/v1\/ws$/, '');
+  return {
+    http: `${secure ? 'https' : 'http'}://${url.host}${prefix}`,
+    ws: `${secure ? 'wss' : 'ws'}://${url.host}${prefix}/v1/ws`,
+  };
+}

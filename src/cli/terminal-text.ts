@@ -1,0 +1,68 @@
+/** Text of others made safe for a terminal, and where a terminal's cursor is after some text. Pure. */
+import { stripVTControlCharacters } from 'node:util';
+
+// C0 but \t and \n, DEL, C1, and the marks that reorder what is read (U+202A–202E, U+2066–2069): an approval must show what will run.
+// oxlint-disable-next-line no-control-regex -- control characters are what this is about
+const UNSAFE = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g;
+
+/** Model and tool text as it may be printed: no escape sequences, no control characters but \n and \t. */
+export function clean(text: string): string {
+  return stripVTControlCharacters(text)
+    .replaceAll(/\r(?!\n|$)/g, '\n')
+    .replaceAll(UNSAFE, '');
+}
+
+/** One line for names and arguments: what `clean` would drop is shown escaped, so that nothing hides. */
+export function inline(value: unknown, maxLength = 160): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  return cut(
+    escapeControls(text)
+      .replaceAll('\n', String.raw`\n`)
+      .replaceAll('\t', ' '),
+    maxLength,
+  );
+}
+
+/** Keeps \n and \t, writes other control characters as \uXXXX. */
+export function escapeControls(text: string): string {
+  return text.replaceAll(UNSAFE, (char) => String.raw`\u` + char.charCodeAt(0).toString(16).padStart(4, '0'));
+}
+
+/** At most `maxLength` UTF-16 units, never half a surrogate pair. */
+export function cut(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  const head = text.slice(0, maxLength - 1);
+  return `${endsInHalfPair(head) ? head.slice(0, -1) : head}…`;
+}
+
+export function endsInHalfPair(text: string): boolean {
+  const last = text.charCodeAt(text.length - 1);
+  return last >= 0xd800 && last <= 0xdbff;
+}
+
+const ZERO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
+const DOUBLE_WIDTH =
+  /^[\p{Emoji_Presentation}\u{1100}-\u{115F}\u{2E80}-\u{303E}\u{3041}-\u{A4CF}\u{AC00}-\u{D7A3}\u{F900}-\u{FAFF}\u{FE30}-\u{FE6F}\u{FF00}-\u{FF60}\u{FFE0}-\u{FFE6}\u{20000}-\u{3FFFD}]$/u;
+
+/**
+ * The cursor's column after `text`, in a terminal `width` columns wide. `width` itself means the row is full and the
+ * terminal has not wrapped yet.
+ */
+export function advance(column: number, text: string, width: number): number {
+  let at = column;
+  for (const char of stripVTControlCharacters(text)) {
+    if (char === '\n') at = 0;
+    else if (char === '\t') at = Math.min(width - 1, (Math.floor(at / 8) + 1) * 8);
+    else {
+      const size = charWidth(char);
+      at = at + size > width ? size : at + size;
+    }
+  }
+  return at;
+}
+
+function charWidth(char: string): number {
+  if (char >= ' ' && char <= '~') return 1;
+  if (ZERO_WIDTH.test(char)) return 0;
+  return DOUBLE_WIDTH.test(char) ? 2 : 1;
+}

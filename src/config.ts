@@ -1,0 +1,312 @@
+/** The configuration: one JSON file and a little environment, parsed once, every problem reported at once, then frozen. Main thread. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { FairleadError } from './errors.js';
+
+/** Eleven days. Node's timers take 2^31 - 1 ms and fire at once beyond it; some deadlines are twice what is configured. */
+const MAX_TIMER_MS = 1_000_000_000;
+const ms = z.number().int().nonnegative().max(MAX_TIMER_MS);
+const positive = z.number().int().positive();
+const positiveMs = positive.max(MAX_TIMER_MS);
+const glob = z.string().min(1).max(200);
+
+/** Only `image` servers in this version; `url` and `command` are refused by name in describeIssue. */
+const mcpServerSchema = z.strictObject({
+  image: z.string().min(1).describe('Docker image of an MCP server that speaks stdio; runs in the session’s sandbox'),
+  scope: z.literal('session').default('session'),
+  env: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('Environment inside the sandbox; what is here is not secret'),
+});
+
+export const configSchema = z.strictObject({
+  $schema: z.string().optional(),
+  listen: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1'),
+      port: z.number().int().min(0).max(65535).default(3000),
+      origins: z.array(z.url()).default([]).describe('Browser origins allowed beside the same origin'),
+      drainTimeoutMs: ms.default(30_000),
+    })
+    .prefault({}),
+  auth: z
+    .strictObject({
+      tokens: z
+        .array(
+          z.strictObject({
+            user: z.string().regex(/^[\w.@-]{1,64}$/, 'a user is 1–64 of letters, digits, _ . @ -'),
+            sha256: z
+              .string()
+              .regex(/^[0-9a-f]{64}$/, 'the SHA-256 of the token, 64 hex digits (`fairlead token NAME` prints it)'),
+          }),
+        )
+        .default([]),
+    })
+    .prefault({}),
+  agents: z.strictObject({ threads: z.number().int().min(0).max(256).default(0) }).prefault({}),
+  model: z
+    .strictObject({
+      provider: z.enum(['auto', 'anthropic', 'demo']).default('auto'),
+      name: z.string().min(1).default('claude-sonnet-5-5'),
+      allow: z.array(z.string()).default([]).describe('Other models a client may ask for'),
+      maxTokens: positive.default(8192),
+      maxRounds: positive.default(50),
+      thinkingTokens: z
+        .number()
+        .int()
+        .min(0)
+        .default(0)
+        .describe('Budget of extended thinking; 0 = off, else at least 1024'),
+      timeoutMs: ms.default(600_000),
+      system: z.string().default(''),
+    })
+    .prefault({}),
+  store: z
+    .strictObject({
+      redisUrl: z.string().default(''),
+      timeoutMs: positiveMs.default(5_000),
+      sessionTtlMs: positive.default(86_400_000),
+      eventLog: z.strictObject({ maxEvents: positive.default(1000), maxAgeMs: positive.default(900_000) }).prefault({}),
+    })
+    .prefault({}),
+  sandbox: z
+    .strictObject({
+      driver: z.enum(['auto', 'docker', 'process']).default('auto'),
+      runtime: z.string().default('').describe('Docker runtime by name (runsc, kata); empty = the daemon’s default'),
+      network: z.string().default('').describe('Docker network by name; empty = none'),
+      memoryMb: positive.default(512),
+      cpus: z.number().positive().default(0.5),
+      pids: positive.default(256),
+      workspaceMb: positive.default(512),
+      // The warm pool's keys: their shape is checked, and a start says that they have no effect yet.
+      hibernateAfterMs: ms.optional(),
+      reuse: z.enum(['never', 'reset']).optional(),
+      pool: z
+        .strictObject({
+          min: z.number().int().min(0).optional(),
+          max: positive.optional(),
+          maxStarting: positive.optional(),
+          idleMs: ms.optional(),
+        })
+        .optional(),
+      startTimeoutMs: positiveMs.default(30_000),
+      toolTimeoutMs: positiveMs.default(600_000),
+    })
+    .prefault({}),
+  approvals: z
+    .strictObject({
+      default: z.enum(['allow', 'ask', 'deny']).default('ask'),
+      timeoutMs: positiveMs.default(600_000),
+      rules: z
+        .array(
+          z.strictObject({
+            server: glob.default('*'),
+            tool: glob.default('*'),
+            readOnly: z.boolean().optional().describe('Only tools whose server says readOnlyHint is this'),
+            action: z.enum(['allow', 'ask', 'deny']),
+          }),
+        )
+        .default([]),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      maxFrameBytes: positive.default(1_048_576),
+      maxInFlight: positive.default(5),
+      maxSocketsPerUser: positive.default(20),
+      maxConnections: positive.default(100_000),
+      maxUnsentBytes: z.number().int().min(65_536).default(4_194_304),
+      maxToolResultBytes: positive.default(262_144).describe('Longest tool result that is kept and given to the model'),
+      idleTimeoutMs: z.number().int().min(8_000).max(960_000).default(120_000),
+    })
+    .prefault({}),
+  mcpServers: z
+    .record(
+      z.string().regex(/^[a-zA-Z0-9_-]{1,32}$/, 'a server’s name is 1–32 of letters, digits, _ -'),
+      mcpServerSchema,
+    )
+    .default({ workspace: { image: 'fairlead/workspace', scope: 'session', env: {} } }),
+});
+
+type Parsed = z.infer<typeof configSchema>;
+
+/** What the file says plus what only the environment says. Frozen; crosses threads as workerData. */
+export interface Config extends Readonly<Omit<Parsed, '$schema'>> {
+  readonly dataDir: string;
+  readonly logLevel: string;
+  readonly dockerHost: string;
+  readonly anthropic: { readonly apiKey: string; readonly baseUrl: string };
+}
+
+export type McpServerConfig = Parsed['mcpServers'][string];
+
+export interface ConfigProblem {
+  path: string;
+  message: string;
+}
+
+export class ConfigError extends FairleadError {
+  readonly problems: readonly ConfigProblem[];
+  constructor(problems: readonly ConfigProblem[]) {
+    super('ERR_CONFIG', `configuration: ${problems.map((p) => `${p.path}: ${p.message}`).join('; ')}`);
+    this.problems = problems;
+  }
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+export const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/** Reads the file that `FAIRLEAD_CONFIG` names (default `fairlead.json` if present) and the environment. Throws ConfigError. */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Config {
+  const named = env['FAIRLEAD_CONFIG'];
+  const file = resolve(cwd, named || 'fairlead.json');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (!named && (error as NodeJS.ErrnoException).code === 'ENOENT') return parseConfig({}, env, cwd);
+    throw new ConfigError([{ path: file, message: `cannot be read (${(error as NodeJS.ErrnoException).code})` }]);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError([{ path: file, message: `is not JSON (${(error as Error).message})` }]);
+  }
+  return parseConfig(json, env, cwd);
+}
+
+/** Pure: a parsed file and an environment in, a frozen configuration out, or ConfigError with every problem. */
+export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process.cwd()): Config {
+  const problems: ConfigProblem[] = [];
+  const expanded = expand(json, env, [], problems);
+  const parsed = configSchema.safeParse(expanded);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.push(...describeIssue(issue, expanded));
+  }
+  const port = parsePort(env['PORT'], problems);
+  const logLevel = env['LOG_LEVEL'] || 'info';
+  if (!LOG_LEVELS.includes(logLevel)) {
+    problems.push({ path: 'LOG_LEVEL', message: `must be one of ${LOG_LEVELS.join(', ')}` });
+  }
+  if (!parsed.success) throw new ConfigError(problems);
+
+  const { $schema: _schema, ...config } = parsed.data;
+  const listen = { ...config.listen, host: env['HOST'] || config.listen.host, port: port ?? config.listen.port };
+  const store = { ...config.store, redisUrl: env['REDIS_URL'] || config.store.redisUrl };
+  const result: Config = {
+    ...config,
+    listen,
+    store,
+    dataDir: resolve(cwd, env['FAIRLEAD_DATA'] || 'fairlead-data'),
+    logLevel,
+    dockerHost: env['DOCKER_HOST'] || '',
+    anthropic: { apiKey: env['ANTHROPIC_API_KEY'] || '', baseUrl: env['ANTHROPIC_BASE_URL'] || '' },
+  };
+  checkAcross(result, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return deepFreeze(result);
+}
+
+/** Keys that a file may hold already and that this version does not act on. */
+export function withoutEffect(config: Config): string[] {
+  const { hibernateAfterMs, reuse, pool } = config.sandbox;
+  return Object.entries({ hibernateAfterMs, reuse, pool }).flatMap(([key, value]) =>
+    value === undefined ? [] : [`sandbox.${key}`],
+  );
+}
+
+/** The configuration file's JSON Schema, for editors: `fairlead schema`, shipped as fairlead.schema.json. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configSchema, { io: 'input' });
+}
+
+/** Problems that no single field shows. */
+function checkAcross(config: Config, problems: ConfigProblem[]): void {
+  const { store, listen, auth, model } = config;
+  if (!LOOPBACK.has(listen.host) && auth.tokens.length === 0) {
+    problems.push({
+      path: 'auth.tokens',
+      message: `is empty, and listen.host ${listen.host} is not loopback: make a token with \`fairlead token NAME\`, or listen on 127.0.0.1`,
+    });
+  }
+  if (!LOOPBACK.has(listen.host) && config.sandbox.driver === 'process') {
+    problems.push({
+      path: 'sandbox.driver',
+      message: '`process` isolates nothing and is refused beyond loopback: use docker',
+    });
+  }
+  if (store.redisUrl !== '' && !(/^rediss?:\/\//.test(store.redisUrl) && URL.canParse(store.redisUrl))) {
+    problems.push({ path: 'store.redisUrl', message: 'must be a URL that starts with redis:// or rediss://' });
+  }
+  if (model.provider === 'anthropic' && config.anthropic.apiKey === '') {
+    problems.push({ path: 'model.provider', message: 'is anthropic, but ANTHROPIC_API_KEY is not set' });
+  }
+  if (model.thinkingTokens > 0 && (model.thinkingTokens < 1024 || model.thinkingTokens >= model.maxTokens)) {
+    problems.push({ path: 'model.thinkingTokens', message: 'must be 0, or at least 1024 and below model.maxTokens' });
+  }
+  const seen = new Set<string>();
+  for (const [index, token] of auth.tokens.entries()) {
+    if (seen.has(token.sha256))
+      problems.push({ path: `auth.tokens.${index}.sha256`, message: 'stands twice in the list' });
+    seen.add(token.sha256);
+  }
+}
+
+function parsePort(value: string | undefined, problems: ConfigProblem[]): number | undefined {
+  if (value === undefined || value === '') return undefined;
+  const port = Number(value);
+  if (/^\d{1,5}$/.test(value) && port <= 65535) return port;
+  problems.push({ path: 'PORT', message: 'must be a number from 0 to 65535' });
+  return undefined;
+}
+
+/** `${NAME}` in any string of the file is taken from the environment; a missing one is a problem, never an empty string. */
+function expand(
+  value: unknown,
+  env: NodeJS.ProcessEnv,
+  path: readonly PropertyKey[],
+  problems: ConfigProblem[],
+): unknown {
+  if (typeof value === 'string') {
+    return value.replaceAll(/\$\{(\w+)\}/g, (whole, name: string) => {
+      const found = env[name];
+      if (found !== undefined) return found;
+      problems.push({ path: path.map(String).join('.'), message: `${whole} is not set in the environment` });
+      return '';
+    });
+  }
+  if (Array.isArray(value)) return value.map((item, index) => expand(item, env, [...path, index], problems));
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, expand(item, env, [...path, key], problems)]),
+    );
+  }
+  return value;
+}
+
+function describeIssue(issue: z.core.$ZodIssue, json: unknown): ConfigProblem[] {
+  const path = issue.path.map(String).join('.') || '(top level)';
+  if (issue.path[0] === 'mcpServers' && issue.path.length === 2 && issue.code === 'unrecognized_keys') {
+    const server = (json as { mcpServers: Record<string, Record<string, unknown>> }).mcpServers[String(issue.path[1])];
+    const kind = ['url', 'command'].find((key) => server && key in server);
+    if (kind) return [{ path: `${path}.${kind}`, message: 'this version runs `image` servers only' }];
+  }
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      path: [...issue.path.map(String), key].join('.'),
+      message: 'is no key of the configuration',
+    }));
+  }
+  return [{ path, message: issue.message }];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const item of Object.values(value)) deepFreeze(item);
+  }
+  return value;
+}

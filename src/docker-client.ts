@@ -1,0 +1,80 @@
+/** A dockerode client for a given address, and a deadline around each of its calls. Boot (main thread) and docker thread. */
+import Docker from 'dockerode';
+import { FairleadError } from './errors.js';
+
+export const DEFAULT_DOCKER_SOCKET = '/var/run/docker.sock';
+export const WORKSPACE_IMAGE = 'fairlead/workspace';
+
+/** `fairlead/workspace`, with or without a tag or digest. */
+export function isWorkspaceImage(image: string): boolean {
+  return image.replace(/[:@].*$/, '') === WORKSPACE_IMAGE;
+}
+
+/** What to do where an image is missing. */
+export function howToGetImage(image: string): string {
+  return isWorkspaceImage(image) ? 'run `npm run image`' : `run \`docker pull ${image}\``;
+}
+
+/**
+ * `dockerHost` as in DOCKER_HOST: unix://PATH, tcp://HOST:PORT, or empty for the default socket. Every field is given,
+ * since the client takes what is not from its own environment. For TLS it reads DOCKER_CERT_PATH there.
+ * `idleTimeoutMs` cuts a call on which nothing moves; not for a client that attaches. ERR_START.
+ */
+export function dockerClient(dockerHost: string, idleTimeoutMs?: number): Docker {
+  const unix = /^unix:\/\/(.*)$/.exec(dockerHost);
+  if (dockerHost === '' || unix) {
+    return new Docker({
+      socketPath: unix?.[1] || DEFAULT_DOCKER_SOCKET,
+      host: undefined,
+      port: undefined,
+      timeout: idleTimeoutMs,
+    });
+  }
+  const url = URL.canParse(dockerHost) ? new URL(dockerHost) : undefined;
+  if (!url || !['tcp:', 'http:', 'https:'].includes(url.protocol) || url.hostname === '') {
+    throw new FairleadError('ERR_START', `DOCKER_HOST ${dockerHost}: must be unix://PATH or tcp://HOST:PORT`);
+  }
+  const tls = url.protocol === 'https:' || url.port === '2376' || process.env['DOCKER_TLS_VERIFY'] === '1';
+  return new Docker({
+    socketPath: undefined,
+    host: url.hostname,
+    port: url.port || (tls ? '2376' : '2375'),
+    protocol: tls ? 'https' : 'http',
+    timeout: idleTimeoutMs,
+  });
+}
+
+/** The daemon did not answer in time: told apart, since such a call is not tried again and counts against the daemon. */
+export class DockerTimeout extends FairleadError {
+  constructor(operation: string, ms: number) {
+    super('ERR_UNAVAILABLE', `Docker did not answer to ${operation} within ${ms} ms`, { retryAfterMs: 5_000 });
+    this.name = 'DockerTimeout';
+  }
+}
+
+export interface CallOptions {
+  operation: string;
+  timeoutMs: number;
+  /** Its reason is thrown when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** Runs `call` with a signal that aborts at the deadline; settles then, whatever the client does with it. */
+export async function withDeadline<T>(options: CallOptions, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { operation, timeoutMs, signal } = options;
+  signal?.throwIfAborted();
+  // Not AbortSignal.timeout: it cannot be taken back, and it would cut an attached stream long after its call.
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new DockerTimeout(operation, timeoutMs)), Math.max(0, timeoutMs));
+  const onAbort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), { once: true });
+      call(controller.signal).then(resolve, reject);
+    });
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}

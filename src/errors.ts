@@ -1,0 +1,107 @@
+/** Every error that leaves a thread, a socket or the process: one table of codes. Runs in every thread. */
+
+/**
+ * code → what it means, the HTTP status it has, and whether coming back later makes sense.
+ * Callers and tests compare codes, never text. `docs/protocol.md` prints this table.
+ */
+export const ERROR_TABLE = {
+  ERR_BAD_FRAME: { status: 400, retry: false, title: 'The frame or request is not of this protocol' },
+  ERR_UNAUTHORIZED: { status: 401, retry: false, title: 'No or bad credentials' },
+  ERR_FORBIDDEN_ORIGIN: { status: 403, retry: false, title: 'This Origin is not allowed' },
+  ERR_NO_SUCH_SESSION: { status: 404, retry: false, title: 'No such session for this user' },
+  ERR_NOT_FOUND: { status: 404, retry: false, title: 'No such resource' },
+  ERR_METHOD_NOT_ALLOWED: { status: 405, retry: false, title: 'This resource does not take that method' },
+  ERR_CALL_NOT_PENDING: { status: 409, retry: false, title: 'That call or question is not waiting for an answer' },
+  ERR_DUPLICATE_MESSAGE: { status: 409, retry: false, title: 'This message was accepted before; its events are gone' },
+  ERR_TOO_LARGE: { status: 413, retry: false, title: 'The body is over the limit' },
+  ERR_UPGRADE_REQUIRED: { status: 426, retry: false, title: 'This path speaks WebSocket' },
+  ERR_TOO_MANY_REQUESTS: { status: 429, retry: true, title: 'Too many requests in flight' },
+  ERR_TOO_MANY_SOCKETS: { status: 429, retry: true, title: 'Too many connections for this user' },
+  ERR_INTERNAL: { status: 500, retry: false, title: 'A fault in the server' },
+  ERR_MODEL: { status: 502, retry: true, title: 'The model did not answer' },
+  ERR_MAX_ROUNDS: { status: 502, retry: false, title: 'The turn reached its limit of rounds' },
+  ERR_MODEL_NOT_ALLOWED: { status: 400, retry: false, title: 'That model cannot be chosen here' },
+  ERR_SANDBOX: { status: 502, retry: true, title: 'The sandbox could not be started or has died' },
+  ERR_MCP: { status: 502, retry: true, title: 'The MCP server broke its protocol or did not answer' },
+  ERR_TOOL_ARGS: { status: 400, retry: false, title: "The arguments do not fit the tool's schema" },
+  ERR_UNAVAILABLE: { status: 503, retry: true, title: 'Over the limit or not there right now' },
+  ERR_DRAINING: { status: 503, retry: true, title: 'The server is stopping' },
+  ERR_STORE_CONFLICT: { status: 503, retry: true, title: 'Another server has taken this session over' },
+  ERR_CHANNEL_CLOSED: { status: 503, retry: true, title: 'The thread behind this request has gone' },
+  ERR_CHANNEL_TIMEOUT: { status: 503, retry: true, title: 'The thread behind this request did not answer in time' },
+  ERR_CANCELLED: { status: 499, retry: false, title: 'Cancelled by the user' },
+  ERR_HISTORY_CORRUPT: { status: 500, retry: false, title: 'A stored history block cannot be read' },
+  ERR_CONFIG: { status: 500, retry: false, title: 'The configuration has problems' },
+  ERR_START: { status: 500, retry: false, title: 'A part the configuration names cannot be used' },
+} as const satisfies Record<`ERR_${string}`, { status: number; retry: boolean; title: string }>;
+
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+export interface ErrorOptions {
+  cause?: unknown;
+  /** When coming back makes sense, in ms from now. */
+  retryAfterMs?: number;
+}
+
+/** The one error class with a code. What is thrown without it becomes ERR_INTERNAL at the edge. */
+export class FairleadError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'FairleadError';
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** An error as it crosses a thread: postMessage would lose its class and its code. */
+export interface ErrorData {
+  code: ErrorCode;
+  name: string;
+  message: string;
+  stack?: string;
+  retryAfterMs?: number;
+}
+
+export function isFairleadError(value: unknown, code?: ErrorCode): value is FairleadError {
+  return value instanceof FairleadError && (code === undefined || value.code === code);
+}
+
+/** Any thrown value as data; what has no code of ours is ERR_INTERNAL. */
+export function errorToData(value: unknown): ErrorData {
+  if (value instanceof FairleadError) {
+    return {
+      code: value.code,
+      name: value.name,
+      message: value.message,
+      ...(value.stack === undefined ? {} : { stack: value.stack }),
+      ...(value.retryAfterMs === undefined ? {} : { retryAfterMs: value.retryAfterMs }),
+    };
+  }
+  if (value instanceof Error) {
+    return {
+      code: 'ERR_INTERNAL',
+      name: value.name,
+      message: value.message,
+      ...(value.stack === undefined ? {} : { stack: value.stack }),
+    };
+  }
+  return { code: 'ERR_INTERNAL', name: 'Error', message: String(value) };
+}
+
+export function errorFromData(data: ErrorData): FairleadError {
+  const error = new FairleadError(
+    data.code,
+    data.message,
+    data.retryAfterMs === undefined ? {} : { retryAfterMs: data.retryAfterMs },
+  );
+  if (data.stack !== undefined) error.stack = data.stack;
+  return error;
+}
+
+/** What may be told to a client: coded errors keep their message, anything else is only «internal error». */
+export function publicMessage(error: ErrorData): string {
+  return error.code === 'ERR_INTERNAL' ? 'internal error' : error.message;
+}

@@ -1,0 +1,172 @@
+/** The front: sockets and HTTP on uWebSockets, handed to connections and routes. Main thread; the only code that loads uWebSockets. */
+import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
+import type { AgentHostContract } from '../../workers/agent/messages.js';
+import type { Config } from '../config.js';
+import type { Logger } from '../log.js';
+import type { Agents } from './agents.js';
+import { answeredProtocol, Auth } from './auth.js';
+import { Connection, type ConnectionContext } from './connection.js';
+import { Exchange, type RequestHead } from './http.js';
+import { Hub } from './hub.js';
+import { listenError } from './listen.js';
+import { isLoopback } from './loopback.js';
+import { Origins } from './origin.js';
+import { Presence } from './presence.js';
+import { Router } from './router.js';
+import { healthRoutes } from './routes-health.js';
+import { sessionRoutes } from './routes-sessions.js';
+import { turnRoutes } from './routes-turns.js';
+import { Heartbeats } from './sse.js';
+import { judgeUpgrade } from './upgrade.js';
+
+/** uSockets' option, missing from the package's types: with the default a second server would silently share the port. */
+const LISTEN_EXCLUSIVE_PORT = 1;
+
+/** After close frames and last answers: time for the kernel to hand them over before the sockets are torn down. */
+const CLOSE_GRACE_MS = 100;
+
+/** uWebSockets copies its properties onto its own socket object and gives that back: no class of ours would survive. */
+interface UserData {
+  connection: Connection;
+}
+
+export interface FrontOptions {
+  config: Config;
+  agents: Agents;
+  log: Logger;
+  readiness: () => { ready: boolean; reasons: string[] };
+  /** Prometheus text of all threads. */
+  metrics: () => Promise<string>;
+}
+
+export interface Front {
+  /** ERR_START when the address cannot be had. */
+  listen(): Promise<{ host: string; port: number; url: string }>;
+  /** Frames of one turn of an agent thread's event loop, to whoever listens. */
+  deliver(batch: AgentHostContract['notifications']['frames']['batch']): void;
+  /** The session's subscribers are closed with this code. */
+  sessionGone(session: string, closeCode: number, reason: string): void;
+  /** No new sockets, sessions and messages; /readyz says 503. What runs goes on. */
+  stopAccepting(): void;
+  /** Closes every socket and stream with this code; resolves when they had time to leave. */
+  closeAll(code: number, reason: string): Promise<void>;
+  /** The end: the listener and whatever is still connected. */
+  close(): Promise<void>;
+  /** Sockets and streams that are open, and sessions that someone listens to. */
+  counts(): { connections: number; sessions: number };
+}
+
+export function createFront(options: FrontOptions): Front {
+  const { config, agents, log, readiness, metrics } = options;
+  const { limits, listen } = config;
+  const hub = new Hub();
+  const presence = new Presence(limits);
+  const heartbeats = new Heartbeats();
+  const auth = new Auth(config.auth);
+  const app = uws.App();
+  let listener: us_listen_socket | undefined;
+  let port = listen.port;
+  let closing: Promise<void> | undefined;
+  let closed = false;
+
+  const origins = new Origins({ origins: listen.origins, loopbackOnly: !auth.required, port: () => port });
+  const context: ConnectionContext = { agents, hub, presence, limits, log };
+  const { maxUnsentBytes } = limits;
+  const router = new Router({
+    routes: [
+      ...healthRoutes({ presence, readiness, metrics }),
+      ...sessionRoutes({ agents, presence }),
+      ...turnRoutes({ agents, hub, presence, heartbeats, maxUnsentBytes, log }),
+    ],
+    auth,
+    origins,
+    maxBodyBytes: limits.maxFrameBytes,
+  });
+
+  app.ws<UserData>('/v1/ws', {
+    maxPayloadLength: limits.maxFrameBytes,
+    maxBackpressure: limits.maxUnsentBytes,
+    closeOnBackpressureLimit: 1,
+    idleTimeout: Math.ceil(limits.idleTimeoutMs / 1000),
+    sendPingsAutomatically: true,
+    upgrade: (res, req, socketContext) => {
+      const head = headOf(res, req);
+      const refused = origins.refusal(head);
+      if (refused) {
+        const exchange = new Exchange(res, head, log);
+        exchange.route = '/v1/ws';
+        exchange.fail(refused);
+        return;
+      }
+      const protocols = req.getHeader('sec-websocket-protocol');
+      const opening = judgeUpgrade(auth, { authorization: head.authorization, protocols }, head.query);
+      res.upgrade(
+        { connection: new Connection(context, opening) },
+        req.getHeader('sec-websocket-key'),
+        answeredProtocol(protocols),
+        req.getHeader('sec-websocket-extensions'),
+        socketContext,
+      );
+    },
+    open: (ws) => ws.getUserData().connection.opened(ws),
+    message: (ws: WebSocket<UserData>, message, isBinary) =>
+      ws.getUserData().connection.received(isBinary ? undefined : Buffer.from(message).toString()),
+    drain: (ws) => ws.getUserData().connection.drained(),
+    close: (ws) => ws.getUserData().connection.closed(),
+  });
+  app.any('/*', (res, req) => void router.serve(new Exchange(res, headOf(res, req), log)));
+
+  return {
+    async listen() {
+      const { host } = listen;
+      const token = await new Promise<us_listen_socket | false>((resolve) => listenExclusively(host, port, resolve));
+      if (token === false) throw await listenError(host, port);
+      listener = token;
+      port = uws.us_socket_local_port(token);
+      return { host, port, url: `http://${host.includes(':') ? `[${host}]` : host}:${port}` };
+    },
+    deliver: (batch) => hub.deliver(batch),
+    sessionGone: (session, closeCode, reason) => hub.gone(session, closeCode, reason),
+    stopAccepting: () => void (presence.draining = true),
+    closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
+    async close() {
+      if (closed) return;
+      closed = true;
+      presence.draining = true;
+      if (listener) uws.us_listen_socket_close(listener);
+      app.close();
+    },
+    counts: () => ({ connections: presence.size, sessions: hub.sessions }),
+  };
+
+  function listenExclusively(host: string, port: number, resolve: (token: us_listen_socket | false) => void): void {
+    // The native function takes options after the port also when a host is given; its types do not say so.
+    const native = app as unknown as {
+      listen(host: string, port: number, options: number, callback: (token: us_listen_socket | false) => void): void;
+    };
+    native.listen(host, port, LISTEN_EXCLUSIVE_PORT, resolve);
+  }
+
+  async function closeAll(code: number, reason: string): Promise<void> {
+    presence.draining = true;
+    if (presence.size === 0) return;
+    presence.closeAll(code, reason);
+    await new Promise((resolve) => setTimeout(resolve, CLOSE_GRACE_MS));
+  }
+}
+
+function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
+  return {
+    method: req.getMethod().toUpperCase(),
+    path: req.getUrl(),
+    query: req.getQuery(),
+    host: req.getHeader('host'),
+    origin: req.getHeader('origin'),
+    authorization: req.getHeader('authorization'),
+    accept: req.getHeader('accept'),
+    contentType: req.getHeader('content-type'),
+    contentLength: req.getHeader('content-length'),
+    lastEventId: req.getHeader('last-event-id'),
+    fromLoopback: isLoopback(new Uint8Array(res.getRemoteAddress())),
+  };
+}

@@ -1,0 +1,312 @@
+/** One WebSocket: attach, its frames to the agent thread, the session's events to it. Main thread. */
+import type { OutFrame } from '../../workers/agent/messages.js';
+import type { Config } from '../config.js';
+import { errorToData, FairleadError, publicMessage } from '../errors.js';
+import type { Logger } from '../log.js';
+import { CLOSE, type ClientFrame } from '../protocol.js';
+import type { Agents } from './agents.js';
+import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
+import { badFramesTotal, framesIn, framesOut, slowReaderCloses } from './front-metrics.js';
+import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
+import type { Presence } from './presence.js';
+import { closeCodeOf, toErrorFrame } from './problem.js';
+import { newSessionId } from './session-id.js';
+import { DROPPED, STREAMING_PAUSE_BYTES, type Socket } from './socket.js';
+
+const MAX_BAD_FRAMES = 5;
+const MAX_OUTSTANDING = 64;
+const MAX_EARLY_FRAMES = 64;
+/** A close frame's reason may have 123 bytes. */
+const MAX_REASON = 120;
+
+/** What all connections share. */
+export interface ConnectionContext {
+  agents: Agents;
+  hub: Hub;
+  presence: Presence;
+  limits: Pick<Config['limits'], 'maxFrameBytes' | 'maxUnsentBytes'>;
+  log: Logger;
+}
+
+/** What the upgrade request asks for, as it was judged. */
+export type Opening =
+  { refused: FairleadError } | { refused?: never; user: string; session?: string; after?: number; model?: string };
+
+/** Frames that came before `session:ready` was sent. */
+interface Early {
+  texts: (string | undefined)[];
+  bytes: number;
+}
+
+/** Frames that wait for the reader: the rest of a long replay, and the durable events that came after it. */
+interface Backlog {
+  frames: OutFrame[];
+  next: number;
+  /** Bytes beyond the replay itself. */
+  liveBytes: number;
+}
+
+/**
+ * An idle socket holds this object and nothing else: no closures, timers or collections, so its fields stay few.
+ * Its methods are what uWebSockets' handlers call.
+ */
+export class Connection implements Subscriber {
+  readonly #context: ConnectionContext;
+  #socket: Socket | undefined;
+  #user = '';
+  /** Set from the attach's answer to the close. */
+  #session = '';
+  /** Until `session:ready` is sent. */
+  #opening: Opening | undefined;
+  #early: Early | undefined;
+  #backlog: Backlog | undefined;
+  #bad = 0;
+  #outstanding = 0;
+  /** Streaming events were skipped since this reader is slow. */
+  #behind = false;
+  #catchingUp = false;
+
+  constructor(context: ConnectionContext, opening: Opening) {
+    this.#context = context;
+    this.#opening = opening;
+  }
+
+  get open(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  opened(socket: Socket): void {
+    this.#socket = socket;
+    const opening = this.#opening!;
+    if (opening.refused) return this.#refuse(opening.refused);
+    const full = this.#context.presence.enter(opening.user, this);
+    if (full) return this.#refuse(full);
+    this.#user = opening.user;
+    void this.#attach(opening);
+    return undefined;
+  }
+
+  /** `text` undefined: a binary frame. */
+  received(text: string | undefined): void {
+    framesIn.inc();
+    if (this.#opening === undefined) return this.#handle(text);
+    const early = (this.#early ??= { texts: [], bytes: 0 });
+    early.texts.push(text);
+    early.bytes += text?.length ?? 0;
+    if (early.texts.length > MAX_EARLY_FRAMES || early.bytes > this.#context.limits.maxFrameBytes) {
+      this.#end(CLOSE.overloaded, 'too much was sent before session:ready');
+    }
+    return undefined;
+  }
+
+  /** The reader has taken some of what was unsent. */
+  drained(): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    if (this.#backlog) this.#pump(socket, this.#backlog);
+    if (!this.#behind || this.#catchingUp || this.#backlog) return;
+    if (socket.getBufferedAmount() < STREAMING_PAUSE_BYTES) void this.#catchUp();
+  }
+
+  /** The socket is no more; called once, also after `end` and `close`. */
+  closed(): void {
+    this.#socket = undefined;
+    this.#early = undefined;
+    this.#backlog = undefined;
+    if (this.#session !== '') this.#context.hub.unsubscribe(this.#session, this);
+    this.#context.presence.leave(this.#user, this);
+  }
+
+  send(frames: readonly OutFrame[]): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    if (this.#backlog) return this.#queue(this.#backlog, frames);
+    let cut = false;
+    let sent = 0;
+    socket.cork(() => {
+      for (const frame of frames) {
+        if (frame.seq === 0 && (this.#behind || socket.getBufferedAmount() > STREAMING_PAUSE_BYTES)) {
+          this.#behind = true;
+          continue;
+        }
+        cut = socket.send(frame.json) === DROPPED;
+        if (cut) break;
+        sent++;
+      }
+    });
+    framesOut.inc(sent);
+    if (cut) this.#cut();
+    return undefined;
+  }
+
+  gone(code: number, reason: string): void {
+    this.#end(code, reason);
+  }
+
+  async #attach(opening: Exclude<Opening, { refused: FairleadError }>): Promise<void> {
+    const { agents } = this.#context;
+    const { user, after, model } = opening;
+    const session = opening.session ?? newSessionId();
+    try {
+      if (opening.session === undefined) {
+        const body = { user, session, ...(model === undefined ? {} : { model }) };
+        await agents.request(session, 'create-session', body, { timeoutMs: REQUEST_TIMEOUT_MS });
+      }
+      const of = { user, session, after, resumed: opening.session !== undefined };
+      await attach(this.#context, of, this, (frames) => this.#attached(session, frames));
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #attached(session: string, frames: readonly OutFrame[]): void {
+    this.#session = session;
+    this.#opening = undefined;
+    this.#replay(frames);
+    const early = this.#early?.texts ?? [];
+    this.#early = undefined;
+    for (const text of early) this.#handle(text);
+  }
+
+  /** A log may be longer than a reader may have unsent: the replay goes out as fast as it is read, and cuts nobody. */
+  #replay(frames: readonly OutFrame[]): void {
+    const backlog: Backlog = { frames: [...frames], next: 0, liveBytes: 0 };
+    this.#backlog = backlog;
+    if (this.#socket) this.#pump(this.#socket, backlog);
+  }
+
+  #pump(socket: Socket, backlog: Backlog): void {
+    const high = this.#context.limits.maxUnsentBytes / 2;
+    const first = backlog.next;
+    let cut = false;
+    socket.cork(() => {
+      while (!cut && backlog.next < backlog.frames.length && socket.getBufferedAmount() <= high) {
+        cut = socket.send(backlog.frames[backlog.next++]!.json) === DROPPED;
+      }
+    });
+    framesOut.inc(backlog.next - first);
+    if (cut) this.#cut();
+    else if (backlog.next === backlog.frames.length) this.#backlog = undefined;
+  }
+
+  #queue(backlog: Backlog, frames: readonly OutFrame[]): void {
+    for (const frame of frames) {
+      if (frame.seq === 0) {
+        this.#behind = true;
+        continue;
+      }
+      backlog.frames.push(frame);
+      backlog.liveBytes += frame.json.length;
+    }
+    if (backlog.liveBytes > this.#context.limits.maxUnsentBytes) this.#cut();
+  }
+
+  #handle(text: string | undefined): void {
+    if (!this.#socket) return;
+    const result =
+      text === undefined ? { ok: false as const, error: badFrame('binary frames are not used') } : parseFrame(text);
+    if (result.ok) {
+      this.#bad = 0;
+      this.#dispatch(result.frame);
+      return;
+    }
+    badFramesTotal.inc();
+    this.#answer(toErrorFrame(result.error, 'id' in result ? result.id : undefined));
+    if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.notThisProtocol, `${MAX_BAD_FRAMES} bad frames in a row`);
+  }
+
+  #dispatch(frame: ClientFrame): void {
+    if (frame.type === 'ping') {
+      this.#answer(JSON.stringify({ type: 'pong', ...(frame.id === undefined ? {} : { id: frame.id }) }));
+      return;
+    }
+    if (this.#outstanding >= MAX_OUTSTANDING) {
+      const error = new FairleadError('ERR_TOO_MANY_REQUESTS', `${MAX_OUTSTANDING} frames wait for their answer`, {
+        retryAfterMs: 1_000,
+      });
+      this.#answer(toErrorFrame(error, frame.id));
+      return;
+    }
+    void this.#ask(frame);
+  }
+
+  /** What it changes comes as events to every subscriber; only a failure is answered here. */
+  async #ask(frame: Exclude<ClientFrame, { type: 'ping' }>): Promise<void> {
+    this.#outstanding++;
+    try {
+      await this.#request(frame);
+    } catch (error) {
+      const { code, message } = errorToData(error);
+      if (code === 'ERR_INTERNAL') this.#context.log.error({ session: this.#session, err: message }, frame.type);
+      this.#answer(toErrorFrame(error, frame.id));
+    } finally {
+      this.#outstanding--;
+    }
+  }
+
+  #request(frame: Exclude<ClientFrame, { type: 'ping' }>): Promise<unknown> {
+    const { agents } = this.#context;
+    const session = this.#session;
+    const of = { user: this.#user, session };
+    const deadline = { timeoutMs: REQUEST_TIMEOUT_MS };
+    switch (frame.type) {
+      case 'message': {
+        const id = frame.id === undefined ? {} : { id: frame.id };
+        return agents.request(session, 'submit-message', { ...of, ...id, content: toUserBlocks(frame) }, deadline);
+      }
+      case 'tool:approval': {
+        const { type: _type, id: _id, ...answer } = frame;
+        return agents.request(session, 'answer-approval', { ...of, ...defined(answer) }, deadline);
+      }
+      case 'elicitation:reply': {
+        const { type: _type, id: _id, ...answer } = frame;
+        return agents.request(session, 'answer-elicitation', { ...of, ...defined(answer) }, deadline);
+      }
+      case 'turn:cancel':
+        return agents.request(session, 'cancel-turn', of, deadline);
+      case 'history:reset':
+        return agents.request(session, 'reset-history', of, deadline);
+    }
+  }
+
+  /** The blocks now streaming, whole; until they are here streaming events go on being skipped. */
+  async #catchUp(): Promise<void> {
+    this.#catchingUp = true;
+    const frames = await catchUpFrames(this.#context, { user: this.#user, session: this.#session });
+    this.#catchingUp = false;
+    this.#behind = false;
+    this.send(frames);
+  }
+
+  /** An answer to this socket alone. It is never skipped: who asks without reading is cut in the end. */
+  #answer(json: string): void {
+    if (!this.#socket) return;
+    framesOut.inc();
+    if (this.#socket.send(json) === DROPPED) this.#cut();
+  }
+
+  #refuse(thrown: unknown): void {
+    const error = errorToData(thrown);
+    if (error.code === 'ERR_INTERNAL') this.#context.log.error({ err: error.message }, 'attach failed');
+    this.#end(closeCodeOf(error.code), publicMessage(error));
+  }
+
+  #cut(): void {
+    slowReaderCloses.inc();
+    this.#socket?.close();
+  }
+
+  #end(code: number, reason: string): void {
+    this.#socket?.end(code, clipBytes(reason));
+  }
+}
+
+function clipBytes(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= MAX_REASON) return reason;
+  // A character cut in half decodes to U+FFFD.
+  return bytes
+    .subarray(0, MAX_REASON - 3)
+    .toString()
+    .replace(/\uFFFD$/, '');
+}

@@ -1,0 +1,51 @@
+/** GET …/events: all of a session's events as one SSE stream. Main thread. */
+import type { OutFrame } from '../../workers/agent/messages.js';
+import type { Logger } from '../log.js';
+import type { Agents } from './agents.js';
+import type { Exchange } from './http.js';
+import { catchUpFrames, type Subscriber } from './hub.js';
+import { errorOfClose } from './problem.js';
+import { EventStream, type Heartbeats } from './sse.js';
+
+export interface StreamParts {
+  agents: Agents;
+  heartbeats: Heartbeats;
+  maxUnsentBytes: number;
+  log: Logger;
+  of: { user: string; session: string };
+}
+
+export function openStream(exchange: Exchange, parts: StreamParts): EventStream {
+  const { heartbeats, maxUnsentBytes, of } = parts;
+  return new EventStream(exchange, { heartbeats, maxUnsentBytes, catchUp: () => catchUpFrames(parts, of) });
+}
+
+export class EventsReader implements Subscriber {
+  readonly #exchange: Exchange;
+  readonly #parts: StreamParts;
+  #stream: EventStream | undefined;
+
+  constructor(exchange: Exchange, parts: StreamParts) {
+    this.#exchange = exchange;
+    this.#parts = parts;
+  }
+
+  get open(): boolean {
+    return this.#exchange.open;
+  }
+
+  attached(frames: readonly OutFrame[]): void {
+    this.#stream = openStream(this.#exchange, this.#parts);
+    this.#stream.replay(frames);
+  }
+
+  send(frames: readonly OutFrame[]): void {
+    this.#stream?.send(frames);
+  }
+
+  gone(code: number, reason: string): void {
+    const error = errorOfClose(code, reason);
+    if (this.#stream) this.#stream.fail(error);
+    else this.#exchange.fail(error);
+  }
+}

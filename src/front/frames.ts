@@ -1,0 +1,121 @@
+/** What clients send, checked: WebSocket frames, and the HTTP bodies that mean the same. Main thread. */
+import { z } from 'zod';
+import { FairleadError } from '../errors.js';
+import type { ClientFrame, UserBlock } from '../protocol.js';
+
+const id = z.string().min(1).max(128);
+/** Ids that the server gave out. */
+const serverId = z.string().min(1).max(256);
+const jsonObject = z.record(z.string(), z.unknown());
+/** The model's API refuses text without a visible character. Its length is bounded by the frame. */
+const words = z.string().regex(/\S/, 'must not be empty');
+
+/** Base64 by length and alphabet; one character class, since the text may be a megabyte long. */
+const base64 = z
+  .string()
+  .refine((text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(text), 'must be base64');
+
+const userBlock = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('text'), text: words }),
+  z.strictObject({
+    type: z.literal('image'),
+    mimeType: z.enum(['image/png', 'image/jpeg', 'image/gif', 'image/webp']),
+    data: base64,
+  }),
+]);
+
+const messageFields = {
+  id: id.optional(),
+  text: words.optional(),
+  content: z.array(userBlock).min(1).max(100).optional(),
+};
+const approvalFields = {
+  approved: z.boolean(),
+  args: jsonObject.optional(),
+  reason: z.string().max(10_000).optional(),
+  remember: z.literal('session').optional(),
+};
+const elicitationFields = {
+  action: z.enum(['accept', 'decline', 'cancel']),
+  content: jsonObject.optional(),
+};
+
+const ONE_OF = 'needs exactly one of text and content';
+function hasOne(message: { text?: string | undefined; content?: UserBlock[] | undefined }): boolean {
+  return (message.text === undefined) !== (message.content === undefined);
+}
+
+const frameSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('message'), ...messageFields }).refine(hasOne, ONE_OF),
+  z.strictObject({ type: z.literal('tool:approval'), id: id.optional(), callId: serverId, ...approvalFields }),
+  z.strictObject({
+    type: z.literal('elicitation:reply'),
+    id: id.optional(),
+    requestId: serverId,
+    ...elicitationFields,
+  }),
+  z.strictObject({ type: z.literal('turn:cancel'), id: id.optional() }),
+  z.strictObject({ type: z.literal('history:reset'), id: id.optional() }),
+  z.strictObject({ type: z.literal('ping'), id: id.optional() }),
+]);
+
+const FRAME_TYPES = ['message', 'tool:approval', 'elicitation:reply', 'turn:cancel', 'history:reset', 'ping'];
+
+export const sessionBody = z.strictObject({ model: z.string().min(1).max(200).optional() });
+export const messageBody = z.strictObject(messageFields).refine(hasOne, ONE_OF);
+export const approvalBody = z.strictObject(approvalFields);
+export const elicitationBody = z.strictObject(elicitationFields);
+
+export type FrameResult =
+  | { ok: true; frame: ClientFrame }
+  /** `id` where the bad frame has one that can be echoed. */
+  | { ok: false; error: FairleadError; id?: string };
+
+/** Never throws: what is wrong comes back as ERR_BAD_FRAME that names the field. */
+export function parseFrame(text: string): FrameResult {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return { ok: false, error: badFrame(`not JSON: ${(error as Error).message}`) };
+  }
+  const parsed = frameSchema.safeParse(value);
+  if (parsed.success) return { ok: true, frame: parsed.data };
+  const echo = id.safeParse((value as { id?: unknown } | null)?.id);
+  return { ok: false, error: describe(parsed.error), ...(echo.success ? { id: echo.data } : {}) };
+}
+
+/** An HTTP body against its schema. ERR_BAD_FRAME. */
+export function parseBody<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw describe(parsed.error);
+}
+
+export function toUserBlocks(message: { text?: string | undefined; content?: UserBlock[] | undefined }): UserBlock[] {
+  return message.content ?? [{ type: 'text', text: message.text ?? '' }];
+}
+
+export function badFrame(message: string): FairleadError {
+  return new FairleadError('ERR_BAD_FRAME', message);
+}
+
+/** Without the keys whose value is undefined. */
+export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}
+
+function describe(error: z.ZodError): FairleadError {
+  const messages = error.issues.slice(0, 5).map((issue) => {
+    const path = issue.path.map(String).join('.');
+    if (issue.code === 'invalid_union' && path === 'type') return `type: must be one of ${FRAME_TYPES.join(', ')}`;
+    if (issue.code === 'unrecognized_keys') {
+      const keys = issue.keys.slice(0, 5).map((key) => [path, key.slice(0, 64)].filter(Boolean).join('.'));
+      return `${keys.join(', ')}: no such field here`;
+    }
+    return path === '' ? issue.message : `${path}: ${issue.message}`;
+  });
+  return badFrame(messages.join('; '));
+}

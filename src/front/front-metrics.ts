@@ -1,0 +1,13 @@
+/** The front's metrics. Main thread. */
+import { counter, gauge } from '../metrics.js';
+
+export const connectionsGauge = gauge('fairlead_connections', 'Open WebSockets and HTTP event streams');
+const framesTotal = counter('fairlead_frames_total', 'WebSocket frames', ['direction']);
+export const framesIn = framesTotal.labels('in');
+export const framesOut = framesTotal.labels('out');
+export const httpRequestsTotal = counter('fairlead_http_requests_total', 'HTTP requests answered', ['route', 'status']);
+export const slowReaderCloses = counter(
+  'fairlead_slow_reader_closes_total',
+  'Readers cut because they had too many unsent bytes',
+);
+export const badFramesTotal = counter('fairlead_bad_frames_total', 'Client frames that are not of the protocol');

@@ -1,0 +1,156 @@
+/** One HTTP request and its answer, safe against what uWebSockets forbids: an answer after an abort, or a second one. Main thread. */
+import { STATUS_CODES } from 'node:http';
+import { errorToData } from '../errors.js';
+import type { Logger } from '../log.js';
+import { httpRequestsTotal } from './front-metrics.js';
+import { toProblem } from './problem.js';
+
+/** What the front needs of a response; uWebSockets' own fits as it is. */
+export interface ResponseSocket {
+  writeStatus(status: string): unknown;
+  writeHeader(name: string, value: string): unknown;
+  /** False when the reader is behind and the chunk waits. */
+  write(chunk: string): boolean;
+  end(body?: string, closeConnection?: boolean): unknown;
+  endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): unknown;
+  close(): unknown;
+  onWritable(handler: (offset: number) => boolean): unknown;
+  onAborted(handler: () => void): unknown;
+  onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): unknown;
+  cork(write: () => void): unknown;
+}
+
+/** Copied while uWebSockets' request was valid. */
+export interface RequestHead {
+  /** Upper case. */
+  method: string;
+  path: string;
+  query: string;
+  host: string;
+  origin: string;
+  authorization: string;
+  accept: string;
+  contentType: string;
+  contentLength: string;
+  lastEventId: string;
+  /** The peer is this machine. */
+  fromLoopback: boolean;
+}
+
+export type Header = [name: string, value: string];
+
+export class Exchange {
+  readonly head: RequestHead;
+  readonly #res: ResponseSocket;
+  readonly #log: Logger;
+  readonly #onClose: (() => void)[] = [];
+  #state: 'open' | 'streaming' | 'closed' = 'open';
+  /** For the metrics: the route's pattern. */
+  route = 'other';
+  /** Go on every answer: CORS. */
+  headers: Header[] = [];
+
+  constructor(res: ResponseSocket, head: RequestHead, log: Logger) {
+    this.#res = res;
+    this.head = head;
+    this.#log = log;
+    res.onAborted(() => this.#closed());
+  }
+
+  /** Neither answered nor aborted. */
+  get open(): boolean {
+    return this.#state !== 'closed';
+  }
+
+  /** Once, when it is answered to the end or aborted; at once when it is already. */
+  onClose(handler: () => void): void {
+    if (this.open) this.#onClose.push(handler);
+    else handler();
+  }
+
+  onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): void {
+    this.#res.onData(handler);
+  }
+
+  json(status: number, value: unknown, headers: readonly Header[] = []): void {
+    this.answer(status, 'application/json', JSON.stringify(value), headers);
+  }
+
+  /** Any thrown value as a problem; a stream that has begun ends instead. */
+  fail(thrown: unknown, headers: readonly Header[] = []): void {
+    const error = errorToData(thrown);
+    if (error.code === 'ERR_INTERNAL') this.#log.error({ route: this.route, err: error.stack }, 'request failed');
+    const { status, body, retryAfter } = toProblem(error);
+    if (this.#state === 'streaming') return this.endStream();
+    const retry: Header[] = retryAfter === undefined ? [] : [['Retry-After', String(retryAfter)]];
+    // A body that is over the limit may still be on its way: the connection is not worth reading it.
+    return this.answer(
+      status,
+      'application/problem+json',
+      body,
+      [...headers, ...retry],
+      error.code === 'ERR_TOO_LARGE',
+    );
+  }
+
+  empty(status: number, headers: readonly Header[] = []): void {
+    this.answer(status, '', undefined, headers);
+  }
+
+  answer(status: number, type: string, body: string | undefined, headers: readonly Header[] = [], close = false): void {
+    if (this.#state !== 'open') return;
+    this.#res.cork(() => {
+      this.#begin(status, [...(type === '' ? [] : [['Content-Type', type] as Header]), ...headers]);
+      if (body === undefined) this.#res.endWithoutBody();
+      else if (this.head.method === 'HEAD') this.#res.endWithoutBody(Buffer.byteLength(body));
+      else this.#res.end(body, close);
+    });
+    this.#closed();
+  }
+
+  /** Begins a 200 of chunks; `onWritable` is called when a reader that was behind has caught up. */
+  startStream(headers: readonly Header[], onWritable: () => void): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'streaming';
+    this.#res.onWritable(() => {
+      if (this.open) onWritable();
+      return true;
+    });
+    this.#res.cork(() => this.#begin(200, headers));
+  }
+
+  /** False when the reader is behind: the chunk is kept, the next should wait. */
+  write(chunk: string): boolean {
+    if (this.#state !== 'streaming') return true;
+    let ok = true;
+    this.#res.cork(() => {
+      ok = this.#res.write(chunk);
+    });
+    return ok;
+  }
+
+  endStream(): void {
+    if (this.#state !== 'streaming') return;
+    this.#res.cork(() => this.#res.end());
+    this.#closed();
+  }
+
+  /** Cuts the connection. */
+  cut(): void {
+    if (this.open) this.#res.close();
+  }
+
+  #begin(status: number, headers: readonly Header[]): void {
+    httpRequestsTotal.inc({ route: this.route, status });
+    this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Client Closed Request'}`);
+    for (const [name, value] of [...this.headers, ...headers]) this.#res.writeHeader(name, value);
+    this.#res.writeHeader('Cache-Control', 'no-store');
+    this.#res.writeHeader('X-Content-Type-Options', 'nosniff');
+  }
+
+  #closed(): void {
+    if (!this.open) return;
+    this.#state = 'closed';
+    for (const handler of this.#onClose.splice(0)) handler();
+  }
+}

@@ -1,0 +1,29 @@
+/** Why an address cannot be listened on, in plain words: uWebSockets only says that it cannot. Main thread. */
+import { createServer } from 'node:net';
+import { FairleadError } from '../errors.js';
+
+/** Asks the system by trying; resolves with ERR_START. */
+export async function listenError(host: string, port: number): Promise<FairleadError> {
+  const code = await new Promise<string>((resolve) => {
+    const probe = createServer();
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve('')));
+  });
+  return new FairleadError('ERR_START', `cannot listen on ${host} port ${port}: ${wordsFor(code)}`);
+}
+
+function wordsFor(code: string): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'the port is in use (is another Fairlead running? choose another with PORT)';
+    case 'EACCES':
+      return 'this user may not listen there (ports below 1024 need a privilege)';
+    case 'EADDRNOTAVAIL':
+      return 'this machine has no such address';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the host name has no address';
+    default:
+      return code === '' ? 'it was in use a moment ago; try again' : code;
+  }
+}

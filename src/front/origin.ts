@@ -1,0 +1,70 @@
+/** Which web pages may reach the server: the Origin and Host checks, and CORS for those on the list. Main thread. */
+import { FairleadError } from '../errors.js';
+
+export interface OriginPolicy {
+  /** `listen.origins`. */
+  origins: readonly string[];
+  /** Without auth the Host must be this machine's own name, or a page could come in by DNS rebinding. */
+  loopbackOnly: boolean;
+  port: () => number;
+}
+
+export class Origins {
+  readonly #policy: OriginPolicy;
+  readonly #listed: ReadonlySet<string>;
+  readonly #listedHosts: ReadonlySet<string>;
+
+  constructor(policy: OriginPolicy) {
+    this.#policy = policy;
+    const urls = policy.origins.map((origin) => new URL(origin));
+    this.#listed = new Set(urls.map((url) => url.origin));
+    this.#listedHosts = new Set(urls.map((url) => withoutDefaultPort(url.host)));
+  }
+
+  /** The reason to refuse, or undefined. `origin` is empty where the header is absent: not a page's request. */
+  refusal(headers: { origin: string; host: string }): FairleadError | undefined {
+    const { origin } = headers;
+    const host = withoutDefaultPort(headers.host);
+    if (this.#policy.loopbackOnly && !this.#isOwnHost(host)) {
+      return new FairleadError(
+        'ERR_FORBIDDEN_ORIGIN',
+        `the Host ${clip(host)} is not this machine's own; without auth only a loopback address with port ${this.#policy.port()} is served (more by listen.origins)`,
+      );
+    }
+    if (origin === '' || this.#isListed(origin) || hostOf(origin) === host) return undefined;
+    return new FairleadError('ERR_FORBIDDEN_ORIGIN', `the Origin ${clip(origin)} is not in listen.origins`);
+  }
+
+  /** What an answer to this Origin must carry for a page to read it. */
+  corsHeaders(origin: string): [string, string][] {
+    if (origin === '' || !this.#isListed(origin)) return [];
+    return [
+      ['Access-Control-Allow-Origin', origin],
+      ['Access-Control-Expose-Headers', 'Retry-After'],
+      ['Vary', 'Origin'],
+    ];
+  }
+
+  #isListed(origin: string): boolean {
+    return this.#listed.has(origin.toLowerCase());
+  }
+
+  #isOwnHost(host: string): boolean {
+    if (this.#listedHosts.has(host)) return true;
+    const match = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::(\d+))?$/.exec(host);
+    return match !== null && Number(match[2] ?? 80) === this.#policy.port();
+  }
+}
+
+/** Host and port of an Origin; schemes are not compared, since TLS may end at a proxy that keeps the Host. */
+function hostOf(origin: string): string | undefined {
+  return URL.canParse(origin) ? withoutDefaultPort(new URL(origin).host) : undefined;
+}
+
+function withoutDefaultPort(host: string): string {
+  return host.toLowerCase().replace(/:(80|443)$/, '');
+}
+
+function clip(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
+}

@@ -1,0 +1,58 @@
+/** Everyone who holds a connection for events, counted by user: the limits, and the list to close at the end. Main thread. */
+import type { Config } from '../config.js';
+import { FairleadError } from '../errors.js';
+import { connectionsGauge } from './front-metrics.js';
+import type { Subscriber } from './hub.js';
+
+export class Presence {
+  readonly #limits: Pick<Config['limits'], 'maxSocketsPerUser' | 'maxConnections'>;
+  readonly #present = new Set<Subscriber>();
+  readonly #byUser = new Map<string, number>();
+  draining = false;
+
+  constructor(limits: Pick<Config['limits'], 'maxSocketsPerUser' | 'maxConnections'>) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#present.size;
+  }
+
+  /** Undefined, or why not: ERR_DRAINING, ERR_UNAVAILABLE, ERR_TOO_MANY_SOCKETS. Whoever is in must `leave`. */
+  enter(user: string, subscriber: Subscriber): FairleadError | undefined {
+    if (this.draining) return drainingError();
+    const { maxConnections, maxSocketsPerUser } = this.#limits;
+    if (this.#present.size >= maxConnections) {
+      return new FairleadError('ERR_UNAVAILABLE', 'the server has as many connections as it takes', {
+        retryAfterMs: 5_000,
+      });
+    }
+    const count = this.#byUser.get(user) ?? 0;
+    if (count >= maxSocketsPerUser) {
+      return new FairleadError('ERR_TOO_MANY_SOCKETS', `this user has ${maxSocketsPerUser} connections already`, {
+        retryAfterMs: 5_000,
+      });
+    }
+    this.#byUser.set(user, count + 1);
+    this.#present.add(subscriber);
+    connectionsGauge.inc();
+    return undefined;
+  }
+
+  /** Without effect for who is not in. */
+  leave(user: string, subscriber: Subscriber): void {
+    if (!this.#present.delete(subscriber)) return;
+    connectionsGauge.dec();
+    const count = this.#byUser.get(user) ?? 0;
+    if (count > 1) this.#byUser.set(user, count - 1);
+    else this.#byUser.delete(user);
+  }
+
+  closeAll(code: number, reason: string): void {
+    for (const subscriber of this.#present) subscriber.gone(code, reason);
+  }
+}
+
+export function drainingError(): FairleadError {
+  return new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+}

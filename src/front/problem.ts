@@ -1,0 +1,76 @@
+/** Errors as clients see them: RFC 9457 problems over HTTP, `error` frames and close codes over WebSocket. Main thread. */
+import { ERROR_TABLE, errorToData, FairleadError, publicMessage, type ErrorCode, type ErrorData } from '../errors.js';
+import { CLOSE, type WireError } from '../protocol.js';
+
+const DEFAULT_RETRY_MS = 1_000;
+
+export interface Problem {
+  status: number;
+  body: string;
+  /** Seconds, on 429 and 503. */
+  retryAfter: number | undefined;
+}
+
+export function toProblem(error: ErrorData): Problem {
+  const { status, title } = ERROR_TABLE[error.code];
+  const body = {
+    type: `urn:fairlead:error:${error.code}`,
+    title,
+    status,
+    detail: publicMessage(error),
+    code: error.code,
+  };
+  const retryAfter =
+    status === 429 || status === 503 ? Math.ceil((error.retryAfterMs ?? DEFAULT_RETRY_MS) / 1000) : undefined;
+  return { status, body: JSON.stringify(body), retryAfter };
+}
+
+export function toErrorFrame(thrown: unknown, id: string | undefined): string {
+  const error = errorToData(thrown);
+  return JSON.stringify({
+    type: 'error',
+    code: error.code,
+    message: publicMessage(error),
+    ...(id === undefined ? {} : { id }),
+    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+  });
+}
+
+/** How a socket is closed whose attach failed. What a later try may mend is 1013. */
+export function closeCodeOf(code: ErrorCode): number {
+  switch (code) {
+    case 'ERR_NO_SUCH_SESSION':
+      return CLOSE.noSuchSession;
+    case 'ERR_UNAUTHORIZED':
+      return CLOSE.unauthorized;
+    case 'ERR_BAD_FRAME':
+    case 'ERR_MODEL_NOT_ALLOWED':
+      return CLOSE.notThisProtocol;
+    case 'ERR_DRAINING':
+      return CLOSE.draining;
+    default:
+      return CLOSE.overloaded;
+  }
+}
+
+/** The other way round, for HTTP streams of a session that is closed with a WebSocket's code. */
+export function errorOfClose(code: number, reason: string): FairleadError {
+  switch (code) {
+    case CLOSE.noSuchSession:
+      return new FairleadError('ERR_NO_SUCH_SESSION', reason);
+    case CLOSE.draining:
+      return new FairleadError('ERR_DRAINING', reason, { retryAfterMs: 5_000 });
+    default:
+      return new FairleadError('ERR_UNAVAILABLE', reason);
+  }
+}
+
+/** An error that a turn ended with; a code from elsewhere is ERR_INTERNAL. */
+export function errorOfWire(error: WireError | undefined): FairleadError {
+  const known = error !== undefined && Object.hasOwn(ERROR_TABLE, error.code);
+  return new FairleadError(
+    known ? (error.code as ErrorCode) : 'ERR_INTERNAL',
+    error?.message ?? 'the turn failed',
+    error?.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs },
+  );
+}

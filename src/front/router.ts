@@ -1,0 +1,172 @@
+/** From a request to its route: origin, path, method, credentials, body, in this order. Main thread. */
+import type { z } from 'zod';
+import { FairleadError } from '../errors.js';
+import type { Auth } from './auth.js';
+import { readJson } from './body.js';
+import { parseBody } from './frames.js';
+import type { Exchange, Header } from './http.js';
+import type { Origins } from './origin.js';
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+export interface RouteCall {
+  exchange: Exchange;
+  user: string;
+  /** The path's `:name` parts, decoded. */
+  params: Record<string, string>;
+  query: URLSearchParams;
+}
+
+/** `open` asks for no credentials; `metrics` only from peers beyond this machine. */
+type Access = 'user' | 'open' | 'metrics';
+
+export interface Route {
+  method: Method;
+  path: string;
+  access: Access;
+  segments: string[];
+  /** A stream has no HEAD. */
+  noHead: boolean;
+  handle(call: RouteCall, maxBodyBytes: number): Promise<void> | void;
+}
+
+interface RouteOptions {
+  access?: Access;
+  noHead?: boolean;
+}
+
+export function get(
+  path: string,
+  handle: (call: RouteCall) => Promise<void> | void,
+  { access = 'user', noHead = false }: RouteOptions = {},
+): Route {
+  return { method: 'GET', path, segments: path.split('/'), access, noHead, handle };
+}
+
+export function del(path: string, handle: (call: RouteCall) => Promise<void> | void): Route {
+  return { method: 'DELETE', path, segments: path.split('/'), access: 'user', noHead: true, handle };
+}
+
+/** The body is checked against `schema`; none counts as `{}`. */
+export function post<T>(
+  path: string,
+  schema: z.ZodType<T>,
+  handle: (call: RouteCall, body: T) => Promise<void> | void,
+): Route {
+  return {
+    method: 'POST',
+    path,
+    segments: path.split('/'),
+    access: 'user',
+    noHead: true,
+    async handle(call, maxBodyBytes) {
+      const json = await readJson(call.exchange, maxBodyBytes);
+      await handle(call, parseBody(schema, json ?? {}));
+    },
+  };
+}
+
+export interface RouterOptions {
+  routes: readonly Route[];
+  auth: Auth;
+  origins: Origins;
+  maxBodyBytes: number;
+}
+
+export class Router {
+  readonly #options: RouterOptions;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects: what goes wrong is the answer. */
+  async serve(exchange: Exchange): Promise<void> {
+    try {
+      await this.#serve(exchange);
+    } catch (error) {
+      const challenge: Header[] =
+        error instanceof FairleadError && error.code === 'ERR_UNAUTHORIZED' ? [['WWW-Authenticate', 'Bearer']] : [];
+      exchange.fail(error, challenge);
+    }
+  }
+
+  async #serve(exchange: Exchange): Promise<void> {
+    const { head } = exchange;
+    const { origins, routes, maxBodyBytes } = this.#options;
+    const refused = origins.refusal(head);
+    if (refused) throw refused;
+    exchange.headers = origins.corsHeaders(head.origin);
+    if (head.path === '/v1/ws' && head.method !== 'OPTIONS') {
+      exchange.route = '/v1/ws';
+      const error = new FairleadError('ERR_UPGRADE_REQUIRED', 'this path speaks WebSocket');
+      return exchange.fail(error, [['Upgrade', 'websocket']]);
+    }
+    const found = routes.flatMap((route) => {
+      const params = match(route.segments, head.path.split('/'));
+      return params ? [{ route, params }] : [];
+    });
+    const [first] = found;
+    if (!first) throw new FairleadError('ERR_NOT_FOUND', 'no such resource');
+    exchange.route = first.route.path;
+    const allowed = methodsOf(found.map(({ route }) => route));
+    if (head.method === 'OPTIONS') return preflight(exchange, allowed);
+    const hit = found.find(({ route }) => route.method === head.method || (head.method === 'HEAD' && !route.noHead));
+    if (!hit) {
+      const error = new FairleadError('ERR_METHOD_NOT_ALLOWED', `this resource takes ${allowed.join(', ')}`);
+      return exchange.fail(error, [['Allow', allowed.join(', ')]]);
+    }
+    const user = this.#user(exchange, hit.route.access);
+    const query = new URLSearchParams(head.query);
+    return hit.route.handle({ exchange, user, params: hit.params, query }, maxBodyBytes);
+  }
+
+  #user({ head }: Exchange, access: Access): string {
+    if (access === 'open' || (access === 'metrics' && head.fromLoopback)) return '';
+    const user = this.#options.auth.userOf(head);
+    if (user === undefined) throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
+    return user;
+  }
+}
+
+function preflight(exchange: Exchange, allowed: string[]): void {
+  const cors: Header[] =
+    exchange.headers.length === 0
+      ? []
+      : [
+          ['Access-Control-Allow-Methods', allowed.join(', ')],
+          ['Access-Control-Allow-Headers', 'Authorization, Content-Type, Last-Event-ID'],
+          ['Access-Control-Max-Age', '600'],
+        ];
+  exchange.empty(204, [['Allow', allowed.join(', ')], ...cors]);
+}
+
+function methodsOf(routes: readonly Route[]): string[] {
+  const head = routes.some(({ method, noHead }) => method === 'GET' && !noHead) ? ['HEAD'] : [];
+  return [...routes.map(({ method }) => method), ...head, 'OPTIONS'];
+}
+
+function match(pattern: readonly string[], path: readonly string[]): Record<string, string> | undefined {
+  if (pattern.length !== path.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [index, part] of pattern.entries()) {
+    const given = path[index] ?? '';
+    if (!part.startsWith(':')) {
+      if (part !== given) return undefined;
+      continue;
+    }
+    const value = decode(given);
+    if (value === undefined || value === '') return undefined;
+    params[part.slice(1)] = value;
+  }
+  return params;
+}
+
+function decode(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
+  }
+}

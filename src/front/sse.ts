@@ -1,0 +1,154 @@
+/** Server-sent events over one HTTP response: framing, heartbeats by one shared timer, backpressure. Main thread. */
+import type { OutFrame } from '../../workers/agent/messages.js';
+import type { FairleadError } from '../errors.js';
+import { slowReaderCloses } from './front-metrics.js';
+import type { Exchange, Header } from './http.js';
+import { toErrorFrame } from './problem.js';
+import { STREAMING_PAUSE_BYTES } from './socket.js';
+
+const HEARTBEAT_MS = 15_000;
+
+const HEADERS: Header[] = [
+  ['Content-Type', 'text/event-stream; charset=utf-8'],
+  // nginx would hold the events back
+  ['X-Accel-Buffering', 'no'],
+];
+
+/** One timer for all streams; none while there is no stream. */
+export class Heartbeats {
+  readonly #streams = new Set<EventStream>();
+  readonly #intervalMs: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(intervalMs = HEARTBEAT_MS) {
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Nothing left to beat for: the timer is gone. */
+  get idle(): boolean {
+    return this.#timer === undefined;
+  }
+
+  add(stream: EventStream): void {
+    this.#streams.add(stream);
+    this.#timer ??= setInterval(() => {
+      for (const each of this.#streams) each.heartbeat();
+    }, this.#intervalMs);
+  }
+
+  delete(stream: EventStream): void {
+    this.#streams.delete(stream);
+    if (this.#streams.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+export interface EventStreamOptions {
+  heartbeats: Heartbeats;
+  /** More than this in line, and the reader is cut. */
+  maxUnsentBytes: number;
+  /** The blocks now streaming, for a reader that had skipped some and has read all else. Does not reject. */
+  catchUp: () => Promise<readonly OutFrame[]>;
+}
+
+/**
+ * While the reader is behind, durable events wait here in line and streaming ones are skipped. uWebSockets holds what
+ * was written last, so a reader is behind as soon as one chunk did not fit the kernel's buffer.
+ */
+export class EventStream {
+  readonly #exchange: Exchange;
+  readonly #options: EventStreamOptions;
+  #line: string[] = [];
+  #lineBytes = 0;
+  /** Bytes of the line that a replay put there: they do not count against the reader. */
+  #replayBytes = 0;
+  #blocked = false;
+  #skipped = false;
+  #catchingUp = false;
+
+  constructor(exchange: Exchange, options: EventStreamOptions) {
+    this.#exchange = exchange;
+    this.#options = options;
+    options.heartbeats.add(this);
+    exchange.onClose(() => options.heartbeats.delete(this));
+    exchange.startStream(HEADERS, () => this.#writable());
+  }
+
+  /** A log's worth of events, which may be more than a reader may have unsent. */
+  replay(frames: readonly OutFrame[]): void {
+    let chunk = '';
+    for (const frame of frames) {
+      chunk += toSse(frame);
+      if (chunk.length < STREAMING_PAUSE_BYTES) continue;
+      this.#replayBytes += chunk.length;
+      this.#push(chunk);
+      chunk = '';
+    }
+    this.#replayBytes += chunk.length;
+    this.#push(chunk);
+  }
+
+  send(frames: readonly OutFrame[]): void {
+    let chunk = '';
+    for (const frame of frames) {
+      if (frame.seq === 0 && (this.#blocked || this.#skipped)) this.#skipped = true;
+      else chunk += toSse(frame);
+    }
+    this.#push(chunk);
+  }
+
+  heartbeat(): void {
+    if (!this.#blocked) this.#push(':\n\n');
+  }
+
+  /** Tells why, and ends. A page's EventSource comes back by itself, with the last id it has. */
+  fail(error: FairleadError): void {
+    this.#push(`event: error\ndata: ${toErrorFrame(error, undefined)}\n\n`);
+    this.#exchange.endStream();
+  }
+
+  /** After what is in line. */
+  end(): void {
+    if (this.#line.length > 0) this.#exchange.write(this.#line.splice(0).join(''));
+    this.#exchange.endStream();
+  }
+
+  #push(chunk: string): void {
+    if (chunk === '' || !this.#exchange.open) return;
+    if (!this.#blocked) {
+      this.#blocked = !this.#exchange.write(chunk);
+      return;
+    }
+    this.#line.push(chunk);
+    this.#lineBytes += chunk.length;
+    if (this.#lineBytes <= this.#options.maxUnsentBytes + this.#replayBytes) return;
+    slowReaderCloses.inc();
+    this.#exchange.cut();
+  }
+
+  #writable(): void {
+    this.#blocked = false;
+    while (!this.#blocked && this.#line.length > 0) {
+      const chunk = this.#line.shift()!;
+      this.#lineBytes -= chunk.length;
+      this.#blocked = !this.#exchange.write(chunk);
+    }
+    if (this.#line.length === 0) this.#replayBytes = 0;
+    if (!this.#blocked && this.#skipped && !this.#catchingUp) void this.#catchUp();
+  }
+
+  async #catchUp(): Promise<void> {
+    this.#catchingUp = true;
+    const frames = await this.#options.catchUp();
+    this.#catchingUp = false;
+    this.#skipped = false;
+    this.send(frames);
+  }
+}
+
+/** `type` is the first key of every event that agent threads write. */
+function toSse({ json, seq }: OutFrame): string {
+  const type = /^\{"type":"([\w:]+)"/.exec(json)?.[1] ?? String((JSON.parse(json) as { type?: unknown }).type);
+  return `${seq > 0 ? `id: ${seq}\n` : ''}event: ${type}\ndata: ${json}\n\n`;
+}

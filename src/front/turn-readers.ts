@@ -1,0 +1,163 @@
+/** POST …/messages: the events of one turn, streamed as SSE or gathered into one JSON answer. Main thread. */
+import type { OutFrame } from '../../workers/agent/messages.js';
+import { FairleadError } from '../errors.js';
+import type { Pending } from '../protocol.js';
+import { openStream, type StreamParts } from './events-reader.js';
+import type { Exchange } from './http.js';
+import type { Subscriber } from './hub.js';
+import { errorOfClose, errorOfWire } from './problem.js';
+import type { EventStream } from './sse.js';
+import { TurnFilter, type NumberedEvent } from './turn-filter.js';
+import { TurnResult } from './turn-result.js';
+
+/** Longer than this no plain request waits for its turn: 202, and the turn goes on. */
+const MAX_WAIT_MS = 600_000;
+
+export interface TurnReader extends Subscriber {
+  /** 0 until the message's acceptance was seen. */
+  readonly turn: number;
+  /** The first frames, at the moment it is subscribed. */
+  attached(frames: readonly OutFrame[]): void;
+  /** The message had been accepted before, as `turn`; `frames` is all that the log holds. */
+  again(turn: number, frames: readonly OutFrame[]): void;
+}
+
+export class SseTurnReader implements TurnReader {
+  readonly #exchange: Exchange;
+  readonly #parts: StreamParts;
+  readonly #filter: TurnFilter;
+  #stream: EventStream | undefined;
+
+  constructor(exchange: Exchange, messageId: string, parts: StreamParts) {
+    this.#exchange = exchange;
+    this.#parts = parts;
+    this.#filter = new TurnFilter(messageId);
+  }
+
+  get open(): boolean {
+    return this.#exchange.open;
+  }
+
+  get turn(): number {
+    return this.#filter.turn;
+  }
+
+  /** Nothing of it is this turn's. The answer begins with the acceptance, so that a refusal can still be a problem. */
+  attached(): void {}
+
+  send(frames: readonly OutFrame[]): void {
+    const mine = this.#mine(frames);
+    if (mine.length === 0) return;
+    this.#stream ??= openStream(this.#exchange, this.#parts);
+    this.#stream.send(mine);
+    this.#endWithTurn();
+  }
+
+  again(turn: number, frames: readonly OutFrame[]): void {
+    this.#filter.follow(turn);
+    const mine = this.#mine(frames);
+    if (mine.length === 0) return this.#exchange.fail(duplicateError());
+    this.#stream = openStream(this.#exchange, this.#parts);
+    this.#stream.replay(mine);
+    this.#endWithTurn();
+    return undefined;
+  }
+
+  gone(code: number, reason: string): void {
+    const error = errorOfClose(code, reason);
+    if (this.#stream) this.#stream.fail(error);
+    else this.#exchange.fail(error);
+  }
+
+  #mine(frames: readonly OutFrame[]): OutFrame[] {
+    return frames.filter((frame) => {
+      if (frame.seq === 0) return this.#filter.takesStreaming;
+      return this.#filter.take(JSON.parse(frame.json) as NumberedEvent);
+    });
+  }
+
+  #endWithTurn(): void {
+    if (this.#filter.state === 'ended') this.#stream?.end();
+  }
+}
+
+export class JsonTurnReader implements TurnReader {
+  readonly #exchange: Exchange;
+  readonly #filter: TurnFilter;
+  #result = new TurnResult([]);
+
+  constructor(exchange: Exchange, messageId: string) {
+    this.#exchange = exchange;
+    this.#filter = new TurnFilter(messageId);
+  }
+
+  get open(): boolean {
+    return this.#exchange.open;
+  }
+
+  get turn(): number {
+    return this.#filter.turn;
+  }
+
+  attached(frames: readonly OutFrame[]): void {
+    this.#result = new TurnResult(pendingOf(frames));
+    const timer = setTimeout(() => this.#answerPending(), MAX_WAIT_MS);
+    this.#exchange.onClose(() => clearTimeout(timer));
+  }
+
+  send(frames: readonly OutFrame[]): void {
+    this.#take(frames);
+    this.#settle();
+  }
+
+  again(turn: number, frames: readonly OutFrame[]): void {
+    this.#filter.follow(turn);
+    this.#result = new TurnResult(pendingOf(frames));
+    if (this.#take(frames) === 0) return this.#exchange.fail(duplicateError());
+    this.#settle();
+    return undefined;
+  }
+
+  gone(code: number, reason: string): void {
+    this.#exchange.fail(errorOfClose(code, reason));
+  }
+
+  /** How many of them are the turn's own. */
+  #take(frames: readonly OutFrame[]): number {
+    let mine = 0;
+    for (const frame of frames) {
+      if (frame.seq === 0) continue;
+      const event = JSON.parse(frame.json) as NumberedEvent;
+      const isMine = this.#filter.take(event);
+      this.#result.take(event, isMine);
+      if (isMine) mine++;
+    }
+    return mine;
+  }
+
+  /** After a whole batch: all calls of one model answer are asked for at once, and a client is told of them at once. */
+  #settle(): void {
+    if (this.#filter.state === 'waiting') return;
+    const { outcome } = this.#result;
+    if (outcome?.ok === true) this.#exchange.json(200, outcome.finished);
+    else if (outcome) this.#exchange.fail(errorOfWire(outcome.error));
+    else if (this.#result.pending.length > 0) this.#answerPending();
+  }
+
+  #answerPending(): void {
+    this.#exchange.json(202, { turn: this.#filter.turn, pending: this.#result.pending });
+  }
+}
+
+/** `session:ready` comes first and says what is open. */
+function pendingOf(frames: readonly OutFrame[]): Pending[] {
+  const [ready] = frames;
+  return ready ? ((JSON.parse(ready.json) as { pending?: Pending[] }).pending ?? []) : [];
+}
+
+function duplicateError(): FairleadError {
+  return new FairleadError(
+    'ERR_DUPLICATE_MESSAGE',
+    'a message with this id was accepted before, and its events are gone',
+  );
+}

@@ -1,0 +1,91 @@
+/** A turn's events, gathered into the one answer that plain HTTP clients get. Pure. Main thread. */
+import type { FinishedTurn } from '../../workers/agent/messages.js';
+import type { Pending, WireError } from '../protocol.js';
+import type { NumberedEvent } from './turn-filter.js';
+
+export type TurnOutcome =
+  { ok: true; finished: FinishedTurn } | { ok: false; turn: number; error: WireError | undefined };
+
+export class TurnResult {
+  #text = '';
+  readonly #tools = new Map<string, FinishedTurn['tools'][number]>();
+  readonly #pending = new Map<string, Pending>();
+  #outcome: TurnOutcome | undefined;
+
+  constructor(pending: readonly Pending[]) {
+    for (const item of pending) this.#pending.set(keyOf(item), item);
+  }
+
+  /** What the session waits for a person to answer, in this turn or in one ahead of it. */
+  get pending(): Pending[] {
+    return [...this.#pending.values()];
+  }
+
+  get outcome(): TurnOutcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Every durable event of the session, in order; `mine` are the turn's own. */
+  take(event: NumberedEvent, mine: boolean): void {
+    this.#trackPending(event);
+    if (mine) this.#gather(event);
+  }
+
+  #trackPending({ seq: _seq, ...event }: NumberedEvent): void {
+    switch (event.type) {
+      case 'tool:approval_required': {
+        const { type: _type, ...fields } = event;
+        this.#pending.set(event.callId, { kind: 'approval', ...fields });
+        return;
+      }
+      case 'elicitation:request': {
+        const { type: _type, ...fields } = event;
+        this.#pending.set(event.requestId, { kind: 'elicitation', ...fields });
+        return;
+      }
+      case 'tool:approved':
+      case 'tool:denied':
+        this.#pending.delete(event.callId);
+        return;
+      case 'turn:end':
+        // One turn runs at a time: with it ends all that it asked.
+        this.#pending.clear();
+        return;
+      default:
+    }
+  }
+
+  #gather(event: NumberedEvent): void {
+    switch (event.type) {
+      case 'text':
+        this.#text += event.text;
+        return;
+      case 'tool:start': {
+        const { callId, name, server } = event;
+        this.#tools.set(callId, { callId, name, server, ok: false, content: [] });
+        return;
+      }
+      case 'tool:result': {
+        const tool = this.#tools.get(event.callId);
+        if (tool) Object.assign(tool, { ok: event.ok, content: event.content });
+        return;
+      }
+      case 'turn:end': {
+        const { turn, stopReason, usage, model } = event;
+        this.#outcome =
+          stopReason === 'error'
+            ? { ok: false, turn, error: event.error }
+            : {
+                ok: true,
+                finished: { turn, text: this.#text, tools: [...this.#tools.values()], usage, stopReason, model },
+              };
+        return;
+      }
+      default:
+    }
+  }
+}
+
+function keyOf(item: Pending): string {
+  return item.kind === 'approval' ? item.callId : item.requestId;
+}

@@ -1,0 +1,78 @@
+/** The process: configuration → engine; signals. Main thread. */
+import pc from 'picocolors';
+import { loadConfig, withoutEffect, type Config } from './config.js';
+import type { Engine } from './engine.js';
+import { createLog, type Logger } from './log.js';
+import { VERSION } from './version.js';
+
+/** Beyond the drain: what it may take to close sockets, containers and stores before the process ends by force. */
+const STOP_MARGIN_MS = 75_000;
+
+/** `fairlead serve`. Rejects with a FairleadError when it cannot start; returns once it listens. */
+export async function serve(options: { checkConfig: boolean }): Promise<void> {
+  const config = loadConfig();
+  if (options.checkConfig) {
+    process.stdout.write('the configuration is valid\n');
+    return;
+  }
+  const log = createLog('main', config.logLevel);
+  for (const path of withoutEffect(config)) log.warn({ path }, `${path} has no effect in this version`);
+  // Only now, so that --check-config loads neither addons nor threads.
+  const { startEngine } = await import('./engine.js');
+  const starting = startEngine(config, log);
+  handleSignals(config, log, starting);
+  announce(await starting, log);
+}
+
+/** First signal: drain, exit 0. Second: end at once; what is left is swept at the next start. */
+function handleSignals(config: Config, log: Logger, starting: Promise<Engine>): void {
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping) {
+      log.warn({ signal }, 'second signal: ending at once');
+      process.exit(1);
+    }
+    stopping = true;
+    const timer = setTimeout(() => {
+      log.error('the stop took too long: ending by force');
+      process.exit(1);
+    }, config.listen.drainTimeoutMs + STOP_MARGIN_MS);
+    timer.unref();
+    log.info({ signal, graceMs: config.listen.drainTimeoutMs }, 'stopping');
+    const stopped = starting.then((engine) => engine.stop());
+    stopped.then(
+      () => {
+        log.info('stopped');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        log.error({ err: error }, 'the stop failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
+
+function announce(engine: Engine, log: Logger): void {
+  const { store, sandbox, model } = engine.parts;
+  if (process.stdout.isTTY) {
+    const rows = [
+      pc.bold(`Fairlead ${VERSION}`),
+      row('store', store.describe),
+      row('sandbox', sandbox.describe),
+      row('model', model.describe),
+    ];
+    if (sandbox.warning) rows.push('', pc.bold(pc.yellow(`  ! ${sandbox.warning}`)));
+    process.stdout.write(`\n${rows.join('\n')}\n\n`);
+  } else {
+    log.info({ version: VERSION, store: store.describe, sandbox: sandbox.describe, model: model.describe }, 'parts');
+    if (sandbox.warning) log.warn(sandbox.warning);
+  }
+  log.info({ url: engine.url, tools: engine.tools }, `listening on ${engine.url}`);
+}
+
+function row(name: string, text: string): string {
+  return `  ${pc.bold(name.padEnd(8))} ${text}`;
+}

@@ -1,0 +1,67 @@
+/** Metrics: prom-client, one registry a thread, joined by the main thread for /metrics. Every thread. */
+import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** This thread's registry. Each module makes its own metrics in it, named `fairlead_AREA_WHAT_unit`. */
+export const registry = new Registry();
+
+export const SECONDS_FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+export const SECONDS_SLOW = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
+
+export function counter<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
+  return new Counter({ name, help, labelNames, registers: [registry] });
+}
+
+/** `collect` is asked at each scrape, so that nobody has to keep a gauge up to date. */
+export function gauge<L extends string>(
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+  collect?: (gauge: Gauge<L>) => void,
+): Gauge<L> {
+  return new Gauge({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    ...(collect && {
+      collect() {
+        collect(this);
+      },
+    }),
+  });
+}
+
+export function histogram<L extends string>(
+  name: string,
+  help: string,
+  buckets: number[],
+  labelNames: readonly L[] = [],
+): Histogram<L> {
+  return new Histogram({ name, help, buckets, labelNames, registers: [registry] });
+}
+
+/** How often the loop is looked at; the histogram counts it in, so it is taken off again. */
+const LOOP_RESOLUTION_MS = 10;
+
+/** Event-loop delay and heap of this thread, read at each scrape. Called once, by the thread's doorway. */
+export function watchThread(thread: string): { close(): void } {
+  const delay: IntervalHistogram = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  delay.enable();
+  gauge('fairlead_event_loop_delay_seconds', 'Event-loop delay since the last scrape', ['thread', 'quantile'], (g) => {
+    const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1e3);
+    g.set({ thread, quantile: '0.5' }, seconds(delay.percentile(50)));
+    g.set({ thread, quantile: '0.99' }, seconds(delay.percentile(99)));
+    g.set({ thread, quantile: '1' }, seconds(delay.max));
+    delay.reset();
+  });
+  gauge('fairlead_heap_used_bytes', 'JavaScript heap in use', ['thread'], (g) => {
+    g.set({ thread }, process.memoryUsage().heapUsed);
+  });
+  return { close: () => void delay.disable() };
+}
+
+/** The registries of all threads, as `getMetricsAsJSON` gives them, in Prometheus' text format. */
+export function joinMetrics(perThread: object[][]): Promise<string> {
+  return AggregatorRegistry.aggregate(perThread).metrics();
+}

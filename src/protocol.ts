@@ -1,0 +1,140 @@
+/** The wire contract's types (docs/protocol.md): frames a client sends, events the server sends. Shared by all threads. */
+
+export const PROTOCOL = 'fairlead.v1';
+
+/** MCP content blocks as a client sees them. `truncated` says bytes were cut here. */
+export type ContentBlock =
+  | { type: 'text'; text: string; truncated?: true }
+  | { type: 'image' | 'audio'; data: string; mimeType: string; truncated?: true }
+  | { type: 'resource' | 'resource_link'; [key: string]: unknown };
+
+/** What a person may send: plain text, or text and images (base64). */
+export type UserBlock = { type: 'text'; text: string } | { type: 'image'; mimeType: string; data: string };
+
+export type ClientFrame =
+  | { type: 'message'; id?: string | undefined; text?: string | undefined; content?: UserBlock[] | undefined }
+  | {
+      type: 'tool:approval';
+      id?: string | undefined;
+      callId: string;
+      approved: boolean;
+      args?: Record<string, unknown> | undefined;
+      reason?: string | undefined;
+      remember?: 'session' | undefined;
+    }
+  | {
+      type: 'elicitation:reply';
+      id?: string | undefined;
+      requestId: string;
+      action: 'accept' | 'decline' | 'cancel';
+      content?: Record<string, unknown> | undefined;
+    }
+  | { type: 'turn:cancel'; id?: string | undefined }
+  | { type: 'history:reset'; id?: string | undefined }
+  | { type: 'ping'; id?: string | undefined };
+
+export type StopReason = 'end_turn' | 'max_tokens' | 'cancelled' | 'interrupted' | 'refusal' | 'error';
+
+/** Tokens as the model's API counts them, summed over the rounds of a turn. */
+export interface Usage {
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+}
+
+export interface PendingApproval {
+  kind: 'approval';
+  turn: number;
+  callId: string;
+  name: string;
+  server: string;
+  args: Record<string, unknown>;
+  position: number;
+  total: number;
+  /** ms since the epoch; after it the call is denied by `timeout`. */
+  expiresAt: number;
+}
+
+export interface PendingElicitation {
+  kind: 'elicitation';
+  requestId: string;
+  server: string;
+  mode: 'form' | 'url';
+  message: string;
+  schema?: Record<string, unknown>;
+  url?: string;
+}
+
+export type Pending = PendingApproval | PendingElicitation;
+
+/** An error as a client is told of it. */
+export interface WireError {
+  code: string;
+  message: string;
+  retryAfterMs?: number;
+}
+
+/** Durable events without their `seq`, which the session's log gives them. */
+export type DurableEvent =
+  | { type: 'message:accepted'; id?: string; turn: number; queued: number }
+  | { type: 'turn:start'; turn: number }
+  | { type: 'text'; turn: number; block: number; text: string }
+  | ({ type: 'tool:approval_required' } & Omit<PendingApproval, 'kind'>)
+  | { type: 'tool:approved'; callId: string; by: 'user' | 'policy'; args?: Record<string, unknown> }
+  | { type: 'tool:denied'; callId: string; by: 'user' | 'policy' | 'timeout'; reason?: string }
+  | { type: 'tool:start'; callId: string; name: string; server: string; args: Record<string, unknown> }
+  | { type: 'tool:result'; callId: string; ok: boolean; content: ContentBlock[]; ms: number }
+  | ({ type: 'elicitation:request' } & Omit<PendingElicitation, 'kind'>)
+  | {
+      type: 'turn:end';
+      turn: number;
+      stopReason: StopReason;
+      usage: Usage;
+      ms: number;
+      model: string;
+      error?: WireError;
+    }
+  | { type: 'history:cleared' };
+
+/** Streaming events: no `seq`; block and offset let a client that joins midway be exact. Offsets count UTF-16 units. */
+export type StreamingEvent =
+  | { type: 'text:delta' | 'thinking:delta'; turn: number; block: number; offset: number; text: string }
+  | { type: 'tool:output'; callId: string; stream: 'stdout' | 'stderr' | 'progress'; offset: number; text: string };
+
+export interface Limits {
+  maxFrameBytes: number;
+  maxInFlight: number;
+}
+
+/** One entry of the transcript as a person reads it (GET …/history, `session:ready` after a log gap). */
+export interface TranscriptEntry {
+  role: 'user' | 'assistant';
+  content: unknown[];
+}
+
+export type ServerEvent =
+  | {
+      type: 'session:ready';
+      session: string;
+      seq: number;
+      resumed: boolean;
+      model: string;
+      pending: Pending[];
+      limits: Limits;
+      reset?: true;
+      transcript?: TranscriptEntry[];
+    }
+  | (DurableEvent & { seq: number })
+  | StreamingEvent
+  | ({ type: 'error'; id?: string } & WireError)
+  | { type: 'pong'; id?: string };
+
+export const CLOSE = {
+  draining: 1001,
+  overloaded: 1013,
+  notThisProtocol: 4400,
+  unauthorized: 4401,
+  noSuchSession: 4404,
+  slowReader: 4429,
+} as const;

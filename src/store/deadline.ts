@@ -1,0 +1,43 @@
+/** One deadline for all of an operation's steps. Runs in agent threads. */
+import { FairleadError, isFairleadError } from '../errors.js';
+
+/** When a client that was told ERR_UNAVAILABLE may come back. */
+const RETRY_AFTER_MS = 1000;
+
+export interface Deadline {
+  /** Aborted when the caller has been given up on: what has not started by then must not start. */
+  readonly signal: AbortSignal;
+  /** On the clock of `performance.now()`, ms. */
+  readonly at: number;
+}
+
+/** Rejects with ERR_UNAVAILABLE at the deadline, whatever `work` does then. */
+export async function withDeadline<T>(
+  timeoutMs: number,
+  store: string,
+  work: (deadline: Deadline) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(unavailable(`${store} did not answer within ${timeoutMs} ms`));
+      controller.abort();
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([work({ signal: controller.signal, at: performance.now() + timeoutMs }), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function unavailable(message: string, cause?: unknown): FairleadError {
+  return new FairleadError('ERR_UNAVAILABLE', message, { cause, retryAfterMs: RETRY_AFTER_MS });
+}
+
+/** An error of the database or its client: neither one of ours with a code, nor a fault of the code. */
+export function isForeign(error: unknown): error is Error {
+  const fault = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
+  return error instanceof Error && !isFairleadError(error) && !fault;
+}

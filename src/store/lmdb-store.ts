@@ -1,0 +1,304 @@
+/** The embedded store: the same contract on LMDB in the data folder, shared by the agent threads of one process. */
+import { Background } from './background.js';
+import { isForeign, unavailable, withDeadline, type Deadline } from './deadline.js';
+import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
+import { sealTail, wantsSeal } from './history-tail.js';
+import { ALL, digest, keysUnder, openTables, type LmdbTables, type StoredRow } from './lmdb-tables.js';
+import { checkCommit, conflict, placeFromCursor, placeToCursor, type Place } from './row-codec.js';
+import type {
+  Commit,
+  CommitResult,
+  ReadEvents,
+  SessionPage,
+  SessionRow,
+  Store,
+  StoreLimits,
+  StoreOptions,
+  TranscriptMessage,
+} from './store.js';
+
+const MAX_SEALING = 16;
+
+/** ERR_START when the folder cannot be used. */
+export async function openLmdbStore(dir: string, options: StoreOptions): Promise<Store> {
+  return new LmdbStore(openTables(dir), options);
+}
+
+class LmdbStore implements Store {
+  readonly kind = 'lmdb';
+  readonly #tables: LmdbTables;
+  readonly #options: StoreOptions;
+  readonly #background: Background;
+  #closing: Promise<void> | undefined;
+
+  constructor(tables: LmdbTables, options: StoreOptions) {
+    this.#tables = tables;
+    this.#options = options;
+    this.#background = new Background(options.onError);
+  }
+
+  async ping(): Promise<void> {
+    await this.#read('ping', ({ rows }) => rows.doesExist(''));
+  }
+
+  async createSession(row: SessionRow): Promise<void> {
+    await this.#write('createSession', ({ rows, index }) => {
+      if (rows.doesExist(row.session)) throw conflict(row.session, 'is there already');
+      void rows.put(row.session, { ...row, generation: 0, nextBlock: 0, tailStart: 0, tailBytes: 0, ids: 0 });
+      for (const key of indexKeys(row)) void index.put(key, 0);
+    });
+  }
+
+  readSession(session: string): Promise<SessionRow | undefined> {
+    return this.#read('readSession', ({ rows }) => {
+      const row = rows.get(session);
+      return row === undefined ? undefined : publicRow(row);
+    });
+  }
+
+  async listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage> {
+    const from = page.cursor === undefined ? undefined : placeFromCursor(page.cursor);
+    return this.#read('listSessions', ({ rows, index }) => {
+      const key = digest(user);
+      const start = from === undefined ? [key, Number.MAX_SAFE_INTEGER] : [key, from.at, from.session];
+      const places: Place[] = [];
+      // One more than asked for says whether there is a next page, and one for the cursor's own place, which may be gone.
+      for (const [, at, session] of index.getKeys({ start, end: [key], reverse: true, limit: page.limit + 2 })) {
+        if (from === undefined || at !== from.at || session !== from.session) places.push({ at, session });
+      }
+      const shown = places.slice(0, page.limit);
+      const sessions = shown.map(({ session }) => rows.get(session)).filter((row) => row !== undefined);
+      const last = shown.at(-1);
+      return {
+        sessions: sessions.map(publicRow),
+        ...(places.length > page.limit && last !== undefined ? { next: placeToCursor(last) } : {}),
+      };
+    });
+  }
+
+  async touchSession(session: string, at: number): Promise<void> {
+    await this.#write('touchSession', (tables) => {
+      const row = tables.rows.get(session);
+      if (row === undefined) return;
+      moveInIndexes(tables, row, at);
+      void tables.rows.put(session, { ...row, lastActiveAt: at });
+    });
+  }
+
+  async deleteSession(session: string): Promise<void> {
+    await this.#write('deleteSession', ({ rows, history, events, ids, index }) => {
+      const row = rows.get(session);
+      if (row === undefined) return;
+      // The keys are listed first: a cursor does not like what it stands on removed.
+      const range = keysUnder(session);
+      for (const key of Array.from(history.getKeys(range))) void history.remove(key);
+      for (const key of Array.from(events.getKeys(range))) void events.remove(key);
+      for (const key of Array.from(ids.getKeys(range))) void ids.remove(key);
+      for (const key of indexKeys(row)) void index.remove(key);
+      void rows.remove(session);
+    });
+  }
+
+  expiredSessions(before: number, limit: number): Promise<string[]> {
+    return this.#read('expiredSessions', ({ index }) => {
+      const keys = index.getKeys({ start: [ALL], end: [ALL, before], limit });
+      return Array.from(keys, ([, , session]) => session);
+    });
+  }
+
+  async commit(session: string, commit: Commit): Promise<CommitResult> {
+    checkCommit(session, commit);
+    const block = commit.messages && commit.messages.length > 0 ? encodeBlock(commit.messages) : undefined;
+    const idDigest = commit.accept === undefined ? undefined : digest(commit.accept.id);
+    const outcome = await this.#write('commit', (tables) => {
+      const row = tables.rows.get(session);
+      if (row === undefined) throw conflict(session, 'is not there');
+      const duplicateOf = idDigest === undefined ? undefined : tables.ids.get([session, 0, idDigest]);
+      if (duplicateOf !== undefined) return { duplicateOf };
+      const first = commit.events[0];
+      if (first !== undefined && first.seq !== row.seq + 1) throw conflict(session, `has seq ${row.seq} already`);
+      const next: StoredRow = { ...row, ...definedOf(commit.row), seq: row.seq + commit.events.length };
+      const { limits } = this.#options;
+      appendEvents(tables, session, commit, limits);
+      if (commit.accept !== undefined && idDigest !== undefined) {
+        remember(tables, next, idDigest, commit.accept.turn, limits.maxMessageIds);
+      }
+      if (commit.clearHistory) {
+        for (const key of Array.from(tables.history.getKeys(keysUnder(session)))) void tables.history.remove(key);
+        next.tailStart = next.nextBlock;
+        next.tailBytes = 0;
+        next.generation += 1;
+      }
+      if (block !== undefined) {
+        void tables.history.put([session, next.nextBlock], block);
+        next.nextBlock += 1;
+        next.tailBytes += contentBytes(block);
+      }
+      if (next.lastActiveAt !== row.lastActiveAt) moveInIndexes(tables, row, next.lastActiveAt);
+      void tables.rows.put(session, next);
+      return { tailBytes: next.tailBytes };
+    });
+    if (outcome.tailBytes === undefined) return { ok: false, duplicateOf: outcome.duplicateOf };
+    if (wantsSeal(outcome.tailBytes)) {
+      this.#background.startOnce('seal', session, MAX_SEALING, () => this.#seal(session));
+    }
+    return { ok: true };
+  }
+
+  readHistory(session: string): Promise<TranscriptMessage[]> {
+    return this.#read('readHistory', ({ history }) => {
+      const blocks = Array.from(history.getRange(keysUnder(session)), ({ value }) => value);
+      return blocks.flatMap(decodeBlock);
+    });
+  }
+
+  readEvents(session: string, after: number, limit: number): Promise<ReadEvents> {
+    return this.#read('readEvents', ({ events }) => {
+      const range = { ...keysUnder(session), start: [session, after + 1], limit };
+      const [oldest] = events.getKeys({ ...keysUnder(session), limit: 1 });
+      return {
+        events: Array.from(events.getRange(range), ({ key, value }) => ({ seq: key[1], json: value })),
+        oldest: oldest?.[1] ?? 0,
+      };
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#background.settle().then(() => this.#tables.root.close());
+    return this.#closing;
+  }
+
+  /** What is appended in between stays where it is; a clear in between makes it give up. */
+  async #seal(session: string): Promise<void> {
+    const before = await this.#read('readTail', ({ rows, history }) => {
+      const row = rows.get(session);
+      if (row === undefined) return undefined;
+      const { generation, nextBlock, tailStart, tailBytes } = row;
+      const range = { ...keysUnder(session), start: [session, tailStart] };
+      const blocks = Array.from(history.getRange(range), ({ value }) => value);
+      return { generation, nextBlock, tailStart, tailBytes, blocks };
+    });
+    if (before === undefined || before.blocks.length === 0) return;
+    const { blocks, tail } = sealTail(before.blocks);
+    await this.#write('seal', ({ rows, history }) => {
+      const row = rows.get(session);
+      if (row === undefined || row.generation !== before.generation) return;
+      const { tailStart } = before;
+      for (const [i, block] of blocks.entries()) void history.put([session, tailStart + i], block);
+      for (let n = tailStart + blocks.length; n < before.nextBlock; n++) void history.remove([session, n]);
+      void rows.put(session, {
+        ...row,
+        generation: row.generation + 1,
+        tailStart: tailStart + blocks.length - tail.blocks,
+        tailBytes: row.tailBytes - before.tailBytes + tail.bytes,
+      });
+    });
+  }
+
+  /** LMDB reads are memory reads: synchronous, from a snapshot taken now and not from one that this turn of the event loop began with. */
+  #read<T>(operation: string, work: (tables: LmdbTables) => T): Promise<T> {
+    return this.#call(operation, async () => {
+      this.#tables.root.resetReadTxn();
+      return work(this.#tables);
+    });
+  }
+
+  /**
+   * The lock is waited for on a thread of LMDB's own and the transaction is flushed there; only `work` itself runs here. A child
+   * transaction, so that one that throws is rolled back and leaves the others of the same batch alone.
+   */
+  #write<T>(operation: string, work: (tables: LmdbTables) => T): Promise<T> {
+    return this.#call(operation, async ({ signal }) => {
+      try {
+        return await this.#tables.root.childTransaction(() => {
+          if (signal.aborted) throw unavailable('the embedded store came to it only after the deadline');
+          return work(this.#tables);
+        });
+      } catch (error) {
+        throw await reasonOf(error);
+      }
+    });
+  }
+
+  async #call<T>(operation: string, work: (deadline: Deadline) => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined && operation !== 'readTail' && operation !== 'seal') {
+      throw unavailable('the embedded store is closed');
+    }
+    const started = performance.now();
+    try {
+      return await withDeadline(this.#options.limits.timeoutMs, 'the embedded store', work);
+    } catch (error) {
+      if (isForeign(error)) throw unavailable(`the embedded store cannot serve now: ${error.message}`, error);
+      throw error;
+    } finally {
+      this.#options.observe?.(operation, (performance.now() - started) / 1000);
+    }
+  }
+}
+
+/** A failed flush (a full disk) rejects with a promise of its reason, which must be taken or its rejection is unhandled. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !('commitError' in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (reason) {
+    return reason;
+  }
+}
+
+function publicRow(row: StoredRow): SessionRow {
+  const {
+    generation: _generation,
+    nextBlock: _nextBlock,
+    tailStart: _tailStart,
+    tailBytes: _tailBytes,
+    ids: _ids,
+    ...rest
+  } = row;
+  return rest;
+}
+
+/** Without the keys that are there and undefined: they would blot out what is stored. */
+function definedOf(row: Commit['row']): Partial<SessionRow> {
+  return Object.fromEntries(Object.entries(row ?? {}).filter(([, value]) => value !== undefined));
+}
+
+function indexKeys({ session, user, lastActiveAt }: SessionRow): [string, number, string][] {
+  return [
+    [ALL, lastActiveAt, session],
+    [digest(user), lastActiveAt, session],
+  ];
+}
+
+function moveInIndexes({ index }: LmdbTables, row: SessionRow, at: number): void {
+  for (const key of indexKeys(row)) void index.remove(key);
+  for (const key of indexKeys({ ...row, lastActiveAt: at })) void index.put(key, 0);
+}
+
+/** Appends, then drops from the front what is over the count or the age: as many keys are read as are dropped, and one. */
+function appendEvents({ events }: LmdbTables, session: string, commit: Commit, limits: StoreLimits): void {
+  const now = Date.now();
+  for (const { seq, json } of commit.events) void events.put([session, seq, now], json);
+  const newest = commit.events.at(-1)?.seq;
+  const spent: [string, number, number][] = [];
+  for (const key of events.getKeys(keysUnder(session))) {
+    const tooMany = newest !== undefined && newest - key[1] >= limits.maxEvents;
+    if (!tooMany && key[2] > now - limits.maxAgeMs) break;
+    spent.push(key);
+  }
+  for (const key of spent) void events.remove(key);
+}
+
+function remember({ ids }: LmdbTables, row: StoredRow, idDigest: string, turn: number, max: number): void {
+  const { session } = row;
+  void ids.put([session, 0, idDigest], turn);
+  void ids.put([session, 1, turn, idDigest], 0);
+  row.ids += 1;
+  if (row.ids <= max) return;
+  const [oldest] = ids.getKeys({ start: [session, 1], end: [session, 2], limit: 1 });
+  if (oldest === undefined) return;
+  void ids.remove(oldest);
+  void ids.remove([session, 0, String(oldest[3])]);
+  row.ids -= 1;
+}

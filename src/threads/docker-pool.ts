@@ -1,0 +1,238 @@
+/**
+ * The docker thread as the rest sees it: a Piscina pool of one. Main thread.
+ *
+ * Leases are Piscina tasks: 20 run, 100 wait, more are refused. Releases must not stand behind leases that hang, nor be
+ * refused because those fill the queue, so they go over a control port that the worker hands out when it starts.
+ */
+import type { MessagePort, TransferListItem } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type {
+  DockerControl,
+  DockerControlMessage,
+  DockerTaskName,
+  DockerTasks,
+  DockerWorkerData,
+  LeaseRequest,
+  LeaseResult,
+} from '../../workers/docker/messages.js';
+import type { Config } from '../config.js';
+import { FairleadError, isFairleadError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { gauge } from '../metrics.js';
+import { Channel, type Contract } from './channel.js';
+import { fromTaskResult, type TaskResult } from './task-result.js';
+
+const AT_ONCE = 20;
+const WAITING = 100;
+const FULL_RETRY_MS = 2_000;
+const LOST_RETRY_MS = 1_000;
+const WORKER_FILE = new URL('../../workers/docker/index.js', import.meta.url).href;
+
+export interface DockerPoolOptions {
+  config: Config;
+  instance: string;
+  driver: DockerWorkerData['driver'];
+  log: Logger;
+  /** The worker has died: its sandboxes' ports have closed, its callers are settled, a new one starts and sweeps. */
+  onWorkerLost?: (error: FairleadError) => void;
+  /** How long `close` waits for sandboxes to go; what is left is swept at the next start. */
+  closeTimeoutMs?: number;
+}
+
+export interface DockerPool {
+  /**
+   * The task's own errors; ERR_UNAVAILABLE when 100 leases wait, when the worker dies or does not answer; ERR_DRAINING
+   * once closed. `transfer`: the lease's port.
+   */
+  run<K extends DockerTaskName>(
+    name: K,
+    request: DockerTasks[K]['request'],
+    transfer?: readonly TransferListItem[],
+  ): Promise<DockerTasks[K]['result']>;
+  /** Removes all sandboxes, then ends the thread. Idempotent. */
+  close(): Promise<void>;
+}
+
+interface Nothing extends Contract {
+  requests: Record<string, never>;
+  notifications: Record<string, never>;
+}
+
+type Control = Channel<Nothing, DockerControl>;
+
+const pools = new Set<Piscina>();
+const sum = (of: (pool: Piscina) => number): number => [...pools].reduce((total, pool) => total + of(pool), 0);
+gauge('fairlead_docker_queue_size', 'Leases that wait for one of the 20 places', [], (g) => {
+  g.set(sum((pool) => pool.queueSize));
+});
+gauge('fairlead_docker_queue_wait_seconds', 'How long leases waited for a place', ['quantile'], (g) => {
+  for (const pool of pools) {
+    g.set({ quantile: '0.5' }, pool.histogram.waitTime.p50 / 1_000);
+    g.set({ quantile: '0.99' }, pool.histogram.waitTime.p99 / 1_000);
+  }
+});
+
+export function openDockerPool(options: DockerPoolOptions): DockerPool {
+  return new PiscinaDockerPool(options);
+}
+
+class PiscinaDockerPool implements DockerPool {
+  readonly #options: DockerPoolOptions;
+  readonly #piscina: Piscina;
+  #control = pending<Control>();
+  #connected: Control | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: DockerPoolOptions) {
+    this.#options = options;
+    const { config, instance, driver } = options;
+    this.#piscina = new Piscina({
+      filename: WORKER_FILE,
+      workerData: { config, instance, driver } satisfies DockerWorkerData,
+      minThreads: 1,
+      maxThreads: 1,
+      concurrentTasksPerWorker: AT_ONCE,
+      maxQueue: WAITING,
+      idleTimeout: Infinity,
+      atomics: 'disabled', // else its event loop stands still between tasks, and with it every sandbox's stdio
+      stricterFIFO: true, // else a lease that finds no place goes from the head of the queue to its end
+    });
+    pools.add(this.#piscina);
+    this.#piscina.on('message', (message: DockerControlMessage) => this.#connect(message.control));
+    this.#piscina.on('error', (error: Error) => {
+      options.log.error({ err: error }, 'docker thread: error');
+      if (!this.#connected) this.#expectControl(lostError(error)); // it died before it was there
+    });
+  }
+
+  async run<K extends DockerTaskName>(
+    name: K,
+    request: DockerTasks[K]['request'],
+    transfer: readonly TransferListItem[] = [],
+  ): Promise<DockerTasks[K]['result']> {
+    if (this.#closing) throw new FairleadError('ERR_DRAINING', 'the server is stopping');
+    return name === 'lease-sandbox'
+      ? this.#lease(request as LeaseRequest, transfer)
+      : this.#ask(name, request, this.#askTimeoutMs());
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #lease(request: LeaseRequest, transfer: readonly TransferListItem[]): Promise<LeaseResult> {
+    // Twice a start, since it may first wait for others; when the caller closes its port, a late sandbox goes by itself.
+    const timeoutMs = this.#options.config.sandbox.startTimeoutMs * 2 + 5_000;
+    try {
+      // Piscina's own signal would end the whole thread to stop one task: it gets none.
+      const running = this.#piscina.run(request, { name: 'lease-sandbox', transferList: [...transfer] });
+      const result = await withTimeout(running as Promise<TaskResult<LeaseResult>>, timeoutMs);
+      return fromTaskResult(result);
+    } catch (error) {
+      throw isFairleadError(error) ? error : this.#explain(error as Error);
+    }
+  }
+
+  async #ask<K extends Exclude<DockerTaskName, 'lease-sandbox'>>(
+    name: K,
+    request: DockerTasks[K]['request'],
+    timeoutMs: number,
+  ): Promise<DockerTasks[K]['result']> {
+    const control = await withTimeout(this.#control.promise, timeoutMs);
+    return control.request(name, request, { timeoutMs });
+  }
+
+  #askTimeoutMs(): number {
+    return Math.max(60_000, this.#options.config.sandbox.startTimeoutMs * 2);
+  }
+
+  #connect(port: MessagePort): void {
+    const channel: Control = new Channel(port);
+    channel.handle({}, {});
+    port.once('close', () => this.#lost(channel));
+    port.unref(); // it alone must not keep the process; the deadlines of its callers do that
+    this.#connected = channel;
+    this.#control.resolve(channel);
+  }
+
+  /** Those who wait for the worker that did not come get the error; those who ask from now on wait for the next one. */
+  #expectControl(error: FairleadError): void {
+    const { reject } = this.#control;
+    this.#control = pending();
+    reject(error);
+  }
+
+  #lost(channel: Control): void {
+    const error = lostError();
+    channel.close(error);
+    if (this.#closing || this.#connected !== channel) return;
+    this.#connected = undefined;
+    this.#expectControl(error);
+    this.#options.log.error('docker thread: died; a new one starts and sweeps its sandboxes');
+    this.#options.onWorkerLost?.(error);
+  }
+
+  async #close(): Promise<void> {
+    const { config, log, closeTimeoutMs = config.listen.drainTimeoutMs } = this.#options;
+    try {
+      const { removed } = await this.#ask('close-sandboxes', {}, closeTimeoutMs);
+      if (removed > 0) log.info({ removed }, 'sandboxes removed');
+    } catch (error) {
+      log.warn({ err: error }, 'sandboxes left to the next start');
+    }
+    await this.#piscina.destroy();
+    pools.delete(this.#piscina);
+  }
+
+  /** Piscina's errors have no codes: they are known by their text (its errors.ts). */
+  #explain(error: Error): FairleadError {
+    if (error.message === 'Task queue is at limit') {
+      return new FairleadError('ERR_UNAVAILABLE', `${WAITING} others wait for a sandbox already`, {
+        cause: error,
+        retryAfterMs: FULL_RETRY_MS,
+      });
+    }
+    if (this.#closing) return new FairleadError('ERR_DRAINING', 'the server is stopping', { cause: error });
+    if (error.name === 'DataCloneError') {
+      return new FairleadError('ERR_CANCELLED', 'the port closed while its lease waited', { cause: error });
+    }
+    return lostError(error);
+  }
+}
+
+interface Pending<T> {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: Error) => void;
+}
+
+/** Promise.withResolvers, which Node 20 has not. */
+function pending<T>(): Pending<T> {
+  const settle: Partial<Pending<T>> = {};
+  const promise = new Promise<T>((resolve, reject) => Object.assign(settle, { resolve, reject }));
+  promise.catch(() => undefined); // nobody may be waiting
+  return { promise, resolve: (value) => settle.resolve?.(value), reject: (error) => settle.reject?.(error) };
+}
+
+function lostError(cause?: Error): FairleadError {
+  return new FairleadError('ERR_UNAVAILABLE', 'the docker thread has died', { cause, retryAfterMs: LOST_RETRY_MS });
+}
+
+async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new FairleadError('ERR_UNAVAILABLE', `the docker thread did not answer within ${timeoutMs} ms`, {
+          retryAfterMs: FULL_RETRY_MS,
+        }),
+      );
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

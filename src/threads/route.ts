@@ -1,0 +1,10 @@
+/** Which agent thread a session lives on: a stable hash, the same in every thread. */
+
+/** FNV-1a over the id's UTF-16 units, modulo the number of threads. */
+export function threadOf(session: string, threads: number): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < session.length; index++) {
+    hash = Math.imul(hash ^ session.charCodeAt(index), 0x01000193);
+  }
+  return (hash >>> 0) % threads;
+}

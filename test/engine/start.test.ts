@@ -1,0 +1,119 @@
+import t from 'tap';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { dockerHost } from '../helpers/docker.js';
+import { EngineStartError, startEngine, type EngineOptions } from '../helpers/engine.js';
+import { startModelServer } from '../helpers/model-server.js';
+import { freePort } from '../helpers/processes.js';
+import { makeTinyImage } from '../helpers/tiny-image.js';
+import { connect } from '../helpers/ws-client.js';
+
+/** How the program explains a start that fails: its exit code and the last words. */
+async function refusedStart(options: EngineOptions): Promise<{ code: number | null; said: string }> {
+  try {
+    const engine = await startEngine(options);
+    await engine.stop();
+  } catch (error) {
+    if (!(error instanceof EngineStartError)) throw error;
+    return { code: error.exit.code, said: error.logs.map((line) => line.msg).join('\n') };
+  }
+  throw new Error('it started');
+}
+
+const process_ = { sandbox: { driver: 'process' } };
+
+t.test('with nothing configured it serves on the embedded defaults and says so', async (t) => {
+  const engine = await startEngine({ env: { DOCKER_HOST: '' }, config: process_ });
+  t.teardown(() => engine.stop());
+  t.match(engine.url, /^http:\/\/127\.0\.0\.1:\d+$/);
+  const parts = await engine.waitForLog((line) => line.msg === 'parts');
+  t.match(parts, { store: /LMDB/, sandbox: /process/, model: /demo/ });
+  t.ok(
+    engine.logs.some((line) => line.level === 40 && /isolation/.test(line.msg)),
+    'a warning about the sandbox',
+  );
+  const client = await connect(engine.wsUrl);
+  t.teardown(() => client.close());
+  client.say('List all files in /workspace');
+  client.approve((await client.waitFor('tool:approval_required')).callId);
+  t.match(await client.waitFor('tool:result'), { ok: true });
+  t.match(await client.turnEnd(), { stopReason: 'end_turn', model: 'demo' });
+});
+
+t.test('every problem of a configuration is told at once, with its path', async (t) => {
+  const { code, said } = await refusedStart({
+    config: { listen: { port: 99999 }, limits: { maxInFlight: 0 }, colour: 'red' },
+    env: { LOG_LEVEL: 'loud' },
+  });
+  t.equal(code, 1);
+  for (const path of ['listen.port', 'limits.maxInFlight', 'colour', 'LOG_LEVEL']) t.match(said, path);
+});
+
+t.test('beyond loopback without auth is refused', async (t) => {
+  const { code, said } = await refusedStart({ config: process_, env: { HOST: '0.0.0.0' } });
+  t.equal(code, 1);
+  t.match(said, 'fairlead token');
+});
+
+t.test('a port in use is an error that names it', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => void other.close());
+  await new Promise((resolve) => other.once('listening', resolve));
+  const { port } = other.address() as AddressInfo;
+  const { code, said } = await refusedStart({ config: process_, env: { PORT: String(port) } });
+  t.equal(code, 1);
+  t.match(said, String(port));
+});
+
+t.test('Redis that is configured and does not answer is an error, not a fallback', async (t) => {
+  const port = await freePort();
+  const { code, said } = await refusedStart({
+    config: process_,
+    env: { REDIS_URL: `redis://:secret-word@127.0.0.1:${port}` },
+  });
+  t.equal(code, 1);
+  t.match(said, 'Redis');
+  t.notMatch(said, 'secret-word');
+});
+
+t.test('Docker that is configured and does not answer is an error', async (t) => {
+  const { code, said } = await refusedStart({ env: { DOCKER_HOST: `tcp://127.0.0.1:${await freePort()}` } });
+  t.equal(code, 1);
+  t.match(said, 'DOCKER_HOST');
+});
+
+t.test('the model: no answer and a refused key are errors', async (t) => {
+  const dead = await refusedStart({
+    config: process_,
+    env: { ANTHROPIC_API_KEY: 'sk-secret', ANTHROPIC_BASE_URL: `http://127.0.0.1:${await freePort()}` },
+  });
+  t.match(dead.said, 'ANTHROPIC_BASE_URL');
+  const model = await startModelServer({ apiKey: 'another' });
+  t.teardown(() => model.close());
+  const refused = await refusedStart({
+    config: process_,
+    env: { ANTHROPIC_API_KEY: 'sk-secret', ANTHROPIC_BASE_URL: model.url },
+  });
+  t.match(refused.said, 'ANTHROPIC_API_KEY');
+  t.notMatch(refused.said + dead.said, 'sk-secret');
+});
+
+t.test('an image that is not there, and one that exits at once, are told with the server’s name', async (t) => {
+  const env = { DOCKER_HOST: dockerHost() };
+  const missing = await refusedStart({ env, config: { mcpServers: { tools: { image: 'fairlead-test/nowhere:1' } } } });
+  t.equal(missing.code, 1);
+  t.match(missing.said, 'fairlead-test/nowhere:1');
+  const exits = await makeTinyImage('exit 7');
+  t.teardown(() => exits.remove());
+  const ended = await refusedStart({ env, config: { mcpServers: { tools: { image: exits.tag } } } });
+  t.equal(ended.code, 1);
+  t.match(ended.said, 'mcpServers.tools');
+});
+
+t.test('a second server on the same data folder is refused', async (t) => {
+  const engine = await startEngine({ config: process_ });
+  t.teardown(() => engine.stop());
+  const { code, said } = await refusedStart({ config: process_, env: { FAIRLEAD_DATA: engine.dataDir } });
+  t.equal(code, 1);
+  t.match(said, 'FAIRLEAD_DATA');
+});

@@ -1,0 +1,88 @@
+import t from 'tap';
+import { deferred } from '../helpers/processes.js';
+import { startStack } from '../helpers/stack.js';
+import { text, tool } from '../helpers/model-server.js';
+import { connect } from '../helpers/ws-client.js';
+
+t.test('SIGTERM in the middle of a turn: the turn gets its grace, then exit 0 and nothing is left', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.stop());
+  const client = await connect(stack.engine.wsUrl);
+  const { session } = await client.ready;
+  stack.model.enqueue(tool('run_command', { command: 'echo here' }));
+  const gate = deferred<void>();
+  stack.model.enqueue({ blocks: [{ text: 'first ' }, { gate: gate.promise, text: 'second' }] });
+  client.say('go');
+  client.approve((await client.waitFor('tool:approval_required')).callId);
+  await client.waitFor('text:delta');
+  t.equal((await stack.containers(session)).length, 1);
+  stack.engine.signal('SIGTERM');
+  await stack.engine.waitForLog((line) => line.msg === 'stopping');
+  t.equal((await fetch(`${stack.engine.url}/readyz`)).status, 503);
+  gate.resolve();
+  t.match(await client.turnEnd(), { stopReason: 'end_turn' });
+  t.equal((await client.closed).code, 1001);
+  t.same(await stack.engine.exited, { code: 0, signal: null });
+  t.same(await stack.containers(), []);
+});
+
+t.test('a turn that does not end within the grace is interrupted, and its transcript stays valid', async (t) => {
+  const stack = await startStack({ config: { listen: { drainTimeoutMs: 300 } } });
+  t.teardown(() => stack.stop());
+  const client = await connect(stack.engine.wsUrl);
+  const { session } = await client.ready;
+  stack.model.enqueue(tool('run_command', { command: 'sleep 600' }));
+  client.say('sleep');
+  client.approve((await client.waitFor('tool:approval_required')).callId);
+  await client.waitFor('tool:start');
+  stack.engine.signal('SIGTERM');
+  t.match(await client.turnEnd(), { stopReason: 'interrupted' });
+  t.same(await stack.engine.exited, { code: 0, signal: null });
+  t.same(await stack.containers(), []);
+  await stack.engine.start();
+  const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
+  t.teardown(() => back.close());
+  t.match(await back.ask('what now?'), { stopReason: 'end_turn' });
+  t.same(stack.model.violations, []);
+});
+
+t.test('a turn that waits for a yes does not hold the stop up', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.stop());
+  const client = await connect(stack.engine.wsUrl);
+  stack.model.enqueue(tool('list_files', { path: '.' }));
+  client.say('list');
+  await client.waitFor('tool:approval_required');
+  stack.engine.signal('SIGTERM');
+  t.match(await client.turnEnd(), { stopReason: 'interrupted' });
+  t.same(await stack.engine.exited, { code: 0, signal: null });
+});
+
+t.test('a second signal ends at once; the next start removes what is left', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.stop());
+  const client = await connect(stack.engine.wsUrl);
+  const { session } = await client.ready;
+  const gate = deferred<void>();
+  t.teardown(() => gate.resolve());
+  stack.model.enqueue(tool('list_files', { path: '.' }), {
+    blocks: [{ text: 'a' }, { gate: gate.promise, text: 'b' }],
+  });
+  client.say('list');
+  client.approve((await client.waitFor('tool:approval_required')).callId);
+  await client.waitFor('text:delta');
+  stack.engine.signal('SIGTERM');
+  await stack.engine.waitForLog((line) => line.msg === 'stopping');
+  stack.engine.signal('SIGTERM');
+  t.same(await stack.engine.exited, { code: 1, signal: null });
+  t.equal((await stack.containers(session)).length, 1, 'the container is left behind');
+  stack.model.enqueue(text('fine'));
+  await stack.engine.start();
+  t.same(await stack.containers(), [], 'and swept at the start');
+  const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
+  t.teardown(() => back.close());
+  t.match(await back.turnEnd(1), { stopReason: 'interrupted' });
+  t.match(await back.ask('again'), { stopReason: 'end_turn' });
+  t.same(back.gaps(), []);
+  t.same(stack.model.violations, []);
+});

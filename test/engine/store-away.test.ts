@@ -1,0 +1,61 @@
+import t from 'tap';
+import { deferred } from '../helpers/processes.js';
+import { startStack } from '../helpers/stack.js';
+import { text } from '../helpers/model-server.js';
+import { connect } from '../helpers/ws-client.js';
+
+t.test(
+  'Redis hangs in the middle of a turn: an honest end, and service without a restart when it is back',
+  async (t) => {
+    const stack = await startStack({
+      config: { store: { timeoutMs: 500 }, sandbox: { driver: 'process' } },
+      env: { DOCKER_HOST: '' },
+    });
+    t.teardown(() => stack.stop());
+    const { engine, model, redis } = stack;
+    const client = await connect(engine.wsUrl);
+    t.teardown(() => client.close());
+    await client.ask('hello');
+    const gate = deferred<void>();
+    model.enqueue({ blocks: [{ text: 'one ' }, { gate: gate.promise, text: 'two' }] });
+    client.say('go');
+    await client.waitFor('text:delta');
+    redis.pause();
+    t.teardown(() => redis.resume());
+    gate.resolve();
+    t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE' });
+    client.say('are you there?', 'lost');
+    t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE', id: 'lost' });
+    await engine.waitForLog((line) => line.msg === 'the store does not answer');
+    t.equal((await fetch(`${engine.url}/readyz`)).status, 503);
+    redis.resume();
+    const end = await client.turnEnd();
+    t.ok(['interrupted', 'end_turn'].includes(end.stopReason), end.stopReason);
+    await engine.waitForLog((line) => line.msg === 'the store answers again');
+    t.equal((await fetch(`${engine.url}/readyz`)).status, 200);
+    model.enqueue(text('back'));
+    t.match(await client.ask('and now?'), { stopReason: 'end_turn' });
+    t.same(client.gaps(), []);
+    t.same(model.violations, []);
+  },
+);
+
+t.test('Redis is killed and started again on the same port', async (t) => {
+  const stack = await startStack({
+    config: { store: { timeoutMs: 1_000 }, sandbox: { driver: 'process' } },
+    env: { DOCKER_HOST: '' },
+  });
+  t.teardown(() => stack.stop());
+  const client = await connect(stack.engine.wsUrl);
+  await client.ask('hello');
+  await stack.redis.kill();
+  client.say('into the void', 'void');
+  t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE', id: 'void' });
+  await stack.redis.restart();
+  await client.close();
+  await stack.engine.waitForLog((line) => line.msg === 'the store answers again', 20_000);
+  // It had no persistence: the old session is gone, a new one works.
+  const fresh = await connect(stack.engine.wsUrl);
+  t.teardown(() => fresh.close());
+  t.match(await fresh.ask('hello'), { stopReason: 'end_turn' });
+});

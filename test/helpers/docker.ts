@@ -1,0 +1,32 @@
+/** The Docker that tests talk to: the one that the test command started, or whatever DOCKER_HOST names. */
+import Docker from 'dockerode';
+
+export const DEFAULT_DOCKER_HOST = 'unix:///var/run/docker.sock';
+
+/** The image that tests run as a sandbox; the test command builds it before the first test. */
+export const WORKSPACE_IMAGE = process.env['FAIRLEAD_TEST_IMAGE'] ?? 'fairlead/workspace';
+
+export function dockerHost(): string {
+  return process.env['DOCKER_HOST'] ?? DEFAULT_DOCKER_HOST;
+}
+
+export function docker(host = dockerHost()): Docker {
+  if (host === process.env['DOCKER_HOST']) return new Docker(); // reads it itself, certificates too
+  const socket = /^unix:\/\/(.+)$/.exec(host)?.[1];
+  if (socket !== undefined) return new Docker({ socketPath: socket });
+  const url = new URL(host.replace(/^tcp:/, 'http:'));
+  return new Docker({ protocol: 'http', host: url.hostname, port: url.port || '2375' });
+}
+
+export interface Container {
+  id: string;
+  /** `created`, `running`, `exited`, … */
+  state: string;
+  labels: Record<string, string>;
+}
+
+/** All containers, running or not, that carry every one of these labels (`key` or `key=value`). */
+export async function containersOf(...labels: string[]): Promise<Container[]> {
+  const found = await docker().listContainers({ all: true, filters: { label: labels } });
+  return found.map(({ Id, State, Labels }) => ({ id: Id, state: State, labels: Labels }));
+}

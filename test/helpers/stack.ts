@@ -1,0 +1,49 @@
+/** The whole engine on its real parts for one test file: Redis of its own, the Docker daemon, the stand-in model. */
+import { containersOf, dockerHost, type Container } from './docker.js';
+import { startEngine, type Engine, type EngineOptions } from './engine.js';
+import { startModelServer, type ModelServer } from './model-server.js';
+import { startRedis, type TestRedis } from './redis.js';
+
+export interface Stack {
+  engine: Engine;
+  model: ModelServer;
+  redis: TestRedis;
+  /** Containers of this engine, of one session or of all. */
+  containers(session?: string): Promise<Container[]>;
+  stop(): Promise<void>;
+}
+
+export async function startStack(options: Pick<EngineOptions, 'config' | 'env'> = {}): Promise<Stack> {
+  const redis = await startRedis();
+  const model = await startModelServer();
+  let engine: Engine;
+  try {
+    engine = await startEngine({
+      ...options,
+      env: {
+        REDIS_URL: redis.url,
+        DOCKER_HOST: dockerHost(),
+        ANTHROPIC_API_KEY: 'sk-test-key',
+        ANTHROPIC_BASE_URL: model.url,
+        ...options.env,
+      },
+    });
+  } catch (error) {
+    await model.close();
+    await redis.stop();
+    throw error;
+  }
+  const instance = await engine.instance();
+  return {
+    engine,
+    model,
+    redis,
+    containers: (session) =>
+      containersOf(`fairlead.instance=${instance}`, ...(session === undefined ? [] : [`fairlead.session=${session}`])),
+    stop: async () => {
+      await engine.stop();
+      await model.close();
+      await redis.stop();
+    },
+  };
+}

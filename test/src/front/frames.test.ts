@@ -1,0 +1,65 @@
+import * as fc from 'fast-check';
+import t from 'tap';
+import { parseFrame, toUserBlocks } from '../../../src/front/frames.js';
+
+const PNG = { type: 'image', mimeType: 'image/png', data: 'aGk=' };
+
+t.test('frames of the contract are taken as they are', async (t) => {
+  const frames = [
+    { type: 'message', text: 'hi' },
+    { type: 'message', id: 'm1', content: [{ type: 'text', text: 'look' }, PNG] },
+    { type: 'tool:approval', callId: 'c', approved: true, args: { a: [1] }, remember: 'session' },
+    { type: 'tool:approval', id: 'x', callId: 'c', approved: false, reason: '' },
+    { type: 'elicitation:reply', requestId: 'r', action: 'accept', content: { name: 'n' } },
+    { type: 'turn:cancel' },
+    { type: 'history:reset', id: 'h' },
+    { type: 'ping', id: 'p' },
+  ];
+  for (const frame of frames) t.strictSame(parseFrame(JSON.stringify(frame)), { ok: true, frame });
+});
+
+t.test('what is wrong is ERR_BAD_FRAME and names the field', async (t) => {
+  const cases: [unknown, RegExp][] = [
+    [null, /object/],
+    [[], /object/],
+    ['text', /object/],
+    [{}, /type: must be one of message, /],
+    [{ type: 'nope' }, /type: must be one of message, /],
+    [{ type: 'message' }, /exactly one of text and content/],
+    [{ type: 'message', text: 'a', content: [PNG] }, /exactly one of text and content/],
+    [{ type: 'message', text: 1 }, /^text: /],
+    [{ type: 'message', text: '\n ' }, /^text: must not be empty/],
+    [{ type: 'message', text: 'a', extra: 1 }, /^extra: no such field/],
+    [{ type: 'message', text: 'a', id: '' }, /^id: /],
+    [{ type: 'message', text: 'a', id: 'x'.repeat(129) }, /^id: /],
+    [{ type: 'message', content: [] }, /^content: /],
+    [{ type: 'message', content: [{ type: 'video' }] }, /^content\.0\.type: /],
+    [{ type: 'message', content: [{ ...PNG, mimeType: 'image/svg+xml' }] }, /^content\.0\.mimeType: /],
+    [{ type: 'message', content: [{ ...PNG, data: 'no base64!' }] }, /^content\.0\.data: must be base64/],
+    [{ type: 'message', content: [{ ...PNG, url: 'x' }] }, /^content\.0\.url: no such field/],
+    [{ type: 'tool:approval', approved: true }, /^callId: /],
+    [{ type: 'tool:approval', callId: 'c', approved: 'yes' }, /^approved: /],
+    [{ type: 'tool:approval', callId: 'c', approved: true, args: [] }, /^args: /],
+    [{ type: 'tool:approval', callId: 'c', approved: true, remember: 'always' }, /^remember: /],
+    [{ type: 'elicitation:reply', requestId: 'r', action: 'maybe' }, /^action: /],
+    [{ type: 'ping', text: 'x' }, /^text: no such field/],
+  ];
+  for (const [value, message] of cases) {
+    const result = parseFrame(JSON.stringify(value));
+    t.match(result, { ok: false, error: { code: 'ERR_BAD_FRAME', message } }, JSON.stringify(value));
+  }
+  t.match(parseFrame('{"type"'), { ok: false, error: { code: 'ERR_BAD_FRAME', message: /^not JSON/ } });
+  t.match(parseFrame('{"type":"nope","id":"me"}'), { ok: false, id: 'me' });
+});
+
+t.test('no text makes it throw', async () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+      parseFrame(text);
+    }),
+  );
+});
+
+t.test('plain text is one text block', async (t) => {
+  t.strictSame(toUserBlocks({ text: 'hi' }), [{ type: 'text', text: 'hi' }]);
+});

@@ -1,0 +1,282 @@
+/** A real front on port 0 with an agent thread's contract behind a real MessagePort: what it answers and emits is the test's. */
+import { createHash } from 'node:crypto';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import pino from 'pino';
+import { parseConfig, type Config } from '../../../src/config.js';
+import { FairleadError } from '../../../src/errors.js';
+import { createFront, type Front } from '../../../src/front/app.js';
+import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/protocol.js';
+import { Channel, type RequestHandlers } from '../../../src/threads/channel.js';
+import type { AgentContract, AgentHostContract, OutFrame, SessionInfo } from '../../../workers/agent/messages.js';
+
+export const USAGE: Usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
+
+interface TestSession {
+  user: string;
+  model: string;
+  seq: number;
+  turns: number;
+  log: OutFrame[];
+  accepted: Map<string, number>;
+  pending: Pending[];
+  live: StreamingEvent[];
+}
+
+/** The agent's side of the contract, in memory. */
+export class TestAgent {
+  readonly sessions = new Map<string, TestSession>();
+  /** Every request that came. */
+  readonly calls: { name: string; body: Record<string, unknown> }[] = [];
+  /** Called for an accepted message, after its turn:start; ends the turn by itself unless replaced. */
+  onMessage: (session: string, turn: number) => void = (session, turn) => this.finish(session, turn, 'hello');
+  /** Requests that are answered otherwise. */
+  readonly overrides = new Map<string, (body: Record<string, unknown>) => unknown>();
+  readonly #channel: Channel<AgentContract, AgentHostContract>;
+  readonly #watchers = new Set<() => void>();
+
+  constructor(port: MessagePort) {
+    this.#channel = new Channel(port);
+    this.#channel.handle(this.#handlers(), { close: () => this.#channel.close() });
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  make(session: string, user = 'local'): string {
+    this.sessions.set(session, {
+      user,
+      model: 'test-model',
+      seq: 0,
+      turns: 0,
+      log: [],
+      accepted: new Map(),
+      pending: [],
+      live: [],
+    });
+    return session;
+  }
+
+  emit(session: string, ...events: DurableEvent[]): void {
+    const state = this.sessions.get(session)!;
+    const frames = events.map(({ type, ...fields }) => {
+      const seq = ++state.seq;
+      return { seq, json: JSON.stringify({ type, seq, ...fields }) };
+    });
+    state.log.push(...frames);
+    this.#channel.notify('frames', { batch: [{ session, frames }] });
+  }
+
+  stream(session: string, ...events: StreamingEvent[]): void {
+    const frames = events.map((event) => ({ seq: 0, json: JSON.stringify(event) }));
+    this.#channel.notify('frames', { batch: [{ session, frames }] });
+  }
+
+  finish(session: string, turn: number, text: string): void {
+    this.emit(
+      session,
+      { type: 'text', turn, block: 0, text },
+      { type: 'turn:end', turn, stopReason: 'end_turn', usage: USAGE, ms: 1, model: 'test-model' },
+    );
+  }
+
+  gone(session: string): void {
+    this.#channel.notify('session-gone', { session, closeCode: 4404, reason: 'the session was deleted' });
+  }
+
+  /** Resolves when `name` has been asked `count` times. */
+  async asked(name: string, count = 1): Promise<Record<string, unknown>> {
+    for (;;) {
+      const found = this.calls.filter((call) => call.name === name);
+      if (found.length >= count) return found[count - 1]!.body;
+      await new Promise<void>((resolve) => {
+        const watcher = (): void => {
+          this.#watchers.delete(watcher);
+          resolve();
+        };
+        this.#watchers.add(watcher);
+      });
+    }
+  }
+
+  #of({ user, session }: { user: string; session: string }): TestSession {
+    const state = this.sessions.get(session);
+    if (state?.user !== user) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
+    return state;
+  }
+
+  #handlers(): RequestHandlers<AgentContract> {
+    const handlers: RequestHandlers<AgentContract> = {
+      'create-session': ({ session, user, model }) => {
+        if (model === 'forbidden') throw new FairleadError('ERR_MODEL_NOT_ALLOWED', 'not in model.allow');
+        this.make(session, user);
+        return { session, model: model ?? 'test-model' };
+      },
+      attach: ({ after, resumed, ...of }) => {
+        const state = this.#of(of);
+        if (after !== undefined && after > state.seq) throw new FairleadError('ERR_BAD_FRAME', 'ahead of the log');
+        const ready: ServerEvent = {
+          type: 'session:ready',
+          session: of.session,
+          seq: state.seq,
+          resumed,
+          model: state.model,
+          pending: state.pending,
+          limits: { maxFrameBytes: 1_048_576, maxInFlight: 5 },
+        };
+        return {
+          frames: [
+            { seq: 0, json: JSON.stringify(ready) },
+            ...(after === undefined ? [] : state.log.filter(({ seq }) => seq > after)),
+            ...state.live.map((event) => ({ seq: 0, json: JSON.stringify(event) })),
+          ],
+        };
+      },
+      'catch-up': (of) => ({ frames: this.#of(of).live.map((event) => ({ seq: 0, json: JSON.stringify(event) })) }),
+      'submit-message': ({ id, ...of }) => {
+        const state = this.#of(of);
+        const before = id === undefined ? undefined : state.accepted.get(id);
+        if (before !== undefined) return { turn: before, queued: 0, duplicate: true };
+        const turn = ++state.turns;
+        if (id !== undefined) state.accepted.set(id, turn);
+        const accepted = { type: 'message:accepted' as const, ...(id === undefined ? {} : { id }), turn, queued: 0 };
+        this.emit(of.session, accepted, { type: 'turn:start', turn });
+        this.onMessage(of.session, turn);
+        return { turn, queued: 0, duplicate: false };
+      },
+      'answer-approval': ({ callId, ...of }) => {
+        const state = this.#of(of);
+        if (!state.pending.some((item) => item.kind === 'approval' && item.callId === callId)) {
+          throw new FairleadError('ERR_CALL_NOT_PENDING', `call ${callId} is not pending`);
+        }
+        state.pending = [];
+        this.emit(of.session, { type: 'tool:approved', callId, by: 'user' });
+        return null;
+      },
+      'answer-elicitation': ({ requestId, ...of }) => {
+        this.#of(of);
+        throw new FairleadError('ERR_CALL_NOT_PENDING', `question ${requestId} is not pending`);
+      },
+      'cancel-turn': (of) => this.#nothing(of),
+      'reset-history': (of) => {
+        this.#of(of);
+        this.emit(of.session, { type: 'history:cleared' });
+        return null;
+      },
+      'get-session': (of) => ({ ...summary(of.session, this.#of(of)), running: false, pending: [] }),
+      'list-sessions': ({ user, limit, cursor }) => {
+        const all = [...this.sessions].filter(([, state]) => state.user === user);
+        const from = Number(cursor ?? 0);
+        const sessions = all.slice(from, from + limit).map(([id, state]) => summary(id, state));
+        return { sessions, ...(all.length > from + limit ? { next: String(from + limit) } : {}) };
+      },
+      'delete-session': (of) => {
+        this.#of(of);
+        this.sessions.delete(of.session);
+        this.gone(of.session);
+        return null;
+      },
+      'read-history': (of) => {
+        this.#of(of);
+        return { transcript: [] };
+      },
+      'probe-server': () => ({ tools: [] }),
+      'set-catalogue': () => null,
+      'sweep-sessions': () => ({ deleted: 0 }),
+      'collect-metrics': () => ({ metrics: [] }),
+      drain: () => null,
+    };
+    return this.#recorded(handlers);
+  }
+
+  #nothing(of: { user: string; session: string }): null {
+    this.#of(of);
+    return null;
+  }
+
+  #recorded(handlers: RequestHandlers<AgentContract>): RequestHandlers<AgentContract> {
+    const entries = Object.entries(handlers).map(([name, handler]) => [
+      name,
+      async (body: never) => {
+        this.calls.push({ name, body });
+        for (const watcher of this.#watchers) watcher();
+        const override = this.overrides.get(name);
+        return override ? await override(body) : await (handler as (body: never) => unknown)(body);
+      },
+    ]);
+    return Object.fromEntries(entries) as RequestHandlers<AgentContract>;
+  }
+}
+
+function summary(session: string, state: TestSession): Omit<SessionInfo, 'running' | 'pending'> {
+  const { model, seq, turns } = state;
+  return { session, model, title: '', createdAt: 1, lastActiveAt: 1, seq, turns };
+}
+
+export interface Fixture {
+  front: Front;
+  agent: TestAgent;
+  url: string;
+  port: number;
+  readiness: { ready: boolean; reasons: string[] };
+  close(): Promise<void>;
+}
+
+export interface FixtureOptions {
+  limits?: Partial<Config['limits']>;
+  origins?: string[];
+  /** Tokens by user. */
+  tokens?: Record<string, string>;
+}
+
+export function testConfig({ limits = {}, origins = [], tokens = {} }: FixtureOptions = {}): Config {
+  const list = Object.entries(tokens).map(([user, token]) => ({
+    user,
+    sha256: createHash('sha256').update(token).digest('hex'),
+  }));
+  const json = { listen: { port: 0, origins }, auth: { tokens: list }, limits };
+  return parseConfig(json, {});
+}
+
+function unused(): never {
+  throw new FairleadError('ERR_INTERNAL', 'not in these tests');
+}
+
+export async function startFront(options: FixtureOptions = {}): Promise<Fixture> {
+  const { port1, port2 } = new MessageChannel();
+  const agent = new TestAgent(port2);
+  const channel = new Channel<AgentHostContract, AgentContract>(port1);
+  const readiness = { ready: true, reasons: [] as string[] };
+  const front = createFront({
+    config: testConfig(options),
+    agents: { request: (_session, name, body, requestOptions) => channel.request(name, body, requestOptions) },
+    log: pino({ level: 'silent' }),
+    readiness: () => readiness,
+    metrics: async () => 'test_metric 1\n',
+  });
+  channel.handle(
+    { 'lease-sandbox': unused, 'release-sandbox': unused, 'release-session': unused },
+    {
+      ready: () => undefined,
+      'start-failed': () => undefined,
+      frames: ({ batch }) => front.deliver(batch),
+      'session-gone': ({ session, closeCode, reason }) => front.sessionGone(session, closeCode, reason),
+      health: () => undefined,
+    },
+  );
+  const { url, port } = await front.listen();
+  return {
+    front,
+    agent,
+    url,
+    port,
+    readiness,
+    async close() {
+      await front.close();
+      channel.close();
+      agent.close();
+      port1.close();
+      port2.close();
+    },
+  };
+}

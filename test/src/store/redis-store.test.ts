@@ -1,0 +1,331 @@
+import { randomBytes } from 'node:crypto';
+import { createClient } from 'redis';
+import t, { type Test } from 'tap';
+import { isFairleadError } from '../../../src/errors.js';
+import { openRedisStore } from '../../../src/store/redis-store.js';
+import type { Store, StoreOptions } from '../../../src/store/store.js';
+import { freePort } from '../../helpers/processes.js';
+import { startRedis, type TestRedis } from '../../helpers/redis.js';
+import { codeOf, deferred, events, LIMITS, newRow, say, until, type Backend } from './store-backend.js';
+import { storeSuite } from './store-suite.js';
+
+async function newRedis(t: Test, args: string[] = []): Promise<TestRedis> {
+  const redis = await startRedis({ args });
+  t.teardown(() => redis.stop());
+  return redis;
+}
+
+async function rawClient(t: Test, url: string) {
+  const raw = createClient({ url, RESP: 3 });
+  raw.on('error', () => undefined);
+  await raw.connect();
+  t.teardown(() => raw.destroy());
+  return raw;
+}
+
+async function openStore(
+  t: Test,
+  url: string,
+  timeoutMs = LIMITS.timeoutMs,
+  onError?: StoreOptions['onError'],
+): Promise<Store> {
+  const store = await openRedisStore(url, { limits: { ...LIMITS, timeoutMs }, ...(onError ? { onError } : {}) });
+  t.teardown(() => store.close());
+  return store;
+}
+
+async function failure(work: Promise<unknown>): Promise<Error & { code?: string; retryAfterMs?: number }> {
+  try {
+    await work;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it succeeded');
+}
+
+t.test('the contract of a store, on Redis', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const backend: Backend = {
+    async open(t, { limits, ...options } = {}) {
+      const store = await openRedisStore(redis.url, { ...options, limits: { ...LIMITS, ...limits } });
+      t.teardown(() => store.close());
+      return store;
+    },
+    async traces(name) {
+      const keys = await raw.keys('*');
+      const members = await Promise.all(
+        keys.filter((key) => /^fairlead:(sessions$|user:)/.test(key)).map((key) => raw.zRange(key, 0, -1)),
+      );
+      return [...keys, ...members.flat()].filter((text) => text.includes(name));
+    },
+    historyEntries: (session) => raw.lLen(`fairlead:{${session}}:history`),
+  };
+  storeSuite(t, backend);
+});
+
+t.test('all keys of a session lie in one slot, and its log is a stream whose ids are the seqs', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const { session, user } = newRow();
+  await store.createSession(newRow({ session, user }));
+  await store.commit(session, { events: events(1, 2), messages: [say('a')], accept: { id: 'm', turn: 1 } });
+  const prefix = `fairlead:{${session}}:`;
+  t.strictSame(
+    (await raw.keys('*')).toSorted(),
+    [
+      'fairlead:sessions',
+      `fairlead:user:${user}`,
+      ...['events', 'history', 'ids', 'row'].map((name) => prefix + name),
+    ].toSorted(),
+  );
+  t.strictSame(
+    ((await raw.xRange(`${prefix}events`, '-', '+')) ?? []).map((entry) => entry.id),
+    ['1-0', '2-0'],
+  );
+});
+
+t.test('a commit is one command on the wire', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1) });
+  await raw.configResetStat();
+  await store.commit(row.session, { events: events(2), messages: [say('a')], row: { turns: 1 } });
+  const calls = (await raw.info('commandstats')).match(/cmdstat_(evalsha|eval|hset|zadd|multi)[^,]*/g);
+  t.ok(calls?.includes('cmdstat_evalsha:calls=1'), String(calls));
+  t.notOk(
+    calls?.some((line) => /zadd|multi|cmdstat_eval:/.test(line)),
+    String(calls),
+  );
+});
+
+t.test('a log past its row is a conflict that writes nothing', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  await store.createSession(row);
+  await raw.xAdd(`fairlead:{${row.session}}:events`, '5-0', { t: '1', e: '{}' });
+  t.equal(
+    await codeOf(store.commit(row.session, { events: events(1), messages: [say('lost')] })),
+    'ERR_STORE_CONFLICT',
+  );
+  t.strictSame(await store.readSession(row.session), row);
+  t.strictSame(await store.readHistory(row.session), []);
+});
+
+t.test('index entries that a crash left wrong are put right by reading', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow({ lastActiveAt: 900_000 });
+  await store.createSession(row);
+  await raw.zAdd('fairlead:sessions', [
+    { score: 5, value: row.session },
+    { score: 6, value: 'orphan' },
+  ]);
+  await raw.zAdd(`fairlead:user:${row.user}`, [{ score: 6, value: 'orphan' }]);
+  t.strictSame(await store.expiredSessions(800_000, 10), ['orphan'], 'an active one is not given away');
+  t.equal(await raw.zScore('fairlead:sessions', row.session), 900_000);
+  t.strictSame((await store.listSessions(row.user, { limit: 10 })).sessions, [row]);
+  t.equal(await raw.zScore(`fairlead:user:${row.user}`, 'orphan'), null);
+  await store.deleteSession('orphan');
+  t.equal(await raw.zScore('fairlead:sessions', 'orphan'), null);
+});
+
+t.test('a damaged block is ERR_HISTORY_CORRUPT', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1), messages: [say('a')] });
+  await raw.rPush(`fairlead:{${row.session}}:history`, 'not a block');
+  t.equal(await codeOf(store.readHistory(row.session)), 'ERR_HISTORY_CORRUPT');
+});
+
+t.test('a Redis that is not there at the start is an error that names it without its password', async (t) => {
+  const port = await freePort();
+  const started = performance.now();
+  const error = await failure(openRedisStore(`redis://someone:s3cret-word@127.0.0.1:${port}/2`, { limits: LIMITS }));
+  t.ok(performance.now() - started < 6000);
+  t.equal(error.code, 'ERR_START');
+  t.ok(error.message.includes(`redis://127.0.0.1:${port}/2`), error.message);
+  for (const url of [
+    'redis://a:s3cret-word@:bad',
+    's3cret-word',
+    'http://a:s3cret-word@127.0.0.1',
+    'redis://a:s3cret-word@h/db',
+    'redis://a:s3cret%zz@h',
+  ]) {
+    const bad = await failure(openRedisStore(url, { limits: LIMITS }));
+    t.equal(bad.code, 'ERR_START');
+    t.notOk(`${bad.stack} ${JSON.stringify(bad)} ${String(bad.cause)}`.includes('s3cret'), url);
+  }
+  t.notOk(`${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`.includes('s3cret'));
+});
+
+t.test('a wrong password ends the start at once, the right one works, and neither is in an error', async (t) => {
+  const redis = await newRedis(t, ['--requirepass', 's3cret-word']);
+  const started = performance.now();
+  for (const url of [redis.url, `redis://:s3cret-wrong@127.0.0.1:${redis.port}`]) {
+    const error = await failure(openRedisStore(url, { limits: LIMITS }));
+    t.equal(error.code, 'ERR_START');
+    t.notOk(`${error.stack} ${String(error.cause)}`.includes('s3cret'));
+  }
+  t.ok(performance.now() - started < 2500, 'no retries');
+  const store = await openStore(t, `redis://:s3cret-word@127.0.0.1:${redis.port}`, 500);
+  await store.ping();
+  await redis.kill();
+  const error = await failure(store.ping());
+  t.equal(error.code, 'ERR_UNAVAILABLE');
+  t.notOk(`${error.stack} ${String(error.cause)}`.includes('s3cret'));
+});
+
+t.test('a Redis that hangs at the start is an error of the start', async (t) => {
+  const redis = await newRedis(t);
+  redis.pause();
+  t.teardown(() => redis.resume());
+  t.equal(await codeOf(openRedisStore(redis.url, { limits: LIMITS })), 'ERR_START');
+});
+
+t.test(
+  'while Redis hangs every method is ERR_UNAVAILABLE within the deadline, and none of it happens later',
+  async (t) => {
+    const redis = await newRedis(t);
+    const store = await openStore(t, redis.url, 300);
+    const row = newRow();
+    await store.createSession(row);
+    await store.commit(row.session, { events: events(1) });
+    redis.pause();
+    t.teardown(() => redis.resume());
+    const started = performance.now();
+    const errors = await Promise.all(
+      [
+        store.ping(),
+        store.createSession(newRow({ session: 'late' })),
+        store.readSession(row.session),
+        store.listSessions(row.user, { limit: 5 }),
+        store.touchSession(row.session, 77_777),
+        store.expiredSessions(5, 5),
+        store.commit(row.session, { events: events(2, 1, 'late'), messages: [say('late')] }),
+        store.readHistory(row.session),
+        store.readEvents(row.session, 0, 5),
+      ].map(failure),
+    );
+    const took = performance.now() - started;
+    t.ok(took >= 250 && took < 1000, `${took} ms`);
+    for (const error of errors) {
+      t.ok(isFairleadError(error, 'ERR_UNAVAILABLE'), error.message);
+      t.ok((error.retryAfterMs ?? 0) > 0);
+    }
+    redis.resume();
+    await until(async () => (await codeOf(store.ping())) === 'ok');
+    t.strictSame(await store.readSession(row.session), { ...row, seq: 1 });
+    t.equal(await store.readSession('late'), undefined);
+    t.strictSame(await store.commit(row.session, { events: events(2) }), { ok: true });
+    t.strictSame(await store.readEvents(row.session, 0, 5), { events: events(1, 2), oldest: 1 });
+    t.strictSame(await store.readHistory(row.session), []);
+  },
+);
+
+t.test('a Redis that was killed and comes back with its data is used again, scripts included', async (t) => {
+  const redis = await newRedis(t, ['--appendonly', 'yes', '--appendfsync', 'always']);
+  const store = await openStore(t, redis.url, 2000);
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1), messages: [say('kept')] });
+  await redis.kill();
+  const away = await failure(store.readSession(row.session));
+  t.equal(away.code, 'ERR_UNAVAILABLE');
+  const waiting = store.commit(row.session, { events: events(2), messages: [say('waited')] });
+  await redis.restart();
+  t.strictSame(await waiting, { ok: true }, 'a command waits for the reconnect within its deadline');
+  t.strictSame(await store.readHistory(row.session), [say('kept'), say('waited')]);
+});
+
+t.test('a command that waits too long for a reconnect is not sent after it', async (t) => {
+  const redis = await newRedis(t, ['--appendonly', 'yes', '--appendfsync', 'always']);
+  const store = await openStore(t, redis.url, 400);
+  const row = newRow();
+  await store.createSession(row);
+  await redis.kill();
+  const codes = await Promise.all([
+    codeOf(store.touchSession(row.session, 5)),
+    codeOf(store.deleteSession(row.session)),
+    codeOf(store.commit(row.session, { events: events(1) })),
+  ]);
+  t.strictSame(codes, ['ERR_UNAVAILABLE', 'ERR_UNAVAILABLE', 'ERR_UNAVAILABLE']);
+  await redis.restart();
+  await until(async () => (await codeOf(store.ping())) === 'ok');
+  t.strictSame(await store.readSession(row.session), row);
+});
+
+t.test('replies that pass are ERR_UNAVAILABLE: out of memory, read only', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1), messages: [say('kept')] });
+  await raw.configSet('maxmemory', '1');
+  const commit = { events: events(2), messages: [say('lost')], clearHistory: true, row: { title: 'lost' } };
+  t.equal(await codeOf(store.commit(row.session, commit)), 'ERR_UNAVAILABLE');
+  t.equal(await codeOf(store.commit(row.session, { events: [], clearHistory: true })), 'ERR_UNAVAILABLE');
+  t.equal(await codeOf(store.createSession(newRow())), 'ERR_UNAVAILABLE');
+  t.strictSame(await store.readSession(row.session), { ...row, seq: 1 }, 'reading goes on, nothing was half written');
+  t.strictSame(await store.readHistory(row.session), [say('kept')]);
+  await store.deleteSession('nobody');
+  await raw.configSet('maxmemory', '0');
+  t.strictSame(await store.commit(row.session, { events: events(2) }), { ok: true });
+
+  await raw.replicaOf('127.0.0.1', 1);
+  t.equal(await codeOf(store.commit(row.session, { events: events(3) })), 'ERR_UNAVAILABLE');
+  await raw.sendCommand(['REPLICAOF', 'NO', 'ONE']);
+  t.strictSame(await store.commit(row.session, { events: events(3) }), { ok: true });
+});
+
+t.test(
+  'while Redis loads its data the start fails in time, a running store says ERR_UNAVAILABLE, and then goes on',
+  async (t) => {
+    const redis = await newRedis(t, ['--key-load-delay', '60000', '--loading-process-events-interval-bytes', '1024']);
+    const raw = await rawClient(t, redis.url);
+    const store = await openStore(t, redis.url);
+    const row = newRow();
+    await store.createSession(row);
+    for (let i = 0; i < 90; i++) await raw.set(`filler-${i}`, randomBytes(1500).toString('base64'));
+    await raw.sendCommand(['SAVE']);
+    await redis.kill();
+    const loaded = redis.restart();
+    let seen = '';
+    await until(async () => {
+      seen = await failure(store.ping()).then(
+        ({ message }) => message,
+        () => seen,
+      );
+      return seen.includes('LOADING');
+    });
+    t.equal(await codeOf(openRedisStore(redis.url, { limits: LIMITS })), 'ERR_START');
+    t.equal(await codeOf(store.readSession(row.session)), 'ERR_UNAVAILABLE');
+    await loaded;
+    t.strictSame(await store.readSession(row.session), row);
+  },
+);
+
+t.test('a connection on which nothing comes any more is cut and made anew', async (t) => {
+  const redis = await newRedis(t);
+  const wasCut = deferred<Error>();
+  const store = await openStore(t, redis.url, 400, (operation, error) => {
+    if (operation === 'connection') wasCut.resolve(error as Error);
+  });
+  redis.pause();
+  t.teardown(() => redis.resume());
+  t.match((await wasCut.promise).message, /timeout/i);
+  redis.resume();
+  await until(async () => (await codeOf(store.ping())) === 'ok');
+  t.equal(await store.readSession('nobody'), undefined);
+});

@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { parseConfig } from '../../../src/config.js';
+import { isFairleadError, type FairleadError } from '../../../src/errors.js';
+import { createLog } from '../../../src/log.js';
+import { openDockerPool, type DockerPool, type DockerPoolOptions } from '../../../src/threads/docker-pool.js';
+import type { LeaseResult } from '../../../workers/docker/messages.js';
+import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
+import { deferred, within } from '../../helpers/processes.js';
+import { SandboxPort } from '../../helpers/sandbox-port.js';
+import { startSilentServer } from '../../helpers/silent-server.js';
+import { ECHO, makeTinyImage } from '../../helpers/tiny-image.js';
+
+const log = createLog('test', 'silent');
+const echo = await makeTinyImage(ECHO);
+t.teardown(() => echo.remove());
+
+interface Given extends Partial<DockerPoolOptions> {
+  host?: string;
+  sandbox?: Record<string, unknown>;
+}
+
+async function open(t: Test, { host = dockerHost(), sandbox = {}, ...options }: Given = {}) {
+  const dataDir = await mkdtemp(join(tmpdir(), 'fl-pool-'));
+  t.teardown(() => rm(dataDir, { recursive: true, force: true }));
+  const instance = randomUUID();
+  const image = options.driver === 'process' ? 'fairlead/workspace' : echo.tag;
+  const config = parseConfig(
+    { sandbox, mcpServers: { workspace: { image } } },
+    { DOCKER_HOST: host, FAIRLEAD_DATA: dataDir, LOG_LEVEL: 'silent' },
+  );
+  const pool = openDockerPool({ config, instance, driver: 'docker', log, ...options });
+  t.teardown(() => pool.close());
+  return { pool, instance };
+}
+
+function lease(t: Test, pool: DockerPool): { port: SandboxPort; result: Promise<LeaseResult> } {
+  const port = new SandboxPort();
+  t.teardown(() => port.close());
+  const result = pool.run('lease-sandbox', { session: 's1', server: 'workspace', port: port.far }, [port.far]);
+  result.catch(() => undefined); // looked at later
+  return { port, result };
+}
+
+async function left(instance: string): Promise<number> {
+  return (await containersOf(`fairlead.instance=${instance}`)).length;
+}
+
+async function removed(id: string): Promise<void> {
+  await docker()
+    .getContainer(id)
+    .wait({ condition: 'removed' })
+    .catch((error: { statusCode?: number }) => {
+      if (error.statusCode !== 404) throw error;
+    });
+}
+
+t.test('leases, relays, releases, counts, and close removes all that is left', async (t) => {
+  const { pool, instance } = await open(t);
+  const first = lease(t, pool);
+  const second = lease(t, pool);
+  const { sandbox } = await first.result;
+  await second.result;
+  first.port.write('hello');
+  await first.port.until(() => first.port.text === 'hello');
+  t.equal(await pool.run('release-sandbox', { sandbox }), null);
+  t.same(await pool.run('sweep-leftovers', {}), { removed: 0 });
+  const { metrics } = await pool.run('collect-metrics', {});
+  const names = metrics.map((metric) => (metric as { name: string }).name);
+  for (const name of ['fairlead_docker_operations_total', 'fairlead_sandboxes', 'fairlead_docker_breaker_open']) {
+    t.ok(names.includes(name), name);
+  }
+  t.equal(await left(instance), 1);
+  await Promise.all([pool.close(), pool.close()]);
+  t.equal(await left(instance), 0);
+  await second.port.exit();
+  await t.rejects(pool.run('sweep-leftovers', {}), { code: 'ERR_DRAINING' });
+  await t.rejects(lease(t, pool).result, { code: 'ERR_DRAINING' });
+});
+
+t.test('an error of the task keeps its code across the thread', async (t) => {
+  const { pool } = await open(t);
+  const port = new SandboxPort();
+  t.teardown(() => port.close());
+  await t.rejects(pool.run('lease-sandbox', { session: 's1', server: 'nobody', port: port.far }, [port.far]), {
+    code: 'ERR_SANDBOX',
+  });
+});
+
+t.test('of 130 leases at once 20 run, 100 wait and 10 are refused at once; releases pass them by', async (t) => {
+  const silent = await startSilentServer();
+  t.teardown(() => silent.close());
+  const { pool } = await open(t, { host: silent.host, sandbox: { startTimeoutMs: 3_000 }, closeTimeoutMs: 1_000 });
+  const began = performance.now();
+  const all = Array.from({ length: 130 }, () => lease(t, pool));
+  const refused: { after: number; error: FairleadError }[] = [];
+  const ten = deferred<undefined>();
+  for (const { result } of all) {
+    result.catch((error: unknown) => {
+      if (!isFairleadError(error)) throw error;
+      refused.push({ after: performance.now() - began, error });
+      if (refused.length === 10) ten.resolve(undefined);
+    });
+  }
+  await within(ten.promise, 5_000, () => `only ${refused.length} refused`);
+  for (const { after, error } of refused) {
+    t.equal(error.code, 'ERR_UNAVAILABLE');
+    t.ok((error.retryAfterMs ?? 0) > 0);
+    t.ok(after < 1_000, `refused after ${Math.round(after)} ms`);
+  }
+  await silent.received(/containers\/create/, 20);
+  t.same(await pool.run('release-session', { session: 'somebody else' }), { released: 0 });
+  t.equal(await pool.run('release-sandbox', { sandbox: 'no such' }), null);
+  t.equal(silent.requests.filter((line) => line.includes('/containers/create')).length, 20);
+  t.equal(refused.length, 10, 'all 20 places still hang');
+  const results = await Promise.allSettled(all.map(({ result }) => result));
+  for (const result of results) {
+    if (result.status !== 'rejected') t.fail('nothing can have been leased');
+    else if (!isFairleadError(result.reason, 'ERR_UNAVAILABLE')) t.fail(`not ERR_UNAVAILABLE: ${result.reason}`);
+  }
+});
+
+t.test('when the thread dies its callers settle, its sandboxes go, and the next one serves', async (t) => {
+  const lost = deferred<FairleadError>();
+  const { pool, instance } = await open(t, { onWorkerLost: (error) => lost.resolve(error) });
+  const { port, result } = lease(t, pool);
+  const { sandbox } = await result;
+  const underWay = lease(t, pool);
+  const asked = pool.run('release-session', { session: 'nobody' });
+  asked.catch(() => undefined);
+  // What no agent thread sends: a fault in the thread, outside of any task.
+  port.near.postMessage({ type: 'stdin', data: 1 });
+  t.match(await lost.promise, { code: 'ERR_UNAVAILABLE' });
+  await port.closed();
+  await t.rejects(underWay.result, { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
+  await removed(sandbox);
+  const again = lease(t, pool);
+  const second = await again.result;
+  again.port.write('still here');
+  await again.port.until(() => again.port.text === 'still here');
+  await pool.run('release-sandbox', { sandbox: second.sandbox });
+  await pool.run('sweep-leftovers', {});
+  t.equal(await left(instance), 0);
+});
+
+t.test('a lease whose port closes while it starts is cancelled, and nothing of it stays', async (t) => {
+  const { pool, instance } = await open(t);
+  const { port, result } = lease(t, pool);
+  port.close();
+  await t.rejects(result, { code: 'ERR_CANCELLED' });
+  await pool.close();
+  t.equal(await left(instance), 0);
+});
+
+t.test('without Docker a lease is the workspace server in a process, and close ends it', async (t) => {
+  const { pool } = await open(t, { driver: 'process' });
+  const { port, result } = lease(t, pool);
+  const { sandbox } = await result;
+  t.match(sandbox, /^process:\d+$/);
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+  port.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params })}\n`);
+  await port.until(() => port.text.includes('\n'));
+  t.match(JSON.parse(port.text), { id: 1, result: { serverInfo: {} } });
+  await pool.close();
+  await port.exit();
+  t.throws(() => process.kill(Number(sandbox.replace('process:', '')), 0), { code: 'ESRCH' });
+});

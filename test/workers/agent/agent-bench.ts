@@ -1,0 +1,253 @@
+/** An agent thread behind a real MessageChannel, over a real LMDB store, with the test as its main thread. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MessageChannel } from 'node:worker_threads';
+import pino from 'pino';
+import { parseConfig } from '../../../src/config.js';
+import { registry } from '../../../src/metrics.js';
+import type { ServerEvent } from '../../../src/protocol.js';
+import { openStore } from '../../../src/store/open.js';
+import type { Store } from '../../../src/store/store.js';
+import { Channel } from '../../../src/threads/channel.js';
+import { startAgentThread } from '../../../workers/agent/agent-thread.js';
+import type { AgentContract, AgentHostContract } from '../../../workers/agent/messages.js';
+import { serveOnPort, type PortServer } from '../../helpers/port-mcp-server.js';
+import { deferred, within, type Deferred } from '../../helpers/processes.js';
+import { ScriptedModel } from './scripted-model.js';
+import { createToolServer, ToolBox, TOOLS } from './test-tools.js';
+
+export const OF = { user: 'user-1', session: 'session-1' };
+const WAIT_MS = 15_000;
+
+type Requests = AgentContract['requests'];
+type Lease = AgentHostContract['requests']['lease-sandbox'];
+export type Event = ServerEvent;
+export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>;
+
+interface Teardown {
+  teardown: (fn: () => Promise<void>) => unknown;
+}
+
+interface Agent {
+  channel: Channel<AgentHostContract, AgentContract>;
+  /** Ends it. With `cut` its last words reach neither the store nor the test, as when its process is killed. */
+  end: (cut: boolean) => Promise<void>;
+}
+
+export class AgentBench {
+  readonly model = new ScriptedModel();
+  readonly box = new ToolBox();
+  readonly events: Event[] = [];
+  readonly gone: { session: string; closeCode: number }[] = [];
+  readonly released: string[] = [];
+  readonly sandboxes: PortServer[] = [];
+  /** Batches of frames as they crossed the thread. */
+  batches = 0;
+  /** What a lease does instead of starting a sandbox. */
+  onLease: ((request: Lease['request']) => Promise<Lease['result']>) | undefined;
+  readonly store: Store;
+  readonly #json: Record<string, unknown>;
+  readonly #dir: string;
+  readonly #waiting = new Set<() => void>();
+  #agent: Agent | undefined;
+
+  constructor(store: Store, dir: string, json: Record<string, unknown>) {
+    this.store = store;
+    this.#dir = dir;
+    this.#json = json;
+  }
+
+  get running(): boolean {
+    return this.#agent !== undefined;
+  }
+
+  request<K extends keyof Requests>(name: K, body: Requests[K]['request']): Promise<Requests[K]['result']> {
+    if (!this.#agent) throw new Error('no agent runs');
+    return this.#agent.channel.request(name, body, { timeoutMs: WAIT_MS });
+  }
+
+  say(text: string, id?: string): Promise<Requests['submit-message']['result']> {
+    return this.request('submit-message', { ...OF, content: [{ type: 'text', text }], ...(id ? { id } : {}) });
+  }
+
+  approve(callId: string, more: Partial<Requests['answer-approval']['request']> = {}): Promise<null> {
+    return this.request('answer-approval', { ...OF, callId, approved: true, ...more });
+  }
+
+  /** The first event, so far or to come, of that type that matches. */
+  async event<T extends Event['type']>(
+    type: T,
+    match: (event: EventOf<T>) => boolean = () => true,
+  ): Promise<EventOf<T>> {
+    const find = (): EventOf<T> | undefined =>
+      this.events.find((event): event is EventOf<T> => event.type === type && match(event as EventOf<T>));
+    await this.until(
+      () => find() !== undefined,
+      () => `no ${type} came; there were ${this.types().join(' ')}`,
+    );
+    return find()!;
+  }
+
+  turnEnd(turn: number): Promise<EventOf<'turn:end'>> {
+    return this.event('turn:end', (event) => event.turn === turn);
+  }
+
+  asked(callId: string): Promise<EventOf<'tool:approval_required'>> {
+    return this.event('tool:approval_required', (event) => event.callId === callId);
+  }
+
+  /** Checked at each frame and each thing that the test's main thread is asked for. */
+  async until(holds: () => boolean, late: () => string): Promise<void> {
+    if (holds()) return;
+    const come = deferred<void>();
+    const check = (): void => {
+      if (holds()) come.resolve();
+    };
+    this.#waiting.add(check);
+    try {
+      await within(come.promise, WAIT_MS, late);
+    } finally {
+      this.#waiting.delete(check);
+    }
+  }
+
+  types(): string[] {
+    return this.events.map((event) => event.type);
+  }
+
+  /** Types of the durable events, which are in the order of their seqs. */
+  durable(): (Event & { seq: number })[] {
+    return this.events.filter(
+      (event): event is Event & { seq: number } => 'seq' in event && event.type !== 'session:ready',
+    );
+  }
+
+  attach(after?: number): Promise<Event[]> {
+    return this.request('attach', { ...OF, resumed: true, ...(after === undefined ? {} : { after }) }).then(
+      ({ frames }) => frames.map(({ json }) => JSON.parse(json) as Event),
+    );
+  }
+
+  async start(): Promise<void> {
+    this.#agent = await this.#start();
+    await this.request('set-catalogue', { catalogue: { workspace: TOOLS } });
+  }
+
+  /** As kill -9: what it was doing stops in the middle. */
+  async crash(): Promise<void> {
+    await this.#agent?.end(true);
+    this.#agent = undefined;
+  }
+
+  async stop(): Promise<void> {
+    await this.#agent?.end(false);
+    this.#agent = undefined;
+  }
+
+  async #start(): Promise<Agent> {
+    // Each real agent thread has a registry of its own.
+    for (const name of ['fairlead_sessions_in_memory', 'fairlead_agent_sandboxes']) registry.removeSingleMetric(name);
+    const { port1, port2 } = new MessageChannel();
+    const channel = new Channel<AgentHostContract, AgentContract>(port1);
+    const ready = deferred<void>();
+    const closed = deferred<void>();
+    const life = { cut: false };
+    channel.handle(
+      {
+        'lease-sandbox': (request) => (this.onLease ? this.onLease(request) : this.lease(request)),
+        'release-sandbox': ({ sandbox }) => {
+          this.#note(() => this.released.push(sandbox));
+          return null;
+        },
+        'release-session': ({ session }) => {
+          this.#note(() => this.released.push(session));
+          return null;
+        },
+      },
+      {
+        ready: () => ready.resolve(),
+        'start-failed': () => undefined,
+        health: () => undefined,
+        frames: ({ batch }) => {
+          if (life.cut) return;
+          this.batches++;
+          this.#note(() => {
+            for (const { frames } of batch) this.events.push(...frames.map(({ json }) => JSON.parse(json) as Event));
+          });
+        },
+        'session-gone': (gone) => this.#note(() => this.gone.push(gone)),
+      },
+    );
+    startAgentThread({
+      data: { config: parseConfig(this.#json, {}, this.#dir), index: 0, threads: 1 },
+      channel: new Channel<AgentContract, AgentHostContract>(port2),
+      store: cuttable(this.store, life),
+      model: this.model,
+      log: pino({ level: process.env['LOG_LEVEL'] ?? 'silent' }),
+      onClosed: () => closed.resolve(),
+    });
+    await ready.promise;
+    return { channel, end: (cut) => endAgent({ channel, life, closed, ports: [port1, port2] }, cut) };
+  }
+
+  /** A sandbox as the docker thread would start it. */
+  async lease({ port }: Lease['request']): Promise<Lease['result']> {
+    this.sandboxes.push(await serveOnPort(port, createToolServer(this.box)));
+    this.#note(() => undefined);
+    return { sandbox: `box-${this.sandboxes.length}`, startedMs: 1 };
+  }
+
+  #note(change: () => unknown): void {
+    change();
+    for (const check of this.#waiting) check();
+  }
+}
+
+interface Ending {
+  channel: Agent['channel'];
+  life: { cut: boolean };
+  closed: Deferred<void>;
+  ports: { close(): void }[];
+}
+
+async function endAgent({ channel, life, closed, ports }: Ending, cut: boolean): Promise<void> {
+  life.cut = cut;
+  channel.notify('close', {});
+  await closed.promise;
+  channel.close();
+  for (const port of ports) port.close();
+}
+
+/** The real store; from the cut on nothing gets through to it or comes back. Closing is the bench's. */
+function cuttable(store: Store, life: { cut: boolean }): Store {
+  return new Proxy(store, {
+    get(target, key) {
+      if (key === 'close') return async () => undefined;
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      return async (...args: unknown[]): Promise<unknown> => {
+        if (life.cut) return new Promise(() => undefined);
+        const result: unknown = await Reflect.apply(value, target, args);
+        return life.cut ? new Promise(() => undefined) : result;
+      };
+    },
+  });
+}
+
+/** With a session of its own, and no deadline nearer than the test's. */
+export async function startBench(t: Teardown, json: Record<string, unknown> = {}): Promise<AgentBench> {
+  const dir = await mkdtemp(join(tmpdir(), 'fl-agent-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  const store = await openStore('lmdb', parseConfig(json, {}, dir));
+  t.teardown(() => store.close());
+  const bench = new AgentBench(store, dir, json);
+  await bench.start();
+  t.teardown(async () => {
+    if (bench.running) await bench.request('drain', { graceMs: 0 });
+    await bench.stop();
+    for (const sandbox of bench.sandboxes) await sandbox.close();
+  });
+  await bench.request('create-session', OF);
+  return bench;
+}

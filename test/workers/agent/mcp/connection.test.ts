@@ -1,0 +1,190 @@
+import t from 'tap';
+import { McpServer } from '@modelcontextprotocol/server';
+import pino from 'pino';
+import { z } from 'zod';
+import { parseConfig } from '../../../../src/config.js';
+import { FairleadError } from '../../../../src/errors.js';
+import { registry } from '../../../../src/metrics.js';
+import type { LeaseRequest, LeaseResult } from '../../../../workers/docker/messages.js';
+import { SandboxConnection, type SandboxHost } from '../../../../workers/agent/mcp/connection.js';
+import { Sandboxes } from '../../../../workers/agent/mcp/sandboxes.js';
+import { serveOnPort, type PortServer } from '../../../helpers/port-mcp-server.js';
+import { deferred } from '../../../helpers/processes.js';
+import { createToolServer, ToolBox } from '../test-tools.js';
+
+const log = pino({ level: 'silent' });
+
+class TestHost implements SandboxHost {
+  readonly leases: string[] = [];
+  readonly released: string[] = [];
+  readonly servers: PortServer[] = [];
+  readonly box = new ToolBox();
+  make = (): McpServer => createToolServer(this.box);
+  before: () => Promise<void> = async () => undefined;
+
+  async lease({ session, server, port }: LeaseRequest): Promise<LeaseResult> {
+    this.leases.push(`${session} ${server}`);
+    await this.before();
+    this.servers.push(await serveOnPort(port, this.make()));
+    return { sandbox: `box-${this.servers.length}`, startedMs: 1 };
+  }
+
+  async release(sandbox: string): Promise<void> {
+    this.released.push(sandbox);
+  }
+}
+
+type Ended = (reason: string) => void;
+
+function open(host: SandboxHost, onEnd: Ended = () => undefined): Promise<SandboxConnection> {
+  return SandboxConnection.open({ host, session: 's-1', server: 'workspace', handshakeTimeoutMs: 15_000, log, onEnd });
+}
+
+const call = (name: string, args: Record<string, unknown>, signal = new AbortController().signal) => ({
+  name,
+  args,
+  signal,
+  timeoutMs: 15_000,
+  onOutput: () => undefined,
+});
+
+void t.test('a connection lists and calls tools, and gives its sandbox back', async (t) => {
+  const host = new TestHost();
+  const connection = await open(host);
+  t.teardown(() => connection.close());
+  const tools = await connection.listTools(15_000);
+  t.match(tools, [
+    { name: 'echo', readOnly: true, inputSchema: { type: 'object' } },
+    { name: 'wait' },
+    { name: 'fail' },
+  ]);
+  t.match(await connection.callTool(call('echo', { text: 'a' })), { content: [{ type: 'text', text: 'echo: a' }] });
+  await connection.close();
+  await host.servers[0]!.closed;
+  t.same(host.released, ['box-1']);
+});
+
+void t.test('all pages of tools are read', async (t) => {
+  const host = new TestHost();
+  host.make = () => {
+    const server = new McpServer({ name: 'many', version: '1' }, { capabilities: { tools: {} } });
+    server.server.setRequestHandler('tools/list', ({ params }) => {
+      const page = Number(params?.cursor ?? 0);
+      const tools = [{ name: `tool-${page}`, inputSchema: { type: 'object' as const } }];
+      return page < 4 ? { tools, nextCursor: String(page + 1) } : { tools };
+    });
+    return server;
+  };
+  const connection = await open(host);
+  t.teardown(() => connection.close());
+  t.same(
+    (await connection.listTools(15_000)).map(({ name }) => name),
+    ['tool-0', 'tool-1', 'tool-2', 'tool-3', 'tool-4'],
+  );
+});
+
+void t.test('an abort cancels the call on the server too', async (t) => {
+  const host = new TestHost();
+  const connection = await open(host);
+  t.teardown(() => connection.close());
+  const abort = new AbortController();
+  const running = connection.callTool(call('wait', { key: 'k' }, abort.signal));
+  await host.box.started('k');
+  abort.abort();
+  await t.rejects(running, { code: 'ERR_CANCELLED' });
+  await connection.callTool(call('echo', { text: 'a' }));
+  t.same(host.box.cancelled, ['k']);
+});
+
+void t.test(
+  'errors by code: a lease refused, an end at the start, an end in the middle, an unknown tool',
+  async (t) => {
+    const refused: SandboxHost = {
+      lease: () => Promise.reject(new FairleadError('ERR_UNAVAILABLE', 'full')),
+      release: () => Promise.reject(new Error('there is nothing to release')),
+    };
+    await t.rejects(open(refused), { code: 'ERR_UNAVAILABLE' });
+
+    const dead = new TestHost();
+    dead.lease = async ({ port }) => {
+      port.postMessage({ type: 'exit', code: 1, reason: 'no such program' });
+      return { sandbox: 'dead', startedMs: 1 };
+    };
+    await t.rejects(open(dead), { code: 'ERR_SANDBOX', message: /no such program/ });
+    t.same(dead.released, ['dead']);
+
+    const host = new TestHost();
+    const ended = deferred<string>();
+    const connection = await open(host, ended.resolve);
+    await t.rejects(connection.callTool(call('nope', {})), { code: 'ERR_MCP' });
+    const running = connection.callTool(call('wait', { key: 'k' }));
+    await host.box.started('k');
+    host.servers[0]!.exit(137, 'out of memory');
+    await t.rejects(running, { code: 'ERR_SANDBOX' });
+    t.equal(await ended.promise, 'out of memory');
+    await t.rejects(connection.callTool(call('echo', { text: 'a' })), { code: 'ERR_SANDBOX' });
+  },
+);
+
+function makeSandboxes(host: SandboxHost): Sandboxes {
+  registry.removeSingleMetric('fairlead_agent_sandboxes'); // each real agent thread has a registry of its own
+  return new Sandboxes(host, parseConfig({}, {}), log);
+}
+
+void t.test('concurrent callers of one session share one start; sessions and servers do not share', async (t) => {
+  const host = new TestHost();
+  const sandboxes = makeSandboxes(host);
+  t.teardown(() => Promise.all(['s-1', 's-2'].map((session) => sandboxes.releaseSession(session))));
+  const [a, b, c, d] = await Promise.all([
+    sandboxes.get('s-1', 'one'),
+    sandboxes.get('s-1', 'one'),
+    sandboxes.get('s-1', 'two'),
+    sandboxes.get('s-2', 'one'),
+  ]);
+  t.equal(a, b);
+  t.equal(new Set([a, c, d]).size, 3);
+  t.same(host.leases, ['s-1 one', 's-1 two', 's-2 one']);
+});
+
+void t.test('a start that failed and a sandbox that ended are forgotten', async (t) => {
+  const host = new TestHost();
+  const sandboxes = makeSandboxes(host);
+  t.teardown(() => sandboxes.releaseSession('s-1'));
+  const lease = host.lease.bind(host);
+  host.lease = () => Promise.reject(new FairleadError('ERR_SANDBOX', 'no'));
+  await t.rejects(sandboxes.get('s-1', 'one'), { code: 'ERR_SANDBOX' });
+  host.lease = lease;
+  const first = await sandboxes.get('s-1', 'one');
+  host.servers[0]!.exit(0, 'done');
+  await host.servers[0]!.closed;
+  await t.rejects(first.callTool(call('echo', { text: 'a' })), { code: 'ERR_SANDBOX' });
+  t.not(await sandboxes.get('s-1', 'one'), first);
+});
+
+void t.test('releasing a session gives back what is still starting', async (t) => {
+  const host = new TestHost();
+  const gate = deferred<void>();
+  host.before = () => gate.promise;
+  const sandboxes = makeSandboxes(host);
+  const starting = sandboxes.get('s-1', 'one');
+  const released = sandboxes.releaseSession('s-1');
+  gate.resolve();
+  await starting;
+  await released;
+  t.same(host.released, ['box-1']);
+  await sandboxes.releaseSession('s-1');
+  t.equal(host.released.length, 1);
+});
+
+void t.test('a server whose tool takes arguments apart from its schema’s says so in its own words', async (t) => {
+  const host = new TestHost();
+  host.make = () => {
+    const server = new McpServer({ name: 'strict', version: '1' }, { capabilities: { tools: {} } });
+    server.registerTool('n', { inputSchema: z.object({ n: z.number() }) }, async () => ({ content: [] }));
+    return server;
+  };
+  const connection = await open(host);
+  t.teardown(() => connection.close());
+  const result = await connection.callTool(call('n', { n: 'x' })).catch((error: unknown) => error);
+  t.ok(result instanceof FairleadError ? result.code === 'ERR_MCP' : (result as { isError?: boolean }).isError);
+});

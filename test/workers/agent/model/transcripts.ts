@@ -1,0 +1,78 @@
+/** Transcripts of every kind of brokenness, for the properties of what must make them valid. Runs in tests. */
+import * as fc from 'fast-check';
+import type { TranscriptMessage } from '../../../../src/store/store.js';
+
+/** Few ids, so that pairs, orphans and repeats all come about. */
+const id = fc.constantFrom('a', 'b', 'c', 'd');
+const words = fc.constantFrom('', ' ', '\n', 'hello', 'grüße 👋', 'two words');
+
+const text = fc.record({ type: fc.constant('text'), text: words });
+const toolUse = fc.record({ type: fc.constant('tool_use'), id, name: fc.constant('read_file'), input: fc.object() });
+const toolResult = fc.record(
+  {
+    type: fc.constant('tool_result'),
+    tool_use_id: id,
+    content: fc.oneof(words, fc.array(fc.oneof(text, fc.constant(image('image/png')), fc.constant(null)))),
+    is_error: fc.boolean(),
+  },
+  { requiredKeys: ['type', 'tool_use_id'] },
+);
+const thinking = fc.record(
+  { type: fc.constant('thinking'), thinking: words, signature: fc.constantFrom('', 'c2lnbmVk') },
+  { requiredKeys: ['type', 'thinking'] },
+);
+const redacted = fc.record({ type: fc.constant('redacted_thinking'), data: fc.constantFrom('', 'ZGF0YQ==') });
+const odd = fc.constantFrom<unknown[]>(
+  null,
+  'text',
+  { type: 'text' },
+  { type: 'tool_use', id: 'not an id', name: 'x', input: {} },
+  { type: 'tool_use', id: 'e', name: 'x', input: 'not an object' },
+  { type: 'tool_result' },
+  { type: 'image' },
+  { type: 'audio', data: 'AAAA' },
+  image('image/tiff'),
+  image('image/png'),
+  { type: 'text', text: 'more', citations: null, extra: true },
+);
+
+const block = fc.oneof(text, toolUse, toolResult, thinking, redacted, odd);
+
+/** Blocks of any kind under any role, in any order. */
+export const anyTranscript: fc.Arbitrary<TranscriptMessage[]> = fc.array(
+  fc.record({
+    role: fc.constantFrom('user' as const, 'assistant' as const),
+    content: fc.array<unknown>(block, { maxLength: 4 }),
+  }),
+  { maxLength: 10 },
+);
+
+export function image(mediaType: string): unknown {
+  return { type: 'image', source: { type: 'base64', media_type: mediaType, data: 'iVBORw0KGgo=' } };
+}
+
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const item of Object.values(value)) deepFreeze(item);
+  }
+  return value;
+}
+
+export function user(...content: unknown[]): TranscriptMessage {
+  return { role: 'user', content: content.map(asBlock) };
+}
+
+export function assistant(...content: unknown[]): TranscriptMessage {
+  return { role: 'assistant', content: content.map(asBlock) };
+}
+
+export const use = (id: string, input: unknown = {}): unknown => ({ type: 'tool_use', id, name: 'read_file', input });
+
+export const result = (id: string, text = 'done'): unknown => ({
+  type: 'tool_result',
+  tool_use_id: id,
+  content: [{ type: 'text', text }],
+});
+
+const asBlock = (block: unknown): unknown => (typeof block === 'string' ? { type: 'text', text: block } : block);

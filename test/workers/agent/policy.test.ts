@@ -1,0 +1,53 @@
+import t from 'tap';
+import { parseConfig } from '../../../src/config.js';
+import { createPolicy, toolKey, type Action, type Policy } from '../../../workers/agent/policy.js';
+import type { KnownTool } from '../../../workers/agent/mcp/tool-names.js';
+
+function policy(approvals: Record<string, unknown> = {}): {
+  decide: (...args: Parameters<Policy['decide']>) => Action;
+} {
+  const made = createPolicy(parseConfig({ approvals }, {}).approvals);
+  return { decide: (...args) => made.decide(...args) };
+}
+
+function tool(server: string, name: string, readOnly?: boolean): KnownTool {
+  const definition = { name, description: '', inputSchema: {}, ...(readOnly === undefined ? {} : { readOnly }) };
+  return { server, definition };
+}
+
+void t.test('without rules each tool is asked for, or what the default says', async (t) => {
+  t.equal(policy().decide(tool('s', 'a'), []), 'ask');
+  t.equal(policy({ default: 'deny' }).decide(tool('s', 'a'), []), 'deny');
+});
+
+void t.test('the first rule that matches wins', async (t) => {
+  const rules = [
+    { server: 'work*', tool: 'read_*', action: 'allow' },
+    { server: 'work*', action: 'deny' },
+    { tool: '{a,b}', action: 'allow' },
+  ];
+  const { decide } = policy({ rules });
+  t.equal(decide(tool('workspace', 'read_file'), []), 'allow');
+  t.equal(decide(tool('workspace', 'write_file'), []), 'deny');
+  t.equal(decide(tool('other', 'b'), []), 'allow');
+  t.equal(decide(tool('other', 'read_file'), []), 'ask');
+});
+
+void t.test('a rule for read-only tools takes only those that say so', async (t) => {
+  const { decide } = policy({
+    rules: [
+      { readOnly: true, action: 'allow' },
+      { readOnly: false, action: 'deny' },
+    ],
+  });
+  t.equal(decide(tool('s', 'a', true), []), 'allow');
+  t.equal(decide(tool('s', 'a', false), []), 'deny');
+  t.equal(decide(tool('s', 'a'), []), 'deny', 'silence is no promise');
+});
+
+void t.test('what the person allowed turns an ask into a yes, never a deny', async (t) => {
+  const known = tool('s', 'a');
+  t.equal(policy().decide(known, [toolKey(known)]), 'allow');
+  t.equal(policy().decide(tool('other', 'a'), [toolKey(known)]), 'ask');
+  t.equal(policy({ rules: [{ tool: 'a', action: 'deny' }] }).decide(known, [toolKey(known)]), 'deny');
+});

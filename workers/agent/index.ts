@@ -1,0 +1,35 @@
+/** The doorway of an agent thread: its parts, then its port. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { errorToData } from '../../src/errors.js';
+import { createLog } from '../../src/log.js';
+import { histogram, SECONDS_FAST, watchThread } from '../../src/metrics.js';
+import { openStore } from '../../src/store/open.js';
+import { Channel } from '../../src/threads/channel.js';
+import { startAgentThread } from './agent-thread.js';
+import type { AgentContract, AgentHostContract, AgentWorkerData } from './messages.js';
+import { createModel } from './model/create-model.js';
+
+const data = workerData as AgentWorkerData;
+if (!parentPort) throw new Error('workers/agent runs as a worker thread');
+const thread = `agent-${data.index}`;
+const log = createLog(thread, data.config.logLevel);
+const channel = new Channel<AgentContract, AgentHostContract>(parentPort);
+const watch = watchThread(thread);
+const storeSeconds = histogram('fairlead_store_seconds', 'Store operations', SECONDS_FAST, ['operation']);
+
+try {
+  const store = await openStore(data.store, data.config, {
+    observe: (operation, seconds) => storeSeconds.observe({ operation }, seconds),
+  });
+  const model = createModel(data.model, data.config);
+  const onClosed = (): void => {
+    watch.close();
+    parentPort?.close();
+  };
+  startAgentThread({ data, channel, store, model, log, onClosed });
+} catch (error) {
+  const { code, message } = errorToData(error);
+  channel.notify('start-failed', { code, message });
+  watch.close();
+  parentPort.close();
+}

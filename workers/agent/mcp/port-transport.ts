@@ -1,0 +1,101 @@
+/** An MCP transport over the MessagePort that relays a sandbox's stdio. Runs in agent threads. */
+import { ReadBuffer, serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
+import type { MessagePort } from 'node:worker_threads';
+import { FairleadError } from '../../../src/errors.js';
+import type { StdioFromSandbox, StdioToSandbox } from '../../docker/messages.js';
+
+/** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */
+const MAX_LINE_BYTES = 16 * 1_048_576;
+
+/** JSON lines over the port, with stdout acknowledged as it is parsed, so that the relay never runs ahead by more than its window. */
+export class PortTransport implements Transport {
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  onmessage?: (message: JSONRPCMessage) => void;
+  readonly #port: MessagePort;
+  readonly #buffer = new ReadBuffer({ maxBufferSize: MAX_LINE_BYTES });
+  readonly #onStderr: (text: string) => void;
+  #closed = false;
+  /**
+   * Messages are handed on one microtask apart, and the end after them: the client runs a progress handler a microtask
+   * late, and drops it when the result comes in the same chunk.
+   */
+  #delivered: Promise<void> = Promise.resolve();
+  /** Why the other side ended, in plain words; '' while it lives. */
+  exitReason = '';
+
+  constructor(port: MessagePort, onStderr: (text: string) => void) {
+    this.#port = port;
+    this.#onStderr = onStderr;
+  }
+
+  async start(): Promise<void> {
+    this.#port.on('message', (message: StdioFromSandbox) => this.#receive(message));
+    this.#port.on('close', () => this.#deliver(() => this.#end('the sandbox’s stream has closed')));
+  }
+
+  async send(message: JSONRPCMessage): Promise<void> {
+    if (this.#closed) throw new FairleadError('ERR_SANDBOX', this.exitReason || 'the sandbox is closed');
+    this.#post({ type: 'stdin', data: Buffer.from(serializeMessage(message)) });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#post({ type: 'close' });
+    this.#end(''); // by us, as the client does when a handshake fails: no end of the other side
+  }
+
+  #receive(message: StdioFromSandbox): void {
+    if (this.#closed) return;
+    switch (message.type) {
+      case 'stdout':
+        this.#parse(message.data);
+        return;
+      case 'stderr':
+        this.#onStderr(message.text);
+        return;
+      case 'exit':
+        this.#deliver(() => this.#end(message.reason));
+        return;
+    }
+  }
+
+  #parse(data: Uint8Array): void {
+    try {
+      this.#buffer.append(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+    } catch (error) {
+      this.onerror?.(error as Error);
+      this.#post({ type: 'close' });
+      this.#end(`the MCP server sent a line of more than ${MAX_LINE_BYTES} bytes`);
+      return;
+    }
+    for (;;) {
+      try {
+        const message = this.#buffer.readMessage();
+        if (message === null) break;
+        this.#deliver(() => this.onmessage?.(message));
+      } catch (error) {
+        // A line that is no JSON-RPC: reported, and the next line is read. Servers do print to stdout by mistake.
+        this.onerror?.(error as Error);
+      }
+    }
+    this.#deliver(() => this.#post({ type: 'ack', bytes: data.byteLength }));
+  }
+
+  #deliver(work: () => void): void {
+    this.#delivered = this.#delivered.then(work).catch((error: unknown) => this.onerror?.(error as Error));
+  }
+
+  #post(message: StdioToSandbox): void {
+    this.#port.postMessage(message);
+  }
+
+  #end(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.exitReason = reason;
+    this.#buffer.clear();
+    this.#port.close();
+    this.onclose?.();
+  }
+}

@@ -1,0 +1,136 @@
+/** The model over the Anthropic Messages API, streamed through its SDK. One client a thread, any number of streams. */
+import Anthropic from '@anthropic-ai/sdk';
+import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
+import { Stream, type ServerSentEvent } from '@anthropic-ai/sdk/streaming';
+import type { Config } from '../../../src/config.js';
+import { FairleadError } from '../../../src/errors.js';
+import { AnswerBuilder } from './answer-builder.js';
+import { modelError, readRetryAfter, toModelError, toStreamError } from './model-errors.js';
+import type { Model, ModelEvent, ModelRequest } from './model.js';
+import { toRequest } from './to-request.js';
+
+export interface AnthropicOptions {
+  /** The longest silence in the middle of an answer; the API's pings count as life. */
+  idleMs?: number;
+  /** Before the first byte of an answer, with the SDK's backoff. */
+  maxRetries?: number;
+}
+
+const IDLE_MS = 120_000;
+const MAX_RETRIES = 2;
+/** Where the API asks for a longer wait than this, the person is told at once instead of waiting in silence. */
+const MAX_RETRY_WAIT_MS = 10_000;
+/** After its last event an answer's connection has this long to end and go back to the pool. */
+const END_MS = 1_000;
+
+export function createAnthropicModel(config: Config, options: AnthropicOptions = {}): Model {
+  const { timeoutMs, thinkingTokens } = config.model;
+  const idleMs = options.idleMs ?? IDLE_MS;
+  const client = new Anthropic({
+    apiKey: config.anthropic.apiKey,
+    baseURL: config.anthropic.baseUrl || null, // null: the SDK's own default, not the environment's
+    maxRetries: options.maxRetries ?? MAX_RETRIES,
+    timeout: timeoutMs,
+    fetch: fetchWithShortRetries,
+    logLevel: 'off', // the SDK's log would hold prompts
+    openTelemetry: false,
+  });
+
+  async function* stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelEvent, void, undefined> {
+    if (signal.aborted) throw cancelled();
+    const abort = new AbortController();
+    const onAbort = (): void => abort.abort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    /** Set when it is we who gave up waiting. */
+    let gaveUp: FairleadError | undefined;
+    const giveUp = (message: string): void => {
+      gaveUp = modelError(message);
+      abort.abort();
+    };
+    // The SDK's own timeout begins anew with each retry; this one does not.
+    let timer = setTimeout(giveUp, timeoutMs, 'the model’s API did not answer in time');
+    let finished = false;
+    try {
+      const response = await client.messages
+        .create(toRequest(request, thinkingTokens), { signal: abort.signal })
+        .asResponse();
+      checkIsStream(response);
+      clearTimeout(timer);
+      timer = setTimeout(giveUp, idleMs, 'the model fell silent in the middle of its answer');
+      const builder = new AnswerBuilder(request.model);
+      // Raw events, since the SDK's message stream hides the pings, and copies the message for each delta.
+      const events = Stream.rawEvents(response);
+      let heardAt = performance.now();
+      for (;;) {
+        const next = await events.next();
+        if (signal.aborted) throw cancelled();
+        if (next.done) throw modelError('the model’s answer broke off in the middle');
+        timer.refresh();
+        const event = readEvent(next.value, request.model);
+        if (event === undefined) {
+          if (performance.now() - heardAt > timeoutMs) throw modelError('the model sent nothing but signs of life');
+          continue;
+        }
+        heardAt = performance.now();
+        const streamed = builder.take(event);
+        if (streamed) yield streamed;
+        if (!builder.complete) continue;
+        finished = true;
+        void letEnd(events, abort);
+        yield { type: 'done', answer: builder.answer() };
+        return;
+      }
+    } catch (error) {
+      if (signal.aborted) throw cancelled();
+      throw gaveUp ?? toModelError(error, request.model);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      if (!finished) abort.abort(); // closes the connection, also when the caller just stops reading
+    }
+  }
+
+  return { provider: 'anthropic', stream };
+}
+
+/** Undefined for a ping, and for events without data. */
+function readEvent({ event, data }: ServerSentEvent, model: string): RawMessageStreamEvent | undefined {
+  if (event === 'ping' || event === null || data === '') return undefined;
+  const json: unknown = JSON.parse(data);
+  if (event === 'error') throw toStreamError(json, model);
+  return json as RawMessageStreamEvent;
+}
+
+/** A page of some proxy in between, sent with status 200. */
+function checkIsStream(response: Response): void {
+  const type = response.headers.get('content-type') ?? 'nothing';
+  if (!type.startsWith('text/event-stream')) {
+    throw modelError(`the model’s API answered with ${type.slice(0, 100)} in place of a stream`);
+  }
+}
+
+/** Reads to the body's end, so that the connection can be used again: one that is left in the middle is closed. */
+async function letEnd(events: AsyncGenerator<ServerSentEvent>, abort: AbortController): Promise<void> {
+  const timer = setTimeout(() => abort.abort(), END_MS);
+  timer.unref();
+  try {
+    while (!(await events.next()).done);
+  } catch {
+    // The answer is whole and handed on: how its connection ends matters to nobody.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The SDK waits as long as `retry-after` says, an hour if need be: a long one is made final here. */
+async function fetchWithShortRetries(...args: Parameters<typeof fetch>): Promise<Response> {
+  const response = await fetch(...args);
+  if (response.ok || (readRetryAfter(response.headers) ?? 0) <= MAX_RETRY_WAIT_MS) return response;
+  const headers = new Headers(response.headers);
+  headers.set('x-should-retry', 'false');
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}
+
+function cancelled(): FairleadError {
+  return new FairleadError('ERR_CANCELLED', 'cancelled');
+}

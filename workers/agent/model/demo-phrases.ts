@@ -1,0 +1,96 @@
+/** What the demo model understands: a few plain phrases, each a tool call. Pure; runs in agent threads. */
+import type { ModelTool } from './model.js';
+
+export interface DemoCall {
+  /** As the model request names it. */
+  name: string;
+  input: Record<string, unknown>;
+}
+
+export const DEMO_HELP =
+  'I understand a few plain phrases, and join them with “and”: “list all files in /workspace”, “write hello to a.txt”, ' +
+  '“read a.txt”, “run ls -l”, “search hello”.';
+
+interface Phrase {
+  pattern: RegExp;
+  tool: string;
+  input: (match: RegExpExecArray) => Record<string, unknown>;
+}
+
+/** The first that fits a part of the message; a part begins with one of these verbs. */
+const PHRASES: readonly Phrase[] = [
+  {
+    pattern: /^list (?<all>all )?(?:the |my )?(?:files|everything)(?: (?:in|of|under|below) (?<path>\S+))?$/i,
+    tool: 'list_files',
+    input: ({ groups }) => ({ path: groups?.['path'], recursive: groups?.['all'] ? true : undefined }),
+  },
+  {
+    pattern: /^write (?<content>[^]+) (?:to|into) (?<path>\S+)$/i,
+    tool: 'write_file',
+    input: ({ groups }) => ({ path: groups?.['path'], content: unquote(groups?.['content'] ?? '') }),
+  },
+  {
+    pattern: /^(?:read|show) (?:me )?(?:the )?(?:file )?(?<path>\S+)$/i,
+    tool: 'read_file',
+    input: ({ groups }) => ({ path: groups?.['path'] }),
+  },
+  {
+    pattern: /^run (?<command>[^]+)$/i,
+    tool: 'run_command',
+    input: ({ groups }) => ({ command: unquote(groups?.['command'] ?? '') }),
+  },
+  {
+    pattern: /^search (?:for )?(?<text>[^]+?)(?: in (?<path>\/\S*))?$/i,
+    tool: 'search_files',
+    input: ({ groups }) => ({ pattern: escapePattern(unquote(groups?.['text'] ?? '')), path: groups?.['path'] }),
+  },
+];
+
+/** The patterns take quadratic time on hostile input; longer messages are not looked at. */
+const MAX_MESSAGE = 10_000;
+
+const NEXT_PHRASE = /[,;.]?\s+(?:and then|and|then)\s+(?=(?:list|write|read|show|run|search)\s)/i;
+
+/**
+ * The calls that a message asks for; empty where it asks for none, undefined where one of its phrases needs a tool
+ * that is not offered.
+ */
+export function readPhrases(message: string, tools: readonly ModelTool[]): DemoCall[] | undefined {
+  if (message.length > MAX_MESSAGE) return [];
+  const calls: DemoCall[] = [];
+  for (const part of message.split(NEXT_PHRASE)) {
+    const text = part
+      .trim()
+      .replace(/^please,?\s+/i, '')
+      .replace(/(?<=\S)(?:[?!]+|\.)$/, '');
+    for (const phrase of PHRASES) {
+      const match = phrase.pattern.exec(text);
+      if (!match) continue;
+      const tool = findTool(tools, phrase.tool);
+      if (!tool) return undefined;
+      calls.push({ name: tool.name, input: onlyKnown(phrase.input(match), tool) });
+      break;
+    }
+  }
+  return calls;
+}
+
+/** With or without its server's prefix. */
+function findTool(tools: readonly ModelTool[], name: string): ModelTool | undefined {
+  return tools.find((tool) => tool.name === name) ?? tools.find((tool) => tool.name.endsWith(`_${name}`));
+}
+
+/** What was said, without arguments that the tool does not have. */
+function onlyKnown(input: Record<string, unknown>, tool: ModelTool): Record<string, unknown> {
+  const properties = tool.inputSchema['properties'];
+  const known = typeof properties === 'object' && properties !== null ? Object.keys(properties) : Object.keys(input);
+  return Object.fromEntries(Object.entries(input).filter(([key, value]) => value !== undefined && known.includes(key)));
+}
+
+function unquote(text: string): string {
+  return /^(["'`“«])[^]*["'`”»]$/.test(text) ? text.slice(1, -1) : text;
+}
+
+function escapePattern(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
+}

@@ -1,0 +1,110 @@
+/** What went wrong with the model, in plain words for the person: every failure is ERR_MODEL. Pure; agent threads. */
+import { APIConnectionError, APIConnectionTimeoutError, APIError } from '@anthropic-ai/sdk';
+import { FairleadError } from '../../../src/errors.js';
+
+const MAX_API_MESSAGE = 300;
+
+/** Errors inside a stream have no status, but the type that belongs to one. */
+const STATUS_OF_TYPE: Record<string, number> = {
+  invalid_request_error: 400,
+  authentication_error: 401,
+  billing_error: 402,
+  permission_error: 403,
+  not_found_error: 404,
+  request_too_large: 413,
+  rate_limit_error: 429,
+  api_error: 500,
+  timeout_error: 504,
+  overloaded_error: 529,
+};
+
+/** Any error of the SDK, of fetch, or of reading the stream, as ERR_MODEL. `model` is the one that was asked for. */
+export function toModelError(error: unknown, model: string): FairleadError {
+  if (error instanceof FairleadError) return error;
+  if (error instanceof APIConnectionTimeoutError) return modelError('the model’s API did not answer in time', error);
+  if (error instanceof APIConnectionError) {
+    const code = codeOf(error);
+    const why = code === undefined ? '' : ` (${code})`;
+    return modelError(`the model’s API cannot be reached${why}`, error);
+  }
+  if (error instanceof APIError && typeof error.status === 'number') {
+    const retryAfterMs = error.headers === undefined ? undefined : readRetryAfter(error.headers);
+    return statusError(error.status, error.apiMessage ?? '', model, { cause: error, retryAfterMs });
+  }
+  return modelError('the model’s answer broke off in the middle', error);
+}
+
+/** An `error` event in the middle of a stream: `data` is its JSON. */
+export function toStreamError(data: unknown, model: string): FairleadError {
+  const error = (data as { error?: { type?: unknown; message?: unknown } } | null)?.error;
+  const status = STATUS_OF_TYPE[String(error?.type)] ?? 500;
+  return statusError(status, typeof error?.message === 'string' ? error.message : '', model, {});
+}
+
+export function modelError(message: string, cause?: unknown, retryAfterMs?: number): FairleadError {
+  return new FairleadError('ERR_MODEL', message, {
+    ...(cause === undefined ? {} : { cause }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+/** `retry-after-ms`, or `retry-after` in seconds or as a date; undefined where there is none that makes sense. */
+export function readRetryAfter(headers: Headers): number | undefined {
+  const inMs = headers.get('retry-after-ms');
+  const inSeconds = headers.get('retry-after');
+  let ms = Number.NaN;
+  if (inMs !== null) ms = Number(inMs);
+  else if (inSeconds !== null) {
+    ms = Number.isNaN(Number(inSeconds)) ? Date.parse(inSeconds) - Date.now() : Number(inSeconds) * 1000;
+  }
+  return ms > 0 ? Math.round(ms) : undefined;
+}
+
+function statusError(
+  status: number,
+  apiMessage: string,
+  model: string,
+  { cause, retryAfterMs }: { cause?: unknown; retryAfterMs?: number | undefined },
+): FairleadError {
+  return modelError(statusText(status, apiMessage, model), cause, retryAfterMs);
+}
+
+function statusText(status: number, apiMessage: string, model: string): string {
+  switch (status) {
+    case 401:
+      return 'the model’s API does not accept the server’s key';
+    case 402:
+      return 'the account of the server’s key cannot pay for the model';
+    case 403:
+      return 'the server’s key may not use this model';
+    case 404:
+      return `the model’s API does not know ${model}`;
+    case 413:
+      return 'the conversation is too large for the model’s API';
+    case 429:
+      return 'the model’s API is over its rate limit; try again later';
+    case 529:
+      return 'the model is overloaded; try again later';
+    case 408:
+    case 504:
+      return 'the model did not answer in time';
+    default:
+      if (status >= 500) return `the model’s API failed (status ${status}); try again later`;
+      return `the model’s API refused the request (status ${status})${quoted(apiMessage)}`;
+  }
+}
+
+function quoted(apiMessage: string): string {
+  const text = apiMessage.replaceAll(/\s+/g, ' ').trim();
+  if (text === '') return '';
+  return `: ${text.length > MAX_API_MESSAGE ? `${text.slice(0, MAX_API_MESSAGE)}…` : text}`;
+}
+
+/** The system’s code (ECONNREFUSED, ENOTFOUND, CERT_HAS_EXPIRED), however deep fetch has wrapped it. */
+function codeOf(error: unknown): string | undefined {
+  for (let depth = 0, at: unknown = error; depth < 5 && at instanceof Error; depth++, at = at.cause) {
+    const { code } = at as { code?: unknown };
+    if (typeof code === 'string') return code;
+  }
+  return undefined;
+}

@@ -1,0 +1,46 @@
+/** The model's interface: one streamed answer to a transcript. Runs in agent threads. */
+import type { TranscriptMessage } from '../../../src/store/store.js';
+import type { StopReason, Usage } from '../../../src/protocol.js';
+
+/** A tool as the model sees it; names match ^[a-zA-Z0-9_-]{1,64}$. */
+export interface ModelTool {
+  name: string;
+  description: string;
+  inputSchema: Record<string, unknown>;
+}
+
+export interface ModelRequest {
+  model: string;
+  system: string;
+  /** Always valid: every tool_use has its tool_result. */
+  messages: readonly TranscriptMessage[];
+  /** In a fixed order: the prompt cache depends on it. */
+  tools: readonly ModelTool[];
+  maxTokens: number;
+}
+
+/** Streamed as it comes. `block` counts the answer's content blocks from 0. */
+export type ModelEvent =
+  | { type: 'text'; block: number; text: string }
+  | { type: 'thinking'; block: number; text: string }
+  | { type: 'done'; answer: ModelAnswer };
+
+export interface ModelAnswer {
+  /** Messages API content blocks: text, thinking (with signature), redacted_thinking, tool_use. */
+  content: unknown[];
+  /** Ids of the tool_use blocks whose arguments were no JSON object: their `input` is `{}`, and they must not run. */
+  invalidInput?: string[];
+  stopReason: 'tool_use' | Exclude<StopReason, 'cancelled' | 'interrupted' | 'error'>;
+  usage: Usage;
+  /** The model that answered, as it names itself. */
+  model: string;
+}
+
+export interface Model {
+  readonly provider: 'anthropic' | 'demo';
+  /**
+   * Streams one answer; the last event is `done`. Rejects with ERR_MODEL and a plain message (overloaded, rate limit,
+   * bad request, broken stream) and with ERR_CANCELLED when `signal` aborts.
+   */
+  stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
+}

@@ -1,0 +1,110 @@
+/** Makes a transcript that a crash cut anywhere valid again: every tool_use gets its one tool_result. Pure; agent threads. */
+import type { TranscriptMessage } from '../../../src/store/store.js';
+
+const INTERRUPTED = 'interrupted: the server stopped; the tool may have run';
+const LOST_START = '(the conversation before this is not available)';
+
+export interface RepairedTranscript {
+  /** The whole transcript, made valid; the messages that needed nothing are the same objects. */
+  messages: TranscriptMessage[];
+  repaired: boolean;
+  /** The part of the repair that belongs after the last message, so that the store can append it. */
+  appended: TranscriptMessage[];
+}
+
+/** Consecutive messages of one role: the API reads them as one. */
+interface Run {
+  role: TranscriptMessage['role'];
+  messages: TranscriptMessage[];
+}
+
+/**
+ * - a tool_use without its result in the user messages that follow gets one with `is_error`;
+ * - a tool_result that answers no tool_use just before it, or one answered already, is dropped;
+ * - a tool_use with the id of an earlier one is dropped;
+ * - an empty message is dropped, and a transcript that opens with the assistant gets a user message before it.
+ *
+ * Only what is at the end can be appended; repairs in the middle are made anew, and alike, each time it is read.
+ */
+export function repairTranscript(transcript: readonly TranscriptMessage[]): RepairedTranscript {
+  const messages: TranscriptMessage[] = [];
+  const appended: TranscriptMessage[] = [];
+  const seen = new Set<string>();
+  let repaired = false;
+  /** Calls of the latest assistant run that have no result yet. */
+  let open = new Set<string>();
+  const runs = splitRuns(transcript);
+  for (const [index, run] of runs.entries()) {
+    const isLast = index === runs.length - 1;
+    if (run.role === 'assistant') open = new Set();
+    const keep = run.role === 'assistant' ? firstUse(seen, open) : awaitedResult(open);
+    const kept: TranscriptMessage[] = [];
+    for (const message of run.messages) {
+      const content = message.content.filter((block) => keep(block));
+      const whole = content.length === message.content.length;
+      if (content.length > 0) kept.push(whole ? message : { role: message.role, content });
+      repaired ||= !whole || content.length === 0;
+    }
+    if (run.role === 'user' && open.size > 0 && !isLast) {
+      messages.push(interrupted(open)); // before the run: in the middle nobody can append
+      repaired = true;
+      open = new Set();
+    }
+    if (run.role === 'assistant' && kept.length > 0 && messages.length === 0) {
+      messages.push({ role: 'user', content: [{ type: 'text', text: LOST_START }] });
+      repaired = true;
+    }
+    messages.push(...kept);
+    if (isLast && open.size > 0) appended.push(interrupted(open));
+  }
+  messages.push(...appended);
+  return { messages, repaired: repaired || appended.length > 0, appended };
+}
+
+function splitRuns(transcript: readonly TranscriptMessage[]): Run[] {
+  const runs: Run[] = [];
+  for (const message of transcript) {
+    const last = runs.at(-1);
+    if (last?.role === message.role) last.messages.push(message);
+    else runs.push({ role: message.role, messages: [message] });
+  }
+  return runs;
+}
+
+/** Keeps all but a tool_use whose id was used before; its id is open from now on. */
+function firstUse(seen: Set<string>, open: Set<string>): (block: unknown) => boolean {
+  return (block) => {
+    const id = idOf(block, 'tool_use', 'id');
+    if (id === undefined) return true;
+    if (seen.has(id)) return false;
+    seen.add(id);
+    open.add(id);
+    return true;
+  };
+}
+
+/** Keeps all but a tool_result that nothing waits for; the call it answers is closed. */
+function awaitedResult(open: Set<string>): (block: unknown) => boolean {
+  return (block) => {
+    const id = idOf(block, 'tool_result', 'tool_use_id');
+    return id === undefined || open.delete(id);
+  };
+}
+
+function interrupted(ids: ReadonlySet<string>): TranscriptMessage {
+  return {
+    role: 'user',
+    content: [...ids].map((id) => ({
+      type: 'tool_result',
+      tool_use_id: id,
+      content: [{ type: 'text', text: INTERRUPTED }],
+      is_error: true,
+    })),
+  };
+}
+
+function idOf(block: unknown, type: string, key: string): string | undefined {
+  if (typeof block !== 'object' || block === null) return undefined;
+  const fields = block as Record<string, unknown>;
+  return fields['type'] === type ? String(fields[key]) : undefined;
+}

@@ -1,0 +1,105 @@
+/** One session's writer: steps land in the store in order, get their seqs, and only then go to clients. Agent threads. */
+import { FairleadError } from '../../src/errors.js';
+import type { DurableEvent } from '../../src/protocol.js';
+import type { Commit, CommitResult, SessionRow, Store, TranscriptMessage } from '../../src/store/store.js';
+import type { Outbox } from './outbox.js';
+
+/** A step as its writer sees it: events without seq, and whatever else must land with them. */
+export interface Step extends Omit<Commit, 'events'> {
+  events: DurableEvent[];
+}
+
+export class SessionLog {
+  readonly row: SessionRow;
+  readonly #store: Store;
+  readonly #outbox: Outbox;
+  readonly #onFailure: (error: unknown) => void;
+  #tail: Promise<unknown> = Promise.resolve();
+  #queued = 0;
+  #failure: FairleadError | undefined;
+  /** The transcript, while a turn needs it. */
+  #transcript: TranscriptMessage[] | undefined;
+
+  constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void) {
+    this.row = row;
+    this.#store = store;
+    this.#outbox = outbox;
+    this.#onFailure = onFailure;
+  }
+
+  get idle(): boolean {
+    return this.#queued === 0;
+  }
+
+  /** No step is written any more; those that wait reject with it. */
+  fail(error: FairleadError): void {
+    this.#failure ??= error;
+  }
+
+  /**
+   * Runs `plan` when all earlier steps have landed, so that it sees their row, and writes what it returns. A step that
+   * the store refuses fails the log for good: whether it was written is unknown, and only the store can tell.
+   */
+  commit(plan: () => Step): Promise<CommitResult> {
+    return this.#enqueue(() => this.#write(plan()));
+  }
+
+  /** Resolves when all steps so far have landed, or failed. */
+  async settled(): Promise<void> {
+    await this.#tail;
+  }
+
+  /** Runs `read` between two steps, so that what it finds in the store is what the row says. */
+  between<T>(read: () => Promise<T>): Promise<T> {
+    return this.#enqueue(read);
+  }
+
+  /** The transcript with all steps so far. Read once, then kept up to date. */
+  async transcript(prepare: (messages: TranscriptMessage[]) => TranscriptMessage[]): Promise<TranscriptMessage[]> {
+    if (this.#transcript) return this.#transcript;
+    await this.#tail;
+    const read = prepare(await this.#store.readHistory(this.row.session));
+    this.#transcript = read;
+    return read;
+  }
+
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
+    this.#queued++;
+    const result = this.#tail.then(work);
+    this.#tail = result.then(
+      () => void this.#queued--,
+      () => void this.#queued--,
+    );
+    return result;
+  }
+
+  async #write(step: Step): Promise<CommitResult> {
+    if (this.#failure) throw this.#failure;
+    const { row } = this;
+    let seq = row.seq;
+    const events = step.events.map((event) => {
+      seq++;
+      // seq right after type, where a person who reads the wire looks for it
+      const { type, ...fields } = event;
+      return { seq, json: JSON.stringify({ type, seq, ...fields }) };
+    });
+    let result: CommitResult;
+    try {
+      result = await this.#store.commit(row.session, { ...step, events });
+    } catch (error) {
+      this.fail(
+        error instanceof FairleadError
+          ? error
+          : new FairleadError('ERR_UNAVAILABLE', 'the store refused a step', { cause: error, retryAfterMs: 1000 }),
+      );
+      this.#onFailure(error);
+      throw this.#failure!;
+    }
+    if (!result.ok) return result;
+    Object.assign(row, step.row, { seq });
+    if (step.clearHistory) this.#transcript = this.#transcript && [];
+    if (step.messages) this.#transcript?.push(...step.messages);
+    for (const event of events) this.#outbox.push(row.session, event);
+    return result;
+  }
+}

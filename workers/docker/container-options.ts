@@ -1,0 +1,63 @@
+/** What a sandbox's container is made with: hardened always, by one pure function. Docker thread. */
+import type { ContainerCreateOptions } from 'dockerode';
+import type { Config } from '../../src/config.js';
+import type { StartRequest } from './driver.js';
+
+export const LABEL_INSTANCE = 'fairlead.instance';
+export const LABEL_SESSION = 'fairlead.session';
+export const LABEL_SERVER = 'fairlead.server';
+
+/** The image's unprivileged user; given by number, so that an image without it is no way around. */
+export const SANDBOX_UID = 10_001;
+const MIB = 1_048_576;
+const TMP_MB = 64;
+const OPEN_FILES = 4_096;
+
+export function containerOptions(
+  request: StartRequest,
+  instance: string,
+  sandbox: Config['sandbox'],
+): ContainerCreateOptions {
+  const { name, image, session, server, env } = request;
+  const memory = Math.round(sandbox.memoryMb * MIB);
+  const own = `uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
+  return {
+    name,
+    Image: image,
+    User: `${SANDBOX_UID}:${SANDBOX_UID}`,
+    Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
+    Labels: { [LABEL_INSTANCE]: instance, [LABEL_SESSION]: session, [LABEL_SERVER]: server },
+    Hostname: 'sandbox',
+    Tty: false,
+    OpenStdin: true,
+    // Its stdin ends when our stream does, so that an engine that was killed leaves servers that stop by themselves.
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    HostConfig: {
+      NetworkMode: sandbox.network || 'none',
+      ReadonlyRootfs: true,
+      Tmpfs: {
+        // exec, which Docker's default is not: people write programs there and run them.
+        '/workspace': `rw,exec,nosuid,nodev,size=${sandbox.workspaceMb}m,mode=0700,${own}`,
+        '/tmp': `rw,noexec,nosuid,nodev,size=${TMP_MB}m,mode=0700,${own}`,
+      },
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges'],
+      PidsLimit: sandbox.pids,
+      Memory: memory,
+      MemorySwap: memory, // the same: no swap
+      NanoCpus: Math.round(sandbox.cpus * 1e9),
+      Init: true,
+      LogConfig: { Type: 'none', Config: {} },
+      Ulimits: [{ Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES }],
+      IpcMode: 'private',
+      Privileged: false,
+      // We remove it ourselves and know that it is gone; a daemon's own removal would race with that.
+      AutoRemove: false,
+      RestartPolicy: { Name: 'no' },
+      ...(sandbox.runtime && { Runtime: sandbox.runtime }),
+    },
+  };
+}

@@ -1,0 +1,76 @@
+/** An attached container's one stream taken apart into stdout and stderr, with backpressure to the daemon. Docker thread. */
+import { Readable, type Duplex } from 'node:stream';
+
+/** Docker's frame: stream type (1 stdout, 2 stderr), three zero bytes, length as big-endian 32 bits, then the bytes. */
+const HEADER_BYTES = 8;
+const STDOUT = 1;
+const STDERR = 2;
+
+export interface Demuxed {
+  stdout: Readable;
+  stderr: Readable;
+  /** Both have ended, or the connection has: then with its error. */
+  ended: Promise<Error | undefined>;
+}
+
+/** Not docker-modem's demuxStream: that one keeps a whole frame in memory and heeds nobody who reads slowly. */
+export function demux(source: Duplex): Demuxed {
+  const header = Buffer.alloc(HEADER_BYTES);
+  let headerBytes = 0;
+  let left = 0;
+  const full = new Set<Readable>();
+  const make = (): Readable => {
+    const stream: Readable = new Readable({
+      read() {
+        full.delete(stream);
+        if (full.size === 0) source.resume();
+      },
+    });
+    return stream;
+  };
+  const stdout = make();
+  const stderr = make();
+  let target = stdout;
+
+  const onData = (chunk: Buffer): void => {
+    let offset = 0;
+    while (offset < chunk.length) {
+      if (left === 0) {
+        const taken = chunk.copy(header, headerBytes, offset, offset + HEADER_BYTES - headerBytes);
+        headerBytes += taken;
+        offset += taken;
+        if (headerBytes < HEADER_BYTES) return;
+        headerBytes = 0;
+        left = header.readUInt32BE(4);
+        const type = header[0];
+        if (type !== STDOUT && type !== STDERR) {
+          source.destroy(new Error('Docker’s stream is not one of stdout and stderr frames'));
+          return;
+        }
+        target = type === STDERR ? stderr : stdout;
+        continue;
+      }
+      const part = chunk.subarray(offset, offset + left);
+      offset += part.length;
+      left -= part.length;
+      if (!target.push(part)) {
+        full.add(target);
+        source.pause();
+      }
+    }
+  };
+
+  const ended = new Promise<Error | undefined>((resolve) => {
+    const end = (error?: Error): void => {
+      source.off('data', onData);
+      stdout.push(null);
+      stderr.push(null);
+      resolve(error);
+    };
+    source.once('end', () => end());
+    source.on('error', (error) => end(error)); // stays: a write into a stream that is gone errs later
+    source.once('close', () => end());
+  });
+  source.on('data', onData);
+  return { stdout, stderr, ended };
+}

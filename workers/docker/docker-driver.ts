@@ -1,0 +1,182 @@
+/** Sandboxes as Docker containers: create, attach, start, and nothing left when a step fails. Docker thread. */
+import type Docker from 'dockerode';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import type { Config } from '../../src/config.js';
+import { dockerClient } from '../../src/docker-client.js';
+import type { Logger } from '../../src/log.js';
+import { containerOptions, LABEL_INSTANCE } from './container-options.js';
+import { demux, type Demuxed } from './demux.js';
+import { explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
+import type { RunningSandbox, SandboxDriver, SandboxExit, StartRequest } from './driver.js';
+import { Operations } from './operations.js';
+
+const LOOK_TIMEOUT_MS = 10_000;
+const REMOVE_TIMEOUT_MS = 20_000;
+
+export class DockerDriver implements SandboxDriver {
+  readonly #docker: Docker;
+  readonly #config: Config;
+  readonly #instance: string;
+  readonly #log: Logger;
+  readonly #operations: Operations;
+  /** Clean-ups of starts that failed: nobody waits for them but `close`. */
+  readonly #cleaning = new Set<Promise<void>>();
+
+  constructor(config: Config, instance: string, log: Logger) {
+    this.#docker = dockerClient(config.dockerHost);
+    this.#config = config;
+    this.#instance = instance;
+    this.#log = log;
+    this.#operations = new Operations(log);
+  }
+
+  async start(request: StartRequest): Promise<RunningSandbox> {
+    const { name, server, image, signal } = request;
+    const deadline = performance.now() + this.#config.sandbox.startTimeoutMs;
+    const step = <N extends 'create' | 'attach' | 'start'>(operation: N) => ({
+      operation,
+      timeoutMs: Math.ceil(deadline - performance.now()),
+    });
+    let created = false;
+    let socket: Duplex | undefined;
+    try {
+      signal.throwIfAborted();
+      // Not cut short by the caller's signal: Docker would go on making it, and a removal now would come too early.
+      const id = await this.#create(request, step('create'));
+      created = true;
+      const container = this.#docker.getContainer(id);
+      socket = await this.#operations.run({ ...step('attach'), signal }, async (attempt) => {
+        const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+        const attached = (await container.attach({ ...options, abortSignal: attempt.signal })) as Duplex;
+        if (attempt.signal.aborted) attached.destroy(); // nobody waits for it any more
+        return attached;
+      });
+      const streams = demux(socket);
+      await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
+        await container.start({ abortSignal: attempt.signal }).catch((error: unknown) => {
+          if (statusOf(error) !== 304) throw error; // 304: an earlier try has started it
+        });
+      });
+      return new DockerSandbox(id, socket, streams, {
+        inspectExit: (lost) => this.#inspectExit(id, lost),
+        remove: () => this.#remove(name),
+      });
+    } catch (error) {
+      socket?.destroy();
+      // A create without an answer may still come about after this removal: then the next reconcile finds it.
+      if (created || mayHaveCreated(error)) this.#cleanUp(name);
+      signal.throwIfAborted();
+      throw explainStart(error, server, image, this.#config);
+    }
+  }
+
+  async sweepLeftovers(isKnown: (name: string) => boolean): Promise<number> {
+    const found = await this.#operations
+      .run({ operation: 'list', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
+        this.#docker.listContainers({
+          all: true,
+          filters: { label: [`${LABEL_INSTANCE}=${this.#instance}`] },
+          abortSignal: signal,
+        }),
+      )
+      .catch((error: unknown) => {
+        throw unavailable('Docker did not list the containers of an earlier run', error);
+      });
+    // Asked after the listing: what is in it was known before it was made.
+    const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(name.replace(/^\//, ''))));
+    const results = await Promise.allSettled(leftovers.map(({ Id }) => this.#remove(Id)));
+    for (const result of results) {
+      if (result.status === 'rejected') this.#log.warn({ err: result.reason }, 'a leftover container stays for now');
+    }
+    return results.filter(({ status }) => status === 'fulfilled').length;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#cleaning);
+  }
+
+  /** The name is ours and random: if it is taken at a second try, the first one made it and only its answer was lost. */
+  #create(request: StartRequest, options: Parameters<Operations['run']>[0]): Promise<string> {
+    return this.#operations.run(options, async ({ attempt, signal }) => {
+      const description = containerOptions(request, this.#instance, this.#config.sandbox);
+      try {
+        return (await this.#docker.createContainer({ ...description, abortSignal: signal })).id;
+      } catch (error) {
+        if (attempt === 0 || statusOf(error) !== 409) throw error;
+        return (await this.#docker.getContainer(request.name).inspect({ abortSignal: signal })).Id;
+      }
+    });
+  }
+
+  /** By name or id; one that is not there is removed. */
+  async #remove(container: string): Promise<void> {
+    try {
+      await this.#operations.remove({ timeoutMs: REMOVE_TIMEOUT_MS }, async ({ signal }) => {
+        await this.#docker
+          .getContainer(container)
+          .remove({ force: true, v: true, abortSignal: signal })
+          .catch((error: unknown) => {
+            if (statusOf(error) !== 404) throw error;
+          });
+      });
+    } catch (error) {
+      throw unavailable(`the container ${container} could not be removed now`, error);
+    }
+  }
+
+  #cleanUp(name: string): void {
+    const cleaning = this.#remove(name)
+      .catch((error: unknown) => this.#log.warn({ err: error, container: name }, 'left to the next reconcile'))
+      .finally(() => this.#cleaning.delete(cleaning));
+    this.#cleaning.add(cleaning);
+  }
+
+  async #inspectExit(id: string, lost: Error | undefined): Promise<SandboxExit> {
+    try {
+      const { State } = await this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
+        this.#docker.getContainer(id).inspect({ abortSignal: signal }),
+      );
+      if (State.OOMKilled) return { code: State.ExitCode, reason: 'out of memory (sandbox.memoryMb)' };
+      if (!State.Running) return { code: State.ExitCode, reason: `exited with code ${State.ExitCode}` };
+      return { code: null, reason: lost ? 'the connection to Docker was lost' : 'closed its output' };
+    } catch (error) {
+      this.#log.debug({ err: error, container: id }, 'no exit code');
+      return { code: null, reason: 'ended, and Docker does not say why' };
+    }
+  }
+}
+
+interface DockerSandboxActions {
+  inspectExit(lost: Error | undefined): Promise<SandboxExit>;
+  remove(): Promise<void>;
+}
+
+class DockerSandbox implements RunningSandbox {
+  readonly id: string;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exited: Promise<SandboxExit>;
+  readonly #socket: Duplex;
+  readonly #actions: DockerSandboxActions;
+  #removal: Promise<void> | undefined;
+
+  constructor(id: string, socket: Duplex, streams: Demuxed, actions: DockerSandboxActions) {
+    this.id = id;
+    this.stdin = socket;
+    this.stdout = streams.stdout;
+    this.stderr = streams.stderr;
+    this.#socket = socket;
+    this.#actions = actions;
+    // No wait call of its own for each container: its stream ends when it does.
+    this.exited = streams.ended.then((lost) =>
+      this.#removal ? { code: null, reason: 'destroyed' } : actions.inspectExit(lost),
+    );
+  }
+
+  destroy(): Promise<void> {
+    this.#removal ??= this.#actions.remove();
+    this.#socket.destroy();
+    return this.#removal;
+  }
+}

@@ -1,0 +1,42 @@
+/** What the docker thread needs of a place to run sandboxes in: Docker, or child processes for trying out. Types only. */
+import type { Readable, Writable } from 'node:stream';
+
+export interface StartRequest {
+  /** Unique; chosen before anything is made, so that what a broken start leaves can be found by it. */
+  name: string;
+  session: string;
+  /** Key in `mcpServers`. */
+  server: string;
+  image: string;
+  /** All of the environment that is put in. */
+  env: Readonly<Record<string, string>>;
+  /** The caller has lost interest: stop as soon as what was made is known, remove it, reject with the signal's reason. */
+  signal: AbortSignal;
+}
+
+export interface SandboxExit {
+  code: number | null;
+  /** In plain words, for the log and the error of a running tool. */
+  reason: string;
+}
+
+export interface RunningSandbox {
+  /** Container id, or `process:PID`. */
+  readonly id: string;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Never rejects. */
+  readonly exited: Promise<SandboxExit>;
+  /** Kills and removes it with all it wrote. Twice is fine. ERR_UNAVAILABLE when that could not be done. */
+  destroy(): Promise<void>;
+}
+
+export interface SandboxDriver {
+  /** ERR_SANDBOX: cannot be started as configured. ERR_UNAVAILABLE: not now. Either way nothing is left of it. */
+  start(request: StartRequest): Promise<RunningSandbox>;
+  /** Removes what this instance made and `isKnown` (asked by name) does not know; answers how many. */
+  sweepLeftovers(isKnown: (name: string) => boolean): Promise<number>;
+  /** Waits for removals under way. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,19 @@
+/** Doorway of the docker thread: a Piscina worker whose one task is a lease; all else comes over the control port. */
+import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
+import { createLog } from '../../src/log.js';
+import { watchThread } from '../../src/metrics.js';
+import { toTaskResult, type TaskResult } from '../../src/threads/task-result.js';
+import type { DockerControlMessage, DockerWorkerData, LeaseRequest, LeaseResult } from './messages.js';
+import { startDockerThread } from './thread.js';
+
+const data = workerData as DockerWorkerData;
+const { port1, port2 } = new MessageChannel();
+watchThread('docker');
+const thread = startDockerThread(data, port1, createLog('docker', data.config.logLevel));
+parentPort?.postMessage({ control: port2 } satisfies DockerControlMessage, [port2]);
+
+function leaseSandbox(request: LeaseRequest): Promise<TaskResult<LeaseResult>> {
+  return toTaskResult(() => thread.lease(request));
+}
+
+export { leaseSandbox as 'lease-sandbox' };

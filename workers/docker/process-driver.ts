@@ -1,0 +1,149 @@
+/** Sandboxes as child processes of the workspace server, for trying out without Docker: no isolation. Docker thread. */
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../../src/config.js';
+import { isWorkspaceImage } from '../../src/docker-client.js';
+import { FairleadError } from '../../src/errors.js';
+import type { Logger } from '../../src/log.js';
+import type { RunningSandbox, SandboxDriver, SandboxExit, StartRequest } from './driver.js';
+import { killGroup, killRecorded, recordOf, RECORD_FILE } from './process-record.js';
+
+const ENTRY = fileURLToPath(new URL('../workspace/index.js', import.meta.url));
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/**
+ * A folder each under DATA/sandboxes/INSTANCE: `workspace` is the process's home, beside it the record of its pid, so that
+ * a later run can end what this one left.
+ */
+export class ProcessDriver implements SandboxDriver {
+  readonly #root: string;
+  readonly #entry: string;
+  readonly #log: Logger;
+
+  constructor(config: Config, instance: string, log: Logger, entry = ENTRY) {
+    this.#root = join(config.dataDir, 'sandboxes', instance.replaceAll(/[^a-zA-Z0-9_-]/g, '_'));
+    this.#entry = entry;
+    this.#log = log;
+  }
+
+  async start(request: StartRequest): Promise<RunningSandbox> {
+    const { name, server, image, env, signal } = request;
+    if (!isWorkspaceImage(image)) {
+      throw new FairleadError(
+        'ERR_SANDBOX',
+        `the server ${server} needs Docker: without it only fairlead/workspace runs, not ${image}`,
+      );
+    }
+    const folder = join(this.#root, name);
+    let child: Child | undefined;
+    try {
+      signal.throwIfAborted();
+      const workspace = join(folder, 'workspace');
+      await mkdir(this.#root, { recursive: true, mode: 0o700 });
+      await mkdir(folder, { mode: 0o700 });
+      await mkdir(workspace, { mode: 0o700 });
+      signal.throwIfAborted();
+      child = spawn(process.execPath, [this.#entry], {
+        cwd: workspace,
+        env: {
+          PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+          LANG: process.env['LANG'] ?? 'C.UTF-8',
+          ...env,
+          HOME: workspace,
+          FAIRLEAD_WORKSPACE: workspace,
+        },
+        detached: true, // a process group of its own, so that all it starts can be ended with it
+        stdio: ['pipe', 'pipe', 'pipe'],
+      });
+      const sandbox = new ProcessSandbox(child, folder);
+      await once(child, 'spawn', { signal });
+      await writeFile(join(folder, RECORD_FILE), JSON.stringify(await recordOf(child.pid ?? 0)));
+      signal.throwIfAborted();
+      return sandbox;
+    } catch (error) {
+      if (child?.pid) killGroup(child.pid);
+      await removeFolder(folder);
+      signal.throwIfAborted();
+      throw new FairleadError('ERR_SANDBOX', `the sandbox of ${server} did not start: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async sweepLeftovers(isKnown: (name: string) => boolean): Promise<number> {
+    const names = await readdir(this.#root).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    let removed = 0;
+    for (const name of names.filter((found) => !isKnown(found))) {
+      const folder = join(this.#root, name);
+      try {
+        await killRecorded(folder);
+        await removeFolder(folder);
+        removed++;
+      } catch (error) {
+        this.#log.warn({ err: error, sandbox: name }, 'a leftover sandbox stays for now');
+      }
+    }
+    return removed;
+  }
+
+  async close(): Promise<void> {
+    // Nothing runs behind a caller's back here: a failed start cleans up before it rejects.
+  }
+}
+
+class ProcessSandbox implements RunningSandbox {
+  readonly id: string;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exited: Promise<SandboxExit>;
+  readonly #pid: number;
+  readonly #folder: string;
+  #removal: Promise<void> | undefined;
+
+  constructor(child: Child, folder: string) {
+    this.#pid = child.pid ?? 0;
+    this.id = `process:${this.#pid}`;
+    this.stdin = child.stdin;
+    this.stdout = child.stdout;
+    this.stderr = child.stderr;
+    this.#folder = folder;
+    this.exited = new Promise((resolve) => {
+      child.once('error', (error) => resolve({ code: null, reason: error.message }));
+      child.once('exit', (code, signal) => {
+        // What it started goes with it, and lets go of its stdout. Now: later the group's number may be another's.
+        killGroup(this.#pid);
+        resolve({ code, reason: signal ? `ended by ${signal}` : `exited with code ${code}` });
+      });
+    });
+  }
+
+  destroy(): Promise<void> {
+    this.#removal ??= this.#remove();
+    return this.#removal;
+  }
+
+  async #remove(): Promise<void> {
+    let exited = false;
+    void this.exited.then(() => (exited = true));
+    await Promise.resolve(); // an exit that has been told is known now
+    if (!exited) killGroup(this.#pid);
+    await this.exited;
+    this.stdin.destroy();
+    this.stdout.destroy();
+    this.stderr.destroy();
+    await removeFolder(this.#folder);
+  }
+}
+
+async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+}

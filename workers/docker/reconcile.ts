@@ -1,0 +1,57 @@
+/** Containers that carry our label and that nobody knows: removed at start and every minute. Docker thread. */
+import type { Logger } from '../../src/log.js';
+import { counter } from '../../src/metrics.js';
+import type { SandboxDriver } from './driver.js';
+
+const EVERY_MS = 60_000;
+
+const leftovers = counter('fairlead_sandbox_leftovers_total', 'Sandboxes that nobody knew and that were removed');
+
+export interface ReconcilerOptions {
+  driver: SandboxDriver;
+  /** By name, as the driver's start was given it. */
+  isKnown: (name: string) => boolean;
+  log: Logger;
+  everyMs?: number;
+}
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #sweep: Promise<number> | undefined;
+  #closed = false;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** Sweeps now and from then on; a sweep that fails is logged and the next one tries again. */
+  start(): void {
+    void this.sweep()
+      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'leftover sandboxes could not be looked for'))
+      .finally(() => {
+        if (this.#closed) return;
+        this.#timer = setTimeout(() => this.start(), this.#options.everyMs ?? EVERY_MS);
+      });
+  }
+
+  /** Joins a sweep that is under way. Answers how many were removed. ERR_UNAVAILABLE. */
+  sweep(): Promise<number> {
+    this.#sweep ??= this.#run().finally(() => {
+      this.#sweep = undefined;
+    });
+    return this.#sweep;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #run(): Promise<number> {
+    const removed = await this.#options.driver.sweepLeftovers(this.#options.isKnown);
+    leftovers.inc(removed);
+    if (removed > 0) this.#options.log.info({ removed }, 'leftover sandboxes removed');
+    return removed;
+  }
+}

@@ -1,0 +1,163 @@
+/** run_command: a shell in a process group of its own, which ends with the command's time or its caller. Runs in the sandbox. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { errnoOf, ToolFault } from './fault.js';
+import { HeadTail } from './output.js';
+import { withOutputPipes, type OutputPipes } from './pipes.js';
+import { addGroup, killGroup, markedEnvironment, removeGroup } from './process-groups.js';
+import type { StreamName } from './progress.js';
+
+export const DEFAULT_TIMEOUT_MS = 30_000;
+export const MAX_TIMEOUT_MS = 600_000;
+const MAX_AT_ONCE = 32;
+/** After the shell has ended, its pipes may be held open by a background process: so long do we wait for the rest. */
+const CLOSE_GRACE_MS = 500;
+/** A killed process ends at once unless the kernel holds it; then the caller is answered without it. */
+const KILL_GRACE_MS = 2000;
+
+export interface CommandRequest {
+  command: string;
+  /** Absolute, below the root. */
+  cwd: string;
+  /** HOME of the command. */
+  home: string;
+  timeoutMs: number;
+  signal: AbortSignal;
+  onOutput: (stream: StreamName, chunk: Buffer) => void;
+}
+
+export interface CommandResult {
+  /** null when a signal ended the shell, or when it could not be ended at all. */
+  exitCode: number | null;
+  exitSignal: string | null;
+  endedBy: 'itself' | 'timeout' | 'cancel';
+  ms: number;
+  stdout: HeadTail;
+  stderr: HeadTail;
+}
+
+let shell: string | undefined;
+
+function findShell(): string {
+  shell ??= ['/bin/bash', '/usr/bin/bash', '/usr/local/bin/bash'].find((path) => existsSync(path)) ?? '/bin/sh';
+  return shell;
+}
+
+let active = 0;
+
+/** Throws BUSY or SPAWN; a command that fails, or is killed, is a result. */
+export async function runCommand(request: CommandRequest): Promise<CommandResult> {
+  if (active >= MAX_AT_ONCE) {
+    throw new ToolFault('BUSY', `${MAX_AT_ONCE} commands are running already. Wait for one to end.`);
+  }
+  active++;
+  try {
+    return await runNow(request);
+  } finally {
+    active--;
+  }
+}
+
+async function runNow(request: CommandRequest): Promise<CommandResult> {
+  const started = performance.now();
+  const { child, pipes } = await start(request);
+  const stdout = new HeadTail();
+  const stderr = new HeadTail();
+  listen(pipes, 'stdout', stdout, request);
+  listen(pipes, 'stderr', stderr, request);
+  const end = await waitForEnd(child, pipes, request);
+  return { ...end, ms: Math.round(performance.now() - started), stdout, stderr };
+}
+
+async function start(request: CommandRequest): Promise<{ child: ChildProcess; pipes: OutputPipes }> {
+  try {
+    return await withOutputPipes((stdout, stderr) =>
+      spawn(findShell(), ['-c', request.command], {
+        cwd: request.cwd,
+        detached: true,
+        stdio: ['ignore', stdout, stderr],
+        env: { ...markedEnvironment(), HOME: request.home, PWD: request.cwd },
+      }),
+    );
+  } catch (error) {
+    throw spawnFault(error);
+  }
+}
+
+/** Always flowing: a command is not killed, or held up, for printing much. */
+function listen(pipes: OutputPipes, name: StreamName, kept: HeadTail, request: CommandRequest): void {
+  pipes[name].on('data', (chunk: Buffer) => {
+    kept.push(chunk);
+    request.onOutput(name, chunk);
+  });
+}
+
+type End = Pick<CommandResult, 'exitCode' | 'exitSignal' | 'endedBy'>;
+
+async function waitForEnd(child: ChildProcess, pipes: OutputPipes, request: CommandRequest): Promise<End> {
+  let endedBy: CommandResult['endedBy'] = 'itself';
+  let timer: NodeJS.Timeout | undefined;
+  let grace: NodeJS.Timeout | undefined;
+  const settled = new AbortController();
+  if (child.pid !== undefined) addGroup(child.pid);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const waitAtMost = (ms: number): void => {
+        clearTimeout(grace);
+        grace = setTimeout(resolve, ms);
+      };
+      const kill = (by: 'timeout' | 'cancel'): void => {
+        // Once the shell has ended its number may be someone else's; what it left in the background may live on.
+        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+        endedBy = by;
+        killGroup(child.pid);
+        waitAtMost(KILL_GRACE_MS);
+      };
+      const open = new Set<unknown>([child, pipes.stdout, pipes.stderr]);
+      const closed = (part: unknown): void => {
+        open.delete(part);
+        if (open.size === 0) resolve();
+      };
+      child.once('error', (error) => reject(spawnFault(error)));
+      child.once('exit', () => {
+        waitAtMost(CLOSE_GRACE_MS);
+        closed(child);
+      });
+      for (const pipe of [pipes.stdout, pipes.stderr]) {
+        pipe.once('close', () => closed(pipe));
+        pipe.on('error', () => pipe.destroy());
+      }
+      timer = setTimeout(() => kill('timeout'), request.timeoutMs);
+      request.signal.addEventListener('abort', () => kill('cancel'), { signal: settled.signal });
+      if (request.signal.aborted) kill('cancel');
+    });
+    return { exitCode: child.exitCode, exitSignal: child.signalCode, endedBy };
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(grace);
+    settled.abort();
+    if (child.pid !== undefined) removeGroup(child.pid);
+    pipes.stdout.destroy();
+    pipes.stderr.destroy();
+  }
+}
+
+function spawnFault(error: unknown): ToolFault {
+  switch (errnoOf(error)) {
+    case 'E2BIG':
+      return new ToolFault('SPAWN', 'The command is too long: write it to a file with write_file and run that.');
+    case 'EAGAIN':
+    case 'ENOMEM':
+      return new ToolFault(
+        'SPAWN',
+        'The sandbox has no room for another process: end some that run in the background.',
+      );
+    case 'ERR_INVALID_ARG_VALUE':
+      return new ToolFault('SPAWN', 'A command cannot contain a NUL character.');
+    default:
+      return new ToolFault(
+        'SPAWN',
+        `The shell did not start: ${error instanceof Error ? error.message : String(error)}`,
+      );
+  }
+}

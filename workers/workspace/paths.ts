@@ -1,0 +1,144 @@
+/** The borders of the workspace: from a path that the model wrote to a place on disk below the root. Runs in the sandbox. */
+import { constants } from 'node:fs';
+import { lstat, open, readlink, realpath, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { errnoOf, faultFromErrno, ToolFault } from './fault.js';
+
+/** What the model calls the root, wherever it really is: as a child process it is a private folder. */
+const ROOT_ALIAS = '/workspace';
+const MAX_PATH = 4096;
+
+export interface Place {
+  /** Absolute, links resolved; only `exists: false` has components that are not there yet. */
+  real: string;
+  /** Relative to the root, `.` for the root itself: how results and errors name it. */
+  shown: string;
+  exists: boolean;
+}
+
+export class Workspace {
+  /** Absolute, links resolved. */
+  readonly root: string;
+
+  private constructor(root: string) {
+    this.root = root;
+  }
+
+  /** Rejects with NOT_FOUND or NOT_A_FOLDER when there is no such folder. */
+  static async open(root: string): Promise<Workspace> {
+    try {
+      const real = await realpath(root);
+      if (!(await stat(real)).isDirectory()) throw new ToolFault('NOT_A_FOLDER', `${root} is not a folder.`);
+      return new Workspace(real);
+    } catch (error) {
+      throw faultFromErrno(error, root);
+    }
+  }
+
+  /**
+   * Finds where a path leads, links followed. Throws OUTSIDE_WORKSPACE when that is not below the root, and BROKEN_LINK
+   * for a link whose target is missing: to create a file «there» would follow the link to wherever it points.
+   */
+  async locate(path: string): Promise<Place> {
+    const wanted = this.#absolute(path);
+    const shown = this.shown(wanted);
+    const missing: string[] = [];
+    let at = wanted;
+    for (;;) {
+      try {
+        const real = await realpath(at);
+        if (!this.contains(real)) throw outside(path);
+        return { real: join(real, ...missing), shown, exists: missing.length === 0 };
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw faultFromErrno(error, shown);
+      }
+      if (await isThere(at)) {
+        throw new ToolFault(
+          'BROKEN_LINK',
+          `${shown}: ${this.shown(at)} is a symbolic link whose target does not exist.`,
+        );
+      }
+      missing.unshift(basename(at));
+      at = dirname(at);
+    }
+  }
+
+  async locateExisting(path: string): Promise<Place> {
+    const place = await this.locate(path);
+    if (!place.exists)
+      throw new ToolFault('NOT_FOUND', `${place.shown} does not exist. Use list_files to see what does.`);
+    return place;
+  }
+
+  /** A folder that is there, e.g. to list or to run a command in. */
+  async locateFolder(path: string): Promise<Place> {
+    const place = await this.locateExisting(path);
+    if (!(await stat(place.real)).isDirectory()) {
+      throw new ToolFault('NOT_A_FOLDER', `${place.shown} is a file, not a folder.`);
+    }
+    return place;
+  }
+
+  /**
+   * Opens without following a link in the last component, without waiting at a FIFO, and looks afterwards where the
+   * handle really is: a command that swaps a folder for a link between `locate` and here gains nothing.
+   */
+  async open(place: Place, flags: number, mode?: number): Promise<FileHandle> {
+    let handle: FileHandle;
+    try {
+      handle = await open(place.real, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode);
+    } catch (error) {
+      throw faultFromErrno(error, place.shown);
+    }
+    try {
+      if (process.platform === 'linux' && !this.contains(await readlink(`/proc/self/fd/${handle.fd}`))) {
+        throw outside(place.shown);
+      }
+      const stats = await handle.stat();
+      if (stats.isDirectory()) throw faultFromErrno(Object.assign(new Error(), { code: 'EISDIR' }), place.shown);
+      if (!stats.isFile()) throw new ToolFault('NOT_A_FILE', `${place.shown} is a device, pipe or socket, not a file.`);
+      return handle;
+    } catch (error) {
+      await handle.close();
+      throw faultFromErrno(error, place.shown);
+    }
+  }
+
+  contains(real: string): boolean {
+    return isBelow(this.root, real);
+  }
+
+  shown(absolute: string): string {
+    return relative(this.root, absolute) || '.';
+  }
+
+  #absolute(path: string): string {
+    if (path.includes('\0')) throw new ToolFault('BAD_PATH', 'A path cannot contain a NUL character.');
+    if (path.length > MAX_PATH) throw new ToolFault('BAD_PATH', `A path cannot be longer than ${MAX_PATH} characters.`);
+    const asWritten = resolve(this.root, path);
+    if (isBelow(this.root, asWritten)) return asWritten;
+    if (isBelow(ROOT_ALIAS, asWritten)) return join(this.root, relative(ROOT_ALIAS, asWritten));
+    throw outside(path);
+  }
+}
+
+function isBelow(root: string, path: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+function outside(path: string): ToolFault {
+  return new ToolFault(
+    'OUTSIDE_WORKSPACE',
+    `${path} leads out of the workspace. Use a path below ${ROOT_ALIAS}, absolute or relative to it.`,
+  );
+}

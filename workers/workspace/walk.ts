@@ -1,0 +1,89 @@
+/** What is below a folder, breadth first and bounded; links are seen but never followed. Runs in the sandbox. */
+import type { Dirent } from 'node:fs';
+import { opendir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf, faultFromErrno } from './fault.js';
+import type { Place } from './paths.js';
+
+/** Entries looked at in one call, whatever the folder holds. */
+export const MAX_SCANNED = 20_000;
+
+export interface Entry {
+  real: string;
+  /** Relative to the folder that the walk began in. */
+  name: string;
+  kind: 'file' | 'folder' | 'link' | 'other';
+}
+
+export interface WalkSummary {
+  scanned: number;
+  /** MAX_SCANNED was reached: there is more. */
+  cut: boolean;
+  unreadable: number;
+}
+
+export interface WalkOptions {
+  recursive: boolean;
+  signal: AbortSignal;
+}
+
+/** Yields entries sorted by name within their folder, or the one file that `start` is; `summary` is filled as it goes. */
+export async function* walk(start: Place, options: WalkOptions, summary: WalkSummary): AsyncGenerator<Entry> {
+  if (!(await stat(start.real)).isDirectory()) {
+    summary.scanned++;
+    yield { real: start.real, name: '', kind: 'file' };
+    return;
+  }
+  const folders: { real: string; name: string }[] = [{ real: start.real, name: '' }];
+  for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
+    options.signal.throwIfAborted();
+    for (const dirent of await readFolder(folder, start, summary)) {
+      const entry = {
+        real: join(folder.real, dirent.name),
+        name: folder.name === '' ? dirent.name : `${folder.name}/${dirent.name}`,
+        kind: kindOf(dirent),
+      };
+      if (entry.kind === 'folder' && options.recursive) folders.push(entry);
+      yield entry;
+    }
+    if (summary.cut) return;
+  }
+}
+
+async function readFolder(
+  folder: { real: string; name: string },
+  start: Place,
+  summary: WalkSummary,
+): Promise<Dirent[]> {
+  const found: Dirent[] = [];
+  try {
+    // Not readdir: a folder of a million files must not be in memory.
+    for await (const dirent of await opendir(folder.real)) {
+      if (summary.scanned >= MAX_SCANNED) {
+        summary.cut = true;
+        break;
+      }
+      summary.scanned++;
+      found.push(dirent);
+    }
+  } catch (error) {
+    // The folder that was asked for must be readable; one below it may be private, or gone by now.
+    if (folder.name === '') throw faultFromErrno(error, start.shown);
+    if (!['EACCES', 'EPERM', 'ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error;
+    summary.unreadable++;
+  }
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function kindOf(dirent: Dirent): Entry['kind'] {
+  if (dirent.isFile()) return 'file';
+  if (dirent.isDirectory()) return 'folder';
+  return dirent.isSymbolicLink() ? 'link' : 'other';
+}
+
+export function describeScan(summary: WalkSummary): string[] {
+  const notes: string[] = [];
+  if (summary.cut) notes.push(`stopped after ${MAX_SCANNED} entries: there is more; ask for a folder further down`);
+  if (summary.unreadable > 0) notes.push(`${summary.unreadable} folders could not be read`);
+  return notes;
+}

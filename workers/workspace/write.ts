@@ -1,0 +1,137 @@
+/** write_file and edit_file: whole files replaced at once, one at a time. Runs in the sandbox. */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { faultFromErrno, ToolFault } from './fault.js';
+import type { Place, Workspace } from './paths.js';
+import { HUGE_FILE_BYTES } from './read.js';
+import { decodeText } from './text.js';
+
+const MAX_LISTED_LINES = 5;
+
+export interface EditRequest {
+  path: string;
+  oldText: string;
+  newText: string;
+  replaceAll: boolean;
+}
+
+export class FileWriter {
+  readonly #workspace: Workspace;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(workspace: Workspace) {
+    this.#workspace = workspace;
+  }
+
+  async write(path: string, content: string): Promise<string> {
+    return this.#inTurn(async () => {
+      const place = await this.#workspace.locate(path);
+      const bytes = Buffer.from(content, 'utf8');
+      await this.#replace(place, bytes);
+      return `${place.exists ? 'Replaced' : 'Created'} ${place.shown} (${bytes.length} bytes).`;
+    });
+  }
+
+  async edit(request: EditRequest): Promise<string> {
+    return this.#inTurn(async () => {
+      const place = await this.#workspace.locateExisting(request.path);
+      const before = await this.#readWhole(place);
+      const found = occurrences(before, request.oldText);
+      if (found.length === 0) throw textNotFound(place, before, request.oldText);
+      if (found.length > 1 && !request.replaceAll) throw ambiguous(place, before, found);
+      if (request.oldText === request.newText) {
+        throw new ToolFault('NO_CHANGE', 'old_text and new_text are the same: nothing was changed.');
+      }
+      await this.#replace(place, Buffer.from(before.split(request.oldText).join(request.newText), 'utf8'));
+      const where = lineNumbers(before, found);
+      return `Edited ${place.shown}: ${found.length} replacement${found.length === 1 ? '' : 's'} (line ${where}).`;
+    });
+  }
+
+  /** The calls of one model answer run in parallel; two edits of one file must not lose one another's change. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#last.then(work, work);
+    this.#last = mine;
+    return mine;
+  }
+
+  async #readWhole(place: Place): Promise<string> {
+    await using handle = await this.#workspace.open(place, constants.O_RDONLY);
+    const { size } = await handle.stat();
+    if (size > HUGE_FILE_BYTES) {
+      throw new ToolFault(
+        'TOO_LARGE',
+        `${place.shown} has ${size} bytes: too large to edit here. Use run_command, e.g. sed.`,
+      );
+    }
+    return decodeText(await handle.readFile(), place.shown);
+  }
+
+  /** Written beside and renamed: a full disk or a killed server leaves the old content, never half of the new one. */
+  async #replace(place: Place, bytes: Buffer): Promise<void> {
+    const mode = place.exists ? await this.#modeOf(place) : 0o644;
+    const folder = dirname(place.real);
+    const beside: Place = { ...place, real: join(folder, `.fairlead-${randomBytes(6).toString('hex')}.tmp`) };
+    try {
+      await mkdir(folder, { recursive: true });
+      try {
+        await using handle = await this.#workspace.open(
+          beside,
+          constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
+          mode,
+        );
+        await handle.chmod(mode);
+        await handle.writeFile(bytes);
+      } catch (error) {
+        await rm(beside.real, { force: true });
+        throw error;
+      }
+      await rename(beside.real, place.real);
+    } catch (error) {
+      throw faultFromErrno(error, place.shown);
+    }
+  }
+
+  async #modeOf(place: Place): Promise<number> {
+    const stats = await stat(place.real);
+    if (stats.isDirectory())
+      throw new ToolFault('IS_A_FOLDER', `${place.shown} is a folder: a file cannot replace it.`);
+    if (!stats.isFile()) throw new ToolFault('NOT_A_FILE', `${place.shown} is a device, pipe or socket, not a file.`);
+    return stats.mode & 0o777;
+  }
+}
+
+function occurrences(text: string, wanted: string): number[] {
+  const found: number[] = [];
+  for (let at = text.indexOf(wanted); at !== -1; at = text.indexOf(wanted, at + wanted.length)) found.push(at);
+  return found;
+}
+
+function lineNumbers(text: string, found: number[]): string {
+  const listed = found.slice(0, MAX_LISTED_LINES).map((at) => text.slice(0, at).split('\n').length);
+  return listed.join(', ') + (found.length > MAX_LISTED_LINES ? ', …' : '');
+}
+
+function ambiguous(place: Place, text: string, found: number[]): ToolFault {
+  return new ToolFault(
+    'AMBIGUOUS',
+    `old_text occurs ${found.length} times in ${place.shown} (lines ${lineNumbers(text, found)}). Nothing was changed. ` +
+      'Include more of the surrounding lines so that it is unique, or set replace_all.',
+  );
+}
+
+function textNotFound(place: Place, text: string, wanted: string): ToolFault {
+  let hint = 'Read the file and copy the text exactly, with its spaces and indentation.';
+  if (text.includes('\r\n') && text.replaceAll('\r\n', '\n').includes(wanted)) {
+    hint = 'The file has Windows line ends: write \\r\\n in old_text and new_text.';
+  } else if (wanted.trim() !== '' && squeeze(text).includes(squeeze(wanted))) {
+    hint = 'It is there with other spaces or line breaks: copy it exactly from read_file.';
+  }
+  return new ToolFault('TEXT_NOT_FOUND', `old_text does not occur in ${place.shown}. Nothing was changed. ${hint}`);
+}
+
+function squeeze(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim();
+}
