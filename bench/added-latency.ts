@@ -58,18 +58,21 @@ async function through(client: TestClient): Promise<number> {
   await client.waitFor('text:delta');
   const first = performance.now() - startedAt;
   await client.waitFor('turn:end');
-  await client.send({ type: 'history:reset' });
+  client.send({ type: 'history:reset' });
   await client.waitFor('history:cleared');
   return first;
 }
 
 function report(title: string, directly: number[], throughUs: number[]): void {
-  const figure = (values: number[], p: number): string => percentile(values, p).toFixed(2).padStart(8);
   console.log(`\n${title}: first token, ms     p50      p99`);
   console.log(`  SDK directly        ${figure(directly, 50)} ${figure(directly, 99)}`);
   console.log(`  through Fairlead    ${figure(throughUs, 50)} ${figure(throughUs, 99)}`);
   const added = (p: number): string => (percentile(throughUs, p) - percentile(directly, p)).toFixed(2).padStart(8);
   console.log(`  added               ${added(50)} ${added(99)}`);
+}
+
+function figure(values: number[], p: number): string {
+  return percentile(values, p).toFixed(2).padStart(8);
 }
 
 const clients: TestClient[] = [];

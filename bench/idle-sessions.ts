@@ -4,7 +4,7 @@
  * Needs redis-server on the PATH; containers are not involved (no tool is called).
  */
 import { parseArgs } from 'node:util';
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import { startEngine } from '../test/helpers/engine.js';
 import { startRedis } from '../test/helpers/redis.js';
 import { machine, percentile } from './machine.js';

@@ -49,16 +49,19 @@ export function watchThread(thread: string): { close(): void } {
   const delay: IntervalHistogram = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   delay.enable();
   gauge('fairlead_event_loop_delay_seconds', 'Event-loop delay since the last scrape', ['thread', 'quantile'], (g) => {
-    const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1e3);
-    g.set({ thread, quantile: '0.5' }, seconds(delay.percentile(50)));
-    g.set({ thread, quantile: '0.99' }, seconds(delay.percentile(99)));
-    g.set({ thread, quantile: '1' }, seconds(delay.max));
+    g.set({ thread, quantile: '0.5' }, delaySeconds(delay.percentile(50)));
+    g.set({ thread, quantile: '0.99' }, delaySeconds(delay.percentile(99)));
+    g.set({ thread, quantile: '1' }, delaySeconds(delay.max));
     delay.reset();
   });
   gauge('fairlead_heap_used_bytes', 'JavaScript heap in use', ['thread'], (g) => {
     g.set({ thread }, process.memoryUsage().heapUsed);
   });
   return { close: () => void delay.disable() };
+}
+
+function delaySeconds(nanoseconds: number): number {
+  return Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1e3);
 }
 
 /** The registries of all threads, as `getMetricsAsJSON` gives them, in Prometheus' text format. */

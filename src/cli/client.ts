@@ -158,6 +158,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
         return this.#giveOn(this.#assembly.delta(event));
       case 'error':
         this.#refused(event.id, event.code);
+        if (event.code === 'ERR_DUPLICATE_MESSAGE') return undefined; // sent again to be sure: it has arrived
         break;
       default:
     }

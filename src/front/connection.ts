@@ -252,7 +252,9 @@ export class Connection implements Subscriber {
     switch (frame.type) {
       case 'message': {
         const id = frame.id === undefined ? {} : { id: frame.id };
-        return agents.request(session, 'submit-message', { ...of, ...id, content: toUserBlocks(frame) }, deadline);
+        return agents
+          .request(session, 'submit-message', { ...of, ...id, content: toUserBlocks(frame) }, deadline)
+          .then(refuseDuplicate);
       }
       case 'tool:approval': {
         const { type: _type, id: _id, ...answer } = frame;
@@ -309,4 +311,10 @@ function clipBytes(reason: string): string {
     .subarray(0, MAX_REASON - 3)
     .toString()
     .replace(/\uFFFD$/, '');
+}
+
+/** The message is in the log already; who missed its `message:accepted` is told here, lest it waits for ever. */
+function refuseDuplicate(accepted: { turn: number; duplicate: boolean }): void {
+  if (!accepted.duplicate) return;
+  throw new FairleadError('ERR_DUPLICATE_MESSAGE', `this message was accepted before, as turn ${accepted.turn}`);
 }

@@ -96,7 +96,7 @@ t.test('turn:cancel while it streams, while it waits, and while a tool runs', as
   client.approve(asked.callId);
   t.match(await client.waitFor('error'), { code: 'ERR_CALL_NOT_PENDING' });
 
-  model.enqueue(tool('run_command', { command: 'echo started; sleep 1000', timeout_ms: 900_000 }));
+  model.enqueue(tool('run_command', { command: 'echo started; sleep 1000', timeout_ms: 600_000 }));
   client.say('sleep');
   client.approve((await client.waitFor('tool:approval_required')).callId);
   await client.waitFor('tool:output');

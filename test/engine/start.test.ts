@@ -29,7 +29,7 @@ t.test('with nothing configured it serves on the embedded defaults and says so',
   const parts = await engine.waitForLog((line) => line.msg === 'parts');
   t.match(parts, { store: /LMDB/, sandbox: /process/, model: /demo/ });
   t.ok(
-    engine.logs.some((line) => line.level === 40 && /isolation/.test(line.msg)),
+    engine.logs.some((line) => line.level === 40 && /child processes/.test(line.msg)),
     'a warning about the sandbox',
   );
   const client = await connect(engine.wsUrl);

@@ -206,9 +206,9 @@ export function startAgentThread(options: AgentThreadOptions): void {
     sessions.close();
     deadlines.close();
     outbox.flush();
+    channel.close(); // settles the leases that nobody answers any more: what starts would be waited for below
     await parts.sandboxes.disconnect();
     await store.close();
-    channel.close();
     options.onClosed();
   }
 }

@@ -20,6 +20,7 @@ const storeSeconds = histogram('fairlead_store_seconds', 'Store operations', SEC
 try {
   const store = await openStore(data.store, data.config, {
     observe: (operation, seconds) => storeSeconds.observe({ operation }, seconds),
+    onError: (operation, error) => log.warn({ operation, err: errorToData(error).message }, 'store'),
   });
   const model = createModel(data.model, data.config);
   const onClosed = (): void => {

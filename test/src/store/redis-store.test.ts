@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { createClient } from 'redis';
+import { createClient, RESP_TYPES } from 'redis';
 import t, { type Test } from 'tap';
 import { isFairleadError } from '../../../src/errors.js';
+import { contentBytes, mergeBlocks } from '../../../src/store/history-codec.js';
+import { SEAL, TAIL } from '../../../src/store/redis-scripts.js';
 import { openRedisStore } from '../../../src/store/redis-store.js';
 import type { Store, StoreOptions } from '../../../src/store/store.js';
 import { freePort } from '../../helpers/processes.js';
@@ -146,6 +148,46 @@ t.test('a damaged block is ERR_HISTORY_CORRUPT', async (t) => {
   await store.commit(row.session, { events: events(1), messages: [say('a')] });
   await raw.rPush(`fairlead:{${row.session}}:history`, 'not a block');
   t.equal(await codeOf(store.readHistory(row.session)), 'ERR_HISTORY_CORRUPT');
+});
+
+t.test('a seal keeps what was appended since its reading, and gives up after a clear', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const binary = raw.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  const store = await openStore(t, redis.url);
+  const { session } = newRow();
+  await store.createSession(newRow({ session }));
+  const keys = ['2', `fairlead:{${session}}:row`, `fairlead:{${session}}:history`];
+  type Tail = [number, number, number, ...Buffer[]];
+  const readTail = (): Promise<Tail> => binary.sendCommand<Tail>(['EVAL', TAIL.lua, ...keys]);
+  const seal = async ([generation, length, bytes, ...blocks]: Tail): Promise<string | undefined> => {
+    const numbers = ['9999999999999', ...[generation, length, bytes, blocks.length, 0, 0].map(String)];
+    const [outcome] = await raw.sendCommand<[string]>(['EVAL', SEAL.lua, ...keys, ...numbers, mergeBlocks(blocks)]);
+    return outcome;
+  };
+  const add = (text: string) => store.commit(session, { events: [], messages: [say(text)] });
+
+  for (const text of ['a', 'b']) await add(text);
+  const first = await readTail();
+  await add('c');
+  t.equal(await seal(first), 'ok');
+  t.strictSame(
+    await store.readHistory(session),
+    ['a', 'b', 'c'].map((text) => say(text)),
+  );
+  t.equal(await raw.lLen(`fairlead:{${session}}:history`), 2);
+  const second = await readTail();
+  t.equal(second.length, 4, 'only what was appended is unsealed');
+  t.equal(second[2], contentBytes(second[3] as Buffer), 'and its bytes are counted right');
+  t.equal(await seal(first), 'changed', 'a seal counts as a change');
+
+  await store.commit(session, { events: [], clearHistory: true });
+  for (const text of ['d', 'e', 'f']) await add(text);
+  t.equal(await seal(second), 'changed', 'also when the list is as long again');
+  t.strictSame(
+    await store.readHistory(session),
+    ['d', 'e', 'f'].map((text) => say(text)),
+  );
 });
 
 t.test('a Redis that is not there at the start is an error that names it without its password', async (t) => {

@@ -92,6 +92,17 @@ void t.test('a session that is opened while draining starts none of the turns th
   t.match(await bench.turnEnd(2), { stopReason: 'end_turn' });
 });
 
+void t.test('a thread that ends while a sandbox starts does not wait for it', async (t) => {
+  const bench = await startBench(t, { approvals: { default: 'allow' } });
+  bench.onLease = () => new Promise(() => undefined);
+  bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'a' } }]));
+  await bench.say('go');
+  await bench.event('tool:start');
+  await bench.request('drain', { graceMs: 0 });
+  await bench.stop();
+  t.notOk(bench.running);
+});
+
 void t.test(
   'a session deleted while its turn runs is gone whole, with its sandbox, and its subscribers are told',
   async (t) => {

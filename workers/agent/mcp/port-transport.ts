@@ -14,6 +14,7 @@ export class PortTransport implements Transport {
   onmessage?: (message: JSONRPCMessage) => void;
   readonly #port: MessagePort;
   readonly #buffer = new ReadBuffer({ maxBufferSize: MAX_LINE_BYTES });
+  readonly #encoder = new TextEncoder();
   readonly #onStderr: (text: string) => void;
   #closed = false;
   /**
@@ -36,7 +37,8 @@ export class PortTransport implements Transport {
 
   async send(message: JSONRPCMessage): Promise<void> {
     if (this.#closed) throw new FairleadError('ERR_SANDBOX', this.exitReason || 'the sandbox is closed');
-    this.#post({ type: 'stdin', data: Buffer.from(serializeMessage(message)) });
+    // Not a Buffer: a short one is a view of a pool of 8 KB, and all of it would cross.
+    this.#post({ type: 'stdin', data: this.#encoder.encode(serializeMessage(message)) });
   }
 
   async close(): Promise<void> {
