@@ -58,31 +58,41 @@ t.test('a turn that waits for a yes does not hold the stop up', async (t) => {
   t.same(await stack.engine.exited, { code: 0, signal: null });
 });
 
-t.test('a second signal ends at once; the next start removes what is left', async (t) => {
+t.test('a second signal ends at once', async (t) => {
   const stack = await startStack();
   t.teardown(() => stack.stop());
   const client = await connect(stack.engine.wsUrl);
-  const { session } = await client.ready;
   const gate = deferred<void>();
   t.teardown(() => gate.resolve());
-  stack.model.enqueue(tool('list_files', { path: '.' }), {
-    blocks: [{ text: 'a' }, { gate: gate.promise, text: 'b' }],
-  });
-  client.say('list');
-  client.approve((await client.waitFor('tool:approval_required')).callId);
+  stack.model.enqueue({ blocks: [{ text: 'a' }, { gate: gate.promise, text: 'b' }] });
+  client.say('tell');
   await client.waitFor('text:delta');
   stack.engine.signal('SIGTERM');
   await stack.engine.waitForLog((line) => line.msg === 'stopping');
   stack.engine.signal('SIGTERM');
   t.same(await stack.engine.exited, { code: 1, signal: null });
+});
+
+t.test('after kill -9 the next start removes the container, ends the turn and serves the session', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.stop());
+  const client = await connect(stack.engine.wsUrl);
+  const { session } = await client.ready;
+  stack.model.enqueue(tool('run_command', { command: 'echo up; sleep 600' }));
+  client.say('sleep');
+  client.approve((await client.waitFor('tool:approval_required')).callId);
+  await client.waitFor('tool:output');
+  stack.engine.signal('SIGKILL');
+  await stack.engine.exited;
   t.equal((await stack.containers(session)).length, 1, 'the container is left behind');
-  stack.model.enqueue(text('fine'));
   await stack.engine.start();
   t.same(await stack.containers(), [], 'and swept at the start');
   const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
   t.teardown(() => back.close());
   t.match(await back.turnEnd(1), { stopReason: 'interrupted' });
+  stack.model.enqueue(text('fine'));
   t.match(await back.ask('again'), { stopReason: 'end_turn' });
+  t.match(JSON.stringify(stack.model.requests.at(-1)!.body.messages), /may have run/);
   t.same(back.gaps(), []);
   t.same(stack.model.violations, []);
 });

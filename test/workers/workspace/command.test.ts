@@ -140,7 +140,8 @@ t.test('a hundred megabytes of output stay bounded, in the result, on the wire a
   t.ok(streamed <= 1_048_576 + 200 && streamed > 1_000_000, `${streamed} characters streamed`);
   t.ok(pieces <= 65, `${pieces} notifications`);
   const peak = Number(/VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${ws.pid}/status`, 'utf8'))?.[1]);
-  t.ok(peak < 150_000, `peak of the server ${peak} kB`);
+  // 104 MB, and half as much again where its coverage is taken
+  t.ok(peak < 200_000, `peak of the server ${peak} kB`);
 });
 
 t.test('a command may open its output by name, as scripts do', async (t) => {
