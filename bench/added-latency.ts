@@ -9,7 +9,8 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { startEngine } from '../test/helpers/engine.js';
+import { startEngine, type Engine } from '../test/helpers/engine.js';
+import { startModelServer } from '../test/helpers/model-server.js';
 import { startRedis } from '../test/helpers/redis.js';
 import { connect, type TestClient } from '../test/helpers/ws-client.js';
 import { machine, percentile } from './machine.js';
@@ -24,6 +25,7 @@ const { values } = parseArgs({
 const atOnce = Number(values['at-once']);
 
 const redis = await startRedis();
+const body = await captureRequest();
 const model = spawn(
   process.execPath,
   [fileURLToPath(new URL('../test/helpers/model-server-main.js', import.meta.url)), '--tokens', '20'],
@@ -31,21 +33,32 @@ const model = spawn(
 );
 const [line] = (await once(createInterface({ input: model.stdout }), 'line')) as [string];
 const { url } = JSON.parse(line) as { url: string };
-const engine = await startEngine({
-  env: { REDIS_URL: redis.url, ANTHROPIC_API_KEY: 'bench', ANTHROPIC_BASE_URL: url },
-  config: { limits: { maxSocketsPerUser: atOnce + 10 }, sandbox: { driver: 'process' } },
-});
+const engine = await startOn(url);
 const sdk = new Anthropic({ apiKey: 'bench', baseURL: url });
+
+function startOn(modelUrl: string): Promise<Engine> {
+  return startEngine({
+    env: { REDIS_URL: redis.url, ANTHROPIC_API_KEY: 'bench', ANTHROPIC_BASE_URL: modelUrl },
+    config: { limits: { maxSocketsPerUser: atOnce + 10 }, sandbox: { driver: 'process' } },
+  });
+}
+
+/** What Fairlead sends for «hello», tools and cache marks included: the direct call must be the same call. */
+async function captureRequest(): Promise<Anthropic.MessageCreateParamsStreaming> {
+  const capture = await startModelServer();
+  const capturing = await startOn(capture.url);
+  const client = await connect(capturing.wsUrl);
+  await client.ask('hello');
+  await client.close();
+  await capturing.stop();
+  await capture.close();
+  return capture.requests[0]?.body as unknown as Anthropic.MessageCreateParamsStreaming;
+}
 
 async function direct(): Promise<number> {
   const startedAt = performance.now();
   let first = 0;
-  const stream = await sdk.messages.create({
-    model: 'claude-sonnet-5-5',
-    max_tokens: 8192,
-    stream: true,
-    messages: [{ role: 'user', content: 'hello' }],
-  });
+  const stream = await sdk.messages.create(body);
   for await (const event of stream) {
     if (event.type === 'content_block_delta' && first === 0) first = performance.now() - startedAt;
   }

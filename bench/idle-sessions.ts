@@ -12,13 +12,18 @@ import { machine, percentile } from './machine.js';
 const { values } = parseArgs({
   options: { sessions: { type: 'string', default: '5000' }, 'at-once': { type: 'string', default: '200' } },
 });
+const WARM_UP = 50;
 const total = Number(values.sessions);
 const atOnce = Number(values['at-once']);
 
 const redis = await startRedis();
 const engine = await startEngine({
   env: { REDIS_URL: redis.url },
-  config: { limits: { maxSocketsPerUser: total + 10 }, sandbox: { driver: 'process' }, model: { provider: 'demo' } },
+  config: {
+    limits: { maxSocketsPerUser: total + WARM_UP },
+    sandbox: { driver: 'process' },
+    model: { provider: 'demo' },
+  },
 });
 const sockets: WebSocket[] = [];
 
@@ -35,7 +40,7 @@ function attach(): Promise<number> {
 
 try {
   // The first attaches pay for code that is compiled once; they are not what a session costs.
-  await Promise.all(Array.from({ length: 50 }, attach));
+  await Promise.all(Array.from({ length: WARM_UP }, attach));
   const before = await engine.rssBytes();
   const times: number[] = [];
   const startedAt = performance.now();

@@ -69,6 +69,7 @@ export interface ReadEvents {
 }
 
 /**
+ * A read sees nothing of a write that is called after it, also when nobody waits in between.
  * Every method rejects with ERR_UNAVAILABLE when the store does not answer within its deadline. A session that does
  * not exist reads as undefined or empty; a commit to one, and a commit whose first seq is taken, rejects with
  * ERR_STORE_CONFLICT and writes nothing.

@@ -121,7 +121,7 @@ t.test('a turn as server-sent events, from its acceptance to its end', async (t)
     headers: { ...headers, 'last-event-id': '3' },
   });
   const reader = rest.body!.getReader();
-  t.match(Buffer.from((await reader.read()).value!).toString() + '', /turn:end|session:ready/);
+  t.match(new TextDecoder().decode((await reader.read()).value), /turn:end|session:ready/);
   await reader.cancel();
 });
 

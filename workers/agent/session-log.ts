@@ -7,6 +7,8 @@ import type { Outbox } from './outbox.js';
 /** A step as its writer sees it: events without seq, and whatever else must land with them. */
 export interface Step extends Omit<Commit, 'events'> {
   events: DurableEvent[];
+  /** A turn runs as soon as this has landed: the transcript is read on the way, not after. */
+  startsTurn?: boolean;
 }
 
 export class SessionLog {
@@ -19,6 +21,8 @@ export class SessionLog {
   #failure: FairleadError | undefined;
   /** The transcript, while a turn needs it. */
   #transcript: TranscriptMessage[] | undefined;
+  /** The history as it was before the newest messages, being read, and those messages. */
+  #early: { history: Promise<TranscriptMessage[] | undefined>; messages: TranscriptMessage[] } | undefined;
 
   constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void) {
     this.row = row;
@@ -58,9 +62,12 @@ export class SessionLog {
   async transcript(prepare: (messages: TranscriptMessage[]) => TranscriptMessage[]): Promise<TranscriptMessage[]> {
     if (this.#transcript) return this.#transcript;
     await this.#tail;
-    const read = prepare(await this.#store.readHistory(this.row.session));
-    this.#transcript = read;
-    return read;
+    const early = this.#early;
+    const history = await early?.history;
+    const whole = early && history ? [...history, ...early.messages] : await this.#store.readHistory(this.row.session);
+    this.#early = undefined;
+    this.#transcript = prepare(whole);
+    return this.#transcript;
   }
 
   #enqueue<T>(work: () => Promise<T>): Promise<T> {
@@ -73,9 +80,11 @@ export class SessionLog {
     return result;
   }
 
-  async #write(step: Step): Promise<CommitResult> {
+  async #write({ startsTurn = false, ...step }: Step): Promise<CommitResult> {
     if (this.#failure) throw this.#failure;
     const { row } = this;
+    // In the same breath, and before the step: a read sees nothing of a write that is called after it.
+    const history = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
     let seq = row.seq;
     const events = step.events.map((event) => {
       seq++;
@@ -99,7 +108,15 @@ export class SessionLog {
     Object.assign(row, step.row, { seq });
     if (step.clearHistory) this.#transcript = this.#transcript && [];
     if (step.messages) this.#transcript?.push(...step.messages);
+    if (step.messages || step.clearHistory) {
+      this.#early = history && step.messages && { history, messages: step.messages };
+    }
     for (const event of events) this.#outbox.push(row.session, event);
     return result;
+  }
+
+  /** undefined when it cannot be read: then it is read again, and that failure is the turn's. */
+  async #readEarly(): Promise<TranscriptMessage[] | undefined> {
+    return this.#store.readHistory(this.row.session).catch(() => undefined);
   }
 }

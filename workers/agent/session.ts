@@ -165,7 +165,12 @@ export class Session {
       },
     };
     if (!startsNow) return { ...shared, events: [accepted] };
-    return { ...shared, events: [accepted, { type: 'turn:start', turn }], messages: [{ role: 'user', content }] };
+    return {
+      ...shared,
+      events: [accepted, { type: 'turn:start', turn }],
+      messages: [{ role: 'user', content }],
+      startsTurn: true,
+    };
   }
 
   /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS; on these nothing has changed. */

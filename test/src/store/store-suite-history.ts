@@ -19,6 +19,17 @@ export function historySuite(t: Test, backend: Backend): void {
     t.strictSame(again, { ok: false, duplicateOf: 1 }, 'the ids stay');
   });
 
+  t.test('a read sees nothing of a commit that is called after it, also when nobody waits in between', async (t) => {
+    const store = await backend.open(t);
+    const { session } = await newSession(store);
+    for (let seq = 1; seq <= 20; seq++) {
+      const before = store.readHistory(session);
+      const commit = store.commit(session, { events: events(seq), messages: [say(`message ${seq}`)] });
+      t.equal((await before).length, seq - 1);
+      t.strictSame(await commit, { ok: true });
+    }
+  });
+
   t.test('a long history stays whole and in order while its tail is sealed, in few entries', async (t) => {
     const store = await backend.open(t);
     const { session } = await newSession(store);
