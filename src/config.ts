@@ -290,10 +290,11 @@ function expand(
 function describeIssue(issue: z.core.$ZodIssue, json: unknown): ConfigProblem[] {
   const path = issue.path.map(String).join('.') || '(top level)';
   if (issue.path[0] === 'mcpServers' && issue.path.length === 2 && issue.code === 'unrecognized_keys') {
-    const server = (json as { mcpServers: Record<string, Record<string, unknown>> }).mcpServers[String(issue.path[1])];
-    const kind = ['url', 'command'].find((key) => server && key in server);
+    const kind = otherKind(json, issue.path[1]);
     if (kind) return [{ path: `${path}.${kind}`, message: 'this version runs `image` servers only' }];
   }
+  // `image` is missing only because the entry is of another kind, and that has been said.
+  if (issue.path[0] === 'mcpServers' && issue.path[2] === 'image' && otherKind(json, issue.path[1])) return [];
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       path: [...issue.path.map(String), key].join('.'),
@@ -301,6 +302,12 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): ConfigProblem[] 
     }));
   }
   return [{ path, message: issue.message }];
+}
+
+/** The key that makes an entry of `mcpServers` one that this version does not run. */
+function otherKind(json: unknown, name: PropertyKey | undefined): string | undefined {
+  const server = (json as { mcpServers: Record<string, Record<string, unknown>> }).mcpServers[String(name)];
+  return ['url', 'command'].find((key) => server && key in server);
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,6 +1,6 @@
 /** The data folder: made private, held by one server at a time, and with it the instance's name. Main thread. */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { join, relative } from 'node:path';
 import { FairleadError } from './errors.js';
@@ -18,8 +18,8 @@ export interface DataDir {
  */
 export async function openDataDir(dir: string): Promise<DataDir> {
   try {
+    // Private when it is ours to make; one that is there already is somebody's, and may be shared on purpose.
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    chmodSync(dir, 0o700);
     const hold = await holdFolder(dir);
     try {
       return { dir, instance: readInstance(dir), release: () => void hold.close() };

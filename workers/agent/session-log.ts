@@ -35,6 +35,10 @@ export class SessionLog {
     return this.#queued === 0;
   }
 
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** No step is written any more; those that wait reject with it. */
   fail(error: FairleadError): void {
     this.#failure ??= error;

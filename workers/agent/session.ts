@@ -1,5 +1,5 @@
 /** A session while something happens in it: turns in line, the running one, what waits for a person. Runs in agent threads. */
-import { FairleadError } from '../../src/errors.js';
+import { errorToData, FairleadError, publicMessage } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
 import { counter, histogram, SECONDS_FAST, SECONDS_SLOW } from '../../src/metrics.js';
 import type { DurableEvent, Pending, UserBlock } from '../../src/protocol.js';
@@ -332,7 +332,7 @@ export class Session {
     const stopWaiting = (): void => void this.#dropApprovals();
     signal.addEventListener('abort', stopWaiting, { once: true });
     this.#live.clear();
-    const end = await runTurn(turn);
+    const end = await runTurn(turn).catch((error: unknown) => this.#endFault(turn, error));
     const ms = performance.now() - startedAt;
     await this.log.commit(() => ({
       events: [...end.events, endEvent(number, end, turn.usage, ms, turn.model)],
@@ -341,6 +341,16 @@ export class Session {
     }));
     turnsTotal.inc({ stop_reason: end.stopReason });
     turnSeconds.observe(ms / 1000);
+  }
+
+  /** A fault of our own must not leave a turn open: it ends in an error, and every call of it has a result. */
+  async #endFault(turn: Turn, error: unknown): Promise<LoopEnd> {
+    if (this.log.failed) throw error;
+    this.#deps.log.error({ session: this.id, turn: turn.turn, err: error }, 'a fault ended a turn');
+    await this.#dropApprovals();
+    const { appended } = repairTranscript(await turn.log.transcript((messages) => messages));
+    const told = { code: 'ERR_INTERNAL', message: publicMessage(errorToData(error)) };
+    return { stopReason: 'error', error: told, events: [], messages: appended };
   }
 
   async #timeOut(callId: string): Promise<void> {

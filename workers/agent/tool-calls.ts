@@ -3,7 +3,7 @@ import { errorToData, isFairleadError, publicMessage } from '../../src/errors.js
 import { histogram, SECONDS_SLOW } from '../../src/metrics.js';
 import type { ContentBlock, DurableEvent } from '../../src/protocol.js';
 import type { Decision } from './approvals.js';
-import { boundContent, toModelContent } from './mcp/tool-result.js';
+import { boundContent, contentOf, toModelContent } from './mcp/tool-result.js';
 import type { KnownTool } from './mcp/tool-names.js';
 import { abortable, stopOf, type Turn } from './turn.js';
 
@@ -143,7 +143,7 @@ async function callTool(
         offsets[stream] += text.length;
       },
     });
-    const content = boundContent(result.content, parts.config.limits.maxToolResultBytes);
+    const content = boundContent(contentOf(result), parts.config.limits.maxToolResultBytes);
     return { content, ok: result.isError !== true };
   } catch (error) {
     const text = isFairleadError(error, 'ERR_CANCELLED') ? stoppedText(signal) : failureText(error);

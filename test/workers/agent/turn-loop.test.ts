@@ -221,3 +221,20 @@ void t.test('an image of the person goes to the model in the form of its API', a
     { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } },
   ]);
 });
+
+void t.test(
+  'a fault of our own ends the turn with ERR_INTERNAL and a plain message; the session goes on',
+  async (t) => {
+    const bench = await startBench(t);
+    bench.model.next(async function* () {
+      yield { type: 'done', answer: { content: undefined as never, stopReason: 'end_turn', usage: USAGE, model: 'x' } };
+    }, says('fine'));
+    await bench.say('go');
+    t.match(await bench.turnEnd(1), {
+      stopReason: 'error',
+      error: { code: 'ERR_INTERNAL', message: 'internal error' },
+    });
+    await bench.say('again');
+    t.match(await bench.turnEnd(2), { stopReason: 'end_turn' });
+  },
+);

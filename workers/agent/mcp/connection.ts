@@ -65,7 +65,9 @@ export class SandboxConnection {
       await client.connect(transport, { timeout: options.handshakeTimeoutMs });
     } catch (error) {
       const why = transport.exitReason;
-      await connection.close();
+      await connection.close().catch((failure: unknown) => {
+        log.warn({ server, err: (failure as Error).message }, 'left to the next reconcile');
+      });
       if (why)
         throw new FairleadError('ERR_SANDBOX', `the sandbox of ${server} ended at its start: ${why}`, { cause: error });
       throw new FairleadError('ERR_MCP', `the MCP server ${server} did not answer the handshake`, { cause: error });

@@ -3,11 +3,18 @@ import type { ContentBlock } from '../../../src/protocol.js';
 
 const MODEL_IMAGES = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp']);
 
+/** More blocks than any tool has to say; each costs the client, the log and the model a place. */
+const MAX_BLOCKS = 500;
+
 /** MCP content with at most `maxBytes` of text and data in all; what is cut says `truncated` and keeps head and tail. */
 export function boundContent(content: readonly ContentBlock[], maxBytes: number): ContentBlock[] {
   let left = maxBytes;
   const result: ContentBlock[] = [];
-  for (const block of content) {
+  for (const [index, block] of content.entries()) {
+    if (index === MAX_BLOCKS) {
+      result.push({ type: 'text', text: `[${content.length - MAX_BLOCKS} more blocks left out]`, truncated: true });
+      break;
+    }
     const size = sizeOf(block);
     if (size <= left) {
       result.push(block);
@@ -20,6 +27,13 @@ export function boundContent(content: readonly ContentBlock[], maxBytes: number)
     }
   }
   return result;
+}
+
+/** What a tool answered: its content, or, where it has only that, its structured content as JSON. */
+export function contentOf(result: { content?: unknown; structuredContent?: unknown }): ContentBlock[] {
+  const content = (result.content ?? []) as ContentBlock[];
+  if (content.length > 0 || result.structuredContent === undefined) return content;
+  return [{ type: 'text', text: JSON.stringify(result.structuredContent) }];
 }
 
 /** Content blocks of a Messages API tool_result. */

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { ContentBlock } from '../../../../src/protocol.js';
-import { boundContent, toModelContent } from '../../../../workers/agent/mcp/tool-result.js';
+import { boundContent, contentOf, toModelContent } from '../../../../workers/agent/mcp/tool-result.js';
 
 const text = (value: string): ContentBlock => ({ type: 'text', text: value });
 
@@ -60,4 +60,21 @@ void t.test('a result without anything says so: the API refuses empty text', asy
   t.same(toModelContent([]), nothing);
   t.same(toModelContent([text('')]), nothing);
   t.same(toModelContent([text(''), text('a')]), [{ type: 'text', text: 'a' }]);
+});
+
+void t.test('more blocks than anyone can read are cut, with a note', (t) => {
+  const many = Array.from({ length: 2_000 }, () => ({ type: 'text' as const, text: '' }));
+  const bounded = boundContent(many, 1_000);
+  t.equal(bounded.length, 501);
+  t.match(bounded.at(-1), { text: '[1500 more blocks left out]', truncated: true });
+  t.end();
+});
+
+void t.test('structured content stands in where there is no other', (t) => {
+  t.same(contentOf({ structuredContent: { a: 1 } }), [{ type: 'text', text: '{"a":1}' }]);
+  t.same(contentOf({ content: [{ type: 'text', text: 'x' }], structuredContent: { a: 1 } }), [
+    { type: 'text', text: 'x' },
+  ]);
+  t.same(contentOf({}), []);
+  t.end();
 });
