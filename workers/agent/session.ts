@@ -13,6 +13,7 @@ import { toolKey } from './policy.js';
 import { SessionLog, type Step } from './session-log.js';
 import { startEvent } from './tool-calls.js';
 import { runTurn, type LoopEnd } from './turn-loop.js';
+import { titleOf, toModelBlock } from './user-content.js';
 import { NO_USAGE, type AgentParts, type Turn, type TurnStop } from './turn.js';
 
 const turnsTotal = counter('fairlead_turns_total', 'Turns by how they ended', ['stop_reason']);
@@ -390,14 +391,4 @@ function endEvent(
 ): DurableEvent {
   const { stopReason, error } = end;
   return { type: 'turn:end', turn, stopReason, usage, ms: Math.round(ms), model, ...(error ? { error } : {}) };
-}
-
-function titleOf(content: readonly UserBlock[]): string {
-  const text = content.find((block) => block.type === 'text')?.text ?? '';
-  return text.trim().replaceAll(/\s+/g, ' ').slice(0, 80);
-}
-
-function toModelBlock(block: UserBlock): unknown {
-  if (block.type === 'text') return { type: 'text', text: block.text };
-  return { type: 'image', source: { type: 'base64', media_type: block.mimeType, data: block.data } };
 }
