@@ -1,9 +1,9 @@
 /** Session ids: made by the front, since the thread that owns a session is found by its id. Main thread. */
 import { randomBytes } from 'node:crypto';
 
-/** 144 random bits, 24 url-safe characters. */
+/** 144 random bits, 24 url-safe characters; never a leading `-`, which a command line would take for an option. */
 export function newSessionId(): string {
-  return randomBytes(18).toString('base64url');
+  return randomBytes(18).toString('base64url').replace(/^-/, '_');
 }
 
 /** What cannot be an id is answered like one that does not exist. */
