@@ -1,6 +1,6 @@
 /**
  * How much later does the first token come through Fairlead than from the same call made directly with the SDK?
- * Usage: node dist/bench/added-latency.js [--turns 300] [--at-once 200] [--rounds 5]
+ * Usage: node dist/bench/added-latency.js [--turns 300] [--at-once 200] [--rounds 5] [--gap-ms 0]
  * The stand-in model runs as a process of its own; both ways are taken in turn in one run. Needs redis-server.
  */
 import Anthropic from '@anthropic-ai/sdk';
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     turns: { type: 'string', default: '300' },
     'at-once': { type: 'string', default: '200' },
     rounds: { type: 'string', default: '5' },
+    'gap-ms': { type: 'string', default: '0' },
   },
 });
 const atOnce = Number(values['at-once']);
@@ -28,7 +29,13 @@ const redis = await startRedis();
 const body = await captureRequest();
 const model = spawn(
   process.execPath,
-  [fileURLToPath(new URL('../test/helpers/model-server-main.js', import.meta.url)), '--tokens', '20'],
+  [
+    fileURLToPath(new URL('../test/helpers/model-server-main.js', import.meta.url)),
+    '--tokens',
+    '20',
+    '--gap-ms',
+    values['gap-ms'],
+  ],
   { stdio: ['ignore', 'pipe', 'inherit'] },
 );
 const [line] = (await once(createInterface({ input: model.stdout }), 'line')) as [string];
