@@ -27,6 +27,8 @@ export interface SessionRow {
 
 export interface OpenTurn {
   turn: number;
+  /** The client's id of its message. */
+  id?: string;
   /** The message's content blocks while the turn waits in line; absent once it runs and they are in the history. */
   waiting?: unknown[];
 }

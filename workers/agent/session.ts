@@ -121,6 +121,9 @@ export class Session {
     content: UserBlock[];
   }): Promise<{ turn: number; queued: number; duplicate: boolean }> {
     const { maxInFlight } = this.#deps.parts.config.limits;
+    // Before the limit: a client that sends again what is in flight must not be told that there is no room for it.
+    const open = message.id !== undefined && this.row.openTurns.find(({ id }) => id === message.id);
+    if (open) return { turn: open.turn, queued: 0, duplicate: true };
     if (this.row.openTurns.length + this.#accepting >= maxInFlight) {
       throw new FairleadError(
         'ERR_TOO_MANY_REQUESTS',
@@ -155,13 +158,14 @@ export class Session {
     const { id } = message;
     const { row } = this;
     const startsNow = queued === 0 && this.#pauses === 0;
-    const accepted: DurableEvent = { type: 'message:accepted', ...(id === undefined ? {} : { id }), turn, queued };
+    const openTurn: OpenTurn = { turn, ...(id === undefined ? {} : { id }) };
+    const accepted: DurableEvent = { type: 'message:accepted', ...openTurn, queued };
     const shared = {
       ...(id === undefined ? {} : { accept: { id, turn } }),
       row: {
         turns: turn,
         lastActiveAt: Date.now(),
-        openTurns: [...row.openTurns, startsNow ? { turn } : { turn, waiting: content }] satisfies OpenTurn[],
+        openTurns: [...row.openTurns, { ...openTurn, ...(startsNow ? {} : { waiting: content }) }],
         ...(row.title === '' ? { title: titleOf(message.content) } : {}),
       },
     };
@@ -273,11 +277,12 @@ export class Session {
   #pump(): void {
     const [next] = this.row.openTurns;
     if (this.#pauses > 0 || this.#running || next?.waiting === undefined) return this.#checkIdle();
-    const { turn, waiting } = next;
+    const { waiting, ...openTurn } = next;
+    const { turn } = openTurn;
     const started = this.log.commit(() => ({
       events: [{ type: 'turn:start', turn }],
       messages: [{ role: 'user', content: waiting }],
-      row: { openTurns: this.row.openTurns.map((open) => (open.turn === turn ? { turn } : open)) },
+      row: { openTurns: this.row.openTurns.map((open) => (open.turn === turn ? openTurn : open)) },
     }));
     this.#run(turn, started);
   }
