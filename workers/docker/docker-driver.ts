@@ -6,8 +6,8 @@ import { dockerClient } from '../../src/docker-client.js';
 import type { Logger } from '../../src/log.js';
 import { containerOptions, LABEL_INSTANCE } from './container-options.js';
 import { demux, type Demuxed } from './demux.js';
-import { explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
-import type { RunningSandbox, SandboxDriver, SandboxExit, StartRequest } from './driver.js';
+import { explainExec, explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
+import type { RunningSandbox, SandboxDriver, SandboxExit, SandboxProgram, StartRequest } from './driver.js';
 import { Operations } from './operations.js';
 
 const LOOK_TIMEOUT_MS = 10_000;
@@ -59,6 +59,7 @@ export class DockerDriver implements SandboxDriver {
       });
       return new DockerSandbox(id, socket, streams, {
         inspectExit: (lost) => this.#inspectExit(id, lost),
+        exec: (command, signal) => this.#exec(id, command, signal),
         remove: () => this.#remove(name),
       });
     } catch (error) {
@@ -124,6 +125,34 @@ export class DockerDriver implements SandboxDriver {
     }
   }
 
+  async #exec(id: string, command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
+    try {
+      return await this.#operations.run({ operation: 'exec', timeoutMs: LOOK_TIMEOUT_MS, signal }, async (attempt) => {
+        const exec = await this.#docker.getContainer(id).exec({
+          Cmd: [...command],
+          AttachStdin: true,
+          AttachStdout: true,
+          AttachStderr: true,
+          abortSignal: attempt.signal,
+        });
+        const socket = await exec.start({ hijack: true, stdin: true, abortSignal: attempt.signal });
+        signal.addEventListener('abort', () => socket.destroy(), { once: true });
+        if (attempt.signal.aborted) socket.destroy();
+        const { stdout, stderr, ended } = demux(socket);
+        const exited = ended
+          .then(() => exec.inspect())
+          .then(
+            ({ ExitCode }) => ExitCode,
+            () => null,
+          );
+        return { stdin: socket, stdout, stderr, exited };
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw explainExec(error, command);
+    }
+  }
+
   #cleanUp(name: string): void {
     const cleaning = this.#remove(name)
       .catch((error: unknown) => this.#log.warn({ err: error, container: name }, 'left to the next reconcile'))
@@ -148,6 +177,7 @@ export class DockerDriver implements SandboxDriver {
 
 interface DockerSandboxActions {
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
+  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
   remove(): Promise<void>;
 }
 
@@ -172,6 +202,10 @@ class DockerSandbox implements RunningSandbox {
     this.exited = streams.ended.then((lost) =>
       this.#removal ? { code: null, reason: 'destroyed' } : actions.inspectExit(lost),
     );
+  }
+
+  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
+    return this.#actions.exec(command, signal);
   }
 
   destroy(): Promise<void> {

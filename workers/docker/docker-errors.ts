@@ -79,6 +79,15 @@ export function explainStart(error: unknown, server: string, image: string, conf
   return refused(`the sandbox of ${server} (${image}) did not start: ${text}`);
 }
 
+/** A program that was to run inside a sandbox. */
+export function explainExec(error: unknown, command: readonly string[]): FairleadError {
+  if (isFairleadError(error)) return error;
+  if (isDaemonFault(error) || error instanceof BrokenCircuitError) return unavailable('Docker does not answer', error);
+  return new FairleadError('ERR_SANDBOX', `${command[0]} does not run in the sandbox: ${textOf(error)}`, {
+    cause: error,
+  });
+}
+
 export function unavailable(message: string, cause: unknown): FairleadError {
   return new FairleadError('ERR_UNAVAILABLE', message, { cause, retryAfterMs: RETRY_AFTER_MS });
 }

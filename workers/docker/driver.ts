@@ -20,6 +20,16 @@ export interface SandboxExit {
   reason: string;
 }
 
+/** A program that runs inside a sandbox beside its server. */
+export interface SandboxProgram {
+  /** Ending it is the end of the program's input. */
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Its exit code; null when that cannot be said. Never rejects. Read stdout and stderr, or it never comes. */
+  readonly exited: Promise<number | null>;
+}
+
 export interface RunningSandbox {
   /** Container id, or `process:PID`. */
   readonly id: string;
@@ -28,6 +38,12 @@ export interface RunningSandbox {
   readonly stderr: Readable;
   /** Never rejects. */
   readonly exited: Promise<SandboxExit>;
+  /**
+   * Runs a program as the sandbox's own user; when the signal aborts, its streams are destroyed.
+   * A program that is not there exits with 126 or 127 (Docker), or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does
+   * not answer.
+   */
+  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
   /** Kills and removes it with all it wrote. Twice is fine. ERR_UNAVAILABLE when that could not be done. */
   destroy(): Promise<void>;
 }

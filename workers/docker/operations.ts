@@ -41,7 +41,7 @@ const retries = counter('fairlead_docker_retries_total', 'Calls to Docker that w
 const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are refused, 0.5 while one tries, else 0');
 breakerOpen.set(0);
 
-export type OperationName = 'create' | 'attach' | 'start' | 'inspect' | 'list' | 'remove';
+export type OperationName = 'create' | 'attach' | 'start' | 'exec' | 'inspect' | 'list' | 'remove';
 
 export interface OperationOptions extends CallOptions {
   operation: OperationName;

@@ -9,7 +9,7 @@ import type { Config } from '../../src/config.js';
 import { isWorkspaceImage } from '../../src/docker-client.js';
 import { FairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
-import type { RunningSandbox, SandboxDriver, SandboxExit, StartRequest } from './driver.js';
+import type { RunningSandbox, SandboxDriver, SandboxExit, SandboxProgram, StartRequest } from './driver.js';
 import { killGroup, killRecorded, recordOf, RECORD_FILE } from './process-record.js';
 
 const ENTRY = fileURLToPath(new URL('../workspace/index.js', import.meta.url));
@@ -124,6 +124,23 @@ class ProcessSandbox implements RunningSandbox {
         resolve({ code, reason: signal ? `ended by ${signal}` : `exited with code ${code}` });
       });
     });
+  }
+
+  async exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
+    const [file = '', ...args] = command;
+    const child = spawn(file, args, { cwd: join(this.#folder, 'workspace'), stdio: ['pipe', 'pipe', 'pipe'], signal });
+    const exited = new Promise<number | null>((resolve) => {
+      child.once('error', () => resolve(null));
+      child.once('close', resolve);
+    });
+    child.stdin.on('error', () => undefined); // told by its exit code
+    try {
+      await once(child, 'spawn');
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new FairleadError('ERR_SANDBOX', `${file} does not run: ${(error as Error).message}`, { cause: error });
+    }
+    return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exited };
   }
 
   destroy(): Promise<void> {

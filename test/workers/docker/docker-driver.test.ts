@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { parseConfig, type Config } from '../../../src/config.js';
 import { createLog } from '../../../src/log.js';
@@ -46,6 +47,26 @@ t.test('a started sandbox echoes over its streams and is gone when destroyed', a
   await Promise.all([sandbox.destroy(), sandbox.destroy()]);
   t.equal(await left(instance), 0);
   t.match(await sandbox.exited, { code: null });
+});
+
+t.test('a program runs beside the server: input, output, exit code, and cut off by its signal', async (t) => {
+  const driver = new DockerDriver(configOf(), randomUUID(), log);
+  const sandbox = await driver.start(requestOf());
+  t.teardown(() => sandbox.destroy());
+  const { signal } = new AbortController();
+  const cat = await sandbox.exec(['sh', '-c', 'cat; echo problem >&2; exit 7'], signal);
+  cat.stdin.end(Buffer.alloc(1_000_000, 'x'));
+  const [stdout, stderr] = await Promise.all([text(cat.stdout), text(cat.stderr)]);
+  t.equal(stdout.length, 1_000_000);
+  t.equal(stderr, 'problem\n');
+  t.equal(await cat.exited, 7);
+  const missing = await sandbox.exec(['no-such-program'], signal);
+  missing.stdout.resume();
+  t.ok([126, 127].includes((await missing.exited) ?? 0));
+  const cut = new AbortController();
+  const sleeping = await sandbox.exec(['sleep', '600'], cut.signal);
+  cut.abort();
+  t.not(await sleeping.exited, 0);
 });
 
 t.test('every container is hardened, as Docker itself says', async (t) => {

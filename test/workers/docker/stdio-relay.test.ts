@@ -17,6 +17,7 @@ function made(stdin: Writable = new PassThrough()) {
     stdout,
     stderr,
     exited: exit.promise,
+    exec: () => Promise.reject(new Error('nothing runs beside it')),
     destroy: async () => exit.resolve({ code: null, reason: 'destroyed' }),
   };
   return { sandbox, exit, stdin, stdout, stderr };
