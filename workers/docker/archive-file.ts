@@ -1,0 +1,180 @@
+/** One archive on disk: a tar as an lz4 frame that `lz4 -d` reads, closed by a checked trailer. Docker thread. */
+import { createHash } from 'node:crypto';
+import { open, type FileHandle } from 'node:fs/promises';
+import type { Transform } from 'node:stream';
+import lz4 from 'lz4';
+
+/**
+ * The trailer is an lz4 skippable frame, which every lz4 tool passes over; all numbers are little-endian:
+ *
+ *     byte 0–3    0x184D2A5F
+ *     byte 4–7    length of what follows, 60
+ *     byte 8–11   "FLA1"
+ *     byte 12–19  length of the lz4 frame before it
+ *     byte 20–27  length of the tar
+ *     byte 28–31  files
+ *     byte 32–35  folders
+ *     byte 36–67  SHA-256 of the file up to here
+ *
+ * The frame's own checksum would not do: the lz4 package takes a file cut between two blocks for a whole one, and meets
+ * some damage with an exception in the middle of a stream. Its frame decoder also unpacks all that a chunk of input holds
+ * at once, megabytes when it is zeros; so blocks are unpacked one by one here, and only those of a file found to be ours.
+ */
+const TRAILER_BYTES = 68;
+const DIGEST_BYTES = 32;
+const SKIPPABLE = 0x18_4d_2a_5f;
+const MARK = 'FLA1';
+/** A block is packed or unpacked at once, on the event loop. */
+const BLOCK_BYTES = 65_536;
+const FRAME_HEADER_BYTES = 7;
+const STORED = 0x80_00_00_00;
+const READ_BYTES = 262_144;
+
+/** The package's frame encoder; src/types.d.ts has the block API. */
+const frames = lz4 as unknown as {
+  createEncoderStream(options: { blockMaxSize: number; streamChecksum: boolean }): Transform;
+};
+
+export interface ArchiveCounts {
+  tarBytes: number;
+  files: number;
+  folders: number;
+}
+
+/** The file is not what was written: cut, flipped, or something else. */
+export class BrokenArchive extends Error {}
+
+export function compressor(): Transform {
+  return frames.createEncoderStream({ blockMaxSize: BLOCK_BYTES, streamChecksum: true });
+}
+
+/** Writes compressed bytes as they come, then the trailer; `finish` returns when the disk has them. */
+export class ArchiveWriter {
+  readonly #handle: FileHandle;
+  readonly #hash = createHash('sha256');
+  #bytes = 0;
+
+  private constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  static async create(path: string): Promise<ArchiveWriter> {
+    return new ArchiveWriter(await open(path, 'w', 0o600));
+  }
+
+  async write(source: AsyncIterable<Buffer>): Promise<void> {
+    for await (const chunk of source) await this.#write(chunk);
+  }
+
+  /** Bytes on disk. */
+  async finish({ tarBytes, files, folders }: ArchiveCounts): Promise<number> {
+    const trailer = Buffer.alloc(TRAILER_BYTES - DIGEST_BYTES);
+    trailer.writeUInt32LE(SKIPPABLE, 0);
+    trailer.writeUInt32LE(TRAILER_BYTES - 8, 4);
+    trailer.write(MARK, 8, 'latin1');
+    trailer.writeBigUInt64LE(BigInt(this.#bytes), 12);
+    trailer.writeBigUInt64LE(BigInt(tarBytes), 20);
+    trailer.writeUInt32LE(files, 28);
+    trailer.writeUInt32LE(folders, 32);
+    await this.#write(trailer);
+    await this.#write(this.#hash.copy().digest());
+    await this.#handle.sync();
+    return this.#bytes;
+  }
+
+  async #write(chunk: Buffer): Promise<void> {
+    this.#hash.update(chunk);
+    this.#bytes += chunk.length;
+    for (let at = 0; at < chunk.length;) at += (await this.#handle.write(chunk, at)).bytesWritten;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+export class ArchiveReader {
+  readonly counts: ArchiveCounts;
+  readonly #handle: FileHandle;
+  readonly #frameBytes: number;
+
+  private constructor(handle: FileHandle, frameBytes: number, counts: ArchiveCounts) {
+    this.#handle = handle;
+    this.#frameBytes = frameBytes;
+    this.counts = counts;
+  }
+
+  /** Reads the whole file once, so that nothing is made of half of it. BrokenArchive, or an error of the disk. */
+  static async open(path: string, signal: AbortSignal): Promise<ArchiveReader> {
+    const handle = await open(path, 'r');
+    try {
+      const { size } = await handle.stat();
+      if (size <= TRAILER_BYTES) throw new BrokenArchive(`${size} bytes are too few`);
+      const trailer = Buffer.alloc(TRAILER_BYTES);
+      await readFully(handle, trailer, size - TRAILER_BYTES);
+      const frameBytes = size - TRAILER_BYTES;
+      if (trailer.readUInt32LE(0) !== SKIPPABLE || trailer.toString('latin1', 8, 12) !== MARK) {
+        throw new BrokenArchive('its end is missing');
+      }
+      if (trailer.readBigUInt64LE(12) !== BigInt(frameBytes)) throw new BrokenArchive('a part of it is missing');
+      const hash = createHash('sha256');
+      const buffer = Buffer.allocUnsafe(READ_BYTES);
+      for (let at = 0; at < size - DIGEST_BYTES;) {
+        signal.throwIfAborted();
+        const part = buffer.subarray(0, Math.min(READ_BYTES, size - DIGEST_BYTES - at));
+        await readFully(handle, part, at);
+        hash.update(part);
+        at += part.length;
+      }
+      if (!hash.digest().equals(trailer.subarray(TRAILER_BYTES - DIGEST_BYTES))) {
+        throw new BrokenArchive('its checksum is wrong');
+      }
+      return new ArchiveReader(handle, frameBytes, {
+        tarBytes: Number(trailer.readBigUInt64LE(20)),
+        files: trailer.readUInt32LE(28),
+        folders: trailer.readUInt32LE(32),
+      });
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** From its start; as often as wanted. In pieces of 64 KiB at most. */
+  async *tar(): AsyncGenerator<Buffer> {
+    for (let at = FRAME_HEADER_BYTES; at < this.#frameBytes;) {
+      const bytes = Buffer.allocUnsafe(Math.min(READ_BYTES, this.#frameBytes - at));
+      await readFully(this.#handle, bytes, at);
+      let taken = 0;
+      while (taken + 4 <= bytes.length) {
+        const word = bytes.readUInt32LE(taken);
+        if (word === 0) return;
+        const block = bytes.subarray(taken + 4, taken + 4 + (word % STORED));
+        if (block.length < word % STORED) break; // the next reading has all of it
+        taken += 4 + block.length;
+        yield word >= STORED ? block : unpackBlock(block);
+      }
+      if (taken === 0) throw new BrokenArchive('a block is too long');
+      at += taken;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+function unpackBlock(block: Buffer): Buffer {
+  const content = Buffer.allocUnsafe(BLOCK_BYTES);
+  const length = lz4.decodeBlock(block, content);
+  if (length < 0) throw new BrokenArchive('a block cannot be unpacked');
+  return content.subarray(0, length);
+}
+
+async function readFully(handle: FileHandle, target: Buffer, position: number): Promise<void> {
+  for (let at = 0; at < target.length;) {
+    const { bytesRead } = await handle.read(target, at, target.length - at, position + at);
+    if (bytesRead === 0) throw new BrokenArchive('it became shorter while it was read');
+    at += bytesRead;
+  }
+}
