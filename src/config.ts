@@ -75,22 +75,43 @@ export const configSchema = z.strictObject({
     .strictObject({
       driver: z.enum(['auto', 'docker', 'process']).default('auto'),
       runtime: z.string().default('').describe('Docker runtime by name (runsc, kata); empty = the daemon’s default'),
-      network: z.string().default('').describe('Docker network by name; empty = none'),
+      network: z
+        .string()
+        .regex(/^(?!host$)(?!container:)/, 'a sandbox must not share the network of the host or of another container')
+        .default('')
+        .describe('Docker network by name; empty = none'),
       memoryMb: positive.default(512),
       cpus: z.number().positive().default(0.5),
       pids: positive.default(256),
       workspaceMb: positive.default(512),
-      // The warm pool's keys: their shape is checked, and a start says that they have no effect yet.
-      hibernateAfterMs: ms.optional(),
-      reuse: z.enum(['never', 'reset']).optional(),
+      hibernateAfterMs: ms
+        .default(300_000)
+        .describe('A sandbox without a tool call for so long is saved and let go; 0 = never'),
+      reuse: z
+        .enum(['never', 'reset'])
+        .default('never')
+        .describe('never: a container serves one session; reset: it is restarted, checked and given to the next'),
       pool: z
         .strictObject({
-          min: z.number().int().min(0).optional(),
-          max: positive.optional(),
-          maxStarting: positive.optional(),
-          idleMs: ms.optional(),
+          min: z.number().int().min(0).default(10).describe('Sandboxes that wait, started, for each image'),
+          max: z.number().int().min(0).default(100).describe('Most that wait, when demand is high'),
+          maxStarting: positive.default(4),
+          idleMs: positiveMs.default(900_000).describe('What demand asked for is kept so long'),
+          maxWaiting: positive.default(100).describe('Leases in line for a sandbox; more are refused'),
         })
-        .optional(),
+        .prefault({}),
+      budget: z
+        .strictObject({
+          containers: positive.default(1_000).describe('All containers of this server: waiting, in use, going'),
+          minFreeMemoryMb: z
+            .number()
+            .int()
+            .min(0)
+            .default(256)
+            .describe('Nothing is started when the box has less than this available'),
+        })
+        .prefault({}),
+      leaseTimeoutMs: positiveMs.default(60_000).describe('How long a tool call waits in line for a sandbox'),
       startTimeoutMs: positiveMs.default(30_000),
       toolTimeoutMs: positiveMs.default(600_000),
     })
@@ -210,14 +231,6 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
   return deepFreeze(result);
 }
 
-/** Keys that a file may hold already and that this version does not act on. */
-export function withoutEffect(config: Config): string[] {
-  const { hibernateAfterMs, reuse, pool } = config.sandbox;
-  return Object.entries({ hibernateAfterMs, reuse, pool }).flatMap(([key, value]) =>
-    value === undefined ? [] : [`sandbox.${key}`],
-  );
-}
-
 /** The configuration file's JSON Schema, for editors: `fairlead schema`, shipped as fairlead.schema.json. */
 export function configJsonSchema(): object {
   return z.toJSONSchema(configSchema, { io: 'input' });
@@ -246,6 +259,17 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   }
   if (model.thinkingTokens > 0 && (model.thinkingTokens < 1024 || model.thinkingTokens >= model.maxTokens)) {
     problems.push({ path: 'model.thinkingTokens', message: 'must be 0, or at least 1024 and below model.maxTokens' });
+  }
+  const { pool, budget } = config.sandbox;
+  if (pool.min > pool.max) {
+    problems.push({ path: 'sandbox.pool.min', message: `is ${pool.min}, more than sandbox.pool.max ${pool.max}` });
+  }
+  const images = Object.keys(config.mcpServers).length;
+  if (pool.min * images > budget.containers) {
+    problems.push({
+      path: 'sandbox.budget.containers',
+      message: `is ${budget.containers}: no room for sandbox.pool.min ${pool.min} of each of ${images} servers`,
+    });
   }
   const seen = new Set<string>();
   for (const [index, token] of auth.tokens.entries()) {

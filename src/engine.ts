@@ -59,12 +59,16 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
   const watch = watchThread('main');
   opened.add(() => watch.close());
 
+  let threadsDown = noneDown; // until there are any
+  const readiness = new Readiness(() => threadsDown());
   const docker = openDockerPool({
     config,
     instance: data.instance,
     driver: parts.sandbox.driver,
     log,
     closeTimeoutMs: SANDBOXES_DEADLINE_MS,
+    missingSessions: (sessions) => agents.request(sessions[0] ?? '', 'missing-sessions', { sessions }),
+    onBreaker: (state) => readiness.dockerBreaker(state),
   });
   opened.add(() => docker.close());
   const { removed } = await docker.run('sweep-leftovers', {});
@@ -79,6 +83,10 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
       requests: {
         'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
         'release-sandbox': (request) => docker.run('release-sandbox', request),
+        'hibernate-sandbox': async (request) => {
+          await docker.run('hibernate-sandbox', request);
+          return null;
+        },
         'release-session': async (request) => {
           await docker.run('release-session', request);
           return null;
@@ -93,10 +101,10 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     },
     log,
   );
-  const readiness = new Readiness(() => agents.size - agents.alive);
+  threadsDown = () => agents.size - agents.alive;
   opened.add(() => agents.close(CLOSE_DEADLINE_MS));
   await agents.start();
-  catalogue = await readCatalogue(config, agents);
+  catalogue = await readCatalogue(config, docker);
   await Promise.all(agents.each('set-catalogue', { catalogue }));
 
   const listening = createFront({
@@ -118,6 +126,7 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     listening.stopAccepting();
     janitor.close();
     await drainAgents(agents, config.listen.drainTimeoutMs, log);
+    await hibernateAll(agents, log);
     await listening.closeAll(1001, 'the server is stopping');
     await opened.close();
   };
@@ -134,6 +143,18 @@ async function drainAgents(agents: AgentPool, graceMs: number, log: Logger): Pro
   }
 }
 
+/** What is not saved in time is lost with its container, and said so. */
+async function hibernateAll(agents: AgentPool, log: Logger): Promise<void> {
+  const saved = agents.each('hibernate-all', {}, { timeoutMs: SANDBOXES_DEADLINE_MS });
+  for (const result of await Promise.allSettled(saved)) {
+    if (result.status === 'rejected') {
+      log.error({ err: errorToData(result.reason).message }, 'an agent thread did not save its workspaces');
+    } else if (result.value.hibernated + result.value.failed > 0) {
+      log.info(result.value, 'sandboxes hibernated');
+    }
+  }
+}
+
 /** What threads answer in time; one that hangs must not take the others' figures with it. */
 async function scrape(docker: DockerPool, agents: AgentPool): Promise<string> {
   const perThread = await Promise.allSettled([
@@ -142,4 +163,8 @@ async function scrape(docker: DockerPool, agents: AgentPool): Promise<string> {
     ...agents.each('collect-metrics', {}, { timeoutMs: SCRAPE_TIMEOUT_MS }).map(async (r) => (await r).metrics),
   ]);
   return joinMetrics(perThread.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
+}
+
+function noneDown(): number {
+  return 0;
 }

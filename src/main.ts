@@ -1,6 +1,6 @@
 /** The process: configuration → engine; signals. Main thread. */
 import pc from 'picocolors';
-import { loadConfig, withoutEffect, type Config } from './config.js';
+import { loadConfig, type Config } from './config.js';
 import type { Engine } from './engine.js';
 import { createLog, type Logger } from './log.js';
 import { VERSION } from './version.js';
@@ -16,7 +16,6 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
     return;
   }
   const log = createLog('main', config.logLevel);
-  for (const path of withoutEffect(config)) log.warn({ path }, `${path} has no effect in this version`);
   // Only now, so that --check-config loads neither addons nor threads.
   const { startEngine } = await import('./engine.js');
   const starting = startEngine(config, log);

@@ -1,9 +1,12 @@
 /** May people be sent here? What /readyz answers, and why not. Main thread. */
 
+import type { BreakerState } from '../workers/docker/operations.js';
+
 export class Readiness {
   #booted = false;
   #draining = false;
   readonly #withoutStore = new Set<number>();
+  #breaker: BreakerState = 'closed';
   readonly #threadsDown: () => number;
 
   constructor(threadsDown: () => number) {
@@ -24,12 +27,18 @@ export class Readiness {
     else this.#withoutStore.add(thread);
   }
 
+  /** Docker refuses, or answers again. */
+  dockerBreaker(state: BreakerState): void {
+    this.#breaker = state;
+  }
+
   read(): { ready: boolean; reasons: string[] } {
     const down = this.#threadsDown();
     const reasons = [
       ...(this.#booted ? [] : ['starting']),
       ...(this.#draining ? ['draining'] : []),
       ...(this.#withoutStore.size > 0 ? ['the store does not answer'] : []),
+      ...(this.#breaker === 'closed' ? [] : [`Docker does not answer (circuit breaker ${this.#breaker})`]),
       ...(down > 0 ? [`${down} agent threads are down`] : []),
     ];
     return { ready: reasons.length === 0, reasons };

@@ -1,29 +1,34 @@
 /**
  * The docker thread as the rest sees it: a Piscina pool of one. Main thread.
  *
- * Leases are Piscina tasks: 20 run, 100 wait, more are refused. Releases must not stand behind leases that hang, nor be
- * refused because those fill the queue, so they go over a control port that the worker hands out when it starts.
+ * Leases are Piscina tasks. The line in which they wait for a sandbox is the thread's own, a bounded one for each image,
+ * and so are the 20 places of calls to Docker: a warm sandbox of one image must not wait behind a cold one of another.
+ * Releases must not be refused because leases fill a queue, so they go over a control port that the worker hands out when
+ * it starts.
  */
 import type { MessagePort, TransferListItem } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type {
   DockerControl,
   DockerControlMessage,
+  DockerHost,
   DockerTaskName,
   DockerTasks,
   DockerWorkerData,
   LeaseRequest,
   LeaseResult,
 } from '../../workers/docker/messages.js';
+import type { BreakerState } from '../../workers/docker/operations.js';
 import type { Config } from '../config.js';
 import { FairleadError, isFairleadError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { gauge } from '../metrics.js';
-import { Channel, type Contract } from './channel.js';
+import { Channel } from './channel.js';
 import { fromTaskResult, type TaskResult } from './task-result.js';
 
-const AT_ONCE = 20;
-const WAITING = 100;
+/** More than all lines together hold; what is over it waits here, and then is refused. */
+const AT_ONCE = 1_000;
+const WAITING = 1_000;
 const FULL_RETRY_MS = 2_000;
 const LOST_RETRY_MS = 1_000;
 const WORKER_FILE = new URL('../../workers/docker/index.js', import.meta.url).href;
@@ -33,6 +38,10 @@ export interface DockerPoolOptions {
   instance: string;
   driver: DockerWorkerData['driver'];
   log: Logger;
+  /** Which of these sessions the store does not know. */
+  missingSessions?: (sessions: string[]) => Promise<{ missing: string[] }>;
+  /** Docker refuses or answers again, as the circuit breaker before it sees it. */
+  onBreaker?: (state: BreakerState) => void;
   /** The worker has died: its sandboxes' ports have closed, its callers are settled, a new one starts and sweeps. */
   onWorkerLost?: (error: FairleadError) => void;
   /** How long `close` waits for sandboxes to go; what is left is swept at the next start. */
@@ -41,7 +50,7 @@ export interface DockerPoolOptions {
 
 export interface DockerPool {
   /**
-   * The task's own errors; ERR_UNAVAILABLE when 100 leases wait, when the worker dies or does not answer; ERR_DRAINING
+   * The task's own errors; ERR_UNAVAILABLE when too many wait, when the worker dies or does not answer; ERR_DRAINING
    * once closed. `transfer`: the lease's port.
    */
   run<K extends DockerTaskName>(
@@ -53,19 +62,14 @@ export interface DockerPool {
   close(): Promise<void>;
 }
 
-interface Nothing extends Contract {
-  requests: Record<string, never>;
-  notifications: Record<string, never>;
-}
-
-type Control = Channel<Nothing, DockerControl>;
+type Control = Channel<DockerHost, DockerControl>;
 
 const pools = new Set<Piscina>();
 const sum = (of: (pool: Piscina) => number): number => [...pools].reduce((total, pool) => total + of(pool), 0);
-gauge('fairlead_docker_queue_size', 'Leases that wait for one of the 20 places', [], (g) => {
+gauge('fairlead_docker_queue_size', 'Leases that wait for the docker thread', [], (g) => {
   g.set(sum((pool) => pool.queueSize));
 });
-gauge('fairlead_docker_queue_wait_seconds', 'How long leases waited for a place', ['quantile'], (g) => {
+gauge('fairlead_docker_queue_wait_seconds', 'How long leases waited for the docker thread', ['quantile'], (g) => {
   for (const pool of pools) {
     g.set({ quantile: '0.5' }, pool.histogram.waitTime.p50 / 1_000);
     g.set({ quantile: '0.99' }, pool.histogram.waitTime.p99 / 1_000);
@@ -122,8 +126,9 @@ class PiscinaDockerPool implements DockerPool {
   }
 
   async #lease(request: LeaseRequest, transfer: readonly TransferListItem[]): Promise<LeaseResult> {
-    // Twice a start, since it may first wait for others; when the caller closes its port, a late sandbox goes by itself.
-    const timeoutMs = this.#options.config.sandbox.startTimeoutMs * 2 + 5_000;
+    // When the caller closes its port, a late sandbox goes by itself.
+    const { leaseTimeoutMs, startTimeoutMs } = this.#options.config.sandbox;
+    const timeoutMs = leaseTimeoutMs + startTimeoutMs + 5_000;
     try {
       // Piscina's own signal would end the whole thread to stop one task: it gets none.
       const running = this.#piscina.run(request, { name: 'lease-sandbox', transferList: [...transfer] });
@@ -144,12 +149,19 @@ class PiscinaDockerPool implements DockerPool {
   }
 
   #askTimeoutMs(): number {
-    return Math.max(60_000, this.#options.config.sandbox.startTimeoutMs * 2);
+    const { leaseTimeoutMs, startTimeoutMs } = this.#options.config.sandbox;
+    return leaseTimeoutMs * 2 + startTimeoutMs;
   }
 
   #connect(port: MessagePort): void {
     const channel: Control = new Channel(port);
-    channel.handle({}, {});
+    const { missingSessions } = this.#options;
+    channel.handle(
+      {
+        'missing-sessions': ({ sessions }) => missingSessions?.(sessions) ?? { missing: [] },
+      },
+      { breaker: ({ state }) => this.#options.onBreaker?.(state) },
+    );
     port.once('close', () => this.#lost(channel));
     port.unref(); // it alone must not keep the process; the deadlines of its callers do that
     this.#connected = channel;
@@ -169,6 +181,7 @@ class PiscinaDockerPool implements DockerPool {
     if (this.#closing || this.#connected !== channel) return;
     this.#connected = undefined;
     this.#expectControl(error);
+    this.#options.onBreaker?.('closed'); // the next one's is, until it says otherwise
     this.#options.log.error('docker thread: died; a new one starts and sweeps its sandboxes');
     this.#options.onWorkerLost?.(error);
   }
@@ -188,7 +201,7 @@ class PiscinaDockerPool implements DockerPool {
   /** Piscina's errors have no codes: they are known by their text (its errors.ts). */
   #explain(error: Error): FairleadError {
     if (error.message === 'Task queue is at limit') {
-      return new FairleadError('ERR_UNAVAILABLE', `${WAITING} others wait for a sandbox already`, {
+      return new FairleadError('ERR_UNAVAILABLE', `more than ${WAITING} others wait for a sandbox already`, {
         cause: error,
         retryAfterMs: FULL_RETRY_MS,
       });

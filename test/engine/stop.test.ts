@@ -23,7 +23,7 @@ t.test('SIGTERM in the middle of a turn: the turn gets its grace, then exit 0 an
   t.match(await client.turnEnd(), { stopReason: 'end_turn' });
   t.equal((await client.closed).code, 1001);
   t.same(await stack.engine.exited, { code: 0, signal: null });
-  t.same(await stack.containers(), []);
+  t.same(await stack.allContainers(), []);
 });
 
 t.test('a turn that does not end within the grace is interrupted, and its transcript stays valid', async (t) => {
@@ -38,7 +38,7 @@ t.test('a turn that does not end within the grace is interrupted, and its transc
   stack.engine.signal('SIGTERM');
   t.match(await client.turnEnd(), { stopReason: 'interrupted' });
   t.same(await stack.engine.exited, { code: 0, signal: null });
-  t.same(await stack.containers(), []);
+  t.same(await stack.allContainers(), []);
   await stack.engine.start();
   const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
   t.teardown(() => back.close());
@@ -84,9 +84,14 @@ t.test('after kill -9 the next start removes the container, ends the turn and se
   await client.waitFor('tool:output');
   stack.engine.signal('SIGKILL');
   await stack.engine.exited;
-  t.equal((await stack.containers(session)).length, 1, 'the container is left behind');
+  const left = await stack.containers(session);
+  t.equal(left.length, 1, 'the container is left behind');
   await stack.engine.start();
-  t.same(await stack.containers(), [], 'and swept at the start');
+  const now = await stack.allContainers();
+  t.notOk(
+    now.some(({ id }) => id === left[0]?.id),
+    'and swept at the start',
+  );
   const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
   t.teardown(() => back.close());
   t.match(await back.turnEnd(1), { stopReason: 'interrupted' });

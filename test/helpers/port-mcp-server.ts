@@ -8,6 +8,7 @@ import {
 } from '@modelcontextprotocol/server';
 import type { MessagePort } from 'node:worker_threads';
 import type { StdioFromSandbox, StdioToSandbox } from '../../workers/docker/messages.js';
+import type { Handshake } from '../../workers/docker/waiting-server.js';
 import { deferred } from './processes.js';
 
 class PortServerTransport implements Transport {
@@ -79,6 +80,13 @@ class PortServerTransport implements Transport {
     this.onclose?.();
   }
 }
+
+/** What a lease hands over with such a server: the docker thread has greeted it already. */
+export const HANDSHAKE: Handshake = {
+  protocolVersion: '2025-11-25',
+  capabilities: { tools: {} },
+  serverInfo: { name: 'test', version: '1' },
+};
 
 export interface PortServer {
   stdout(text: string): void;

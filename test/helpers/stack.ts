@@ -8,8 +8,10 @@ export interface Stack {
   engine: Engine;
   model: ModelServer;
   redis: TestRedis;
-  /** Containers of this engine, of one session or of all. */
+  /** Containers that this run of the engine has leased to one session, or to any, and that are still there. */
   containers(session?: string): Promise<Container[]>;
+  /** Those on its shelf too, and what an earlier run left. */
+  allContainers(): Promise<Container[]>;
   stop(): Promise<void>;
 }
 
@@ -38,8 +40,14 @@ export async function startStack(options: Pick<EngineOptions, 'config' | 'env'> 
     engine,
     model,
     redis,
-    containers: (session) =>
-      containersOf(`fairlead.instance=${instance}`, ...(session === undefined ? [] : [`fairlead.session=${session}`])),
+    containers: async (session) => {
+      const leased = engine.logs.filter((line) => line.msg === 'sandbox leased');
+      const ids = leased.flatMap((line) =>
+        session === undefined || line['session'] === session ? [line['sandbox']] : [],
+      );
+      return (await containersOf(`fairlead.instance=${instance}`)).filter(({ id }) => ids.includes(id));
+    },
+    allContainers: () => containersOf(`fairlead.instance=${instance}`),
     stop: async () => {
       await engine.stop();
       await model.close();

@@ -36,3 +36,25 @@ export async function makeTinyImage(script: string): Promise<TinyImage> {
 
 /** Copies its input to its output. */
 export const ECHO = 'exec cat';
+
+/** Takes the id out of `$line`, and answers with it. */
+function answer(result: object): string {
+  return `n=\${line#*'"id":'}; n=\${n%%,*}; n=\${n%%\\}*}; printf '%s\\n' '{"jsonrpc":"2.0","id":'"$n"',"result":${JSON.stringify(result)}}'`;
+}
+
+/** A small MCP server: the handshake, one tool, pings; a line that is anything else goes to `other`, as `$line`. */
+export function tinyServer(other: string): string {
+  const handshake = {
+    protocolVersion: '2025-11-25',
+    capabilities: { tools: {} },
+    serverInfo: { name: 'tiny', version: '1' },
+  };
+  const tools = [{ name: 'echo', description: 'Says it again', inputSchema: { type: 'object' } }];
+  return `while IFS= read -r line; do case "$line" in
+*'"method":"initialize"'*) ${answer(handshake)};;
+*'"method":"tools/list"'*) ${answer({ tools })};;
+*'"method":"ping"'*) ${answer({})};;
+*'"method":"notifications/'*) ;;
+*) ${other};;
+esac; done`;
+}

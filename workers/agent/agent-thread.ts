@@ -7,7 +7,7 @@ import type { SessionRow, Store } from '../../src/store/store.js';
 import { threadOf } from '../../src/threads/route.js';
 import { attachFrames, liveFrames } from './attach.js';
 import { Deadlines } from './deadlines.js';
-import { SandboxConnection, type SandboxHost } from './mcp/connection.js';
+import type { SandboxHost } from './mcp/connection.js';
 import { Sandboxes } from './mcp/sandboxes.js';
 import { ToolArgs } from './mcp/tool-args.js';
 import { buildToolSet } from './mcp/tool-names.js';
@@ -39,6 +39,8 @@ export function startAgentThread(options: AgentThreadOptions): void {
   const { config } = data;
   const host: SandboxHost = {
     lease: (request) => channel.request('lease-sandbox', request, { timeoutMs: MAX_WAIT, transfer: [request.port] }),
+    hibernate: async (sandbox) =>
+      void (await channel.request('hibernate-sandbox', { sandbox }, { timeoutMs: MAX_WAIT })),
     release: async (sandbox) => void (await channel.request('release-sandbox', { sandbox })),
   };
   let toolSet = buildToolSet({});
@@ -129,26 +131,16 @@ export function startAgentThread(options: AgentThreadOptions): void {
         await touch(session);
         return { transcript: await store.readHistory(session.id) };
       }),
-    'probe-server': async ({ name }) => {
-      const connection = await SandboxConnection.open({
-        host,
-        session: `probe:${name}`,
-        server: name,
-        handshakeTimeoutMs: config.sandbox.startTimeoutMs,
-        log,
-        onEnd: (reason) => log.warn({ server: name, reason }, 'probe sandbox ended'),
-      });
-      try {
-        return { tools: await connection.listTools(config.sandbox.startTimeoutMs) };
-      } finally {
-        await connection.close();
-      }
-    },
     'set-catalogue': ({ catalogue }) => {
       toolSet = buildToolSet(catalogue);
       return null;
     },
     'sweep-sessions': ({ limit }) => sweep(limit),
+    'missing-sessions': async ({ sessions: asked }) => {
+      const rows = await Promise.all(asked.map((session) => store.readSession(session)));
+      return { missing: asked.filter((_, index) => rows[index] === undefined) };
+    },
+    'hibernate-all': () => parts.sandboxes.hibernateAll(),
     'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
     drain: async ({ graceMs }) => {
       draining = true;

@@ -1,7 +1,8 @@
 /** An agent thread's contract, both ways: what the main thread asks of it, and what it asks of the main thread. Types only. */
 import type { MessagePort } from 'node:worker_threads';
-import type { Config, McpServerConfig } from '../../src/config.js';
+import type { Config } from '../../src/config.js';
 import type { ContentBlock, Pending, TranscriptEntry, Usage, UserBlock } from '../../src/protocol.js';
+import type { ToolDefinition } from '../../src/tool-definition.js';
 import type { LeaseResult } from '../docker/messages.js';
 
 export interface AgentWorkerData {
@@ -12,15 +13,6 @@ export interface AgentWorkerData {
   /** The parts that the boot decided on. */
   store: 'redis' | 'lmdb';
   model: 'anthropic' | 'demo';
-}
-
-/** A tool as its MCP server describes it. */
-export interface ToolDefinition {
-  name: string;
-  description: string;
-  inputSchema: Record<string, unknown>;
-  readOnly?: boolean;
-  destructive?: boolean;
 }
 
 /** Tools by server name, in the configuration's order. */
@@ -91,11 +83,13 @@ export interface AgentContract {
     };
     'delete-session': { request: Of; result: null };
     'read-history': { request: Of; result: { transcript: TranscriptEntry[] } };
-    /** Looks at one image's tools in a sandbox of its own. ERR_SANDBOX, ERR_MCP. */
-    'probe-server': { request: { name: string; server: McpServerConfig }; result: { tools: ToolDefinition[] } };
     'set-catalogue': { request: { catalogue: Catalogue }; result: null };
     /** Deletes sessions past their time to live, by index; each checked again before it goes. */
     'sweep-sessions': { request: { limit: number }; result: { deleted: number } };
+    /** Those of these sessions that the store does not know. Any thread answers. */
+    'missing-sessions': { request: { sessions: string[] }; result: { missing: string[] } };
+    /** After the drain: saves every sandbox's workspace and lets it go. */
+    'hibernate-all': { request: Record<string, never>; result: { hibernated: number; failed: number } };
     'collect-metrics': { request: Record<string, never>; result: { metrics: object[] } };
     /** Refuses new turns, gives running ones `graceMs`, then interrupts them; resolves when nothing runs and all is flushed. */
     drain: { request: { graceMs: number }; result: null };
@@ -120,6 +114,9 @@ export interface AgentHostContract {
     /** The port (the sandbox's end) is transferred. Errors as DockerTasks['lease-sandbox']. */
     'lease-sandbox': { request: { session: string; server: string; port: MessagePort }; result: LeaseResult };
     'release-sandbox': { request: { sandbox: string }; result: null };
+    /** Saves its workspace and lets it go. ERR_SANDBOX, ERR_UNAVAILABLE: not saved, and it stays. */
+    'hibernate-sandbox': { request: { sandbox: string }; result: null };
+    /** The session is no more: its sandboxes go, and what was saved of them. */
     'release-session': { request: { session: string }; result: null };
   };
   notifications: {

@@ -4,7 +4,6 @@ import type { Config } from '../../src/config.js';
 import type { StartRequest } from './driver.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
-export const LABEL_SESSION = 'fairlead.session';
 export const LABEL_SERVER = 'fairlead.server';
 
 /** The image's unprivileged user; given by number, so that an image without it is no way around. */
@@ -12,21 +11,23 @@ export const SANDBOX_UID = 10_001;
 const MIB = 1_048_576;
 const TMP_MB = 64;
 const OPEN_FILES = 4_096;
+/** When the whole machine is short of memory, the kernel takes a sandbox before the server, Docker or the store. */
+const OOM_SCORE = 500;
 
 export function containerOptions(
   request: StartRequest,
   instance: string,
   sandbox: Config['sandbox'],
 ): ContainerCreateOptions {
-  const { name, image, session, server, env } = request;
+  const { name, image, imageId = image, server, env } = request;
   const memory = Math.round(sandbox.memoryMb * MIB);
   const own = `uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
   return {
     name,
-    Image: image,
+    Image: imageId,
     User: `${SANDBOX_UID}:${SANDBOX_UID}`,
     Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
-    Labels: { [LABEL_INSTANCE]: instance, [LABEL_SESSION]: session, [LABEL_SERVER]: server },
+    Labels: { [LABEL_INSTANCE]: instance, [LABEL_SERVER]: server },
     Hostname: 'sandbox',
     Tty: false,
     OpenStdin: true,
@@ -51,7 +52,12 @@ export function containerOptions(
       NanoCpus: Math.round(sandbox.cpus * 1e9),
       Init: true,
       LogConfig: { Type: 'none', Config: {} },
-      Ulimits: [{ Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES }],
+      OomScoreAdj: OOM_SCORE,
+      Ulimits: [
+        { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
+        // A core goes where the host's core_pattern says, which may be a program of the host's that keeps it.
+        { Name: 'core', Soft: 0, Hard: 0 },
+      ],
       IpcMode: 'private',
       Privileged: false,
       // We remove it ourselves and know that it is gone; a daemon's own removal would race with that.

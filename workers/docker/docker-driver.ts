@@ -1,72 +1,75 @@
 /** Sandboxes as Docker containers: create, attach, start, and nothing left when a step fails. Docker thread. */
 import type Docker from 'dockerode';
-import type { Duplex, Readable, Writable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { Config } from '../../src/config.js';
 import { dockerClient } from '../../src/docker-client.js';
 import type { Logger } from '../../src/log.js';
+import { followContainers } from './container-events.js';
 import { containerOptions, LABEL_INSTANCE } from './container-options.js';
-import { demux, type Demuxed } from './demux.js';
+import { demux } from './demux.js';
 import { explainExec, explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
-import type { RunningSandbox, SandboxDriver, SandboxExit, SandboxProgram, StartRequest } from './driver.js';
-import { Operations } from './operations.js';
+import { DockerSandbox } from './docker-sandbox.js';
+import type {
+  RunningSandbox,
+  SandboxDriver,
+  SandboxExit,
+  SandboxProgram,
+  SandboxWatcher,
+  StartRequest,
+} from './driver.js';
+import { OutputPace } from './output-pace.js';
+import { Operations, type BreakerState, type OperationName } from './operations.js';
 
 const LOOK_TIMEOUT_MS = 10_000;
 const REMOVE_TIMEOUT_MS = 20_000;
 
+type Step = (operation: OperationName) => { operation: OperationName; timeoutMs: number };
+
 export class DockerDriver implements SandboxDriver {
+  readonly maxWarm = Infinity;
   readonly #docker: Docker;
   readonly #config: Config;
   readonly #instance: string;
   readonly #log: Logger;
   readonly #operations: Operations;
+  readonly #pace = new OutputPace();
+  readonly #closing = new AbortController();
   /** Clean-ups of starts that failed: nobody waits for them but `close`. */
   readonly #cleaning = new Set<Promise<void>>();
 
-  constructor(config: Config, instance: string, log: Logger) {
+  constructor(config: Config, instance: string, log: Logger, onBreaker?: (state: BreakerState) => void) {
     this.#docker = dockerClient(config.dockerHost);
     this.#config = config;
     this.#instance = instance;
     this.#log = log;
-    this.#operations = new Operations(log);
+    this.#operations = new Operations(log, onBreaker);
   }
 
   async start(request: StartRequest): Promise<RunningSandbox> {
     const { name, server, image, signal } = request;
-    const deadline = performance.now() + this.#config.sandbox.startTimeoutMs;
-    const step = <N extends 'create' | 'attach' | 'start'>(operation: N) => ({
-      operation,
-      timeoutMs: Math.ceil(deadline - performance.now()),
-    });
+    const step = this.#steps();
     let created = false;
-    let socket: Duplex | undefined;
     try {
       signal.throwIfAborted();
       // Not cut short by the caller's signal: Docker would go on making it, and a removal now would come too early.
       const id = await this.#create(request, step('create'));
       created = true;
-      const container = this.#docker.getContainer(id);
-      socket = await this.#operations.run({ ...step('attach'), signal }, async (attempt) => {
-        const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
-        const attached = (await container.attach({ ...options, abortSignal: attempt.signal })) as Duplex;
-        if (attempt.signal.aborted) attached.destroy(); // nobody waits for it any more
-        return attached;
-      });
-      const streams = demux(socket);
-      await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
-        await container.start({ abortSignal: attempt.signal }).catch((error: unknown) => {
-          if (statusOf(error) !== 304) throw error; // 304: an earlier try has started it
-        });
-      });
-      return new DockerSandbox(id, socket, streams, {
-        inspectExit: (lost) => this.#inspectExit(id, lost),
-        exec: (command, signal) => this.#exec(id, command, signal),
-        remove: () => this.#remove(name),
-      });
+      return await this.#run(id, name, step, signal);
     } catch (error) {
-      socket?.destroy();
       // A create without an answer may still come about after this removal: then the next reconcile finds it.
       if (created || mayHaveCreated(error)) this.#cleanUp(name);
       signal.throwIfAborted();
+      throw explainStart(error, server, image, this.#config);
+    }
+  }
+
+  async resolveImage(image: string, server: string): Promise<string> {
+    try {
+      const { Id } = await this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () =>
+        this.#docker.getImage(image).inspect(),
+      );
+      return Id;
+    } catch (error) {
       throw explainStart(error, server, image, this.#config);
     }
   }
@@ -92,7 +95,13 @@ export class DockerDriver implements SandboxDriver {
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
 
+  watch(watcher: SandboxWatcher): void {
+    const options = { docker: this.#docker, instance: this.#instance, watcher, log: this.#log };
+    void followContainers(options, this.#closing.signal);
+  }
+
   async close(): Promise<void> {
+    this.#closing.abort();
     await Promise.all(this.#cleaning);
   }
 
@@ -123,6 +132,59 @@ export class DockerDriver implements SandboxDriver {
     } catch (error) {
       throw unavailable(`the container ${container} could not be removed now`, error);
     }
+  }
+
+  /** Attached before it is started, so that nothing it prints is missed. */
+  async #run(id: string, name: string, step: Step, signal: AbortSignal): Promise<DockerSandbox> {
+    const container = this.#docker.getContainer(id);
+    const socket = await this.#operations.run({ ...step('attach'), signal }, async (attempt) => {
+      const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+      const attached = (await container.attach({ ...options, abortSignal: attempt.signal })) as Duplex;
+      if (attempt.signal.aborted) attached.destroy(); // nobody waits for it any more
+      return attached;
+    });
+    const streams = demux(socket, this.#pace);
+    try {
+      await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
+        await container.start({ abortSignal: attempt.signal }).catch((error: unknown) => {
+          if (statusOf(error) !== 304) throw error; // 304: an earlier try has started it
+        });
+      });
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+    return new DockerSandbox(id, socket, streams, {
+      inspectExit: (lost) => this.#inspectExit(id, lost),
+      exec: (command, execSignal) => this.#exec(id, command, execSignal),
+      restart: (restartSignal) => this.#restart(id, name, restartSignal),
+      remove: () => this.#remove(name),
+    });
+  }
+
+  /** Its writable places are tmpfs: mounted anew, they are empty. */
+  async #restart(id: string, name: string, signal: AbortSignal): Promise<DockerSandbox> {
+    const step = this.#steps();
+    try {
+      await this.#operations.run({ ...step('stop'), signal }, async (attempt) => {
+        await this.#docker
+          .getContainer(id)
+          .stop({ t: 0, abortSignal: attempt.signal })
+          .catch((error: unknown) => {
+            if (statusOf(error) !== 304) throw error; // it has stopped
+          });
+      });
+      return await this.#run(id, name, step, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unavailable('the container could not be restarted', error);
+    }
+  }
+
+  /** Steps that share one deadline, from now. */
+  #steps(): Step {
+    const deadline = performance.now() + this.#config.sandbox.startTimeoutMs;
+    return (operation) => ({ operation, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) });
   }
 
   async #exec(id: string, command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
@@ -172,45 +234,5 @@ export class DockerDriver implements SandboxDriver {
       this.#log.debug({ err: error, container: id }, 'no exit code');
       return { code: null, reason: 'ended, and Docker does not say why' };
     }
-  }
-}
-
-interface DockerSandboxActions {
-  inspectExit(lost: Error | undefined): Promise<SandboxExit>;
-  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
-  remove(): Promise<void>;
-}
-
-class DockerSandbox implements RunningSandbox {
-  readonly id: string;
-  readonly stdin: Writable;
-  readonly stdout: Readable;
-  readonly stderr: Readable;
-  readonly exited: Promise<SandboxExit>;
-  readonly #socket: Duplex;
-  readonly #actions: DockerSandboxActions;
-  #removal: Promise<void> | undefined;
-
-  constructor(id: string, socket: Duplex, streams: Demuxed, actions: DockerSandboxActions) {
-    this.id = id;
-    this.stdin = socket;
-    this.stdout = streams.stdout;
-    this.stderr = streams.stderr;
-    this.#socket = socket;
-    this.#actions = actions;
-    // No wait call of its own for each container: its stream ends when it does.
-    this.exited = streams.ended.then((lost) =>
-      this.#removal ? { code: null, reason: 'destroyed' } : actions.inspectExit(lost),
-    );
-  }
-
-  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
-    return this.#actions.exec(command, signal);
-  }
-
-  destroy(): Promise<void> {
-    this.#removal ??= this.#actions.remove();
-    this.#socket.destroy();
-    return this.#removal;
   }
 }

@@ -1,5 +1,5 @@
 /** What an error of the Docker API means: whose fault it is, whether to try again, and how to say it. Docker thread. */
-import { BrokenCircuitError } from 'cockatiel';
+import { BrokenCircuitError, BulkheadRejectedError } from 'cockatiel';
 import type { Config } from '../../src/config.js';
 import { DockerTimeout, howToGetImage } from '../../src/docker-client.js';
 import { FairleadError, isFairleadError } from '../../src/errors.js';
@@ -50,7 +50,8 @@ export function isDaemonFault(error: unknown): boolean {
 /** Whether a container may exist after `create` failed with this. */
 export function mayHaveCreated(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
-  if (error instanceof BrokenCircuitError || code === 'ECONNREFUSED' || code === 'ENOENT') return false;
+  if (error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) return false;
+  if (code === 'ECONNREFUSED' || code === 'ENOENT') return false;
   const status = statusOf(error);
   return status === undefined || status >= 500 || status === 409;
 }
@@ -61,6 +62,7 @@ export function explainStart(error: unknown, server: string, image: string, conf
   if (error instanceof BrokenCircuitError) {
     return unavailable('Docker has failed several times in a row and is left alone for a moment', error);
   }
+  if (error instanceof BulkheadRejectedError) return unavailable('too many calls to Docker wait already', error);
   if (isConnectionError(error)) return unavailable('Docker does not answer', error);
   const text = textOf(error);
   const refused = (message: string): FairleadError => new FairleadError('ERR_SANDBOX', message, { cause: error });
@@ -82,7 +84,9 @@ export function explainStart(error: unknown, server: string, image: string, conf
 /** A program that was to run inside a sandbox. */
 export function explainExec(error: unknown, command: readonly string[]): FairleadError {
   if (isFairleadError(error)) return error;
-  if (isDaemonFault(error) || error instanceof BrokenCircuitError) return unavailable('Docker does not answer', error);
+  if (isDaemonFault(error) || error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) {
+    return unavailable('Docker does not answer', error);
+  }
   return new FairleadError('ERR_SANDBOX', `${command[0]} does not run in the sandbox: ${textOf(error)}`, {
     cause: error,
   });

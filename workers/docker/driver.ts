@@ -4,10 +4,11 @@ import type { Readable, Writable } from 'node:stream';
 export interface StartRequest {
   /** Unique; chosen before anything is made, so that what a broken start leaves can be found by it. */
   name: string;
-  session: string;
   /** Key in `mcpServers`. */
   server: string;
   image: string;
+  /** What `resolveImage` said; without it the name decides at that moment. */
+  imageId?: string;
   /** All of the environment that is put in. */
   env: Readonly<Record<string, string>>;
   /** The caller has lost interest: stop as soon as what was made is known, remove it, reject with the signal's reason. */
@@ -44,15 +45,33 @@ export interface RunningSandbox {
    * not answer.
    */
   exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
+  /**
+   * Ends all that runs in it and starts it anew, its writable places empty: this sandbox is over, the new one is what it
+   * resolves with. Where there is no such thing, a sandbox serves one session. ERR_UNAVAILABLE: it is to be destroyed.
+   */
+  restart?(signal: AbortSignal): Promise<RunningSandbox>;
   /** Kills and removes it with all it wrote. Twice is fine. ERR_UNAVAILABLE when that could not be done. */
   destroy(): Promise<void>;
 }
 
+export interface SandboxWatcher {
+  /** This one has ended, by name. */
+  onDead(name: string): void;
+  /** Whoever runs sandboxes answers, for the first time or again. */
+  onBack(): void;
+}
+
 export interface SandboxDriver {
+  /** How many may wait on a shelf at most. */
+  readonly maxWarm: number;
+  /** The image's content id: what has the same one is the same. ERR_SANDBOX when it is not there, ERR_UNAVAILABLE. */
+  resolveImage(image: string, server: string): Promise<string>;
   /** ERR_SANDBOX: cannot be started as configured. ERR_UNAVAILABLE: not now. Either way nothing is left of it. */
   start(request: StartRequest): Promise<RunningSandbox>;
   /** Removes what this instance made and `isKnown` (asked by name) does not know; answers how many. */
   sweepLeftovers(isKnown: (name: string) => boolean): Promise<number>;
+  /** Tells of ends that a sandbox's own streams may not show, until `close`. */
+  watch(watcher: SandboxWatcher): void;
   /** Waits for removals under way. */
   close(): Promise<void>;
 }

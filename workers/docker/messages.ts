@@ -4,6 +4,9 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../../src/config.js';
+import type { ToolDefinition } from '../../src/tool-definition.js';
+import type { BreakerState } from './operations.js';
+import type { Handshake } from './waiting-server.js';
 
 /** What the pool's worker is started with. */
 export interface DockerWorkerData {
@@ -15,7 +18,6 @@ export interface DockerWorkerData {
 }
 
 export interface LeaseRequest {
-  /** The session, or `probe:SERVER` for the boot's look at a server's tools. */
   session: string;
   /** Key in `mcpServers`. */
   server: string;
@@ -26,20 +28,27 @@ export interface LeaseRequest {
 export interface LeaseResult {
   /** Container id, or `process:PID`. */
   sandbox: string;
-  startedMs: number;
+  /** What its MCP server answered to `initialize`, long ago. */
+  handshake: Handshake;
+  /** From being asked to being handed over. */
+  waitedMs: number;
 }
 
 /**
- * What the docker thread does, by name. `lease-sandbox` is a Piscina task: 20 at once, 100 waiting; its result is data
- * (see task-result.ts), since Piscina would lose an error's code. All that frees or only looks goes over the control port
+ * What the docker thread does, by name. `lease-sandbox` is a Piscina task; its result is data (see task-result.ts), since
+ * Piscina would lose an error's code. All that frees or only looks goes over the control port
  * instead: it is neither refused nor delayed while leases hang.
  */
 export interface DockerTasks {
   /** ERR_SANDBOX when the image is missing, the limits are refused or the container exits; ERR_UNAVAILABLE when the daemon does not answer. */
   'lease-sandbox': { request: LeaseRequest; result: LeaseResult };
+  /** The tools of one server's image. Errors as `lease-sandbox`. */
+  'read-tools': { request: { server: string }; result: { tools: ToolDefinition[] } };
   /** Destroys one sandbox. Releasing twice is fine. */
   'release-sandbox': { request: { sandbox: string }; result: null };
-  /** Destroys all sandboxes of one session. */
+  /** Saves its workspace, then destroys it. ERR_SANDBOX, ERR_UNAVAILABLE: not saved, and it stays leased. */
+  'hibernate-sandbox': { request: { sandbox: string }; result: { bytes: number; files: number } };
+  /** The session has ended: destroys all its sandboxes and what was saved of them. */
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys what an earlier run of this instance left. */
   'sweep-leftovers': { request: Record<string, never>; result: { removed: number } };
@@ -50,6 +59,18 @@ export interface DockerTasks {
 }
 
 export type DockerTaskName = keyof DockerTasks;
+
+/** What the docker thread tells the main thread. */
+export interface DockerHost {
+  requests: {
+    /** Those of these sessions that the store does not know. */
+    'missing-sessions': { request: { sessions: string[] }; result: { missing: string[] } };
+  };
+  notifications: {
+    /** The circuit breaker before Docker. */
+    breaker: { state: BreakerState };
+  };
+}
 
 /** Served on the control port, by a Channel. */
 export interface DockerControl {

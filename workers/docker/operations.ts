@@ -1,9 +1,9 @@
 /**
  * Every call to Docker: its deadline, its tries with backoff and jitter, the circuit breaker, the metrics. Docker thread.
  *
- * A call that waits to try again takes nothing anew: it stays in the one place that it has (a slot of the Piscina pool, or
- * one of the removals), so that failing calls cannot wait for each other. Removals have places of their own and ask no
- * breaker: what 20 hanging starts leave behind can be removed while they hang.
+ * 20 run at once and 100 wait; a call that waits to try again holds no place meanwhile, so that failing calls cannot wait
+ * for each other. Removals have places of their own and ask no breaker: what 20 hanging starts leave behind can be
+ * removed while they hang.
  */
 import {
   BrokenCircuitError,
@@ -23,6 +23,8 @@ import { isDaemonFault, isRetryable, statusOf } from './docker-errors.js';
 const RETRIES = 2;
 const BREAK_AFTER = 5;
 const BREAK_MS = 5_000;
+const AT_ONCE = 20;
+const WAITING = 100;
 const REMOVALS_AT_ONCE = 10;
 /** More than any box has containers; what is over it is found by the next reconcile. */
 const REMOVALS_WAITING = 10_000;
@@ -38,10 +40,15 @@ const seconds = histogram(
   ['operation'],
 );
 const retries = counter('fairlead_docker_retries_total', 'Calls to Docker that were tried again', ['operation']);
+const running = gauge('fairlead_docker_operations_running', 'Calls to Docker that run, of 20');
+const waiting = gauge('fairlead_docker_operations_waiting', 'Calls to Docker that wait for a place, of 100');
 const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are refused, 0.5 while one tries, else 0');
 breakerOpen.set(0);
 
-export type OperationName = 'create' | 'attach' | 'start' | 'exec' | 'inspect' | 'list' | 'remove';
+export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'exec' | 'inspect' | 'list' | 'remove';
+
+/** open: calls are refused for a moment; half-open: one is tried. */
+export type BreakerState = 'closed' | 'half-open' | 'open';
 
 export interface OperationOptions extends CallOptions {
   operation: OperationName;
@@ -58,10 +65,12 @@ export class Operations {
     breaker: new ConsecutiveBreaker(BREAK_AFTER),
     halfOpenAfter: BREAK_MS,
   });
+  readonly #places = bulkhead(AT_ONCE, WAITING);
   readonly #removals = bulkhead(REMOVALS_AT_ONCE, REMOVALS_WAITING);
 
-  constructor(log: Logger) {
+  constructor(log: Logger, onBreaker: (state: BreakerState) => void = () => undefined) {
     this.#breaker.onStateChange((state) => {
+      onBreaker(state === CircuitState.Closed ? 'closed' : state === CircuitState.HalfOpen ? 'half-open' : 'open');
       breakerOpen.set(state === CircuitState.Closed ? 0 : state === CircuitState.HalfOpen ? 0.5 : 1);
       if (state === CircuitState.Open) log.warn('docker: circuit breaker open, calls are refused for a moment');
       if (state === CircuitState.Closed) log.info('docker: circuit breaker closed');
@@ -72,15 +81,31 @@ export class Operations {
   run<T>(options: OperationOptions, call: (attempt: Attempt) => Promise<T>): Promise<T> {
     // The deadline ends the call inside the breaker, so that a daemon that hangs counts as ill.
     return this.#tries(options, isRetryable, (attempt) =>
-      this.#breaker.execute(() => untilAborted(attempt.signal, () => call(attempt))),
+      // The place is free again when the deadline has passed, whatever the call still does.
+      this.#inPlace(() => this.#breaker.execute(() => untilAborted(attempt.signal, () => call(attempt)))),
     );
   }
 
   /** Like `run`, in its own places, with no breaker; a removal that Docker has under way (409) is asked for again. */
   remove(options: Omit<OperationOptions, 'operation'>, call: (attempt: Attempt) => Promise<void>): Promise<void> {
-    return this.#removals.execute(() =>
-      this.#tries({ ...options, operation: 'remove' }, (error) => isRetryable(error) || statusOf(error) === 409, call),
+    return this.#tries({ ...options, operation: 'remove' }, isRemovalRetryable, (attempt) =>
+      this.#removals.execute(() => untilAborted(attempt.signal, () => call(attempt))),
     );
+  }
+
+  async #inPlace<T>(call: () => Promise<T>): Promise<T> {
+    waiting.inc();
+    let runs = false;
+    try {
+      return await this.#places.execute(() => {
+        waiting.dec();
+        running.inc();
+        runs = true;
+        return call();
+      });
+    } finally {
+      (runs ? running : waiting).dec();
+    }
   }
 
   async #tries<T>(
@@ -111,6 +136,10 @@ export class Operations {
       operations.inc({ operation, outcome });
     }
   }
+}
+
+function isRemovalRetryable(error: unknown): boolean {
+  return isRetryable(error) || statusOf(error) === 409;
 }
 
 function untilAborted<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {

@@ -21,6 +21,8 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
  * a later run can end what this one left.
  */
 export class ProcessDriver implements SandboxDriver {
+  /** For trying out: a machine that has no Docker should not fill with processes. */
+  readonly maxWarm = 1;
   readonly #root: string;
   readonly #entry: string;
   readonly #log: Logger;
@@ -31,14 +33,18 @@ export class ProcessDriver implements SandboxDriver {
     this.#log = log;
   }
 
-  async start(request: StartRequest): Promise<RunningSandbox> {
-    const { name, server, image, env, signal } = request;
+  async resolveImage(image: string, server: string): Promise<string> {
     if (!isWorkspaceImage(image)) {
       throw new FairleadError(
         'ERR_SANDBOX',
         `the server ${server} needs Docker: without it only fairlead/workspace runs, not ${image}`,
       );
     }
+    return image;
+  }
+
+  async start(request: StartRequest): Promise<RunningSandbox> {
+    const { name, server, env, signal } = request;
     const folder = join(this.#root, name);
     let child: Child | undefined;
     try {
@@ -92,6 +98,10 @@ export class ProcessDriver implements SandboxDriver {
       }
     }
     return removed;
+  }
+
+  watch(): void {
+    // A child's end is told by its own `exit`, always.
   }
 
   async close(): Promise<void> {

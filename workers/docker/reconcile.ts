@@ -1,4 +1,4 @@
-/** Containers that carry our label and that nobody knows: removed at start and every minute. Docker thread. */
+/** Containers that nobody knows, sandboxes and saved workspaces of sessions that are no more: at start and every minute. Docker thread. */
 import type { Logger } from '../../src/log.js';
 import { counter } from '../../src/metrics.js';
 import type { SandboxDriver } from './driver.js';
@@ -8,9 +8,11 @@ const EVERY_MS = 60_000;
 const leftovers = counter('fairlead_sandbox_leftovers_total', 'Sandboxes that nobody knew and that were removed');
 
 export interface ReconcilerOptions {
-  driver: SandboxDriver;
+  driver: Pick<SandboxDriver, 'sweepLeftovers'>;
   /** By name, as the driver's start was given it. */
   isKnown: (name: string) => boolean;
+  /** Lets go of what belongs to sessions that are no more. */
+  forgetMissing: () => Promise<void>;
   log: Logger;
   everyMs?: number;
 }
@@ -28,7 +30,8 @@ export class Reconciler {
   /** Sweeps now and from then on; a sweep that fails is logged and the next one tries again. */
   start(): void {
     void this.sweep()
-      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'leftover sandboxes could not be looked for'))
+      .then(() => this.#options.forgetMissing())
+      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'what is left over could not be looked for'))
       .finally(() => {
         if (this.#closed) return;
         this.#timer = setTimeout(() => this.start(), this.#options.everyMs ?? EVERY_MS);

@@ -1,189 +1,321 @@
-/** Every sandbox that this instance has: whose it is, what state it is in, and who removes it. Docker thread. */
-import { randomBytes } from 'node:crypto';
+/** Every sandbox that this instance has: a pool an image, one budget for the box, leases and their ends. Docker thread. */
+import { bulkhead } from 'cockatiel';
+import { freemem } from 'node:os';
 import type { Config } from '../../src/config.js';
-import { FairleadError } from '../../src/errors.js';
+import { FairleadError, isFairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
-import { counter, gauge, histogram, SECONDS_SLOW } from '../../src/metrics.js';
-import type { RunningSandbox, SandboxDriver } from './driver.js';
+import { counter, histogram } from '../../src/metrics.js';
+import type { ToolDefinition } from '../../src/tool-definition.js';
+import type { Archives } from './archives.js';
+import { ContainerPool, type Sandbox, type SandboxState } from './container-pool.js';
+import type { SandboxDriver } from './driver.js';
 import type { LeaseRequest, LeaseResult } from './messages.js';
+import { planBox } from './plan-pool.js';
 import { StdioRelay } from './stdio-relay.js';
 
-/**
- * starting ──▶ leased ──▶ draining ──▶ gone
- *     └──────────────────────────────────▲
- * The driver removes what a failed start made; from `leased` on, `#drain` does.
- */
-export type SandboxState = 'starting' | 'leased' | 'draining';
+const PLAN_EVERY_MS = 1_000;
+const PROVE_EVERY_MS = 15_000;
+/** What a start is expected to take of the box's free memory until it is seen. */
+const START_MB = 32;
+const MIB = 1_048_576;
+/** Each is a tar in its container and a stream through this thread. */
+const SAVES_AT_ONCE = 8;
 
-interface Sandbox {
-  readonly name: string;
-  readonly session: string;
-  readonly server: string;
-  readonly relay: StdioRelay;
-  /** Settles with its start, never rejects. */
-  started: Promise<unknown>;
-  running: RunningSandbox | undefined;
-  removal: Promise<void> | undefined;
-}
-
-const byState = gauge('fairlead_sandboxes', 'Sandboxes by state', ['state']);
 const leases = counter('fairlead_sandbox_leases_total', 'Sandboxes asked for', ['outcome']);
-const leaseSeconds = histogram('fairlead_sandbox_lease_seconds', 'From being asked to being attached', SECONDS_SLOW);
+const hibernations = counter('fairlead_sandbox_hibernations_total', 'Workspaces saved and restored', ['outcome']);
+const leaseSeconds = histogram(
+  'fairlead_sandbox_lease_seconds',
+  'From being asked to being handed over',
+  [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+);
 
 export interface SandboxesOptions {
   config: Config;
   instance: string;
   driver: SandboxDriver;
+  archives: Archives;
   log: Logger;
+}
+
+/** A sandbox that is someone's. */
+interface Lease {
+  readonly id: string;
+  readonly session: string;
+  readonly server: string;
+  readonly sandbox: Sandbox;
+  readonly pool: ContainerPool;
+  readonly relay: StdioRelay;
+  ended?: Promise<void>;
 }
 
 export class Sandboxes {
   readonly #options: SandboxesOptions;
-  /** A sandbox's state is the queue it sits in. */
-  readonly #queues: Record<SandboxState, Set<Sandbox>> = {
-    starting: new Set(),
-    leased: new Set(),
-    draining: new Set(),
-  };
-  readonly #byName = new Map<string, Sandbox>();
-  readonly #byId = new Map<string, Sandbox>();
+  /** By server; servers with the same image and environment share one. */
+  readonly #pools = new Map<string, ContainerPool>();
+  readonly #leases = new Map<string, Lease>();
+  /** On their way back to their pools. */
+  readonly #ending = new Set<Lease>();
+  /** Under way, by session and server; never reject. */
+  readonly #saves = new Map<string, Promise<unknown>>();
+  readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
+  #planning: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #provenAt = performance.now();
   #closing: Promise<number> | undefined;
 
   constructor(options: SandboxesOptions) {
     this.#options = options;
+    const { config, driver } = options;
+    const { min, max, maxStarting, idleMs } = config.sandbox.pool;
+    const shelf = Math.min(max, driver.maxWarm);
+    const limits = { min: Math.min(min, shelf), max: shelf, maxStarting, idleMs };
+    const byImage = new Map<string, ContainerPool>();
+    for (const [server, { image, env }] of Object.entries(config.mcpServers)) {
+      const key = JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))]);
+      const pool =
+        byImage.get(key) ??
+        new ContainerPool({ ...options, server, image, env, limits, onChange: () => this.#planSoon() });
+      byImage.set(key, pool);
+      this.#pools.set(server, pool);
+    }
+  }
+
+  /** Fills the shelves from now on. */
+  open(): void {
+    this.#options.driver.watch({
+      onDead: (name) => this.#noteDead(name),
+      onBack: () => {
+        for (const pool of this.#distinct()) pool.noteBack();
+      },
+    });
+    this.#planSoon();
+    this.#timer = setInterval(() => {
+      this.#planSoon();
+      if (performance.now() - this.#provenAt < PROVE_EVERY_MS) return;
+      this.#provenAt = performance.now();
+      for (const pool of this.#distinct()) void pool.proveWarm(PROVE_EVERY_MS / 2);
+    }, PLAN_EVERY_MS);
   }
 
   isKnown(name: string): boolean {
-    return this.#byName.has(name);
+    return this.#find(name) !== undefined;
   }
 
   count(state: SandboxState): number {
-    return this.#queues[state].size;
+    return this.#distinct().reduce((sum, pool) => sum + pool.counts[state], 0);
+  }
+
+  /** The sessions that hold a sandbox, or of which something is saved. */
+  sessions(): string[] {
+    const held = [...this.#leases.values()].map(({ session }) => session);
+    return [...new Set([...held, ...this.#options.archives.sessions()])];
+  }
+
+  /** What a server's image offers; starts one of it when none was there before. ERR_SANDBOX, ERR_UNAVAILABLE. */
+  async readTools(server: string): Promise<ToolDefinition[]> {
+    const signal = AbortSignal.timeout(this.#options.config.sandbox.leaseTimeoutMs * 2);
+    return this.#poolOf(server).readTools(signal);
   }
 
   /** ERR_SANDBOX, ERR_UNAVAILABLE, ERR_DRAINING; ERR_CANCELLED when the port closes before the sandbox is there. */
   async lease({ session, server, port }: LeaseRequest): Promise<LeaseResult> {
-    const { config, driver, instance } = this.#options;
-    const relay = new StdioRelay(port);
+    const relay = new StdioRelay(port); // first: a port tells only those who listen that its other side is gone
+    const began = performance.now();
     try {
-      if (this.#closing) throw new FairleadError('ERR_DRAINING', 'the server is stopping');
-      const configured = config.mcpServers[server];
-      if (!configured) throw new FairleadError('ERR_SANDBOX', `mcpServers has no server ${server}`);
-      const name = `fairlead-${instance.replaceAll(/[^a-zA-Z0-9]/g, '').slice(0, 8)}-${randomBytes(8).toString('hex')}`;
-      const sandbox: Sandbox = {
-        name,
-        session,
-        server,
-        relay,
-        started: Promise.resolve(),
-        running: undefined,
-        removal: undefined,
-      };
-      const { image, env } = configured;
-      this.#move(sandbox, undefined, 'starting');
-      const began = performance.now();
-      const starting = driver.start({ name, session, server, image, env, signal: relay.closed });
-      const lease = starting.then(
-        (running) => this.#leased(sandbox, running),
-        (error: unknown) => {
-          this.#move(sandbox, 'starting', 'gone');
-          throw error;
-        },
-      );
-      sandbox.started = lease.catch(() => undefined); // the caller has the error; this is for those who wait for the end
-      await lease;
-      const startedMs = Math.round(performance.now() - began);
+      const pool = this.#poolOf(server);
+      await this.#options.archives.load();
+      await this.#saves.get(`${session} ${server}`);
+      const sandbox = await pool.take(relay.closed);
+      await this.#restore(sandbox, pool, { session, server, relay });
+      const handshake = this.#handOver({ session, server, sandbox, pool, relay });
+      const waitedMs = performance.now() - began;
       leases.inc({ outcome: 'ok' });
-      leaseSeconds.observe(startedMs / 1_000);
-      return { sandbox: sandbox.running?.id ?? name, startedMs };
+      leaseSeconds.observe(waitedMs / 1_000);
+      return { sandbox: sandbox.running?.id ?? sandbox.name, handshake, waitedMs };
     } catch (error) {
-      leases.inc({ outcome: error instanceof FairleadError ? error.code : 'ERR_INTERNAL' });
+      leases.inc({ outcome: isFairleadError(error) ? error.code : 'ERR_INTERNAL' });
       relay.end(null, 'the sandbox did not start');
-      throw this.#closing ? new FairleadError('ERR_DRAINING', 'the server is stopping', { cause: error }) : error;
+      throw this.#closing ? stopping(error) : error;
     }
+  }
+
+  /** ERR_SANDBOX, ERR_UNAVAILABLE: the workspace was not saved, and the sandbox is as before. */
+  async hibernate(id: string): Promise<{ bytes: number; files: number }> {
+    const lease = this.#leases.get(id);
+    if (!lease) throw new FairleadError('ERR_SANDBOX', `there is no sandbox ${id}`);
+    const saved = await this.#save(lease);
+    hibernations.inc({ outcome: saved.files > 0 ? 'saved' : 'empty' });
+    await this.#end(lease, 'hibernated');
+    return saved;
   }
 
   /** ERR_UNAVAILABLE when it could not be removed now; the next reconcile does it then. */
   async release(id: string): Promise<void> {
-    const sandbox = this.#byId.get(id);
-    if (sandbox) await this.#drain(sandbox, 'released');
+    const lease = this.#leases.get(id) ?? [...this.#ending].find((ending) => ending.id === id);
+    if (lease) await this.#end(lease, 'released');
   }
 
+  /** The session is no more: its sandboxes go, and what was saved of them. */
   async releaseSession(session: string): Promise<number> {
-    return this.#drainAll((sandbox) => sandbox.session === session, 'its session has ended');
-  }
-
-  /** Removes all; nothing is leased afterwards. Idempotent. */
-  close(): Promise<number> {
-    this.#closing ??= (async () => {
-      const removed = await this.#drainAll(() => true, 'the server is stopping');
-      await this.#options.driver.close();
-      return removed;
-    })();
-    return this.#closing;
-  }
-
-  async #drainAll(which: (sandbox: Sandbox) => boolean, reason: string): Promise<number> {
-    const chosen = [...this.#byName.values()].filter(which);
-    const results = await Promise.allSettled(chosen.map((sandbox) => this.#drain(sandbox, reason)));
+    const held = [...this.#leases.values(), ...this.#ending].filter((lease) => lease.session === session);
+    const results = await Promise.allSettled(held.map((lease) => this.#end(lease, 'its session has ended')));
+    await this.#options.archives.forget(session);
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
 
-  #leased(sandbox: Sandbox, running: RunningSandbox): void {
-    sandbox.running = running;
-    this.#byId.set(running.id, sandbox);
-    this.#move(sandbox, 'starting', 'leased');
-    const { closed } = sandbox.relay;
+  #noteDead(name: string): void {
+    const found = this.#find(name);
+    if (found) void found.pool.noteDead(found.sandbox);
+  }
+
+  /** Removes all; nothing is leased afterwards. Resolves with how many were removed. Idempotent. */
+  close(): Promise<number> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<number> {
+    clearInterval(this.#timer);
+    clearImmediate(this.#planning);
+    const pools = this.#distinct();
+    for (const pool of pools) pool.close(stopping());
+    for (const { relay } of this.#leases.values()) relay.end(null, 'the server is stopping');
+    const removals = pools.flatMap((pool) => [...pool.all()].map((sandbox) => pool.drain(sandbox)));
+    const results = await Promise.allSettled(removals);
+    this.#leases.clear();
+    await this.#options.driver.close();
+    return results.filter(({ status }) => status === 'fulfilled').length;
+  }
+
+  /** No await from here to its end: a sandbox is the pool's or a lease's, at every moment. */
+  #handOver(parts: Omit<Lease, 'id'>): LeaseResult['handshake'] {
+    const { sandbox, pool, relay } = parts;
+    const { running, waiting } = sandbox;
+    if (this.#closing) throw stopping();
+    if (!running || !waiting) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
+    if (relay.closed.aborted) {
+      pool.putBack(sandbox); // nobody has written into it
+      relay.closed.throwIfAborted();
+    }
+    const lease: Lease = { ...parts, id: running.id };
+    this.#leases.set(lease.id, lease);
     const onClosed = (): void => {
-      const { reason } = closed as { reason: unknown };
-      this.#drain(sandbox, 'closed').catch((error: unknown) => {
-        this.#options.log.warn({ err: error, sandbox: running.id, reason }, 'left to the next reconcile');
-      });
+      // An agent thread that has died takes no person's files with it.
+      const saved = relay.abandoned
+        ? this.#save(lease).catch((error: unknown) => this.#warnUnsaved(lease, error))
+        : undefined;
+      Promise.resolve(saved)
+        .then(() => this.#end(lease, 'closed'))
+        .catch((error: unknown) => {
+          this.#options.log.warn({ err: error, sandbox: lease.id }, 'left to the next reconcile');
+        });
     };
-    if (closed.aborted) {
-      onClosed();
-      closed.throwIfAborted();
-    }
-    closed.addEventListener('abort', onClosed, { once: true });
-    sandbox.relay.attach(running);
+    relay.closed.addEventListener('abort', onClosed, { once: true });
+    waiting.detach();
+    relay.attach(running);
+    this.#options.log.info({ session: parts.session, server: parts.server, sandbox: lease.id }, 'sandbox leased');
+    return waiting.handshake;
   }
 
-  /** From any state to gone; callers that come later wait for the first one's removal. */
-  #drain(sandbox: Sandbox, reason: string): Promise<void> {
-    sandbox.removal ??= this.#remove(sandbox, reason);
-    return sandbox.removal;
+  /** Whoever asks again waits for the same end. */
+  async #end(lease: Lease, reason: string): Promise<void> {
+    lease.relay.end(null, reason);
+    if (this.#leases.get(lease.id) === lease) {
+      this.#leases.delete(lease.id); // before it goes back: it may be another's at once
+      lease.ended = lease.pool.giveBack(lease.sandbox).finally(() => this.#ending.delete(lease));
+      this.#ending.add(lease);
+    }
+    await lease.ended;
   }
 
-  async #remove(sandbox: Sandbox, reason: string): Promise<void> {
-    if (!sandbox.running) {
-      sandbox.relay.end(null, reason); // aborts the start, which removes what it made
-      await sandbox.started;
-      return;
-    }
-    this.#move(sandbox, 'leased', 'draining');
-    sandbox.relay.end(null, reason);
+  #save({ session, server, sandbox }: Lease): Promise<{ bytes: number; files: number }> {
+    const { running } = sandbox;
+    if (!running) return Promise.reject(new FairleadError('ERR_SANDBOX', 'the sandbox does not run'));
+    const key = `${session} ${server}`;
+    const saving = this.#saving.execute(() => this.#options.archives.save(session, server, running));
+    const settled = saving
+      .catch(() => undefined) // the caller is told
+      .finally(() => {
+        if (this.#saves.get(key) === settled) this.#saves.delete(key);
+      });
+    this.#saves.set(key, settled);
+    return saving;
+  }
+
+  /** Before it is handed over; a sandbox in which that failed is nobody's. */
+  async #restore(
+    sandbox: Sandbox,
+    pool: ContainerPool,
+    to: Pick<Lease, 'session' | 'server' | 'relay'>,
+  ): Promise<void> {
+    const { archives, log } = this.#options;
+    const { running } = sandbox;
+    if (!running || !archives.has(to.session, to.server)) return;
     try {
-      await sandbox.running.destroy();
-    } finally {
-      // Gone also when it could not be removed: what nobody knows is what the next reconcile looks for.
-      this.#byId.delete(sandbox.running.id);
-      this.#move(sandbox, 'draining', 'gone');
+      await archives.restore(to.session, to.server, running, to.relay.closed);
+      hibernations.inc({ outcome: 'restored' });
+    } catch (error) {
+      hibernations.inc({ outcome: 'restore_failed' });
+      pool.drain(sandbox).catch((failure: unknown) => {
+        log.warn({ err: failure, sandbox: running.id }, 'left to the next reconcile');
+      });
+      to.relay.closed.throwIfAborted();
+      throw error;
     }
   }
 
-  /** The only transition. */
-  #move(sandbox: Sandbox, from: SandboxState | undefined, to: SandboxState | 'gone'): void {
-    if (from) {
-      this.#queues[from].delete(sandbox);
-      byState.dec({ state: from });
-    } else {
-      this.#byName.set(sandbox.name, sandbox);
-    }
-    if (to === 'gone') {
-      this.#byName.delete(sandbox.name);
-      return;
-    }
-    this.#queues[to].add(sandbox);
-    byState.inc({ state: to });
+  #warnUnsaved({ id, session }: Lease, error: unknown): void {
+    this.#options.log.error({ err: error, sandbox: id, session }, 'a workspace could not be saved and is lost');
   }
+
+  #poolOf(server: string): ContainerPool {
+    if (this.#closing) throw stopping();
+    const pool = this.#pools.get(server);
+    if (!pool) throw new FairleadError('ERR_SANDBOX', `mcpServers has no server ${server}`);
+    return pool;
+  }
+
+  #distinct(): ContainerPool[] {
+    return [...new Set(this.#pools.values())];
+  }
+
+  #find(name: string): { pool: ContainerPool; sandbox: Sandbox } | undefined {
+    for (const pool of this.#distinct()) {
+      for (const sandbox of pool.all()) if (sandbox.name === name) return { pool, sandbox };
+    }
+    return undefined;
+  }
+
+  /** Once for all that happens in one turn of the event loop. */
+  #planSoon(): void {
+    if (this.#closing || !this.#timer) return;
+    this.#planning ??= setImmediate(() => {
+      this.#planning = undefined;
+      if (!this.#closing) this.#plan();
+    });
+  }
+
+  #plan(): void {
+    const pools = this.#distinct();
+    const state = pools.map(({ counts, demand, limits, health }) => ({ counts, demand, limits, health }));
+    const plans = planBox({ pools: state, room: this.#room(pools), now: Date.now() });
+    for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);
+  }
+
+  /** How many containers the budget of the box still allows. */
+  #room(pools: readonly ContainerPool[]): number {
+    const { containers, minFreeMemoryMb } = this.#options.config.sandbox.budget;
+    let total = 0;
+    let starting = 0;
+    for (const { counts } of pools) {
+      total += counts.starting + counts.warm + counts.leased + counts.draining;
+      starting += counts.starting;
+    }
+    const freeMb = freemem() / MIB - minFreeMemoryMb - starting * START_MB;
+    return Math.max(0, Math.min(containers - total, Math.floor(freeMb / START_MB)));
+  }
+}
+
+function stopping(cause?: unknown): FairleadError {
+  return new FairleadError('ERR_DRAINING', 'the server is stopping', { cause });
 }

@@ -25,6 +25,7 @@ export class StdioRelay {
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
   #unacked = 0;
+  #abandoned = false;
   #exit: SandboxExit | undefined;
   #lastOutput: NodeJS.Timeout | undefined;
   #stderr = { since: 0, bytes: 0, dropped: 0 };
@@ -32,8 +33,16 @@ export class StdioRelay {
   constructor(port: MessagePort) {
     this.#port = port;
     port.on('message', (message: StdioToSandbox) => this.#receive(message));
-    port.on('close', () => this.#close('the session’s end of the stream has closed'));
+    port.on('close', () => {
+      this.#abandoned ||= !this.closed.aborted;
+      this.#close('the session’s end of the stream has closed');
+    });
     port.on('messageerror', () => this.end(null, 'a message that cannot be read'));
+  }
+
+  /** The other side went without a word, as an agent thread that dies does. */
+  get abandoned(): boolean {
+    return this.#abandoned;
   }
 
   /** Aborts when the sandbox is of no use to its session any more. */

@@ -1,19 +1,19 @@
 /** The docker thread behind its doorway: driver, registry and reconciler put together, and what it answers. Docker thread. */
+import { join } from 'node:path';
 import type { Logger } from '../../src/log.js';
 import { registry } from '../../src/metrics.js';
-import { Channel, type Contract, type PortLike } from '../../src/threads/channel.js';
+import { Channel, type PortLike } from '../../src/threads/channel.js';
 import { DockerDriver } from './docker-driver.js';
+import { Archives } from './archives.js';
 import type { SandboxDriver } from './driver.js';
-import type { DockerControl, DockerWorkerData, LeaseRequest, LeaseResult } from './messages.js';
+import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './messages.js';
 import { ProcessDriver } from './process-driver.js';
 import { Reconciler } from './reconcile.js';
 import { Sandboxes } from './sandboxes.js';
 
-/** Nobody is asked by this thread. */
-interface Nothing extends Contract {
-  requests: Record<string, never>;
-  notifications: Record<string, never>;
-}
+const MIB = 1_048_576;
+const ASK_AT_ONCE = 500;
+const SAVE_TIMEOUT_MS = 60_000;
 
 export interface DockerThread {
   lease(request: LeaseRequest): Promise<LeaseResult>;
@@ -22,17 +22,41 @@ export interface DockerThread {
 /** Sweeps what an earlier run of this instance left, first of all, and serves `control` from now on. */
 export function startDockerThread(data: DockerWorkerData, control: PortLike, log: Logger): DockerThread {
   const { config, instance } = data;
+  const channel = new Channel<DockerControl, DockerHost>(control);
   const driver: SandboxDriver =
-    data.driver === 'docker' ? new DockerDriver(config, instance, log) : new ProcessDriver(config, instance, log);
-  const sandboxes = new Sandboxes({ config, instance, driver, log });
-  const reconciler = new Reconciler({ driver, isKnown: (name) => sandboxes.isKnown(name), log });
-  const channel = new Channel<DockerControl, Nothing>(control);
+    data.driver === 'docker'
+      ? new DockerDriver(config, instance, log, (state) => channel.notify('breaker', { state }))
+      : new ProcessDriver(config, instance, log);
+  const archives = new Archives({
+    folder: join(config.dataDir, 'workspaces'),
+    maxBytes: config.sandbox.workspaceMb * 2 * MIB, // files that are mostly holes, and tar's headers
+    timeoutMs: SAVE_TIMEOUT_MS,
+    log,
+  });
+  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  const reconciler = new Reconciler({
+    driver,
+    isKnown: (name) => sandboxes.isKnown(name),
+    forgetMissing: async () => {
+      const sessions = sandboxes.sessions();
+      for (let from = 0; from < sessions.length; from += ASK_AT_ONCE) {
+        const asked = sessions.slice(from, from + ASK_AT_ONCE);
+        const { missing } = await channel.request('missing-sessions', { sessions: asked });
+        for (const session of missing) await sandboxes.releaseSession(session);
+        if (missing.length > 0)
+          log.info({ sessions: missing.length }, 'sandboxes of sessions that are no more removed');
+      }
+    },
+    log,
+  });
   channel.handle(
     {
+      'read-tools': async ({ server }) => ({ tools: await sandboxes.readTools(server) }),
       'release-sandbox': async ({ sandbox }) => {
         await sandboxes.release(sandbox);
         return null;
       },
+      'hibernate-sandbox': ({ sandbox }) => sandboxes.hibernate(sandbox),
       'release-session': async ({ session }) => ({ released: await sandboxes.releaseSession(session) }),
       'sweep-leftovers': async () => ({ removed: await reconciler.sweep() }),
       'close-sandboxes': async () => {
@@ -43,6 +67,11 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     },
     {},
   );
-  reconciler.start();
+  const open = async (): Promise<void> => {
+    await archives.load();
+    reconciler.start();
+    sandboxes.open();
+  };
+  open().catch(() => undefined); // told to whoever asks for a sandbox
   return { lease: (request) => sandboxes.lease(request) };
 }

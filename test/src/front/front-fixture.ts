@@ -180,10 +180,11 @@ export class TestAgent {
         this.#of(of);
         return { transcript: [] };
       },
-      'probe-server': () => ({ tools: [] }),
       'set-catalogue': () => null,
       'sweep-sessions': () => ({ deleted: 0 }),
       'collect-metrics': () => ({ metrics: [] }),
+      'missing-sessions': () => ({ missing: [] }),
+      'hibernate-all': () => ({ hibernated: 0, failed: 0 }),
       drain: () => null,
     };
     return this.#recorded(handlers);
@@ -255,7 +256,12 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
     metrics: async () => 'test_metric 1\n',
   });
   channel.handle(
-    { 'lease-sandbox': unused, 'release-sandbox': unused, 'release-session': unused },
+    {
+      'lease-sandbox': unused,
+      'hibernate-sandbox': unused,
+      'release-sandbox': unused,
+      'release-session': unused,
+    },
     {
       ready: () => undefined,
       'start-failed': () => undefined,

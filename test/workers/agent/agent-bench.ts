@@ -12,7 +12,7 @@ import type { Store } from '../../../src/store/store.js';
 import { Channel } from '../../../src/threads/channel.js';
 import { startAgentThread } from '../../../workers/agent/agent-thread.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/messages.js';
-import { serveOnPort, type PortServer } from '../../helpers/port-mcp-server.js';
+import { HANDSHAKE, serveOnPort, type PortServer } from '../../helpers/port-mcp-server.js';
 import { deferred, within, type Deferred } from '../../helpers/processes.js';
 import { ScriptedModel } from './scripted-model.js';
 import { createToolServer, ToolBox, TOOLS } from './test-tools.js';
@@ -41,6 +41,7 @@ export class AgentBench {
   readonly events: Event[] = [];
   readonly gone: { session: string; closeCode: number }[] = [];
   readonly released: string[] = [];
+  readonly hibernated: string[] = [];
   readonly sandboxes: PortServer[] = [];
   /** Batches of frames as they crossed the thread. */
   batches = 0;
@@ -156,6 +157,11 @@ export class AgentBench {
     channel.handle(
       {
         'lease-sandbox': (request) => (this.onLease ? this.onLease(request) : this.lease(request)),
+        'hibernate-sandbox': ({ sandbox }) => {
+          this.hibernated.push(sandbox);
+          for (const check of this.#waiting) check();
+          return null;
+        },
         'release-sandbox': ({ sandbox }) => {
           this.#note(() => this.released.push(sandbox));
           return null;
@@ -195,7 +201,7 @@ export class AgentBench {
   async lease({ port }: Lease['request']): Promise<Lease['result']> {
     this.sandboxes.push(await serveOnPort(port, createToolServer(this.box)));
     this.#note(() => undefined);
-    return { sandbox: `box-${this.sandboxes.length}`, startedMs: 1 };
+    return { sandbox: `box-${this.sandboxes.length}`, handshake: HANDSHAKE, waitedMs: 1 };
   }
 
   #note(change: () => unknown): void {

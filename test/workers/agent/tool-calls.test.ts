@@ -56,19 +56,6 @@ void t.test(
   },
 );
 
-void t.test('a sandbox that does not speak MCP is given back, and the model is told', async (t) => {
-  const bench = await startBench(t, { ...ALLOW, sandbox: { startTimeoutMs: 100 } });
-  bench.onLease = async ({ port }) => {
-    port.on('message', () => port.postMessage({ type: 'stdout', data: Buffer.from('hello, I am a shell\n') }));
-    return { sandbox: 'mute', startedMs: 1 };
-  };
-  bench.model.next(callsTools([echo('c-1')]), says('ok'));
-  await bench.say('go');
-  await bench.turnEnd(1);
-  t.match(json(bench.model.requests[1]?.messages.at(-1)), 'ERR_MCP');
-  t.same(bench.released, ['mute']);
-});
-
 void t.test('a tool that fails, and one that takes too long, are told to the model as errors', async (t) => {
   const bench = await startBench(t, { ...ALLOW, sandbox: { toolTimeoutMs: 200 } });
   bench.model.next(
@@ -106,19 +93,6 @@ void t.test('a long result is cut for the client and the model alike', async (t)
   t.match(content, [{ type: 'text', truncated: true }]);
   t.ok(json(content).length < 300);
   t.ok(json(bench.model.requests[1]?.messages.at(-1)).length < 400);
-});
-
-void t.test('a probe looks at a server’s tools in a sandbox of its own and gives it back', async (t) => {
-  const bench = await startBench(t);
-  const server = { image: 'x', scope: 'session' as const, env: {} };
-  const { tools } = await bench.request('probe-server', { name: 'workspace', server });
-  t.match(tools, [{ name: 'echo', description: 'Says it again', readOnly: true }, { name: 'wait' }, { name: 'fail' }]);
-  t.same(bench.released, ['box-1']);
-  bench.onLease = ({ port }) => {
-    port.close();
-    return Promise.reject(new FairleadError('ERR_SANDBOX', 'no image'));
-  };
-  await t.rejects(bench.request('probe-server', { name: 'workspace', server }), { code: 'ERR_SANDBOX' });
 });
 
 void t.test('a session keeps its sandbox when it leaves memory', async (t) => {

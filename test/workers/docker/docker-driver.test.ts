@@ -23,7 +23,6 @@ function configOf(sandbox: Record<string, unknown> = {}, host = dockerHost()): C
 function requestOf(changes: Partial<StartRequest> = {}): StartRequest {
   return {
     name: `fairlead-test-${randomUUID()}`,
-    session: 'session-1',
     server: 'workspace',
     image: echo.tag,
     env: {},
@@ -86,7 +85,6 @@ t.test('every container is hardened, as Docker itself says', async (t) => {
   );
   t.match(made.Labels, {
     'fairlead.instance': instance,
-    'fairlead.session': 'session-1',
     'fairlead.server': 'workspace',
   });
   t.equal(host.NetworkMode, 'none');

@@ -51,7 +51,6 @@ async function open(t: Test, instance: string = randomUUID()) {
 function requestOf(changes: Partial<StartRequest> = {}): StartRequest {
   return {
     name: `fairlead-test-${randomUUID()}`,
-    session: 'session-1',
     server: 'workspace',
     image: 'fairlead/workspace',
     env: {},
@@ -110,7 +109,8 @@ t.test('one that ends by itself takes what it started with it', async (t) => {
 
 t.test('a server of another image needs Docker', async (t) => {
   const { driver, root } = await open(t);
-  await t.rejects(driver().start(requestOf({ image: 'someone/else' })), { code: 'ERR_SANDBOX' });
+  await t.rejects(driver().resolveImage('someone/else', 'other'), { code: 'ERR_SANDBOX' });
+  t.equal(await driver().resolveImage('fairlead/workspace', 'workspace'), 'fairlead/workspace');
   t.equal(existsSync(root), false);
 });
 

@@ -6,8 +6,10 @@ import { deferred } from '../../helpers/processes.js';
 
 const log = createLog('test', 'silent');
 
-function driverOf(sweepLeftovers: SandboxDriver['sweepLeftovers']): SandboxDriver {
-  return { start: () => Promise.reject(new Error('not here')), sweepLeftovers, close: async () => undefined };
+type Sweeper = Pick<SandboxDriver, 'sweepLeftovers'>;
+
+function driverOf(sweepLeftovers: SandboxDriver['sweepLeftovers']): Sweeper {
+  return { sweepLeftovers };
 }
 
 t.test('sweeps at once and again and again, also after one that failed, until it is closed', async (t) => {
@@ -22,7 +24,13 @@ t.test('sweeps at once and again and again, also after one that failed, until it
     }
     return 0;
   });
-  const reconciler = new Reconciler({ driver, isKnown: () => false, log, everyMs: 1 });
+  const reconciler = new Reconciler({
+    driver,
+    isKnown: () => false,
+    forgetMissing: async () => undefined,
+    log,
+    everyMs: 1,
+  });
   reconciler.start();
   await thrice.promise;
   t.equal(sweeps, 3);
@@ -35,7 +43,7 @@ t.test('who asks while a sweep runs gets its answer', async (t) => {
     sweeps++;
     return gate.promise;
   });
-  const reconciler = new Reconciler({ driver, isKnown: () => false, log });
+  const reconciler = new Reconciler({ driver, isKnown: () => false, forgetMissing: async () => undefined, log });
   const both = Promise.all([reconciler.sweep(), reconciler.sweep()]);
   gate.resolve(4);
   t.same(await both, [4, 4]);

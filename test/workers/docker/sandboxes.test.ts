@@ -2,52 +2,71 @@ import { randomUUID } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../../src/config.js';
 import { createLog } from '../../../src/log.js';
+import { Archives } from '../../../workers/docker/archives.js';
 import { DockerDriver } from '../../../workers/docker/docker-driver.js';
+import type { LeaseResult } from '../../../workers/docker/messages.js';
 import { Sandboxes } from '../../../workers/docker/sandboxes.js';
 import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
 import { SandboxPort } from '../../helpers/sandbox-port.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
-import { ECHO, makeTinyImage, type TinyImage } from '../../helpers/tiny-image.js';
+import { makeTinyImage, tinyServer, type TinyImage } from '../../helpers/tiny-image.js';
+import { removed, settled } from './docker-events.js';
 
 const MB_100 = 100 * 1_048_576;
 const log = createLog('test', 'silent');
 const images: Record<string, TinyImage> = {
-  echo: await makeTinyImage(ECHO),
+  echo: await makeTinyImage(tinyServer(`printf '%s\\n' "$line"`)),
+  floods: await makeTinyImage(tinyServer(`exec head -c ${MB_100} /dev/zero`)),
+  dies: await makeTinyImage(tinyServer('echo why >&2; exit 7')),
   exits: await makeTinyImage('echo why >&2; exit 7'),
-  floods: await makeTinyImage(`head -c ${MB_100} /dev/zero`),
+  mute: await makeTinyImage('exec sleep 600'),
+  garbage: await makeTinyImage('echo "I am a shell"; exec cat > /dev/null'),
 };
 t.teardown(() => Promise.all(Object.values(images).map((image) => image.remove())));
 
-function open(t: Test, host = dockerHost(), startTimeoutMs = 20_000): { instance: string; sandboxes: Sandboxes } {
+interface Opened {
+  instance: string;
+  sandboxes: Sandboxes;
+  lease: (server: string, session?: string) => Promise<LeaseResult & { port: SandboxPort }>;
+}
+
+interface OpenOptions {
+  servers?: string[];
+  host?: string;
+  sandbox?: Record<string, unknown>;
+}
+
+function open(t: Test, { servers = ['echo'], host = dockerHost(), sandbox = {} }: OpenOptions = {}): Opened {
   const instance = randomUUID();
-  const mcpServers = Object.fromEntries(Object.entries(images).map(([name, { tag }]) => [name, { image: tag }]));
-  const config = parseConfig({ mcpServers, sandbox: { startTimeoutMs } }, { DOCKER_HOST: host });
+  const mcpServers = Object.fromEntries(
+    servers.map((name) => [name, { image: images[name]?.tag ?? 'fairlead-test/no-such-image' }]),
+  );
+  const settings = { pool: { min: 0, maxStarting: 2 }, startTimeoutMs: 20_000, ...sandbox };
+  const config = parseConfig({ mcpServers, sandbox: settings }, { DOCKER_HOST: host });
   const driver = new DockerDriver(config, instance, log);
-  const sandboxes = new Sandboxes({ config, instance, driver, log });
+  const archives = new Archives({ folder: t.testdir(), maxBytes: 1_048_576, timeoutMs: 10_000, log });
+  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  sandboxes.open();
   t.teardown(() => sandboxes.close());
-  return { instance, sandboxes };
+  return {
+    instance,
+    sandboxes,
+    lease: async (server, session = 's1') => {
+      const port = new SandboxPort();
+      t.teardown(() => port.close());
+      return { ...(await sandboxes.lease({ session, server, port: port.far })), port };
+    },
+  };
 }
 
 async function left(instance: string): Promise<number> {
   return (await containersOf(`fairlead.instance=${instance}`)).length;
 }
 
-/** Resolves when Docker has removed it. */
-async function removed(id: string): Promise<void> {
-  await docker()
-    .getContainer(id)
-    .wait({ condition: 'removed' })
-    .catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 404) throw error;
-    });
-}
-
 t.test('a leased sandbox echoes; released, it tells its port last and is gone; releasing twice is fine', async (t) => {
-  const { instance, sandboxes } = open(t);
-  const port = new SandboxPort();
-  t.teardown(() => port.close());
-  const { sandbox, startedMs } = await sandboxes.lease({ session: 's1', server: 'echo', port: port.far });
-  t.ok(startedMs > 0);
+  const { instance, sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 0 } } });
+  const { sandbox, port, handshake } = await lease('echo');
+  t.match(handshake, { serverInfo: { name: 'tiny' } });
   t.equal(sandboxes.count('leased'), 1);
   port.write('hello\n');
   await port.until(() => port.text === 'hello\n');
@@ -59,12 +78,46 @@ t.test('a leased sandbox echoes; released, it tells its port last and is gone; r
   t.same([sandboxes.count('starting'), sandboxes.count('leased'), sandboxes.count('draining')], [0, 0, 0]);
 });
 
-t.test('a sandbox whose agent closes its port, or says close, is removed', async (t) => {
+t.test('a warm sandbox is handed over without a call to Docker, and replaced', async (t) => {
+  const { sandboxes, lease } = open(t, { sandbox: { pool: { min: 2 } } });
+  await settled(() => sandboxes.count('warm') === 2 && sandboxes.count('starting') === 0);
+  const warm = await containersOf('fairlead.instance');
+  const first = await lease('echo', 's1');
+  t.ok(warm.some(({ id }) => id === first.sandbox));
+  const second = await lease('echo', 's2');
+  t.not(second.sandbox, first.sandbox);
+  await settled(() => sandboxes.count('warm') >= 2);
+  first.port.write('mine\n');
+  await first.port.until(() => first.port.text === 'mine\n');
+  t.equal(second.port.text, '');
+});
+
+t.test('tools are known from the first sandbox of an image, and need none afterwards', async (t) => {
   const { sandboxes } = open(t);
+  t.match(await sandboxes.readTools('echo'), [{ name: 'echo', description: 'Says it again' }]);
+  const before = sandboxes.count('leased');
+  t.match(await sandboxes.readTools('echo'), [{ name: 'echo' }]);
+  t.equal(sandboxes.count('leased'), before);
+});
+
+t.test('a sandbox that dies on the shelf is replaced, and nobody is given it', async (t) => {
+  const { instance, sandboxes, lease } = open(t, { sandbox: { pool: { min: 1 } } });
+  await settled(() => sandboxes.count('warm') === 1);
+  const [warm] = await containersOf(`fairlead.instance=${instance}`);
+  await docker()
+    .getContainer(warm?.id ?? '')
+    .kill();
+  await settled(() => sandboxes.count('warm') === 0);
+  const { sandbox, port } = await lease('echo');
+  t.not(sandbox, warm?.id);
+  port.write('alive\n');
+  await port.until(() => port.text === 'alive\n');
+});
+
+t.test('a sandbox whose agent closes its port, or says close, is removed', async (t) => {
+  const { sandboxes, lease } = open(t);
   for (const end of [(port: SandboxPort) => port.close(), (port: SandboxPort) => port.send({ type: 'close' })]) {
-    const port = new SandboxPort();
-    t.teardown(() => port.close());
-    const { sandbox } = await sandboxes.lease({ session: 's1', server: 'echo', port: port.far });
+    const { sandbox, port } = await lease('echo');
     end(port);
     await removed(sandbox);
   }
@@ -72,67 +125,119 @@ t.test('a sandbox whose agent closes its port, or says close, is removed', async
   t.equal(sandboxes.count('leased'), 0);
 });
 
-t.test('a sandbox that exits at once tells its code last and is removed', async (t) => {
-  const { instance, sandboxes } = open(t);
-  const port = new SandboxPort();
-  t.teardown(() => port.close());
-  const { sandbox } = await sandboxes.lease({ session: 's1', server: 'exits', port: port.far });
+t.test('a sandbox that exits tells its code last and is removed', async (t) => {
+  const { lease } = open(t, { servers: ['dies'] });
+  const { sandbox, port } = await lease('dies');
+  port.write('die\n');
   t.same(await port.exit(), { code: 7, reason: 'exited with code 7' });
   t.equal(port.stderr, 'why\n');
   await port.closed();
-  await sandboxes.release(sandbox);
-  t.equal(await left(instance), 0);
+  await removed(sandbox);
 });
 
 t.test('a session’s sandboxes are released together, those of others stay', async (t) => {
-  const { instance, sandboxes } = open(t);
-  const ports = [new SandboxPort(), new SandboxPort(), new SandboxPort()];
-  t.teardown(() => ports.map((port) => port.close()));
-  const sessions = ['mine', 'mine', 'other'];
-  await Promise.all(
-    ports.map(({ far }, i) => sandboxes.lease({ session: sessions[i] ?? '', server: 'echo', port: far })),
-  );
+  const { sandboxes, lease } = open(t);
+  const [one, two, other] = await Promise.all([lease('echo', 'mine'), lease('echo', 'mine'), lease('echo', 'other')]);
   t.equal(await sandboxes.releaseSession('mine'), 2);
-  t.equal(await left(instance), 1);
+  await Promise.all([one.port.closed(), two.port.closed()]);
+  t.equal(sandboxes.count('leased'), 1);
   t.equal(await sandboxes.releaseSession('mine'), 0);
+  other.port.write('here\n');
+  await other.port.until(() => other.port.text === 'here\n');
 });
 
 t.test('close removes all, also what is still starting; nothing is leased afterwards', async (t) => {
-  const { instance, sandboxes } = open(t);
-  const ports = [new SandboxPort(), new SandboxPort(), new SandboxPort()];
-  t.teardown(() => ports.map((port) => port.close()));
-  const [first, second, third] = ports.map((port) => port.far);
-  if (!first || !second || !third) throw new Error('three ports');
-  await sandboxes.lease({ session: 's1', server: 'echo', port: first });
-  const starting = sandboxes.lease({ session: 's2', server: 'echo', port: second });
-  starting.catch(() => undefined);
+  const { instance, sandboxes, lease } = open(t, { sandbox: { pool: { min: 2 } } });
+  await lease('echo', 's1');
+  const waiting = Promise.all([lease('echo', 's2'), lease('echo', 's3'), lease('echo', 's4')]);
+  waiting.catch(() => undefined);
   const [one, two] = await Promise.all([sandboxes.close(), sandboxes.close()]);
-  t.equal(one, 2);
-  t.equal(two, 2);
-  await t.rejects(starting, { code: 'ERR_DRAINING' });
+  t.equal(one, two);
+  await t.rejects(waiting, { code: 'ERR_DRAINING' });
   t.equal(await left(instance), 0);
-  await t.rejects(sandboxes.lease({ session: 's3', server: 'echo', port: third }), { code: 'ERR_DRAINING' });
+  await t.rejects(lease('echo', 's5'), { code: 'ERR_DRAINING' });
 });
 
-t.test('a lease whose port closes while it starts is cancelled', async (t) => {
+t.test('who leaves the line takes its place with it, and the next one moves up', async (t) => {
+  const { sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 0, maxStarting: 1 } } });
+  const port = new SandboxPort();
+  const given = sandboxes.lease({ session: 's1', server: 'echo', port: port.far });
+  given.catch(() => undefined);
+  const next = lease('echo', 's2');
+  port.close();
+  await t.rejects(given, { code: 'ERR_CANCELLED' });
+  const { port: mine } = await next;
+  mine.write('my turn\n');
+  await mine.until(() => mine.text === 'my turn\n');
+  t.equal(sandboxes.count('leased'), 1);
+});
+
+t.test('a full line, and one that is too slow, are refused at once with a time to come back', async (t) => {
+  const { lease } = open(t, { sandbox: { pool: { min: 0, max: 0, maxStarting: 1, maxWaiting: 2 } } });
+  const waiting = [lease('echo', 's1'), lease('echo', 's2')];
+  await t.rejects(lease('echo', 's3'), { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
+  await Promise.all(waiting);
+  const slow = open(t, { sandbox: { leaseTimeoutMs: 1 } });
+  await t.rejects(slow.lease('echo'), { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
+});
+
+t.test('the box’s budget is not exceeded: who finds no room waits until somebody goes', async (t) => {
+  const { instance, sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 5 }, budget: { containers: 1 } } });
+  const first = await lease('echo', 's1');
+  const second = lease('echo', 's2');
+  t.equal(await left(instance), 1);
+  await sandboxes.release(first.sandbox);
+  const { port } = await second;
+  port.write('now\n');
+  await port.until(() => port.text === 'now\n');
+  t.equal(await left(instance), 1);
+});
+
+t.test(
+  'images that cannot be used are ERR_SANDBOX in plain words, rest for a while, and leave others alone',
+  async (t) => {
+    const servers = ['echo', 'exits', 'mute', 'garbage', 'missing'];
+    const { instance, lease } = open(t, { servers, sandbox: { startTimeoutMs: 10_000 } });
+    const expected = {
+      exits: /exited with code 7/,
+      mute: /did not answer/,
+      garbage: /I am a shell/,
+      missing: /not there/,
+    };
+    await Promise.all(
+      Object.entries(expected).map(async ([server, message]) => {
+        await t.rejects(lease(server), { code: 'ERR_SANDBOX', message }, server);
+        await t.rejects(lease(server), { code: 'ERR_SANDBOX', message }, `${server} again`);
+      }),
+    );
+    const { port, sandbox } = await lease('echo');
+    port.write('fine\n');
+    await port.until(() => port.text === 'fine\n');
+    const names = (await containersOf(`fairlead.instance=${instance}`)).filter(({ id }) => id !== sandbox);
+    t.ok(names.every(({ labels }) => labels['fairlead.server'] === 'echo'));
+  },
+);
+
+t.test('a lease whose port closes while Docker hangs is cancelled', async (t) => {
   const silent = await startSilentServer();
   t.teardown(() => silent.close());
-  const { sandboxes } = open(t, silent.host, 1_000);
+  const { sandboxes } = open(t, { host: silent.host, sandbox: { startTimeoutMs: 1_000 } });
   const port = new SandboxPort();
   const lease = sandboxes.lease({ session: 's1', server: 'echo', port: port.far });
   lease.catch(() => undefined);
-  await silent.received(/create/, 1);
+  await silent.received(/images/, 1);
   port.close();
   await t.rejects(lease, { code: 'ERR_CANCELLED' });
-  t.equal(sandboxes.count('starting'), 0);
-  await silent.close(); // else the clean-up waits for its deadline
+  t.equal(sandboxes.count('leased'), 0);
+  await silent.close(); // else the start waits for its deadline
 });
 
 t.test('100 MB of output wait for an agent that does not acknowledge, and none is lost', async (t) => {
-  const { sandboxes } = open(t);
+  const { sandboxes } = open(t, { servers: ['floods'] });
   const port = new SandboxPort({ acks: false, keeps: false });
   t.teardown(() => port.close());
   await sandboxes.lease({ session: 's1', server: 'floods', port: port.far });
+  port.write('flood\n');
   await port.until(() => port.bytes === 1_048_576);
   const before = process.memoryUsage();
   for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -147,9 +252,6 @@ t.test('100 MB of output wait for an agent that does not acknowledge, and none i
 });
 
 t.test('a server that is not configured is ERR_SANDBOX', async (t) => {
-  const { sandboxes } = open(t);
-  const port = new SandboxPort();
-  t.teardown(() => port.close());
-  await t.rejects(sandboxes.lease({ session: 's1', server: 'nobody', port: port.far }), { code: 'ERR_SANDBOX' });
-  await port.closed();
+  const { lease } = open(t);
+  await t.rejects(lease('nobody'), { code: 'ERR_SANDBOX' });
 });

@@ -1,16 +1,17 @@
-/** One MCP server in one session's sandbox: lease, handshake, calls. Runs in agent threads. */
+/** One MCP server in one session's sandbox: lease, calls. Runs in agent threads. */
 import { Client, SdkError, ProtocolError, SdkErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError, isFairleadError } from '../../../src/errors.js';
 import type { Logger } from '../../../src/log.js';
 import { VERSION } from '../../../src/version.js';
 import type { LeaseRequest, LeaseResult } from '../../docker/messages.js';
-import type { ToolDefinition } from '../messages.js';
 import { PortTransport } from './port-transport.js';
 
-/** Asks the docker thread for a sandbox (through the main thread, which transfers the port) and gives it back. */
+/** What agent threads ask of the docker thread, through the main thread, which transfers the port. */
 export interface SandboxHost {
   lease(request: LeaseRequest): Promise<LeaseResult>;
+  /** Saves its workspace and lets it go; rejects when it could not be saved: then it stays as it is. */
+  hibernate(sandbox: string): Promise<void>;
   release(sandbox: string): Promise<void>;
 }
 
@@ -18,7 +19,6 @@ export interface ConnectOptions {
   host: SandboxHost;
   session: string;
   server: string;
-  handshakeTimeoutMs: number;
   log: Logger;
   /** The sandbox has ended by itself; never called after `close`. */
   onEnd: (reason: string) => void;
@@ -38,6 +38,10 @@ export class SandboxConnection {
   readonly #client: Client;
   readonly #transport: PortTransport;
   readonly #host: SandboxHost;
+  #calls = 0;
+  #usedAt = performance.now();
+  /** It is being let go: its end is no news. */
+  #leaving = false;
 
   private constructor(sandbox: string, client: Client, transport: PortTransport, host: SandboxHost) {
     this.sandbox = sandbox;
@@ -46,7 +50,7 @@ export class SandboxConnection {
     this.#host = host;
   }
 
-  /** ERR_SANDBOX, ERR_UNAVAILABLE from the lease; ERR_MCP when what runs in it does not speak MCP in time. */
+  /** The docker thread has greeted the server already: past the lease, nothing is waited for. Errors of the lease. */
   static async open(options: ConnectOptions): Promise<SandboxConnection> {
     const { host, session, server, log } = options;
     const { port1, port2 } = new MessageChannel();
@@ -60,40 +64,18 @@ export class SandboxConnection {
       port1.close();
       throw error;
     }
+    transport.answerInitialize(lease.handshake);
+    await client.connect(transport);
     const connection = new SandboxConnection(lease.sandbox, client, transport, host);
-    try {
-      await client.connect(transport, { timeout: options.handshakeTimeoutMs });
-    } catch (error) {
-      const why = transport.exitReason;
-      await connection.close().catch((failure: unknown) => {
-        log.warn({ server, err: (failure as Error).message }, 'left to the next reconcile');
-      });
-      if (why)
-        throw new FairleadError('ERR_SANDBOX', `the sandbox of ${server} ended at its start: ${why}`, { cause: error });
-      throw new FairleadError('ERR_MCP', `the MCP server ${server} did not answer the handshake`, { cause: error });
-    }
-    client.onclose = () => options.onEnd(transport.exitReason);
+    client.onclose = () => {
+      if (!connection.#leaving) options.onEnd(transport.exitReason);
+    };
     return connection;
-  }
-
-  /** All pages, in the server's order. ERR_MCP. */
-  async listTools(timeoutMs: number): Promise<ToolDefinition[]> {
-    try {
-      const { tools } = await this.#client.listTools(undefined, { timeout: timeoutMs });
-      return tools.map((tool) => ({
-        name: tool.name,
-        description: tool.description ?? tool.title ?? '',
-        inputSchema: tool.inputSchema as Record<string, unknown>,
-        ...(tool.annotations?.readOnlyHint === undefined ? {} : { readOnly: tool.annotations.readOnlyHint }),
-        ...(tool.annotations?.destructiveHint === undefined ? {} : { destructive: tool.annotations.destructiveHint }),
-      }));
-    } catch (error) {
-      throw new FairleadError('ERR_MCP', `tools/list failed: ${(error as Error).message}`, { cause: error });
-    }
   }
 
   /** ERR_CANCELLED when the signal aborts, ERR_SANDBOX when the sandbox ends in the middle, else ERR_MCP. */
   async callTool(call: ToolCall): Promise<CallToolResult> {
+    this.#calls++;
     try {
       return await this.#client.callTool(
         { name: call.name, arguments: call.args },
@@ -109,7 +91,30 @@ export class SandboxConnection {
       );
     } catch (error) {
       throw this.#describe(error, call);
+    } finally {
+      this.#calls--;
+      this.#usedAt = performance.now();
     }
+  }
+
+  /** For how long no tool has run in it; 0 while one does. */
+  get idleMs(): number {
+    return this.#calls > 0 ? 0 : performance.now() - this.#usedAt;
+  }
+
+  /** Resolves with whether it has gone, workspace saved. False: it could not be saved, and is as before; asked again later. */
+  async hibernate(log: Logger): Promise<boolean> {
+    this.#leaving = true;
+    try {
+      await this.#host.hibernate(this.sandbox);
+    } catch (error) {
+      this.#leaving = false;
+      this.#usedAt = performance.now();
+      log.warn({ err: error, sandbox: this.sandbox }, 'a sandbox could not hibernate and stays');
+      return this.#transport.exitReason !== '';
+    }
+    await this.disconnect();
+    return true;
   }
 
   /** Gives the sandbox back. Idempotent. */

@@ -1,8 +1,10 @@
 /** An MCP transport over the MessagePort that relays a sandbox's stdio. Runs in agent threads. */
-import { ReadBuffer, serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
+import { serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
 import type { MessagePort } from 'node:worker_threads';
 import { FairleadError } from '../../../src/errors.js';
+import { McpLines } from '../../../src/mcp-lines.js';
 import type { StdioFromSandbox, StdioToSandbox } from '../../docker/messages.js';
+import type { Handshake } from '../../docker/waiting-server.js';
 
 /** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */
 const MAX_LINE_BYTES = 16 * 1_048_576;
@@ -13,10 +15,11 @@ export class PortTransport implements Transport {
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
   readonly #port: MessagePort;
-  readonly #buffer = new ReadBuffer({ maxBufferSize: MAX_LINE_BYTES });
+  readonly #lines = new McpLines(MAX_LINE_BYTES);
   readonly #encoder = new TextEncoder();
   readonly #onStderr: (text: string) => void;
   #closed = false;
+  #handshake: Handshake | undefined;
   /**
    * Messages are handed on one microtask apart, and the end after them: the client runs a progress handler a microtask
    * late, and drops it when the result comes in the same chunk.
@@ -35,7 +38,20 @@ export class PortTransport implements Transport {
     this.#port.on('close', () => this.#deliver(() => this.#end('the sandbox’s stream has closed')));
   }
 
+  /** The sandbox's server was greeted before it was leased: its answer is given again, and nothing crosses. */
+  answerInitialize(handshake: Handshake): void {
+    this.#handshake = handshake;
+  }
+
   async send(message: JSONRPCMessage): Promise<void> {
+    if (this.#handshake && 'method' in message) {
+      if (message.method === 'initialize' && 'id' in message) {
+        const answer = { jsonrpc: '2.0', id: message.id, result: this.#handshake } as JSONRPCMessage;
+        this.#deliver(() => this.onmessage?.(answer));
+        return;
+      }
+      if (message.method === 'notifications/initialized') return;
+    }
     if (this.#closed) throw new FairleadError('ERR_SANDBOX', this.exitReason || 'the sandbox is closed');
     // Not a Buffer: a short one is a view of a pool of 8 KB, and all of it would cross.
     this.#post({ type: 'stdin', data: this.#encoder.encode(serializeMessage(message)) });
@@ -64,22 +80,13 @@ export class PortTransport implements Transport {
 
   #parse(data: Uint8Array): void {
     try {
-      this.#buffer.append(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+      const chunk = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+      for (const message of this.#lines.read(chunk)) this.#deliver(() => this.onmessage?.(message));
     } catch (error) {
       this.onerror?.(error as Error);
       this.#post({ type: 'close' });
-      this.#end(`the MCP server sent a line of more than ${MAX_LINE_BYTES} bytes`);
+      this.#end((error as Error).message);
       return;
-    }
-    for (;;) {
-      try {
-        const message = this.#buffer.readMessage();
-        if (message === null) break;
-        this.#deliver(() => this.onmessage?.(message));
-      } catch (error) {
-        // A line that is no JSON-RPC: reported, and the next line is read. Servers do print to stdout by mistake.
-        this.onerror?.(error as Error);
-      }
     }
     this.#deliver(() => this.#post({ type: 'ack', bytes: data.byteLength }));
   }
@@ -96,7 +103,7 @@ export class PortTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.exitReason = reason;
-    this.#buffer.clear();
+    this.#lines.takeRest();
     this.#port.close();
     this.onclose?.();
   }

@@ -4,49 +4,42 @@ import type { Logger } from '../../../src/log.js';
 import { gauge } from '../../../src/metrics.js';
 import { SandboxConnection, type SandboxHost } from './connection.js';
 
+/** How late a sandbox may hibernate, as a part of the time after which it does. */
+const LOOKS = 5;
+const MIN_LOOK_MS = 1_000;
+const MAX_LOOK_MS = 30_000;
+
+interface Held {
+  opening: Promise<SandboxConnection>;
+  /** Once it is open. */
+  connection?: SandboxConnection;
+  /** Under way; resolves with whether the sandbox has gone. */
+  hibernation?: Promise<boolean>;
+}
+
 export class Sandboxes {
   readonly #host: SandboxHost;
   readonly #config: Config;
   readonly #log: Logger;
-  /** session → server → its connection. An entry goes when its sandbox ends or its session does. */
-  readonly #bySession = new Map<string, Map<string, Promise<SandboxConnection>>>();
+  /** session → server → its connection. An entry goes when its sandbox ends or hibernates, or its session ends. */
+  readonly #bySession = new Map<string, Map<string, Held>>();
+  /** One for all, while there are any. */
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(host: SandboxHost, config: Config, log: Logger) {
     this.#host = host;
     this.#config = config;
     this.#log = log;
     gauge('fairlead_agent_sandboxes', 'Sandboxes that sessions of this thread hold', [], (g) => {
-      let count = 0;
-      for (const servers of this.#bySession.values()) count += servers.size;
-      g.set(count);
+      g.set([...this.#all()].length);
     });
   }
 
-  /** The session's sandbox for that server, started when it has none. Concurrent callers share one start. */
-  get(session: string, server: string): Promise<SandboxConnection> {
-    const servers = this.#bySession.get(session) ?? new Map<string, Promise<SandboxConnection>>();
-    const held = servers.get(server);
-    if (held) return held;
-    const forget = (): void => {
-      if (servers.get(server) !== opening) return;
-      servers.delete(server);
-      if (servers.size === 0 && this.#bySession.get(session) === servers) this.#bySession.delete(session);
-    };
-    const opening = SandboxConnection.open({
-      host: this.#host,
-      session,
-      server,
-      handshakeTimeoutMs: this.#config.sandbox.startTimeoutMs,
-      log: this.#log,
-      onEnd: (reason) => {
-        this.#log.warn({ session, server, reason }, 'sandbox ended');
-        forget();
-      },
-    });
-    servers.set(server, opening);
-    this.#bySession.set(session, servers);
-    opening.catch(forget); // the caller gets the error; the next call starts a new one
-    return opening;
+  /** The session's sandbox for that server: leased, and its workspace restored, when it has none. Callers share one start. */
+  async get(session: string, server: string): Promise<SandboxConnection> {
+    const held = this.#bySession.get(session)?.get(server);
+    if (held?.hibernation && (await held.hibernation)) return this.get(session, server);
+    return held ? held.opening : this.#open(session, server);
   }
 
   /** Gives back all that the session holds, also what is still starting. */
@@ -54,13 +47,91 @@ export class Sandboxes {
     const servers = this.#bySession.get(session);
     if (!servers) return;
     this.#bySession.delete(session);
-    await Promise.allSettled([...servers.values()].map(async (opening) => (await opening).close()));
+    this.#watch();
+    await Promise.allSettled([...servers.values()].map(async ({ opening }) => (await opening).close()));
+  }
+
+  /** The server stops: every workspace is saved, as far as it can be. Resolves with how many were not. */
+  async hibernateAll(): Promise<{ hibernated: number; failed: number }> {
+    const gone = await Promise.all(
+      [...this.#all()].map(async ({ session, server, held }) => {
+        await held.opening.catch(() => undefined); // that failure has been told to its caller
+        return held.connection === undefined || this.#hibernate(session, server, held, held.connection);
+      }),
+    );
+    const hibernated = gone.filter(Boolean).length;
+    return { hibernated, failed: gone.length - hibernated };
   }
 
   /** The thread ends: an open port would keep it alive. */
   async disconnect(): Promise<void> {
-    const held = [...this.#bySession.values()].flatMap((servers) => [...servers.values()]);
+    const all = [...this.#all()];
     this.#bySession.clear();
-    await Promise.allSettled(held.map(async (opening) => (await opening).disconnect()));
+    this.#watch();
+    await Promise.allSettled(all.map(async ({ held }) => (await held.opening).disconnect()));
+  }
+
+  #open(session: string, server: string): Promise<SandboxConnection> {
+    const opening = SandboxConnection.open({
+      host: this.#host,
+      session,
+      server,
+      log: this.#log,
+      onEnd: (reason) => {
+        this.#log.warn({ session, server, reason }, 'sandbox ended');
+        this.#forget(session, server, held);
+      },
+    });
+    const held: Held = { opening };
+    const servers = this.#bySession.get(session) ?? new Map<string, Held>();
+    servers.set(server, held);
+    this.#bySession.set(session, servers);
+    this.#watch();
+    opening.then(
+      (connection) => (held.connection = connection),
+      () => this.#forget(session, server, held), // the caller gets the error; the next call starts a new one
+    );
+    return opening;
+  }
+
+  #forget(session: string, server: string, held: Held): void {
+    const servers = this.#bySession.get(session);
+    if (servers?.get(server) !== held) return;
+    servers.delete(server);
+    if (servers.size === 0) this.#bySession.delete(session);
+    this.#watch();
+  }
+
+  #hibernate(session: string, server: string, held: Held, connection: SandboxConnection): Promise<boolean> {
+    held.hibernation ??= connection.hibernate(this.#log).then((gone) => {
+      delete held.hibernation;
+      if (gone) this.#forget(session, server, held);
+      return gone;
+    });
+    return held.hibernation;
+  }
+
+  *#all(): Iterable<{ session: string; server: string; held: Held }> {
+    for (const [session, servers] of this.#bySession) {
+      for (const [server, held] of servers) yield { session, server, held };
+    }
+  }
+
+  #watch(): void {
+    const { hibernateAfterMs } = this.#config.sandbox;
+    if (this.#bySession.size === 0 || hibernateAfterMs === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    const every = Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, hibernateAfterMs / LOOKS));
+    this.#timer ??= setInterval(() => this.#look(hibernateAfterMs), every);
+  }
+
+  #look(afterMs: number): void {
+    for (const { session, server, held } of this.#all()) {
+      const { connection } = held;
+      if (connection && connection.idleMs >= afterMs) void this.#hibernate(session, server, held, connection);
+    }
   }
 }

@@ -1,7 +1,7 @@
 /** Do arguments fit a tool's schema? Asked before the person is, so that nobody approves what cannot run. Agent threads. */
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
 import type { Logger } from '../../../src/log.js';
-import type { ToolDefinition } from '../messages.js';
+import type { ToolDefinition } from '../../../src/tool-definition.js';
 
 type Check = (args: unknown) => string | undefined;
 

@@ -1,5 +1,6 @@
 /** Which name the model knows a tool by, and back. Pure; runs in agent threads. */
-import type { Catalogue, ToolDefinition } from '../messages.js';
+import type { ToolDefinition } from '../../../src/tool-definition.js';
+import type { Catalogue } from '../messages.js';
 import type { ModelTool } from '../model/model.js';
 
 export interface KnownTool {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import pino from 'pino';
 import { ToolArgs } from '../../../../workers/agent/mcp/tool-args.js';
-import type { ToolDefinition } from '../../../../workers/agent/messages.js';
+import type { ToolDefinition } from '../../../../src/tool-definition.js';
 
 const tool = (inputSchema: Record<string, unknown>): ToolDefinition => ({ name: 'x', description: '', inputSchema });
 const args = new ToolArgs(pino({ level: 'silent' }));

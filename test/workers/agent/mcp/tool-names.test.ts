@@ -1,6 +1,6 @@
 import t from 'tap';
 import { buildToolSet } from '../../../../workers/agent/mcp/tool-names.js';
-import type { ToolDefinition } from '../../../../workers/agent/messages.js';
+import type { ToolDefinition } from '../../../../src/tool-definition.js';
 
 const tool = (name: string): ToolDefinition => ({ name, description: `does ${name}`, inputSchema: { type: 'object' } });
 const names = (catalogue: Record<string, ToolDefinition[]>): string[] =>

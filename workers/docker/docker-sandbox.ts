@@ -1,0 +1,55 @@
+/** A started, attached container as a sandbox. Docker thread. */
+import type { Duplex, Readable, Writable } from 'node:stream';
+import type { Demuxed } from './demux.js';
+import type { RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
+
+/** What only the driver can do. */
+export interface ContainerActions {
+  inspectExit(lost: Error | undefined): Promise<SandboxExit>;
+  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
+  /** Stops it, attaches again, starts it. */
+  restart(signal: AbortSignal): Promise<RunningSandbox>;
+  remove(): Promise<void>;
+}
+
+export class DockerSandbox implements RunningSandbox {
+  readonly id: string;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exited: Promise<SandboxExit>;
+  readonly #socket: Duplex;
+  readonly #actions: ContainerActions;
+  /** Its end is our doing. */
+  #retired = false;
+  #removal: Promise<void> | undefined;
+
+  constructor(id: string, socket: Duplex, streams: Demuxed, actions: ContainerActions) {
+    this.id = id;
+    this.stdin = socket;
+    this.stdout = streams.stdout;
+    this.stderr = streams.stderr;
+    this.#socket = socket;
+    this.#actions = actions;
+    // No wait call of its own for each container: its stream ends when it does.
+    this.exited = streams.ended.then((lost) =>
+      this.#retired || this.#removal ? { code: null, reason: 'ended by us' } : actions.inspectExit(lost),
+    );
+  }
+
+  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
+    return this.#actions.exec(command, signal);
+  }
+
+  restart(signal: AbortSignal): Promise<RunningSandbox> {
+    this.#retired = true;
+    this.#socket.destroy();
+    return this.#actions.restart(signal);
+  }
+
+  destroy(): Promise<void> {
+    this.#removal ??= this.#actions.remove();
+    this.#socket.destroy();
+    return this.#removal;
+  }
+}

@@ -1,0 +1,156 @@
+/** What the warm pool starts and lets go, decided by pure functions of counts, demand, limits and the time. Docker thread. */
+
+export interface PoolCounts {
+  starting: number;
+  warm: number;
+  /** Leases in line. */
+  waiting: number;
+  leased: number;
+  draining: number;
+}
+
+/** Leases asked for in one period of DEMAND_PERIOD_MS that begins at `at` (ms, epoch), oldest first. */
+export interface DemandPeriod {
+  at: number;
+  leases: number;
+}
+
+export const DEMAND_PERIOD_MS = 10_000;
+
+export interface PoolLimits {
+  /** On the shelf, whatever the demand. */
+  min: number;
+  /** On the shelf at most: warm and starting, beyond the line. */
+  max: number;
+  maxStarting: number;
+  /** For so long demand is remembered. */
+  idleMs: number;
+}
+
+export interface StartHealth {
+  /** In a row. */
+  failures: number;
+  /** No start before it, ms, epoch; 0 = none. */
+  notBefore: number;
+}
+
+export interface PoolPlan {
+  start: number;
+  /** Of the warm ones, oldest first. */
+  letGo: number;
+  target: number;
+}
+
+interface PoolState {
+  counts: PoolCounts;
+  demand: readonly DemandPeriod[];
+  limits: PoolLimits;
+  health: StartHealth;
+}
+
+const MIN_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 60_000;
+
+/** `room`: containers that the box's budget still allows. */
+export function planPool(input: PoolState & { room: number; now: number }): PoolPlan {
+  const { counts, limits, health, now } = input;
+  const target = targetOf(input);
+  const spare = counts.warm + counts.starting - counts.waiting;
+  const missing = Math.max(0, target - spare);
+  const start = Math.max(0, Math.min(missing, startsAllowed(counts, limits, health, now), input.room));
+  const letGo = Math.max(0, Math.min(counts.warm, counts.warm - counts.waiting - target));
+  return { start, letGo: start > 0 ? 0 : letGo, target };
+}
+
+/**
+ * The pools of one box share its budget: those with people in line first, one container each in turn, then shelves by how
+ * much is missing. Where there is no room for people in line, idle sandboxes of other pools go.
+ */
+export function planBox(input: { pools: readonly PoolState[]; room: number; now: number }): PoolPlan[] {
+  const { pools, now } = input;
+  const wanted = pools.map((pool) => planPool({ ...pool, room: Infinity, now }));
+  const plans = wanted.map(({ letGo, target }) => ({ start: 0, letGo, target }));
+  const inLine = pools.map(({ counts }, index) =>
+    Math.min(Math.max(0, counts.waiting - counts.warm - counts.starting), wanted[index]?.start ?? 0),
+  );
+  let room = Math.max(0, input.room);
+  const share = (want: readonly number[]): number[] => {
+    const left = [...want];
+    // One in turn, the most urgent first, so that a large pool cannot starve a small one.
+    for (let given = true; given && room > 0;) {
+      given = false;
+      const order = left.map((_, index) => index).sort((a, b) => (left[b] ?? 0) - (left[a] ?? 0));
+      for (const index of order) {
+        const plan = plans[index];
+        if (!plan || room === 0 || (left[index] ?? 0) === 0) continue;
+        plan.start++;
+        left[index] = (left[index] ?? 0) - 1;
+        room--;
+        given = true;
+      }
+    }
+    return left;
+  };
+  const unserved = share(inLine);
+  share(wanted.map(({ start }, index) => start - (inLine[index] ?? 0)));
+  makeRoom(pools, plans, unserved);
+  return plans;
+}
+
+function makeRoom(pools: readonly PoolState[], plans: PoolPlan[], unserved: readonly number[]): void {
+  const going = pools.reduce((sum, { counts }, index) => sum + counts.draining + (plans[index]?.letGo ?? 0), 0);
+  let needed = unserved.reduce((sum, count) => sum + count, 0) - going;
+  while (needed > 0) {
+    const surplus = pools.map(({ counts }, index) => counts.warm - counts.waiting - (plans[index]?.letGo ?? 0));
+    const richest = surplus.indexOf(Math.max(...surplus));
+    const plan = plans[richest];
+    if (!plan || (surplus[richest] ?? 0) <= 0) return;
+    plan.letGo++;
+    needed--;
+  }
+}
+
+/** The most leases of any two neighbouring periods, so that a burst across their border counts as one. */
+function targetOf({ demand, limits, now }: PoolState & { now: number }): number {
+  let most = 0;
+  for (const [index, period] of demand.entries()) {
+    if (now - period.at > limits.idleMs) continue;
+    const before = demand[index - 1];
+    const near = before && Math.abs(period.at - before.at) <= DEMAND_PERIOD_MS ? before.leases : 0;
+    most = Math.max(most, period.leases + near);
+  }
+  return Math.min(limits.max, Math.max(limits.min, most));
+}
+
+/** After a failure one at a time, and none before its time. */
+function startsAllowed(counts: PoolCounts, limits: PoolLimits, health: StartHealth, now: number): number {
+  if (health.failures === 0) return limits.maxStarting - counts.starting;
+  if (now < health.notBefore || (limits.min === 0 && counts.waiting === 0)) return 0;
+  return 1 - counts.starting;
+}
+
+/** ms until `position` (1 = next) in line is served, at the rate at which starts finish. */
+export function expectedWaitMs(input: {
+  position: number;
+  starting: number;
+  maxStarting: number;
+  startMs: number;
+}): number {
+  const { position, maxStarting, startMs } = input;
+  return Math.ceil(Math.max(1, position) / Math.max(1, maxStarting)) * startMs;
+}
+
+/** How long an image or a daemon that has failed so often in a row is left alone; `jitter` 0…1. */
+export function startBackoffMs(failures: number, jitter: number): number {
+  if (failures <= 0) return 0;
+  const full = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** Math.min(failures - 1, 20));
+  return full * (0.75 + jitter / 4);
+}
+
+/** Counts one lease into the newest period, and forgets what is older than `idleMs`. */
+export function noteDemand(demand: DemandPeriod[], now: number, idleMs: number): void {
+  const newest = demand.at(-1);
+  if (newest && Math.abs(now - newest.at) < DEMAND_PERIOD_MS) newest.leases++;
+  else demand.push({ at: now, leases: 1 });
+  while (demand[0] && (now - demand[0].at > idleMs || demand[0].at > now + DEMAND_PERIOD_MS)) demand.shift();
+}
