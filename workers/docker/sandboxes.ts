@@ -146,6 +146,8 @@ export class Sandboxes {
     const saved = await this.#save(lease);
     hibernations.inc({ outcome: saved.files > 0 ? 'saved' : 'empty' });
     await this.#end(lease, 'hibernated');
+    const { session, server } = lease;
+    this.#options.log.info({ session, server, sandbox: id, ...saved }, 'sandbox hibernated');
     return saved;
   }
 
