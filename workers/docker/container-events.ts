@@ -38,8 +38,13 @@ async function follow({ docker, instance, watcher, log }: ContainerEventsOptions
   watcher.onBack();
   for await (const line of createInterface({ input: stream })) {
     const name = nameOf(line);
-    if (name) watcher.onDead(name);
+    if (name) watcher.onDead(nameGiven(name));
   }
+}
+
+/** Without what was added when it became somebody's: `NAME.SESSION`. */
+export function nameGiven(name: string): string {
+  return name.replace(/^\//, '').replace(/\..*$/, '');
 }
 
 function nameOf(line: string): string | undefined {

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Config } from '../../src/config.js';
 import { dockerClient } from '../../src/docker-client.js';
 import type { Logger } from '../../src/log.js';
-import { followContainers } from './container-events.js';
+import { followContainers, nameGiven } from './container-events.js';
 import { containerOptions, LABEL_INSTANCE } from './container-options.js';
 import { demux } from './demux.js';
 import { explainExec, explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
@@ -87,7 +87,7 @@ export class DockerDriver implements SandboxDriver {
         throw unavailable('Docker did not list the containers of an earlier run', error);
       });
     // Asked after the listing: what is in it was known before it was made.
-    const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(name.replace(/^\//, ''))));
+    const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
     const results = await Promise.allSettled(leftovers.map(({ Id }) => this.#remove(Id)));
     for (const result of results) {
       if (result.status === 'rejected') this.#log.warn({ err: result.reason }, 'a leftover container stays for now');
@@ -158,7 +158,8 @@ export class DockerDriver implements SandboxDriver {
       inspectExit: (lost) => this.#inspectExit(id, lost),
       exec: (command, execSignal) => this.#exec(id, command, execSignal),
       restart: (restartSignal) => this.#restart(id, name, restartSignal),
-      remove: () => this.#remove(name),
+      rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
+      remove: () => this.#remove(id),
     });
   }
 
@@ -179,6 +180,17 @@ export class DockerDriver implements SandboxDriver {
       signal.throwIfAborted();
       throw unavailable('the container could not be restarted', error);
     }
+  }
+
+  async #rename(id: string, name: string): Promise<void> {
+    await this.#operations.run({ operation: 'rename', timeoutMs: LOOK_TIMEOUT_MS }, async ({ signal }) => {
+      await this.#docker
+        .getContainer(id)
+        .rename({ name, abortSignal: signal })
+        .catch((error: unknown) => {
+          if (statusOf(error) !== 400) throw error; // 400: it has this name
+        });
+    });
   }
 
   /** Steps that share one deadline, from now. */

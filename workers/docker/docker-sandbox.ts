@@ -7,6 +7,8 @@ import type { RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
 export interface ContainerActions {
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
   exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
+  /** '': nobody's. */
+  rename(session: string): Promise<void>;
   /** Stops it, attaches again, starts it. */
   restart(signal: AbortSignal): Promise<RunningSandbox>;
   remove(): Promise<void>;
@@ -22,6 +24,7 @@ export class DockerSandbox implements RunningSandbox {
   readonly #actions: ContainerActions;
   /** Its end is our doing. */
   #retired = false;
+  #assigning: Promise<void> | undefined;
   #removal: Promise<void> | undefined;
 
   constructor(id: string, socket: Duplex, streams: Demuxed, actions: ContainerActions) {
@@ -41,9 +44,15 @@ export class DockerSandbox implements RunningSandbox {
     return this.#actions.exec(command, signal);
   }
 
-  restart(signal: AbortSignal): Promise<RunningSandbox> {
+  assign(session: string): void {
+    this.#assigning = this.#actions.rename(session).catch(() => undefined); // its name is for people only
+  }
+
+  async restart(signal: AbortSignal): Promise<RunningSandbox> {
     this.#retired = true;
     this.#socket.destroy();
+    await this.#assigning;
+    if (this.#assigning) await this.#actions.rename('');
     return this.#actions.restart(signal);
   }
 

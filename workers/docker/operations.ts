@@ -45,7 +45,7 @@ const waiting = gauge('fairlead_docker_operations_waiting', 'Calls to Docker tha
 const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are refused, 0.5 while one tries, else 0');
 breakerOpen.set(0);
 
-export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'exec' | 'inspect' | 'list' | 'remove';
+export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'rename' | 'exec' | 'inspect' | 'list' | 'remove';
 
 /** open: calls are refused for a moment; half-open: one is tried. */
 export type BreakerState = 'closed' | 'half-open' | 'open';

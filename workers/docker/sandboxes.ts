@@ -215,6 +215,7 @@ export class Sandboxes {
     relay.closed.addEventListener('abort', onClosed, { once: true });
     waiting.detach();
     relay.attach(running);
+    running.assign?.(parts.session);
     this.#options.log.info({ session: parts.session, server: parts.server, sandbox: lease.id }, 'sandbox leased');
     return waiting.handshake;
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { parseConfig, type Config } from '../../../src/config.js';
@@ -203,6 +204,27 @@ t.test('a sweep removes the leftovers of its own instance and of no other', asyn
   t.equal(await new DockerDriver(configOf(), instance, log).sweepLeftovers((name) => name === known.name), 2);
   t.equal(await left(instance), 1);
   t.equal(await left(other), 1);
+});
+
+t.test('its name says whose it is, until it is reset; by the name it was given it is known all the time', async (t) => {
+  const instance = randomUUID();
+  const driver = new DockerDriver(configOf(), instance, log);
+  const request = requestOf();
+  const sandbox = await driver.start(request);
+  t.teardown(() => sandbox.destroy());
+  const nameNow = async (): Promise<string> => (await docker().getContainer(sandbox.id).inspect()).Name;
+  const filters = { container: [sandbox.id], event: ['rename'] };
+  const renames = (await docker().getEvents({ filters })) as Readable;
+  t.teardown(() => renames.destroy());
+  sandbox.assign?.('Some_session-1');
+  await once(renames, 'data');
+  t.equal(await nameNow(), `/${request.name}.Some_session-1`);
+  t.equal(await driver.sweepLeftovers((name) => name === request.name), 0);
+  const again = await sandbox.restart?.(request.signal);
+  t.equal(again?.id, sandbox.id);
+  t.equal(await nameNow(), `/${request.name}`);
+  await again?.destroy();
+  t.equal(await left(instance), 0);
 });
 
 t.test('a daemon that is not there is ERR_UNAVAILABLE with a time to come back', async (t) => {
