@@ -1,19 +1,23 @@
-/** The workspace server as one file, as the sandbox image carries it. Runs in the command line's process. */
+/** The workspace server as two files, as the sandbox image carries it: all that a usual session runs, and the SDK. Runs in the command line's process. */
 import { fileURLToPath } from 'node:url';
 import type * as Esbuild from 'esbuild';
 import { FairleadError } from '../errors.js';
 
 /** Beside the code that runs: dist/src/cli → dist/workers/workspace. */
-const ENTRY = new URL('../../workers/workspace/index.js', import.meta.url);
+const FOLDER = new URL('../../workers/workspace/', import.meta.url);
 
-/** CommonJS dependencies ask for node's own modules with require, which an ES module does not have. */
-const REQUIRE =
-  "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);";
+/** By their names in the image's folder of them. The first is what runs; it imports the second when it needs it. */
+export const ENTRY_FILE = 'workspace.cjs';
+const SDK_FILE = 'newer-era.js';
+
+export interface BundledFile {
+  name: string;
+  content: Buffer;
+}
 
 /**
- * Half of the bundle would be what this server never runs, and parsing it half of the time until its first answer:
- * forty translations of zod's messages, and a JSON Schema validator for what only clients send. Should the SDK change
- * these names, the bundle grows back; nothing breaks.
+ * Half of the SDK's file would be what this server never runs: forty translations of zod's messages, and a JSON Schema
+ * validator for what only clients send. Should the SDK change these names, the file grows back; nothing breaks.
  */
 const leaveOut: Esbuild.Plugin = {
   name: 'leave-out',
@@ -35,25 +39,30 @@ const leaveOut: Esbuild.Plugin = {
 };
 
 /** Rejects with ERR_START when esbuild is not installed or the server was not built. */
-export async function bundleWorkspaceServer(): Promise<Buffer> {
+export async function bundleWorkspaceServer(): Promise<BundledFile[]> {
   const esbuild = await loadEsbuild();
-  try {
+  // Two builds, not one with shared parts: a part more is a file more to load at every start.
+  const bundle = async (entry: string, name: string): Promise<BundledFile> => {
     const result = await esbuild.build({
-      entryPoints: [fileURLToPath(ENTRY)],
+      entryPoints: [fileURLToPath(new URL(entry, FOLDER))],
       bundle: true,
+      external: [`./${SDK_FILE}`],
       minify: true,
       write: false,
       platform: 'node',
       target: 'node20',
-      format: 'esm',
+      // Node's loader of ES modules would be a megabyte of a waiting sandbox, and 8 ms of its start.
+      format: 'cjs',
       legalComments: 'none',
       plugins: [leaveOut],
-      banner: { js: REQUIRE },
       logLevel: 'silent',
     });
     const [file] = result.outputFiles;
     if (file === undefined) throw new Error('esbuild made no file');
-    return Buffer.from(file.contents);
+    return { name, content: Buffer.from(file.contents) };
+  };
+  try {
+    return await Promise.all([bundle('index.js', ENTRY_FILE), bundle('newer-era.js', SDK_FILE)]);
   } catch (error) {
     throw new FairleadError('ERR_START', `the workspace server cannot be bundled: ${messageOf(error)}`, {
       cause: error,

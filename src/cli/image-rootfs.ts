@@ -7,10 +7,13 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { pack, type Header, type Pack } from 'tar-stream';
 import { FairleadError } from '../errors.js';
+import type { BundledFile } from './image-bundle.js';
 
 export const SANDBOX_UID = 10_001;
 const BUSYBOX = '/bin/busybox';
 const NODE_IN_IMAGE = '/usr/local/bin/node';
+/** Of the workspace server's own files; the Dockerfile has it, too. */
+export const SERVER_FOLDER = '/opt/fairlead';
 /** The same files make the same layer: no times of this build. */
 const SAME_FOR_ALL = { mtime: new Date(0), uid: 0, gid: 0 };
 const run = promisify(execFile);
@@ -25,7 +28,7 @@ const GROUP = `root:x:0:\nnogroup:x:65534:\nfairlead:x:${SANDBOX_UID}:\n`;
  * A tar stream of the root file system, made as it is read. Rejects with ERR_START when a part is missing; a file that
  * goes away meanwhile destroys the stream.
  */
-export async function packRootfs(bundle: Buffer): Promise<Readable> {
+export async function packRootfs(bundle: readonly BundledFile[]): Promise<Readable> {
   const [node, applets] = await Promise.all([realpath(process.execPath), listApplets()]);
   const libraries = await listLibraries(node);
   const tar = pack();
@@ -41,7 +44,7 @@ export async function packRootfs(bundle: Buffer): Promise<Readable> {
     await writer.link('/usr/bin/env', '/bin/busybox');
     for (const library of libraries) await writer.hostFile(library, library);
     await writer.hostFile(NODE_IN_IMAGE, node);
-    await writer.file('/opt/fairlead/workspace.mjs', bundle);
+    for (const { name, content } of bundle) await writer.file(`${SERVER_FOLDER}/${name}`, content);
     tar.finalize();
   };
   write().catch((error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))));

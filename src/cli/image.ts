@@ -7,8 +7,8 @@ import Docker from 'dockerode';
 import { pack } from 'tar-stream';
 import { FairleadError } from '../errors.js';
 import { VERSION } from '../version.js';
-import { bundleWorkspaceServer } from './image-bundle.js';
-import { packRootfs, SANDBOX_UID } from './image-rootfs.js';
+import { bundleWorkspaceServer, ENTRY_FILE, type BundledFile } from './image-bundle.js';
+import { packRootfs, SANDBOX_UID, SERVER_FOLDER } from './image-rootfs.js';
 
 export const VERSION_LABEL = 'fairlead.version';
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -28,7 +28,8 @@ export async function buildImage(options: BuildImageOptions): Promise<void> {
   const docker = options.docker ?? new Docker();
   await reach(docker);
   const bundle = await bundleWorkspaceServer();
-  options.log(`workspace server bundled: ${Math.round(bundle.length / 1024)} KiB`);
+  const sizes = bundle.map(({ name, content }) => `${name} ${Math.round(content.length / 1024)} KiB`);
+  options.log(`workspace server bundled: ${sizes.join(', ')}`);
   try {
     const progress = options.local
       ? await importRootfs(docker, options.tag, bundle)
@@ -61,11 +62,11 @@ async function reach(docker: Docker): Promise<void> {
 async function buildDockerfile(
   docker: Docker,
   options: BuildImageOptions,
-  bundle: Buffer,
+  bundle: readonly BundledFile[],
 ): Promise<NodeJS.ReadableStream> {
   const context = pack();
   context.entry({ name: 'Dockerfile' }, await readDockerfile());
-  context.entry({ name: 'workspace.mjs', mode: 0o644 }, bundle);
+  for (const { name, content } of bundle) context.entry({ name, mode: 0o644 }, content);
   context.finalize();
   return docker.buildImage(Readable.from(context, { objectMode: false }), {
     t: options.tag,
@@ -77,7 +78,11 @@ async function buildDockerfile(
   });
 }
 
-async function importRootfs(docker: Docker, tag: string, bundle: Buffer): Promise<NodeJS.ReadableStream> {
+async function importRootfs(
+  docker: Docker,
+  tag: string,
+  bundle: readonly BundledFile[],
+): Promise<NodeJS.ReadableStream> {
   const colon = tag.lastIndexOf(':');
   const named = colon > tag.lastIndexOf('/') ? { repo: tag.slice(0, colon), tag: tag.slice(colon + 1) } : { repo: tag };
   return docker.importImage(await packRootfs(bundle), {
@@ -88,7 +93,7 @@ async function importRootfs(docker: Docker, tag: string, bundle: Buffer): Promis
       'ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production HOME=/workspace FAIRLEAD_WORKSPACE=/workspace',
       `USER ${SANDBOX_UID}:${SANDBOX_UID}`,
       'WORKDIR /workspace',
-      'ENTRYPOINT ["node", "/opt/fairlead/workspace.mjs"]',
+      `ENTRYPOINT ["node", "${SERVER_FOLDER}/${ENTRY_FILE}"]`,
     ],
   });
 }

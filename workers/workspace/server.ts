@@ -1,242 +1,136 @@
-/** The tools as MCP sees them: schemas, annotations, results. Runs in the sandbox. */
-import { McpServer, type CallToolResult, type ServerContext, type ToolAnnotations } from '@modelcontextprotocol/server';
-import { z } from 'zod';
-import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, runCommand, type CommandResult } from './command.js';
-import { ToolFault } from './fault.js';
-import { DEFAULT_LISTED, listFiles } from './list.js';
-import type { Workspace } from './paths.js';
-import { ProgressStream } from './progress.js';
-import { DEFAULT_READ_LINES, readFileLines } from './read.js';
-import { DEFAULT_RESULTS, searchFiles } from './search.js';
-import { FileWriter } from './write.js';
+/**
+ * MCP on stdio as every client of the 2025 revisions speaks it: initialize, ping, tools. Runs in the sandbox.
+ * By hand, since the SDK and its schemas double a waiting sandbox's memory and its boot; what a client may say beyond
+ * this is answered by the SDK, see newer-era.ts.
+ */
+import type { Writable } from 'node:stream';
+import type { ProgressPiece } from './progress.js';
+import type { Tool } from './tools.js';
 
-export const SERVER_NAME = 'fairlead-workspace';
-export const SERVER_VERSION = '0.1.0';
+export { COMMAND_META, FAULT_META, type CommandMeta } from './tools.js';
+
+export const SERVER_INFO = { name: 'fairlead-workspace', version: '0.1.0' };
+export const { name: SERVER_NAME, version: SERVER_VERSION } = SERVER_INFO;
+export const CAPABILITIES = { tools: { listChanged: false } };
 
 /** In a progress notification's `_meta`: which stream its `message` is a piece of. */
 export const STREAM_META = 'fairlead/stream';
-/** In a failed result's `_meta`: the FaultCode. */
-export const FAULT_META = 'fairlead/error';
-/** In a run_command result's `_meta`: see CommandMeta. */
-export const COMMAND_META = 'fairlead/command';
 
-export interface CommandMeta {
-  exitCode: number | null;
-  exitSignal: string | null;
-  endedBy: CommandResult['endedBy'];
-  ms: number;
-  stdoutBytes: number;
-  stderrBytes: number;
-  omittedBytes: number;
+/** Newest first: what a client is offered that asks for one that is not here. */
+const REVISIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'] as const;
+const METHOD_NOT_FOUND = -32_601;
+const INVALID_PARAMS = -32_602;
+const INTERNAL_ERROR = -32_603;
+
+type Id = string | number;
+
+export interface Message {
+  readonly id?: Id;
+  readonly method: string;
+  readonly params: Readonly<Record<string, unknown>>;
 }
 
-const READS: ToolAnnotations = {
-  readOnlyHint: true,
-  destructiveHint: false,
-  idempotentHint: true,
-  openWorldHint: false,
-};
-const WRITES: ToolAnnotations = {
-  readOnlyHint: false,
-  destructiveHint: true,
-  idempotentHint: true,
-  openWorldHint: false,
-};
-const EDITS: ToolAnnotations = { ...WRITES, idempotentHint: false };
-const RUNS: ToolAnnotations = {
-  readOnlyHint: false,
-  destructiveHint: true,
-  idempotentHint: false,
-  openWorldHint: true,
-};
+class RequestError extends Error {
+  readonly code: number;
 
-const aFile = z.string().min(1).describe('The file, absolute below /workspace or relative to it');
-const aFolder = z.string().min(1).default('.').describe('The folder, absolute below /workspace or relative to it');
-
-export function createWorkspaceServer(workspace: Workspace): McpServer {
-  const server = new McpServer(
-    { name: SERVER_NAME, version: SERVER_VERSION },
-    { capabilities: { tools: { listChanged: false } } },
-  );
-  const writer = new FileWriter(workspace);
-
-  server.registerTool(
-    'read_file',
-    {
-      title: 'Read a file',
-      description: `Read lines of a UTF-8 text file. Says so when not all of it is shown, and where to continue.`,
-      inputSchema: z.strictObject({
-        path: aFile,
-        offset: z.int().min(1).optional().describe('First line to read, from 1'),
-        limit: z.int().min(1).optional().describe(`How many lines at most (default ${DEFAULT_READ_LINES})`),
-      }),
-      annotations: READS,
-    },
-    async (args, ctx) => answer(async () => texts(await readFileLines(workspace, args, ctx.mcpReq.signal))),
-  );
-
-  server.registerTool(
-    'write_file',
-    {
-      title: 'Write a file',
-      description: 'Create a file, or replace all of its content. Folders on the way are created.',
-      inputSchema: z.strictObject({ path: aFile, content: z.string().describe('The whole new content') }),
-      annotations: WRITES,
-    },
-    async ({ path, content }) => answer(async () => texts({ text: await writer.write(path, content) })),
-  );
-
-  server.registerTool(
-    'edit_file',
-    {
-      title: 'Edit a file',
-      description:
-        'Replace a piece of text in a file. old_text must occur exactly once, character by character, unless replace_all is set.',
-      inputSchema: z.strictObject({
-        path: aFile,
-        old_text: z.string().min(1).describe('The text to replace, exactly as it is in the file'),
-        new_text: z.string().describe('What to put in its place'),
-        replace_all: z.boolean().default(false).describe('Replace every occurrence'),
-      }),
-      annotations: EDITS,
-    },
-    async ({ path, old_text: oldText, new_text: newText, replace_all: replaceAll }) =>
-      answer(async () => texts({ text: await writer.edit({ path, oldText, newText, replaceAll }) })),
-  );
-
-  server.registerTool(
-    'list_files',
-    {
-      title: 'List files',
-      description: 'List a folder: names, sizes and the targets of links; folders end in a slash.',
-      inputSchema: z.strictObject({
-        path: aFolder,
-        recursive: z.boolean().default(false).describe('Also everything below'),
-        limit: z.int().min(1).max(5000).default(DEFAULT_LISTED).describe('How many entries at most'),
-      }),
-      annotations: READS,
-    },
-    async (args, ctx) => answer(async () => texts(await listFiles(workspace, args, ctx.mcpReq.signal))),
-  );
-
-  server.registerTool(
-    'search_files',
-    {
-      title: 'Search files',
-      description: 'Find files by name (glob), lines by content (pattern), or lines in the files that a glob names.',
-      inputSchema: z.strictObject({
-        path: aFolder.describe('A folder or one file, absolute below /workspace or relative to it'),
-        glob: z
-          .string()
-          .min(1)
-          .max(1000)
-          .optional()
-          .describe('E.g. *.ts or src/**/*.json; without a slash at any depth'),
-        pattern: z.string().min(1).max(1000).optional().describe('A JavaScript regular expression, line by line'),
-        ignore_case: z.boolean().default(false).describe('For the pattern'),
-        limit: z.int().min(1).max(1000).default(DEFAULT_RESULTS).describe('How many results at most'),
-      }),
-      annotations: READS,
-    },
-    async ({ ignore_case: ignoreCase, ...rest }, ctx) =>
-      answer(async () => texts(await searchFiles(workspace, { ...rest, ignoreCase }, ctx.mcpReq.signal))),
-  );
-
-  server.registerTool(
-    'run_command',
-    {
-      title: 'Run a command',
-      description:
-        'Run a shell command (bash where there is one, else sh) without standard input. Its output is streamed; of a long ' +
-        'output the result has the beginning and the end. It is killed, with what it started, at its timeout. ' +
-        'A background process lives on if its output is redirected.',
-      inputSchema: z.strictObject({
-        command: z.string().min(1),
-        cwd: aFolder.describe('Where to run it: absolute below /workspace or relative to it'),
-        timeout_ms: z.int().min(1).max(MAX_TIMEOUT_MS).default(DEFAULT_TIMEOUT_MS),
-      }),
-      annotations: RUNS,
-    },
-    async ({ command, cwd, timeout_ms: timeoutMs }, ctx) =>
-      answer(async () => {
-        const place = await workspace.locateFolder(cwd);
-        const progress = progressOf(ctx);
-        try {
-          return commandResult(
-            await runCommand({
-              command,
-              cwd: place.real,
-              home: workspace.root,
-              timeoutMs,
-              signal: ctx.mcpReq.signal,
-              onOutput: (stream, chunk) => progress?.push(stream, chunk),
-            }),
-            timeoutMs,
-          );
-        } finally {
-          // Before the result: the client forgets a call's progress handler with its answer.
-          await progress?.end();
-        }
-      }),
-  );
-
-  return server;
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
-function progressOf(ctx: ServerContext): ProgressStream | undefined {
-  const progressToken = ctx.mcpReq._meta?.progressToken;
-  if (progressToken === undefined) return undefined;
-  return new ProgressStream(async ({ stream, text, total }) =>
-    ctx.mcpReq.notify({
-      method: 'notifications/progress',
-      params: { progressToken, progress: total, message: text, _meta: { [STREAM_META]: stream } },
-    }),
-  );
-}
-
-/** A fault is a result that the model can read, never an error of the protocol. */
-async function answer(work: () => Promise<CallToolResult>): Promise<CallToolResult> {
+/** A request or a notification; undefined is what a server has no use for. */
+export function parseMessage(line: string): Message | undefined {
   try {
-    return await work();
-  } catch (error) {
-    const code = error instanceof ToolFault ? error.code : 'IO';
-    const text = error instanceof Error ? error.message : String(error);
-    return { isError: true, content: [{ type: 'text', text }], _meta: { [FAULT_META]: code } };
+    const value: unknown = JSON.parse(line);
+    if (!isRecord(value) || value['jsonrpc'] !== '2.0') return undefined;
+    const { id, method, params } = value;
+    if (typeof method !== 'string' || (id !== undefined && !isId(id))) return undefined;
+    return { ...(id !== undefined && { id }), method, params: isRecord(params) ? params : {} };
+  } catch {
+    return undefined;
   }
 }
 
-/** No empty blocks: models' APIs refuse them. */
-function texts({ text, note }: { text: string; note?: string }): CallToolResult {
-  const blocks = [text, note].filter((block) => block !== undefined && block !== '');
-  return { content: blocks.map((block) => ({ type: 'text', text: block ?? '' })) };
+/** The handshake of the 2025 revisions and before; the newer era has a claim in the `_meta` of every message. */
+export function isHandshake({ id, method, params }: Message): boolean {
+  return id !== undefined && method === 'initialize' && params['_meta'] === undefined;
 }
 
-function commandResult(result: CommandResult, timeoutMs: number): CallToolResult {
-  const stdout = result.stdout.toText();
-  const stderr = result.stderr.toText();
-  const meta: CommandMeta = {
-    exitCode: result.exitCode,
-    exitSignal: result.exitSignal,
-    endedBy: result.endedBy,
-    ms: result.ms,
-    stdoutBytes: result.stdout.bytes,
-    stderrBytes: result.stderr.bytes,
-    omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
-  };
-  const blocks = [stdout.text, stderr.text === '' ? '' : `[stderr]\n${stderr.text}`, describeEnd(result, timeoutMs)];
-  return {
-    // Exit code 1 is an answer, as grep's is; what was ended from outside has not done what was asked.
-    isError: result.endedBy !== 'itself' || result.exitCode === null,
-    content: blocks.filter((block) => block !== '').map((block) => ({ type: 'text', text: block })),
-    _meta: { [COMMAND_META]: meta },
-  };
-}
+export class WorkspaceServer {
+  readonly #tools: Map<string, Tool>;
+  readonly #output: Writable;
+  readonly #calls = new Map<Id, AbortController>();
 
-function describeEnd(result: CommandResult, timeoutMs: number): string {
-  if (result.endedBy === 'timeout') {
-    return `[killed after its timeout of ${timeoutMs} ms; raise timeout_ms, or run it in the background with its output in a file]`;
+  constructor(tools: readonly Tool[], output: Writable) {
+    this.#tools = new Map(tools.map((tool) => [tool.listed.name, tool]));
+    this.#output = output;
   }
-  if (result.endedBy === 'cancel') return '[killed: the call was cancelled]';
-  if (result.exitSignal !== null) return `[ended by ${result.exitSignal} after ${result.ms} ms]`;
-  return `[exit code ${result.exitCode} after ${result.ms} ms]`;
+
+  receive({ id, method, params }: Message): void {
+    if (id !== undefined) void this.#answer(id, method, params);
+    else if (method === 'notifications/cancelled') this.#calls.get(params['requestId'] as Id)?.abort();
+  }
+
+  async #answer(id: Id, method: string, params: Message['params']): Promise<void> {
+    const call = new AbortController();
+    this.#calls.set(id, call);
+    try {
+      const result = await this.#request(method, params, call.signal);
+      if (!call.signal.aborted) await this.#send({ id, result });
+    } catch (error) {
+      const code = error instanceof RequestError ? error.code : INTERNAL_ERROR;
+      await this.#send({ id, error: { code, message: (error as Error).message } });
+    } finally {
+      if (this.#calls.get(id) === call) this.#calls.delete(id);
+    }
+  }
+
+  async #request(method: string, params: Message['params'], signal: AbortSignal): Promise<object> {
+    switch (method) {
+      case 'initialize': {
+        const protocolVersion = REVISIONS.find((one) => one === params['protocolVersion']) ?? REVISIONS[0];
+        return { protocolVersion, capabilities: CAPABILITIES, serverInfo: SERVER_INFO };
+      }
+      case 'ping':
+        return {};
+      case 'tools/list':
+        return { tools: [...this.#tools.values()].map(({ listed }) => listed) };
+      case 'tools/call':
+        return this.#call(params, signal);
+      default:
+        throw new RequestError(METHOD_NOT_FOUND, 'Method not found');
+    }
+  }
+
+  async #call(params: Message['params'], signal: AbortSignal): Promise<object> {
+    const { name, arguments: given = {}, _meta: meta } = params;
+    if (typeof name !== 'string') throw new RequestError(INVALID_PARAMS, 'params.name: a string is required');
+    if (!isRecord(given)) throw new RequestError(INVALID_PARAMS, 'params.arguments: an object is required');
+    const tool = this.#tools.get(name);
+    if (tool === undefined) throw new RequestError(INVALID_PARAMS, `Tool ${name} not found`);
+    const token = isRecord(meta) ? meta['progressToken'] : undefined;
+    const report = isId(token)
+      ? (piece: ProgressPiece) => this.#send({ method: 'notifications/progress', params: progressOf(piece, token) })
+      : undefined;
+    return tool.call(given, { signal, report });
+  }
+
+  /** Resolves when there is room for more. A broken output ends the process, see index.ts. */
+  async #send(message: object): Promise<void> {
+    if (this.#output.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)) return;
+    await new Promise<void>((resolve) => this.#output.once('drain', resolve));
+  }
+}
+
+export function progressOf({ stream, text, total }: ProgressPiece, progressToken: Id): Record<string, unknown> {
+  return { progressToken, progress: total, message: text, _meta: { [STREAM_META]: stream } };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isId(value: unknown): value is Id {
+  return typeof value === 'string' || typeof value === 'number';
 }

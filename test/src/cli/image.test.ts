@@ -32,7 +32,7 @@ t.test('a local image has the label, the user and the entry point that the sandb
   t.equal(config.Labels[VERSION_LABEL], VERSION);
   t.equal(config.User, `${SANDBOX_UID}:${SANDBOX_UID}`);
   t.equal(config.WorkingDir, '/workspace');
-  t.same(config.Entrypoint, ['node', '/opt/fairlead/workspace.mjs']);
+  t.same(config.Entrypoint, ['node', '/opt/fairlead/workspace.cjs']);
   t.ok(size < 150e6, `${size} bytes`);
   t.ok(lines.length > 1, 'the build says what it does');
 });

@@ -32,7 +32,7 @@ for (const path of [
   '/etc/hosts',
   '/etc/resolv.conf',
   '/bin/busybox',
-  '/opt/fairlead/workspace.mjs',
+  '/opt/fairlead/workspace.cjs',
   '/sbin/docker-init',
   '/proc/sys/kernel/core_pattern',
   '/proc/sys/kernel/hostname',

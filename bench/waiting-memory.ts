@@ -1,0 +1,181 @@
+/**
+ * How much of the host's memory does a sandbox take that waits to be leased, and how soon does it answer?
+ * Usage: node dist/bench/waiting-memory.js [--containers 20] [--image TAG]...; as root, on the host of dockerd.
+ * Each is started, attached and greeted as the pool does it. In the same run: the image with node and an empty script
+ * (the floor of any server in node), and busybox `cat` (the floor of any container).
+ */
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { pack } from 'tar-stream';
+import { parseConfig } from '../src/config.js';
+import { createLog } from '../src/log.js';
+import { docker, dockerHost, WORKSPACE_IMAGE } from '../test/helpers/docker.js';
+import { ECHO, makeTinyImage } from '../test/helpers/tiny-image.js';
+import { DockerDriver } from '../workers/docker/docker-driver.js';
+import type { RunningSandbox } from '../workers/docker/driver.js';
+import { WaitingServer } from '../workers/docker/waiting-server.js';
+import { machine, percentile } from './machine.js';
+
+const { values } = parseArgs({
+  options: {
+    containers: { type: 'string', default: '20' },
+    image: { type: 'string', multiple: true, default: [WORKSPACE_IMAGE] },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  console.log(`Usage: node dist/bench/waiting-memory.js [options]; as root, on the host of dockerd
+  --containers N  how many wait at once, of each kind (20)
+  --image TAG     what to measure; may be given several times (${WORKSPACE_IMAGE})`);
+  process.exit(0);
+}
+const containers = Number(values.containers);
+const TIMEOUT_MS = 60_000;
+const LOOK_EVERY_MS = 1_000;
+const LOOKS = 30;
+const MIB = 1_048_576;
+
+/** Of all containers together, in bytes. */
+interface Memory {
+  /** Of their processes: private pages whole, pages of files shared with others in parts. */
+  pss: number;
+  /** What of it is no file's. */
+  anonymous: number;
+  shims: number;
+  /** What the kernel charges to their cgroups, the page cache not counted. */
+  cgroups: number;
+}
+
+const instance = `bench-${randomUUID()}`;
+const driver = new DockerDriver(parseConfig({}, { DOCKER_HOST: dockerHost() }), instance, createLog('bench', 'silent'));
+const running = new Set<RunningSandbox>();
+const stopping = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
+
+/** Resolves when it waits, with the time of its first answer. */
+type Greet = (sandbox: RunningSandbox) => Promise<number>;
+
+/** One after another, so that the times are those of one start on an idle machine. */
+async function measure(title: string, image: string, greet: Greet): Promise<void> {
+  const createMs: number[] = [];
+  const answerMs: number[] = [];
+  for (let made = 0; made < containers; made++) {
+    const name = `fairlead-${instance}-${made}`;
+    const begun = performance.now();
+    const sandbox = await driver.start({ name, server: 'workspace', image, env: {}, signal: stopping.signal });
+    running.add(sandbox);
+    const started = performance.now();
+    answerMs.push((await greet(sandbox)) - started);
+    createMs.push(started - begun);
+  }
+  const memory = await settledMemory([...running].map(({ id }) => id));
+  const cells = [memory.pss, memory.anonymous, memory.shims, memory.cgroups].map((bytes) => bytes / containers / MIB);
+  const times = [percentile(createMs, 50), percentile(answerMs, 50), percentile(answerMs, 99)];
+  const row = [...cells.map((mib) => mib.toFixed(2)), ...times.map((ms) => ms.toFixed(0))];
+  console.log(title.padEnd(30) + row.map((cell) => cell.padStart(11)).join(''));
+  await removeAll();
+}
+
+async function removeAll(): Promise<void> {
+  await Promise.all([...running].map((sandbox) => sandbox.destroy()));
+  running.clear();
+}
+
+async function greetServer(sandbox: RunningSandbox): Promise<number> {
+  const server = await WaitingServer.open(sandbox, { server: 'workspace', timeoutMs: TIMEOUT_MS });
+  const answeredAt = performance.now();
+  await server.listTools(TIMEOUT_MS);
+  if (!(await server.isAlive(TIMEOUT_MS))) throw new Error('no answer to ping');
+  return answeredAt;
+}
+
+async function greetEcho(sandbox: RunningSandbox): Promise<number> {
+  sandbox.stdin.write('hello\n');
+  await once(sandbox.stdout, 'data', { signal: stopping.signal });
+  return performance.now();
+}
+
+/** What a process gives back in its first seconds of rest is not waited for by a guess: until two looks are the same. */
+async function settledMemory(ids: readonly string[]): Promise<Memory> {
+  let last = await memoryOf(ids);
+  for (let look = 0; look < LOOKS; look++) {
+    await pause(LOOK_EVERY_MS, undefined, { signal: stopping.signal });
+    const now = await memoryOf(ids);
+    if (Math.abs(now.pss - last.pss) < last.pss / 1_000) return now;
+    last = now;
+  }
+  throw new Error(`the memory still changes after ${LOOKS} s`);
+}
+
+async function memoryOf(ids: readonly string[]): Promise<Memory> {
+  const sum: Memory = { pss: 0, anonymous: 0, shims: 0, cgroups: 0 };
+  for (const id of ids) {
+    const { State } = await docker().getContainer(id).inspect();
+    const cgroup = await memoryCgroup(State.Pid);
+    for (const pid of (await readFile(`${cgroup}/cgroup.procs`, 'utf8')).trim().split('\n')) {
+      const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+      sum.pss += kilobytes(rollup, 'Pss');
+      sum.anonymous += kilobytes(rollup, 'Pss_Anon');
+    }
+    const shim = /^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${State.Pid}/status`, 'utf8'))?.[1];
+    sum.shims += kilobytes(await readFile(`/proc/${shim}/smaps_rollup`, 'utf8'), 'Pss');
+    sum.cgroups += await chargedTo(cgroup);
+  }
+  return sum;
+}
+
+async function memoryCgroup(pid: number): Promise<string> {
+  const cgroups = await readFile(`/proc/${pid}/cgroup`, 'utf8');
+  const first = /^\d+:(?:[\w,]+,)?memory(?:,[\w,]+)?:(.*)$/m.exec(cgroups)?.[1];
+  if (first !== undefined) return `/sys/fs/cgroup/memory${first}`;
+  return `/sys/fs/cgroup${/^0::(.*)$/m.exec(cgroups)?.[1]}`;
+}
+
+/** Version 1 of cgroups, or 2. */
+async function chargedTo(cgroup: string): Promise<number> {
+  const stat = await readFile(`${cgroup}/memory.stat`, 'utf8');
+  const cache = /^(?:total_cache|file) (\d+)$/m.exec(stat)?.[1];
+  const all = await readFile(`${cgroup}/memory.usage_in_bytes`, 'utf8').catch(() =>
+    readFile(`${cgroup}/memory.current`, 'utf8'),
+  );
+  return Number(all) - Number(cache);
+}
+
+function kilobytes(rollup: string, field: string): number {
+  return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1]);
+}
+
+/** The image with another program in the place of its server. */
+async function withEntryPoint(image: string, entryPoint: readonly string[]): Promise<string> {
+  const tag = `fairlead-bench:${randomUUID()}`;
+  const context = pack();
+  context.entry({ name: 'Dockerfile' }, `FROM ${image}\nENTRYPOINT ${JSON.stringify(entryPoint)}\n`);
+  context.finalize();
+  await buffer(await docker().buildImage(Readable.from(context, { objectMode: false }), { t: tag, forcerm: true }));
+  return tag;
+}
+
+const [image = WORKSPACE_IMAGE] = values.image;
+const bareNode = await withEntryPoint(image, ['node', '-e', "process.stdin.once('data', () => console.log('here'))"]);
+const cat = await makeTinyImage(ECHO);
+try {
+  console.log(`${machine()}; ${containers} containers of each kind, MiB for one; ms at the median`);
+  const head = ['processes', 'anonymous', 'its shim', 'cgroup', 'create ms', 'answer ms', 'p99'];
+  console.log(' '.repeat(30) + head.map((title) => title.padStart(11)).join(''));
+  await measure('busybox cat', cat.tag, greetEcho);
+  await measure('node, an empty script', bareNode, greetEcho);
+  for (const tag of values.image) await measure(tag, tag, greetServer);
+} catch (error) {
+  if (!stopping.signal.aborted) throw error;
+  process.exitCode = 130;
+} finally {
+  await removeAll();
+  await driver.close();
+  await cat.remove();
+  await docker().getImage(bareNode).remove({ force: true });
+}

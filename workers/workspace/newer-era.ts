@@ -1,0 +1,38 @@
+/** MCP as the SDK speaks it, for a client that does not begin with the older handshake; loaded then only. Runs in the sandbox. */
+import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
+import { serveStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio';
+import { CAPABILITIES, progressOf, SERVER_INFO } from './server.js';
+import type { Tool } from './tools.js';
+
+/** Every end of the connection comes through here: stdin closed, stdout broken, a message over the limit. */
+class LastTransport extends StdioServerTransport {
+  override async close(): Promise<void> {
+    await super.close();
+    process.exit(0);
+  }
+}
+
+export function serveNewerEra(tools: readonly Tool[], maxMessageBytes: number): void {
+  const transport = new LastTransport(process.stdin, process.stdout, { maxBufferSize: maxMessageBytes });
+  serveStdio(() => createServer(tools), {
+    transport,
+    onerror: (error) => process.stderr.write(`${error.message}\n`),
+  });
+}
+
+function createServer(tools: readonly Tool[]): Server {
+  const server = new Server(SERVER_INFO, { capabilities: CAPABILITIES });
+  server.setRequestHandler('tools/list', () => ({ tools: tools.map(({ listed }) => listed) }));
+  server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {
+    const tool = tools.find(({ listed }) => listed.name === params.name);
+    if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${params.name} not found`);
+    const token = mcpReq._meta?.progressToken;
+    const { signal } = mcpReq;
+    if (token === undefined) return tool.call(params.arguments ?? {}, { signal });
+    return tool.call(params.arguments ?? {}, {
+      signal,
+      report: async (piece) => mcpReq.notify({ method: 'notifications/progress', params: progressOf(piece, token) }),
+    });
+  });
+  return server;
+}
