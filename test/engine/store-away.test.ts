@@ -27,12 +27,12 @@ t.test(
     client.say('are you there?', 'lost');
     t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE', id: 'lost' });
     await engine.waitForLog((line) => line.msg === 'the store does not answer');
-    t.equal((await fetch(`${engine.url}/readyz`)).status, 503);
+    await engine.waitForReadiness(503);
     redis.resume();
     const end = await client.turnEnd();
     t.ok(['interrupted', 'end_turn'].includes(end.stopReason), end.stopReason);
     await engine.waitForLog((line) => line.msg === 'the store answers again');
-    t.equal((await fetch(`${engine.url}/readyz`)).status, 200);
+    await engine.waitForReadiness(200);
     model.enqueue(text('back'));
     t.match(await client.ask('and now?'), { stopReason: 'end_turn' });
     t.same(client.gaps(), []);

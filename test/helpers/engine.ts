@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { eachLine, stopChild, watchExit, within, type Exit } from './processes.js';
 
@@ -143,6 +144,18 @@ export class Engine {
       });
     } finally {
       if (look) this.#watchers.delete(look);
+    }
+  }
+
+  /** Asks /readyz until it answers with this status. */
+  async waitForReadiness(status: 200 | 503, timeoutMs = WAIT_MS): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const answer = await fetch(`${this.url}/readyz`);
+      const said = await answer.text();
+      if (answer.status === status) return;
+      if (performance.now() > deadline) throw new Error(`/readyz still says ${answer.status}: ${said}`);
+      await delay(20);
     }
   }
 

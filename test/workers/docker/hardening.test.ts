@@ -4,10 +4,12 @@ import { readlinkSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { randomUUID } from 'node:crypto';
+import type { Container } from 'dockerode';
 import t from 'tap';
 import type { RunningSandbox } from '../../../workers/docker/driver.js';
 import { FAULT_META } from '../../../workers/workspace/server.js';
 import { docker } from '../../helpers/docker.js';
+import { within } from '../../helpers/processes.js';
 import { makeTinyImage } from '../../helpers/tiny-image.js';
 import { inside, LIMITS, MIB, run, sh, startBox, ToolLines } from './hardening/box.js';
 import { flood, loud, LOUD, watchMemory } from './hardening/loud.js';
@@ -212,7 +214,7 @@ t.test('of another session’s sandbox nothing is to be seen', async (t) => {
   };
   if ('memory' in looks) await inside(a, 'inside-syscalls.js', 'shmget');
   for (const [name, look] of Object.entries(looks)) {
-    t.not((await sh(a, look)).stdout, '', `${name} of one's own`);
+    t.match(await sh(a, look), { stdout: /./ }, `${name} of one's own`);
     t.equal((await sh(b, look)).stdout, '', name);
   }
   const { answers } = await inside<{ answers: Record<string, string> }>(
@@ -244,9 +246,8 @@ t.test('a fork bomb stops at the limit, and the server in the same sandbox still
   const tools = await ToolLines.open(box);
   const bomb = await loud(box, LOUD['a fork bomb']);
   t.teardown(() => bomb.stop());
-  let most = 0;
-  while (most < LIMITS.pids) most = Math.max(most, await pids(box));
-  t.equal(most, LIMITS.pids);
+  t.match(await within(bomb.complaint, 30_000, () => 'nothing stops it'), /fork/);
+  t.ok((await pids(box)) <= LIMITS.pids);
   t.notOk((await tools.call('list_files', { path: '.' })).isError);
 });
 
@@ -273,17 +274,45 @@ t.test('output without end costs its reader little, read or not, and is cut off 
 });
 
 const ROUNDS = 3;
+const TURNS = 6;
+const CALLS = 8;
+
+/** Attack and rest in turn, so that what else is loud on this machine is loud for both. */
+async function compare(tools: ToolLines, attacker: RunningSandbox): Promise<{ usual: number; during: number }> {
+  const container = docker().getContainer(attacker.id);
+  const usual: number[] = [];
+  const during: number[] = [];
+  for (let turn = 0; turn < TURNS; turn++) {
+    during.push(...(await tools.times(CALLS)));
+    await pause(container);
+    usual.push(...(await tools.times(CALLS)));
+    await container.unpause();
+  }
+  return { usual: median(usual), during: median(during) };
+}
+
+/** The kernel refuses to freeze a program that waits for the disk: then again. */
+async function pause(container: Container, tries = 10): Promise<void> {
+  try {
+    await container.pause();
+  } catch (error) {
+    if (tries === 0 || (error as { statusCode?: number }).statusCode !== 500) throw error;
+    await pause(container, tries - 1);
+  }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
 
 t.test('a neighbour’s tools take at most twice their usual time under each attack', async (t) => {
   const tools = await ToolLines.open(await startBox(t));
-  await tools.median(20);
+  await tools.times(20);
   for (const name of [...Object.keys(LOUD), 'a flood of output'] as (keyof typeof LOUD | 'a flood of output')[]) {
-    // Again where something else on this machine was loud in the meantime.
     for (let round = 1; ; round++) {
-      const usual = await tools.median(40);
       const box = await startBox(t);
       const attack = name === 'a flood of output' ? await flood(box) : await loud(box, LOUD[name]);
-      const during = await tools.median(40);
+      const { usual, during } = await compare(tools, box);
       await attack.stop();
       await box.destroy();
       t.comment(`${name}: usually ${usual.toFixed(2)} ms, during it ${during.toFixed(2)} ms`);

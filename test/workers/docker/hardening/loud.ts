@@ -14,16 +14,21 @@ export const LOUD = {
 } as const;
 
 export interface Loud {
+  /** Resolves with the first that its programs complain of. */
+  readonly complaint: Promise<string>;
   stop(): Promise<void>;
 }
 
 export async function loud(box: RunningSandbox, script: string): Promise<Loud> {
   const cut = new AbortController();
   const program = await box.exec(['sh', '-c', `echo begins; ${script}`], cut.signal);
-  program.stderr.resume();
+  const complaint = new Promise<string>((resolve) => {
+    program.stderr.on('data', (data: Buffer) => resolve(data.toString()));
+  });
   await new Promise((resolve) => program.stdout.once('data', resolve));
   program.stdout.resume();
   return {
+    complaint,
     async stop() {
       cut.abort();
       await program.exited;
@@ -44,6 +49,7 @@ export async function flood(box: RunningSandbox): Promise<Flood> {
   const source = await loud(box, 'yes | head -c 10737418240 > /proc/$(pidof node)/fd/1');
   await port.until(() => port.bytes > 0);
   return {
+    complaint: source.complaint,
     until: (bytes) => port.until(() => port.bytes >= bytes),
     async stop() {
       relay.end(null, 'cut off');
