@@ -1,4 +1,5 @@
 /** Hibernate and restore: a sandbox's /workspace as a checked file in a folder, made and unpacked by the sandbox's own tar. Docker thread. */
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -51,10 +52,6 @@ export interface ArchivesOptions {
 /** One thing at a time for a session's server. After a restore that fails, the sandbox holds anything: destroy it. */
 export class Archives {
   readonly #options: ArchivesOptions;
-  /** session → servers. */
-  readonly #saved = new Map<string, Set<string>>();
-  /** session → names of files kept aside. */
-  readonly #aside = new Map<string, Set<string>>();
   readonly #turns = new TurnsBySession();
   #loaded: Promise<void> | undefined;
 
@@ -62,7 +59,7 @@ export class Archives {
     this.#options = options;
   }
 
-  /** Reads the folder, once; removes what a crash left half written. After it, `has` needs no disk. */
+  /** Makes the folder; removes what a crash left half written. */
   load(): Promise<void> {
     this.#loaded ??= this.#load();
     return this.#loaded;
@@ -73,25 +70,20 @@ export class Archives {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await chmod(folder, 0o700);
     for (const name of await readdir(folder)) {
-      const [, session, server, broken] = FILE_NAME.exec(name) ?? [];
-      if (session !== undefined && server !== undefined) {
-        if (broken === undefined) add(this.#saved, session, server);
-        else add(this.#aside, session, name);
-      } else if (name.endsWith('.tmp')) {
-        await rm(join(folder, name), { force: true });
-      } else {
-        log.warn({ file: name }, 'a file among the archives that is none of ours');
-      }
+      if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+      else if (!FILE_NAME.test(name)) log.warn({ file: name }, 'a file among the archives that is none of ours');
     }
   }
 
+  /** The folder is the index: who hibernates costs no memory, and each lease one stat of a local file, some microseconds. */
   has(session: string, server: string): boolean {
-    return this.#saved.get(session)?.has(server) ?? false;
+    return existsSync(this.#pathOf(session, server));
   }
 
-  /** Those that have an archive, or one kept aside. */
-  sessions(): string[] {
-    return [...new Set([...this.#saved.keys(), ...this.#aside.keys()])];
+  /** Those that have an archive, or one kept aside. Reads the folder. */
+  async sessions(): Promise<string[]> {
+    const names = await readdir(this.#options.folder);
+    return [...new Set(names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []))];
   }
 
   /**
@@ -114,8 +106,6 @@ export class Archives {
         if (saved) await rename(temporary, path).catch(throwDisk);
         else await rm(path, { force: true });
         await this.#syncFolder();
-        if (saved) add(this.#saved, session, server);
-        else remove(this.#saved, session, server);
         return saved ?? { bytes: 0, files: 0 };
       } finally {
         await rm(temporary, { force: true });
@@ -139,7 +129,6 @@ export class Archives {
       }
       cut.throwIfAborted();
       await rm(this.#pathOf(session, server), { force: true });
-      remove(this.#saved, session, server);
       return { files: archive.counts.files };
     });
   }
@@ -149,13 +138,8 @@ export class Archives {
     check(session, SESSION, 'session');
     await this.#turns.cutAll(session, new FairleadError('ERR_CANCELLED', 'the session has ended'), async () => {
       const { folder } = this.#options;
-      for (const server of this.#saved.get(session) ?? []) {
-        await rm(this.#pathOf(session, server), { force: true });
-        remove(this.#saved, session, server);
-      }
-      for (const name of this.#aside.get(session) ?? []) {
-        await rm(join(folder, name), { force: true });
-        remove(this.#aside, session, name);
+      for (const name of await readdir(folder)) {
+        if (FILE_NAME.exec(name)?.[1] === session) await rm(join(folder, name), { force: true });
       }
     });
   }
@@ -237,10 +221,6 @@ export class Archives {
     } catch (error) {
       cut.throwIfAborted();
       if (error instanceof BrokenArchive) return await this.#keepAside(session, server, error);
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-        remove(this.#saved, session, server);
-        throw lost(server, `its archive ${session}~${server}.tar.lz4 is not there any more`, error);
-      }
       throw new FairleadError('ERR_UNAVAILABLE', `the archive of ${server} cannot be read: ${textOf(error)}`, {
         cause: error,
         retryAfterMs: RETRY_AFTER_MS,
@@ -251,14 +231,11 @@ export class Archives {
   async #keepAside(session: string, server: string, error: BrokenArchive): Promise<never> {
     const { folder, log } = this.#options;
     const path = this.#pathOf(session, server);
-    const taken = this.#aside.get(session);
     let number = 1;
     const name = (): string => `${session}~${server}.tar.lz4.broken-${number}`;
-    while (taken?.has(name())) number++;
+    while (existsSync(join(folder, name()))) number++;
     await rename(path, join(folder, name()));
     await this.#syncFolder();
-    remove(this.#saved, session, server);
-    add(this.#aside, session, name());
     log.error({ session, server, file: join(folder, name()), reason: error.message }, 'an archive is broken');
     throw lost(server, `the archive is damaged (${error.message}) and is kept for the operator as ${name()}`, error);
   }
@@ -361,16 +338,4 @@ function inMib(bytes: number): number {
 /** They become parts of a file's name. */
 function check(value: string, allowed: RegExp, what: string): void {
   if (!allowed.test(value)) throw new FairleadError('ERR_INTERNAL', `not a ${what}: ${JSON.stringify(value)}`);
-}
-
-function add(map: Map<string, Set<string>>, key: string, value: string): void {
-  const values = map.get(key);
-  if (values) values.add(value);
-  else map.set(key, new Set([value]));
-}
-
-function remove(map: Map<string, Set<string>>, key: string, value: string): void {
-  const values = map.get(key);
-  values?.delete(value);
-  if (values?.size === 0) map.delete(key);
 }

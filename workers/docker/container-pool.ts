@@ -294,6 +294,8 @@ export class ContainerPool {
     sandbox.running = running;
     sandbox.waiting = waiting;
     sandbox.provenAt = performance.now();
+    // At the end of its output, not only when Docker has said why: that may take long, and it would be handed out meanwhile.
+    running.stdout.once('end', () => void this.#noteExit(sandbox, running));
     void running.exited.then(() => this.#noteExit(sandbox, running));
     this.move(sandbox, 'starting', 'warm');
     this.#serve();

@@ -76,7 +76,7 @@ export class DockerDriver implements SandboxDriver {
 
   async sweepLeftovers(isKnown: (name: string) => boolean): Promise<number> {
     const found = await this.#operations
-      .run({ operation: 'list', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
+      .remove({ operation: 'list', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
         this.#docker.listContainers({
           all: true,
           filters: { label: [`${LABEL_INSTANCE}=${this.#instance}`] },

@@ -34,7 +34,9 @@ export function isConnectionError(error: unknown): boolean {
 
 /** A 500 that tells of the image or its limits, not of the daemon: Docker has no better code for what runc refuses. */
 function isRuntimeRefusal(error: unknown): boolean {
-  return /OCI runtime|failed to create (?:task|shim)|unable to start container process/i.test(textOf(error));
+  const text = textOf(error);
+  if (/no space left on device/i.test(text)) return false; // the box's disk is full, whoever was the first to find out
+  return /OCI runtime|failed to create (?:task|shim)|unable to start container process/i.test(text);
 }
 
 /** The daemon's own fault: trying again may help. A deadline that has passed is not one to try again. */

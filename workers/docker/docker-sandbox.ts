@@ -44,8 +44,9 @@ export class DockerSandbox implements RunningSandbox {
     return this.#actions.exec(command, signal);
   }
 
-  assign(session: string): void {
+  assign(session: string): Promise<void> {
     this.#assigning = this.#actions.rename(session).catch(() => undefined); // its name is for people only
+    return this.#assigning;
   }
 
   async restart(signal: AbortSignal): Promise<RunningSandbox> {

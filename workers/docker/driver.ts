@@ -45,8 +45,8 @@ export interface RunningSandbox {
    * not answer.
    */
   exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
-  /** Shows people whose it is, where that can be shown: in the background, and without a word when it fails. */
-  assign?(session: string): void;
+  /** Shows people whose it is, where that can be shown. Resolves also when it could not be done. */
+  assign?(session: string): Promise<void>;
   /**
    * Ends all that runs in it and starts it anew, its writable places empty: this sandbox is over, the new one is what it
    * resolves with. Where there is no such thing, a sandbox serves one session. ERR_UNAVAILABLE: it is to be destroyed.

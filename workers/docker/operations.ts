@@ -86,9 +86,15 @@ export class Operations {
     );
   }
 
-  /** Like `run`, in its own places, with no breaker; a removal that Docker has under way (409) is asked for again. */
-  remove(options: Omit<OperationOptions, 'operation'>, call: (attempt: Attempt) => Promise<void>): Promise<void> {
-    return this.#tries({ ...options, operation: 'remove' }, isRemovalRetryable, (attempt) =>
+  /**
+   * Like `run`, for removals and the look for what is to be removed: in places of their own, with no breaker; a removal that
+   * Docker has under way (409) is asked for again.
+   */
+  remove<T>(
+    { operation = 'remove', ...options }: Omit<OperationOptions, 'operation'> & { operation?: 'remove' | 'list' },
+    call: (attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
+    return this.#tries({ ...options, operation }, isRemovalRetryable, (attempt) =>
       this.#removals.execute(() => untilAborted(attempt.signal, () => call(attempt))),
     );
   }

@@ -63,37 +63,34 @@ export function planPool(input: PoolState & { room: number; now: number }): Pool
 }
 
 /**
- * The pools of one box share its budget: those with people in line first, one container each in turn, then shelves by how
- * much is missing. Where there is no room for people in line, idle sandboxes of other pools go.
+ * The pools of one box share its budget: those with people in line first, who hold the fewest before the others, then
+ * shelves by how much is missing. Where there is no room for people in line, idle sandboxes of other pools go.
  */
 export function planBox(input: { pools: readonly PoolState[]; room: number; now: number }): PoolPlan[] {
   const { pools, now } = input;
   const wanted = pools.map((pool) => planPool({ ...pool, room: Infinity, now }));
   const plans = wanted.map(({ letGo, target }) => ({ start: 0, letGo, target }));
+  let room = Math.max(0, input.room);
+  /** One at a time, to the lowest rank; what is left of `want` had no room. */
+  const share = (want: number[], rankOf: (index: number) => number): void => {
+    for (; room >= 1; room--) {
+      const wanting = [...want.keys()].filter((index) => (want[index] ?? 0) > 0);
+      const [next = -1] = wanting.sort((a, b) => rankOf(a) - rankOf(b));
+      const plan = plans[next];
+      if (!plan) return;
+      plan.start++;
+      want[next] = (want[next] ?? 0) - 1;
+    }
+  };
   const inLine = pools.map(({ counts }, index) =>
     Math.min(Math.max(0, counts.waiting - counts.warm - counts.starting), wanted[index]?.start ?? 0),
   );
-  let room = Math.max(0, input.room);
-  const share = (want: readonly number[]): number[] => {
-    const left = [...want];
-    // One in turn, the most urgent first, so that a large pool cannot starve a small one.
-    for (let given = true; given && room > 0;) {
-      given = false;
-      const order = left.map((_, index) => index).sort((a, b) => (left[b] ?? 0) - (left[a] ?? 0));
-      for (const index of order) {
-        const plan = plans[index];
-        if (!plan || room === 0 || (left[index] ?? 0) === 0) continue;
-        plan.start++;
-        left[index] = (left[index] ?? 0) - 1;
-        room--;
-        given = true;
-      }
-    }
-    return left;
-  };
-  const unserved = share(inLine);
-  share(wanted.map(({ start }, index) => start - (inLine[index] ?? 0)));
-  makeRoom(pools, plans, unserved);
+  const held = pools.map(({ counts }) => counts.starting + counts.warm + counts.leased);
+  // Room comes mostly by ones. Were it the longest line's, those in a short one would never be served.
+  share(inLine, (index) => (held[index] ?? 0) + (plans[index]?.start ?? 0));
+  const missing = wanted.map(({ start }, index) => start - (plans[index]?.start ?? 0));
+  share(missing, (index) => -(missing[index] ?? 0));
+  makeRoom(pools, plans, inLine);
   return plans;
 }
 
@@ -114,18 +111,26 @@ function makeRoom(pools: readonly PoolState[], plans: PoolPlan[], unserved: read
 function targetOf({ demand, limits, now }: PoolState & { now: number }): number {
   let most = 0;
   for (const [index, period] of demand.entries()) {
-    if (now - period.at > limits.idleMs) continue;
+    if (isForgotten(period, now, limits.idleMs)) continue;
     const before = demand[index - 1];
-    const near = before && Math.abs(period.at - before.at) <= DEMAND_PERIOD_MS ? before.leases : 0;
+    const near = before && period.at - before.at < 2 * DEMAND_PERIOD_MS ? before.leases : 0;
     most = Math.max(most, period.leases + near);
   }
   return Math.min(limits.max, Math.max(limits.min, most));
 }
 
+/** Too old; or of a clock that has been set back since, and would be remembered for as long. */
+function isForgotten(period: DemandPeriod | undefined, now: number, idleMs: number): boolean {
+  return period !== undefined && (now - period.at > idleMs || period.at - now >= DEMAND_PERIOD_MS);
+}
+
 /** After a failure one at a time, and none before its time. */
 function startsAllowed(counts: PoolCounts, limits: PoolLimits, health: StartHealth, now: number): number {
   if (health.failures === 0) return limits.maxStarting - counts.starting;
-  if (now < health.notBefore || (limits.min === 0 && counts.waiting === 0)) return 0;
+  // Longer than the longest rest: the clock has been set back.
+  const restMs = health.notBefore - now;
+  const rests = restMs > 0 && restMs <= MAX_BACKOFF_MS;
+  if (rests || (limits.min === 0 && counts.waiting === 0)) return 0;
   return 1 - counts.starting;
 }
 
@@ -147,10 +152,11 @@ export function startBackoffMs(failures: number, jitter: number): number {
   return full * (0.75 + jitter / 4);
 }
 
-/** Counts one lease into the newest period, and forgets what is older than `idleMs`. */
+/** Counts one lease into the newest period, and forgets what is no longer to be remembered. */
 export function noteDemand(demand: DemandPeriod[], now: number, idleMs: number): void {
+  while (isForgotten(demand[0], now, idleMs)) demand.shift();
+  while (isForgotten(demand.at(-1), now, idleMs)) demand.pop();
   const newest = demand.at(-1);
-  if (newest && Math.abs(now - newest.at) < DEMAND_PERIOD_MS) newest.leases++;
+  if (newest && now - newest.at < DEMAND_PERIOD_MS) newest.leases++;
   else demand.push({ at: now, leases: 1 });
-  while (demand[0] && (now - demand[0].at > idleMs || demand[0].at > now + DEMAND_PERIOD_MS)) demand.shift();
 }

@@ -55,6 +55,9 @@ export class Sandboxes {
   readonly #leases = new Map<string, Lease>();
   /** On their way back to their pools. */
   readonly #ending = new Set<Lease>();
+  /** Whose containers do not say yet whose they are. */
+  readonly #unnamed = new Set<Lease>();
+  #naming = false;
   /** Under way, by session and server; never reject. */
   readonly #saves = new Map<string, Promise<unknown>>();
   readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
@@ -88,13 +91,14 @@ export class Sandboxes {
         for (const pool of this.#distinct()) pool.noteBack();
       },
     });
-    this.#planSoon();
     this.#timer = setInterval(() => {
       this.#planSoon();
+      void this.#nameLeased();
       if (performance.now() - this.#provenAt < PROVE_EVERY_MS) return;
       this.#provenAt = performance.now();
       for (const pool of this.#distinct()) void pool.proveWarm(PROVE_EVERY_MS / 2);
     }, PLAN_EVERY_MS);
+    this.#planSoon();
   }
 
   isKnown(name: string): boolean {
@@ -106,9 +110,10 @@ export class Sandboxes {
   }
 
   /** The sessions that hold a sandbox, or of which something is saved. */
-  sessions(): string[] {
+  async sessions(): Promise<string[]> {
+    const saved = await this.#options.archives.sessions();
     const held = [...this.#leases.values()].map(({ session }) => session);
-    return [...new Set([...held, ...this.#options.archives.sessions()])];
+    return [...new Set([...held, ...saved])];
   }
 
   /** What a server's image offers; starts one of it when none was there before. ERR_SANDBOX, ERR_UNAVAILABLE. */
@@ -215,9 +220,20 @@ export class Sandboxes {
     relay.closed.addEventListener('abort', onClosed, { once: true });
     waiting.detach();
     relay.attach(running);
-    running.assign?.(parts.session);
+    if (running.assign) this.#unnamed.add(lease);
     this.#options.log.info({ session: parts.session, server: parts.server, sandbox: lease.id }, 'sandbox leased');
     return waiting.handshake;
+  }
+
+  /** One at a time and not at once: people wait for starts and for first answers, nobody for a name. */
+  async #nameLeased(): Promise<void> {
+    if (this.#naming) return;
+    this.#naming = true;
+    for (const lease of this.#unnamed) {
+      this.#unnamed.delete(lease);
+      await lease.sandbox.running?.assign?.(lease.session);
+    }
+    this.#naming = false;
   }
 
   /** Whoever asks again waits for the same end. */
@@ -225,6 +241,7 @@ export class Sandboxes {
     lease.relay.end(null, reason);
     if (this.#leases.get(lease.id) === lease) {
       this.#leases.delete(lease.id); // before it goes back: it may be another's at once
+      this.#unnamed.delete(lease);
       lease.ended = lease.pool.giveBack(lease.sandbox).finally(() => this.#ending.delete(lease));
       this.#ending.add(lease);
     }

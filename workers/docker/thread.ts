@@ -38,7 +38,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     driver,
     isKnown: (name) => sandboxes.isKnown(name),
     forgetMissing: async () => {
-      const sessions = sandboxes.sessions();
+      const sessions = await sandboxes.sessions();
       for (let from = 0; from < sessions.length; from += ASK_AT_ONCE) {
         const asked = sessions.slice(from, from + ASK_AT_ONCE);
         const { missing } = await channel.request('missing-sessions', { sessions: asked });
@@ -61,7 +61,13 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       'sweep-leftovers': async () => ({ removed: await reconciler.sweep() }),
       'close-sandboxes': async () => {
         reconciler.close();
-        return { removed: await sandboxes.close() };
+        const removed = await sandboxes.close();
+        // What a daemon that was away for a while has kept: nothing of ours is left to the next start.
+        const left = await reconciler.sweep().catch((error: unknown) => {
+          log.warn({ err: error }, 'what is left over could not be looked for');
+          return 0;
+        });
+        return { removed: removed + left };
       },
       'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
     },

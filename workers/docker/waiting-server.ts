@@ -1,6 +1,7 @@
 /** The MCP server of a sandbox that waits to be leased: handshake, tools, proof of life, hand-over. Docker thread. */
 import {
   Client,
+  ProtocolError,
   serializeMessage,
   type InitializeResult,
   type JSONRPCMessage,
@@ -48,7 +49,9 @@ export class WaitingServer {
       await client.close();
       const why = exit
         ? `the sandbox of ${server} ended at its start: ${exit.reason}`
-        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; it printed what is no MCP: ${transport.stray}`}`;
+        : error instanceof ProtocolError
+          ? `the MCP server ${server} refused the handshake: ${error.message}`
+          : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; it printed what is no MCP: ${transport.stray}`}`;
       throw new FairleadError('ERR_SANDBOX', why, { cause: error });
     }
   }

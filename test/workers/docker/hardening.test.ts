@@ -201,7 +201,7 @@ t.test('of another session’s sandbox nothing is to be seen', async (t) => {
   const mark = randomUUID();
   for (const folder of ['/workspace', '/tmp', '/dev/shm', '/dev/mqueue']) await sh(a, `touch ${folder}/${mark}`);
   const listen = `const net = require('node:net'); const say = () => console.log('listening');
-    net.createServer().listen('\\0${mark}', () => net.createServer().listen(4242, '127.0.0.1', say));`;
+    net.createServer().listen('\\x00${mark}', () => net.createServer().listen(4242, '127.0.0.1', say));`;
   const { signal } = new AbortController();
   const server = await a.exec(['node', '-e', listen, mark], signal);
   server.stderr.resume();
@@ -214,7 +214,8 @@ t.test('of another session’s sandbox nothing is to be seen', async (t) => {
   };
   if ('memory' in looks) await inside(a, 'inside-syscalls.js', 'shmget');
   for (const [name, look] of Object.entries(looks)) {
-    t.match(await sh(a, look), { stdout: /./ }, `${name} of one's own`);
+    const ran = await sh(a, look);
+    t.match(ran, { stdout: /./ }, `${name} of one's own: ${JSON.stringify(ran)}`);
     t.equal((await sh(b, look)).stdout, '', name);
   }
   const { answers } = await inside<{ answers: Record<string, string> }>(

@@ -3,6 +3,7 @@ import type { RunningSandbox } from '../../../../workers/docker/driver.js';
 import { StdioRelay } from '../../../../workers/docker/stdio-relay.js';
 import { SandboxPort } from '../../../helpers/sandbox-port.js';
 
+const MIB = 1_048_576;
 const BOMB = 'const all = []; for (;;) all.push(Buffer.alloc(1048576, 1));';
 
 /** Shell scripts, each without an end of its own. */
@@ -23,7 +24,11 @@ export async function loud(box: RunningSandbox, script: string): Promise<Loud> {
   const cut = new AbortController();
   const program = await box.exec(['sh', '-c', `echo begins; ${script}`], cut.signal);
   const complaint = new Promise<string>((resolve) => {
-    program.stderr.on('data', (data: Buffer) => resolve(data.toString()));
+    let said = '';
+    program.stderr.on('data', (data: Buffer) => {
+      if (said.length < MIB) said += data.toString();
+      if (said.includes('\n')) resolve(said);
+    });
   });
   await new Promise((resolve) => program.stdout.once('data', resolve));
   program.stdout.resume();
