@@ -47,6 +47,8 @@ export interface ContainerPoolOptions extends BringUpOptions {
   limits: PoolLimits;
   /** Something has changed that the plan depends on. */
   onChange: () => void;
+  /** Of the box that all pools share: see `expectedWaitMs`. */
+  outlook: () => { room: number; releaseMs: number };
 }
 
 const PROOF_BEFORE_LEASE_MS = 30_000;
@@ -128,7 +130,7 @@ export class ContainerPool {
    * `retryAfterMs` when the line is full or too slow; ERR_SANDBOX when the image cannot be started; the signal's reason.
    */
   async take(signal: AbortSignal): Promise<Sandbox> {
-    noteDemand(this.demand, Date.now(), this.limits.idleMs);
+    noteDemand(this.demand, performance.now(), this.limits.idleMs);
     for (;;) {
       signal.throwIfAborted();
       if (this.#closed) throw this.#closed;
@@ -222,7 +224,7 @@ export class ContainerPool {
 
   async #wait(signal: AbortSignal): Promise<Sandbox> {
     const { error, failures, notBefore } = this.#health;
-    const now = Date.now();
+    const now = performance.now();
     // While a broken image rests there is nothing to wait for.
     if (error && failures > 0 && notBefore > now && this.#queues.starting.size === 0) throw error;
     const { maxStarting } = this.limits;
@@ -231,6 +233,7 @@ export class ContainerPool {
       starting: this.#queues.starting.size,
       maxStarting,
       startMs: this.#startMs,
+      ...this.#options.outlook(),
     });
     const waiting = this.line.wait(signal, Math.ceil(waitMs));
     this.#options.onChange();
@@ -315,7 +318,7 @@ export class ContainerPool {
       const failures = this.#health.failures + 1;
       const backoff = startBackoffMs(failures, Math.random());
       const restMs = error.code === 'ERR_UNAVAILABLE' ? Math.min(backoff, AWAY_BACKOFF_MS) : backoff;
-      this.#health = { failures, notBefore: Date.now() + restMs, error: withRetry(error, restMs) };
+      this.#health = { failures, notBefore: performance.now() + restMs, error: withRetry(error, restMs) };
       starts.inc({ server: this.server, outcome: error.code });
       log.warn({ err: error, server: this.server, failures, restMs: Math.round(restMs) }, 'a sandbox did not start');
       if (this.#queues.starting.size <= 1) this.line.rejectAll(withRetry(error, restMs));

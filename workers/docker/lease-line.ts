@@ -27,6 +27,7 @@ export class LeaseLine<T> {
    * would outlast the deadline, and at the deadline; the signal's reason when the caller leaves.
    */
   async wait(signal: AbortSignal, expectedMs: number): Promise<T> {
+    signal.throwIfAborted();
     const timeoutMs = this.#timeoutMs;
     if (this.length >= this.#max) throw busy(`${this.length} others wait for a sandbox already`, expectedMs);
     if (expectedMs > timeoutMs) throw busy(`${this.length} others wait for a sandbox`, expectedMs - timeoutMs);

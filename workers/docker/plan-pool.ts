@@ -9,7 +9,7 @@ export interface PoolCounts {
   draining: number;
 }
 
-/** Leases asked for in one period of DEMAND_PERIOD_MS that begins at `at` (ms, epoch), oldest first. */
+/** Leases asked for in one period of DEMAND_PERIOD_MS that begins at `at` (ms, on the clock of `now`), oldest first. */
 export interface DemandPeriod {
   at: number;
   leases: number;
@@ -30,7 +30,7 @@ export interface PoolLimits {
 export interface StartHealth {
   /** In a row. */
   failures: number;
-  /** No start before it, ms, epoch; 0 = none. */
+  /** No start before it, ms on the clock of `now`; 0 = none. */
   notBefore: number;
 }
 
@@ -134,15 +134,27 @@ function startsAllowed(counts: PoolCounts, limits: PoolLimits, health: StartHeal
   return 1 - counts.starting;
 }
 
-/** ms until `position` (1 = next) in line is served, at the rate at which starts finish. */
+/**
+ * ms until `position` (1 = next) in line is served: at the rate at which starts finish, as far as there is room for them;
+ * beyond it at the rate at which others give theirs back.
+ */
 export function expectedWaitMs(input: {
   position: number;
   starting: number;
   maxStarting: number;
   startMs: number;
+  /** Containers that may still be started. */
+  room: number;
+  /** Between two of the box that were given back, lately. */
+  releaseMs: number;
 }): number {
-  const { position, maxStarting, startMs } = input;
-  return Math.ceil(Math.max(1, position) / Math.max(1, maxStarting)) * startMs;
+  const { starting, maxStarting, startMs, room, releaseMs } = input;
+  const position = Math.max(1, input.position);
+  const beyond = Math.max(0, position - starting - room);
+  return (
+    Math.ceil((position - beyond) / Math.max(1, maxStarting)) * startMs +
+    (beyond > 0 ? beyond * releaseMs + startMs : 0)
+  );
 }
 
 /** How long an image or a daemon that has failed so often in a row is left alone; `jitter` 0…1. */

@@ -17,6 +17,8 @@ const PLAN_EVERY_MS = 1_000;
 const PROVE_EVERY_MS = 15_000;
 /** What a start is expected to take of the box's free memory until it is seen. */
 const START_MB = 32;
+/** Until some have been seen. */
+const FIRST_RELEASE_MS = 5_000;
 const MIB = 1_048_576;
 /** Each is a tar in its container and a stream through this thread. */
 const SAVES_AT_ONCE = 8;
@@ -61,6 +63,8 @@ export class Sandboxes {
   /** Under way, by session and server; never reject. */
   readonly #saves = new Map<string, Promise<unknown>>();
   readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
+  #releaseMs = FIRST_RELEASE_MS;
+  #releasedAt = performance.now();
   #planning: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #provenAt = performance.now();
@@ -77,7 +81,15 @@ export class Sandboxes {
       const key = JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))]);
       const pool =
         byImage.get(key) ??
-        new ContainerPool({ ...options, server, image, env, limits, onChange: () => this.#planSoon() });
+        new ContainerPool({
+          ...options,
+          server,
+          image,
+          env,
+          limits,
+          onChange: () => this.#planSoon(),
+          outlook: () => ({ room: this.#room(this.#distinct()), releaseMs: this.#releaseMs }),
+        });
       byImage.set(key, pool);
       this.#pools.set(server, pool);
     }
@@ -231,6 +243,7 @@ export class Sandboxes {
     this.#naming = true;
     for (const lease of this.#unnamed) {
       this.#unnamed.delete(lease);
+      this.#noteRelease();
       await lease.sandbox.running?.assign?.(lease.session);
     }
     this.#naming = false;
@@ -246,6 +259,12 @@ export class Sandboxes {
       this.#ending.add(lease);
     }
     await lease.ended;
+  }
+
+  #noteRelease(): void {
+    const now = performance.now();
+    this.#releaseMs += (now - this.#releasedAt - this.#releaseMs) / 4;
+    this.#releasedAt = now;
   }
 
   #save({ session, server, sandbox }: Lease): Promise<{ bytes: number; files: number }> {
@@ -318,7 +337,7 @@ export class Sandboxes {
   #plan(): void {
     const pools = this.#distinct();
     const state = pools.map(({ counts, demand, limits, health }) => ({ counts, demand, limits, health }));
-    const plans = planBox({ pools: state, room: this.#room(pools), now: Date.now() });
+    const plans = planBox({ pools: state, room: this.#room(pools), now: performance.now() });
     for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);
   }
 

@@ -108,6 +108,8 @@ t.test('a caller that leaves takes its place with it in the same step', async (t
   await t.rejects(left, why);
   t.same(await Promise.all([waiting, newcomer]), [1, 2]);
   t.equal(front.listeners().length + behind.listeners().length, 0);
+  await t.rejects(line.wait(AbortSignal.abort(why), 0), why);
+  t.equal(line.length, 0, 'who has gone before takes none');
 });
 
 t.test('leaving after being served changes nothing', async (t) => {

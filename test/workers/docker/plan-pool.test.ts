@@ -57,7 +57,7 @@ function letGoOf(room: number, ...pools: State[]): number[] {
 }
 
 function waitOf(position: number, maxStarting = 4): number {
-  return expectedWaitMs({ position, starting: 0, maxStarting, startMs: 500 });
+  return expectedWaitMs({ position, starting: 0, maxStarting, startMs: 500, room: Infinity, releaseMs: 0 });
 }
 
 t.test('an empty shelf is filled to min, maxStarting at a time and no more than there is room for', async (t) => {
@@ -251,6 +251,14 @@ t.test('expects to wait for as many rounds of starts as there are before one', a
   t.equal(waitOf(3, 1), 1_500);
   t.equal(waitOf(0), 500, 'nobody is before the next');
   t.equal(waitOf(2, 0), 1_000);
+});
+
+t.test('where there is no room, it is the others’ leaving that one waits for', async (t) => {
+  const full = { starting: 2, maxStarting: 4, startMs: 500, releaseMs: 3_000 };
+  t.equal(expectedWaitMs({ ...full, position: 2, room: 0 }), 500, 'one is on its way');
+  t.equal(expectedWaitMs({ ...full, position: 3, room: 0 }), 4_000);
+  t.equal(expectedWaitMs({ ...full, position: 5, room: 0 }), 10_000);
+  t.equal(expectedWaitMs({ ...full, position: 5, room: 3 }), 1_000);
 });
 
 t.test('rests from half a second to a minute, twice as long each time, less up to a quarter', async (t) => {

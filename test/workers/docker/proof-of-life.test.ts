@@ -151,6 +151,7 @@ t.test('what has waited long is asked before it is handed over; of four dead one
     env: {},
     log,
     limits,
+    outlook: () => ({ room: 10, releaseMs: 0 }),
     onChange: () => undefined, // this test is the planner
   });
   t.teardown(async () => {

@@ -202,7 +202,14 @@ class SimulatedPool {
     const position = this.#line.length + 1;
     const startMs = this.#expectedStartMs;
     const { patienceMs } = this.#script;
-    const waitMs = expectedWaitMs({ position, starting: this.#starting, maxStarting, startMs });
+    const waitMs = expectedWaitMs({
+      position,
+      starting: this.#starting,
+      maxStarting,
+      startMs,
+      room: Infinity,
+      releaseMs: 0,
+    });
     const rests = failures > 0 && notBefore > wall() && this.#starting === 0;
     if (rests || position > MAX_IN_LINE || waitMs > patienceMs) {
       this.day.refused.push(at);
