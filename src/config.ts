@@ -236,6 +236,11 @@ export function configJsonSchema(): object {
   return z.toJSONSchema(configSchema, { io: 'input' });
 }
 
+/** Servers with the same image and environment share a pool of sandboxes. */
+export function poolKey({ image, env }: Pick<McpServerConfig, 'image' | 'env'>): string {
+  return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
 /** Problems that no single field shows. */
 function checkAcross(config: Config, problems: ConfigProblem[]): void {
   const { store, listen, auth, model } = config;
@@ -264,11 +269,11 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   if (pool.min > pool.max) {
     problems.push({ path: 'sandbox.pool.min', message: `is ${pool.min}, more than sandbox.pool.max ${pool.max}` });
   }
-  const images = Object.keys(config.mcpServers).length;
+  const images = new Set(Object.values(config.mcpServers).map((server) => poolKey(server))).size;
   if (pool.min * images > budget.containers) {
     problems.push({
       path: 'sandbox.budget.containers',
-      message: `is ${budget.containers}: no room for sandbox.pool.min ${pool.min} of each of ${images} servers`,
+      message: `is ${budget.containers}: no room for sandbox.pool.min ${pool.min} of each of ${images} images`,
     });
   }
   const seen = new Set<string>();

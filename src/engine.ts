@@ -71,8 +71,6 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     onBreaker: (state) => readiness.dockerBreaker(state),
   });
   opened.add(() => docker.close());
-  const { removed } = await docker.run('sweep-leftovers', {});
-  if (removed > 0) log.info({ removed }, 'removed sandboxes that an earlier run left');
 
   let front: Front | undefined;
   let catalogue: Catalogue = {};

@@ -93,6 +93,10 @@ export class DockerProxy {
     return `unix://${this.#socketPath}`;
   }
 
+  get isUp(): boolean {
+    return this.#server.listening;
+  }
+
   /** From now on, so many times; the newest rule that matches counts. */
   fault(which: RegExp, fault: Fault, times = Infinity): void {
     this.#rules.unshift({ which, fault, times });
@@ -149,7 +153,7 @@ export class DockerProxy {
   }
 
   async close(): Promise<void> {
-    if (this.#server.listening) await this.down();
+    if (this.isUp) await this.down();
     await rm(this.#folder, { recursive: true, force: true });
   }
 
@@ -287,6 +291,7 @@ export async function openSandboxes(
   sandboxes.open();
   t.teardown(async () => {
     proxy.heal();
+    if (!proxy.isUp) await proxy.up(); // what a failed test has made is removed through it
     await sandboxes.close();
     await proxy.close();
   });

@@ -226,7 +226,9 @@ export class ContainerPool {
     const { error, failures, notBefore } = this.#health;
     const now = performance.now();
     // While a broken image rests there is nothing to wait for.
-    if (error && failures > 0 && notBefore > now && this.#queues.starting.size === 0) throw error;
+    if (error && failures > 0 && notBefore > now && this.#queues.starting.size === 0) {
+      throw withRetry(error, notBefore - now);
+    }
     const { maxStarting } = this.limits;
     const waitMs = expectedWaitMs({
       position: this.line.length + 1,

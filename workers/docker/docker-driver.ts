@@ -18,10 +18,12 @@ import type {
   StartRequest,
 } from './driver.js';
 import { OutputPace } from './output-pace.js';
-import { Operations, type BreakerState, type OperationName } from './operations.js';
+import { BREAK_MS, Operations, type BreakerState, type OperationName } from './operations.js';
 
 const LOOK_TIMEOUT_MS = 10_000;
 const REMOVE_TIMEOUT_MS = 20_000;
+/** After the breaker would let one try: a caller may be the first. */
+const PROBE_LATER_MS = 500;
 
 type Step = (operation: OperationName) => { operation: OperationName; timeoutMs: number };
 
@@ -34,6 +36,9 @@ export class DockerDriver implements SandboxDriver {
   readonly #operations: Operations;
   readonly #pace = new OutputPace();
   readonly #closing = new AbortController();
+  #watcher: SandboxWatcher | undefined;
+  /** While the breaker is open. */
+  #probe: NodeJS.Timeout | undefined;
   /** Clean-ups of starts that failed: nobody waits for them but `close`. */
   readonly #cleaning = new Set<Promise<void>>();
 
@@ -42,7 +47,11 @@ export class DockerDriver implements SandboxDriver {
     this.#config = config;
     this.#instance = instance;
     this.#log = log;
-    this.#operations = new Operations(log, onBreaker);
+    this.#operations = new Operations(log, (state) => {
+      onBreaker?.(state);
+      this.#probeWhenOpen(state);
+      if (state === 'closed') this.#watcher?.onBack();
+    });
   }
 
   async start(request: StartRequest): Promise<RunningSandbox> {
@@ -96,13 +105,26 @@ export class DockerDriver implements SandboxDriver {
   }
 
   watch(watcher: SandboxWatcher): void {
+    this.#watcher = watcher;
     const options = { docker: this.#docker, instance: this.#instance, watcher, log: this.#log };
     void followContainers(options, this.#closing.signal);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
+    clearTimeout(this.#probe);
     await Promise.all(this.#cleaning);
+  }
+
+  /** A breaker closes only when a call succeeds, and while /readyz says that Docker is away nobody may come to make one. */
+  #probeWhenOpen(state: BreakerState): void {
+    clearTimeout(this.#probe);
+    if (state !== 'open' || this.#closing.signal.aborted) return;
+    this.#probe = setTimeout(() => {
+      this.#operations
+        .run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () => this.#docker.ping())
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'docker: still away'));
+    }, BREAK_MS + PROBE_LATER_MS);
   }
 
   /** The name is ours and random: if it is taken at a second try, the first one made it and only its answer was lost. */

@@ -51,7 +51,6 @@ export interface DockerTasks {
   /** The session has ended: destroys all its sandboxes and what was saved of them. */
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys what an earlier run of this instance left. */
-  'sweep-leftovers': { request: Record<string, never>; result: { removed: number } };
   /** Destroys all that this instance has; nothing can be leased afterwards. */
   'close-sandboxes': { request: Record<string, never>; result: { removed: number } };
   /** prom-client metrics of this thread as JSON. */

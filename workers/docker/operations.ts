@@ -22,7 +22,7 @@ import { isDaemonFault, isRetryable, statusOf } from './docker-errors.js';
 
 const RETRIES = 2;
 const BREAK_AFTER = 5;
-const BREAK_MS = 5_000;
+export const BREAK_MS = 5_000;
 const AT_ONCE = 20;
 const WAITING = 100;
 const REMOVALS_AT_ONCE = 10;

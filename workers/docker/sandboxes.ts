@@ -1,7 +1,7 @@
 /** Every sandbox that this instance has: a pool an image, one budget for the box, leases and their ends. Docker thread. */
 import { bulkhead } from 'cockatiel';
 import { freemem } from 'node:os';
-import type { Config } from '../../src/config.js';
+import { poolKey, type Config } from '../../src/config.js';
 import { FairleadError, isFairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
 import { counter, histogram } from '../../src/metrics.js';
@@ -78,7 +78,7 @@ export class Sandboxes {
     const limits = { min: Math.min(min, shelf), max: shelf, maxStarting, idleMs };
     const byImage = new Map<string, ContainerPool>();
     for (const [server, { image, env }] of Object.entries(config.mcpServers)) {
-      const key = JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))]);
+      const key = poolKey({ image, env });
       const pool =
         byImage.get(key) ??
         new ContainerPool({

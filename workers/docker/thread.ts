@@ -58,7 +58,6 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       },
       'hibernate-sandbox': ({ sandbox }) => sandboxes.hibernate(sandbox),
       'release-session': async ({ session }) => ({ released: await sandboxes.releaseSession(session) }),
-      'sweep-leftovers': async () => ({ removed: await reconciler.sweep() }),
       'close-sandboxes': async () => {
         reconciler.close();
         const removed = await sandboxes.close();

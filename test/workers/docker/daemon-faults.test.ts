@@ -230,6 +230,15 @@ t.test(
   },
 );
 
+t.test('an open breaker finds out by itself that Docker is well again', async (t) => {
+  const { proxy, driver, breaker } = await openSandboxes(t, { images });
+  proxy.fault(ANY, { status: 503, message: 'unwell' });
+  for (let i = 0; i < 2; i++) await t.rejects(driver.resolveImage(echo.tag, 'echo'), { code: 'ERR_UNAVAILABLE' });
+  await settled(() => breaker.join() === 'open,half-open,open');
+  proxy.heal();
+  await settled(() => breaker.at(-1) === 'closed');
+});
+
 t.test(
   'a daemon that hangs: the shelf serves, who waits is told in time, nothing is left, and it goes on after',
   async (t) => {

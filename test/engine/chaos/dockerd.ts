@@ -1,0 +1,87 @@
+/** A dockerd of the test's own that can be ended, hard or in order, and started again on the same data. Runs in tests. */
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { docker } from '../../helpers/docker.js';
+import { startDockerd } from '../../helpers/dockerd.js';
+import { eachLine, stopChild, Tail, watchExit } from '../../helpers/processes.js';
+import { processesOf } from './processes.js';
+import { until } from './until.js';
+
+const BACK_MS = 30_000;
+const STOP_MS = 20_000;
+
+export interface ChaosDockerd {
+  readonly host: string;
+  /** Its folder: what it runs names it. */
+  readonly folder: string;
+  /** Resolves when it answers again; its containers have ended then, as it keeps none alive (no live-restore). */
+  restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+  /**
+   * Containers whose shims outlived a dockerd that was killed. Docker 20.10 forgets those that were starting or ending just
+   * then: the next daemon knows nothing of them, so that nobody can have them removed. Nothing of the image runs in them.
+   */
+  readonly orphans: ReadonlySet<string>;
+  stop(): Promise<void>;
+}
+
+export async function startChaosDockerd(): Promise<ChaosDockerd> {
+  const first = await startDockerd();
+  const { host } = first;
+  const folder = dirname(host.replace('unix://', ''));
+  const command = (await readFile(`/proc/${first.pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
+  const orphans = new Set<string>();
+  let pid = first.pid;
+  let end: (() => Promise<unknown>) | undefined;
+
+  const launch = async (): Promise<void> => {
+    const child = spawn('unshare', ['--net', ...command], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const exited = watchExit(child);
+    const tail = new Tail();
+    eachLine(child.stdout, (line) => tail.push(line));
+    eachLine(child.stderr, (line) => tail.push(line));
+    pid = child.pid ?? 0;
+    end = () => stopChild(child, exited, STOP_MS);
+    const answers = async (): Promise<boolean> => {
+      if (child.exitCode !== null) throw new Error(`dockerd did not come back:\n${tail.toString()}`);
+      return docker(host)
+        .ping()
+        .then(
+          () => true,
+          () => false,
+        );
+    };
+    await until('dockerd answers again', answers, { timeoutMs: BACK_MS, tell: () => tail.toString() });
+  };
+
+  return {
+    host,
+    folder,
+    orphans,
+    restart: async (signal) => {
+      // A dockerd that finds its containerd still dying takes it for a living one, and gives up waiting for it.
+      const containerd = Number(await readFile(join(folder, 'exec', 'containerd', 'containerd.pid'), 'utf8'));
+      process.kill(pid, signal);
+      await until('dockerd has ended', () => ![pid, containerd].some(isAlive), { timeoutMs: BACK_MS });
+      for (const id of (await processesOf(folder)).shims.keys()) orphans.add(id);
+      await launch();
+    },
+    stop: async () => {
+      const containers = await docker(host).listContainers({ all: true });
+      await Promise.allSettled(containers.map(({ Id }) => docker(host).getContainer(Id).remove({ force: true })));
+      await end?.();
+      const left = Object.values(await processesOf(folder)).flatMap((pids) => [...pids.values()].flat());
+      for (const pid of left) if (isAlive(pid)) process.kill(pid, 'SIGKILL'); // those that it has forgotten
+      await first.stop();
+    },
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false; // ESRCH
+  }
+}

@@ -1,0 +1,11 @@
+/** What a server says of itself on `/metrics`. Runs in tests. */
+
+/** Sums of series: `sum(NAME)` or `sum(NAME, 'label="value"')`, over all threads. */
+export async function readMetrics(url: string): Promise<(name: string, label?: string) => number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return (name, label = '') =>
+    text
+      .split('\n')
+      .filter((line) => /^(\w+)/.exec(line)?.[0] === name && line.includes(label))
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}

@@ -1,0 +1,247 @@
+/** One session and whoever talks to it: calls tools, leaves, comes back, and knows what its workspace must hold. Runs in tests. */
+import { WebSocket } from 'ws';
+import { connect, type EventOf, type ServerEvent, type TestClient } from '../../helpers/ws-client.js';
+import { pick } from './plan.js';
+import { until } from './until.js';
+import type { World } from './world.js';
+
+/** Beyond a lease in line, a start and a tool's own deadline: who waits for longer waits for ever. */
+const ANSWER_MS = 60_000;
+const CONNECT_MS = 30_000;
+
+/** How a turn went; `lost`: the server went away in the middle, as the test told it to. */
+export type Outcome = 'ok' | 'failed' | 'lost' | 'refused';
+
+interface Turn {
+  outcome: Outcome;
+  /** What the tool answered. */
+  text: string;
+}
+
+export class Person {
+  readonly #world: World;
+  /** '' until it is there. */
+  session = '';
+  /** An event is about it. */
+  busy = true;
+  /** What the contract's own checks found. */
+  readonly problems: string[] = [];
+  #client: TestClient | undefined;
+  /** The world's, when its socket was opened. */
+  #epoch = 0;
+  #lastSeq = 0;
+  #approves = true;
+  /** A call that never ends may be under way. */
+  #naps = false;
+  #written = 0;
+  /** The newest that was confirmed, the harm done to all by then, and how many sandboxes it had had. */
+  #confirmed: { marker: number; harm: number; leases: number } | undefined;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  async open(): Promise<Outcome> {
+    await this.#attach();
+    return this.write();
+  }
+
+  async write(): Promise<Outcome> {
+    const marker = ++this.#written;
+    const harm = this.#world.harm;
+    const { outcome } = await this.#turn(`write ${this.session}#${marker}`);
+    if (outcome === 'ok') this.#confirmed = { marker, harm, leases: this.#world.leases(this.session).length };
+    return outcome;
+  }
+
+  /** Its own marker, not older than what was confirmed; or nothing, where that was ended from outside. */
+  async read(): Promise<{ outcome: Outcome; text: string }> {
+    const { outcome, text } = await this.#turn('read');
+    if (outcome !== 'ok') return { outcome, text };
+    const confirmed = this.#confirmed;
+    const [owner, number] = text.split('#');
+    if (text === '') {
+      if (confirmed && !this.#mayHaveLost(confirmed))
+        this.problems.push(`${this.session} lost its files for no reason`);
+      this.#confirmed = undefined;
+    } else if (owner !== this.session) {
+      this.problems.push(`${this.session} read what is another's: ${text}`);
+    } else if (Number(number) < (confirmed?.marker ?? 0)) {
+      this.problems.push(`${this.session} read ${text}, which is older than ${confirmed?.marker}`);
+    }
+    return { outcome, text };
+  }
+
+  /** `draw` below ½: while its sandbox may be on its way, else when it runs. */
+  async cancel(draw: number): Promise<Outcome> {
+    return this.#withConnection(async (client) => {
+      const turn = await this.#say(client, 'nap');
+      if (turn === undefined) return 'refused';
+      // What runs is cancelled, and that may still be an older turn of this session.
+      await client.waitFor((event) => event.type === 'turn:start' && event.turn === turn, {
+        from: 0,
+        timeoutMs: ANSWER_MS,
+      });
+      if (draw >= 0.5) await this.#untilItRuns(client, turn);
+      client.send({ type: 'turn:cancel' });
+      const { stopReason } = await client.turnEnd(turn, { timeoutMs: ANSWER_MS });
+      return stopReason === 'cancelled' ? 'ok' : 'failed';
+    });
+  }
+
+  /** Begins a call that stays in the middle. Failed when it has ended already. */
+  async nap(): Promise<Outcome> {
+    return this.#withConnection(async (client) => {
+      const turn = await this.#say(client, 'nap');
+      if (turn === undefined) return 'refused';
+      this.#naps = true;
+      return (await this.#untilItRuns(client, turn)) ? 'ok' : 'failed';
+    });
+  }
+
+  /** Ends a call that stays in the middle, if there is one. */
+  async stopNap(): Promise<void> {
+    if (!this.#naps) return;
+    const client = await this.#attach();
+    if (this.#naps) client.send({ type: 'turn:cancel' });
+    this.#naps = false;
+  }
+
+  /** The network goes: between calls, while it is asked, at a call's start, or while one runs. */
+  async cut(draw: number): Promise<Outcome> {
+    return this.#withConnection(async (client) => {
+      const way = pick(['between', 'asked', 'starting', 'running'] as const, draw);
+      if (way === 'asked') {
+        this.#approves = false;
+        if ((await this.#say(client, 'read')) !== undefined) await client.waitFor('tool:approval_required');
+      } else if (way === 'starting') {
+        await this.#say(client, `write ${this.session}#${++this.#written}`);
+      } else if (way === 'running') {
+        const turn = await this.#say(client, 'nap');
+        this.#naps = true;
+        if (turn !== undefined) await this.#untilItRuns(client, turn);
+      }
+      await this.leave();
+      return 'ok';
+    });
+  }
+
+  /** Resolves when it is gone from the store. */
+  async delete(): Promise<void> {
+    const gone = async (): Promise<boolean> => {
+      const { url } = await this.#world.up();
+      const answer = await fetch(`${url}/v1/sessions/${this.session}`, { method: 'DELETE' }).catch(() => undefined);
+      await answer?.body?.cancel();
+      return answer?.status === 204 || answer?.status === 404;
+    };
+    await until(`${this.session} is deleted`, gone, { timeoutMs: ANSWER_MS });
+    await this.leave();
+  }
+
+  async leave(): Promise<void> {
+    const client = this.#client;
+    if (!client) return;
+    this.#client = undefined;
+    await client.terminate();
+    this.#lastSeq = Math.max(this.#lastSeq, client.lastSeq);
+    this.problems.push(...client.gaps().filter((problem) => !problem.startsWith('socket:')));
+  }
+
+  #mayHaveLost({ harm, leases }: { harm: number; leases: number }): boolean {
+    if (this.#world.harm !== harm) return true;
+    const since = this.#world.leases(this.session).slice(Math.max(0, leases - 1));
+    return since.some((id) => this.#world.harmed.has(id));
+  }
+
+  #turn(text: string): Promise<Turn> {
+    const began = async (client: TestClient): Promise<Turn> => {
+      const turn = await this.#say(client, text);
+      if (turn === undefined) return { outcome: 'refused', text: '' };
+      const end = await client.turnEnd(turn, { timeoutMs: ANSWER_MS });
+      const result = resultOf(client.events, turn);
+      const said = textOf(result);
+      this.#world.note(`${this.session} ${text}: ${end.stopReason} ${end.error?.code ?? ''} ${said}`);
+      return { outcome: result?.ok === true ? 'ok' : 'failed', text: said };
+    };
+    return this.#withConnection(began, { outcome: 'lost', text: '' });
+  }
+
+  /** `lost` when the server was taken away meanwhile; any other failure is one of the product's. */
+  async #withConnection<T extends Outcome | Turn>(
+    work: (client: TestClient) => Promise<T>,
+    lost: T = 'lost' as T,
+  ): Promise<T> {
+    const client = await this.#attach();
+    try {
+      return await work(client);
+    } catch (error) {
+      if (client.socket.readyState === WebSocket.OPEN || this.#epoch === this.#world.epoch) throw error;
+      await this.leave();
+      return lost;
+    }
+  }
+
+  /** The turn that it became; undefined when it was refused, as a server that stops does. */
+  async #say(client: TestClient, text: string): Promise<number | undefined> {
+    const id = client.say(text);
+    const about = (event: ServerEvent): boolean => 'id' in event && event.id === id;
+    const answer = await client.waitFor(about, { timeoutMs: ANSWER_MS });
+    if (answer.type === 'message:accepted') return answer.turn;
+    if (answer.type === 'error' && answer.code === 'ERR_DRAINING') return undefined;
+    throw new Error(`${this.session}: ${text} was answered with ${JSON.stringify(answer)}`);
+  }
+
+  /** False when it ended before it ran. */
+  async #untilItRuns(client: TestClient, turn: number): Promise<boolean> {
+    const seen = await client.waitFor(
+      (event) => event.type === 'tool:output' || (event.type === 'turn:end' && event.turn === turn),
+      { timeoutMs: ANSWER_MS },
+    );
+    return seen.type === 'tool:output';
+  }
+
+  async #attach(): Promise<TestClient> {
+    const open = this.#client?.socket.readyState === WebSocket.OPEN;
+    if (this.#client && open && this.#epoch === this.#world.epoch) return this.#client;
+    await this.leave();
+    const attached = async (): Promise<boolean> => {
+      const { wsUrl } = await this.#world.up();
+      this.#epoch = this.#world.epoch;
+      const resume = this.session === '' ? {} : { session: this.session, after: this.#lastSeq };
+      try {
+        const client = await connect(wsUrl, resume);
+        this.#client = client;
+        this.#approves = true;
+        client.socket.on('message', (data: Buffer) => this.#answer(client, JSON.parse(data.toString()) as ServerEvent));
+        const { session, pending } = await client.ready;
+        this.session = session;
+        for (const call of pending) if (call.kind === 'approval') client.approve(call.callId);
+        return true;
+      } catch (error) {
+        this.#world.note(`${this.session} could not attach: ${(error as Error).message.slice(0, 200)}`);
+        return false; // the server is on its way out, or back
+      }
+    };
+    await until(`${this.session} is attached`, attached, { timeoutMs: CONNECT_MS });
+    const client = this.#client as unknown as TestClient;
+    if (this.#naps) client.send({ type: 'turn:cancel' });
+    this.#naps = false;
+    return client;
+  }
+
+  #answer(client: TestClient, event: ServerEvent): void {
+    if (event.type === 'tool:approval_required' && this.#approves) client.approve(event.callId);
+  }
+}
+
+/** Turns of one session run one after the other: what stands between its start and its end is its own. */
+function resultOf(events: readonly ServerEvent[], turn: number): EventOf<'tool:result'> | undefined {
+  const from = events.findIndex((event) => event.type === 'turn:start' && event.turn === turn);
+  const to = events.findIndex((event) => event.type === 'turn:end' && event.turn === turn);
+  return events.slice(from, to).find((event) => event.type === 'tool:result');
+}
+
+function textOf(result: EventOf<'tool:result'> | undefined): string {
+  const block = result?.content[0];
+  return block?.type === 'text' ? block.text : '';
+}
