@@ -47,7 +47,7 @@ export class Session {
   /** Handlers at work in this session; while there are any it stays in memory. */
   #holds = 0;
   /** Messages being accepted: they count as in flight before the store knows them. */
-  #accepting = 0;
+  readonly #accepting = new Set<{ id?: string }>();
   #running: Running | undefined;
   /** Who wants that no turn starts, so that messages wait in line: each clearing of the history while it runs, a drain and a close for good. */
   #pauses = 0;
@@ -75,7 +75,7 @@ export class Session {
   }
 
   get idle(): boolean {
-    return this.#holds === 0 && !this.#running && this.#accepting === 0 && this.log.idle;
+    return this.#holds === 0 && !this.#running && this.#accepting.size === 0 && this.log.idle;
   }
 
   get waitsForApproval(): boolean {
@@ -122,18 +122,16 @@ export class Session {
   }): Promise<{ turn: number; queued: number; duplicate: boolean }> {
     const { maxInFlight } = this.#deps.parts.config.limits;
     // Before the limit: a client that sends again what is in flight must not be told that there is no room for it.
+    // One that is being accepted counts as well, and is known when that is done.
+    const twice = message.id !== undefined && [...this.#accepting].some(({ id }) => id === message.id);
+    if (twice) await this.log.settled();
     const open = message.id !== undefined && this.row.openTurns.find(({ id }) => id === message.id);
     if (open) return { turn: open.turn, queued: 0, duplicate: true };
-    if (this.row.openTurns.length + this.#accepting >= maxInFlight) {
-      throw new FairleadError(
-        'ERR_TOO_MANY_REQUESTS',
-        `${maxInFlight} messages are in flight; wait for a turn to end`,
-        {
-          retryAfterMs: 1000,
-        },
-      );
+    if (this.row.openTurns.length + this.#accepting.size >= maxInFlight) {
+      const told = `${maxInFlight} messages are in flight; wait for a turn to end`;
+      throw new FairleadError('ERR_TOO_MANY_REQUESTS', told, { retryAfterMs: 1000 });
     }
-    this.#accepting++;
+    this.#accepting.add(message);
     try {
       const content = message.content.map(toModelBlock);
       let accepted = { turn: 0, queued: 0 };
@@ -145,7 +143,7 @@ export class Session {
       if (this.row.openTurns[0]?.turn === accepted.turn) this.#startOpen(accepted.turn);
       return { ...accepted, duplicate: false };
     } finally {
-      this.#accepting--;
+      this.#accepting.delete(message);
     }
   }
 

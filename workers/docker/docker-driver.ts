@@ -125,6 +125,7 @@ export class DockerDriver implements SandboxDriver {
         .run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () => this.#docker.ping())
         .catch((error: unknown) => this.#log.debug({ err: error }, 'docker: still away'));
     }, BREAK_MS + PROBE_LATER_MS);
+    this.#probe.unref(); // it alone must not keep a process that has nothing else to do
   }
 
   /** The name is ours and random: if it is taken at a second try, the first one made it and only its answer was lost. */

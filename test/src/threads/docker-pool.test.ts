@@ -9,11 +9,12 @@ import { isFairleadError, type FairleadError } from '../../../src/errors.js';
 import { createLog } from '../../../src/log.js';
 import { openDockerPool, type DockerPool, type DockerPoolOptions } from '../../../src/threads/docker-pool.js';
 import type { LeaseResult } from '../../../workers/docker/messages.js';
-import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
+import { containersOf, dockerHost } from '../../helpers/docker.js';
 import { deferred, within } from '../../helpers/processes.js';
 import { SandboxPort } from '../../helpers/sandbox-port.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
 import { makeTinyImage, tinyServer } from '../../helpers/tiny-image.js';
+import { removed } from '../../workers/docker/docker-events.js';
 
 const log = createLog('test', 'silent');
 const echo = await makeTinyImage(tinyServer(`printf '%s\\n' "$line"`));
@@ -56,15 +57,6 @@ async function left(instance: string): Promise<number> {
 /** The new thread looks for what the old one left when it starts. */
 async function noneLeft(instance: string): Promise<void> {
   while ((await left(instance)) > 0) await delay(20);
-}
-
-async function removed(id: string): Promise<void> {
-  await docker()
-    .getContainer(id)
-    .wait({ condition: 'removed' })
-    .catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 404) throw error;
-    });
 }
 
 t.test('leases, relays, releases, counts, and close removes all that is left', async (t) => {
