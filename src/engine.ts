@@ -59,8 +59,7 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
   const watch = watchThread('main');
   opened.add(() => watch.close());
 
-  let threadsDown = noneDown; // until there are any
-  const readiness = new Readiness(() => threadsDown());
+  const readiness = new Readiness(() => agents.size - agents.alive); // asked when there are any
   const docker = openDockerPool({
     config,
     instance: data.instance,
@@ -99,7 +98,6 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     },
     log,
   );
-  threadsDown = () => agents.size - agents.alive;
   opened.add(() => agents.close(CLOSE_DEADLINE_MS));
   await agents.start();
   catalogue = await readCatalogue(config, docker);
@@ -161,8 +159,4 @@ async function scrape(docker: DockerPool, agents: AgentPool): Promise<string> {
     ...agents.each('collect-metrics', {}, { timeoutMs: SCRAPE_TIMEOUT_MS }).map(async (r) => (await r).metrics),
   ]);
   return joinMetrics(perThread.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
-}
-
-function noneDown(): number {
-  return 0;
 }

@@ -1,5 +1,7 @@
-/** Types of the lz4 package, as far as the codec uses it (its README, "Block" API). */
+/** Types of the lz4 package, as far as codec and archives use it (its README). */
 declare module 'lz4' {
+  import type { Transform } from 'node:stream';
+
   interface Lz4 {
     /** Worst-case size of a compressed block of `size` bytes. */
     encodeBound(size: number): number;
@@ -8,6 +10,8 @@ declare module 'lz4' {
     encodeBlockHC(input: Buffer, output: Buffer): number;
     /** Decompresses into `output`; returns bytes written, negative when the input is damaged. */
     decodeBlock(input: Buffer, output: Buffer): number;
+    /** A frame, as the lz4 tools read it. */
+    createEncoderStream(options: { blockMaxSize: number; streamChecksum: boolean }): Transform;
   }
   const lz4: Lz4;
   export default lz4;

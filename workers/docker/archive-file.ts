@@ -30,11 +30,6 @@ const FRAME_HEADER_BYTES = 7;
 const STORED = 0x80_00_00_00;
 const READ_BYTES = 262_144;
 
-/** The package's frame encoder; src/types.d.ts has the block API. */
-const frames = lz4 as unknown as {
-  createEncoderStream(options: { blockMaxSize: number; streamChecksum: boolean }): Transform;
-};
-
 export interface ArchiveCounts {
   tarBytes: number;
   files: number;
@@ -45,7 +40,7 @@ export interface ArchiveCounts {
 export class BrokenArchive extends Error {}
 
 export function compressor(): Transform {
-  return frames.createEncoderStream({ blockMaxSize: BLOCK_BYTES, streamChecksum: true });
+  return lz4.createEncoderStream({ blockMaxSize: BLOCK_BYTES, streamChecksum: true });
 }
 
 /** Writes compressed bytes as they come, then the trailer; `finish` returns when the disk has them. */

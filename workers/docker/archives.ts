@@ -59,9 +59,13 @@ export class Archives {
     this.#options = options;
   }
 
-  /** Makes the folder; removes what a crash left half written. */
+  /** Makes the folder; removes what a crash left half written. Once; ERR_SANDBOX. */
   load(): Promise<void> {
-    this.#loaded ??= this.#load();
+    this.#loaded ??= this.#load().catch((error: unknown) => {
+      throw new FairleadError('ERR_SANDBOX', `the folder of saved workspaces cannot be used: ${textOf(error)}`, {
+        cause: error,
+      });
+    });
     return this.#loaded;
   }
 

@@ -130,6 +130,7 @@ export class Sandboxes {
 
   /** What a server's image offers; starts one of it when none was there before. ERR_SANDBOX, ERR_UNAVAILABLE. */
   async readTools(server: string): Promise<ToolDefinition[]> {
+    await this.#options.archives.load(); // a folder that cannot be used is told at the boot
     const signal = AbortSignal.timeout(this.#options.config.sandbox.leaseTimeoutMs * 2);
     return this.#poolOf(server).readTools(signal);
   }
@@ -196,6 +197,7 @@ export class Sandboxes {
   async #close(): Promise<number> {
     clearInterval(this.#timer);
     clearImmediate(this.#planning);
+    this.#unnamed.clear();
     const pools = this.#distinct();
     for (const pool of pools) pool.close(stopping());
     for (const { relay } of this.#leases.values()) relay.end(null, 'the server is stopping');

@@ -1,5 +1,5 @@
 /** Doorway of the workspace server: the main thread of the sandbox's own process, MCP on its stdin and stdout. */
-import { LineReader } from './lines.js';
+import { LineReader } from '../../src/line-reader.js';
 import { Workspace } from './paths.js';
 import { killEverything } from './process-groups.js';
 import { isHandshake, parseMessage, WorkspaceServer } from './server.js';
@@ -15,7 +15,7 @@ function complain(text: string): void {
 /** The first message decides who serves: this server, or the SDK from that message on. */
 function serve(tools: readonly Tool[]): void {
   const server = new WorkspaceServer(tools, process.stdout);
-  const lines = new LineReader(MAX_MESSAGE_BYTES);
+  const lines = new LineReader(MAX_MESSAGE_BYTES, (bytes) => new RangeError(`a message is longer than ${bytes} bytes`));
   let opened = false;
   const onData = (chunk: Buffer): void => {
     const others: string[] = [];

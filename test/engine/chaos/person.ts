@@ -223,7 +223,8 @@ export class Person {
       }
     };
     await until(`${this.session} is attached`, attached, { timeoutMs: CONNECT_MS });
-    const client = this.#client as unknown as TestClient;
+    const client = this.#client;
+    if (!client) throw new Error(`${this.session} is not attached`);
     if (this.#naps) client.send({ type: 'turn:cancel' });
     this.#naps = false;
     return client;

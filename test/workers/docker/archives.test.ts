@@ -331,6 +331,15 @@ t.test('loading finds the archives, removes what a crash left, and touches nothi
   t.same((await readdir(folder)).sort(), ['notes.txt', 'other_session-000000000~a_b-c.tar.lz4']);
 });
 
+t.test('a folder that cannot be used is ERR_SANDBOX, each time it is asked for', async (t) => {
+  const folder = join(await folderFor(t), 'archives');
+  await writeFile(folder, 'a file in its place');
+  const archives = new Archives({ folder, maxBytes: 1_000, timeoutMs: 1_000, log });
+  for (let i = 0; i < 2; i++) {
+    await t.rejects(archives.load(), { code: 'ERR_SANDBOX', message: /saved workspaces cannot be used: EEXIST/ });
+  }
+});
+
 t.test('names that could lead out of the folder are refused', async (t) => {
   const { archives } = await open(t);
   const sandbox = await start(t);

@@ -1,18 +1,21 @@
-/** MCP's stdio framing: one message a line, of a bounded length, in linear time. Runs in the sandbox. */
+/** MCP's stdio framing: one message a line, of a bounded length, in linear time. Every thread, and inside a sandbox. */
 
 const NEWLINE = 0x0a;
 
 export class LineReader {
   readonly #maxBytes: number;
+  readonly #tooLong: (maxBytes: number) => Error;
   /** Of the line that has not ended. */
   #parts: Buffer[] = [];
   #bytes = 0;
 
-  constructor(maxBytes: number) {
+  /** `tooLong`: what `read` throws when a line has more than `maxBytes`. */
+  constructor(maxBytes: number, tooLong: (maxBytes: number) => Error) {
     this.#maxBytes = maxBytes;
+    this.#tooLong = tooLong;
   }
 
-  /** The lines that this chunk ends. Throws a RangeError when one is too long. */
+  /** The lines that this chunk ends. */
   *read(chunk: Buffer): Iterable<string> {
     let from = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
@@ -25,7 +28,8 @@ export class LineReader {
 
   /** What has been read of a line that has not ended; it is forgotten here. */
   takeRest(): Buffer {
-    const rest = Buffer.concat(this.#parts);
+    const [only] = this.#parts;
+    const rest = this.#parts.length === 1 && only ? only : Buffer.concat(this.#parts);
     this.#parts = [];
     this.#bytes = 0;
     return rest;
@@ -33,7 +37,7 @@ export class LineReader {
 
   #append(part: Buffer): void {
     this.#bytes += part.length;
-    if (this.#bytes > this.#maxBytes) throw new RangeError(`a message is longer than ${this.#maxBytes} bytes`);
+    if (this.#bytes > this.#maxBytes) throw this.#tooLong(this.#maxBytes);
     this.#parts.push(part);
   }
 }
