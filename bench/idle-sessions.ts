@@ -20,6 +20,7 @@ const redis = await startRedis();
 const engine = await startEngine({
   env: { REDIS_URL: redis.url },
   config: {
+    agents: { spare: false }, // loaded in the middle of it, it would be counted
     limits: { maxSocketsPerUser: total + WARM_UP },
     sandbox: { driver: 'process' },
     model: { provider: 'demo' },

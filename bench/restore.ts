@@ -58,7 +58,7 @@ const archives = new Archives({ folder: join(folder, 'workspaces'), maxBytes: MA
 async function startSandbox(): Promise<RunningSandbox> {
   const name = `fairlead-${instance}-${randomUUID().slice(0, 8)}`;
   const sandbox = await driver.start({ name, server: SERVER, image: WORKSPACE_IMAGE, env: {}, signal: stopping });
-  await WaitingServer.open(sandbox, { server: SERVER, timeoutMs: 60_000 });
+  await WaitingServer.open(sandbox, { server: SERVER, capabilities: {}, timeoutMs: 60_000 });
   return sandbox;
 }
 

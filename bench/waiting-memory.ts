@@ -87,7 +87,7 @@ async function removeAll(): Promise<void> {
 }
 
 async function greetServer(sandbox: RunningSandbox): Promise<number> {
-  const server = await WaitingServer.open(sandbox, { server: 'workspace', timeoutMs: TIMEOUT_MS });
+  const server = await WaitingServer.open(sandbox, { server: 'workspace', capabilities: {}, timeoutMs: TIMEOUT_MS });
   const answeredAt = performance.now();
   await server.listTools(TIMEOUT_MS);
   if (!(await server.isAlive(TIMEOUT_MS))) throw new Error('no answer to ping');

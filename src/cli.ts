@@ -2,6 +2,7 @@
 /** The command `fairlead`: reads the command line, loads what the command needs and nothing else, sets the exit code. */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
+import type { McpCommands } from './cli/mcp.js';
 import { colorsFor, describeError } from './cli/report.js';
 import { VERSION } from './version.js';
 
@@ -24,6 +25,7 @@ Examples:
   $ fairlead chat                         talk to it, in a second terminal
   $ fairlead chat https://ai.example.org --token flt_…
   $ echo "List all files in /workspace" | fairlead chat --yes
+  $ fairlead mcp list                     the running server’s MCP servers
   $ fairlead token user-1                 make a token for a user`,
   );
 
@@ -61,6 +63,49 @@ program
       yes,
     });
   });
+
+const mcp = program.command('mcp').description('look at a running server’s MCP servers, test them, log in to them');
+
+interface McpFlags {
+  url: string;
+  token?: string;
+  json?: boolean;
+}
+
+/** The same flags for each; `run` resolves to the exit code. */
+function mcpCommand(
+  name: string,
+  description: string,
+  argument: string,
+  run: (commands: McpCommands, server: string | undefined) => Promise<number>,
+): void {
+  const command = mcp.command(name).description(description);
+  if (argument !== '') command.argument(argument, 'its name in mcpServers');
+  command
+    .option('--url <url>', 'the server’s address', DEFAULT_URL)
+    .option('--token <token>', 'bearer token (default: FAIRLEAD_TOKEN)')
+    .option('--json', 'as JSON')
+    .action(async (...given: unknown[]) => {
+      const { url, token, json = false } = command.opts<McpFlags>();
+      const { McpCommands } = await import('./cli/mcp.js');
+      const commands = new McpCommands({
+        url,
+        token: token ?? (process.env['FAIRLEAD_TOKEN'] || undefined),
+        json,
+        colors: colorsFor(process.stdout),
+        write: (text) => void process.stdout.write(text),
+      });
+      process.exitCode = await run(commands, typeof given[0] === 'string' ? given[0] : undefined);
+    });
+}
+
+mcpCommand('list', 'all of them, and how they are', '', (commands) => commands.list());
+mcpCommand('info', 'one of them, and its tools', '<server>', (commands, server = '') => commands.info(server));
+mcpCommand('test', 'ask them now; no sandbox is started for it', '[server]', (commands, server) =>
+  commands.test(server),
+);
+mcpCommand('login', 'log in to one, in the browser', '<server>', (commands, server = '') => commands.login(server));
+mcpCommand('logout', 'forget that login', '<server>', (commands, server = '') => commands.logout(server));
 
 program
   .command('doctor')

@@ -2,24 +2,19 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { isImageServer, mcpProblems, mcpSchema, mcpServerSchema, poolKey, serversOf } from './config-mcp.js';
 import { FairleadError } from './errors.js';
 
 /** Eleven days. Node's timers take 2^31 - 1 ms and fire at once beyond it; some deadlines are twice what is configured. */
 const MAX_TIMER_MS = 1_000_000_000;
 const ms = z.number().int().nonnegative().max(MAX_TIMER_MS);
+/** A thread that does nothing is silent for a fourth of the limit, and a collection of garbage takes its time. */
+const MIN_HANG_MS = 200;
+/** An agent thread that has just started has 40 MB of it in use. */
+const MIN_HEAP_MB = 96;
 const positive = z.number().int().positive();
 const positiveMs = positive.max(MAX_TIMER_MS);
 const glob = z.string().min(1).max(200);
-
-/** Only `image` servers in this version; `url` and `command` are refused by name in describeIssue. */
-const mcpServerSchema = z.strictObject({
-  image: z.string().min(1).describe('Docker image of an MCP server that speaks stdio; runs in the session’s sandbox'),
-  scope: z.literal('session').default('session'),
-  env: z
-    .record(z.string(), z.string())
-    .default({})
-    .describe('Environment inside the sandbox; what is here is not secret'),
-});
 
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -45,7 +40,24 @@ export const configSchema = z.strictObject({
         .default([]),
     })
     .prefault({}),
-  agents: z.strictObject({ threads: z.number().int().min(0).max(256).default(0) }).prefault({}),
+  agents: z
+    .strictObject({
+      threads: z.number().int().min(0).max(256).default(0).describe('0 = one less than there are cores, at least 1'),
+      hangTimeoutMs: ms
+        .default(10_000)
+        .describe('An agent thread that stands still for so long is ended and started again; 0 = never'),
+      maxHeapMb: z
+        .number()
+        .int()
+        .min(0)
+        .default(0)
+        .describe('JavaScript heap of one agent thread; one that needs more dies alone; 0 = Node’s default'),
+      spare: z
+        .boolean()
+        .default(true)
+        .describe('Keep one agent thread loaded in waiting (some 40 MB): one that dies is replaced sooner'),
+    })
+    .prefault({}),
   model: z
     .strictObject({
       provider: z.enum(['auto', 'anthropic', 'demo']).default('auto'),
@@ -60,6 +72,11 @@ export const configSchema = z.strictObject({
         .default(0)
         .describe('Budget of extended thinking; 0 = off, else at least 1024'),
       timeoutMs: ms.default(600_000),
+      historyTokens: positive
+        .default(150_000)
+        .describe(
+          'Most tokens of conversation that the model is sent; older turns stay in the history and are left out',
+        ),
       system: z.string().default(''),
     })
     .prefault({}),
@@ -68,7 +85,17 @@ export const configSchema = z.strictObject({
       redisUrl: z.string().default(''),
       timeoutMs: positiveMs.default(5_000),
       sessionTtlMs: positive.default(86_400_000),
-      eventLog: z.strictObject({ maxEvents: positive.default(1000), maxAgeMs: positive.default(900_000) }).prefault({}),
+      eventLog: z
+        .strictObject({
+          maxEvents: positive.default(1000),
+          maxAgeMs: positive.default(900_000),
+          maxBytes: positive
+            .default(4_194_304)
+            .describe(
+              'Of a session’s events as JSON; the oldest go first, the newest stays even if it alone is larger',
+            ),
+        })
+        .prefault({}),
     })
     .prefault({}),
   sandbox: z
@@ -143,12 +170,17 @@ export const configSchema = z.strictObject({
       idleTimeoutMs: z.number().int().min(8_000).max(960_000).default(120_000),
     })
     .prefault({}),
+  mcp: mcpSchema,
+  allowHostCommands: z
+    .boolean()
+    .default(false)
+    .describe('Lets `command` servers run on the host as this user: nothing isolates them'),
   mcpServers: z
     .record(
       z.string().regex(/^[a-zA-Z0-9_-]{1,32}$/, 'a server’s name is 1–32 of letters, digits, _ -'),
       mcpServerSchema,
     )
-    .default({ workspace: { image: 'fairlead/workspace', scope: 'session', env: {} } }),
+    .prefault({ workspace: { image: 'fairlead/workspace' } }),
 });
 
 type Parsed = z.infer<typeof configSchema>;
@@ -159,9 +191,9 @@ export interface Config extends Readonly<Omit<Parsed, '$schema'>> {
   readonly logLevel: string;
   readonly dockerHost: string;
   readonly anthropic: { readonly apiKey: string; readonly baseUrl: string };
+  /** Seals what must not be read at rest (tokens of MCP servers): 32 bytes as 64 hex digits, or '' when there is none. */
+  readonly secretKey: string;
 }
-
-export type McpServerConfig = Parsed['mcpServers'][string];
 
 export interface ConfigProblem {
   path: string;
@@ -225,6 +257,7 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
     logLevel,
     dockerHost: env['DOCKER_HOST'] || '',
     anthropic: { apiKey: env['ANTHROPIC_API_KEY'] || '', baseUrl: env['ANTHROPIC_BASE_URL'] || '' },
+    secretKey: env['FAIRLEAD_SECRET_KEY'] || '',
   };
   checkAcross(result, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -234,11 +267,6 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
 /** The configuration file's JSON Schema, for editors: `fairlead schema`, shipped as fairlead.schema.json. */
 export function configJsonSchema(): object {
   return z.toJSONSchema(configSchema, { io: 'input' });
-}
-
-/** Servers with the same image and environment share a pool of sandboxes. */
-export function poolKey({ image, env }: Pick<McpServerConfig, 'image' | 'env'>): string {
-  return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
 /** Problems that no single field shows. */
@@ -265,16 +293,28 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   if (model.thinkingTokens > 0 && (model.thinkingTokens < 1024 || model.thinkingTokens >= model.maxTokens)) {
     problems.push({ path: 'model.thinkingTokens', message: 'must be 0, or at least 1024 and below model.maxTokens' });
   }
+  const { hangTimeoutMs, maxHeapMb } = config.agents;
+  if (hangTimeoutMs > 0 && hangTimeoutMs < MIN_HANG_MS) {
+    problems.push({ path: 'agents.hangTimeoutMs', message: `must be 0, or at least ${MIN_HANG_MS}` });
+  }
+  if (maxHeapMb > 0 && maxHeapMb < MIN_HEAP_MB) {
+    problems.push({ path: 'agents.maxHeapMb', message: `must be 0, or at least ${MIN_HEAP_MB}` });
+  }
   const { pool, budget } = config.sandbox;
   if (pool.min > pool.max) {
     problems.push({ path: 'sandbox.pool.min', message: `is ${pool.min}, more than sandbox.pool.max ${pool.max}` });
   }
-  const images = new Set(Object.values(config.mcpServers).map((server) => poolKey(server))).size;
+  const images = new Set(serversOf(config.mcpServers, isImageServer).map(([, server]) => poolKey(server))).size;
   if (pool.min * images > budget.containers) {
     problems.push({
       path: 'sandbox.budget.containers',
       message: `is ${budget.containers}: no room for sandbox.pool.min ${pool.min} of each of ${images} images`,
     });
+  }
+  const { allowHostCommands, mcp } = config;
+  problems.push(...mcpProblems(config.mcpServers, { allowHostCommands, ...mcp, loopback: LOOPBACK }));
+  if (config.secretKey !== '' && !/^[0-9a-f]{64}$/i.test(config.secretKey)) {
+    problems.push({ path: 'FAIRLEAD_SECRET_KEY', message: 'must be 64 hex digits: `openssl rand -hex 32` makes one' });
   }
   const seen = new Set<string>();
   for (const [index, token] of auth.tokens.entries()) {
@@ -318,12 +358,13 @@ function expand(
 
 function describeIssue(issue: z.core.$ZodIssue, json: unknown): ConfigProblem[] {
   const path = issue.path.map(String).join('.') || '(top level)';
-  if (issue.path[0] === 'mcpServers' && issue.path.length === 2 && issue.code === 'unrecognized_keys') {
-    const kind = otherKind(json, issue.path[1]);
-    if (kind) return [{ path: `${path}.${kind}`, message: 'this version runs `image` servers only' }];
+  if (issue.code === 'invalid_union' && issue.path[0] === 'mcpServers') {
+    // Of the kinds of server only the one that is meant has something to say.
+    const meant = kindOf(json, issue.path[1]);
+    if (meant === -1) return [{ path, message: `needs one of ${KINDS.join(', ')}` }];
+    const inside = issue.errors[meant] ?? [];
+    return inside.flatMap((each) => describeIssue({ ...each, path: [...issue.path, ...each.path] }, json));
   }
-  // `image` is missing only because the entry is of another kind, and that has been said.
-  if (issue.path[0] === 'mcpServers' && issue.path[2] === 'image' && otherKind(json, issue.path[1])) return [];
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       path: [...issue.path.map(String), key].join('.'),
@@ -333,10 +374,13 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): ConfigProblem[] 
   return [{ path, message: issue.message }];
 }
 
-/** The key that makes an entry of `mcpServers` one that this version does not run. */
-function otherKind(json: unknown, name: PropertyKey | undefined): string | undefined {
-  const server = (json as { mcpServers: Record<string, Record<string, unknown>> }).mcpServers[String(name)];
-  return ['url', 'command'].find((key) => server && key in server);
+/** In the order of the union's branches. */
+const KINDS = ['image', 'command', 'url'];
+
+function kindOf(json: unknown, name: PropertyKey | undefined): number {
+  const server = (json as { mcpServers: Record<string, unknown> }).mcpServers[String(name)];
+  if (server === null || typeof server !== 'object') return -1;
+  return KINDS.findIndex((kind) => kind in server);
 }
 
 function deepFreeze<T>(value: T): T {

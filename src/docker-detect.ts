@@ -1,6 +1,7 @@
 /** Decides at boot where sandboxes run, and checks that they can: what is configured and missing is an error. Main thread. */
 import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
+import { isImageServer, serversOf } from './config-mcp.js';
 import { LOOPBACK, type Config } from './config.js';
 import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, withDeadline } from './docker-client.js';
 import { FairleadError, isFairleadError } from './errors.js';
@@ -72,7 +73,7 @@ function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
 }
 
 async function imageProblems(config: Config, docker: Docker): Promise<string[]> {
-  const servers = Object.entries(config.mcpServers);
+  const servers = serversOf(config.mcpServers, isImageServer);
   const problems = await Promise.all(
     servers.map(async ([name, { image }]) => {
       try {

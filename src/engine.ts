@@ -1,29 +1,39 @@
 /** The composition root: the parts in the order of the boot, and stopped in the reverse. Main thread. */
 import { availableParallelism } from 'node:os';
-import type { Catalogue } from '../workers/agent/messages.js';
 import { readCatalogue } from './catalogue.js';
 import type { Config } from './config.js';
 import { openDataDir } from './data-dir.js';
-import { errorToData } from './errors.js';
+import { errorToData, isFairleadError } from './errors.js';
 import { createFront, type Front } from './front/app.js';
 import { startJanitor } from './janitor.js';
 import type { Logger } from './log.js';
 import { joinMetrics, registry, watchThread } from './metrics.js';
+import { loginHost } from './oauth-host.js';
+import { oauthIdentity } from './oauth-identity.js';
 import { chooseParts, type Parts } from './parts.js';
 import { Readiness } from './readiness.js';
+import { ServerBook, type Published, type ThreadStatus } from './server-book.js';
 import { AgentPool } from './threads/agent-pool.js';
 import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
+import { DOCKER_SLOT, LoopWatch } from './threads/loop-watch.js';
+import { threadOf } from './threads/route.js';
 
 const CLOSE_DEADLINE_MS = 5_000;
 /** Removing a container takes 0.2 s, and a daemon that is busy takes a few of them a second. */
 const SANDBOXES_DEADLINE_MS = 60_000;
 const SCRAPE_TIMEOUT_MS = 2_000;
+/** Its end costs everybody's tool calls, where an agent thread's costs those of its own sessions. */
+const DOCKER_PATIENCE = 2;
 
 export interface Engine {
   url: string;
   parts: Parts;
   /** How many tools the configured servers have. */
   tools: number;
+  /** What /readyz answers. */
+  readiness(): { ready: boolean; reasons: string[] };
+  /** The event loops of all threads turn. */
+  healthy(): boolean;
   /** Drains, then closes everything. Called twice, it joins the stop under way. */
   stop(): Promise<void>;
 }
@@ -59,6 +69,9 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
   const watch = watchThread('main');
   opened.add(() => watch.close());
 
+  const threads = config.agents.threads || Math.max(1, availableParallelism() - 1);
+  const loops = new LoopWatch({ threads, hangTimeoutMs: config.agents.hangTimeoutMs });
+  opened.add(() => loops.close());
   const readiness = new Readiness(() => agents.size - agents.alive); // asked when there are any
   const docker = openDockerPool({
     config,
@@ -66,19 +79,26 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     driver: parts.sandbox.driver,
     log,
     closeTimeoutMs: SANDBOXES_DEADLINE_MS,
+    shelvesAfter: readiness.whenBooted, // containers that start take the processors from the boot
     missingSessions: (sessions) => agents.request(sessions[0] ?? '', 'missing-sessions', { sessions }),
     onBreaker: (state) => readiness.dockerBreaker(state),
   });
   opened.add(() => docker.close());
+  const onDockerHang = (hungMs: number): void => {
+    log.error({ hungMs }, 'docker thread hangs; ending it');
+    void docker.endThread();
+  };
+  loops.watch(DOCKER_SLOT, onDockerHang, { begun: false, patience: DOCKER_PATIENCE });
 
   let front: Front | undefined;
-  let catalogue: Catalogue = {};
-  const threads = config.agents.threads || Math.max(1, availableParallelism() - 1);
+  let ownUrl: string | undefined;
+  const book = new ServerBook(config, (published) => void publishServers(agents, published, log));
   const agents = new AgentPool(
-    { config, threads, store: parts.store.kind, model: parts.model.kind },
+    { config, instance: data.instance, threads, store: parts.store.kind, model: parts.model.kind },
     {
       requests: {
         'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
+        'exec-server': (request) => docker.run('exec-server', request, [request.port]),
         'release-sandbox': (request) => docker.run('release-sandbox', request),
         'hibernate-sandbox': async (request) => {
           await docker.run('hibernate-sandbox', request);
@@ -88,20 +108,34 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
           await docker.run('release-session', request);
           return null;
         },
+        ...loginHost(
+          () => agents,
+          () => (ownUrl === undefined ? undefined : oauthIdentity(config.mcp.publicUrl, ownUrl)),
+        ),
+        'mcp-stream': async (part) => (await front?.streamMcp(part)) ?? { open: false },
       },
       notifications: {
         frames: ({ batch }) => front?.deliver(batch),
         'session-gone': ({ session, closeCode, reason }) => front?.sessionGone(session, closeCode, reason),
+        'session-seq': ({ session, seq }) => front?.noteSeq(session, seq),
         health: ({ thread, store }) => readiness.storeHealth(thread, store),
+        'server-tools': (news) => book.note(news),
+        'server-trouble': ({ server }) => void refreshServer(agents, server, log),
       },
-      prepare: async (channel) => void (await channel.request('set-catalogue', { catalogue })),
+      prepare: async (channel) => void (await channel.request('set-catalogue', book.published())),
+      onRestarted: async (index, channel) => {
+        if (readiness.isDraining) return; // it is not told to drain any more: the next start goes on
+        await channel.request('resume', {});
+        await front?.checkMissed((session) => threadOf(session, threads) === index);
+      },
     },
     log,
+    loops,
   );
   opened.add(() => agents.close(CLOSE_DEADLINE_MS));
   await agents.start();
-  catalogue = await readCatalogue(config, docker);
-  await Promise.all(agents.each('set-catalogue', { catalogue }));
+  for (const news of await readCatalogue(config, docker)) book.note(news);
+  await publishServers(agents, book.published(), log);
 
   const listening = createFront({
     config,
@@ -109,10 +143,17 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     log,
     readiness: () => readiness.read(),
     metrics: () => scrape(docker, agents),
+    mcp: {
+      health: async (user) => book.health(await threadStatus(agents, user)),
+      refresh: (server) => void refreshServer(agents, server, log),
+    },
+    forgetLogin: (of) => forgetLogin(agents, of, log),
   });
   front = listening;
   opened.add(() => listening.close());
   const { url } = await listening.listen();
+  ownUrl = url;
+  await resumeSessions(agents, log);
   const janitor = startJanitor(agents, log);
   opened.add(() => janitor.close());
   readiness.booted();
@@ -127,8 +168,55 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     await opened.close();
   };
   let stopping: Promise<void> | undefined;
-  const tools = Object.values(catalogue).flat().length;
-  return { url, parts, tools, stop: () => (stopping ??= stop()) };
+  const tools = Object.values(book.published().catalogue).flat().length;
+  return {
+    url,
+    parts,
+    tools,
+    readiness: () => readiness.read(),
+    healthy: () => loops.healthy,
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+/** To every thread; one that starts meanwhile is told as it starts. */
+async function publishServers(agents: AgentPool, published: Published, log: Logger): Promise<void> {
+  for (const result of await Promise.allSettled(agents.each('set-catalogue', published))) {
+    if (result.status === 'fulfilled') continue;
+    log.warn({ err: errorToData(result.reason).message }, 'an agent thread was not told of new tools');
+  }
+}
+
+/** The thread that lists servers looks at it; the others have nothing to do. */
+async function refreshServer(agents: AgentPool, server: string, log: Logger): Promise<void> {
+  for (const result of await Promise.allSettled(agents.each('refresh-server', { server }))) {
+    if (result.status === 'fulfilled') continue;
+    log.debug({ server, err: errorToData(result.reason).message }, 'mcp server: not asked for again');
+  }
+}
+
+/** A thread that cannot be told goes on with the token that it has, until that is over or refused. */
+async function forgetLogin(agents: AgentPool, of: { user: string; server: string }, log: Logger): Promise<void> {
+  for (const result of await Promise.allSettled(agents.each('mcp-forget', of))) {
+    if (result.status === 'fulfilled') continue;
+    log.warn({ ...of, err: errorToData(result.reason).message }, 'an agent thread was not told of a login');
+  }
+}
+
+/** Of the threads that answer in time. */
+async function threadStatus(agents: AgentPool, user: string): Promise<ThreadStatus[]> {
+  const all = await Promise.allSettled(agents.each('mcp-status', { user }, { timeoutMs: SCRAPE_TIMEOUT_MS }));
+  return all.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+}
+
+/** Turns that an earlier run left in the middle go on; those of a thread that dies meanwhile, when it is back. */
+async function resumeSessions(agents: AgentPool, log: Logger): Promise<void> {
+  let sessions = 0;
+  for (const result of await Promise.allSettled(agents.each('resume', {}))) {
+    if (result.status === 'fulfilled') sessions += result.value.sessions;
+    else if (!isFairleadError(result.reason, 'ERR_CHANNEL_CLOSED')) throw result.reason;
+  }
+  if (sessions > 0) log.info({ sessions }, 'sessions with open turns go on');
 }
 
 async function drainAgents(agents: AgentPool, graceMs: number, log: Logger): Promise<void> {

@@ -3,10 +3,14 @@ import pc from 'picocolors';
 import { loadConfig, type Config } from './config.js';
 import type { Engine } from './engine.js';
 import { createLog, type Logger } from './log.js';
+import { openServiceManager, type ServiceManager } from './service-manager.js';
 import { VERSION } from './version.js';
 
-/** Beyond the drain: what it may take to close sockets, containers and stores before the process ends by force. */
-const STOP_MARGIN_MS = 75_000;
+/**
+ * Beyond the drain, before the process ends by force: more than the deadlines of the stop's parts (engine.ts) together, of
+ * which saving workspaces and removing containers may take a minute each.
+ */
+export const STOP_MARGIN_MS = 140_000;
 
 /** `fairlead serve`. Rejects with a FairleadError when it cannot start; returns once it listens. */
 export async function serve(options: { checkConfig: boolean }): Promise<void> {
@@ -16,15 +20,19 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
     return;
   }
   const log = createLog('main', config.logLevel);
+  const manager = await openServiceManager(log);
+  manager.status('starting');
   // Only now, so that --check-config loads neither addons nor threads.
   const { startEngine } = await import('./engine.js');
   const starting = startEngine(config, log);
-  handleSignals(config, log, starting);
-  announce(await starting, log);
+  handleSignals(config, log, starting, manager);
+  const engine = await starting;
+  announce(engine, log);
+  manager.follow(engine);
 }
 
 /** First signal: drain, exit 0. Second: end at once; what is left is swept at the next start. */
-function handleSignals(config: Config, log: Logger, starting: Promise<Engine>): void {
+function handleSignals(config: Config, log: Logger, starting: Promise<Engine>, manager: ServiceManager): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping) {
@@ -37,6 +45,7 @@ function handleSignals(config: Config, log: Logger, starting: Promise<Engine>): 
       process.exit(1);
     }, config.listen.drainTimeoutMs + STOP_MARGIN_MS);
     timer.unref();
+    manager.stopping();
     log.info({ signal, graceMs: config.listen.drainTimeoutMs }, 'stopping');
     const stopped = starting.then((engine) => engine.stop());
     stopped.then(

@@ -84,8 +84,16 @@ export type DurableEvent =
   | { type: 'tool:approved'; callId: string; by: 'user' | 'policy'; args?: Record<string, unknown> }
   | { type: 'tool:denied'; callId: string; by: 'user' | 'policy' | 'timeout'; reason?: string }
   | { type: 'tool:start'; callId: string; name: string; server: string; args: Record<string, unknown> }
-  | { type: 'tool:result'; callId: string; ok: boolean; content: ContentBlock[]; ms: number }
+  | {
+      type: 'tool:result';
+      callId: string;
+      ok: boolean;
+      content: ContentBlock[];
+      structuredContent?: Record<string, unknown>;
+      ms: number;
+    }
   | ({ type: 'elicitation:request' } & Omit<PendingElicitation, 'kind'>)
+  | { type: 'elicitation:resolved'; requestId: string; action: 'accept' | 'decline' | 'cancel'; by: 'user' | 'stop' }
   | {
       type: 'turn:end';
       turn: number;

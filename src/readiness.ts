@@ -4,6 +4,9 @@ import type { BreakerState } from '../workers/docker/operations.js';
 
 export class Readiness {
   #booted = false;
+  #onBooted: () => void = () => undefined;
+  /** Resolves when the boot is over. */
+  readonly whenBooted = new Promise<void>((resolve) => (this.#onBooted = resolve));
   #draining = false;
   readonly #withoutStore = new Set<number>();
   #breaker: BreakerState = 'closed';
@@ -15,10 +18,15 @@ export class Readiness {
 
   booted(): void {
     this.#booted = true;
+    this.#onBooted();
   }
 
   draining(): void {
     this.#draining = true;
+  }
+
+  get isDraining(): boolean {
+    return this.#draining;
   }
 
   /** An agent thread says whether its store answers. */

@@ -3,19 +3,38 @@ import type { Tool } from '@modelcontextprotocol/client';
 
 export interface ToolDefinition {
   name: string;
+  title?: string;
   description: string;
   inputSchema: Record<string, unknown>;
+  outputSchema?: Record<string, unknown>;
   readOnly?: boolean;
   destructive?: boolean;
+  /** As the server gave them, `readOnlyHint` and `destructiveHint` among them. */
+  annotations?: Record<string, unknown>;
 }
 
+const MAX_DESCRIPTION = 16_384;
+const MAX_TITLE = 200;
+/** A definition is kept in every thread and a schema is compiled: one beyond it is as good as none. */
+const MAX_SCHEMA_BYTES = 262_144;
+const MAX_ANNOTATION_BYTES = 4_096;
+
+/** Bounded: it is the server's word alone. A schema that is too large becomes one that takes any object. */
 export function toToolDefinition(tool: Tool): ToolDefinition {
   const { annotations } = tool;
+  const title = tool.title ?? annotations?.title;
   return {
     name: tool.name,
-    description: tool.description ?? tool.title ?? '',
-    inputSchema: tool.inputSchema,
+    ...(title === undefined ? {} : { title: title.slice(0, MAX_TITLE) }),
+    description: (tool.description ?? title ?? '').slice(0, MAX_DESCRIPTION),
+    inputSchema: fits(tool.inputSchema, MAX_SCHEMA_BYTES) ? tool.inputSchema : { type: 'object' },
+    ...(tool.outputSchema && fits(tool.outputSchema, MAX_SCHEMA_BYTES) ? { outputSchema: tool.outputSchema } : {}),
     ...(annotations?.readOnlyHint === undefined ? {} : { readOnly: annotations.readOnlyHint }),
     ...(annotations?.destructiveHint === undefined ? {} : { destructive: annotations.destructiveHint }),
+    ...(annotations && fits(annotations, MAX_ANNOTATION_BYTES) ? { annotations } : {}),
   };
+}
+
+function fits(value: object, maxBytes: number): boolean {
+  return JSON.stringify(value).length <= maxBytes;
 }

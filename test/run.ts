@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildImage } from '../src/cli/image.js';
+import { ensureConformanceSuite } from './helpers/conformance-install.js';
 import { docker, dockerHost, WORKSPACE_IMAGE } from './helpers/docker.js';
 import { startDockerd } from './helpers/dockerd.js';
 import { watchExit } from './helpers/processes.js';
@@ -42,6 +43,7 @@ async function main(): Promise<number> {
   await buildImage({ tag: image, local: true, docker: docker(), log });
   if (interrupted) return 130;
   await ensureTapBuilt(ROOT, log);
+  await ensureConformanceSuite(ROOT, log);
   if (interrupted) return 130;
 
   const folder = await mkdtemp(join(tmpdir(), 'fl-tap-'));

@@ -3,8 +3,11 @@ import type { ReadStream, WriteStream } from 'node:tty';
 import type { FairleadError } from '../errors.js';
 import type { ServerEvent } from '../protocol.js';
 import { ChatClient } from './client.js';
-import { helpText, parseLine, type Command } from './commands.js';
+import { helpText, parseLine, type Command, type Line } from './commands.js';
 import type { Endpoint } from './endpoint.js';
+import { McpApi } from './mcp-api.js';
+import { promptText, serversText } from './mcp-text.js';
+import { parsePromptArgs } from './prompt-args.js';
 import { Prompt } from './prompt.js';
 import { Questions } from './questions.js';
 import { Renderer } from './render.js';
@@ -42,6 +45,7 @@ class Conversation {
   readonly #renderer: Renderer;
   readonly #questions: Questions;
   readonly #api: SessionsApi;
+  readonly #mcp: McpApi;
   #client: ChatClient | undefined;
   #greeted: string | undefined;
   #lost = false;
@@ -54,6 +58,7 @@ class Conversation {
     this.#colors = colorsFor(output, env);
     this.#renderer = new Renderer(this.#colors);
     this.#api = new SessionsApi(target.endpoint.http, target.token);
+    this.#mcp = new McpApi(target.endpoint.http, target.token);
     this.#prompt = new Prompt(input, output, `${this.#colors.bold(this.#colors.cyan('›'))} `);
     this.#questions = new Questions({
       prompt: this.#prompt,
@@ -119,6 +124,8 @@ class Conversation {
         return this.#attempt(this.#command(line.command, line.argument));
       case 'message':
         return this.#attempt(this.#message(line.text));
+      case 'prompt':
+        return this.#attempt(this.#sendPrompt(line));
     }
   }
 
@@ -139,6 +146,10 @@ class Conversation {
         return this.open(undefined);
       case 'history':
         return this.#history(Number.POSITIVE_INFINITY);
+      case 'mcp':
+        return this.#prompt.write(serversText(await this.#mcp.list(), this.#colors));
+      case 'prompts':
+        return this.#prompts(argument);
       case 'help':
         return this.#say(helpText());
       case 'quit':
@@ -191,6 +202,33 @@ class Conversation {
     const shown = transcript.slice(-entries);
     if (shown.length < transcript.length) this.#note(`… ${transcript.length - shown.length} earlier: /history`);
     return this.#prompt.write(this.#renderer.transcript(shown));
+  }
+
+  /** Of all servers that have any, or of one. A server that does not answer does not hide the others. */
+  async #prompts(argument: string): Promise<void> {
+    const servers = await this.#mcp.list();
+    const asked = servers.filter(({ name, prompts }) => (argument === '' ? prompts : name === argument));
+    const lists = asked.map(async ({ name }) => {
+      try {
+        return (await this.#mcp.prompts(name, this.#client?.session)).map((prompt) =>
+          promptText(name, prompt, this.#colors),
+        );
+      } catch (error) {
+        return [`${inline(name)}: ${describeError(error, this.#colors)}`];
+      }
+    });
+    const lines = (await Promise.all(lists)).flat();
+    if (lines.length === 0) return this.#note('no server has prompts');
+    for (const line of lines) this.#say(line);
+  }
+
+  async #sendPrompt({ server, prompt, argument }: Extract<Line, { kind: 'prompt' }>): Promise<void> {
+    const session = this.#client?.session;
+    const known = (await this.#mcp.prompts(server, session)).find(({ name }) => name === prompt);
+    if (!known)
+      return this.#say(this.#colors.yellow(`${inline(server)} has no prompt ${inline(prompt)}; /prompts lists them`));
+    const args = parsePromptArgs(argument, known.arguments);
+    return this.#message(await this.#mcp.promptText(server, prompt, args, session));
   }
 
   #attempt(work: Promise<void>): void {

@@ -229,6 +229,9 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
       case 'tool:denied':
         this.#answered(`call ${event.callId}`);
         break;
+      case 'elicitation:resolved':
+        this.#answered(`question ${event.requestId}`);
+        break;
       case 'tool:result':
         this.#assembly.forgetCall(event.callId);
         break;

@@ -6,6 +6,8 @@ export const COMMANDS = {
   sessions: 'your sessions; /sessions 2 goes to the second',
   new: 'start a new session',
   history: 'the conversation so far',
+  mcp: 'the MCP servers, and how they are',
+  prompts: 'prompts of the MCP servers; /SERVER:PROMPT sends one',
   quit: 'leave; the session stays and can be resumed',
   help: 'this list',
 } as const;
@@ -15,6 +17,8 @@ export type Command = keyof typeof COMMANDS;
 export type Line =
   | { kind: 'message'; text: string }
   | { kind: 'command'; command: Command; argument: string }
+  /** `/SERVER:PROMPT arguments`: what the server's prompt says is the message. */
+  | { kind: 'prompt'; server: string; prompt: string; argument: string }
   | { kind: 'unknown'; name: string }
   | { kind: 'empty' };
 
@@ -23,6 +27,11 @@ export function parseLine(text: string): Line {
   const trimmed = text.trim();
   if (trimmed === '') return { kind: 'empty' };
   if (trimmed.startsWith('//')) return { kind: 'message', text: trimmed.slice(1) };
+  const prompted = /^\/([\w-]{1,32}):(\S+)(?:\s+(.*))?$/s.exec(trimmed);
+  if (prompted) {
+    const [, server = '', prompt = '', argument = ''] = prompted;
+    return { kind: 'prompt', server, prompt, argument: argument.trim() };
+  }
   const match = /^\/([a-z]+)(?:\s+(.*))?$/s.exec(trimmed);
   // A path such as /workspace/a.txt is no command.
   if (match === null) return { kind: 'message', text: trimmed };

@@ -1,5 +1,6 @@
 /** The doctor's checks of Docker: the daemon, its runtime, and the images that the configuration names. */
 import type Docker from 'dockerode';
+import { isImageServer, serversOf } from '../config-mcp.js';
 import { LOOPBACK, type Config } from '../config.js';
 import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, withDeadline } from '../docker-client.js';
 import type { Finding } from './doctor.js';
@@ -33,7 +34,7 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
     const hint = `docker network create ${network}, or clear sandbox.network`;
     if (!found) findings.push({ status: 'failed', detail: `there is no network ${network}`, hint });
   }
-  const images = [...new Set(Object.values(config.mcpServers).map(({ image }) => image))];
+  const images = [...new Set(serversOf(config.mcpServers, isImageServer).map(([, { image }]) => image))];
   return [...findings, ...(await Promise.all(images.map((image) => checkImage(docker, image, ask))))];
 }
 

@@ -73,6 +73,7 @@ export class Renderer {
         this.#asked.set(event.callId, label(event));
         return '';
       case 'elicitation:request':
+      case 'elicitation:resolved':
       case 'turn:start':
       case 'pong':
         return '';

@@ -5,7 +5,7 @@ type Requests = AgentContract['requests'];
 export type AgentRequestName = Extract<keyof Requests, string>;
 
 export interface Agents {
-  /** To the thread that owns `session`, by a stable hash. Rejects with the handler's code, or ERR_CHANNEL_CLOSED, ERR_CHANNEL_TIMEOUT. */
+  /** To the thread that owns `session`, by a stable hash. Rejects with the handler's code, ERR_UNAVAILABLE when its thread dies over it and does not come back, ERR_CHANNEL_TIMEOUT. */
   request<K extends AgentRequestName>(
     session: string,
     name: K,

@@ -1,8 +1,9 @@
 /** The front: sockets and HTTP on uWebSockets, handed to connections and routes. Main thread; the only code that loads uWebSockets. */
 import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
-import type { AgentHostContract } from '../../workers/agent/messages.js';
+import type { AgentHostContract, McpStreamPart } from '../../workers/agent/messages.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../log.js';
+import { oauthIdentity } from '../oauth-identity.js';
 import type { Agents } from './agents.js';
 import { answeredProtocol, Auth } from './auth.js';
 import { Connection, type ConnectionContext } from './connection.js';
@@ -10,10 +11,14 @@ import { Exchange, type RequestHead } from './http.js';
 import { Hub } from './hub.js';
 import { listenError } from './listen.js';
 import { isLoopback } from './loopback.js';
+import { McpExchanges } from './mcp/exchanges.js';
+import { isMcpPath, mcpHeaders, mcpRoutes } from './mcp/routes.js';
 import { Origins } from './origin.js';
 import { Presence } from './presence.js';
 import { Router } from './router.js';
 import { healthRoutes } from './routes-health.js';
+import { serverRoutes, type McpAdmin } from './routes-mcp.js';
+import { oauthRoutes } from './routes-mcp-oauth.js';
 import { sessionRoutes } from './routes-sessions.js';
 import { turnRoutes } from './routes-turns.js';
 import { Heartbeats } from './sse.js';
@@ -37,6 +42,9 @@ export interface FrontOptions {
   readiness: () => { ready: boolean; reasons: string[] };
   /** Prometheus text of all threads. */
   metrics: () => Promise<string>;
+  mcp: McpAdmin;
+  /** The user has logged in at that MCP server, or out: all threads are told. */
+  forgetLogin: (of: { user: string; server: string }) => Promise<void>;
 }
 
 export interface Front {
@@ -46,6 +54,12 @@ export interface Front {
   deliver(batch: AgentHostContract['notifications']['frames']['batch']): void;
   /** The session's subscribers are closed with this code. */
   sessionGone(session: string, closeCode: number, reason: string): void;
+  /** The session's newest event is this one: who has not been sent it gets what is missing. */
+  noteSeq(session: string, seq: number): void;
+  /** A part of an answer to a request to /mcp; resolves when its client takes more. */
+  streamMcp(part: McpStreamPart): Promise<{ open: boolean }>;
+  /** An agent thread has died and serves again: whoever listens to a session of it gets what is missing. */
+  checkMissed(isConcerned: (session: string) => boolean): Promise<void>;
   /** No new sockets, sessions and messages; /readyz says 503. What runs goes on. */
   stopAccepting(): void;
   /** Closes every socket and stream with this code; resolves when they had time to leave. */
@@ -57,11 +71,12 @@ export interface Front {
 }
 
 export function createFront(options: FrontOptions): Front {
-  const { config, agents, log, readiness, metrics } = options;
+  const { config, agents, log, readiness, metrics, mcp, forgetLogin } = options;
   const { limits, listen } = config;
-  const hub = new Hub();
+  const hub = new Hub(agents, log);
   const presence = new Presence(limits);
   const heartbeats = new Heartbeats();
+  const mcpExchanges = new McpExchanges(agents, presence);
   const auth = new Auth(config.auth);
   const app = uws.App();
   let listener: us_listen_socket | undefined;
@@ -76,6 +91,9 @@ export function createFront(options: FrontOptions): Front {
     routes: [
       ...healthRoutes({ presence, readiness, metrics }),
       ...sessionRoutes({ agents, presence }),
+      ...mcpRoutes(mcpExchanges),
+      ...serverRoutes({ agents, mcp }),
+      ...oauthRoutes({ agents, forget: forgetLogin, identity: () => oauthIdentity(config.mcp.publicUrl, ownUrl()) }),
       ...turnRoutes({ agents, hub, presence, heartbeats, maxUnsentBytes, log }),
     ],
     auth,
@@ -123,10 +141,13 @@ export function createFront(options: FrontOptions): Front {
       if (token === false) throw await listenError(host, port);
       listener = token;
       port = uws.us_socket_local_port(token);
-      return { host, port, url: `http://${host.includes(':') ? `[${host}]` : host}:${port}` };
+      return { host, port, url: ownUrl() };
     },
     deliver: (batch) => hub.deliver(batch),
     sessionGone: (session, closeCode, reason) => hub.gone(session, closeCode, reason),
+    noteSeq: (session, seq) => hub.noteSeq(session, seq),
+    streamMcp: (part) => mcpExchanges.stream(part),
+    checkMissed: (isConcerned) => hub.checkAll(isConcerned),
     stopAccepting: () => void (presence.draining = true),
     closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
     async close() {
@@ -138,6 +159,11 @@ export function createFront(options: FrontOptions): Front {
     },
     counts: () => ({ connections: presence.size, sessions: hub.sessions }),
   };
+
+  function ownUrl(): string {
+    const { host } = listen;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  }
 
   function listenExclusively(host: string, port: number, resolve: (token: us_listen_socket | false) => void): void {
     // The native function takes options after the port also when a host is given; its types do not say so.
@@ -156,9 +182,10 @@ export function createFront(options: FrontOptions): Front {
 }
 
 function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
+  const path = req.getUrl();
   return {
     method: req.getMethod().toUpperCase(),
-    path: req.getUrl(),
+    path,
     query: req.getQuery(),
     host: req.getHeader('host'),
     origin: req.getHeader('origin'),
@@ -167,6 +194,7 @@ function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
     contentType: req.getHeader('content-type'),
     contentLength: req.getHeader('content-length'),
     lastEventId: req.getHeader('last-event-id'),
+    mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
     fromLoopback: isLoopback(new Uint8Array(res.getRemoteAddress())),
   };
 }

@@ -5,12 +5,27 @@ import type { Exchange } from './http.js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** The body as JSON; undefined when there is none. As `readBody`, and ERR_BAD_FRAME. */
+export async function readJson(exchange: Exchange, maxBytes: number): Promise<unknown> {
+  return parse(await readBody(exchange, maxBytes), exchange.head.contentType);
+}
+
+/** The body as text. As `readBody`; ERR_BAD_FRAME when it is no UTF-8. */
+export async function readText(exchange: Exchange, maxBytes: number): Promise<string> {
+  const body = await readBody(exchange, maxBytes);
+  try {
+    return utf8.decode(body);
+  } catch (error) {
+    throw badFrame(`the body is not UTF-8: ${(error as Error).message}`);
+  }
+}
+
 /**
- * The body as JSON; undefined when there is none. Must be called before the handler first waits, as uWebSockets demands.
- * ERR_TOO_LARGE, ERR_BAD_FRAME. An aborted request's promise stays open and is dropped with it.
+ * Must be called before the handler first waits, as uWebSockets demands. ERR_TOO_LARGE. An aborted request's promise stays
+ * open and is dropped with it.
  */
-export function readJson(exchange: Exchange, maxBytes: number): Promise<unknown> {
-  const { contentLength, contentType } = exchange.head;
+function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
+  const { contentLength } = exchange.head;
   return new Promise((resolve, reject) => {
     if (Number(contentLength) > maxBytes) {
       reject(tooLarge(maxBytes));
@@ -29,11 +44,7 @@ export function readJson(exchange: Exchange, maxBytes: number): Promise<unknown>
       // A copy: uWebSockets takes the chunk's memory back.
       chunks.push(Buffer.from(new Uint8Array(chunk)));
       if (!isLast) return;
-      try {
-        resolve(parse(Buffer.concat(chunks), contentType));
-      } catch (error) {
-        reject(error);
-      }
+      resolve(Buffer.concat(chunks));
       chunks = undefined;
     });
   });

@@ -53,7 +53,8 @@ interface Backlog {
 export class Connection implements Subscriber {
   readonly #context: ConnectionContext;
   #socket: Socket | undefined;
-  #user = '';
+  user = '';
+  seq = 0;
   /** Set from the attach's answer to the close. */
   #session = '';
   /** Until `session:ready` is sent. */
@@ -81,7 +82,7 @@ export class Connection implements Subscriber {
     if (opening.refused) return this.#refuse(opening.refused);
     const full = this.#context.presence.enter(opening.user, this);
     if (full) return this.#refuse(full);
-    this.#user = opening.user;
+    this.user = opening.user;
     void this.#attach(opening);
     return undefined;
   }
@@ -114,7 +115,7 @@ export class Connection implements Subscriber {
     this.#early = undefined;
     this.#backlog = undefined;
     if (this.#session !== '') this.#context.hub.unsubscribe(this.#session, this);
-    this.#context.presence.leave(this.#user, this);
+    this.#context.presence.leave(this.user, this);
   }
 
   send(frames: readonly OutFrame[]): void {
@@ -247,7 +248,7 @@ export class Connection implements Subscriber {
   #request(frame: Exclude<ClientFrame, { type: 'ping' }>): Promise<unknown> {
     const { agents } = this.#context;
     const session = this.#session;
-    const of = { user: this.#user, session };
+    const of = { user: this.user, session };
     const deadline = { timeoutMs: REQUEST_TIMEOUT_MS };
     switch (frame.type) {
       case 'message': {
@@ -274,7 +275,7 @@ export class Connection implements Subscriber {
   /** The blocks now streaming, whole; until they are here streaming events go on being skipped. */
   async #catchUp(): Promise<void> {
     this.#catchingUp = true;
-    const frames = await catchUpFrames(this.#context, { user: this.#user, session: this.#session });
+    const frames = await catchUpFrames(this.#context, { user: this.user, session: this.#session });
     this.#catchingUp = false;
     this.#behind = false;
     this.send(frames);

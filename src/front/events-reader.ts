@@ -21,11 +21,14 @@ export function openStream(exchange: Exchange, parts: StreamParts): EventStream 
 }
 
 export class EventsReader implements Subscriber {
+  readonly user: string;
+  seq = 0;
   readonly #exchange: Exchange;
   readonly #parts: StreamParts;
   #stream: EventStream | undefined;
 
   constructor(exchange: Exchange, parts: StreamParts) {
+    this.user = parts.of.user;
     this.#exchange = exchange;
     this.#parts = parts;
   }

@@ -33,6 +33,8 @@ export interface RequestHead {
   contentType: string;
   contentLength: string;
   lastEventId: string;
+  /** Of requests to /mcp: what MCP's own headers say, names in lower case. */
+  mcp: Record<string, string>;
   /** The peer is this machine. */
   fromLoopback: boolean;
 }

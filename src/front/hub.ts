@@ -1,13 +1,17 @@
-/** Who listens to which session, and the way events take to them. Main thread. */
+/** Who listens to which session, and the way events take to them: each durable one once, in order. Main thread. */
 import type { AgentHostContract, OutFrame } from '../../workers/agent/messages.js';
 import { errorToData, FairleadError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { CLOSE } from '../protocol.js';
 import type { Agents } from './agents.js';
 
 /** A WebSocket, an SSE stream, or a request that waits for its turn. */
 export interface Subscriber {
   /** False once it has closed: it is not subscribed any more, nor may it be. */
   readonly open: boolean;
+  readonly user: string;
+  /** The newest durable event that it was sent; the hub's to set. */
+  seq: number;
   /** The frames of one batch, in order. May unsubscribe. */
   send(frames: readonly OutFrame[]): void;
   /** The session, or the server, is no more; `code` is a WebSocket close code. */
@@ -16,9 +20,22 @@ export interface Subscriber {
 
 type Batch = AgentHostContract['notifications']['frames']['batch'];
 
+/** Frames that wait for a subscriber's missing events; a client that is cut instead comes back with `after`. */
+const MAX_WAITING_FRAMES = 10_000;
+const SEQS_AT_ONCE = 500;
+
 export class Hub {
+  readonly #agents: Agents;
+  readonly #log: Logger;
   /** A session with one subscriber, the usual case, costs no Set. */
   readonly #bySession = new Map<string, Subscriber | Set<Subscriber>>();
+  /** Subscribers whose missing events are on their way, and what came meanwhile. */
+  readonly #behind = new Map<Subscriber, OutFrame[]>();
+
+  constructor(agents: Agents, log: Logger) {
+    this.#agents = agents;
+    this.#log = log;
+  }
 
   get sessions(): number {
     return this.#bySession.size;
@@ -35,6 +52,7 @@ export class Hub {
     const known = this.#bySession.get(session);
     if (known === subscriber) this.#bySession.delete(session);
     else if (known instanceof Set && known.delete(subscriber) && known.size === 0) this.#bySession.delete(session);
+    this.#behind.delete(subscriber);
   }
 
   subscribers(session: string): number {
@@ -43,13 +61,83 @@ export class Hub {
 
   deliver(batch: Batch): void {
     for (const { session, frames } of batch) {
-      for (const subscriber of this.#of(session)) if (subscriber.open) subscriber.send(frames);
+      for (const subscriber of this.#of(session)) if (subscriber.open) this.#pass(session, subscriber, frames);
+    }
+  }
+
+  /** The session's newest event is this one, as the store says: who was not sent it has missed some. */
+  noteSeq(session: string, seq: number): void {
+    for (const subscriber of this.#of(session)) {
+      if (subscriber.seq < seq && !this.#behind.has(subscriber)) void this.#catchUp(session, subscriber, []);
+    }
+  }
+
+  /** An agent thread has died, and with it events that were stored and not sent: those who miss some get them. */
+  async checkAll(isConcerned: (session: string) => boolean): Promise<void> {
+    const sessions = [...this.#bySession.keys()].filter(isConcerned);
+    for (let from = 0; from < sessions.length; from += SEQS_AT_ONCE) {
+      const asked = sessions.slice(from, from + SEQS_AT_ONCE);
+      const { seqs } = await this.#agents.request(asked[0]!, 'read-seqs', { sessions: asked });
+      for (const [index, session] of asked.entries()) this.noteSeq(session, seqs[index] ?? 0);
     }
   }
 
   gone(session: string, code: number, reason: string): void {
-    for (const subscriber of this.#of(session)) subscriber.gone(code, reason);
+    for (const subscriber of this.#of(session)) {
+      this.#behind.delete(subscriber);
+      subscriber.gone(code, reason);
+    }
     this.#bySession.delete(session);
+  }
+
+  /** Nearly always the frames are just what comes next. */
+  #pass(session: string, subscriber: Subscriber, frames: readonly OutFrame[]): void {
+    const waiting = this.#behind.get(subscriber);
+    if (waiting) {
+      waiting.push(...frames);
+      if (waiting.length > MAX_WAITING_FRAMES) this.#giveUp(session, subscriber);
+      return;
+    }
+    const before = subscriber.seq;
+    const gapAt = frames.findIndex(({ seq }) => {
+      if (seq > subscriber.seq + 1) return true;
+      if (seq === subscriber.seq + 1) subscriber.seq = seq;
+      return false;
+    });
+    const next = gapAt < 0 ? frames : frames.slice(0, gapAt);
+    // What a thread that died has sent is not sent again by the one after it.
+    const fresh = next.some(({ seq }) => seq > 0 && seq <= before)
+      ? next.filter(({ seq }) => seq === 0 || seq > before)
+      : next;
+    if (fresh.length > 0) subscriber.send(fresh);
+    if (gapAt >= 0) void this.#catchUp(session, subscriber, frames.slice(gapAt));
+  }
+
+  async #catchUp(session: string, subscriber: Subscriber, waiting: OutFrame[]): Promise<void> {
+    this.#behind.set(subscriber, waiting);
+    try {
+      const { user, seq } = subscriber;
+      const { frames } = await this.#agents.request(
+        session,
+        'replay',
+        { user, session, after: seq },
+        { timeoutMs: REQUEST_TIMEOUT_MS },
+      );
+      if (this.#behind.get(subscriber) !== waiting) return; // it has left
+      this.#behind.delete(subscriber);
+      if (!frames || frames.length === 0) return this.#giveUp(session, subscriber);
+      this.#pass(session, subscriber, frames);
+      if (subscriber.open && waiting.length > 0) this.#pass(session, subscriber, waiting);
+    } catch (error) {
+      this.#log.warn({ session, err: errorToData(error).message }, 'missed events could not be read');
+      if (this.#behind.get(subscriber) === waiting) this.#giveUp(session, subscriber);
+    }
+  }
+
+  /** It comes back with the last seq it has, and is told then. */
+  #giveUp(session: string, subscriber: Subscriber): void {
+    this.unsubscribe(session, subscriber);
+    subscriber.gone(CLOSE.draining, 'events were missed: come back with after');
   }
 
   /** A copy: subscribers leave while they are served. */
@@ -81,13 +169,14 @@ export async function attach(
   subscriber: Subscriber,
   receive: (frames: readonly OutFrame[]) => void,
 ): Promise<void> {
-  const { frames } = await agents.request(
+  const { frames, seq } = await agents.request(
     session,
     'attach',
     { user, session, resumed, ...(after === undefined ? {} : { after }) },
     { timeoutMs: REQUEST_TIMEOUT_MS },
   );
   if (!subscriber.open) return;
+  subscriber.seq = seq;
   hub.subscribe(session, subscriber);
   receive(frames);
 }

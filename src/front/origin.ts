@@ -40,7 +40,7 @@ export class Origins {
     if (origin === '' || !this.#isListed(origin)) return [];
     return [
       ['Access-Control-Allow-Origin', origin],
-      ['Access-Control-Expose-Headers', 'Retry-After'],
+      ['Access-Control-Expose-Headers', 'Retry-After, Mcp-Session-Id'],
       ['Vary', 'Origin'],
     ];
   }

@@ -129,13 +129,17 @@ export class Router {
   }
 }
 
+/** Pages that speak MCP send its headers, and `Mcp-Param-…` of whatever name; `*` is for those and does not cover credentials. */
+const ALLOWED_HEADERS =
+  'Authorization, Content-Type, Last-Event-ID, Fairlead-Session, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, *';
+
 function preflight(exchange: Exchange, allowed: string[]): void {
   const cors: Header[] =
     exchange.headers.length === 0
       ? []
       : [
           ['Access-Control-Allow-Methods', allowed.join(', ')],
-          ['Access-Control-Allow-Headers', 'Authorization, Content-Type, Last-Event-ID'],
+          ['Access-Control-Allow-Headers', ALLOWED_HEADERS],
           ['Access-Control-Max-Age', '600'],
         ];
   exchange.empty(204, [['Allow', allowed.join(', ')], ...cors]);

@@ -41,7 +41,7 @@ async function runMessage(
   const id = body.id ?? `http-${randomUUID()}`;
   const reader: TurnReader = wantsSse(exchange)
     ? new SseTurnReader(exchange, id, { ...parts, of })
-    : new JsonTurnReader(exchange, id);
+    : new JsonTurnReader(exchange, id, of.user);
   enter(parts, of.user, of.session, exchange, reader);
   await attach(parts, { ...of, resumed: true }, reader, (frames) => reader.attached(frames));
   if (!reader.open) return;

@@ -23,12 +23,15 @@ export interface TurnReader extends Subscriber {
 }
 
 export class SseTurnReader implements TurnReader {
+  readonly user: string;
+  seq = 0;
   readonly #exchange: Exchange;
   readonly #parts: StreamParts;
   readonly #filter: TurnFilter;
   #stream: EventStream | undefined;
 
   constructor(exchange: Exchange, messageId: string, parts: StreamParts) {
+    this.user = parts.of.user;
     this.#exchange = exchange;
     this.#parts = parts;
     this.#filter = new TurnFilter(messageId);
@@ -82,11 +85,14 @@ export class SseTurnReader implements TurnReader {
 }
 
 export class JsonTurnReader implements TurnReader {
+  readonly user: string;
+  seq = 0;
   readonly #exchange: Exchange;
   readonly #filter: TurnFilter;
   #result = new TurnResult([]);
 
-  constructor(exchange: Exchange, messageId: string) {
+  constructor(exchange: Exchange, messageId: string, user: string) {
+    this.user = user;
     this.#exchange = exchange;
     this.#filter = new TurnFilter(messageId);
   }

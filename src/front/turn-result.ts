@@ -47,6 +47,9 @@ export class TurnResult {
       case 'tool:denied':
         this.#pending.delete(event.callId);
         return;
+      case 'elicitation:resolved':
+        this.#pending.delete(event.requestId);
+        return;
       case 'turn:end':
         // One turn runs at a time: with it ends all that it asked.
         this.#pending.clear();
@@ -67,7 +70,8 @@ export class TurnResult {
       }
       case 'tool:result': {
         const tool = this.#tools.get(event.callId);
-        if (tool) Object.assign(tool, { ok: event.ok, content: event.content });
+        const { ok, content, structuredContent } = event;
+        if (tool) Object.assign(tool, { ok, content, ...(structuredContent ? { structuredContent } : {}) });
         return;
       }
       case 'turn:end': {

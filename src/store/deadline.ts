@@ -9,6 +9,8 @@ export interface Deadline {
   readonly signal: AbortSignal;
   /** On the clock of `performance.now()`, ms. */
   readonly at: number;
+  /** Why the work goes on still: told to the caller with the deadline. */
+  lastFailure?: string;
 }
 
 /** Rejects with ERR_UNAVAILABLE at the deadline, whatever `work` does then. */
@@ -18,15 +20,17 @@ export async function withDeadline<T>(
   work: (deadline: Deadline) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
+  const deadline: Deadline = { signal: controller.signal, at: performance.now() + timeoutMs };
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      reject(unavailable(`${store} did not answer within ${timeoutMs} ms`));
+      const why = deadline.lastFailure === undefined ? '' : `: ${deadline.lastFailure}`;
+      reject(unavailable(`${store} did not answer within ${timeoutMs} ms${why}`));
       controller.abort();
     }, timeoutMs);
   });
   try {
-    return await Promise.race([work({ signal: controller.signal, at: performance.now() + timeoutMs }), late]);
+    return await Promise.race([work(deadline), late]);
   } finally {
     clearTimeout(timer);
   }

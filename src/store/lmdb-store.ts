@@ -3,18 +3,21 @@ import { Background } from './background.js';
 import { isForeign, unavailable, withDeadline, type Deadline } from './deadline.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
+import { appendEvents } from './lmdb-log.js';
+import { readSecret, removeSecret, writeSecret } from './lmdb-secrets.js';
 import { ALL, digest, keysUnder, openTables, type LmdbTables, type StoredRow } from './lmdb-tables.js';
 import { checkCommit, conflict, placeFromCursor, placeToCursor, type Place } from './row-codec.js';
 import type {
   Commit,
   CommitResult,
   ReadEvents,
+  Secret,
   SessionPage,
   SessionRow,
   Store,
-  StoreLimits,
   StoreOptions,
   TranscriptMessage,
+  WriteSecret,
 } from './store.js';
 
 const MAX_SEALING = 16;
@@ -44,7 +47,15 @@ class LmdbStore implements Store {
   async createSession(row: SessionRow): Promise<void> {
     await this.#write('createSession', ({ rows, index }) => {
       if (rows.doesExist(row.session)) throw conflict(row.session, 'is there already');
-      void rows.put(row.session, { ...row, generation: 0, nextBlock: 0, tailStart: 0, tailBytes: 0, ids: 0 });
+      void rows.put(row.session, {
+        ...row,
+        generation: 0,
+        nextBlock: 0,
+        tailStart: 0,
+        tailBytes: 0,
+        ids: 0,
+        logBytes: 0,
+      });
       for (const key of indexKeys(row)) void index.put(key, 0);
     });
   }
@@ -53,6 +64,42 @@ class LmdbStore implements Store {
     return this.#read('readSession', ({ rows }) => {
       const row = rows.get(session);
       return row === undefined ? undefined : publicRow(row);
+    });
+  }
+
+  takeSession(session: string): Promise<SessionRow | undefined> {
+    return this.#write('takeSession', (tables) => {
+      const row = tables.rows.get(session);
+      if (row === undefined) return undefined;
+      const taken = { ...row, owner: this.#options.owner };
+      if (row.owner !== taken.owner) {
+        moveDue(tables, row, taken);
+        void tables.rows.put(session, taken);
+      }
+      return publicRow(taken);
+    });
+  }
+
+  readSeqs(sessions: readonly string[]): Promise<number[]> {
+    return this.#read('readSeqs', ({ rows }) => sessions.map((session) => rows.get(session)?.seq ?? 0));
+  }
+
+  dueSessions(before: number): Promise<string[]> {
+    const key = digest(this.#options.owner);
+    return this.#read('dueSessions', ({ due }) => {
+      const keys = due.getKeys({ start: [key], end: before === Infinity ? [key, ''] : [key, before] });
+      return Array.from(keys, ([, , session]) => session);
+    });
+  }
+
+  /** Those that are gone or another server's left the table in the same step; only one's own is to be found here. */
+  async forgetDue(session: string): Promise<void> {
+    await this.#write('forgetDue', (tables) => {
+      const row = tables.rows.get(session);
+      if (row?.due === undefined || row.owner !== this.#options.owner) return;
+      const { due: _due, ...rest } = row;
+      moveDue(tables, row, rest);
+      void tables.rows.put(session, rest);
     });
   }
 
@@ -86,16 +133,19 @@ class LmdbStore implements Store {
   }
 
   async deleteSession(session: string): Promise<void> {
-    await this.#write('deleteSession', ({ rows, history, events, ids, index }) => {
-      const row = rows.get(session);
-      if (row === undefined) return;
-      // The keys are listed first: a cursor does not like what it stands on removed.
-      const range = keysUnder(session);
-      for (const key of Array.from(history.getKeys(range))) void history.remove(key);
-      for (const key of Array.from(events.getKeys(range))) void events.remove(key);
-      for (const key of Array.from(ids.getKeys(range))) void ids.remove(key);
-      for (const key of indexKeys(row)) void index.remove(key);
-      void rows.remove(session);
+    await this.#write('deleteSession', (tables) => {
+      const row = tables.rows.get(session);
+      if (row !== undefined) removeSession(tables, row);
+    });
+  }
+
+  deleteExpired(session: string, before: number, openBefore = 0): Promise<boolean> {
+    return this.#write('deleteExpired', (tables) => {
+      const row = tables.rows.get(session);
+      if (row === undefined) return true;
+      if (row.lastActiveAt >= (row.openTurns.length > 0 ? openBefore : before)) return false;
+      removeSession(tables, row);
+      return true;
     });
   }
 
@@ -113,13 +163,19 @@ class LmdbStore implements Store {
     const outcome = await this.#write('commit', (tables) => {
       const row = tables.rows.get(session);
       if (row === undefined) throw conflict(session, 'is not there');
+      const { limits, owner } = this.#options;
+      if (row.owner !== owner) throw conflict(session, 'belongs to another server');
       const duplicateOf = idDigest === undefined ? undefined : tables.ids.get([session, 0, idDigest]);
       if (duplicateOf !== undefined) return { duplicateOf };
       const first = commit.events[0];
       if (first !== undefined && first.seq !== row.seq + 1) throw conflict(session, `has seq ${row.seq} already`);
       const next: StoredRow = { ...row, ...definedOf(commit.row), seq: row.seq + commit.events.length };
-      const { limits } = this.#options;
-      appendEvents(tables, session, commit, limits);
+      next.logBytes = appendEvents(tables, row, commit.events, limits);
+      if (commit.due !== undefined) {
+        delete next.due;
+        if (commit.due !== null) next.due = Math.min(commit.due, Number.MAX_VALUE);
+        moveDue(tables, row, next);
+      }
       if (commit.accept !== undefined && idDigest !== undefined) {
         remember(tables, next, idDigest, commit.accept.turn, limits.maxMessageIds);
       }
@@ -161,6 +217,18 @@ class LmdbStore implements Store {
         oldest: oldest?.[1] ?? 0,
       };
     });
+  }
+
+  readSecret(key: string): Promise<Secret | undefined> {
+    return this.#read('readSecret', (tables) => readSecret(tables, key));
+  }
+
+  writeSecret(key: string, bytes: Uint8Array, options: WriteSecret = {}): Promise<number | undefined> {
+    return this.#write('writeSecret', (tables) => writeSecret(tables, key, bytes, options));
+  }
+
+  async deleteSecret(key: string): Promise<void> {
+    await this.#write('deleteSecret', (tables) => removeSecret(tables, key));
   }
 
   close(): Promise<void> {
@@ -254,9 +322,12 @@ function publicRow(row: StoredRow): SessionRow {
     tailStart: _tailStart,
     tailBytes: _tailBytes,
     ids: _ids,
+    logBytes: _logBytes,
+    due: _due,
     ...rest
   } = row;
-  return rest;
+  // A row of an earlier version has neither.
+  return { ...rest, owner: row.owner ?? '', context: row.context ?? null };
 }
 
 /** Without the keys that are there and undefined: they would blot out what is stored. */
@@ -276,18 +347,23 @@ function moveInIndexes({ index }: LmdbTables, row: SessionRow, at: number): void
   for (const key of indexKeys({ ...row, lastActiveAt: at })) void index.put(key, 0);
 }
 
-/** Appends, then drops from the front what is over the count or the age: as many keys are read as are dropped, and one. */
-function appendEvents({ events }: LmdbTables, session: string, commit: Commit, limits: StoreLimits): void {
-  const now = Date.now();
-  for (const { seq, json } of commit.events) void events.put([session, seq, now], json);
-  const newest = commit.events.at(-1)?.seq;
-  const spent: [string, number, number][] = [];
-  for (const key of events.getKeys(keysUnder(session))) {
-    const tooMany = newest !== undefined && newest - key[1] >= limits.maxEvents;
-    if (!tooMany && key[2] > now - limits.maxAgeMs) break;
-    spent.push(key);
-  }
-  for (const key of spent) void events.remove(key);
+function moveDue({ due }: LmdbTables, before: StoredRow, after: StoredRow): void {
+  const { session } = before;
+  if (before.due !== undefined) void due.remove([digest(before.owner), before.due, session]);
+  if (after.due !== undefined) void due.put([digest(after.owner), after.due, session], 0);
+}
+
+function removeSession(tables: LmdbTables, row: StoredRow): void {
+  const { rows, history, events, ids, index } = tables;
+  // The keys are listed first: a cursor does not like what it stands on removed.
+  const range = keysUnder(row.session);
+  for (const key of Array.from(history.getKeys(range))) void history.remove(key);
+  for (const key of Array.from(events.getKeys(range))) void events.remove(key);
+  for (const key of Array.from(ids.getKeys(range))) void ids.remove(key);
+  for (const key of indexKeys(row)) void index.remove(key);
+  const { due: _due, ...rest } = row;
+  moveDue(tables, row, rest);
+  void rows.remove(row.session);
 }
 
 function remember({ ids }: LmdbTables, row: StoredRow, idDigest: string, turn: number, max: number): void {

@@ -16,6 +16,17 @@ export interface StoredRow extends SessionRow {
   tailBytes: number;
   /** How many message ids are remembered. */
   ids: number;
+  /** Bytes of the events in the log; absent in rows of an earlier version. */
+  logBytes?: number;
+  /** Its place in the owner's due sessions; absent: none. JSON has no Infinity: MAX_VALUE. */
+  due?: number;
+}
+
+export interface StoredSecret {
+  version: number;
+  base64: string;
+  /** ms since the epoch; absent: it stays. */
+  endsAt?: number;
 }
 
 export interface LmdbTables {
@@ -24,13 +35,21 @@ export interface LmdbTables {
   rows: Database<StoredRow, string>;
   /** [session, n] → block. */
   history: Database<Buffer, [string, number]>;
-  /** [session, seq, time] → JSON; the time is in the key so that trimming reads no event. */
-  events: Database<string, [string, number, number]>;
+  /** [session, seq, time, bytes] → JSON; time and bytes are in the key so that trimming reads no event. No bytes in an earlier version. */
+  events: Database<string, EventKey>;
   /** [session, 0, digest of the id] → turn, and [session, 1, turn, digest] to find the oldest. */
   ids: Database<number, (string | number)[]>;
   /** ['all', lastActiveAt, session] and [digest of the user, lastActiveAt, session]. */
   index: Database<number, [string, number, string]>;
+  /** [digest of the owner, due, session]. */
+  due: Database<number, [string, number, string]>;
+  /** digest of the key → secret. */
+  secrets: Database<StoredSecret, string>;
+  /** [when a secret's time is over, digest of its key]. */
+  secretEnds: Database<number, [number, string]>;
 }
+
+export type EventKey = [session: string, seq: number, at: number] | [string, number, number, bytes: number];
 
 /** The index of all sessions; no digest is so short. */
 export const ALL = 'all';
@@ -42,7 +61,7 @@ export function openTables(dir: string): LmdbTables {
       path: dir,
       // The default for a path with a dot is a single file; `dir` is a folder whatever its name.
       noSubdir: false,
-      maxDbs: 8,
+      maxDbs: 12,
       // A commit resolves when it is on the disk, not when it is visible.
       overlappingSync: false,
       // With it, each batch leaves a promise that nobody holds: one full disk, and its rejection ends the thread.
@@ -55,6 +74,9 @@ export function openTables(dir: string): LmdbTables {
       events: root.openDB('events', { encoding: 'string' }),
       ids: root.openDB('ids', { encoding: 'json' }),
       index: root.openDB('index', { encoding: 'json' }),
+      due: root.openDB('due', { encoding: 'json' }),
+      secrets: root.openDB('secrets', { encoding: 'json' }),
+      secretEnds: root.openDB('secretEnds', { encoding: 'json' }),
     };
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);

@@ -14,7 +14,7 @@ export type StoreConfig = Pick<Config, 'dataDir' | 'store'>;
 export function openStore(
   kind: Store['kind'],
   config: StoreConfig,
-  options: Omit<StoreOptions, 'limits'> & { limits?: StoreLimits } = {},
+  options: Omit<StoreOptions, 'limits'> & { limits?: StoreLimits },
 ): Promise<Store> {
   const complete = { ...options, limits: options.limits ?? storeLimits(config) };
   return kind === 'redis'

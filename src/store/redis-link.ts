@@ -1,7 +1,10 @@
 /** The connection to Redis: starts or says what to do, reconnects by itself, gives every operation one deadline. Runs in agent threads. */
+import { setMaxListeners } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES, type RedisArgument } from 'redis';
 import { FairleadError } from '../errors.js';
-import { isForeign, unavailable, withDeadline, type Deadline } from './deadline.js';
+import { unavailable, withDeadline, type Deadline } from './deadline.js';
+import { addressOf, asStoreError, isRefusal, messageOf, passes, whatToDo } from './redis-replies.js';
 import type { Script } from './redis-scripts.js';
 import type { StoreOptions } from './store.js';
 
@@ -11,15 +14,9 @@ const LOADING_POLL_MS = 100;
 /** Commands that wait to be sent or answered, all sessions of a thread together. */
 const MAX_QUEUED = 10_000;
 const MAX_BACKOFF_MS = 1000;
+const RECONNECT_MS = 50;
+const TRY_AGAIN_MS = 20;
 const BINARY = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
-/** Replies that pass: Redis is there and cannot serve now. The first word of the reply. */
-const PASSING = new Set(
-  'OOM READONLY LOADING BUSY MASTERDOWN CLUSTERDOWN TRYAGAIN MISCONF NOREPLICAS NOAUTH WRONGPASS NOPERM UNKILLABLE'.split(
-    ' ',
-  ),
-);
-const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR unknown command|ERR DB index|NOPROTO)/;
-
 type Client = ReturnType<typeof connectTo>;
 
 /** The commands of one operation; they end at its deadline. */
@@ -33,11 +30,21 @@ export interface RedisCall {
   write<T extends [string, number, ...unknown[]]>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
 }
 
+export interface CallOptions {
+  /** Work that no caller waits for: tried once, since a later try could undo what came after it, and done also while closing. */
+  background?: boolean;
+  /** A read that says true sees too much from now on: it is not tried again. */
+  overtaken?: () => boolean;
+}
+
 export class RedisLink {
   readonly #client: Client;
   readonly #options: StoreOptions;
   /** Redis's wall clock minus our `performance.now()`, ms. */
   #clockOffset = 0;
+  #active = 0;
+  #draining = false;
+  #onIdle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(client: Client, options: StoreOptions) {
@@ -66,16 +73,30 @@ export class RedisLink {
     return link;
   }
 
-  /** Runs an operation against its deadline; what comes out is its result or a FairleadError. */
-  async call<T>(operation: string, work: (call: RedisCall) => Promise<T>): Promise<T> {
+  /**
+   * Runs an operation against its deadline; what comes out is its result or a FairleadError. Until then `work` is run again
+   * when the connection was lost under it or Redis could not serve: what it writes must be the same done twice as done once.
+   */
+  async call<T>(operation: string, work: (call: RedisCall) => Promise<T>, options: CallOptions = {}): Promise<T> {
+    if (this.#draining && !options.background) throw unavailable('the connection to Redis is closed');
+    const { limits, observe } = this.#options;
     const started = performance.now();
+    this.#active += 1;
     try {
-      return await withDeadline(this.#options.limits.timeoutMs, 'Redis', (deadline) => work(this.#callUntil(deadline)));
+      return await withDeadline(limits.timeoutMs, 'Redis', (deadline) => this.#try(deadline, work, options));
     } catch (error) {
       throw asStoreError(error);
     } finally {
-      this.#options.observe?.(operation, (performance.now() - started) / 1000);
+      this.#active -= 1;
+      if (this.#active === 0) this.#onIdle?.();
+      observe?.(operation, (performance.now() - started) / 1000);
     }
+  }
+
+  /** Refuses what is new, and resolves when what is under way has ended: each has its deadline. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#active > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
   }
 
   /** Waits for what is under way, within the deadline of one command. */
@@ -93,19 +114,35 @@ export class RedisLink {
     }
   }
 
-  #callUntil(deadline: Deadline): RedisCall {
+  async #try<T>(deadline: Deadline, work: (call: RedisCall) => Promise<T>, options: CallOptions): Promise<T> {
+    const { background = false, overtaken = () => false } = options;
+    // Each command of the operation listens until it is written; an operation may have a thousand.
+    setMaxListeners(0, deadline.signal);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work(this.#callUntil(deadline, overtaken));
+      } catch (error) {
+        if (deadline.signal.aborted || background || overtaken() || !passes(error, tries)) throw error;
+        deadline.lastFailure = messageOf(error);
+        await pause(backoff(TRY_AGAIN_MS, tries - 1), undefined, { signal: deadline.signal });
+      }
+      if (overtaken()) throw unavailable(`Redis lost the read: ${deadline.lastFailure}`);
+    }
+  }
+
+  #callUntil(deadline: Deadline, overtaken: () => boolean): RedisCall {
     // A command that is still in the client's queue at the deadline is taken out of it; one that is on the wire cannot be.
     const text = { abortSignal: deadline.signal };
     const binary = { ...text, ...BINARY };
     const send = <T>(args: RedisArgument[]): Promise<T> => this.#client.sendCommand<T>(args, text);
     const sendBinary = <T>(args: RedisArgument[]): Promise<T> => this.#client.sendCommand<T>(args, binary);
     const run = <T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T> =>
-      evaluate<T>(send, script, keys, args);
+      evaluate<T>(send, script, keys, args, overtaken);
     return {
       send,
       sendBinary,
       run,
-      runBinary: (script, keys, args) => evaluate(sendBinary, script, keys, args),
+      runBinary: (script, keys, args) => evaluate(sendBinary, script, keys, args, overtaken),
       write: async <T extends [string, number, ...unknown[]]>(
         script: Script,
         keys: string[],
@@ -173,9 +210,7 @@ function connectTo(url: string, { limits, onError }: StoreOptions, state: StartS
       connectTimeout: Math.max(limits.timeoutMs, 1000),
       socketTimeout: Math.max(limits.timeoutMs * 2, 1000),
       reconnectStrategy: (retries, cause) =>
-        state.starting && isRefusal(cause)
-          ? cause
-          : Math.min(50 * 2 ** retries, MAX_BACKOFF_MS) * (0.5 + Math.random() / 2),
+        state.starting && isRefusal(cause) ? cause : backoff(RECONNECT_MS, retries),
     },
   });
   client.on('error', (error: unknown) => {
@@ -190,6 +225,7 @@ async function evaluate<T>(
   script: Script,
   keys: string[],
   args: RedisArgument[],
+  overtaken: () => boolean,
 ): Promise<T> {
   const rest = [String(keys.length), ...keys, ...args];
   try {
@@ -197,63 +233,12 @@ async function evaluate<T>(
   } catch (error) {
     // Not known yet, or no more since a restart.
     if (!(error instanceof ErrorReply) || !error.message.startsWith('NOSCRIPT')) throw error;
+    if (overtaken()) throw unavailable('Redis had lost the script of a read');
     return await send<T>(['EVAL', script.lua, ...rest]);
   }
 }
 
-function asStoreError(error: unknown): unknown {
-  if (error instanceof ErrorReply) {
-    const [word = ''] = error.message.split(' ', 1);
-    if (PASSING.has(word)) return unavailable(`Redis cannot serve now: ${error.message}`, error);
-    return new FairleadError('ERR_INTERNAL', `Redis refused a command: ${error.message}`, { cause: error });
-  }
-  // The connection, or its full queue.
-  return isForeign(error) ? unavailable(`Redis is away: ${messageOf(error)}`, error) : error;
-}
-
-function isRefusal(error: unknown): error is Error {
-  return error instanceof ErrorReply && REFUSED.test(error.message);
-}
-
-function whatToDo(error: unknown): string {
-  const said = messageOf(error);
-  if (/^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH)/.test(said)) {
-    return `does not let us in (${said}): put the right user and password in store.redisUrl (REDIS_URL)`;
-  }
-  if (/^(ERR unknown command|NOPROTO|is version)/.test(said)) {
-    return `is too old (${said}): Redis 6.2 or newer is needed`;
-  }
-  if (said.startsWith('LOADING')) return 'is still loading its data: start again when it is done';
-  return `cannot be used (${said}): start it, correct store.redisUrl (REDIS_URL), or leave that empty for the embedded store`;
-}
-
-function messageOf(error: unknown): string {
-  // Node's error for a name with several addresses has its messages inside.
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join(', ');
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** The URL without user and password. What cannot be parsed is not shown: the secret may be anywhere in it. */
-function addressOf(url: string): string {
-  if (!URL.canParse(url)) {
-    throw new FairleadError(
-      'ERR_START',
-      'store.redisUrl (REDIS_URL) is no URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB] is expected',
-    );
-  }
-  const { protocol, host, pathname, username, password } = new URL(url);
-  if (protocol !== 'redis:' && protocol !== 'rediss:') {
-    throw new FairleadError(
-      'ERR_START',
-      `store.redisUrl (REDIS_URL) starts with ${protocol}//, not redis:// or rediss://`,
-    );
-  }
-  if (!/^\/?\d*$/.test(pathname))
-    throw new FairleadError('ERR_START', `store.redisUrl (REDIS_URL): ${pathname} is no database number`);
-  try {
-    decodeURIComponent(username + password);
-  } catch {
-    throw new FairleadError('ERR_START', 'store.redisUrl (REDIS_URL): % in user or password must be written %25');
-  }
-  return `${protocol}//${host}${pathname}`;
+/** Doubles with each try, half of it by chance: those who failed together do not come back together. */
+function backoff(firstMs: number, tries: number): number {
+  return Math.min(firstMs * 2 ** tries, MAX_BACKOFF_MS) * (0.5 + Math.random() / 2);
 }

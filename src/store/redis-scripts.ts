@@ -19,77 +19,129 @@ if now > tonumber(ARGV[1]) then return {'late', now} end
 
 /**
  * KEYS row, history, events, ids.
- * ARGV 2 maxEvents, 3 maxAgeMs, 4 maxMessageIds, 5 clear history '1'/'0', 6 block or '', 7 its content's bytes,
- *      8 message id or '' with 9 its turn, 10 count of row arguments, then those (field, value …), then the events (seq, json …).
- * → {'ok', now, user, unsealed bytes} | {'duplicate', now, turn} | {'conflict', now, why} | {'late', now}
+ * ARGV 2 owner, 3 the commit's nonce, 4 maxEvents, 5 maxBytes, 6 maxAgeMs, 7 maxMessageIds, 8 clear history '1'/'0',
+ *      9 block or '', 10 its content's bytes, 11 message id with 12 its turn or '', 13 count of row arguments, then those
+ *      (field, value …), then the events (seq, json …).
+ * → {'ok', now, user, unsealed bytes} | {'duplicate', now, turn, due} | {'conflict', now, why, due} | {'late', now}
+ * `due` is what the row says of it, '' also where the session is not the owner's.
  *
+ * The nonce comes before all else: a commit that landed and is sent again, as its answer was lost, is no conflict and no duplicate.
  * The first write is one that Redis refuses when it is out of memory; a script that has written is let through to its end.
  */
 export const COMMIT = script(
   'commit',
   `${IN_TIME}
-local row = redis.call('HMGET', KEYS[1], 'seq', 'user', 'trimAt')
-if not row[1] then return {'conflict', now, 'is not there'} end
-if ARGV[9] ~= '' then
-  local turn = redis.call('ZSCORE', KEYS[4], ARGV[8])
-  if turn then return {'duplicate', now, tonumber(turn)} end
+local row = redis.call('HMGET', KEYS[1], 'seq', 'user', 'trimAt', 'owner', 'commit', 'due', 'logBytes', 'tailBytes')
+if not row[1] then return {'conflict', now, 'is not there', ''} end
+local tailBytes = tonumber(row[8] or 0)
+if row[5] == ARGV[3] then return {'ok', now, row[2], tailBytes} end
+if (row[4] or '') ~= ARGV[2] then return {'conflict', now, 'belongs to another server', ''} end
+local due = row[6] or ''
+if ARGV[12] ~= '' then
+  local turn = redis.call('ZSCORE', KEYS[4], ARGV[11])
+  if turn then return {'duplicate', now, tonumber(turn), due} end
 end
-local firstEvent = 11 + tonumber(ARGV[10])
+local firstEvent = 14 + tonumber(ARGV[13])
 local seq = row[1]
+local logBytes = tonumber(row[7] or 0)
+if not row[7] then
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[3], '-', '+')) do logBytes = logBytes + #entry[2][4] end
+end
 if ARGV[firstEvent] then
-  if tonumber(ARGV[firstEvent]) ~= tonumber(seq) + 1 then return {'conflict', now, 'has seq ' .. seq .. ' already'} end
+  if tonumber(ARGV[firstEvent]) ~= tonumber(seq) + 1 then
+    return {'conflict', now, 'has seq ' .. seq .. ' already', due}
+  end
   local at = string.format('%.0f', now)
   for i = firstEvent, #ARGV, 2 do
     seq = ARGV[i]
     local added = redis.pcall('XADD', KEYS[3], seq .. '-0', 't', at, 'e', ARGV[i + 1])
     if type(added) == 'table' and added.err then
-      if i == firstEvent and string.find(added.err, 'equal or smaller') then return {'conflict', now, 'has a log past its row'} end
+      if i == firstEvent and string.find(added.err, 'equal or smaller') then
+        return {'conflict', now, 'has a log past its row', due}
+      end
       return added
     end
+    logBytes = logBytes + #ARGV[i + 1]
   end
 end
-redis.call('HSET', KEYS[1], 'seq', seq, unpack(ARGV, 11, firstEvent - 1))
-if ARGV[9] ~= '' then
-  redis.call('ZADD', KEYS[4], ARGV[9], ARGV[8])
-  redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - tonumber(ARGV[4]))
+redis.call('HSET', KEYS[1], 'seq', seq, 'commit', ARGV[3], unpack(ARGV, 14, firstEvent - 1))
+if ARGV[12] ~= '' then
+  redis.call('ZADD', KEYS[4], ARGV[12], ARGV[11])
+  redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - tonumber(ARGV[7]))
 end
-if ARGV[5] == '1' then
+if ARGV[8] == '1' then
+  tailBytes = 0
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[1], 'tailBlocks', 0, 'tailBytes', 0)
   redis.call('HINCRBY', KEYS[1], 'generation', 1)
 end
-if ARGV[6] ~= '' then
-  redis.call('RPUSH', KEYS[2], ARGV[6])
+if ARGV[9] ~= '' then
+  redis.call('RPUSH', KEYS[2], ARGV[9])
   redis.call('HINCRBY', KEYS[1], 'tailBlocks', 1)
-  redis.call('HINCRBY', KEYS[1], 'tailBytes', ARGV[7])
+  tailBytes = redis.call('HINCRBY', KEYS[1], 'tailBytes', ARGV[10])
 end
-redis.call('XTRIM', KEYS[3], 'MAXLEN', ARGV[2])
--- By age: the oldest event is only looked at when it may be too old, so the cost is that of the trimmed ones.
-local maxAge = tonumber(ARGV[3])
-if now >= tonumber(row[3] or 0) then
-  local trimAt = now + maxAge
-  local oldest = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
-  while oldest do
-    local at = tonumber(oldest[2][2])
-    if at > now - maxAge then
-      trimAt = at + maxAge
-      break
-    end
-    redis.call('XDEL', KEYS[3], oldest[1])
-    oldest = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+-- The log loses its oldest events. One is read when it must go, or when it may be too old: the cost is that of those that go, and one.
+local maxEvents, maxBytes, maxAge = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local length = redis.call('XLEN', KEYS[3])
+local trimAt = tonumber(row[3] or 0)
+-- Past that limit it was set when events were kept for longer.
+local byAge = now >= trimAt or trimAt > now + maxAge
+if byAge then trimAt = now + maxAge end
+local spent
+while length > 0 do
+  local over = length > maxEvents or (length > 1 and logBytes > maxBytes)
+  if not (over or byAge) then break end
+  local oldest = redis.call('XRANGE', KEYS[3], spent and '(' .. spent or '-', '+', 'COUNT', 1)[1]
+  local at = tonumber(oldest[2][2])
+  if not over and at > now - maxAge then
+    trimAt = at + maxAge
+    break
   end
-  redis.call('HSET', KEYS[1], 'trimAt', string.format('%.0f', trimAt))
+  spent = oldest[1]
+  length = length - 1
+  logBytes = logBytes - #oldest[2][4]
 end
-return {'ok', now, row[2], tonumber(redis.call('HGET', KEYS[1], 'tailBytes') or 0)}`,
+if spent then redis.call('XTRIM', KEYS[3], 'MINID', string.format('%.0f', tonumber(string.match(spent, '^%d+')) + 1)) end
+if spent or byAge or ARGV[firstEvent] or not row[7] then
+  redis.call('HSET', KEYS[1], 'trimAt', string.format('%.0f', trimAt), 'logBytes', string.format('%.0f', logBytes))
+end
+return {'ok', now, row[2], tailBytes}`,
 );
 
-/** KEYS row. ARGV 2… field, value … → {'ok'|'conflict'|'late', now} */
+/** KEYS row. ARGV 2 owner, 3 createdAt, 4 user, 5… field, value … → {'ok'|'conflict', now} | {'late', now} */
 export const CREATE = script(
   'create',
   `${IN_TIME}
-if redis.call('EXISTS', KEYS[1]) == 1 then return {'conflict', now} end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+local row = redis.call('HMGET', KEYS[1], 'owner', 'createdAt', 'user')
+if row[3] then
+  -- The same one: sent again, as the answer was lost.
+  local same = row[1] == ARGV[2] and row[2] == ARGV[3] and row[3] == ARGV[4]
+  return {same and 'ok' or 'conflict', now}
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 return {'ok', now}`,
+);
+
+/** KEYS row. ARGV 2 owner, 3… field … → {'ok', now, owner before, due, values} | {'gone', now} | {'late', now} */
+export const TAKE = script(
+  'take',
+  `${IN_TIME}
+local row = redis.call('HMGET', KEYS[1], 'user', 'owner', 'due')
+if not row[1] then return {'gone', now} end
+if row[2] ~= ARGV[2] then redis.call('HSET', KEYS[1], 'owner', ARGV[2]) end
+return {'ok', now, row[2] or '', row[3] or '', redis.call('HMGET', KEYS[1], unpack(ARGV, 3))}`,
+);
+
+/** KEYS row, history, events, ids. ARGV 2 before, 3 the same for one with an open turn → {'ok', now, user, owner} | {'gone'|'kept', now} | {'late', now} */
+export const DELETE_EXPIRED = script(
+  'delete-expired',
+  `${IN_TIME}
+local row = redis.call('HMGET', KEYS[1], 'user', 'owner', 'lastActiveAt', 'openTurns')
+if not row[1] then return {'gone', now} end
+local before = (row[4] or '[]') == '[]' and ARGV[2] or ARGV[3]
+if tonumber(row[3] or 0) >= tonumber(before) then return {'kept', now} end
+redis.call('UNLINK', unpack(KEYS))
+return {'ok', now, row[1], row[2] or ''}`,
 );
 
 /** KEYS row. ARGV 2 lastActiveAt → {'ok', now, user} | {'gone', now} | {'late', now} */
@@ -145,6 +197,23 @@ if kept == 0 then redis.call('DEL', KEYS[2]) else redis.call('LTRIM', KEYS[2], 0
 for i = 8, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
 for _, block in ipairs(appended) do redis.call('RPUSH', KEYS[2], block) end
 return {'ok', now}`,
+);
+
+/**
+ * KEYS secret. ARGV 2 nonce, 3 the version that must be there ('0': none; '': any), 4 ms to live ('0': for ever), 5 bytes
+ * → {'ok', now, version} | {'conflict', now} | {'late', now}
+ */
+export const WRITE_SECRET = script(
+  'write-secret',
+  `${IN_TIME}
+local old = redis.call('HMGET', KEYS[1], 'version', 'nonce')
+-- The same one: sent again, as the answer was lost.
+if old[2] == ARGV[2] then return {'ok', now, tonumber(old[1])} end
+if ARGV[3] ~= '' and (old[1] or '0') ~= ARGV[3] then return {'conflict', now} end
+local version = math.max(tonumber(old[1] or 0) + 1, now)
+redis.call('HSET', KEYS[1], 'version', string.format('%.0f', version), 'nonce', ARGV[2], 'bytes', ARGV[5])
+if ARGV[4] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return {'ok', now, version}`,
 );
 
 function script(name: string, lua: string): Script {

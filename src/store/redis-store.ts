@@ -1,9 +1,12 @@
 /** The store in Redis: a hash, a list, a stream and a set for each session, indexes beside them. Runs in agent threads. */
+import { randomUUID } from 'node:crypto';
 import { Background } from './background.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
+import { ReadOrder } from './read-order.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
-import { COMMIT, CREATE, EVENTS, SEAL, TAIL, TOUCH } from './redis-scripts.js';
+import { readSecret, secretKey, writeSecret } from './redis-secrets.js';
+import { COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
 import {
   checkCommit,
   conflict,
@@ -20,11 +23,13 @@ import type {
   Commit,
   CommitResult,
   ReadEvents,
+  Secret,
   SessionPage,
   SessionRow,
   Store,
   StoreOptions,
   TranscriptMessage,
+  WriteSecret,
 } from './store.js';
 
 /** All sessions by last activity; outside the sessions' hash slots, as are the users' own. */
@@ -34,6 +39,8 @@ const ORPHAN_MS = 60_000;
 const MAX_SEALING = 16;
 /** Pages of stale index entries that one look for expired sessions repairs at most. */
 const MAX_REPAIRS = 10;
+/** Rows asked for in one breath; the client's queue is bounded. */
+const MAX_PIPELINED = 1000;
 
 /** Everything in one hash slot. */
 function keysOf(session: string) {
@@ -45,20 +52,34 @@ function userKey(user: string): string {
   return `fairlead:user:${escapeText(user)}`;
 }
 
+/** The sessions that a server must look at, by when. */
+function dueKey(owner: string): string {
+  return `fairlead:due:${escapeText(owner)}`;
+}
+
 /** ERR_START when it cannot be reached or used; the message names the URL without its password. */
 export async function openRedisStore(url: string, options: StoreOptions): Promise<Store> {
   return new RedisStore(await RedisLink.open(url, options), options);
 }
 
-class RedisStore implements Store {
+export class RedisStore implements Store {
   readonly kind = 'redis';
   readonly #link: RedisLink;
   readonly #options: StoreOptions;
   readonly #background: Background;
+  readonly #reads = new ReadOrder();
+  readonly #owner: string;
+  readonly #due: string;
+  /** Names this instance's commits, with a count. */
+  readonly #instance = randomUUID();
+  #commits = 0;
+  #closing: Promise<void> | undefined;
 
   constructor(link: RedisLink, options: StoreOptions) {
     this.#link = link;
     this.#options = options;
+    this.#owner = escapeText(options.owner);
+    this.#due = dueKey(options.owner);
     this.#background = new Background(options.onError);
   }
 
@@ -73,14 +94,54 @@ class RedisStore implements Store {
       const [, , [outcome]] = await Promise.all([
         call.send(['ZADD', ALL, 'NX', String(lastActiveAt), session]),
         call.send(['ZADD', userKey(user), 'NX', String(lastActiveAt), session]),
-        call.write<[string, number]>(CREATE, [keysOf(session).row], rowToFields(row)),
+        call.write<[string, number]>(
+          CREATE,
+          [keysOf(session).row],
+          [escapeText(row.owner), String(row.createdAt), escapeText(user), ...rowToFields(row)],
+        ),
       ]);
       if (outcome !== 'ok') throw conflict(session, 'is there already');
     });
   }
 
   readSession(session: string): Promise<SessionRow | undefined> {
-    return this.#link.call('readSession', (call) => readRow(call, session));
+    return this.#read('readSession', session, (call) => readRow(call, session));
+  }
+
+  async takeSession(session: string): Promise<SessionRow | undefined> {
+    this.#reads.write(session);
+    return this.#link.call('takeSession', async (call) => {
+      type Reply = ['ok', number, owner: string, due: string, (string | null)[]] | ['gone', number];
+      const args = [this.#owner, ...ROW_FIELDS];
+      const reply = await call.write<Reply>(TAKE, [keysOf(session).row], args);
+      if (reply[0] === 'gone') return undefined;
+      const [, , before, due, values] = reply;
+      // What it is due for is from now on ours. Also where it was ours already: an earlier try may have got as far as the row.
+      if (due !== '') await call.send(['ZADD', this.#due, due, session]);
+      if (before !== this.#owner) await call.send(['ZREM', dueKey(unescapeText(before)), session]);
+      return rowFromValues(values);
+    });
+  }
+
+  async readSeqs(sessions: readonly string[]): Promise<number[]> {
+    const seqs: number[] = [];
+    for (let first = 0; first < sessions.length; first += MAX_PIPELINED) {
+      const some = sessions.slice(first, first + MAX_PIPELINED);
+      const found = await this.#link.call('readSeqs', (call) =>
+        Promise.all(some.map((session) => call.send<string | null>(['HGET', keysOf(session).row, 'seq']))),
+      );
+      for (const seq of found) seqs.push(Number(seq ?? 0));
+    }
+    return seqs;
+  }
+
+  dueSessions(before: number): Promise<string[]> {
+    const end = before === Infinity ? '+inf' : `(${before}`;
+    return this.#link.call('dueSessions', (call) => call.send<string[]>(['ZRANGE', this.#due, '-inf', end, 'BYSCORE']));
+  }
+
+  async forgetDue(session: string): Promise<void> {
+    await this.#link.call('forgetDue', (call) => call.send(['ZREM', this.#due, session]));
   }
 
   async listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage> {
@@ -99,6 +160,7 @@ class RedisStore implements Store {
   }
 
   async touchSession(session: string, at: number): Promise<void> {
+    this.#reads.write(session);
     await this.#link.call('touchSession', async (call) => {
       const [, , user] = await call.write<[string, number, string?]>(TOUCH, [keysOf(session).row], [String(at)]);
       if (user !== undefined) await moveInIndexes(call, session, unescapeText(user), at);
@@ -107,14 +169,40 @@ class RedisStore implements Store {
 
   async deleteSession(session: string): Promise<void> {
     const { row, history, events, ids } = keysOf(session);
+    this.#reads.write(session);
     await this.#link.call('deleteSession', async (call) => {
       // The entry that the janitor goes by is last: should we die in between, it finds the rest.
       const user = await call.send<string | null>(['HGET', row, 'user']);
       await Promise.all([
         ...(user === null ? [] : [call.send(['ZREM', userKey(unescapeText(user)), session])]),
+        call.send(['ZREM', this.#due, session]),
         call.send(['UNLINK', history, events, ids, row]),
         call.send(['ZREM', ALL, session]),
       ]);
+    });
+  }
+
+  async deleteExpired(session: string, before: number, openBefore = 0): Promise<boolean> {
+    const { row, history, events, ids } = keysOf(session);
+    this.#reads.write(session);
+    let user: string | null = null;
+    return this.#link.call('deleteExpired', async (call) => {
+      // Asked for beforehand: a try after one whose answer was lost finds no row that names the user.
+      user = (await call.send<string | null>(['HGET', row, 'user'])) ?? user;
+      type Reply = ['ok', number, user: string, owner: string] | ['gone' | 'kept', number];
+      const reply = await call.write<Reply>(
+        DELETE_EXPIRED,
+        [row, history, events, ids],
+        [String(before), String(openBefore)],
+      );
+      if (reply[0] === 'kept') return false;
+      const due = new Set([this.#due, ...(reply[0] === 'ok' ? [dueKey(unescapeText(reply[3]))] : [])]);
+      await Promise.all([
+        ...(user === null ? [] : [call.send(['ZREM', userKey(unescapeText(user)), session])]),
+        ...Array.from(due, (key) => call.send(['ZREM', key, session])),
+        call.send(['ZREM', ALL, session]),
+      ]);
+      return true;
     });
   }
 
@@ -139,9 +227,14 @@ class RedisStore implements Store {
     const { row, history, events, ids } = keysOf(session);
     const block = commit.messages && commit.messages.length > 0 ? encodeBlock(commit.messages) : undefined;
     const fields = rowToFields(commit.row ?? {});
-    const { maxEvents, maxAgeMs, maxMessageIds } = this.#options.limits;
+    const due = commit.due === undefined ? undefined : scoreOf(commit.due);
+    if (due !== undefined) fields.push('due', due);
+    const { maxEvents, maxBytes, maxAgeMs, maxMessageIds } = this.#options.limits;
+    this.#commits += 1;
     const args = [
-      ...[maxEvents, maxAgeMs, maxMessageIds].map(String),
+      this.#owner,
+      `${this.#instance}.${this.#commits}`,
+      ...[maxEvents, maxBytes, maxAgeMs, maxMessageIds].map(String),
       commit.clearHistory ? '1' : '0',
       ...(block === undefined ? ['', '0'] : [block, String(contentBytes(block))]),
       ...(commit.accept === undefined ? ['', ''] : [commit.accept.id, String(commit.accept.turn)]),
@@ -149,13 +242,23 @@ class RedisStore implements Store {
       ...fields,
       ...commit.events.flatMap((event) => [String(event.seq), event.json]),
     ];
+    this.#reads.write(session);
     return this.#link.call('commit', async (call) => {
-      type Reply = ['ok', number, string, number] | ['duplicate', number, number] | ['conflict', number, string];
-      const reply = await call.write<Reply>(COMMIT, [row, history, events, ids], args);
-      if (reply[0] === 'duplicate') return { ok: false, duplicateOf: reply[2] };
-      if (reply[0] === 'conflict') throw conflict(session, reply[2]);
+      type Reply =
+        ['ok', number, string, number] | ['duplicate', number, number, string] | ['conflict', number, string, string];
+      // Its place in the index is taken first: should we die in between, an entry finds nothing to do; no session is forgotten.
+      const [, reply] = await Promise.all([
+        due ? call.send(['ZADD', this.#due, due, session]) : undefined,
+        call.write<Reply>(COMMIT, [row, history, events, ids], args),
+      ]);
+      if (reply[0] !== 'ok') {
+        if (due) this.#moveDue(session, reply[3]);
+        if (reply[0] === 'duplicate') return { ok: false, duplicateOf: reply[2] };
+        throw conflict(session, reply[2]);
+      }
       const [, , user, tailBytes] = reply;
       this.#afterCommit(session, unescapeText(user), commit.row?.lastActiveAt);
+      if (due === '') this.#moveDue(session, due);
       if (wantsSeal(tailBytes)) {
         this.#background.startOnce('seal', session, MAX_SEALING, () => this.#seal(session));
       }
@@ -164,7 +267,7 @@ class RedisStore implements Store {
   }
 
   async readHistory(session: string): Promise<TranscriptMessage[]> {
-    const blocks = await this.#link.call('readHistory', (call) =>
+    const blocks = await this.#read('readHistory', session, (call) =>
       call.sendBinary<Buffer[]>(['LRANGE', keysOf(session).history, '0', '-1']),
     );
     return blocks.flatMap(decodeBlock);
@@ -172,7 +275,7 @@ class RedisStore implements Store {
 
   readEvents(session: string, after: number, limit: number): Promise<ReadEvents> {
     const { row, events } = keysOf(session);
-    return this.#link.call('readEvents', async (call) => {
+    return this.#read('readEvents', session, async (call) => {
       type Reply = [seq: number, length: number, entries: [id: string, fields: [string, string, string, string]][]];
       const [seq, length, entries] = await call.run<Reply>(EVENTS, [row, events], [String(after), String(limit)]);
       return {
@@ -182,9 +285,32 @@ class RedisStore implements Store {
     });
   }
 
-  async close(): Promise<void> {
+  readSecret(key: string): Promise<Secret | undefined> {
+    return this.#link.call('readSecret', (call) => readSecret(call, key));
+  }
+
+  writeSecret(key: string, bytes: Uint8Array, options: WriteSecret = {}): Promise<number | undefined> {
+    const nonce = randomUUID();
+    return this.#link.call('writeSecret', (call) => writeSecret(call, { key, bytes, nonce, ...options }));
+  }
+
+  async deleteSecret(key: string): Promise<void> {
+    await this.#link.call('deleteSecret', (call) => call.send(['UNLINK', secretKey(key)]));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#link.drain();
     await this.#background.settle();
     await this.#link.close();
+  }
+
+  #read<T>(operation: string, session: string, work: (call: RedisCall) => Promise<T>): Promise<T> {
+    return this.#reads.read(session, (overtaken) => this.#link.call(operation, work, { overtaken }));
   }
 
   /**
@@ -193,25 +319,38 @@ class RedisStore implements Store {
    * is repaired by expiredSessions.
    */
   #afterCommit(session: string, user: string, at: number | undefined): void {
-    if (at === undefined) return;
-    this.#background.watch(
-      'index',
-      this.#link.call('index', (call) => moveInIndexes(call, session, user, at)),
-    );
+    if (at !== undefined) this.#inBackground('index', (call) => moveInIndexes(call, session, user, at));
+  }
+
+  /** In the same way: what is lost is an entry that finds nothing to do. */
+  #moveDue(session: string, due: string): void {
+    const command = due === '' ? ['ZREM', this.#due, session] : ['ZADD', this.#due, due, session];
+    this.#inBackground('due', (call) => call.send(command));
+  }
+
+  #inBackground(operation: string, work: (call: RedisCall) => Promise<unknown>): void {
+    this.#background.watch(operation, this.#link.call(operation, work, { background: true }));
   }
 
   /** What is appended in between stays where it is; a clear in between makes it give up. */
   async #seal(session: string): Promise<void> {
     const { row, history } = keysOf(session);
-    await this.#link.call('seal', async (call) => {
+    const seal = async (call: RedisCall): Promise<void> => {
       type Found = [generation: number, length: number, bytes: number, ...blocks: Buffer[]];
       const [generation, length, bytes, ...blocks] = await call.runBinary<Found>(TAIL, [row, history], []);
       if (blocks.length === 0) return;
       const { blocks: sealed, tail } = sealTail(blocks);
       const numbers = [generation, length, bytes, blocks.length, tail.blocks, tail.bytes].map(String);
       await call.write(SEAL, [row, history], [...numbers, ...sealed]);
-    });
+    };
+    await this.#link.call('seal', seal, { background: true });
   }
+}
+
+/** The row's `due`, and its place in the index; '' is none. */
+function scoreOf(due: number | null): string {
+  if (due === null) return '';
+  return due === Infinity ? '+inf' : String(due);
 }
 
 async function readRow(call: RedisCall, session: string): Promise<SessionRow | undefined> {

@@ -1,6 +1,6 @@
 /** Session rows as flat text fields, users as key parts, page cursors: what both stores share. Pure; runs in agent threads. */
 import { FairleadError } from '../errors.js';
-import type { Commit, LoggedEvent, OpenTurn, SessionRow } from './store.js';
+import type { Commit, LoggedEvent, ModelContext, OpenTurn, SessionRow } from './store.js';
 
 /** The order in which row fields are read. */
 export const ROW_FIELDS = [
@@ -14,6 +14,8 @@ export const ROW_FIELDS = [
   'turns',
   'openTurns',
   'allowed',
+  'owner',
+  'context',
 ] as const satisfies readonly (keyof SessionRow)[];
 
 /** As JSON writes it, without the quotes: readable, and lone surrogates and NUL survive UTF-8 and C strings. */
@@ -39,7 +41,7 @@ export function rowToFields(row: Partial<SessionRow>): string[] {
 
 /** The values of ROW_FIELDS, in that order; undefined when there is no such row. */
 export function rowFromValues(values: readonly (string | null)[]): SessionRow | undefined {
-  const [session, user, model, title, createdAt, lastActiveAt, seq, turns, openTurns, allowed] = values;
+  const [session, user, model, title, createdAt, lastActiveAt, seq, turns, openTurns, allowed, owner, context] = values;
   if (typeof session !== 'string') return undefined;
   return {
     session: unescapeText(session),
@@ -52,6 +54,8 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     turns: Number(turns ?? 0),
     openTurns: JSON.parse(openTurns ?? '[]') as OpenTurn[],
     allowed: JSON.parse(allowed ?? '[]') as string[],
+    owner: unescapeText(owner ?? ''),
+    context: JSON.parse(context ?? 'null') as ModelContext | null,
   };
 }
 
@@ -62,6 +66,7 @@ export function checkCommit(session: string, commit: Commit): void {
   if (first < 1 || gap >= 0) {
     throw new FairleadError('ERR_INTERNAL', `session ${session}: the seqs of a commit have a gap at event ${gap}`);
   }
+  if (Number.isNaN(commit.due)) throw new FairleadError('ERR_INTERNAL', `session ${session}: due is not a number`);
 }
 
 export function conflict(session: string, why: string): FairleadError {

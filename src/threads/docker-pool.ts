@@ -42,22 +42,26 @@ export interface DockerPoolOptions {
   missingSessions?: (sessions: string[]) => Promise<{ missing: string[] }>;
   /** Docker refuses or answers again, as the circuit breaker before it sees it. */
   onBreaker?: (state: BreakerState) => void;
-  /** The worker has died: its sandboxes' ports have closed, its callers are settled, a new one starts and sweeps. */
+  /** The worker has died: its sandboxes' ports have closed, its callers are settled, a new one starts and takes its sandboxes up. */
   onWorkerLost?: (error: FairleadError) => void;
-  /** How long `close` waits for sandboxes to go; what is left is swept at the next start. */
+  /** Until then only those sandboxes are started that somebody asks for. Absent: shelves are filled at once. */
+  shelvesAfter?: Promise<unknown>;
+  /** How long `close` waits for sandboxes to go; what is left is taken up or removed at the next start. */
   closeTimeoutMs?: number;
 }
 
 export interface DockerPool {
   /**
    * The task's own errors; ERR_UNAVAILABLE when too many wait, when the worker dies or does not answer; ERR_DRAINING
-   * once closed. `transfer`: the lease's port.
+   * once closed. `transfer`: the port of a lease or of a server that is started.
    */
   run<K extends DockerTaskName>(
     name: K,
     request: DockerTasks[K]['request'],
     transfer?: readonly TransferListItem[],
   ): Promise<DockerTasks[K]['result']>;
+  /** Ends the thread, which does not turn any more: a new one starts and takes its sandboxes up. Resolves when it has ended. */
+  endThread(): Promise<void>;
   /** Removes all sandboxes, then ends the thread. Idempotent. */
   close(): Promise<void>;
 }
@@ -117,7 +121,11 @@ class PiscinaDockerPool implements DockerPool {
     if (this.#closing) throw new FairleadError('ERR_DRAINING', 'the server is stopping');
     return name === 'lease-sandbox'
       ? this.#lease(request as LeaseRequest, transfer)
-      : this.#ask(name, request, this.#askTimeoutMs());
+      : this.#ask(name, request, this.#askTimeoutMs(), transfer);
+  }
+
+  async endThread(): Promise<void> {
+    await Promise.all(this.#piscina.threads.map((thread) => thread.terminate()));
   }
 
   close(): Promise<void> {
@@ -143,9 +151,10 @@ class PiscinaDockerPool implements DockerPool {
     name: K,
     request: DockerTasks[K]['request'],
     timeoutMs: number,
+    transfer: readonly TransferListItem[] = [],
   ): Promise<DockerTasks[K]['result']> {
     const control = await withTimeout(this.#control.promise, timeoutMs);
-    return control.request(name, request, { timeoutMs });
+    return control.request(name, request, { timeoutMs, transfer });
   }
 
   #askTimeoutMs(): number {
@@ -165,7 +174,13 @@ class PiscinaDockerPool implements DockerPool {
     port.once('close', () => this.#lost(channel));
     port.unref(); // it alone must not keep the process; the deadlines of its callers do that
     this.#connected = channel;
+    void this.#fillShelves(channel);
     this.#control.resolve(channel);
+  }
+
+  async #fillShelves(channel: Control): Promise<void> {
+    await this.#options.shelvesAfter;
+    if (this.#connected === channel) channel.notify('fill-shelves', {});
   }
 
   /** Those who wait for the worker that did not come get the error; those who ask from now on wait for the next one. */
@@ -182,7 +197,7 @@ class PiscinaDockerPool implements DockerPool {
     this.#connected = undefined;
     this.#expectControl(error);
     this.#options.onBreaker?.('closed'); // the next one's is, until it says otherwise
-    this.#options.log.error('docker thread: died; a new one starts and sweeps its sandboxes');
+    this.#options.log.error('docker thread: died; a new one starts and takes its sandboxes up');
     this.#options.onWorkerLost?.(error);
   }
 

@@ -1,47 +1,58 @@
-/** One agent thread under supervision: started, its end noticed, started again with backoff. Main thread. */
-import { Worker } from 'node:worker_threads';
-import { FairleadError, type ErrorCode } from '../errors.js';
+/** One agent thread under supervision: its end and its hanging noticed, started again with backoff. Main thread. */
+import type { Worker } from 'node:worker_threads';
+import { FairleadError, errorToData } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { AgentContract, AgentHostContract, AgentWorkerData } from '../../workers/agent/messages.js';
-import { Channel, type NotificationHandlers, type RequestHandlers } from './channel.js';
+import { startLife, type AgentChannel, type AgentHost, type AgentLife } from './agent-life.js';
+import { agentSlot, type LoopWatch } from './loop-watch.js';
 
-const START_TIMEOUT_MS = 30_000;
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 5_000;
-/** A thread that has lived this long starts again without delay. */
-const HEALTHY_AFTER_MS = 60_000;
+/** A thread that has served this long starts again at once, as after its first end. */
+const HEALTHY_AFTER_MS = 10_000;
+/** How long a request waits for a thread that is being started again. */
+const RESTART_WAIT_MS = 10_000;
+const RETRY_MS = 1_000;
 
-export type AgentChannel = Channel<AgentHostContract, AgentContract>;
-
-export interface AgentHost {
-  requests: RequestHandlers<AgentHostContract>;
-  notifications: Omit<NotificationHandlers<AgentHostContract>, 'ready' | 'start-failed'>;
-  /** Runs before a (re)started thread serves anyone. */
-  prepare: (channel: AgentChannel) => Promise<void>;
+export interface SupervisorOptions {
+  index: number;
+  host: AgentHost;
+  log: Logger;
+  loops: LoopWatch;
+  /** A worker for the next life; `again`: not the first one. Throws when the machine has no thread left. */
+  spawn: (index: number, again: boolean) => Worker;
+  /** See RESTART_WAIT_MS. */
+  restartWaitMs?: number;
 }
 
 type State =
   | { name: 'stopped' }
-  | { name: 'starting'; ready: Promise<AgentChannel> }
-  | { name: 'ready'; channel: AgentChannel; worker: Worker; since: number }
-  | { name: 'waiting'; timer: NodeJS.Timeout; error: FairleadError };
+  | { name: 'starting'; life: AgentLife }
+  | { name: 'ready'; life: AgentLife; since: number }
+  | { name: 'ending'; life: AgentLife } // it hangs
+  | { name: 'waiting'; timer: NodeJS.Timeout };
+
+interface Serving {
+  promise: Promise<AgentChannel>;
+  resolve: (channel: AgentChannel) => void;
+  reject: (error: Error) => void;
+}
 
 export class AgentSupervisor {
-  readonly #url: URL;
-  readonly #data: AgentWorkerData;
-  readonly #host: AgentHost;
+  readonly #options: SupervisorOptions;
   readonly #log: Logger;
   #state: State = { name: 'stopped' };
-  #backoffMs = BACKOFF_MIN_MS;
+  /** What those wait for who come while the thread is down. */
+  #serving = pending();
+  #backoffMs = 0;
   #closing = false;
   #served = false;
-  #ended: Promise<void> = Promise.resolve();
+  /** Until the thread has gone: one that hangs in an addon cannot be ended, and must not be called healthy. */
+  #watch: { end(): void } | undefined;
+  #downSince = 0;
 
-  constructor(url: URL, data: AgentWorkerData, host: AgentHost, log: Logger) {
-    this.#url = url;
-    this.#data = data;
-    this.#host = host;
-    this.#log = log.child({ agent: data.index });
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#log = options.log.child({ agent: options.index });
   }
 
   get alive(): boolean {
@@ -50,99 +61,152 @@ export class AgentSupervisor {
 
   /** ERR_START with the thread's own words when its store or model cannot be used. */
   async start(): Promise<void> {
-    await this.#launch();
+    this.#launch();
+    await this.#serving.promise;
   }
 
-  /** The channel when the thread serves; one that is starting is waited for; ERR_CHANNEL_CLOSED while it is down. */
+  /**
+   * The channel when the thread serves. While it is started again: waited for, then ERR_UNAVAILABLE. ERR_CHANNEL_CLOSED
+   * once it is stopped.
+   */
   channel(): AgentChannel | Promise<AgentChannel> {
     switch (this.#state.name) {
       case 'ready':
-        return this.#state.channel;
+        return this.#state.life.channel;
       case 'starting':
-        return this.#state.ready;
+      case 'ending':
       case 'waiting':
-        throw this.#state.error;
+        return this.#wait();
       case 'stopped':
-        throw new FairleadError('ERR_CHANNEL_CLOSED', 'the agent thread is stopped');
+        throw stoppedError();
     }
   }
 
   /** Ends the thread: it closes its store and goes; one that does not is terminated at the deadline. */
   async close(deadlineMs: number): Promise<void> {
     this.#closing = true;
-    const state = this.#state;
-    if (state.name === 'waiting') clearTimeout(state.timer);
-    if (state.name === 'starting') await state.ready.catch(() => undefined);
-    if (this.#state.name !== 'ready') return;
-    const { channel, worker } = this.#state;
-    channel.notify('close', {});
+    if (this.#state.name === 'waiting') {
+      clearTimeout(this.#state.timer);
+      this.#stop();
+    }
+    if (this.#state.name === 'stopped' || this.#state.name === 'waiting') return;
+    const { worker, channel, ready, ended } = this.#state.life;
     const timer = setTimeout(() => void worker.terminate(), deadlineMs);
-    await this.#ended;
+    ready.then(
+      () => channel.notify('close', {}), // before that it does not listen
+      () => undefined, // it is being ended
+    );
+    await ended;
     clearTimeout(timer);
   }
 
-  #launch(): Promise<AgentChannel> {
-    const worker = new Worker(this.#url, { workerData: this.#data, name: `agent-${this.#data.index}` });
-    const channel: AgentChannel = new Channel(worker);
-    let settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
-    const served = new Promise<void>((resolve, reject) => {
-      settle = { resolve, reject };
-    });
-    const timer = setTimeout(() => {
-      settle?.reject(new FairleadError('ERR_START', `agent thread ${this.#data.index} did not start in time`));
-      void worker.terminate();
-    }, START_TIMEOUT_MS);
-    channel.handle(this.#host.requests, {
-      ...this.#host.notifications,
-      ready: () => settle?.resolve(),
-      'start-failed': ({ code, message }) => settle?.reject(new FairleadError(code as ErrorCode, message)),
-    });
-    let fault: Error | undefined;
-    worker.on('error', (error) => {
-      fault = error;
-    });
-    this.#ended = new Promise((resolve) => {
-      worker.once('exit', (code) => {
-        const error = new FairleadError('ERR_CHANNEL_CLOSED', 'the agent thread has ended', { retryAfterMs: 1_000 });
-        settle?.reject(fault ?? error);
-        channel.close(error);
-        this.#lost(worker, code, fault, error);
-        resolve();
-      });
-    });
-    const ready = served
-      .then(() => this.#host.prepare(channel))
-      .then(() => {
-        this.#state = { name: 'ready', channel, worker, since: Date.now() };
-        this.#served = true;
-        return channel;
-      })
-      .finally(() => clearTimeout(timer));
-    this.#state = { name: 'starting', ready };
-    ready.catch(() => undefined); // told to whoever asked; the exit handler takes it from here
-    return ready;
+  #launch(): void {
+    const { index, host, spawn } = this.#options;
+    let life: AgentLife;
+    try {
+      const worker = spawn(index, this.#served);
+      life = startLife(worker, host, (code, fault) => this.#ended(code, fault));
+    } catch (error) {
+      this.#ended(1, error as Error);
+      return;
+    }
+    this.#state = { name: 'starting', life };
+    life.ready.then(
+      () => this.#serve(life),
+      (error: Error) => {
+        if (!this.#served) this.#serving.reject(error);
+        else this.#log.error({ err: errorToData(error).message }, 'agent thread could not start again');
+      },
+    );
   }
 
-  #lost(worker: Worker, code: number, fault: Error | undefined, error: FairleadError): void {
-    const state = this.#state;
-    if (this.#closing) {
-      this.#state = { name: 'stopped' };
-      return;
+  #serve(life: AgentLife): void {
+    const { index, loops } = this.#options;
+    if (this.#state.name !== 'starting' || this.#state.life !== life) return; // it has ended meanwhile
+    this.#watch = loops.watch(agentSlot(index), (hungMs) => this.#hangs(life, hungMs));
+    this.#state = { name: 'ready', life, since: Date.now() };
+    this.#serving.resolve(life.channel);
+    if (this.#served) {
+      this.#log.info({ downMs: Math.round(performance.now() - this.#downSince) }, 'agent thread serves again');
+      void this.#tellRestarted(life.channel);
     }
+    this.#served = true;
+  }
+
+  async #tellRestarted(channel: AgentChannel): Promise<void> {
+    const { index, host } = this.#options;
+    try {
+      await host.onRestarted?.(index, channel);
+    } catch (error) {
+      this.#log.error({ err: errorToData(error).message }, 'what follows a restart of an agent thread failed');
+    }
+  }
+
+  /** Who comes from now on waits for the next one. */
+  #hangs(life: AgentLife, hungMs: number): void {
+    this.#log.error({ hungMs }, 'agent thread hangs; ending it');
+    this.#goesDown();
+    if (this.#state.name === 'ready') this.#state = { name: 'ending', life };
+    void life.worker.terminate();
+  }
+
+  #goesDown(): void {
+    if (this.#state.name !== 'ready') return;
+    this.#serving = pending();
+    this.#downSince = performance.now();
+    if (Date.now() - this.#state.since > HEALTHY_AFTER_MS) this.#backoffMs = 0;
+  }
+
+  #ended(code: number, fault: Error | undefined): void {
+    this.#goesDown();
+    this.#watch?.end();
+    this.#watch = undefined;
     // A first start that fails is the boot's to report; only a thread that has served is started again.
-    if (!this.#served) {
-      this.#state = { name: 'stopped' };
-      return;
-    }
-    if (state.name === 'ready' && state.worker === worker && Date.now() - state.since > HEALTHY_AFTER_MS) {
-      this.#backoffMs = BACKOFF_MIN_MS;
-    }
+    if (this.#closing || !this.#served) return this.#stop(fault);
     const delayMs = this.#backoffMs;
-    this.#backoffMs = Math.min(this.#backoffMs * 2, BACKOFF_MAX_MS);
+    this.#backoffMs = Math.min(Math.max(delayMs * 2, BACKOFF_MIN_MS), BACKOFF_MAX_MS);
     this.#log.error(
-      { code, err: fault?.message, stack: fault?.stack, delayMs },
+      { code, err: fault?.message, errCode: codeOf(fault), stack: fault?.stack, delayMs },
       'agent thread ended; starting it again',
     );
-    this.#state = { name: 'waiting', error, timer: setTimeout(() => void this.#launch(), delayMs) };
+    this.#state = { name: 'waiting', timer: setTimeout(() => this.#launch(), delayMs) };
   }
+
+  #stop(fault?: Error): void {
+    this.#state = { name: 'stopped' };
+    this.#serving.reject(fault ?? stoppedError());
+  }
+
+  async #wait(): Promise<AgentChannel> {
+    const { restartWaitMs = RESTART_WAIT_MS } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        const text = 'the thread behind this request is being started again';
+        reject(new FairleadError('ERR_UNAVAILABLE', text, { retryAfterMs: RETRY_MS }));
+      }, restartWaitMs);
+    });
+    try {
+      return await Promise.race([this.#serving.promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function stoppedError(): FairleadError {
+  return new FairleadError('ERR_CHANNEL_CLOSED', 'the agent thread is stopped', { retryAfterMs: RETRY_MS });
+}
+
+/** Node's own code, ERR_WORKER_OUT_OF_MEMORY above all. */
+function codeOf(fault: Error | undefined): unknown {
+  return fault && 'code' in fault ? fault.code : undefined;
+}
+
+/** Promise.withResolvers, which Node 20 has not. */
+function pending(): Serving {
+  const settle: Partial<Serving> = {};
+  const promise = new Promise<AgentChannel>((resolve, reject) => Object.assign(settle, { resolve, reject }));
+  promise.catch(() => undefined); // nobody may be waiting
+  return { promise, resolve: (channel) => settle.resolve?.(channel), reject: (error) => settle.reject?.(error) };
 }

@@ -1,12 +1,17 @@
 import t from 'tap';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { dockerHost } from '../helpers/docker.js';
 import { EngineStartError, startEngine, type EngineOptions } from '../helpers/engine.js';
 import { startModelServer } from '../helpers/model-server.js';
 import { freePort } from '../helpers/processes.js';
 import { makeTinyImage } from '../helpers/tiny-image.js';
 import { connect } from '../helpers/ws-client.js';
+
+t.setTimeout(240_000); // whole processes, on a machine that may be busy
 
 /** How the program explains a start that fails: its exit code and the last words. */
 async function refusedStart(options: EngineOptions): Promise<{ code: number | null; said: string }> {
@@ -108,6 +113,23 @@ t.test('an image that is not there, and one that exits at once, are told with th
   const ended = await refusedStart({ env, config: { mcpServers: { tools: { image: exits.tag } } } });
   t.equal(ended.code, 1);
   t.match(ended.said, 'mcpServers.tools');
+});
+
+t.test('an agent thread that dies in the middle of the boot does not take the boot with it', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'fl-start-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const NODE_OPTIONS = `--import=${new URL('threads/die-at-boot.js', import.meta.url).href}`;
+  const engine = await startEngine({
+    config: { ...process_, agents: { threads: 2 } },
+    env: { DOCKER_HOST: '', NODE_OPTIONS, DIED_MARK: join(folder, 'died') },
+  });
+  t.teardown(() => engine.stop());
+  await engine.waitForLog((line) => line.msg === 'agent thread serves again');
+  for (let each = 0; each < 4; each++) {
+    const client = await connect(engine.wsUrl);
+    t.teardown(() => client.close());
+    t.match(await client.ask('hello'), { stopReason: 'end_turn' }, 'whichever thread it is on');
+  }
 });
 
 t.test('a second server on the same data folder is refused', async (t) => {

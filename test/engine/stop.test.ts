@@ -3,7 +3,6 @@ import { deferred } from '../helpers/processes.js';
 import { startStack } from '../helpers/stack.js';
 import { text, tool } from '../helpers/model-server.js';
 import { connect } from '../helpers/ws-client.js';
-import { removed } from '../workers/docker/docker-events.js';
 
 t.test('SIGTERM in the middle of a turn: the turn gets its grace, then exit 0 and nothing is left', async (t) => {
   const stack = await startStack();
@@ -47,16 +46,24 @@ t.test('a turn that does not end within the grace is interrupted, and its transc
   t.same(stack.model.violations, []);
 });
 
-t.test('a turn that waits for a yes does not hold the stop up', async (t) => {
+t.test('a turn that waits for a yes does not hold the stop up, and waits on after the next start', async (t) => {
   const stack = await startStack();
   t.teardown(() => stack.stop());
   const client = await connect(stack.engine.wsUrl);
-  stack.model.enqueue(tool('list_files', { path: '.' }));
+  const { session } = await client.ready;
+  stack.model.enqueue(tool('list_files', { path: '.' }), text('listed'));
   client.say('list');
-  await client.waitFor('tool:approval_required');
+  const { callId } = await client.waitFor('tool:approval_required');
   stack.engine.signal('SIGTERM');
-  t.match(await client.turnEnd(), { stopReason: 'interrupted' });
+  t.match(await client.closed, { code: 1001 });
   t.same(await stack.engine.exited, { code: 0, signal: null });
+  await stack.engine.start();
+  const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
+  t.teardown(() => back.close());
+  t.match((await back.ready).pending, [{ callId }]);
+  back.approve(callId);
+  t.match(await back.turnEnd(1), { stopReason: 'end_turn' });
+  t.same([...client.gaps(), ...back.gaps()], []);
 });
 
 t.test('a second signal ends at once', async (t) => {
@@ -74,27 +81,40 @@ t.test('a second signal ends at once', async (t) => {
   t.same(await stack.engine.exited, { code: 1, signal: null });
 });
 
-t.test('after kill -9 the next start removes the container, ends the turn and serves the session', async (t) => {
-  const stack = await startStack();
-  t.teardown(() => stack.stop());
-  const client = await connect(stack.engine.wsUrl);
-  const { session } = await client.ready;
-  stack.model.enqueue(tool('run_command', { command: 'echo up; sleep 600' }));
-  client.say('sleep');
-  client.approve((await client.waitFor('tool:approval_required')).callId);
-  await client.waitFor('tool:output');
-  stack.engine.signal('SIGKILL');
-  await stack.engine.exited;
-  const left = await stack.containers(session);
-  t.equal(left.length, 1, 'the container is left behind');
-  await stack.engine.start();
-  await removed(left[0]?.id ?? ''); // by the next start
-  const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
-  t.teardown(() => back.close());
-  t.match(await back.turnEnd(1), { stopReason: 'interrupted' });
-  stack.model.enqueue(text('fine'));
-  t.match(await back.ask('again'), { stopReason: 'end_turn' });
-  t.match(JSON.stringify(stack.model.requests.at(-1)!.body.messages), /may have run/);
-  t.same(back.gaps(), []);
-  t.same(stack.model.violations, []);
-});
+t.test(
+  'after kill -9 the next start takes the container up, tells what cannot go on, and the turn goes on',
+  async (t) => {
+    const stack = await startStack();
+    t.teardown(() => stack.stop());
+    const client = await connect(stack.engine.wsUrl);
+    const { session } = await client.ready;
+    stack.model.enqueue(tool('run_command', { command: 'echo up > kept.txt; echo up; sleep 600' }), text('I see'));
+    client.say('sleep');
+    client.approve((await client.waitFor('tool:approval_required')).callId);
+    await client.waitFor('tool:output');
+    stack.engine.signal('SIGKILL');
+    await stack.engine.exited;
+    const left = await stack.containers(session);
+    t.equal(left.length, 1, 'the container is left behind');
+    await stack.engine.start();
+    const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
+    t.teardown(() => back.close());
+    t.match(await back.turnEnd(1), { stopReason: 'end_turn' });
+    t.match(
+      back.events.find(({ type }) => type === 'tool:result'),
+      { ok: false },
+    );
+    stack.model.enqueue(tool('read_file', { path: 'kept.txt' }, 'call-2'), text('fine'));
+    back.say('again');
+    back.approve((await back.waitFor('tool:approval_required')).callId);
+    t.match(await back.turnEnd(2), { stopReason: 'end_turn' });
+    t.match(
+      back.events.find((event) => event.type === 'tool:result' && event.callId === 'call-2'),
+      { ok: true, content: [{ text: /up/ }] },
+    );
+    t.equal((await stack.containers(session))[0]?.id, left[0]?.id, 'it is the same container');
+    t.match(JSON.stringify(stack.model.requests.at(-1)!.body.messages), /may have run/);
+    t.same(back.gaps(), []);
+    t.same(stack.model.violations, []);
+  },
+);

@@ -5,14 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { docker } from './docker.js';
 import { eachLine, stopChild, watchExit, within, type Exit } from './processes.js';
 
 /** dist/src/cli.js, seen from dist/test/helpers. */
 export const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
 
-const START_MS = 30_000;
+const START_MS = 60_000;
 const STOP_MS = 40_000;
-const WAIT_MS = 10_000;
+const WAIT_MS = 30_000;
 const MAX_LOGS = 20_000;
 /** What the surroundings must not decide for a test. DOCKER_HOST stays: the test command sets it. */
 const NOT_INHERITED = /^(FAIRLEAD_|ANTHROPIC_|REDIS_URL$|PORT$|HOST$|LOG_LEVEL$)/;
@@ -178,8 +179,22 @@ export class Engine {
   /** SIGTERM, then SIGKILL at the deadline; removes its folders. Twice is fine. Resolves with how it ended. */
   async stop(): Promise<Exit> {
     const exit = await this.#end('SIGTERM');
+    if (exit.code !== 0) await this.#removeContainers();
     await rm(this.#folder, { recursive: true, force: true });
     return exit;
+  }
+
+  /** They outlive a server that was killed, for the next one, which will not come. */
+  async #removeContainers(): Promise<void> {
+    const host = this.#options.env?.['DOCKER_HOST'];
+    if (!host) return;
+    const filters = { label: [`fairlead.instance=${await this.instance().catch(() => 'none')}`] };
+    const listed = docker(host).listContainers({ all: true, filters });
+    const left = await listed.catch((error: unknown) => {
+      if (/ECONNREFUSED|ENOENT/.test(String(error))) return []; // no daemon, no containers
+      throw error;
+    });
+    await Promise.all(left.map(({ Id }) => docker(host).getContainer(Id).remove({ force: true })));
   }
 
   /** Resident memory of the process now. */

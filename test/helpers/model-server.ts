@@ -17,7 +17,7 @@ export { lastText, offeredTool, text, tool, toolResults } from './model-replies.
 export type { Block, Reply, RequestBody, Step } from './model-replies.js';
 
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
-const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 
 const ERROR_TYPES: Record<number, string> = {
   400: 'invalid_request_error',

@@ -2,11 +2,14 @@
 import {
   ReadBuffer,
   serializeMessage,
+  type ClientCapabilities,
   type JSONRPCMessage,
   type McpServer,
   type Transport,
 } from '@modelcontextprotocol/server';
+import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { MessagePort } from 'node:worker_threads';
+import { capabilitiesFor } from '../../src/mcp-capabilities.js';
 import type { StdioFromSandbox, StdioToSandbox } from '../../workers/docker/messages.js';
 import type { Handshake } from '../../workers/docker/waiting-server.js';
 import { deferred } from './processes.js';
@@ -82,11 +85,12 @@ class PortServerTransport implements Transport {
 }
 
 /** What a lease hands over with such a server: the docker thread has greeted it already. */
-export const HANDSHAKE: Handshake = {
+const INITIALIZE = {
   protocolVersion: '2025-11-25',
   capabilities: { tools: {} },
   serverInfo: { name: 'test', version: '1' },
 };
+export const HANDSHAKE: Handshake = { era: 'legacy', initialize: INITIALIZE };
 
 export interface PortServer {
   stdout(text: string): void;
@@ -99,17 +103,58 @@ export interface PortServer {
   close(): Promise<void>;
 }
 
-export async function serveOnPort(port: MessagePort, server: McpServer): Promise<PortServer> {
+/** As the docker thread does, long before the lease; the answer stays with it. */
+async function greet(transport: PortServerTransport, capabilities: ClientCapabilities): Promise<void> {
+  const answered = deferred<void>();
+  transport.send = async () => answered.resolve();
+  const { protocolVersion } = INITIALIZE;
+  const params = { protocolVersion, capabilities, clientInfo: { name: 'test', version: '1' } };
+  transport.onmessage?.({ jsonrpc: '2.0', id: 'warm-0', method: 'initialize', params });
+  await answered.promise;
+  Reflect.deleteProperty(transport, 'send');
+  transport.onmessage?.({ jsonrpc: '2.0', method: 'notifications/initialized' });
+}
+
+export async function serveOnPort(
+  port: MessagePort,
+  server: McpServer,
+  capabilities = capabilitiesFor({}, 'test'),
+): Promise<PortServer> {
   const transport = new PortServerTransport(port);
   const closed = deferred<void>();
   port.once('close', () => closed.resolve());
   await server.connect(transport);
+  await greet(transport, capabilities);
+  return portServer(transport, closed.promise);
+}
+
+/** What a lease hands over with a server of the newer era. */
+export const MODERN_HANDSHAKE: Handshake = {
+  era: 'modern',
+  discover: {
+    supportedVersions: ['2026-07-28'],
+    capabilities: { tools: {} },
+    resultType: 'complete',
+    ttlMs: 0,
+    cacheScope: 'private',
+  },
+};
+
+export function serveModernOnPort(port: MessagePort, factory: () => McpServer): PortServer {
+  const transport = new PortServerTransport(port);
+  const closed = deferred<void>();
+  port.once('close', () => closed.resolve());
+  serveStdio(factory, { transport, legacy: 'reject' });
+  return portServer(transport, closed.promise);
+}
+
+function portServer(transport: PortServerTransport, closed: Promise<void>): PortServer {
   return {
     stdout: (text) => transport.stdout(text),
     stderr: (text) => transport.stderr(text),
     exit: (code, reason) => transport.exit(code, reason),
     acked: () => transport.acked,
-    closed: closed.promise,
+    closed,
     close: () => transport.close(),
   };
 }

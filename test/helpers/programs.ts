@@ -8,8 +8,8 @@ import { watchExit } from './processes.js';
 /** Debian puts daemons where a user's PATH does not look. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
 
-const PROGRAMS = ['redis-server', 'dockerd', 'containerd', 'runc', 'busybox', 'iptables'] as const;
-const PACKAGES = ['redis-server', 'docker.io', 'busybox-static', 'iptables'];
+const PROGRAMS = ['redis-server', 'dockerd', 'containerd', 'runc', 'busybox', 'iptables', 'systemd-analyze'] as const;
+const PACKAGES = ['redis-server', 'docker.io', 'busybox-static', 'iptables', 'systemd'];
 export const INSTALL_LINE =
   'apt-get update && apt-get install -y --no-install-recommends ' +
   PACKAGES.join(' ') +

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eachLine, freePort, stopChild, Tail, watchExit, within, type Exit } from './processes.js';
 
-const START_MS = 10_000;
+const START_MS = 30_000;
 const PORT_TRIES = 5;
 
 export interface RedisOptions {

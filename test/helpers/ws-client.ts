@@ -15,7 +15,7 @@ export type EventOf<T extends EventType> = ServerEvent extends infer E
     : never
   : never;
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 
 export interface ConnectOptions {
   token?: string;
@@ -29,6 +29,8 @@ export interface ConnectOptions {
   origin?: string;
   headers?: Record<string, string>;
   timeoutMs?: number;
+  /** The server may die in the middle of an answer: see TextAssembly. */
+  crashes?: boolean;
 }
 
 export interface WaitOptions {
@@ -71,7 +73,7 @@ export async function connect(url: string, options: ConnectOptions = {}): Promis
     handshakeTimeout: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     ...(options.origin === undefined ? {} : { origin: options.origin }),
   });
-  const client = new TestClient(socket, options.after);
+  const client = new TestClient(socket, options.after, options.crashes);
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('error', reject);
@@ -89,6 +91,7 @@ export class TestClient {
   readonly events: ServerEvent[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly #after: number | undefined;
+  readonly #crashes: boolean;
   readonly #problems: string[] = [];
   readonly #texts = new Map<string, TextAssembly>();
   readonly #watchers = new Set<() => void>();
@@ -99,9 +102,10 @@ export class TestClient {
   readonly #name = randomUUID().slice(0, 8);
   #nextId = 1;
 
-  constructor(socket: WebSocket, after: number | undefined) {
+  constructor(socket: WebSocket, after: number | undefined, crashes = false) {
     this.socket = socket;
     this.#after = after;
+    this.#crashes = crashes;
     this.closed = new Promise((resolve) => {
       socket.once('close', (code, reason) => {
         this.#close = { code, reason: reason.toString() };
@@ -127,6 +131,16 @@ export class TestClient {
   /** What broke the contract: seqs missing or twice, pieces that do not fit, frames that are no JSON. Empty when all is well. */
   gaps(): string[] {
     return [...this.#problems, ...[...this.#texts.values()].flatMap((assembly) => assembly.problems)];
+  }
+
+  /** Every frame, those that have come already first. */
+  follow(take: (event: ServerEvent) => void): void {
+    let at = 0;
+    const look = (): void => {
+      while (at < this.events.length) take(this.events[at++]!);
+    };
+    this.#watchers.add(look);
+    look();
   }
 
   send(frame: ClientFrame): void {
@@ -301,7 +315,7 @@ export class TestClient {
 
   #assembly(name: string): TextAssembly {
     let assembly = this.#texts.get(name);
-    if (!assembly) this.#texts.set(name, (assembly = new TextAssembly(name)));
+    if (!assembly) this.#texts.set(name, (assembly = new TextAssembly(name, this.#crashes)));
     return assembly;
   }
 

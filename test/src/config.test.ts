@@ -104,21 +104,47 @@ void t.test('${NAME} is taken from the environment; one that is missing is a pro
   const file = { model: { system: 'I am ${WHO}, ${WHO}.' }, mcpServers: { w: { image: 'x', env: { A: '${A}' } } } };
   const config = parseConfig(file, { WHO: '$&${A}', A: '' });
   t.equal(config.model.system, 'I am $&${A}, $&${A}.', 'what comes from the environment is not expanded again');
-  t.same(config.mcpServers['w']?.env, { A: '' });
+  t.same((config.mcpServers['w'] as { env: unknown }).env, { A: '' });
   t.same(problemPaths(file), ['mcpServers.w.env.A', 'model.system', 'model.system']);
 });
 
-void t.test('servers with a url or a command are refused by name', async (t) => {
-  const paths = problemPaths({
-    mcpServers: {
-      github: { type: 'http', url: 'https://x', headers: {} },
-      everything: { command: 'npx', args: [] },
-      fine: { image: 'x' },
-    },
-  });
-  t.ok(paths.includes('mcpServers.github.url'));
-  t.ok(paths.includes('mcpServers.everything.command'));
-  t.notOk(paths.some((path) => path.includes('fine')));
+void t.test('servers of each kind are told apart by their key, and each is judged as its own', async (t) => {
+  const allowed = { allowHostCommands: true, mcp: { allowLoopback: true } };
+  const servers = {
+    box: { image: 'x' },
+    inside: { command: 'node', args: ['server.js'], sandbox: 'box' },
+    host: { type: 'stdio', command: 'npx', env: { A: 'b' } },
+    remote: { type: 'http', url: 'https://example.com/mcp', headers: { A: 'b' }, auth: { type: 'oauth' } },
+    local: { url: 'http://127.0.0.1:1/mcp', tools: { deny: ['rm_*'] }, sampling: {} },
+  };
+  t.same(problemPaths({ ...allowed, mcpServers: servers }), []);
+  t.same(problemPaths({ mcpServers: servers }), ['mcpServers.host.command', 'mcpServers.local.url']);
+  t.same(
+    problemPaths({
+      ...allowed,
+      mcpServers: {
+        none: {},
+        text: 'x',
+        typo: { url: 'https://x', header: {} },
+        ftp: { url: 'ftp://x' },
+      },
+    }).toSorted(),
+    ['ftp.url', 'none', 'text', 'typo.header'].map((path) => `mcpServers.${path}`),
+  );
+  t.same(
+    problemPaths({
+      ...allowed,
+      mcpServers: {
+        plain: { url: 'http://example.com' },
+        secret: { url: 'https://a:b@x' },
+        nowhere: { command: 'x', sandbox: 'host' },
+        alone: { command: 'x', sandbox: 'shared' },
+        shared: { image: 'x', scope: 'shared' },
+        keyless: { url: 'https://x', auth: { type: 'client_credentials', clientId: 'a' } },
+      },
+    }).toSorted(),
+    ['alone.scope', 'keyless.auth', 'nowhere.sandbox', 'plain.url', 'secret.url'].map((path) => `mcpServers.${path}`),
+  );
 });
 
 void t.test('beyond loopback there must be auth, and no sandbox that isolates nothing', async (t) => {

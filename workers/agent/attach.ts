@@ -1,12 +1,13 @@
 /** What a new subscriber sees first: session:ready, the replay, what is streaming now. Runs in agent threads. */
 import { FairleadError } from '../../src/errors.js';
 import type { ServerEvent } from '../../src/protocol.js';
-import type { LoggedEvent, Store } from '../../src/store/store.js';
+import type { LoggedEvent, ReadEvents, Store } from '../../src/store/store.js';
 import type { OutFrame } from './messages.js';
 import type { Session } from './session.js';
 import type { AgentParts } from './turn.js';
 
-const PAGE = 500;
+/** The default bound of a log: nearly every replay is one read. */
+const PAGE = 1_000;
 
 /**
  * `after` undefined joins now; 0 replays all that the log still holds; a log that no longer reaches back to `after`
@@ -17,17 +18,22 @@ export async function attachFrames(
   store: Store,
   parts: AgentParts,
   options: { after?: number; resumed: boolean },
-): Promise<OutFrame[]> {
+): Promise<{ frames: OutFrame[]; seq: number }> {
   const { after, resumed } = options;
   const { row } = session;
   if (after !== undefined && after > row.seq) {
+    // Another server has gone on with it, and this one has not noticed yet: at its next write it does.
+    const stored = await store.readSession(row.session);
+    if (stored && stored.seq >= after) {
+      throw new FairleadError('ERR_UNAVAILABLE', 'the session is with another server', { retryAfterMs: 1_000 });
+    }
     throw new FairleadError('ERR_BAD_FRAME', `after=${after} is ahead of the session, whose newest seq is ${row.seq}`);
   }
   const replay: LoggedEvent[] = [];
   let reset: { reset: true; transcript: { role: 'user' | 'assistant'; content: unknown[] }[] } | undefined;
   if (after !== undefined && after < row.seq) {
     const first = await store.readEvents(row.session, after, PAGE);
-    if (after > 0 && (first.oldest === 0 || after < first.oldest - 1)) {
+    if (after > 0 && hasGap(after, first)) {
       // Between two steps: a step that lands meanwhile would be in the transcript and be sent again, or be in neither.
       reset = { reset: true, transcript: await session.log.between(() => store.readHistory(row.session)) };
     } else {
@@ -48,11 +54,32 @@ export async function attachFrames(
     limits: { maxFrameBytes, maxInFlight },
     ...reset,
   };
-  return [
+  const frames = [
     { json: JSON.stringify(ready), seq: 0 },
     ...replay.filter((event) => event.seq <= row.seq),
     ...liveFrames(session),
   ];
+  return { frames, seq: row.seq };
+}
+
+/** Durable events after `after` up to `seq`, for a subscriber that has missed them; undefined: the log does not reach back so far. */
+export async function replayFrames(
+  session: string,
+  store: Store,
+  { after, seq }: { after: number; seq: number },
+): Promise<OutFrame[] | undefined> {
+  const frames: OutFrame[] = [];
+  for (;;) {
+    const last = frames.at(-1)?.seq ?? after;
+    if (last >= seq) return frames;
+    const read = await store.readEvents(session, last, PAGE);
+    if (read.events.length === 0 || hasGap(last, read)) return undefined;
+    frames.push(...read.events);
+  }
+}
+
+function hasGap(after: number, { oldest }: ReadEvents): boolean {
+  return oldest === 0 || after < oldest - 1;
 }
 
 /** The blocks now streaming, whole. */

@@ -5,7 +5,9 @@ import { createLog } from '../../src/log.js';
 import { histogram, SECONDS_FAST, watchThread } from '../../src/metrics.js';
 import { openStore } from '../../src/store/open.js';
 import { Channel } from '../../src/threads/channel.js';
+import { agentSlot, startBeat } from '../../src/threads/loop-watch.js';
 import { startAgentThread } from './agent-thread.js';
+import { loadUrlPart } from './mcp/url-servers.js';
 import type { AgentContract, AgentHostContract, AgentWorkerData } from './messages.js';
 import { createModel } from './model/create-model.js';
 
@@ -15,22 +17,28 @@ const thread = `agent-${data.index}`;
 const log = createLog(thread, data.config.logLevel);
 const channel = new Channel<AgentContract, AgentHostContract>(parentPort);
 const watch = watchThread(thread);
+const beat = startBeat(agentSlot(data.index));
 const storeSeconds = histogram('fairlead_store_seconds', 'Store operations', SECONDS_FAST, ['operation']);
 
 try {
   const store = await openStore(data.store, data.config, {
+    owner: data.instance,
     observe: (operation, seconds) => storeSeconds.observe({ operation }, seconds),
     onError: (operation, error) => log.warn({ operation, err: errorToData(error).message }, 'store'),
   });
+  const createUrlPart = await loadUrlPart(data.config);
   const model = createModel(data.model, data.config);
   const onClosed = (): void => {
     watch.close();
+    beat.close();
     parentPort?.close();
   };
-  startAgentThread({ data, channel, store, model, log, onClosed });
+  startAgentThread({ data, channel, store, model, log, createUrlPart, onClosed });
+  setImmediate(() => void model.warmUp?.()); // after the word that it serves has left
 } catch (error) {
   const { code, message } = errorToData(error);
   channel.notify('start-failed', { code, message });
   watch.close();
+  beat.close();
   parentPort.close();
 }

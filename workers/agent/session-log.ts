@@ -3,9 +3,10 @@ import { FairleadError } from '../../src/errors.js';
 import type { DurableEvent } from '../../src/protocol.js';
 import type { Commit, CommitResult, SessionRow, Store, TranscriptMessage } from '../../src/store/store.js';
 import type { Outbox } from './outbox.js';
+import { dueOf } from './progress.js';
 
 /** A step as its writer sees it: events without seq, and whatever else must land with them. */
-export interface Step extends Omit<Commit, 'events'> {
+export interface Step extends Omit<Commit, 'events' | 'due'> {
   events: DurableEvent[];
   /** A turn runs as soon as this has landed: the transcript is read on the way, not after. */
   startsTurn?: boolean;
@@ -18,14 +19,18 @@ export class SessionLog {
   readonly #onFailure: (error: unknown) => void;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
+  /** What the store's index of due sessions has. */
+  #due: number | null | undefined;
   #failure: FairleadError | undefined;
   /** The transcript, while a turn needs it. */
   #transcript: TranscriptMessage[] | undefined;
   /** The history as it was before the newest messages, being read, and those messages. */
   #early: { history: Promise<TranscriptMessage[] | undefined>; messages: TranscriptMessage[] } | undefined;
 
-  constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void) {
+  /** `taken`: from another server, whose index it was in. */
+  constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void, taken = false) {
     this.row = row;
+    this.#due = taken ? undefined : dueOf(row);
     this.#store = store;
     this.#outbox = outbox;
     this.#onFailure = onFailure;
@@ -46,10 +51,14 @@ export class SessionLog {
 
   /**
    * Runs `plan` when all earlier steps have landed, so that it sees their row, and writes what it returns. A step that
-   * the store refuses fails the log for good: whether it was written is unknown, and only the store can tell.
+   * the store refuses fails the log for good: whether it was written is unknown, and only the store can tell. A plan that
+   * throws fails its caller alone; one that finds nothing to do any more returns undefined.
    */
-  commit(plan: () => Step): Promise<CommitResult> {
-    return this.#enqueue(() => this.#write(plan()));
+  commit(plan: () => Step | undefined): Promise<CommitResult> {
+    return this.#enqueue(async () => {
+      const step = plan();
+      return step ? this.#write(step) : { ok: true };
+    });
   }
 
   /** Resolves when all steps so far have landed, or failed. */
@@ -89,16 +98,21 @@ export class SessionLog {
     const { row } = this;
     // In the same breath, and before the step: a read sees nothing of a write that is called after it.
     const history = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
-    let seq = row.seq;
+    let { seq } = row;
     const events = step.events.map((event) => {
       seq++;
       // seq right after type, where a person who reads the wire looks for it
       const { type, ...fields } = event;
       return { seq, json: JSON.stringify({ type, seq, ...fields }) };
     });
+    const due = step.row?.openTurns ? dueOf({ openTurns: step.row.openTurns }) : this.#due;
     let result: CommitResult;
     try {
-      result = await this.#store.commit(row.session, { ...step, events });
+      result = await this.#store.commit(row.session, {
+        ...step,
+        events,
+        ...(due === this.#due || due === undefined ? {} : { due }),
+      });
     } catch (error) {
       this.fail(
         error instanceof FairleadError
@@ -109,6 +123,7 @@ export class SessionLog {
       throw this.#failure!;
     }
     if (!result.ok) return result;
+    this.#due = due;
     Object.assign(row, step.row, { seq });
     if (step.clearHistory) this.#transcript = this.#transcript && [];
     if (step.messages) this.#transcript?.push(...step.messages);

@@ -1,37 +1,29 @@
 /** A session while something happens in it: turns in line, the running one, what waits for a person. Runs in agent threads. */
-import { errorToData, FairleadError, publicMessage } from '../../src/errors.js';
+import { FairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
-import { counter, histogram, SECONDS_FAST, SECONDS_SLOW } from '../../src/metrics.js';
 import type { DurableEvent, Pending, UserBlock } from '../../src/protocol.js';
-import type { OpenTurn, SessionRow, Store } from '../../src/store/store.js';
-import { Approvals, type Decision } from './approvals.js';
-import type { Deadlines } from './deadlines.js';
+import type { OpenTurn, SessionRow, Store, TurnProgress } from '../../src/store/store.js';
+import { answerStep, type Answer } from './answer.js';
 import { LiveText } from './live-text.js';
-import type { AgentContract } from './messages.js';
-import { repairTranscript } from './model/repair-transcript.js';
-import { toolKey } from './policy.js';
+import type { ServerAsks } from './mcp/server-connection.js';
+import { closeOverdue, type ClosedCalls } from './open-calls.js';
+import { isParked, newProgress, pendingOf, runningTurn, waitingCalls, withoutCalls, withProgress } from './progress.js';
+import { closeQuestions, Questions, type QuestionReply } from './questions.js';
+import { Sampling } from './sampling.js';
 import { SessionLog, type Step } from './session-log.js';
-import { startEvent } from './tool-calls.js';
-import { runTurn, type LoopEnd } from './turn-loop.js';
+import { endStep, TurnDriver } from './turn-driver.js';
+import type { LoopEnd } from './turn-loop.js';
 import { titleOf, toModelBlock } from './user-content.js';
-import { NO_USAGE, type AgentParts, type Turn, type TurnStop } from './turn.js';
+import type { AgentParts, TurnStop } from './turn.js';
 
-const turnsTotal = counter('fairlead_turns_total', 'Turns by how they ended', ['stop_reason']);
-const firstToken = histogram('fairlead_first_token_seconds', 'Turn start to the first streamed text', SECONDS_FAST);
-const turnSeconds = histogram('fairlead_turn_seconds', 'Turn start to turn end', SECONDS_SLOW);
-
-type Approval = AgentContract['requests']['answer-approval']['request'];
-
-interface Running {
-  turn: number;
-  abort: AbortController;
-  done: Promise<void>;
-}
+/** More than an answer has: an answer that was cut leaves its blocks behind, and what comes in its place gets its own. */
+const SKIPPED_BLOCKS = 1_000;
+/** A turn that takes its thread with it each time it runs must come to an end. */
+const MAX_RESUMED = 3;
 
 export interface SessionDeps {
   store: Store;
   parts: AgentParts;
-  deadlines: Deadlines;
   log: Logger;
   /** The store refused a step: the session must leave memory and be read again. */
   onFailure: (session: Session, error: unknown) => void;
@@ -39,27 +31,45 @@ export interface SessionDeps {
   onIdle: (session: Session) => void;
 }
 
+/** How the session was found when it was opened. */
+export interface Opening {
+  /** It was another server's until now. */
+  taken: boolean;
+  /** It was in memory when the store went away; what ran in it has been stopped. */
+  lostStore: boolean;
+}
+
 export class Session {
   readonly log: SessionLog;
-  readonly approvals: Approvals;
+  readonly questions: Questions;
+  readonly #asks: ServerAsks;
   readonly #live = new LiveText();
   readonly #deps: SessionDeps;
+  readonly #opening: Opening;
   /** Handlers at work in this session; while there are any it stays in memory. */
   #holds = 0;
   /** Messages being accepted: they count as in flight before the store knows them. */
   readonly #accepting = new Set<{ id?: string }>();
-  #running: Running | undefined;
+  /** While the running turn does something; one that only waits for people has none. */
+  #driver: TurnDriver | undefined;
   /** Who wants that no turn starts, so that messages wait in line: each clearing of the history while it runs, a drain and a close for good. */
   #pauses = 0;
   #draining = false;
 
-  constructor(row: SessionRow, deps: SessionDeps) {
+  constructor(row: SessionRow, deps: SessionDeps, opening: Opening) {
     this.#deps = deps;
-    this.log = new SessionLog(row, deps.store, deps.parts.outbox, (error) => {
-      this.#running?.abort.abort('interrupted' satisfies TurnStop);
+    this.#opening = opening;
+    const onFailure = (error: unknown): void => {
+      this.#driver?.stop('interrupted');
       deps.onFailure(this, error);
-    });
-    this.approvals = new Approvals(deps.deadlines);
+    };
+    this.log = new SessionLog(row, deps.store, deps.parts.outbox, onFailure, opening.taken);
+    this.questions = new Questions(this.log);
+    const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
+    this.#asks = {
+      elicit: (question, signal) => this.questions.ask(question, signal),
+      sample: (server, params, signal) => sampling.sample(server, params, signal),
+    };
   }
 
   get id(): string {
@@ -70,16 +80,8 @@ export class Session {
     return this.log.row;
   }
 
-  get running(): boolean {
-    return this.#running !== undefined;
-  }
-
   get idle(): boolean {
-    return this.#holds === 0 && !this.#running && this.#accepting.size === 0 && this.log.idle;
-  }
-
-  get waitsForApproval(): boolean {
-    return this.approvals.size > 0;
+    return this.#holds === 0 && !this.#driver && this.#accepting.size === 0 && this.log.idle;
   }
 
   hold(): void {
@@ -92,27 +94,37 @@ export class Session {
   }
 
   pending(): Pending[] {
-    return this.approvals.list();
+    return pendingOf(this.row);
   }
 
   snapshot(): ReturnType<LiveText['snapshot']> {
     return this.#live.snapshot();
   }
 
-  /** What a crash left: the turn that ran is ended as interrupted, and those that waited in line run. */
+  /** Goes on where the last step left it; what died in the middle is told. With nothing to do it writes nothing. */
   async recover(): Promise<void> {
-    const [first] = this.row.openTurns;
-    if (!first) return;
-    if (first.waiting === undefined) {
-      const { appended } = repairTranscript(await this.#deps.store.readHistory(this.id));
-      await this.log.commit(() => ({
-        events: [endEvent(first.turn, { stopReason: 'interrupted' }, { ...NO_USAGE }, 0, this.row.model)],
-        messages: appended,
-        row: { openTurns: this.row.openTurns.slice(1) },
-      }));
-      turnsTotal.inc({ stop_reason: 'interrupted' });
+    const { taken, lostStore } = this.#opening;
+    if (taken) await this.log.commit(() => ({ events: [], row: { openTurns: this.row.openTurns } }));
+    const running = runningTurn(this.row);
+    if (!running || this.#pauses > 0) return this.#goOn();
+    if (isParked(running)) {
+      await this.log.commit(() => this.#lostQuestionsStep());
+      return this.expire();
     }
-    this.#pump();
+    if (lostStore) return this.#endUndriven(running.turn, storeWasAway());
+    const { resumed, blocks, calls } = running.progress;
+    if (resumed >= MAX_RESUMED) return this.#endUndriven(running.turn, gaveUp());
+    const change = { resumed: resumed + 1, ...(calls.length === 0 ? { blocks: blocks + SKIPPED_BLOCKS } : {}) };
+    await this.log.commit(() => this.#closeStep(closeOverdue(this.row, true), { change, lost: true }));
+    this.#goOn();
+  }
+
+  /** Calls that nobody has answered in time are refused. */
+  async expire(): Promise<void> {
+    const now = Date.now();
+    if (!waitingCalls(this.row).some(({ expiresAt }) => expiresAt <= now)) return;
+    await this.log.commit(() => this.#closeStep(closeOverdue(this.row, false)));
+    this.#goOn();
   }
 
   /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS. */
@@ -140,7 +152,7 @@ export class Session {
         return this.#acceptStep(message, content, accepted);
       });
       if (!result.ok) return { turn: result.duplicateOf, queued: 0, duplicate: true };
-      if (this.row.openTurns[0]?.turn === accepted.turn) this.#startOpen(accepted.turn);
+      this.#goOn();
       return { ...accepted, duplicate: false };
     } finally {
       this.#accepting.delete(message);
@@ -156,14 +168,18 @@ export class Session {
     const { id } = message;
     const { row } = this;
     const startsNow = queued === 0 && this.#pauses === 0;
-    const openTurn: OpenTurn = { turn, ...(id === undefined ? {} : { id }) };
-    const accepted: DurableEvent = { type: 'message:accepted', ...openTurn, queued };
+    const named = { turn, ...(id === undefined ? {} : { id }) };
+    const openTurn: OpenTurn = {
+      ...named,
+      ...(startsNow ? { progress: newProgress(row.model) } : { waiting: content }),
+    };
+    const accepted: DurableEvent = { type: 'message:accepted', ...named, queued };
     const shared = {
       ...(id === undefined ? {} : { accept: { id, turn } }),
       row: {
         turns: turn,
         lastActiveAt: Date.now(),
-        openTurns: [...row.openTurns, { ...openTurn, ...(startsNow ? {} : { waiting: content }) }],
+        openTurns: [...row.openTurns, openTurn],
         ...(row.title === '' ? { title: titleOf(message.content) } : {}),
       },
     };
@@ -176,61 +192,35 @@ export class Session {
     };
   }
 
-  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS; on these nothing has changed. */
-  async answer(answer: Approval): Promise<void> {
-    const { tool, pending } = this.approvals.peek(answer.callId);
-    if (!answer.approved) {
-      const settle = this.approvals.take(answer.callId);
-      const reason = answer.reason ? { reason: answer.reason } : {};
-      await this.#settled([settle], [{ type: 'tool:denied', callId: answer.callId, by: 'user', ...reason }]);
-      settle({ approved: false, by: 'user', ...reason });
-      return;
-    }
-    const args = answer.args ?? pending.args;
-    const edited = answer.args !== undefined;
-    const problem = edited ? this.#deps.parts.toolArgs.problem(tool.definition, args) : undefined;
-    if (problem) throw new FairleadError('ERR_TOOL_ARGS', `the arguments do not fit the tool's schema: ${problem}`);
-    const key = toolKey(tool);
-    const same = answer.remember ? this.approvals.sameTool(key).filter((c) => c.pending.callId !== answer.callId) : [];
-    const settle = this.approvals.take(answer.callId);
-    const settleSame = same.map((call) => ({ call, settle: this.approvals.take(call.pending.callId) }));
-    const unsettled = [settle, ...settleSame.map((other) => other.settle)];
-    await this.#settled(
-      unsettled,
-      [
-        { type: 'tool:approved', callId: answer.callId, by: 'user', ...(edited ? { args } : {}) },
-        startEvent(answer.callId, tool, args),
-        ...same.flatMap((call): DurableEvent[] => [
-          { type: 'tool:approved', callId: call.pending.callId, by: 'policy' },
-          startEvent(call.pending.callId, call.tool, call.pending.args),
-        ]),
-      ],
-      answer.remember && !this.row.allowed.includes(key) ? { allowed: [...this.row.allowed, key] } : {},
-    );
-    settle({ approved: true, args, edited });
-    for (const other of settleSame) other.settle({ approved: true, args: other.call.pending.args, edited: false });
+  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS, ERR_DRAINING; on these nothing has changed. */
+  async answer(answer: Answer): Promise<void> {
+    await this.expire();
+    let starts: ReturnType<typeof answerStep>['starts'] = [];
+    await this.log.commit(() => {
+      // Looked at only now: what is said yes to must run.
+      if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+      const planned = answerStep(this.row, answer, this.#deps.parts);
+      ({ starts } = planned);
+      return planned.step;
+    });
+    // In the breath in which the step has landed: nothing else of this session has seen it yet.
+    this.#goOn();
+    for (const call of starts) this.#driver?.startCall(call);
   }
 
-  /** Stores the answer to calls that were taken. When the store refuses, they are settled all the same: their turn must end. */
-  async #settled(
-    taken: readonly ((decision: Decision) => void)[],
-    events: DurableEvent[],
-    row: Partial<Pick<SessionRow, 'allowed'>> = {},
-  ): Promise<void> {
-    try {
-      await this.log.commit(() => ({ events, row: { lastActiveAt: Date.now(), ...row } }));
-    } catch (error) {
-      for (const settle of taken) settle({ approved: false, by: 'cancel' });
-      throw error;
-    }
+  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS; on these nothing has changed. */
+  async answerQuestion(reply: QuestionReply): Promise<void> {
+    await this.questions.answer(reply);
+    this.#goOn(); // a call may have rested for it alone
   }
 
   /** Stops the running turn; resolves when its `turn:end` is stored. Nothing runs: nothing to do. */
-  async cancel(stop: TurnStop = 'cancelled'): Promise<void> {
-    const running = this.#running;
+  async cancel(): Promise<void> {
+    const running = runningTurn(this.row);
     if (!running) return;
-    running.abort.abort(stop);
-    await running.done;
+    const driver = this.#driver ?? this.#drive(running.turn);
+    driver.stop('cancelled');
+    await driver.done;
   }
 
   /** Forgets the conversation: the running turn is stopped first, those in line run on the empty transcript. */
@@ -242,142 +232,102 @@ export class Session {
       await this.log.commit(() => ({
         events: [{ type: 'history:cleared' }],
         clearHistory: true,
-        row: { lastActiveAt: Date.now() },
+        row: { lastActiveAt: Date.now(), context: null },
       }));
     } finally {
       this.#pauses--;
-      this.#pump();
+      this.#goOn();
     }
   }
 
   /** No turn is started any more. */
   pause(): void {
     this.#pauses++;
+    this.#draining = true;
   }
 
-  /** No turn is started any more; the running one may finish, unless it waits for a person or comes to. */
+  /** No turn is started any more; the running one may finish. One that waits for a person, or comes to, waits on in the store. */
   async drain(): Promise<void> {
     this.pause();
-    this.#draining = true;
     await this.log.settled(); // a message that is being stored may start its turn
-    if (this.waitsForApproval) await this.cancel('interrupted');
-    else await this.#running?.done;
+    await this.#driver?.done;
   }
 
   /** No turn is started any more; the running one is stopped. */
   async close(stop: TurnStop): Promise<void> {
     this.pause();
     await this.log.settled();
-    await this.cancel(stop);
+    if (stop === 'cancelled') return this.cancel();
+    this.#driver?.stop(stop);
+    await this.#driver?.done;
   }
 
-  /** The next turn in line, when none runs. */
-  #pump(): void {
-    const [next] = this.row.openTurns;
-    if (this.#pauses > 0 || this.#running || next?.waiting === undefined) return this.#checkIdle();
-    const { waiting, ...openTurn } = next;
-    const { turn } = openTurn;
+  /** Whatever can go on does: the running turn, unless it only waits for people, or the next in line. */
+  #goOn(): void {
+    if (this.#driver || this.log.failed) return;
+    const [first] = this.row.openTurns;
+    if (this.#pauses > 0 || !first) return this.#checkIdle();
+    if (first.progress) {
+      if (isParked({ turn: first.turn, progress: first.progress })) return this.#checkIdle();
+      this.#drive(first.turn);
+      return;
+    }
+    const { turn, waiting = [] } = first;
     const started = this.log.commit(() => ({
       events: [{ type: 'turn:start', turn }],
       messages: [{ role: 'user', content: waiting }],
-      row: { openTurns: this.row.openTurns.map((open) => (open.turn === turn ? openTurn : open)) },
+      row: { openTurns: this.row.openTurns.map((open) => (open.turn === turn ? this.#begun(open) : open)) },
     }));
-    this.#run(turn, started);
+    this.#drive(turn, started);
   }
 
-  /** A turn that its own acceptance started; one that had to wait after all is the pump's. */
-  #startOpen(turn: number): void {
-    if (this.row.openTurns[0]?.waiting === undefined) this.#run(turn);
-    else this.#pump();
+  #begun({ waiting: _waiting, ...open }: OpenTurn): OpenTurn {
+    return { ...open, progress: newProgress(this.row.model) };
   }
 
-  #run(number: number, started: Promise<unknown> = Promise.resolve()): void {
-    const abort = new AbortController();
-    const done = started
-      .then(() => this.#runTurn(number, abort.signal))
-      .catch((error: unknown) => {
-        // Only the store rejects a turn; its failure has been reported by the log.
-        this.#deps.log.warn({ session: this.id, turn: number, err: (error as Error).message }, 'turn lost its store');
-      })
-      .finally(() => {
-        // The next turn may run already: its message was accepted right behind this turn's end.
-        if (this.#running?.turn !== number) return;
-        this.#running = undefined;
-        this.#live.clear();
-        this.#pump();
-      });
-    this.#running = { turn: number, abort, done };
-  }
-
-  async #runTurn(number: number, signal: AbortSignal): Promise<void> {
-    const startedAt = performance.now();
-    let streamed = false;
-    const turn: Turn = {
-      turn: number,
-      parts: this.#deps.parts,
+  #drive(turn: number, started?: Promise<unknown>): TurnDriver {
+    const { parts, log: logger } = this.#deps;
+    this.#driver = new TurnDriver({
+      turn,
+      parts,
       log: this.log,
       live: this.#live,
-      approvals: this.approvals,
-      signal,
-      startedAt,
-      usage: { ...NO_USAGE },
-      blocks: 0,
-      model: this.row.model,
-      onFirstToken: () => {
-        if (streamed) return;
-        streamed = true;
-        firstToken.observe((performance.now() - startedAt) / 1000);
+      asks: this.#asks,
+      questions: this.questions,
+      logger,
+      ...(started ? { started } : {}),
+      onDone: (driver) => {
+        if (this.#driver !== driver) return;
+        this.#driver = undefined;
+        this.#live.clear();
+        this.questions.dropUnasked();
+        this.#goOn();
       },
-      onAsked: () => {
-        if (this.#draining) this.#running?.abort.abort('interrupted' satisfies TurnStop);
-      },
-      onApprovalTimeout: (callId) => void this.#timeOut(callId),
-    };
-    const stopWaiting = (): void => void this.#dropApprovals();
-    signal.addEventListener('abort', stopWaiting, { once: true });
-    this.#live.clear();
-    const end = await runTurn(turn).catch((error: unknown) => this.#endFault(turn, error));
-    const ms = performance.now() - startedAt;
-    await this.log.commit(() => ({
-      events: [...end.events, endEvent(number, end, turn.usage, ms, turn.model)],
-      messages: end.messages,
-      row: { lastActiveAt: Date.now(), openTurns: this.row.openTurns.filter((open) => open.turn !== number) },
-    }));
-    turnsTotal.inc({ stop_reason: end.stopReason });
-    turnSeconds.observe(ms / 1000);
-  }
-
-  /** A fault of our own must not leave a turn open: it ends in an error, and every call of it has a result. */
-  async #endFault(turn: Turn, error: unknown): Promise<LoopEnd> {
-    if (this.log.failed) throw error;
-    this.#deps.log.error({ session: this.id, turn: turn.turn, err: error }, 'a fault ended a turn');
-    await this.#dropApprovals();
-    const { appended } = repairTranscript(await turn.log.transcript((messages) => messages));
-    const told = { code: 'ERR_INTERNAL', message: publicMessage(errorToData(error)) };
-    return { stopReason: 'error', error: told, events: [], messages: appended };
-  }
-
-  async #timeOut(callId: string): Promise<void> {
-    const settle = this.approvals.take(callId);
-    await this.#settleUnasked([{ type: 'tool:denied', callId, by: 'timeout' }]);
-    settle({ approved: false, by: 'timeout' });
-  }
-
-  /** The turn was stopped: what waits for a yes is closed everywhere, and never runs. */
-  async #dropApprovals(): Promise<void> {
-    const waiting = this.approvals.list().map(({ callId }) => ({ callId, settle: this.approvals.take(callId) }));
-    if (waiting.length === 0) return;
-    await this.#settleUnasked(
-      waiting.map(({ callId }) => ({ type: 'tool:denied', callId, by: 'user', reason: 'the turn was stopped' })),
-    );
-    for (const { settle } of waiting) settle({ approved: false, by: 'cancel' });
-  }
-
-  /** For those that no caller waits on: the log has reported its failure, and the turn ends with it. */
-  async #settleUnasked(events: DurableEvent[]): Promise<void> {
-    await this.#settled([], events).catch((error: unknown) => {
-      this.#deps.log.warn({ session: this.id, err: (error as Error).message }, 'a denial was not stored');
     });
+    return this.#driver;
+  }
+
+  /** Questions that nobody waits for any more, beside calls that wait on. */
+  #lostQuestionsStep(): Step | undefined {
+    const { events, openTurns } = closeQuestions(this.row, false, true);
+    return events.length > 0 ? { events, row: { openTurns } } : undefined;
+  }
+
+  /** A step that closes calls of the running turn. */
+  #closeStep(
+    { events, messages, callIds }: ClosedCalls,
+    { change = {}, lost = false }: { change?: Partial<TurnProgress>; lost?: boolean } = {},
+  ): Step | undefined {
+    const running = runningTurn(this.row);
+    if (!running) return undefined;
+    const openTurns = withProgress({ openTurns: withoutCalls(this.row, running.turn, callIds) }, running.turn, change);
+    const questions = closeQuestions({ openTurns }, false, lost);
+    return { events: [...events, ...questions.events], messages, row: { openTurns: questions.openTurns } };
+  }
+
+  async #endUndriven(turn: number, end: LoopEnd): Promise<void> {
+    await this.log.commit(() => endStep(this.log, turn, end));
+    this.#goOn();
   }
 
   #checkIdle(): void {
@@ -385,13 +335,15 @@ export class Session {
   }
 }
 
-function endEvent(
-  turn: number,
-  end: Pick<LoopEnd, 'stopReason' | 'error'>,
-  usage: Turn['usage'],
-  ms: number,
-  model: string,
-): DurableEvent {
-  const { stopReason, error } = end;
-  return { type: 'turn:end', turn, stopReason, usage, ms: Math.round(ms), model, ...(error ? { error } : {}) };
+function storeWasAway(): LoopEnd {
+  const error = {
+    code: 'ERR_UNAVAILABLE',
+    message: 'the store did not answer in time; say it again',
+    retryAfterMs: 1_000,
+  };
+  return { stopReason: 'error', error, events: [], messages: [] };
+}
+
+function gaveUp(): LoopEnd {
+  return { stopReason: 'interrupted', events: [], messages: [] };
 }

@@ -2,14 +2,17 @@
 import type { Config } from '../../src/config.js';
 import { FairleadError } from '../../src/errors.js';
 import type { StopReason, Usage, WireError } from '../../src/protocol.js';
-import type { Approvals } from './approvals.js';
+import type { OpenCall } from '../../src/store/store.js';
 import type { LiveText } from './live-text.js';
-import type { Sandboxes } from './mcp/sandboxes.js';
+import type { ToolCatalogue } from './mcp/catalogue/tool-catalogue.js';
+import type { ServerAsks } from './mcp/server-connection.js';
+import type { McpServers } from './mcp/servers.js';
 import type { ToolArgs } from './mcp/tool-args.js';
 import type { ToolSet } from './mcp/tool-names.js';
 import type { Model } from './model/model.js';
 import type { Outbox } from './outbox.js';
 import type { Policy } from './policy.js';
+import type { Questions } from './questions.js';
 import type { SessionLog } from './session-log.js';
 
 /** What all sessions of a thread share. */
@@ -17,10 +20,12 @@ export interface AgentParts {
   config: Config;
   model: Model;
   policy: Policy;
-  sandboxes: Sandboxes;
+  servers: McpServers;
   toolArgs: ToolArgs;
   outbox: Outbox;
-  toolSet: () => ToolSet;
+  /** The tools that this user's sessions have now. */
+  toolSet: (user: string) => ToolSet;
+  catalogue: ToolCatalogue;
 }
 
 export interface Turn {
@@ -28,19 +33,19 @@ export interface Turn {
   readonly parts: AgentParts;
   readonly log: SessionLog;
   readonly live: LiveText;
-  readonly approvals: Approvals;
+  readonly asks: ServerAsks;
+  readonly questions: Questions;
   /** Aborts with TurnStop as its reason. */
   readonly signal: AbortSignal;
-  readonly startedAt: number;
-  readonly usage: Usage;
-  /** Blocks of earlier rounds: the next answer's blocks are numbered from here. */
-  blocks: number;
-  model: string;
-  /** Called at the first streamed text. */
-  onFirstToken: () => void;
-  /** Called when calls of this turn have begun to wait for a person. */
-  onAsked: () => void;
-  onApprovalTimeout: (callId: string) => void;
+  /** Runs a call whose start is stored. */
+  readonly startCall: (call: StartedCall) => void;
+  /** Called at each streamed text. */
+  readonly onText: () => void;
+}
+
+export interface StartedCall extends OpenCall {
+  /** A person has changed the arguments: the model is told. */
+  edited?: boolean;
 }
 
 export type TurnStop = 'cancelled' | 'interrupted';
@@ -54,13 +59,15 @@ export function stopOf(signal: AbortSignal): TurnStop {
   return signal.reason === 'interrupted' ? 'interrupted' : 'cancelled';
 }
 
-export const NO_USAGE: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };
+export const NO_USAGE: Readonly<Usage> = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };
 
-export function addUsage(sum: Usage, more: Usage): void {
-  sum.inputTokens += more.inputTokens;
-  sum.outputTokens += more.outputTokens;
-  sum.cacheReadTokens += more.cacheReadTokens;
-  sum.cacheWriteTokens += more.cacheWriteTokens;
+export function addUsage(sum: Readonly<Usage>, more: Readonly<Usage>): Usage {
+  return {
+    inputTokens: sum.inputTokens + more.inputTokens,
+    outputTokens: sum.outputTokens + more.outputTokens,
+    cacheReadTokens: sum.cacheReadTokens + more.cacheReadTokens,
+    cacheWriteTokens: sum.cacheWriteTokens + more.cacheWriteTokens,
+  };
 }
 
 /** Rejects with ERR_CANCELLED as soon as the signal aborts, whatever `work` does; its late result is dropped. Aborted already: it does not begin. */
@@ -78,6 +85,6 @@ export async function abortable<T>(work: () => Promise<T>, signal: AbortSignal):
   }
 }
 
-function cancelled(): FairleadError {
+export function cancelled(): FairleadError {
   return new FairleadError('ERR_CANCELLED', 'cancelled');
 }

@@ -1,11 +1,13 @@
 /** From an image to a sandbox that can wait on a shelf: started or reset, greeted, its tools known. Docker thread. */
+import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import type { Config } from '../../src/config.js';
-import { FairleadError } from '../../src/errors.js';
+import { FairleadError, isFairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
-import type { ToolDefinition } from '../../src/tool-definition.js';
-import type { RunningSandbox, SandboxDriver } from './driver.js';
+import { capabilitiesFor } from '../../src/mcp-capabilities.js';
+import type { FoundSandbox, RunningSandbox, SandboxDriver } from './driver.js';
 import { differenceOf, fingerprintOf } from './fingerprint.js';
-import { WaitingServer } from './waiting-server.js';
+import type { ImageUse, KnownImage, Offered, ToolCache } from './tool-cache.js';
+import { WaitingServer, type GreetOptions } from './waiting-server.js';
 
 export interface BringUpOptions {
   /** For labels, logs and errors. */
@@ -14,6 +16,8 @@ export interface BringUpOptions {
   env: Readonly<Record<string, string>>;
   config: Config;
   driver: SandboxDriver;
+  /** Without it nothing is known of an image before its first sandbox. */
+  toolCache?: ToolCache | undefined;
   log: Logger;
 }
 
@@ -22,10 +26,12 @@ export interface Greeted {
   waiting: WaitingServer;
 }
 
+type Destroyable = Pick<RunningSandbox, 'id' | 'destroy'>;
+
 export class BringUp {
   readonly #options: BringUpOptions;
   /** By image id: a new image under the same name has tools of its own. */
-  #tools: { imageId: string; tools: ToolDefinition[] } | undefined;
+  #known: (KnownImage & { imageId: string }) | undefined;
   #imageId: Promise<string> | undefined;
   /** What the first sandbox looked like before anybody had it; what is reset must look the same. */
   #firstLook: string | undefined;
@@ -35,9 +41,10 @@ export class BringUp {
     this.#options = options;
   }
 
-  /** Known from the first sandbox on. */
-  get tools(): ToolDefinition[] | undefined {
-    return this.#tools?.tools;
+  /** Known from the first sandbox on, also of an earlier run. ERR_SANDBOX, ERR_UNAVAILABLE: which image it is cannot be said. */
+  async offered(): Promise<Offered | undefined> {
+    const known = await this.#knownOf(await this.#resolveImage());
+    return known && { tools: known.tools, resources: known.resources, prompts: known.prompts };
   }
 
   /** ERR_SANDBOX, ERR_UNAVAILABLE, or the signal's reason; nothing is left of what did not come up. */
@@ -53,24 +60,85 @@ export class BringUp {
       throw error;
     }
     return this.#orDestroy(running, signal, async () => {
-      const waiting = await WaitingServer.open(running, { server, timeoutMs: msLeft(deadline) });
-      if (this.#tools?.imageId !== imageId) this.#tools = { imageId, tools: await waiting.listTools(msLeft(deadline)) };
-      await this.#lookAtFirst(running, signal);
-      signal.throwIfAborted();
-      return { running, waiting };
+      return this.#greetUnused(running, msLeft(deadline), imageId, { signal, again: false });
     });
+  }
+
+  /** What a sandbox would be made with now; undefined when its image cannot be used. ERR_UNAVAILABLE. */
+  async optionsNow(): Promise<string | undefined> {
+    const { driver, image, env } = this.#options;
+    try {
+      return driver.adopting?.optionsOf({ image, imageId: await this.#resolveImage(), env });
+    } catch (error) {
+      if (isFairleadError(error, 'ERR_SANDBOX')) return undefined;
+      throw error;
+    }
+  }
+
+  /** One that is there already and that nobody has had. Errors as `start`; destroyed then. */
+  async adopt(found: FoundSandbox, signal: AbortSignal): Promise<Greeted> {
+    const { config } = this.#options;
+    return this.#orDestroy(found, signal, async () => {
+      const imageId = await this.#resolveImage();
+      const running = await found.attach(signal);
+      const how = { signal, again: true };
+      return this.#greetUnused(running, config.sandbox.startTimeoutMs, imageId, how).catch((error: unknown) => {
+        void running.destroy().catch(() => undefined); // its stream; whether it is gone is told by `found`
+        throw error;
+      });
+    });
+  }
+
+  #greeting(timeoutMs: number): GreetOptions {
+    const { server } = this.#options;
+    return { server, capabilities: this.#capabilities, timeoutMs, modern: this.#known?.modern ?? false };
+  }
+
+  get #capabilities(): ClientCapabilities {
+    const { server, config } = this.#options;
+    return capabilitiesFor(config.mcpServers, server);
+  }
+
+  #useOf(imageId: string): ImageUse {
+    return { imageId, env: this.#options.env, capabilities: this.#capabilities };
+  }
+
+  async #knownOf(imageId: string): Promise<KnownImage | undefined> {
+    if (this.#known?.imageId === imageId) return this.#known;
+    const written = await this.#options.toolCache?.read(this.#useOf(imageId));
+    if (written) this.#known = { imageId, ...written };
+    return written;
+  }
+
+  async #greetUnused(
+    running: RunningSandbox,
+    timeoutMs: number,
+    imageId: string,
+    { signal, again }: { signal: AbortSignal; again: boolean },
+  ): Promise<Greeted> {
+    const deadline = performance.now() + timeoutMs;
+    const known = await this.#knownOf(imageId);
+    const waiting = await WaitingServer.open(running, { ...this.#greeting(msLeft(deadline)), again });
+    if (!known) {
+      const found = await offeredBy(waiting, msLeft(deadline));
+      this.#known = { imageId, ...found };
+      await this.#options.toolCache?.write(this.#useOf(imageId), found);
+    }
+    await this.#lookAtFirst(running, signal);
+    signal.throwIfAborted();
+    return { running, waiting };
   }
 
   /** Ends all that a session left, and looks whether it has. ERR_SANDBOX with the difference; the sandbox is gone then. */
   async reset(used: RunningSandbox, signal: AbortSignal): Promise<Greeted> {
-    const { server, config } = this.#options;
+    const { config } = this.#options;
     const first = this.#firstLook;
     let running = used;
     return this.#orDestroy(used, signal, async () => {
       if (first === undefined || !used.restart)
         throw new FairleadError('ERR_SANDBOX', 'it cannot be restarted and looked at');
       running = await used.restart(signal);
-      const waiting = await WaitingServer.open(running, { server, timeoutMs: config.sandbox.startTimeoutMs });
+      const waiting = await WaitingServer.open(running, this.#greeting(config.sandbox.startTimeoutMs));
       const difference = differenceOf(first, await fingerprintOf(running, signal));
       if (difference) throw new FairleadError('ERR_SANDBOX', `it is not as it was at first: ${difference}`);
       signal.throwIfAborted();
@@ -79,7 +147,7 @@ export class BringUp {
   }
 
   /** `destroy` names the container, so that it also ends what a restart has made of it. */
-  async #orDestroy(made: RunningSandbox, signal: AbortSignal, work: () => Promise<Greeted>): Promise<Greeted> {
+  async #orDestroy(made: Destroyable, signal: AbortSignal, work: () => Promise<Greeted>): Promise<Greeted> {
     const { log } = this.#options;
     const destroy = (): Promise<void> =>
       made
@@ -119,6 +187,17 @@ export class BringUp {
     }
     return this.#imageId;
   }
+}
+
+async function offeredBy(waiting: WaitingServer, timeoutMs: number): Promise<KnownImage> {
+  const { handshake } = waiting;
+  const { capabilities } = handshake.era === 'modern' ? handshake.discover : handshake.initialize;
+  return {
+    tools: await waiting.listTools(timeoutMs),
+    resources: capabilities.resources !== undefined,
+    prompts: capabilities.prompts !== undefined,
+    modern: handshake.era === 'modern',
+  };
 }
 
 function msLeft(deadline: number): number {

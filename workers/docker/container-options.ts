@@ -1,10 +1,13 @@
 /** What a sandbox's container is made with: hardened always, by one pure function. Docker thread. */
 import type { ContainerCreateOptions } from 'dockerode';
+import { createHash } from 'node:crypto';
 import type { Config } from '../../src/config.js';
 import type { StartRequest } from './driver.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
 export const LABEL_SERVER = 'fairlead.server';
+/** What it was made with: see `optionsOf`. */
+export const LABEL_OPTIONS = 'fairlead.options';
 
 /** The image's unprivileged user; given by number, so that an image without it is no way around. */
 export const SANDBOX_UID = 10_001;
@@ -14,25 +17,38 @@ const OPEN_FILES = 4_096;
 /** When the whole machine is short of memory, the kernel takes a sandbox before the server, Docker or the store. */
 const OOM_SCORE = 500;
 
+export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env'>;
+
 export function containerOptions(
   request: StartRequest,
   instance: string,
   sandbox: Config['sandbox'],
 ): ContainerCreateOptions {
-  const { name, image, imageId = image, server, env } = request;
+  const { name, server } = request;
+  const labels = { [LABEL_INSTANCE]: instance, [LABEL_SERVER]: server, [LABEL_OPTIONS]: optionsOf(request, sandbox) };
+  return { name, Labels: labels, ...optionsFrom(request, sandbox) };
+}
+
+/** All that makes it what it is, its image's content too, in 16 hex digits: two with the same are alike. */
+export function optionsOf(from: MadeFrom, sandbox: Config['sandbox']): string {
+  return createHash('sha256')
+    .update(JSON.stringify(optionsFrom(from, sandbox)))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config['sandbox']): ContainerCreateOptions {
   const memory = Math.round(sandbox.memoryMb * MIB);
   const own = `uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
   return {
-    name,
     Image: imageId,
     User: `${SANDBOX_UID}:${SANDBOX_UID}`,
     Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
-    Labels: { [LABEL_INSTANCE]: instance, [LABEL_SERVER]: server },
     Hostname: 'sandbox',
     Tty: false,
     OpenStdin: true,
-    // Its stdin ends when our stream does, so that an engine that was killed leaves servers that stop by themselves.
-    StdinOnce: true,
+    // Its stdin outlives our stream: what a server that was killed leaves is taken up by the next one, see adoption.ts.
+    StdinOnce: false,
     AttachStdin: true,
     AttachStdout: true,
     AttachStderr: true,

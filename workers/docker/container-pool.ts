@@ -2,9 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { FairleadError, isFairleadError } from '../../src/errors.js';
 import { counter, gauge, histogram, SECONDS_SLOW } from '../../src/metrics.js';
-import type { ToolDefinition } from '../../src/tool-definition.js';
 import { BringUp, type BringUpOptions } from './bring-up.js';
-import type { RunningSandbox } from './driver.js';
+import type { FoundSandbox, RunningSandbox } from './driver.js';
 import { LeaseLine } from './lease-line.js';
 import {
   expectedWaitMs,
@@ -16,42 +15,22 @@ import {
   type PoolPlan,
   type StartHealth,
 } from './plan-pool.js';
+import { makeSandbox, prove, type Sandbox, type SandboxState } from './sandbox.js';
+import type { Offered } from './tool-cache.js';
 import type { WaitingServer } from './waiting-server.js';
-
-/**
- * starting ──▶ warm ──▶ leased ──▶ draining ──▶ gone
- *     │          └──────────────────▲             ▲
- *     └───────────────────────────────────────────┘
- * A start that fails removes what it made; from `warm` on, `drain` does.
- */
-export type SandboxState = 'starting' | 'warm' | 'leased' | 'draining';
-
-/** Fields are there from the state on that needs them. */
-export interface Sandbox {
-  readonly name: string;
-  /** Ends its start early. */
-  readonly abort: AbortController;
-  state: SandboxState | 'gone';
-  /** From `warm` on. */
-  running?: RunningSandbox;
-  waiting?: WaitingServer;
-  /** When it last answered, ms on the monotonic clock. */
-  provenAt: number;
-  /** Settles with its start; never rejects. */
-  started: Promise<void>;
-  removal?: Promise<void>;
-}
 
 export interface ContainerPoolOptions extends BringUpOptions {
   instance: string;
   limits: PoolLimits;
   /** Something has changed that the plan depends on. */
   onChange: () => void;
+  /** Nothing of a lease is left of this one, by name: it is gone, or was reset and looked at. */
+  onClean?: (name: string) => void;
   /** Of the box that all pools share: see `expectedWaitMs`. */
   outlook: () => { room: number; releaseMs: number };
 }
 
-const PROOF_BEFORE_LEASE_MS = 30_000;
+export const PROOF_BEFORE_LEASE_MS = 30_000;
 const PROOF_TIMEOUT_MS = 1_000;
 /** Until one has been seen. */
 const FIRST_START_MS = 1_000;
@@ -137,15 +116,18 @@ export class ContainerPool {
       const [first] = this.line.length === 0 ? this.#queues.warm : [];
       if (first) this.move(first, 'warm', 'leased');
       const sandbox = first ?? (await this.#wait(signal));
-      if (performance.now() - sandbox.provenAt < PROOF_BEFORE_LEASE_MS || (await this.#prove(sandbox))) return sandbox;
+      if (performance.now() - sandbox.provenAt < PROOF_BEFORE_LEASE_MS || (await prove(sandbox, PROOF_TIMEOUT_MS)))
+        return sandbox;
       await this.#replaceDead(sandbox, 'does not answer');
     }
   }
 
-  /** The image's tools, from the first sandbox that there is of it. Errors as `take`. */
-  async readTools(signal: AbortSignal): Promise<ToolDefinition[]> {
-    if (!this.#bringUp.tools) this.putBack(await this.take(signal));
-    return this.#bringUp.tools ?? [];
+  /** The image's tools, from the first sandbox that there is, or ever was, of it. Errors as `take`. */
+  async readTools(signal: AbortSignal): Promise<Offered> {
+    const known = await this.#bringUp.offered();
+    if (known) return known;
+    this.putBack(await this.take(signal));
+    return (await this.#bringUp.offered()) ?? { tools: [], resources: false, prompts: false };
   }
 
   /** One that was taken and given to nobody. */
@@ -159,13 +141,32 @@ export class ContainerPool {
     for (const sandbox of [...this.#queues.warm].slice(0, letGo)) this.#drainQuietly(sandbox);
   }
 
+  /** What a sandbox would be made with now; undefined when its image cannot be used. ERR_UNAVAILABLE. */
+  optionsNow(): Promise<string | undefined> {
+    return this.#bringUp.optionsNow();
+  }
+
+  /** One that an earlier run has left and nobody has had: on the shelf once `inTurn` has let it be greeted, else removed. */
+  shelve(found: FoundSandbox, inTurn: (work: () => Promise<void>) => Promise<void>): void {
+    const sandbox = makeSandbox(found.name, found);
+    this.move(sandbox, undefined, 'starting');
+    sandbox.started = inTurn(() => this.#takeIn(sandbox, found));
+  }
+
+  /** One that an earlier run has left and that is somebody's. */
+  hold(found: FoundSandbox): Sandbox {
+    const sandbox = makeSandbox(found.name, found);
+    this.move(sandbox, undefined, 'leased');
+    return sandbox;
+  }
+
   /** Asks those that have not been heard of for a while; a dead one is replaced. */
   async proveWarm(olderThanMs: number): Promise<void> {
     const now = performance.now();
     const old = [...this.#queues.warm].filter(({ provenAt }) => now - provenAt > olderThanMs);
     await Promise.all(
       old.map(async (sandbox) => {
-        if ((await this.#prove(sandbox)) || sandbox.state !== 'warm') return;
+        if ((await prove(sandbox, PROOF_TIMEOUT_MS)) || sandbox.state !== 'warm') return;
         await this.#replaceDead(sandbox, 'does not answer');
       }),
     );
@@ -254,13 +255,7 @@ export class ContainerPool {
   #start(): void {
     const { instance } = this.#options;
     const name = `fairlead-${instance.replaceAll(/[^a-zA-Z0-9]/g, '').slice(0, 8)}-${randomBytes(8).toString('hex')}`;
-    const sandbox: Sandbox = {
-      name,
-      abort: new AbortController(),
-      state: 'starting',
-      provenAt: 0,
-      started: Promise.resolve(),
-    };
+    const sandbox = makeSandbox(name);
     this.move(sandbox, undefined, 'starting');
     sandbox.started = this.#comeUp(sandbox);
   }
@@ -281,16 +276,34 @@ export class ContainerPool {
     }
   }
 
+  async #takeIn(sandbox: Sandbox, found: FoundSandbox): Promise<void> {
+    const { server } = this;
+    try {
+      const { running, waiting } = await this.#bringUp.adopt(found, sandbox.abort.signal);
+      this.#shelve(sandbox, running, waiting);
+    } catch (error) {
+      const { log } = this.#options;
+      if (!this.#closed)
+        log.warn({ err: error, sandbox: found.id, server }, 'a warm sandbox could not be taken up again');
+      this.move(sandbox, 'starting', 'gone');
+    }
+  }
+
   async #reset(sandbox: Sandbox, used: RunningSandbox): Promise<void> {
     const { server } = this;
     try {
       const { running, waiting } = await this.#bringUp.reset(used, sandbox.abort.signal);
       resets.inc({ server, outcome: 'ok' });
+      this.#options.onClean?.(sandbox.name);
       this.#shelve(sandbox, running, waiting);
     } catch (error) {
       resets.inc({ server, outcome: 'failed' });
       const { log } = this.#options;
       if (!this.#closed) log.warn({ err: error, sandbox: used.id, server }, 'a used sandbox is destroyed, not reset');
+      await used.destroy().then(
+        () => this.#options.onClean?.(sandbox.name),
+        () => undefined, // it has been told that this one is left to the next reconcile
+      );
       this.move(sandbox, 'starting', 'gone');
     }
   }
@@ -328,12 +341,6 @@ export class ContainerPool {
     this.move(sandbox, 'starting', 'gone');
   }
 
-  async #prove(sandbox: Sandbox): Promise<boolean> {
-    if (!(await sandbox.waiting?.isAlive(PROOF_TIMEOUT_MS))) return false;
-    sandbox.provenAt = performance.now();
-    return true;
-  }
-
   async #replaceDead(sandbox: Sandbox, why: string): Promise<void> {
     lostWarm.inc({ server: this.server });
     this.#options.log.warn({ sandbox: sandbox.running?.id, server: this.server, why }, 'a warm sandbox is replaced');
@@ -347,15 +354,14 @@ export class ContainerPool {
   }
 
   async #remove(sandbox: Sandbox): Promise<void> {
-    if (sandbox.state === 'starting') {
-      sandbox.abort.abort(new FairleadError('ERR_DRAINING', 'not needed any more'));
-      await sandbox.started;
-    }
+    sandbox.abort.abort(new FairleadError('ERR_DRAINING', 'not needed any more'));
+    if (sandbox.state === 'starting') await sandbox.started;
     if (sandbox.state === 'gone') return; // it may have come up in the same moment
     this.move(sandbox, sandbox.state, 'draining');
     sandbox.waiting?.detach();
     try {
-      await sandbox.running?.destroy();
+      await (sandbox.running ?? sandbox.found)?.destroy();
+      this.#options.onClean?.(sandbox.name);
     } finally {
       // Gone also when it could not be removed: what nobody knows is what the next reconcile looks for.
       this.move(sandbox, 'draining', 'gone');

@@ -3,13 +3,17 @@ import type Docker from 'dockerode';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../../src/config.js';
 import { dockerClient } from '../../src/docker-client.js';
+import { FairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
 import { followContainers, nameGiven } from './container-events.js';
-import { containerOptions, LABEL_INSTANCE } from './container-options.js';
-import { demux } from './demux.js';
+import { containerOptions, LABEL_INSTANCE, LABEL_OPTIONS, optionsOf } from './container-options.js';
+import { demux, type Demuxed } from './demux.js';
 import { explainExec, explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
 import { DockerSandbox } from './docker-sandbox.js';
 import type {
+  Adopting,
+  ExecOptions,
+  FoundSandbox,
   RunningSandbox,
   SandboxDriver,
   SandboxExit,
@@ -29,6 +33,10 @@ type Step = (operation: OperationName) => { operation: OperationName; timeoutMs:
 
 export class DockerDriver implements SandboxDriver {
   readonly maxWarm = Infinity;
+  readonly adopting: Adopting = {
+    find: () => this.#find(),
+    optionsOf: (from) => optionsOf(from, this.#config.sandbox),
+  };
   readonly #docker: Docker;
   readonly #config: Config;
   readonly #instance: string;
@@ -83,25 +91,50 @@ export class DockerDriver implements SandboxDriver {
     }
   }
 
-  async sweepLeftovers(isKnown: (name: string) => boolean): Promise<number> {
-    const found = await this.#operations
-      .remove({ operation: 'list', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
+  async sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
+    const found = await this.#list();
+    // Asked after the listing: what is in it was known before it was made.
+    const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
+    const results = await Promise.allSettled(
+      leftovers.map(async ({ Id, Names }) => {
+        await this.#remove(Id);
+        for (const name of Names) onRemoved?.(nameGiven(name));
+      }),
+    );
+    for (const result of results) {
+      if (result.status === 'rejected') this.#log.warn({ err: result.reason }, 'a leftover container stays for now');
+    }
+    return results.filter(({ status }) => status === 'fulfilled').length;
+  }
+
+  async #list(): Promise<Docker.ContainerInfo[]> {
+    try {
+      return await this.#operations.remove({ operation: 'list', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
         this.#docker.listContainers({
           all: true,
           filters: { label: [`${LABEL_INSTANCE}=${this.#instance}`] },
           abortSignal: signal,
         }),
-      )
-      .catch((error: unknown) => {
-        throw unavailable('Docker did not list the containers of an earlier run', error);
-      });
-    // Asked after the listing: what is in it was known before it was made.
-    const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
-    const results = await Promise.allSettled(leftovers.map(({ Id }) => this.#remove(Id)));
-    for (const result of results) {
-      if (result.status === 'rejected') this.#log.warn({ err: result.reason }, 'a leftover container stays for now');
+      );
+    } catch (error) {
+      throw unavailable('Docker did not list the containers of an earlier run', error);
     }
-    return results.filter(({ status }) => status === 'fulfilled').length;
+  }
+
+  async #find(): Promise<FoundSandbox[]> {
+    const containers = await this.#list();
+    return containers.map(({ Id: id, Names, State, Labels }) => {
+      const name = nameGiven(Names[0] ?? '');
+      return {
+        id,
+        name,
+        named: Names.some((given) => given.replace(/^\//, '') !== name),
+        runs: State === 'running' || State === 'paused',
+        options: Labels[LABEL_OPTIONS] ?? '',
+        attach: (signal) => this.#attachAgain(id, name, State === 'paused', signal),
+        destroy: () => this.#remove(id),
+      };
+    });
   }
 
   watch(watcher: SandboxWatcher): void {
@@ -145,12 +178,7 @@ export class DockerDriver implements SandboxDriver {
   async #remove(container: string): Promise<void> {
     try {
       await this.#operations.remove({ timeoutMs: REMOVE_TIMEOUT_MS }, async ({ signal }) => {
-        await this.#docker
-          .getContainer(container)
-          .remove({ force: true, v: true, abortSignal: signal })
-          .catch((error: unknown) => {
-            if (statusOf(error) !== 404) throw error;
-          });
+        await unless(404, this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal: signal }));
       });
     } catch (error) {
       throw unavailable(`the container ${container} could not be removed now`, error);
@@ -159,27 +187,59 @@ export class DockerDriver implements SandboxDriver {
 
   /** Attached before it is started, so that nothing it prints is missed. */
   async #run(id: string, name: string, step: Step, signal: AbortSignal): Promise<DockerSandbox> {
-    const container = this.#docker.getContainer(id);
-    const socket = await this.#operations.run({ ...step('attach'), signal }, async (attempt) => {
-      const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
-      const attached = (await container.attach({ ...options, abortSignal: attempt.signal })) as Duplex;
-      if (attempt.signal.aborted) attached.destroy(); // nobody waits for it any more
-      return attached;
-    });
+    const socket = await this.#attach(id, step, signal);
     const streams = demux(socket, this.#pace);
     try {
       await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
-        await container.start({ abortSignal: attempt.signal }).catch((error: unknown) => {
-          if (statusOf(error) !== 304) throw error; // 304: an earlier try has started it
-        });
+        await unless(304, this.#docker.getContainer(id).start({ abortSignal: attempt.signal })); // an earlier try has
       });
     } catch (error) {
       socket.destroy();
       throw error;
     }
+    return this.#sandbox(id, name, socket, streams);
+  }
+
+  /** A container that does not run takes the stream too, and says nothing: looked at afterwards. */
+  async #attachAgain(id: string, name: string, paused: boolean, signal: AbortSignal): Promise<DockerSandbox> {
+    const step = this.#steps();
+    let socket: Duplex | undefined;
+    try {
+      if (paused) {
+        await this.#operations.run({ ...step('start'), signal }, async () => {
+          await unless(409, this.#docker.getContainer(id).unpause()); // somebody else has
+        });
+      }
+      socket = await this.#attach(id, step, signal);
+      const streams = demux(socket, this.#pace);
+      const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
+        this.#docker.getContainer(id).inspect({ abortSignal: attempt.signal }),
+      );
+      if (!State.Running)
+        throw new FairleadError('ERR_SANDBOX', `the container has exited with code ${State.ExitCode}`);
+      return this.#sandbox(id, name, socket, streams);
+    } catch (error) {
+      socket?.destroy();
+      signal.throwIfAborted();
+      throw explainExec(error, ['attach']);
+    }
+  }
+
+  #attach(id: string, step: Step, signal: AbortSignal): Promise<Duplex> {
+    return this.#operations.run({ ...step('attach'), signal }, async (attempt) => {
+      const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+      const attached = (await this.#docker
+        .getContainer(id)
+        .attach({ ...options, abortSignal: attempt.signal })) as Duplex;
+      if (attempt.signal.aborted) attached.destroy(); // nobody waits for it any more
+      return attached;
+    });
+  }
+
+  #sandbox(id: string, name: string, socket: Duplex, streams: Demuxed): DockerSandbox {
     return new DockerSandbox(id, socket, streams, {
       inspectExit: (lost) => this.#inspectExit(id, lost),
-      exec: (command, execSignal) => this.#exec(id, command, execSignal),
+      exec: (command, execSignal, options) => this.#exec(id, command, execSignal, options),
       restart: (restartSignal) => this.#restart(id, name, restartSignal),
       rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
       remove: () => this.#remove(id),
@@ -191,12 +251,7 @@ export class DockerDriver implements SandboxDriver {
     const step = this.#steps();
     try {
       await this.#operations.run({ ...step('stop'), signal }, async (attempt) => {
-        await this.#docker
-          .getContainer(id)
-          .stop({ t: 0, abortSignal: attempt.signal })
-          .catch((error: unknown) => {
-            if (statusOf(error) !== 304) throw error; // it has stopped
-          });
+        await unless(304, this.#docker.getContainer(id).stop({ t: 0, abortSignal: attempt.signal })); // it has stopped
       });
       return await this.#run(id, name, step, signal);
     } catch (error) {
@@ -207,12 +262,7 @@ export class DockerDriver implements SandboxDriver {
 
   async #rename(id: string, name: string): Promise<void> {
     await this.#operations.run({ operation: 'rename', timeoutMs: LOOK_TIMEOUT_MS }, async ({ signal }) => {
-      await this.#docker
-        .getContainer(id)
-        .rename({ name, abortSignal: signal })
-        .catch((error: unknown) => {
-          if (statusOf(error) !== 400) throw error; // 400: it has this name
-        });
+      await unless(400, this.#docker.getContainer(id).rename({ name, abortSignal: signal })); // it has this name
     });
   }
 
@@ -222,11 +272,17 @@ export class DockerDriver implements SandboxDriver {
     return (operation) => ({ operation, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) });
   }
 
-  async #exec(id: string, command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
+  async #exec(
+    id: string,
+    command: readonly string[],
+    signal: AbortSignal,
+    { env = {} }: ExecOptions = {},
+  ): Promise<SandboxProgram> {
     try {
       return await this.#operations.run({ operation: 'exec', timeoutMs: LOOK_TIMEOUT_MS, signal }, async (attempt) => {
         const exec = await this.#docker.getContainer(id).exec({
           Cmd: [...command],
+          Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
           AttachStdin: true,
           AttachStdout: true,
           AttachStderr: true,
@@ -269,5 +325,14 @@ export class DockerDriver implements SandboxDriver {
       this.#log.debug({ err: error, container: id }, 'no exit code');
       return { code: null, reason: 'ended, and Docker does not say why' };
     }
+  }
+}
+
+/** This status says that it has been done already. */
+async function unless(status: number, call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (statusOf(error) !== status) throw error;
   }
 }

@@ -1,12 +1,12 @@
 /** A started, attached container as a sandbox. Docker thread. */
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Demuxed } from './demux.js';
-import type { RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
+import type { ExecOptions, RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
 
 /** What only the driver can do. */
 export interface ContainerActions {
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
-  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
+  exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram>;
   /** '': nobody's. */
   rename(session: string): Promise<void>;
   /** Stops it, attaches again, starts it. */
@@ -40,8 +40,8 @@ export class DockerSandbox implements RunningSandbox {
     );
   }
 
-  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
-    return this.#actions.exec(command, signal);
+  exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram> {
+    return this.#actions.exec(command, signal, options);
   }
 
   assign(session: string): Promise<void> {

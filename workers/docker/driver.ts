@@ -31,6 +31,11 @@ export interface SandboxProgram {
   readonly exited: Promise<number | null>;
 }
 
+export interface ExecOptions {
+  /** Beside what the sandbox itself was started with. */
+  env?: Readonly<Record<string, string>>;
+}
+
 export interface RunningSandbox {
   /** Container id, or `process:PID`. */
   readonly id: string;
@@ -44,7 +49,7 @@ export interface RunningSandbox {
    * A program that is not there exits with 126 or 127 (Docker), or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does
    * not answer.
    */
-  exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram>;
+  exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram>;
   /** Shows people whose it is, where that can be shown. Resolves also when it could not be done. */
   assign?(session: string): Promise<void>;
   /**
@@ -54,6 +59,31 @@ export interface RunningSandbox {
   restart?(signal: AbortSignal): Promise<RunningSandbox>;
   /** Kills and removes it with all it wrote. Twice is fine. ERR_UNAVAILABLE when that could not be done. */
   destroy(): Promise<void>;
+}
+
+/** A sandbox that an earlier run of this instance has made. */
+export interface FoundSandbox {
+  readonly id: string;
+  /** As `StartRequest` gave it. */
+  readonly name: string;
+  /** What people are shown says that it is somebody's. */
+  readonly named: boolean;
+  /** Its server runs, perhaps paused. */
+  readonly runs: boolean;
+  /** What `optionsOf` said when it was made; '' when that is not known. */
+  readonly options: string;
+  /** Joins its streams, and lets it run when it is paused. ERR_SANDBOX: it has ended. ERR_UNAVAILABLE; the signal's reason. */
+  attach(signal: AbortSignal): Promise<RunningSandbox>;
+  /** As that of a running one. */
+  destroy(): Promise<void>;
+}
+
+/** Of drivers whose sandboxes survive the death of whoever holds them. */
+export interface Adopting {
+  /** All of this instance, the newest first. ERR_UNAVAILABLE. */
+  find(): Promise<FoundSandbox[]>;
+  /** A hash of all that a sandbox would be made with now. */
+  optionsOf(from: Pick<StartRequest, 'image' | 'imageId' | 'env'>): string;
 }
 
 export interface SandboxWatcher {
@@ -70,8 +100,10 @@ export interface SandboxDriver {
   resolveImage(image: string, server: string): Promise<string>;
   /** ERR_SANDBOX: cannot be started as configured. ERR_UNAVAILABLE: not now. Either way nothing is left of it. */
   start(request: StartRequest): Promise<RunningSandbox>;
+  /** Absent: its sandboxes end with their stdin. */
+  readonly adopting?: Adopting;
   /** Removes what this instance made and `isKnown` (asked by name) does not know; answers how many. */
-  sweepLeftovers(isKnown: (name: string) => boolean): Promise<number>;
+  sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number>;
   /** Tells of ends that a sandbox's own streams may not show, until `close`. */
   watch(watcher: SandboxWatcher): void;
   /** Waits for removals under way. */

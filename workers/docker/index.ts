@@ -2,6 +2,7 @@
 import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import { createLog } from '../../src/log.js';
 import { watchThread } from '../../src/metrics.js';
+import { DOCKER_SLOT, startBeat } from '../../src/threads/loop-watch.js';
 import { toTaskResult, type TaskResult } from '../../src/threads/task-result.js';
 import type { DockerControlMessage, DockerWorkerData, LeaseRequest, LeaseResult } from './messages.js';
 import { startDockerThread } from './thread.js';
@@ -9,6 +10,7 @@ import { startDockerThread } from './thread.js';
 const data = workerData as DockerWorkerData;
 const { port1, port2 } = new MessageChannel();
 watchThread('docker');
+startBeat(DOCKER_SLOT);
 const thread = startDockerThread(data, port1, createLog('docker', data.config.logLevel));
 parentPort?.postMessage({ control: port2 } satisfies DockerControlMessage, [port2]);
 

@@ -25,11 +25,22 @@ export interface LeaseRequest {
   port: MessagePort;
 }
 
+export interface ExecRequest {
+  /** One that is leased. */
+  sandbox: string;
+  /** Key in `mcpServers`, of a `command`. */
+  server: string;
+  /** The server's end of its stdio, as that of a lease. */
+  port: MessagePort;
+}
+
 export interface LeaseResult {
   /** Container id, or `process:PID`. */
   sandbox: string;
-  /** What its MCP server answered to `initialize`, long ago. */
+  /** What its MCP server answered when it was greeted, long ago. */
   handshake: Handshake;
+  /** How many clients the MCP server has had before this one; ids of requests must be of this generation only. */
+  generation: number;
   /** From being asked to being handed over. */
   waitedMs: number;
 }
@@ -42,15 +53,19 @@ export interface LeaseResult {
 export interface DockerTasks {
   /** ERR_SANDBOX when the image is missing, the limits are refused or the container exits; ERR_UNAVAILABLE when the daemon does not answer. */
   'lease-sandbox': { request: LeaseRequest; result: LeaseResult };
-  /** The tools of one server's image. Errors as `lease-sandbox`. */
-  'read-tools': { request: { server: string }; result: { tools: ToolDefinition[] } };
+  /** Starts a `command` server in it, which ends with its port, or with the sandbox. ERR_SANDBOX, ERR_UNAVAILABLE. */
+  'exec-server': { request: ExecRequest; result: null };
+  /** The tools of one server's image, and what it has beside them. Errors as `lease-sandbox`. */
+  'read-tools': {
+    request: { server: string };
+    result: { tools: ToolDefinition[]; resources?: boolean; prompts?: boolean };
+  };
   /** Destroys one sandbox. Releasing twice is fine. */
   'release-sandbox': { request: { sandbox: string }; result: null };
   /** Saves its workspace, then destroys it. ERR_SANDBOX, ERR_UNAVAILABLE: not saved, and it stays leased. */
   'hibernate-sandbox': { request: { sandbox: string }; result: { bytes: number; files: number } };
   /** The session has ended: destroys all its sandboxes and what was saved of them. */
   'release-session': { request: { session: string }; result: { released: number } };
-  /** Destroys what an earlier run of this instance left. */
   /** Destroys all that this instance has; nothing can be leased afterwards. */
   'close-sandboxes': { request: Record<string, never>; result: { removed: number } };
   /** prom-client metrics of this thread as JSON. */
@@ -74,7 +89,10 @@ export interface DockerHost {
 /** Served on the control port, by a Channel. */
 export interface DockerControl {
   requests: Omit<DockerTasks, 'lease-sandbox'>;
-  notifications: Record<string, never>;
+  notifications: {
+    /** Nothing more urgent wants the processors: sandboxes may be started that nobody has asked for. */
+    'fill-shelves': Record<string, never>;
+  };
 }
 
 /** The worker's first message: the main thread's end of its control port. A replacement sends its own. */

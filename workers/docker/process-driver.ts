@@ -1,7 +1,7 @@
 /** Sandboxes as child processes of the workspace server, for trying out without Docker: no isolation. Docker thread. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +9,15 @@ import type { Config } from '../../src/config.js';
 import { isWorkspaceImage } from '../../src/docker-client.js';
 import { FairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
-import type { RunningSandbox, SandboxDriver, SandboxExit, SandboxProgram, StartRequest } from './driver.js';
-import { killGroup, killRecorded, recordOf, RECORD_FILE } from './process-record.js';
+import type {
+  ExecOptions,
+  RunningSandbox,
+  SandboxDriver,
+  SandboxExit,
+  SandboxProgram,
+  StartRequest,
+} from './driver.js';
+import { killGroup, killRecorded, writeRecord } from '../../src/process-record.js';
 
 const ENTRY = fileURLToPath(new URL('../workspace/index.js', import.meta.url));
 
@@ -56,19 +63,13 @@ export class ProcessDriver implements SandboxDriver {
       signal.throwIfAborted();
       child = spawn(process.execPath, [this.#entry], {
         cwd: workspace,
-        env: {
-          PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
-          LANG: process.env['LANG'] ?? 'C.UTF-8',
-          ...env,
-          HOME: workspace,
-          FAIRLEAD_WORKSPACE: workspace,
-        },
+        env: environmentOf(workspace, env),
         detached: true, // a process group of its own, so that all it starts can be ended with it
         stdio: ['pipe', 'pipe', 'pipe'],
       });
-      const sandbox = new ProcessSandbox(child, folder);
+      const sandbox = new ProcessSandbox(child, folder, env);
       await once(child, 'spawn', { signal });
-      await writeFile(join(folder, RECORD_FILE), JSON.stringify(await recordOf(child.pid ?? 0)));
+      await writeRecord(folder, child.pid ?? 0, true);
       signal.throwIfAborted();
       return sandbox;
     } catch (error) {
@@ -81,7 +82,7 @@ export class ProcessDriver implements SandboxDriver {
     }
   }
 
-  async sweepLeftovers(isKnown: (name: string) => boolean): Promise<number> {
+  async sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
     const names = await readdir(this.#root).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;
@@ -92,6 +93,7 @@ export class ProcessDriver implements SandboxDriver {
       try {
         await killRecorded(folder);
         await removeFolder(folder);
+        onRemoved?.(name);
         removed++;
       } catch (error) {
         this.#log.warn({ err: error, sandbox: name }, 'a leftover sandbox stays for now');
@@ -117,9 +119,13 @@ class ProcessSandbox implements RunningSandbox {
   readonly exited: Promise<SandboxExit>;
   readonly #pid: number;
   readonly #folder: string;
+  readonly #env: Readonly<Record<string, string>>;
+  /** Of programs that run in it beside its server. */
+  readonly #groups = new Set<number>();
   #removal: Promise<void> | undefined;
 
-  constructor(child: Child, folder: string) {
+  constructor(child: Child, folder: string, env: Readonly<Record<string, string>>) {
+    this.#env = env;
     this.#pid = child.pid ?? 0;
     this.id = `process:${this.#pid}`;
     this.stdin = child.stdin;
@@ -136,9 +142,17 @@ class ProcessSandbox implements RunningSandbox {
     });
   }
 
-  async exec(command: readonly string[], signal: AbortSignal): Promise<SandboxProgram> {
+  /** A group of its own too; what it has started ends with it, or with the sandbox. */
+  async exec(command: readonly string[], signal: AbortSignal, { env = {} }: ExecOptions = {}): Promise<SandboxProgram> {
     const [file = '', ...args] = command;
-    const child = spawn(file, args, { cwd: join(this.#folder, 'workspace'), stdio: ['pipe', 'pipe', 'pipe'], signal });
+    const workspace = join(this.#folder, 'workspace');
+    signal.throwIfAborted();
+    const child = spawn(file, args, {
+      cwd: workspace,
+      env: environmentOf(workspace, { ...this.#env, ...env }),
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     const exited = new Promise<number | null>((resolve) => {
       child.once('error', () => resolve(null));
       child.once('close', resolve);
@@ -147,9 +161,23 @@ class ProcessSandbox implements RunningSandbox {
     try {
       await once(child, 'spawn');
     } catch (error) {
-      signal.throwIfAborted();
       throw new FairleadError('ERR_SANDBOX', `${file} does not run: ${(error as Error).message}`, { cause: error });
     }
+    const pid = child.pid ?? 0;
+    const kill = (): void => {
+      killGroup(pid);
+      for (const stream of child.stdio) stream?.destroy();
+    };
+    child.once('exit', () => {
+      killGroup(pid); // now: later the group's number may be another's
+      this.#groups.delete(pid);
+      signal.removeEventListener('abort', kill);
+    });
+    this.#groups.add(pid);
+    signal.addEventListener('abort', kill, { once: true });
+    await writeRecord(this.#folder, pid, false);
+    if (signal.aborted) kill();
+    signal.throwIfAborted();
     return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exited };
   }
 
@@ -163,12 +191,23 @@ class ProcessSandbox implements RunningSandbox {
     void this.exited.then(() => (exited = true));
     await Promise.resolve(); // an exit that has been told is known now
     if (!exited) killGroup(this.#pid);
+    for (const group of this.#groups) killGroup(group);
     await this.exited;
     this.stdin.destroy();
     this.stdout.destroy();
     this.stderr.destroy();
     await removeFolder(this.#folder);
   }
+}
+
+function environmentOf(workspace: string, env: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    LANG: process.env['LANG'] ?? 'C.UTF-8',
+    ...env,
+    HOME: workspace,
+    FAIRLEAD_WORKSPACE: workspace,
+  };
 }
 
 async function removeFolder(folder: string): Promise<void> {

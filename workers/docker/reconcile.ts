@@ -11,6 +11,8 @@ export interface ReconcilerOptions {
   driver: Pick<SandboxDriver, 'sweepLeftovers'>;
   /** By name, as the driver's start was given it. */
   isKnown: (name: string) => boolean;
+  /** This one is gone now, by name. */
+  onRemoved?: (name: string) => void;
   /** Lets go of what belongs to sessions that are no more. */
   forgetMissing: () => Promise<void>;
   log: Logger;
@@ -29,6 +31,7 @@ export class Reconciler {
 
   /** Sweeps now and from then on; a sweep that fails is logged and the next one tries again. */
   start(): void {
+    if (this.#closed) return;
     void this.sweep()
       .then(() => this.#options.forgetMissing())
       .catch((error: unknown) => this.#options.log.warn({ err: error }, 'what is left over could not be looked for'))
@@ -52,7 +55,8 @@ export class Reconciler {
   }
 
   async #run(): Promise<number> {
-    const removed = await this.#options.driver.sweepLeftovers(this.#options.isKnown);
+    const { driver, isKnown, onRemoved } = this.#options;
+    const removed = await driver.sweepLeftovers(isKnown, onRemoved);
     leftovers.inc(removed);
     if (removed > 0) this.#options.log.info({ removed }, 'leftover sandboxes removed');
     return removed;

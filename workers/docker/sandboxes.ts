@@ -1,30 +1,28 @@
-/** Every sandbox that this instance has: a pool an image, one budget for the box, leases and their ends. Docker thread. */
-import { bulkhead } from 'cockatiel';
-import { freemem } from 'node:os';
-import { poolKey, type Config } from '../../src/config.js';
+/** Every sandbox that this instance has: leases and their ends, over the pools, the saved workspaces and the orphans. Docker thread. */
+import type { Config } from '../../src/config.js';
 import { FairleadError, isFairleadError } from '../../src/errors.js';
 import type { Logger } from '../../src/log.js';
+import { capabilitiesFor } from '../../src/mcp-capabilities.js';
 import { counter, histogram } from '../../src/metrics.js';
-import type { ToolDefinition } from '../../src/tool-definition.js';
+import { Adoption } from './adoption.js';
 import type { Archives } from './archives.js';
-import { ContainerPool, type Sandbox, type SandboxState } from './container-pool.js';
-import type { SandboxDriver } from './driver.js';
-import type { LeaseRequest, LeaseResult } from './messages.js';
-import { planBox } from './plan-pool.js';
+import type { ContainerPool } from './container-pool.js';
+import type { FoundSandbox, SandboxDriver } from './driver.js';
+import { ExecServers } from './exec-servers.js';
+import type { LeaseRecord, LeaseRecords } from './lease-records.js';
+import type { Lease } from './lease.js';
+import type { ExecRequest, LeaseRequest, LeaseResult } from './messages.js';
+import { Orphans } from './orphans.js';
+import { Pools } from './pools.js';
+import type { SandboxState } from './sandbox.js';
 import { StdioRelay } from './stdio-relay.js';
+import type { Offered, ToolCache } from './tool-cache.js';
+import { Workspaces, type Owner, type Saved } from './workspaces.js';
 
-const PLAN_EVERY_MS = 1_000;
-const PROVE_EVERY_MS = 15_000;
-/** What a start is expected to take of the box's free memory until it is seen. */
-const START_MB = 32;
-/** Until some have been seen. */
-const FIRST_RELEASE_MS = 5_000;
-const MIB = 1_048_576;
-/** Each is a tar in its container and a stream through this thread. */
-const SAVES_AT_ONCE = 8;
+/** What is being taken up when the server stops has so long to come far enough to be saved. */
+const ATTACH_AT_THE_STOP_MS = 10_000;
 
 const leases = counter('fairlead_sandbox_leases_total', 'Sandboxes asked for', ['outcome']);
-const hibernations = counter('fairlead_sandbox_hibernations_total', 'Workspaces saved and restored', ['outcome']);
 const leaseSeconds = histogram(
   'fairlead_sandbox_lease_seconds',
   'From being asked to being handed over',
@@ -37,88 +35,110 @@ export interface SandboxesOptions {
   driver: SandboxDriver;
   archives: Archives;
   log: Logger;
-}
-
-/** A sandbox that is someone's. */
-interface Lease {
-  readonly id: string;
-  readonly session: string;
-  readonly server: string;
-  readonly sandbox: Sandbox;
-  readonly pool: ContainerPool;
-  readonly relay: StdioRelay;
-  ended?: Promise<void>;
+  /** Without it the tools of an image are asked of its first sandbox. */
+  toolCache?: ToolCache | undefined;
+  /** Without them nothing outlives this thread: what it leaves is no one's. */
+  records?: LeaseRecords | undefined;
+  /** Only what is asked for is started until `fillShelves`. */
+  holdShelves?: boolean | undefined;
 }
 
 export class Sandboxes {
   readonly #options: SandboxesOptions;
-  /** By server; servers with the same image and environment share one. */
-  readonly #pools = new Map<string, ContainerPool>();
+  readonly #pools: Pools;
+  readonly #workspaces: Workspaces;
+  readonly #orphans: Orphans;
+  readonly #adoption: Adoption | undefined;
+  readonly #execs: ExecServers;
+  /** By the sandbox's id; orphans too. */
   readonly #leases = new Map<string, Lease>();
   /** On their way back to their pools. */
   readonly #ending = new Set<Lease>();
   /** Whose containers do not say yet whose they are. */
   readonly #unnamed = new Set<Lease>();
   #naming = false;
-  /** Under way, by session and server; never reject. */
-  readonly #saves = new Map<string, Promise<unknown>>();
-  readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
-  #releaseMs = FIRST_RELEASE_MS;
-  #releasedAt = performance.now();
-  #planning: NodeJS.Immediate | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #provenAt = performance.now();
+  /** Why this thread cannot serve at all. */
+  #failure: unknown;
   #closing: Promise<number> | undefined;
 
   constructor(options: SandboxesOptions) {
     this.#options = options;
-    const { config, driver } = options;
-    const { min, max, maxStarting, idleMs } = config.sandbox.pool;
-    const shelf = Math.min(max, driver.maxWarm);
-    const limits = { min: Math.min(min, shelf), max: shelf, maxStarting, idleMs };
-    const byImage = new Map<string, ContainerPool>();
-    for (const [server, { image, env }] of Object.entries(config.mcpServers)) {
-      const key = poolKey({ image, env });
-      const pool =
-        byImage.get(key) ??
-        new ContainerPool({
-          ...options,
-          server,
-          image,
-          env,
-          limits,
-          onChange: () => this.#planSoon(),
-          outlook: () => ({ room: this.#room(this.#distinct()), releaseMs: this.#releaseMs }),
-        });
-      byImage.set(key, pool);
-      this.#pools.set(server, pool);
-    }
+    const { config, driver, records, archives, log } = options;
+    this.#execs = new ExecServers(config, log);
+    this.#pools = new Pools({
+      ...options,
+      onClean: (name) => records?.remove(name),
+      onTick: () => void this.#nameLeased(),
+    });
+    const pools = this.#pools;
+    const workspaces = new Workspaces(archives);
+    this.#workspaces = workspaces;
+    this.#orphans = new Orphans({
+      hibernateAfterMs: config.sandbox.hibernateAfterMs,
+      greetTimeoutMs: config.sandbox.startTimeoutMs,
+      capabilities: (server) => capabilitiesFor(config.mcpServers, server),
+      log,
+      nextGeneration: (lease) => {
+        lease.generation++;
+        this.#record(lease, false);
+      },
+      hibernate: (lease) => this.#hibernate(lease),
+      giveUp: (lease) => this.#saveAndEnd(lease, 'it does not answer any more'),
+      destroy: (lease) => this.#endQuietly(lease, 'its session has a newer one'),
+    });
+    const keep = (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool): void => {
+      const { session, server, generation } = record;
+      const sandbox = pool.hold(found);
+      const lease: Lease = { id: found.id, session, server, sandbox, pool, generation, used: true };
+      this.#leases.set(lease.id, lease);
+      this.#orphans.add(lease);
+    };
+    this.#adoption =
+      records && driver.adopting && new Adoption({ driver: driver.adopting, records, pools, workspaces, log, keep });
   }
 
-  /** Fills the shelves from now on. */
+  /** Takes up what an earlier run has left, and fills the shelves from then on. */
   open(): void {
     this.#options.driver.watch({
       onDead: (name) => this.#noteDead(name),
       onBack: () => {
-        for (const pool of this.#distinct()) pool.noteBack();
+        for (const pool of this.#pools.distinct()) pool.noteBack();
       },
     });
-    this.#timer = setInterval(() => {
-      this.#planSoon();
-      void this.#nameLeased();
-      if (performance.now() - this.#provenAt < PROVE_EVERY_MS) return;
-      this.#provenAt = performance.now();
-      for (const pool of this.#distinct()) void pool.proveWarm(PROVE_EVERY_MS / 2);
-    }, PLAN_EVERY_MS);
-    this.#planSoon();
+    try {
+      this.#adoption?.start();
+    } catch (error) {
+      // Nothing is touched: whose it is cannot be said.
+      this.#failure = error;
+      this.#options.log.error({ err: error }, 'no sandbox can be leased');
+      return;
+    }
+    if (this.#adoption) void this.#openAfter(this.#adoption.firstLook);
+    else this.#pools.open();
+  }
+
+  /** What is there already counts: else as many again would be started beside it. */
+  async #openAfter(firstLook: Promise<unknown>): Promise<void> {
+    await firstLook;
+    this.#pools.open();
+  }
+
+  fillShelves(): void {
+    this.#pools.fillShelves();
+  }
+
+  /** When it is known what everything that an earlier run has left is; never when that cannot be found out. */
+  async placed(): Promise<void> {
+    if (this.#failure !== undefined) return new Promise(() => undefined);
+    await this.#adoption?.placed;
   }
 
   isKnown(name: string): boolean {
-    return this.#find(name) !== undefined;
+    return this.#pools.find(name) !== undefined || (this.#adoption?.isPending(name) ?? false);
   }
 
   count(state: SandboxState): number {
-    return this.#distinct().reduce((sum, pool) => sum + pool.counts[state], 0);
+    return this.#pools.count(state);
   }
 
   /** The sessions that hold a sandbox, or of which something is saved. */
@@ -129,8 +149,8 @@ export class Sandboxes {
   }
 
   /** What a server's image offers; starts one of it when none was there before. ERR_SANDBOX, ERR_UNAVAILABLE. */
-  async readTools(server: string): Promise<ToolDefinition[]> {
-    await this.#options.archives.load(); // a folder that cannot be used is told at the boot
+  async readTools(server: string): Promise<Offered> {
+    await this.#ready(); // a folder that cannot be used is told at the boot
     const signal = AbortSignal.timeout(this.#options.config.sandbox.leaseTimeoutMs * 2);
     return this.#poolOf(server).readTools(signal);
   }
@@ -139,17 +159,16 @@ export class Sandboxes {
   async lease({ session, server, port }: LeaseRequest): Promise<LeaseResult> {
     const relay = new StdioRelay(port); // first: a port tells only those who listen that its other side is gone
     const began = performance.now();
+    const owner = { session, server };
     try {
       const pool = this.#poolOf(server);
-      await this.#options.archives.load();
-      await this.#saves.get(`${session} ${server}`);
-      const sandbox = await pool.take(relay.closed);
-      await this.#restore(sandbox, pool, { session, server, relay });
-      const handshake = this.#handOver({ session, server, sandbox, pool, relay });
+      await this.#ready();
+      const lease = (await this.#takeOrphan(owner, relay.closed)) ?? (await this.#takeFresh(owner, pool, relay.closed));
+      const handshake = this.#handOver(lease, relay);
       const waitedMs = performance.now() - began;
       leases.inc({ outcome: 'ok' });
       leaseSeconds.observe(waitedMs / 1_000);
-      return { sandbox: sandbox.running?.id ?? sandbox.name, handshake, waitedMs };
+      return { sandbox: lease.id, handshake, generation: lease.generation, waitedMs };
     } catch (error) {
       leases.inc({ outcome: isFairleadError(error) ? error.code : 'ERR_INTERNAL' });
       relay.end(null, 'the sandbox did not start');
@@ -157,16 +176,16 @@ export class Sandboxes {
     }
   }
 
+  /** Starts a `command` server in one that is leased. Errors as `ExecServers.start`. */
+  exec(request: ExecRequest): Promise<void> {
+    return this.#execs.start(this.#leases.get(request.sandbox), request);
+  }
+
   /** ERR_SANDBOX, ERR_UNAVAILABLE: the workspace was not saved, and the sandbox is as before. */
-  async hibernate(id: string): Promise<{ bytes: number; files: number }> {
+  async hibernate(id: string): Promise<Saved> {
     const lease = this.#leases.get(id);
     if (!lease) throw new FairleadError('ERR_SANDBOX', `there is no sandbox ${id}`);
-    const saved = await this.#save(lease);
-    hibernations.inc({ outcome: saved.files > 0 ? 'saved' : 'empty' });
-    await this.#end(lease, 'hibernated');
-    const { session, server } = lease;
-    this.#options.log.info({ session, server, sandbox: id, ...saved }, 'sandbox hibernated');
-    return saved;
+    return this.#hibernate(lease);
   }
 
   /** ERR_UNAVAILABLE when it could not be removed now; the next reconcile does it then. */
@@ -183,60 +202,115 @@ export class Sandboxes {
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
 
-  #noteDead(name: string): void {
-    const found = this.#find(name);
-    if (found) void found.pool.noteDead(found.sandbox);
-  }
-
-  /** Removes all; nothing is leased afterwards. Resolves with how many were removed. Idempotent. */
+  /** Removes all, what is leased after its files are saved; nothing is leased afterwards. Resolves with how many were removed. Idempotent. */
   close(): Promise<number> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<number> {
-    clearInterval(this.#timer);
-    clearImmediate(this.#planning);
     this.#unnamed.clear();
-    const pools = this.#distinct();
-    for (const pool of pools) pool.close(stopping());
-    for (const { relay } of this.#leases.values()) relay.end(null, 'the server is stopping');
-    const removals = pools.flatMap((pool) => [...pool.all()].map((sandbox) => pool.drain(sandbox)));
-    const results = await Promise.allSettled(removals);
-    this.#leases.clear();
+    this.#pools.close(stopping());
+    await this.#adoption?.stop();
+    this.#orphans.close();
+    const leased = [...this.#leases.values()];
+    const waiting = new Set(leased.map(({ sandbox }) => sandbox));
+    const held = this.#pools.distinct().flatMap((pool) => [...pool.all()].map((sandbox) => ({ pool, sandbox })));
+    const removals = held
+      .filter(({ sandbox }) => !waiting.has(sandbox))
+      .map(({ pool, sandbox }) => pool.drain(sandbox));
+    const results = await Promise.allSettled([...removals, ...leased.map((lease) => this.#saveAtTheStop(lease))]);
+    await this.#adoption?.ended();
     await this.#options.driver.close();
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
 
-  /** No await from here to its end: a sandbox is the pool's or a lease's, at every moment. */
-  #handOver(parts: Omit<Lease, 'id'>): LeaseResult['handshake'] {
-    const { sandbox, pool, relay } = parts;
+  /**
+   * Agent threads have let go of theirs by now: these are orphans, or of one that hangs. One that Docker, being away, does not
+   * let us save stays: the next start takes it up.
+   */
+  async #saveAtTheStop(lease: Lease): Promise<void> {
+    const { sandbox } = lease;
+    try {
+      if (!sandbox.running) await this.#orphans.settled(lease, ATTACH_AT_THE_STOP_MS);
+      await this.#save(lease);
+    } catch (error) {
+      if (isFairleadError(error, 'ERR_UNAVAILABLE')) {
+        sandbox.abort.abort(error); // nobody waits for it any more
+        throw error;
+      }
+      this.#warnUnsaved(lease, error);
+    }
+    await this.#end(lease, 'the server is stopping');
+  }
+
+  #noteDead(name: string): void {
+    const found = this.#pools.find(name);
+    if (found) void found.pool.noteDead(found.sandbox);
+  }
+
+  /** What the session has running already, because whoever spoke for it has died. */
+  async #takeOrphan(owner: Owner, signal: AbortSignal): Promise<Lease | undefined> {
+    const { leaseTimeoutMs } = this.#options.config.sandbox;
+    await this.#adoption?.settled(owner, signal, leaseTimeoutMs);
+    return this.#orphans.take(owner, signal, leaseTimeoutMs);
+  }
+
+  async #takeFresh(owner: Owner, pool: ContainerPool, signal: AbortSignal): Promise<Lease> {
+    await this.#workspaces.settled(owner);
+    const sandbox = await pool.take(signal);
+    const { running } = sandbox;
+    if (!running) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
+    const lease: Lease = { id: running.id, ...owner, sandbox, pool, generation: 0, used: this.#workspaces.has(owner) };
+    try {
+      this.#record(lease, lease.used); // first of all: from here on a crash must not make it another's
+    } catch (error) {
+      pool.putBack(sandbox);
+      throw error;
+    }
+    if (!lease.used) return lease;
+    try {
+      await this.#workspaces.restore(owner, running, signal);
+      return lease;
+    } catch (error) {
+      this.#options.records?.end(sandbox.name);
+      pool.drain(sandbox).catch((failure: unknown) => this.#leftOver(lease, failure));
+      signal.throwIfAborted();
+      throw error;
+    }
+  }
+
+  /** No await from here to its end: a sandbox is the pool's, a lease's or an orphan, at every moment. */
+  #handOver(lease: Lease, relay: StdioRelay): LeaseResult['handshake'] {
+    const { sandbox, pool, session, server } = lease;
     const { running, waiting } = sandbox;
     if (this.#closing) throw stopping();
     if (!running || !waiting) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
-    if (relay.closed.aborted) {
+    if (relay.closed.aborted && !lease.used) {
+      this.#options.records?.remove(sandbox.name);
       pool.putBack(sandbox); // nobody has written into it
-      relay.closed.throwIfAborted();
     }
-    const lease: Lease = { ...parts, id: running.id };
+    if (relay.closed.aborted && lease.used) {
+      this.#leases.set(lease.id, lease);
+      this.#orphans.add(lease); // the session's files are in it
+    }
+    relay.closed.throwIfAborted();
+    lease.used = true;
+    lease.relay = relay;
     this.#leases.set(lease.id, lease);
-    const onClosed = (): void => {
-      // An agent thread that has died takes no person's files with it.
-      const saved = relay.abandoned
-        ? this.#save(lease).catch((error: unknown) => this.#warnUnsaved(lease, error))
-        : undefined;
-      Promise.resolve(saved)
-        .then(() => this.#end(lease, 'closed'))
-        .catch((error: unknown) => {
-          this.#options.log.warn({ err: error, sandbox: lease.id }, 'left to the next reconcile');
-        });
-    };
-    relay.closed.addEventListener('abort', onClosed, { once: true });
+    relay.closed.addEventListener('abort', () => void this.#onClosed(lease, relay), { once: true });
     waiting.detach();
     relay.attach(running);
     if (running.assign) this.#unnamed.add(lease);
-    this.#options.log.info({ session: parts.session, server: parts.server, sandbox: lease.id }, 'sandbox leased');
+    this.#options.log.info({ session, server, sandbox: lease.id }, 'sandbox leased');
     return waiting.handshake;
+  }
+
+  /** An agent thread that has died takes no person's sandbox with it. */
+  async #onClosed(lease: Lease, relay: StdioRelay): Promise<void> {
+    if (!relay.abandoned || this.#leases.get(lease.id) !== lease) return this.#endQuietly(lease, 'closed');
+    delete lease.relay;
+    if (!this.#closing) this.#orphans.add(lease); // else it is being saved already
   }
 
   /** One at a time and not at once: people wait for starts and for first answers, nobody for a name. */
@@ -245,115 +319,73 @@ export class Sandboxes {
     this.#naming = true;
     for (const lease of this.#unnamed) {
       this.#unnamed.delete(lease);
-      this.#noteRelease();
       await lease.sandbox.running?.assign?.(lease.session);
     }
     this.#naming = false;
   }
 
+  async #hibernate(lease: Lease): Promise<Saved> {
+    const saved = await this.#save(lease);
+    await this.#end(lease, 'hibernated');
+    const { session, server, id } = lease;
+    this.#options.log.info({ session, server, sandbox: id, ...saved }, 'sandbox hibernated');
+    return saved;
+  }
+
+  async #save(lease: Lease): Promise<Saved> {
+    const { running } = lease.sandbox;
+    if (!running) throw new FairleadError('ERR_UNAVAILABLE', 'the sandbox cannot be reached');
+    return this.#workspaces.save(lease, running);
+  }
+
+  async #saveAndEnd(lease: Lease, reason: string): Promise<void> {
+    await this.#save(lease).catch((error: unknown) => this.#warnUnsaved(lease, error));
+    await this.#endQuietly(lease, reason);
+  }
+
+  async #endQuietly(lease: Lease, reason: string): Promise<void> {
+    await this.#end(lease, reason).catch((error: unknown) => this.#leftOver(lease, error));
+  }
+
   /** Whoever asks again waits for the same end. */
   async #end(lease: Lease, reason: string): Promise<void> {
-    lease.relay.end(null, reason);
+    lease.relay?.end(null, reason);
+    this.#execs.end(lease, reason);
     if (this.#leases.get(lease.id) === lease) {
       this.#leases.delete(lease.id); // before it goes back: it may be another's at once
+      this.#orphans.forget(lease);
       this.#unnamed.delete(lease);
+      this.#options.records?.end(lease.sandbox.name);
+      this.#pools.noteRelease();
       lease.ended = lease.pool.giveBack(lease.sandbox).finally(() => this.#ending.delete(lease));
       this.#ending.add(lease);
     }
     await lease.ended;
   }
 
-  #noteRelease(): void {
-    const now = performance.now();
-    this.#releaseMs += (now - this.#releasedAt - this.#releaseMs) / 4;
-    this.#releasedAt = now;
-  }
-
-  #save({ session, server, sandbox }: Lease): Promise<{ bytes: number; files: number }> {
-    const { running } = sandbox;
-    if (!running) return Promise.reject(new FairleadError('ERR_SANDBOX', 'the sandbox does not run'));
-    const key = `${session} ${server}`;
-    const saving = this.#saving.execute(() => this.#options.archives.save(session, server, running));
-    const settled = saving
-      .catch(() => undefined) // the caller is told
-      .finally(() => {
-        if (this.#saves.get(key) === settled) this.#saves.delete(key);
-      });
-    this.#saves.set(key, settled);
-    return saving;
-  }
-
-  /** Before it is handed over; a sandbox in which that failed is nobody's. */
-  async #restore(
-    sandbox: Sandbox,
-    pool: ContainerPool,
-    to: Pick<Lease, 'session' | 'server' | 'relay'>,
-  ): Promise<void> {
-    const { archives, log } = this.#options;
-    const { running } = sandbox;
-    if (!running || !archives.has(to.session, to.server)) return;
-    try {
-      await archives.restore(to.session, to.server, running, to.relay.closed);
-      hibernations.inc({ outcome: 'restored' });
-    } catch (error) {
-      hibernations.inc({ outcome: 'restore_failed' });
-      pool.drain(sandbox).catch((failure: unknown) => {
-        log.warn({ err: failure, sandbox: running.id }, 'left to the next reconcile');
-      });
-      to.relay.closed.throwIfAborted();
-      throw error;
-    }
+  /** ERR_SANDBOX. */
+  #record({ sandbox, session, server, generation }: Lease, restoring: boolean): void {
+    this.#options.records?.write(sandbox.name, { session, server, generation, restoring });
   }
 
   #warnUnsaved({ id, session }: Lease, error: unknown): void {
     this.#options.log.error({ err: error, sandbox: id, session }, 'a workspace could not be saved and is lost');
   }
 
+  #leftOver({ id }: Lease, error: unknown): void {
+    this.#options.log.warn({ err: error, sandbox: id }, 'left to the next reconcile');
+  }
+
+  async #ready(): Promise<void> {
+    await this.#options.archives.load();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
   #poolOf(server: string): ContainerPool {
     if (this.#closing) throw stopping();
-    const pool = this.#pools.get(server);
+    const pool = this.#pools.of(server);
     if (!pool) throw new FairleadError('ERR_SANDBOX', `mcpServers has no server ${server}`);
     return pool;
-  }
-
-  #distinct(): ContainerPool[] {
-    return [...new Set(this.#pools.values())];
-  }
-
-  #find(name: string): { pool: ContainerPool; sandbox: Sandbox } | undefined {
-    for (const pool of this.#distinct()) {
-      for (const sandbox of pool.all()) if (sandbox.name === name) return { pool, sandbox };
-    }
-    return undefined;
-  }
-
-  /** Once for all that happens in one turn of the event loop. */
-  #planSoon(): void {
-    if (this.#closing || !this.#timer) return;
-    this.#planning ??= setImmediate(() => {
-      this.#planning = undefined;
-      if (!this.#closing) this.#plan();
-    });
-  }
-
-  #plan(): void {
-    const pools = this.#distinct();
-    const state = pools.map(({ counts, demand, limits, health }) => ({ counts, demand, limits, health }));
-    const plans = planBox({ pools: state, room: this.#room(pools), now: performance.now() });
-    for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);
-  }
-
-  /** How many containers the budget of the box still allows. */
-  #room(pools: readonly ContainerPool[]): number {
-    const { containers, minFreeMemoryMb } = this.#options.config.sandbox.budget;
-    let total = 0;
-    let starting = 0;
-    for (const { counts } of pools) {
-      total += counts.starting + counts.warm + counts.leased + counts.draining;
-      starting += counts.starting;
-    }
-    const freeMb = freemem() / MIB - minFreeMemoryMb - starting * START_MB;
-    return Math.max(0, Math.min(containers - total, Math.floor(freeMb / START_MB)));
   }
 }
 

@@ -12,6 +12,9 @@ const STDERR_BYTES_A_SECOND = 65_536;
 /** A sandbox that has exited but whose output is held open by something it left behind ends after this. */
 const LAST_OUTPUT_MS = 5_000;
 
+/** What is relayed: a sandbox's own server, or one that was started in it. */
+export type RelayedProcess = Pick<RunningSandbox, 'stdin' | 'stdout' | 'stderr' | 'exited'>;
+
 /**
  * Takes the port from the first moment, so that an agent that gives up while its sandbox starts is noticed.
  * Whatever ends it (exit, `close`, a port whose other side is gone, a full stdin) aborts `closed`, once.
@@ -20,7 +23,7 @@ export class StdioRelay {
   readonly #port: MessagePort;
   readonly #controller = new AbortController();
   readonly #decoder = new StringDecoder('utf8');
-  #sandbox: RunningSandbox | undefined;
+  #sandbox: RelayedProcess | undefined;
   /** Stdin that came before the sandbox was there. */
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
@@ -50,7 +53,7 @@ export class StdioRelay {
     return this.#controller.signal;
   }
 
-  attach(sandbox: RunningSandbox): void {
+  attach(sandbox: RelayedProcess): void {
     this.#sandbox = sandbox;
     const { stdin, stdout, stderr } = sandbox;
     // Told by `exited`, or by the end of stdout; a write into a process that is gone is no news.
@@ -65,7 +68,7 @@ export class StdioRelay {
     this.#early = [];
   }
 
-  async #awaitExit({ stdout, exited }: RunningSandbox): Promise<void> {
+  async #awaitExit({ stdout, exited }: RelayedProcess): Promise<void> {
     const exit = await exited;
     this.#exit = exit;
     if (stdout.readableEnded || stdout.destroyed) this.end(exit.code, exit.reason);

@@ -8,8 +8,10 @@ import { Archives } from './archives.js';
 import type { SandboxDriver } from './driver.js';
 import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './messages.js';
 import { ProcessDriver } from './process-driver.js';
+import { LeaseRecords } from './lease-records.js';
 import { Reconciler } from './reconcile.js';
 import { Sandboxes } from './sandboxes.js';
+import { ToolCache } from './tool-cache.js';
 
 const MIB = 1_048_576;
 const ASK_AT_ONCE = 500;
@@ -19,7 +21,7 @@ export interface DockerThread {
   lease(request: LeaseRequest): Promise<LeaseResult>;
 }
 
-/** Sweeps what an earlier run of this instance left, first of all, and serves `control` from now on. */
+/** Takes up what an earlier run of this instance left, first of all, and serves `control` from now on. */
 export function startDockerThread(data: DockerWorkerData, control: PortLike, log: Logger): DockerThread {
   const { config, instance } = data;
   const channel = new Channel<DockerControl, DockerHost>(control);
@@ -33,10 +35,14 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     timeoutMs: SAVE_TIMEOUT_MS,
     log,
   });
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  // Where sandboxes end with whoever holds them there is nothing to be taken up.
+  const records = driver.adopting && new LeaseRecords(join(config.dataDir, 'leases'), log);
+  const toolCache = new ToolCache(join(config.dataDir, 'tools'), log);
+  const sandboxes = new Sandboxes({ config, instance, driver, archives, toolCache, log, records, holdShelves: true });
   const reconciler = new Reconciler({
     driver,
     isKnown: (name) => sandboxes.isKnown(name),
+    onRemoved: (name) => records?.remove(name),
     forgetMissing: async () => {
       const sessions = await sandboxes.sessions();
       for (let from = 0; from < sessions.length; from += ASK_AT_ONCE) {
@@ -51,7 +57,14 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
   });
   channel.handle(
     {
-      'read-tools': async ({ server }) => ({ tools: await sandboxes.readTools(server) }),
+      'exec-server': async (request) => {
+        await sandboxes.exec(request);
+        return null;
+      },
+      'read-tools': async ({ server }) => {
+        const { tools, resources, prompts } = await sandboxes.readTools(server);
+        return { tools, resources, prompts };
+      },
       'release-sandbox': async ({ sandbox }) => {
         await sandboxes.release(sandbox);
         return null;
@@ -70,12 +83,13 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       },
       'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
     },
-    {},
+    { 'fill-shelves': () => sandboxes.fillShelves() },
   );
   const open = async (): Promise<void> => {
     await archives.load();
-    reconciler.start();
     sandboxes.open();
+    await sandboxes.placed();
+    reconciler.start();
   };
   open().catch(() => undefined); // told to whoever asks for a sandbox
   return { lease: (request) => sandboxes.lease(request) };

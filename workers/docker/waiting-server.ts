@@ -2,12 +2,17 @@
 import {
   Client,
   ProtocolError,
+  SdkError,
+  SdkErrorCode,
   serializeMessage,
+  type ClientCapabilities,
+  type DiscoverResult,
   type InitializeResult,
   type JSONRPCMessage,
   type Transport,
 } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../src/errors.js';
+import { randomBytes } from 'node:crypto';
+import { FairleadError, isFairleadError } from '../../src/errors.js';
 import { McpLines } from '../../src/mcp-lines.js';
 import { toToolDefinition, type ToolDefinition } from '../../src/tool-definition.js';
 import { VERSION } from '../../src/version.js';
@@ -15,11 +20,25 @@ import type { RunningSandbox } from './driver.js';
 
 /** What a server may print before it is leased: its tools, and little else. */
 const MAX_LINE_BYTES = 4 * 1_048_576;
-/** Before our ids, so that the session's own client, which counts from zero, uses none a second time. */
-const ID_PREFIX = 'warm-';
+/** What the last answer to an earlier client may have: as much as that one would have taken. */
+const MAX_OLD_LINE_BYTES = 16 * 1_048_576;
+/** The revision that has no `initialize`. */
+const NEWER_ERA = '2026-07-28';
 
-/** MCP's `initialize` result, as the server sent it: the session's client is given it instead of asking again. */
-export type Handshake = InitializeResult;
+type Era = Handshake['era'];
+
+/** How the server answered when it was greeted, as it sent it: the session's client is given it instead of asking again. */
+export type Handshake = { era: 'legacy'; initialize: InitializeResult } | { era: 'modern'; discover: DiscoverResult };
+
+export interface GreetOptions {
+  server: string;
+  capabilities: ClientCapabilities;
+  timeoutMs: number;
+  /** Another client has had it, and may have left half a line on its stdin and its stdout, and calls that still run. */
+  again?: boolean;
+  /** Servers of its kind are known to refuse `initialize`. */
+  modern?: boolean;
+}
 
 export class WaitingServer {
   readonly handshake: Handshake;
@@ -32,26 +51,55 @@ export class WaitingServer {
     this.handshake = handshake;
   }
 
-  /** ERR_SANDBOX in plain words when it exits, answers garbage or does not answer in time. Destroys nothing. */
-  static async open(
+  /**
+   * In the older era first: nearly all know it, and our own server starts faster with it. One that refuses is asked whether
+   * it knows the newer one. ERR_SANDBOX in plain words when it exits, answers garbage or does not answer in time. Destroys nothing.
+   */
+  static async open(sandbox: RunningSandbox, options: GreetOptions): Promise<WaitingServer> {
+    const deadline = performance.now() + options.timeoutMs;
+    const eras: Era[] = options.modern ? ['modern'] : ['legacy', 'modern'];
+    let refusal: Error | undefined;
+    for (const era of eras) {
+      const timeoutMs = Math.max(1, Math.ceil(deadline - performance.now()));
+      try {
+        return await WaitingServer.#connect(sandbox, { ...options, timeoutMs }, era);
+      } catch (error) {
+        if (isFairleadError(error)) throw error;
+        refusal ??= error as Error;
+      }
+    }
+    const why = `the MCP server ${options.server} refused the handshake: ${refusal?.message}`;
+    throw new FairleadError('ERR_SANDBOX', why, { cause: refusal });
+  }
+
+  /** ERR_SANDBOX; the SDK's error where the server does not want this era. */
+  static async #connect(
     sandbox: RunningSandbox,
-    { server, timeoutMs }: { server: string; timeoutMs: number },
+    { server, capabilities, timeoutMs, again = false }: GreetOptions,
+    era: Era,
   ): Promise<WaitingServer> {
-    const transport = new ShelfTransport(sandbox);
-    const client = new Client({ name: 'fairlead', version: VERSION }, { capabilities: {} });
+    const transport = new ShelfTransport(sandbox, again);
+    const client = new Client(
+      { name: 'fairlead', version: VERSION },
+      { capabilities, ...(era === 'modern' ? { versionNegotiation: { mode: { pin: NEWER_ERA } } } : {}) },
+    );
     try {
       await client.connect(transport, { timeout: timeoutMs });
-      const { handshake } = transport;
-      if (handshake === undefined) throw new Error('no answer to initialize');
-      return new WaitingServer(client, transport, handshake);
+      const discover = client.getDiscoverResult();
+      if (discover) return new WaitingServer(client, transport, { era: 'modern', discover });
+      const { initialize } = transport;
+      if (initialize === undefined) throw new Error('no answer to initialize');
+      return new WaitingServer(client, transport, { era: 'legacy', initialize });
     } catch (error) {
       const exit = transport.ended && (await sandbox.exited);
       await client.close();
+      const refused =
+        error instanceof ProtocolError ||
+        (error instanceof SdkError && error.code === SdkErrorCode.EraNegotiationFailed);
+      if (!exit && refused) throw error;
       const why = exit
-        ? `the sandbox of ${server} ended at its start: ${exit.reason}`
-        : error instanceof ProtocolError
-          ? `the MCP server ${server} refused the handshake: ${error.message}`
-          : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; it printed what is no MCP: ${transport.stray}`}`;
+        ? `the sandbox of ${server} ended ${again ? 'when it was greeted again' : 'at its start'}: ${exit.reason}`
+        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; it printed what is no MCP: ${transport.stray}`}`;
       throw new FairleadError('ERR_SANDBOX', why, { cause: error });
     }
   }
@@ -69,7 +117,9 @@ export class WaitingServer {
   /** Does it answer? */
   async isAlive(timeoutMs: number): Promise<boolean> {
     try {
-      await this.#client.ping({ timeout: timeoutMs });
+      // The newer era has no ping; what every server must answer there is this.
+      if (this.handshake.era === 'modern') await this.#client.discover({ timeout: timeoutMs });
+      else await this.#client.ping({ timeout: timeoutMs });
       return true;
     } catch {
       return false; // whatever it is, this one is not given to anybody
@@ -87,14 +137,25 @@ class ShelfTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
-  handshake: Handshake | undefined;
+  /** By these two the SDK's probe knows that silence on a pipe means a server of the older era. */
+  readonly stderr = null;
+  readonly pid = null;
+  initialize: InitializeResult | undefined;
   ended = false;
   readonly #sandbox: RunningSandbox;
-  readonly #lines = new McpLines(MAX_LINE_BYTES);
+  readonly #lines: McpLines;
+  readonly #again: boolean;
+  /** Before our ids: no other client that this server has had, or will have, uses one of them. */
+  readonly #idPrefix: string;
   #attached = false;
+  /** Of the request whose answer is the handshake. */
+  #initializeId: unknown;
 
-  constructor(sandbox: RunningSandbox) {
+  constructor(sandbox: RunningSandbox, again: boolean) {
     this.#sandbox = sandbox;
+    this.#again = again;
+    this.#idPrefix = again ? `warm-${randomBytes(6).toString('hex')}-` : 'warm-';
+    this.#lines = new McpLines(again ? MAX_OLD_LINE_BYTES : MAX_LINE_BYTES);
   }
 
   get stray(): string {
@@ -108,12 +169,17 @@ class ShelfTransport implements Transport {
     stdout.on('data', this.#onData);
     stdout.once('end', this.#onEnd);
     stderr.on('data', ignore);
+    if (stdout.readableEnded) queueMicrotask(this.#onEnd);
+    stdout.resume(); // whoever had it before us may have paused it
+    if (this.#again && stdin.writable) stdin.write('\n');
   }
 
   async send(message: JSONRPCMessage): Promise<void> {
     if (!this.#attached) throw new FairleadError('ERR_SANDBOX', 'the sandbox has been handed over');
-    const own = 'id' in message && 'method' in message ? { ...message, id: `${ID_PREFIX}${message.id}` } : message;
-    this.#sandbox.stdin.write(serializeMessage(own));
+    const { stdin } = this.#sandbox;
+    if ('method' in message && message.method === 'initialize' && 'id' in message) this.#initializeId = message.id;
+    const own = 'id' in message && 'method' in message ? { ...message, id: `${this.#idPrefix}${message.id}` } : message;
+    if (stdin.writable) stdin.write(serializeMessage(own)); // else its end is on its way
   }
 
   async close(): Promise<void> {
@@ -149,9 +215,11 @@ class ShelfTransport implements Transport {
       this.onmessage?.(message);
       return;
     }
-    if (!message.id.startsWith(ID_PREFIX)) return;
-    const id = Number(message.id.slice(ID_PREFIX.length));
-    if (this.handshake === undefined && 'result' in message) this.handshake = message.result as unknown as Handshake;
+    if (!message.id.startsWith(this.#idPrefix)) return;
+    const text = message.id.slice(this.#idPrefix.length);
+    const id = /^\d+$/.test(text) ? Number(text) : text; // those of the probe are no numbers
+    if (id === this.#initializeId && 'result' in message)
+      this.initialize = message.result as unknown as InitializeResult;
     this.onmessage?.({ ...message, id });
   }
 

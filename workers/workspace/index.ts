@@ -21,6 +21,7 @@ function serve(tools: readonly Tool[]): void {
     const others: string[] = [];
     try {
       for (const line of lines.read(chunk)) {
+        if (line === '') continue; // what a client begins with whose predecessor may have left half a line
         const message = others.length === 0 ? parseMessage(line) : undefined;
         if (others.length > 0) others.push(line);
         else if (message === undefined) complain('a line is no MCP message');

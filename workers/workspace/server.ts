@@ -72,13 +72,21 @@ export class WorkspaceServer {
     else if (method === 'notifications/cancelled') this.#calls.get(params['requestId'] as Id)?.abort();
   }
 
+  /** A client that greets is a new one: whoever was there before it waits for nothing any more. */
+  #greet(): void {
+    for (const call of this.#calls.values()) call.abort();
+    this.#calls.clear();
+  }
+
   async #answer(id: Id, method: string, params: Message['params']): Promise<void> {
+    if (method === 'initialize') this.#greet();
     const call = new AbortController();
     this.#calls.set(id, call);
     try {
       const result = await this.#request(method, params, call.signal);
       if (!call.signal.aborted) await this.#send({ id, result });
     } catch (error) {
+      if (call.signal.aborted) return;
       const code = error instanceof RequestError ? error.code : INTERNAL_ERROR;
       await this.#send({ id, error: { code, message: (error as Error).message } });
     } finally {
@@ -111,7 +119,10 @@ export class WorkspaceServer {
     if (tool === undefined) throw new RequestError(INVALID_PARAMS, `Tool ${name} not found`);
     const token = isRecord(meta) ? meta['progressToken'] : undefined;
     const report = isId(token)
-      ? (piece: ProgressPiece) => this.#send({ method: 'notifications/progress', params: progressOf(piece, token) })
+      ? async (piece: ProgressPiece) => {
+          if (signal.aborted) return;
+          await this.#send({ method: 'notifications/progress', params: progressOf(piece, token) });
+        }
       : undefined;
     return tool.call(given, { signal, report });
   }

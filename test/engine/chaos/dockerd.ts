@@ -18,8 +18,8 @@ export interface ChaosDockerd {
   /** Resolves when it answers again; its containers have ended then, as it keeps none alive (no live-restore). */
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /**
-   * Containers whose shims outlived a dockerd that was killed. Docker 20.10 forgets those that were starting or ending just
-   * then: the next daemon knows nothing of them, so that nobody can have them removed. Nothing of the image runs in them.
+   * Containers of which something outlived a dockerd that was killed. Docker 20.10 forgets those that were starting or ending
+   * just then: the next daemon knows nothing of them, so that nobody can have them removed. Some have lost their shim.
    */
   readonly orphans: ReadonlySet<string>;
   stop(): Promise<void>;
@@ -63,7 +63,8 @@ export async function startChaosDockerd(): Promise<ChaosDockerd> {
       const containerd = Number(await readFile(join(folder, 'exec', 'containerd', 'containerd.pid'), 'utf8'));
       process.kill(pid, signal);
       await until('dockerd has ended', () => ![pid, containerd].some(isAlive), { timeoutMs: BACK_MS });
-      for (const id of (await processesOf(folder)).shims.keys()) orphans.add(id);
+      const { shims, inside } = await processesOf(folder);
+      for (const id of [...shims.keys(), ...inside.keys()]) orphans.add(id);
       await launch();
     },
     stop: async () => {

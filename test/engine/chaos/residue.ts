@@ -27,11 +27,13 @@ export async function look(world: World): Promise<Residue> {
   };
 }
 
-/** Without the shims that Docker itself has forgotten: see ChaosDockerd. */
+/** Without what Docker itself has forgotten: see ChaosDockerd. */
 export async function runningOf(world: World): Promise<Processes> {
   const { shims, inside, unborn } = await processesOf(world.dockerd.folder);
   const known = new Set((await world.containers()).map(({ Id }) => Id));
-  for (const id of shims.keys()) if (world.dockerd.orphans.has(id) && !known.has(id)) shims.delete(id);
+  for (const ids of [shims, inside]) {
+    for (const id of ids.keys()) if (world.dockerd.orphans.has(id) && !known.has(id)) ids.delete(id);
+  }
   return { shims, inside, unborn };
 }
 

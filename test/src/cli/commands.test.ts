@@ -15,8 +15,14 @@ t.test('a path is a message, and two slashes make any line one', async (t) => {
   t.strictSame(parseLine('//quit'), { kind: 'message', text: '/quit' });
 });
 
+t.test('a server and its prompt after a slash are that prompt, with what follows as its arguments', async (t) => {
+  t.strictSame(parseLine('/docs:greet Ada '), { kind: 'prompt', server: 'docs', prompt: 'greet', argument: 'Ada' });
+  t.strictSame(parseLine('/my-server:a.b'), { kind: 'prompt', server: 'my-server', prompt: 'a.b', argument: '' });
+  t.strictSame(parseLine('/docs: x'), { kind: 'message', text: '/docs: x' });
+});
+
 t.test('the help names every command', async (t) => {
-  for (const name of ['cancel', 'reset', 'sessions', 'new', 'history', 'quit', 'help']) {
+  for (const name of ['cancel', 'reset', 'sessions', 'new', 'history', 'mcp', 'prompts', 'quit', 'help']) {
     t.match(helpText(), `/${name}`);
   }
 });

@@ -298,6 +298,8 @@ t.test('a port in use is ERR_START in plain words', async (t) => {
     log: pino({ level: 'silent' }),
     readiness: () => ({ ready: true, reasons: [] }),
     metrics: async () => '',
+    mcp: { health: async () => [], refresh: () => undefined },
+    forgetLogin: async () => undefined,
   });
   t.teardown(() => second.close());
   await t.rejects(second.listen(), { code: 'ERR_START', message: /in use/ });

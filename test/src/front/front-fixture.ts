@@ -7,7 +7,13 @@ import { FairleadError } from '../../../src/errors.js';
 import { createFront, type Front } from '../../../src/front/app.js';
 import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/protocol.js';
 import { Channel, type RequestHandlers } from '../../../src/threads/channel.js';
-import type { AgentContract, AgentHostContract, OutFrame, SessionInfo } from '../../../workers/agent/messages.js';
+import type {
+  AgentContract,
+  AgentHostContract,
+  McpStreamPart,
+  OutFrame,
+  SessionInfo,
+} from '../../../workers/agent/messages.js';
 
 export const USAGE: Usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
 
@@ -80,6 +86,11 @@ export class TestAgent {
     );
   }
 
+  /** A part of the answer to a request to /mcp. */
+  streamMcp(part: McpStreamPart): Promise<{ open: boolean }> {
+    return this.#channel.request('mcp-stream', part);
+  }
+
   gone(session: string): void {
     this.#channel.notify('session-gone', { session, closeCode: 4404, reason: 'the session was deleted' });
   }
@@ -125,6 +136,7 @@ export class TestAgent {
           limits: { maxFrameBytes: 1_048_576, maxInFlight: 5 },
         };
         return {
+          seq: state.seq,
           frames: [
             { seq: 0, json: JSON.stringify(ready) },
             ...(after === undefined ? [] : state.log.filter(({ seq }) => seq > after)),
@@ -132,6 +144,12 @@ export class TestAgent {
           ],
         };
       },
+      replay: ({ after, ...of }) => {
+        const frames = this.#of(of).log.filter(({ seq }) => seq > after);
+        return frames[0]?.seq === after + 1 ? { frames } : {};
+      },
+      'read-seqs': ({ sessions }) => ({ seqs: sessions.map((session) => this.sessions.get(session)?.seq ?? 0) }),
+      resume: () => ({ sessions: 0 }),
       'catch-up': (of) => ({ frames: this.#of(of).live.map((event) => ({ seq: 0, json: JSON.stringify(event) })) }),
       'submit-message': ({ id, ...of }) => {
         const state = this.#of(of);
@@ -181,6 +199,22 @@ export class TestAgent {
         return { transcript: [] };
       },
       'set-catalogue': () => null,
+      'refresh-server': () => null,
+      'mcp-status': () => ({ signals: [], own: [] }),
+      'mcp-test': () => ({ latencyMs: 1, era: 'modern' }),
+      'mcp-request': ({ method }) => ({ method }),
+      'mcp-forget': () => null,
+      'mcp-exchange': ({ exchange: _exchange, ...request }) => ({
+        status: 200,
+        headers: [['content-type', 'application/json']],
+        body: JSON.stringify(request),
+      }),
+      'mcp-abort': () => null,
+      'mcp-token': () => ({ until: 0 }),
+      'mcp-login': () => ({ flow: '1', url: 'https://login.test/', issuer: 'https://login.test', endsAt: 1 }),
+      'mcp-login-end': () => ({ ok: true }),
+      'mcp-callback': () => ({ ok: true }),
+      'mcp-logout': () => ({ revoked: true }),
       'sweep-sessions': () => ({ deleted: 0 }),
       'collect-metrics': () => ({ metrics: [] }),
       'missing-sessions': () => ({ missing: [] }),
@@ -254,20 +288,30 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
     log: pino({ level: 'silent' }),
     readiness: () => readiness,
     metrics: async () => 'test_metric 1\n',
+    mcp: { health: async () => [], refresh: () => undefined },
+    forgetLogin: async () => undefined,
   });
   channel.handle(
     {
       'lease-sandbox': unused,
       'hibernate-sandbox': unused,
+      'exec-server': unused,
       'release-sandbox': unused,
       'release-session': unused,
+      'mcp-stream': (part) => front.streamMcp(part),
+      'mcp-token': unused,
+      'mcp-login': unused,
+      'mcp-login-end': unused,
     },
     {
       ready: () => undefined,
       'start-failed': () => undefined,
       frames: ({ batch }) => front.deliver(batch),
       'session-gone': ({ session, closeCode, reason }) => front.sessionGone(session, closeCode, reason),
+      'session-seq': ({ session, seq }) => front.noteSeq(session, seq),
       health: () => undefined,
+      'server-tools': () => undefined,
+      'server-trouble': () => undefined,
     },
   );
   const { url, port } = await front.listen();

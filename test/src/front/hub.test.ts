@@ -1,8 +1,13 @@
+import pino from 'pino';
 import t from 'tap';
+import type { Agents } from '../../../src/front/agents.js';
 import { Hub, type Subscriber } from '../../../src/front/hub.js';
+import { deferred } from '../../helpers/processes.js';
 
 class Listener implements Subscriber {
   open = true;
+  readonly user = 'user-1';
+  seq = 0;
   readonly seen: string[] = [];
   onSend: () => void = () => undefined;
   send(frames: readonly { json: string }[]): void {
@@ -15,12 +20,29 @@ class Listener implements Subscriber {
   }
 }
 
+type Frame = { seq: number; json: string };
+
+const frame = (seq: number, json = `e${seq}`): Frame => ({ seq, json });
+
+/** A hub over a session log that the test writes. */
+function hubOver(
+  log: { replay?: (after: number) => Promise<{ frames?: Frame[] }>; seqs?: Record<string, number> } = {},
+): Hub {
+  const request = async (_session: string, name: string, body: unknown): Promise<unknown> => {
+    if (name === 'read-seqs') {
+      return { seqs: (body as { sessions: string[] }).sessions.map((session) => log.seqs?.[session] ?? 0) };
+    }
+    return (log.replay ?? (async () => ({ frames: [] })))((body as { after: number }).after);
+  };
+  return new Hub({ request } as Agents, pino({ level: 'silent' }));
+}
+
 const batch = (session: string, json: string): Parameters<Hub['deliver']>[0] => [
-  { session, frames: [{ seq: 1, json }] },
+  { session, frames: [{ seq: 0, json }] },
 ];
 
 t.test('events go to the session’s subscribers alone, also while one leaves', async (t) => {
-  const hub = new Hub();
+  const hub = hubOver();
   const [a, b, c] = [new Listener(), new Listener(), new Listener()];
   hub.subscribe('one', a);
   hub.subscribe('one', b);
@@ -34,7 +56,7 @@ t.test('events go to the session’s subscribers alone, also while one leaves', 
 });
 
 t.test('a session that is gone tells its subscribers and is forgotten', async (t) => {
-  const hub = new Hub();
+  const hub = hubOver();
   const [a, b] = [new Listener(), new Listener()];
   hub.subscribe('one', a);
   hub.subscribe('one', b);
@@ -45,3 +67,53 @@ t.test('a session that is gone tells its subscribers and is forgotten', async (t
   hub.unsubscribe('one', a);
   t.equal(hub.sessions, 0);
 });
+
+t.test('events that were missed are read and sent before those that came meanwhile, each once', async (t) => {
+  const asked = deferred<number>();
+  const answer = deferred<{ frames: Frame[] }>();
+  const hub = hubOver({
+    replay: (after) => {
+      asked.resolve(after);
+      return answer.promise;
+    },
+  });
+  const a = new Listener();
+  hub.subscribe('one', a);
+  hub.deliver([{ session: 'one', frames: [frame(1), frame(0, 'delta'), frame(4)] }]);
+  t.strictSame(a.seen, ['e1', 'delta']);
+  t.equal(await asked.promise, 1);
+  hub.deliver([{ session: 'one', frames: [frame(5)] }]);
+  answer.resolve({ frames: [frame(2), frame(3), frame(4)] });
+  await new Promise(setImmediate);
+  t.strictSame(a.seen, ['e1', 'delta', 'e2', 'e3', 'e4', 'e5']);
+  hub.deliver([{ session: 'one', frames: [frame(4), frame(5), frame(6)] }]);
+  t.strictSame(a.seen.slice(-2), ['e5', 'e6']);
+  t.equal(a.seq, 6);
+});
+
+t.test('who cannot be told what was missed is closed, to come back with its last seq', async (t) => {
+  for (const replay of [async () => ({}), () => Promise.reject(new Error('away'))]) {
+    const hub = hubOver({ replay });
+    const a = new Listener();
+    hub.subscribe('one', a);
+    hub.deliver([{ session: 'one', frames: [frame(3)] }]);
+    await new Promise(setImmediate);
+    t.strictSame(a.seen, ['gone 1001']);
+    t.equal(hub.sessions, 0);
+  }
+});
+
+t.test(
+  'after a thread has died, those are asked about that listen to its sessions, and only who is behind is sent',
+  async (t) => {
+    const hub = hubOver({ seqs: { one: 2, two: 1, three: 9 }, replay: async () => ({ frames: [frame(2)] }) });
+    const [a, b, c] = [new Listener(), new Listener(), new Listener()];
+    for (const each of [a, b, c]) each.seq = 1;
+    hub.subscribe('one', a);
+    hub.subscribe('two', b);
+    hub.subscribe('three', c);
+    await hub.checkAll((session) => session !== 'three');
+    await new Promise(setImmediate);
+    t.strictSame([a.seen, b.seen, c.seen], [['e2'], [], []]);
+  },
+);

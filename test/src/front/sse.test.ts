@@ -14,6 +14,7 @@ const HEAD: RequestHead = {
   contentType: '',
   contentLength: '',
   lastEventId: '',
+  mcp: {},
   fromLoopback: true,
 };
 

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { openLmdbStore } from '../../../src/store/lmdb-store.js';
-import { digest, openTables } from '../../../src/store/lmdb-tables.js';
-import { codeOf, deferred, events, LIMITS, newRow, say, type Backend } from './store-backend.js';
+import { digest, openTables, type StoredRow } from '../../../src/store/lmdb-tables.js';
+import { codeOf, deferred, events, LIMITS, newRow, OWNER, say, type Backend } from './store-backend.js';
 import { storeSuite } from './store-suite.js';
 
 async function newBackend(t: Test): Promise<Backend & { dir: string }> {
@@ -18,21 +18,25 @@ async function newBackend(t: Test): Promise<Backend & { dir: string }> {
   return {
     dir,
     async open(t, { limits, ...options } = {}) {
-      const store = await openLmdbStore(dir, { ...options, limits: { ...LIMITS, ...limits } });
+      const store = await openLmdbStore(dir, { owner: OWNER, ...options, limits: { ...LIMITS, ...limits } });
       t.teardown(() => store.close());
       return store;
     },
     async traces(name) {
       raw.root.resetReadTxn();
-      const { rows, history, events, ids, index } = raw;
-      const keys = [rows.getKeys(), history.getKeys(), events.getKeys(), ids.getKeys(), index.getKeys()].flatMap(
-        (found) => Array.from(found as Iterable<unknown>, (key) => JSON.stringify(key)),
+      const { rows, history, events, ids, index, due } = raw;
+      const keys = [rows, history, events, ids, index, due].flatMap((table) =>
+        Array.from(table.getKeys() as Iterable<unknown>, (key) => JSON.stringify(key)),
       );
       return keys.filter((key) => key.includes(name) || key.includes(digest(name)));
     },
     async historyEntries(session) {
       raw.root.resetReadTxn();
       return raw.history.getKeysCount({ start: [session], end: [session, ''] });
+    },
+    async logBytes(session) {
+      raw.root.resetReadTxn();
+      return raw.rows.get(session)?.logBytes ?? -1;
     },
   };
 }
@@ -47,17 +51,37 @@ t.test('what was committed is there when another process opens the folder after 
   const url = new URL('../../../src/store/lmdb-store.js', import.meta.url).href;
   const program = `
     const { openLmdbStore } = await import(${JSON.stringify(url)});
-    const store = await openLmdbStore(${JSON.stringify(join(dir, 'other'))}, { limits: ${JSON.stringify(LIMITS)} });
+    const store = await openLmdbStore(${JSON.stringify(join(dir, 'other'))}, { owner: ${JSON.stringify(OWNER)}, limits: ${JSON.stringify(LIMITS)} });
     await store.createSession(${JSON.stringify(row)});
     await store.commit(${JSON.stringify(row.session)}, ${JSON.stringify({ events: events(1, 2), messages: [say('kept')] })});
     process.kill(process.pid, 'SIGKILL');`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' });
   const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
   t.equal(signal, 'SIGKILL');
-  const store = await openLmdbStore(join(dir, 'other'), { limits: LIMITS });
+  const store = await openLmdbStore(join(dir, 'other'), { owner: OWNER, limits: LIMITS });
   t.teardown(() => store.close());
   t.strictSame(await store.readHistory(row.session), [say('kept')]);
   t.equal((await store.readSession(row.session))?.seq, 2);
+});
+
+t.test('a session of an earlier version is read, taken and gone on with', async (t) => {
+  const backend = await newBackend(t);
+  const store = await backend.open(t);
+  const row = newRow();
+  await store.createSession(row);
+  const { rows, events: log, root } = openTables(backend.dir);
+  t.teardown(() => root.close());
+  const { owner: _owner, context: _context, logBytes: _logBytes, ...old } = rows.get(row.session) as StoredRow;
+  await rows.put(row.session, { ...old, seq: 3 } as StoredRow);
+  for (const { seq, json } of events(1, 3)) await log.put([row.session, seq, Date.now()], json);
+  const read = { ...row, seq: 3, owner: '', context: null };
+  t.strictSame(await store.readSession(row.session), read);
+  t.equal(await codeOf(store.commit(row.session, { events: events(4) })), 'ERR_STORE_CONFLICT');
+  t.strictSame(await store.takeSession(row.session), { ...read, owner: OWNER });
+  t.strictSame(await store.commit(row.session, { events: events(4) }), { ok: true });
+  t.strictSame(await store.readEvents(row.session, 0, 10), { events: events(1, 4), oldest: 1 });
+  const bytes = events(1, 4).reduce((sum, { json }) => sum + json.length, 0);
+  t.equal(await backend.logBytes(row.session), bytes);
 });
 
 t.test('threads of one process share the folder, and one that ends leaves the others working', async (t) => {
@@ -69,7 +93,7 @@ t.test('threads of one process share the folder, and one that ends leaves the ot
   const program = `
     const { parentPort, workerData } = require('node:worker_threads');
     import(workerData.url).then(async ({ openLmdbStore }) => {
-      const store = await openLmdbStore(workerData.dir, { limits: workerData.limits });
+      const store = await openLmdbStore(workerData.dir, { owner: workerData.owner, limits: workerData.limits });
       let won = 0;
       for (let seq = 1; seq <= 40; seq++) {
         const event = { seq, json: JSON.stringify({ seq }) };
@@ -79,7 +103,7 @@ t.test('threads of one process share the folder, and one that ends leaves the ot
       await store.close();
       parentPort.postMessage(won);
     });`;
-  const workerData = { url, dir: backend.dir, limits: LIMITS, session: row.session };
+  const workerData = { url, dir: backend.dir, owner: OWNER, limits: LIMITS, session: row.session };
   const results = await Promise.all(
     Array.from({ length: 3 }, async () => {
       const worker = new Worker(program, { eval: true, workerData });
@@ -103,7 +127,7 @@ t.test('threads of one process share the folder, and one that ends leaves the ot
 t.test('a folder that cannot be used is an error of the start', async (t) => {
   const { dir } = await newBackend(t);
   await writeFile(join(dir, 'file'), 'no folder');
-  t.equal(await codeOf(openLmdbStore(join(dir, 'file'), { limits: LIMITS })), 'ERR_START');
+  t.equal(await codeOf(openLmdbStore(join(dir, 'file'), { owner: OWNER, limits: LIMITS })), 'ERR_START');
 });
 
 t.test('a write that gets no turn within the deadline is ERR_UNAVAILABLE and is not done later', async (t) => {
@@ -136,7 +160,7 @@ t.test('a full disk is ERR_UNAVAILABLE, ends no thread, and takes nothing that w
   const url = new URL('../../../src/store/lmdb-store.js', import.meta.url).href;
   const program = `
     const { openLmdbStore } = await import(${JSON.stringify(url)});
-    const store = await openLmdbStore(${JSON.stringify(join(dir, 'full'))}, { limits: ${JSON.stringify({ ...LIMITS, maxEvents: 9999 })} });
+    const store = await openLmdbStore(${JSON.stringify(join(dir, 'full'))}, { owner: ${JSON.stringify(OWNER)}, limits: ${JSON.stringify({ ...LIMITS, maxEvents: 9999 })} });
     await store.createSession(${JSON.stringify(row)});
     let [seq, refused] = [0, 0];
     while (refused < 3) {

@@ -7,12 +7,12 @@ import { parseConfig } from '../../../src/config.js';
 import { openStore, storeLimits } from '../../../src/store/open.js';
 import { freePort } from '../../helpers/processes.js';
 import { startRedis } from '../../helpers/redis.js';
-import { codeOf, newRow } from './store-backend.js';
+import { codeOf, newRow, OWNER } from './store-backend.js';
 
 t.test('the embedded store lies in the data folder', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'fl-open-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
-  const store = await openStore('lmdb', parseConfig({}, { FAIRLEAD_DATA: dir }));
+  const store = await openStore('lmdb', parseConfig({}, { FAIRLEAD_DATA: dir }), { owner: OWNER });
   t.teardown(() => store.close());
   t.equal(store.kind, 'lmdb');
   await store.createSession(newRow());
@@ -22,15 +22,16 @@ t.test('the embedded store lies in the data folder', async (t) => {
 t.test('Redis is the one of the configuration, and never replaced when it is away', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
-  const store = await openStore('redis', parseConfig({}, { REDIS_URL: redis.url }));
+  const store = await openStore('redis', parseConfig({}, { REDIS_URL: redis.url }), { owner: OWNER });
   t.teardown(() => store.close());
   t.equal(store.kind, 'redis');
   await store.ping();
   const away = parseConfig({}, { REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
-  t.equal(await codeOf(openStore('redis', away)), 'ERR_START');
+  t.equal(await codeOf(openStore('redis', away, { owner: OWNER })), 'ERR_START');
 });
 
 t.test('limits come from the configuration', async (t) => {
-  const config = parseConfig({ store: { timeoutMs: 7, eventLog: { maxEvents: 8, maxAgeMs: 9 } } }, {});
-  t.match(storeLimits(config), { timeoutMs: 7, maxEvents: 8, maxAgeMs: 9 });
+  const config = parseConfig({ store: { timeoutMs: 7, eventLog: { maxEvents: 8, maxAgeMs: 9, maxBytes: 10 } } }, {});
+  t.match(storeLimits(config), { timeoutMs: 7, maxEvents: 8, maxAgeMs: 9, maxBytes: 10 });
+  t.match(storeLimits(parseConfig({}, {})), { maxBytes: 4_194_304 });
 });

@@ -12,15 +12,24 @@ import type {
   TranscriptMessage,
 } from '../../../src/store/store.js';
 
-export const LIMITS: StoreLimits = { maxEvents: 50, maxAgeMs: 60_000, maxMessageIds: 5, timeoutMs: 5000 };
+export const LIMITS: StoreLimits = {
+  maxEvents: 50,
+  maxBytes: 10_000_000,
+  maxAgeMs: 60_000,
+  maxMessageIds: 5,
+  timeoutMs: 5000,
+};
+export const OWNER = 'server-1';
 
 export interface Backend {
-  /** Another instance on the same data; closed at the end of `t`. */
-  open(t: Test, options?: Omit<StoreOptions, 'limits'> & { limits?: Partial<StoreLimits> }): Promise<Store>;
+  /** Another instance on the same data, of OWNER unless given; closed at the end of `t`. */
+  open(t: Test, options?: Partial<Omit<StoreOptions, 'limits'>> & { limits?: Partial<StoreLimits> }): Promise<Store>;
   /** Every key or entry that names the session or user, raw. */
   traces(name: string): Promise<string[]>;
   /** How many entries the session's history has. */
   historyEntries(session: string): Promise<number>;
+  /** What the store itself says of the bytes in the session's log. */
+  logBytes(session: string): Promise<number>;
 }
 
 export function newRow(over: Partial<SessionRow> = {}): SessionRow {
@@ -36,6 +45,8 @@ export function newRow(over: Partial<SessionRow> = {}): SessionRow {
     turns: 0,
     openTurns: [],
     allowed: [],
+    owner: OWNER,
+    context: null,
     ...over,
   };
 }

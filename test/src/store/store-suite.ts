@@ -1,11 +1,17 @@
 /** What every store must do, whatever is behind it: run by redis-store.test.ts and lmdb-store.test.ts. */
 import type { Test } from 'tap';
 import type { SessionRow, Store } from '../../../src/store/store.js';
-import { codeOf, events, LIMITS, newRow, newSession, ODD_TEXTS, say, until, type Backend } from './store-backend.js';
+import { codeOf, events, LIMITS, newRow, newSession, ODD_TEXTS, say, type Backend } from './store-backend.js';
+import { logSuite } from './store-suite-log.js';
+import { ownerSuite } from './store-suite-owner.js';
 import { historySuite } from './store-suite-history.js';
+import { secretSuite } from './store-suite-secrets.js';
 
 export function storeSuite(t: Test, backend: Backend): void {
   historySuite(t, backend);
+  logSuite(t, backend);
+  ownerSuite(t, backend);
+  secretSuite(t, backend);
 
   t.test('answers a ping and says how long each operation took', async (t) => {
     const seen: string[] = [];
@@ -43,6 +49,8 @@ export function storeSuite(t: Test, backend: Backend): void {
         turns: 7,
         openTurns: [{ turn: 6 }, { turn: 7, waiting: [{ type: 'text', text }] }],
         allowed: ['workspace/read_file', text],
+        owner: text,
+        context: { from: 2, messages: 4, tokens: 99 },
       });
       t.strictSame(await store.readSession(row.session), row);
       t.strictSame(await store.listSessions(row.user, { limit: 10 }), { sessions: [row] });
@@ -53,7 +61,9 @@ export function storeSuite(t: Test, backend: Backend): void {
   t.test('a session is made once', async (t) => {
     const store = await backend.open(t);
     const row = await newSession(store, { title: 'first' });
-    t.equal(await codeOf(store.createSession({ ...row, title: 'second' })), 'ERR_STORE_CONFLICT');
+    for (const other of [{ createdAt: 1_001 }, { user: 'another' }, { owner: 'another' }]) {
+      t.equal(await codeOf(store.createSession({ ...row, title: 'second', ...other })), 'ERR_STORE_CONFLICT');
+    }
     t.equal((await store.readSession(row.session))?.title, 'first');
   });
 
@@ -61,10 +71,11 @@ export function storeSuite(t: Test, backend: Backend): void {
     const [store, other] = [await backend.open(t), await backend.open(t)];
     const row = await newSession(store);
     const openTurns = [{ turn: 1, waiting: ['hello'] }];
+    const context = { from: 0, messages: 2, tokens: 1_234 };
     const result = await store.commit(row.session, {
       events: events(1, 3),
       messages: [say('hello'), say('hi', 'assistant')],
-      row: { title: 'hello', turns: 1, openTurns, allowed: ['a/b'], lastActiveAt: 2_000, model: 'model-2' },
+      row: { title: 'hello', turns: 1, openTurns, allowed: ['a/b'], lastActiveAt: 2_000, model: 'model-2', context },
     });
     t.strictSame(result, { ok: true });
     const expected = {
@@ -75,13 +86,15 @@ export function storeSuite(t: Test, backend: Backend): void {
       allowed: ['a/b'],
       lastActiveAt: 2_000,
       model: 'model-2',
+      context,
       seq: 3,
     };
     t.strictSame(await other.readSession(row.session), expected);
     t.strictSame(await other.readHistory(row.session), [say('hello'), say('hi', 'assistant')]);
     t.strictSame(await other.readEvents(row.session, 0, 10), { events: events(1, 3), oldest: 1 });
-    t.strictSame(await store.commit(row.session, { events: events(4), row: { title: 'later' } }), { ok: true });
-    t.strictSame(await other.readSession(row.session), { ...expected, title: 'later', seq: 4 });
+    const later = { title: 'later', context: null };
+    t.strictSame(await store.commit(row.session, { events: events(4), row: later }), { ok: true });
+    t.strictSame(await other.readSession(row.session), { ...expected, ...later, seq: 4 });
   });
 
   t.test('a commit without events keeps the seq', async (t) => {
@@ -165,39 +178,6 @@ export function storeSuite(t: Test, backend: Backend): void {
       await store.commit(session, { events: next, accept: { id: ODD_TEXTS[oldestKept - 1] ?? '', turn: 99 } }),
       { ok: true },
     );
-  });
-
-  t.test('the log keeps the newest events and says which is its oldest', async (t) => {
-    const store = await backend.open(t);
-    const { session } = await newSession(store);
-    await store.commit(session, { events: events(1, 20) });
-    t.strictSame(await store.readEvents(session, 0, 5), { events: events(1, 5), oldest: 1 });
-    t.strictSame(await store.readEvents(session, 17, 100), { events: events(18, 3), oldest: 1 });
-    t.strictSame(await store.readEvents(session, 20, 100), { events: [], oldest: 1 });
-    await store.commit(session, { events: events(21, 70) });
-    t.strictSame(await store.readEvents(session, 0, 100), { events: events(41, 50), oldest: 41 });
-    await store.commit(session, { events: events(91, 60) });
-    t.strictSame(await store.readEvents(session, 95, 100), { events: events(101, 50), oldest: 101 });
-  });
-
-  t.test('events past their age are dropped by the next commit, younger ones stay', async (t) => {
-    const store = await backend.open(t, { limits: { maxAgeMs: 40 } });
-    const { session } = await newSession(store);
-    await store.commit(session, { events: events(1, 20) });
-    t.equal((await store.readEvents(session, 0, 1)).oldest, 1);
-    await until(async () => {
-      await store.commit(session, { events: [], row: { turns: 1 } });
-      return (await store.readEvents(session, 0, 1)).oldest === 0;
-    });
-    t.strictSame(await store.readEvents(session, 0, 100), { events: [], oldest: 0 });
-    await store.commit(session, { events: events(21, 2) });
-    t.strictSame(await store.readEvents(session, 0, 100), { events: events(21, 2), oldest: 21 });
-    await until(async () => {
-      const { seq = 0 } = (await store.readSession(session)) ?? {};
-      await store.commit(session, { events: events(seq + 1) });
-      const { oldest } = await store.readEvents(session, 0, 1);
-      return oldest > 22 && oldest <= seq + 1;
-    });
   });
 
   t.test('sessions are listed last active first, by pages that neither repeat nor lose one', async (t) => {

@@ -14,7 +14,6 @@ import { deferred, within } from '../../helpers/processes.js';
 import { SandboxPort } from '../../helpers/sandbox-port.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
 import { makeTinyImage, tinyServer } from '../../helpers/tiny-image.js';
-import { removed } from '../../workers/docker/docker-events.js';
 
 const log = createLog('test', 'silent');
 const echo = await makeTinyImage(tinyServer(`printf '%s\\n' "$line"`));
@@ -42,10 +41,10 @@ async function open(t: Test, { host = dockerHost(), sandbox = {}, ...options }: 
   return { pool, instance };
 }
 
-function lease(t: Test, pool: DockerPool): { port: SandboxPort; result: Promise<LeaseResult> } {
+function lease(t: Test, pool: DockerPool, session = 's1'): { port: SandboxPort; result: Promise<LeaseResult> } {
   const port = new SandboxPort();
   t.teardown(() => port.close());
-  const result = pool.run('lease-sandbox', { session: 's1', server: 'workspace', port: port.far }, [port.far]);
+  const result = pool.run('lease-sandbox', { session, server: 'workspace', port: port.far }, [port.far]);
   result.catch(() => undefined); // looked at later
   return { port, result };
 }
@@ -54,7 +53,7 @@ async function left(instance: string): Promise<number> {
   return (await containersOf(`fairlead.instance=${instance}`)).length;
 }
 
-/** The new thread looks for what the old one left when it starts. */
+/** The new thread removes what the old one left and nobody had when it starts. */
 async function noneLeft(instance: string): Promise<void> {
   while ((await left(instance)) > 0) await delay(20);
 }
@@ -119,26 +118,40 @@ t.test('of 130 leases at once 100 wait and 30 are refused at once; releases pass
   }
 });
 
-t.test('when the thread dies its callers settle, its sandboxes go, and the next one serves', async (t) => {
+t.test(
+  'when the thread dies its callers settle, and the next one serves with the sandboxes that were there',
+  async (t) => {
+    const lost = deferred<FairleadError>();
+    const { pool, instance } = await open(t, { onWorkerLost: (error) => lost.resolve(error) });
+    const { port, result } = lease(t, pool);
+    const { sandbox } = await result;
+    const underWay = lease(t, pool, 's2');
+    const asked = pool.run('release-session', { session: 'nobody' });
+    asked.catch(() => undefined);
+    // What no agent thread sends: a fault in the thread, outside of any task.
+    port.near.postMessage({ type: 'stdin', data: 1 });
+    t.match(await lost.promise, { code: 'ERR_UNAVAILABLE' });
+    await port.closed();
+    await t.rejects(underWay.result, { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
+    const again = lease(t, pool);
+    const second = await again.result;
+    t.match(second, { sandbox, generation: 1 });
+    again.port.write('still here\n');
+    await again.port.until(() => again.port.text === 'still here\n');
+    await pool.run('release-sandbox', { sandbox: second.sandbox });
+    await noneLeft(instance);
+  },
+);
+
+t.test('a thread that is ended for standing still is replaced, and its sandbox is leased again', async (t) => {
   const lost = deferred<FairleadError>();
-  const { pool, instance } = await open(t, { onWorkerLost: (error) => lost.resolve(error) });
+  const { pool } = await open(t, { onWorkerLost: (error) => lost.resolve(error) });
   const { port, result } = lease(t, pool);
   const { sandbox } = await result;
-  const underWay = lease(t, pool);
-  const asked = pool.run('release-session', { session: 'nobody' });
-  asked.catch(() => undefined);
-  // What no agent thread sends: a fault in the thread, outside of any task.
-  port.near.postMessage({ type: 'stdin', data: 1 });
-  t.match(await lost.promise, { code: 'ERR_UNAVAILABLE' });
+  await pool.endThread();
+  await lost.promise;
   await port.closed();
-  await t.rejects(underWay.result, { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
-  await removed(sandbox);
-  const again = lease(t, pool);
-  const second = await again.result;
-  again.port.write('still here\n');
-  await again.port.until(() => again.port.text === 'still here\n');
-  await pool.run('release-sandbox', { sandbox: second.sandbox });
-  await noneLeft(instance);
+  t.match(await lease(t, pool).result, { sandbox, generation: 1 });
 });
 
 t.test('a lease whose port closes while it starts is cancelled, and nothing of it stays', async (t) => {
@@ -155,7 +168,7 @@ t.test('without Docker a lease is the workspace server in a process, and close e
   const { port, result } = lease(t, pool);
   const { sandbox, handshake } = await result;
   t.match(sandbox, /^process:\d+$/);
-  t.match(handshake, { serverInfo: { name: String } });
+  t.match(handshake, { era: 'legacy', initialize: { serverInfo: { name: String } } });
   port.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' })}\n`);
   await port.until(() => port.text.includes('\n'));
   t.match(JSON.parse(port.text), { id: 1, result: {} });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import pino from 'pino';
 import { parseConfig } from '../../../src/config.js';
+import { FairleadError } from '../../../src/errors.js';
 import { registry } from '../../../src/metrics.js';
 import type { ServerEvent } from '../../../src/protocol.js';
 import { openStore } from '../../../src/store/open.js';
@@ -18,7 +19,8 @@ import { ScriptedModel } from './scripted-model.js';
 import { createToolServer, ToolBox, TOOLS } from './test-tools.js';
 
 export const OF = { user: 'user-1', session: 'session-1' };
-const WAIT_MS = 15_000;
+export const OWNER = 'server-1';
+const WAIT_MS = 30_000;
 
 type Requests = AgentContract['requests'];
 type Lease = AgentHostContract['requests']['lease-sandbox'];
@@ -40,6 +42,7 @@ export class AgentBench {
   readonly box = new ToolBox();
   readonly events: Event[] = [];
   readonly gone: { session: string; closeCode: number }[] = [];
+  readonly reread: { session: string; seq: number }[] = [];
   readonly released: string[] = [];
   readonly hibernated: string[] = [];
   readonly sandboxes: PortServer[] = [];
@@ -133,6 +136,7 @@ export class AgentBench {
   async start(): Promise<void> {
     this.#agent = await this.#start();
     await this.request('set-catalogue', { catalogue: { workspace: TOOLS } });
+    await this.request('resume', {});
   }
 
   /** As kill -9: what it was doing stops in the middle. */
@@ -148,7 +152,13 @@ export class AgentBench {
 
   async #start(): Promise<Agent> {
     // Each real agent thread has a registry of its own.
-    for (const name of ['fairlead_sessions_in_memory', 'fairlead_agent_sandboxes']) registry.removeSingleMetric(name);
+    for (const name of [
+      'fairlead_sessions_in_memory',
+      'fairlead_agent_sandboxes',
+      'fairlead_agent_commands',
+      'fairlead_served_mcp_sessions',
+    ])
+      registry.removeSingleMetric(name);
     const { port1, port2 } = new MessageChannel();
     const channel = new Channel<AgentHostContract, AgentContract>(port1);
     const ready = deferred<void>();
@@ -162,10 +172,19 @@ export class AgentBench {
           for (const check of this.#waiting) check();
           return null;
         },
+        'exec-server': () => {
+          throw new FairleadError('ERR_SANDBOX', 'nothing else runs in the sandboxes of this bench');
+        },
         'release-sandbox': ({ sandbox }) => {
           this.#note(() => this.released.push(sandbox));
           return null;
         },
+        'mcp-stream': () => ({ open: true }),
+        'mcp-token': () => ({ until: 0 }),
+        'mcp-login': () => {
+          throw new FairleadError('ERR_MCP', 'nobody logs in on this bench');
+        },
+        'mcp-login-end': () => ({ ok: false, message: 'nobody logs in on this bench' }),
         'release-session': ({ session }) => {
           this.#note(() => this.released.push(session));
           return null;
@@ -175,6 +194,8 @@ export class AgentBench {
         ready: () => ready.resolve(),
         'start-failed': () => undefined,
         health: () => undefined,
+        'server-tools': () => undefined,
+        'server-trouble': () => undefined,
         frames: ({ batch }) => {
           if (life.cut) return;
           this.batches++;
@@ -182,11 +203,12 @@ export class AgentBench {
             for (const { frames } of batch) this.events.push(...frames.map(({ json }) => JSON.parse(json) as Event));
           });
         },
+        'session-seq': (noted) => this.#note(() => this.reread.push(noted)),
         'session-gone': (gone) => this.#note(() => this.gone.push(gone)),
       },
     );
     startAgentThread({
-      data: { config: parseConfig(this.#json, {}, this.#dir), index: 0, threads: 1 },
+      data: { config: parseConfig(this.#json, {}, this.#dir), index: 0, threads: 1, instance: OWNER },
       channel: new Channel<AgentContract, AgentHostContract>(port2),
       store: cuttable(this.store, life),
       model: this.model,
@@ -201,7 +223,7 @@ export class AgentBench {
   async lease({ port }: Lease['request']): Promise<Lease['result']> {
     this.sandboxes.push(await serveOnPort(port, createToolServer(this.box)));
     this.#note(() => undefined);
-    return { sandbox: `box-${this.sandboxes.length}`, handshake: HANDSHAKE, waitedMs: 1 };
+    return { sandbox: `box-${this.sandboxes.length}`, handshake: HANDSHAKE, generation: 0, waitedMs: 1 };
   }
 
   #note(change: () => unknown): void {
@@ -245,7 +267,7 @@ function cuttable(store: Store, life: { cut: boolean }): Store {
 export async function startBench(t: Teardown, json: Record<string, unknown> = {}): Promise<AgentBench> {
   const dir = await mkdtemp(join(tmpdir(), 'fl-agent-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
-  const store = await openStore('lmdb', parseConfig(json, {}, dir));
+  const store = await openStore('lmdb', parseConfig(json, {}, dir), { owner: OWNER });
   t.teardown(() => store.close());
   const bench = new AgentBench(store, dir, json);
   await bench.start();

@@ -1,6 +1,4 @@
 import t from 'tap';
-import { Approvals } from '../../../workers/agent/approvals.js';
-import { Deadlines } from '../../../workers/agent/deadlines.js';
 import { OF, startBench } from './agent-bench.js';
 import { callsTools, says, type Use } from './scripted-model.js';
 import { TOOLS } from './test-tools.js';
@@ -8,21 +6,6 @@ import { TOOLS } from './test-tools.js';
 const echo = (id: string, text = id): Use => ({ id, name: 'echo', input: { text } });
 const wait = (id: string): Use => ({ id, name: 'wait', input: { key: id } });
 const json = (value: unknown): string => JSON.stringify(value);
-
-void t.test('a call is taken exactly once', async (t) => {
-  const deadlines = new Deadlines(60_000);
-  t.teardown(() => deadlines.close());
-  const approvals = new Approvals(deadlines);
-  const call = { turn: 1, callId: 'c-1', name: 'echo', server: 's', args: {}, position: 1, total: 1 };
-  const { decision } = approvals.ask({ pending: call, tool: { server: 's', definition: TOOLS[0]! } }, () => undefined);
-  t.equal(approvals.list().length, 1);
-  const settle = approvals.take('c-1');
-  t.equal(deadlines.size, 0, 'its deadline has gone with it');
-  t.throws(() => approvals.take('c-1'), { code: 'ERR_CALL_NOT_PENDING' });
-  t.throws(() => approvals.peek('c-1'), { code: 'ERR_CALL_NOT_PENDING' });
-  settle({ approved: false, by: 'user' });
-  t.same(await decision, { approved: false, by: 'user' });
-});
 
 void t.test('a denial reaches the model with its reason, and the turn goes on', async (t) => {
   const bench = await startBench(t);
@@ -82,7 +65,7 @@ void t.test(
     await bench.approve('c-3');
     await bench.turnEnd(1);
     t.match(await bench.event('tool:approved', (event) => event.callId === 'c-4'), { by: 'policy' });
-    t.same((await bench.store.readSession(OF.session))?.allowed, ['workspace/echo']);
+    t.match((await bench.store.readSession(OF.session))?.allowed, [/^workspace\/echo#[\w-]{16}$/]);
   },
 );
 
@@ -181,3 +164,30 @@ void t.test(
     t.match(json(results[0]), 'echo', 'it is told which tools there are');
   },
 );
+
+void t.test('a yes for the session is one to the tool as it was described then', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(
+    callsTools([echo('c-1')]),
+    says('ok'),
+    callsTools([echo('c-2')]),
+    says('ok'),
+    callsTools([echo('c-3')]),
+    says('ok'),
+  );
+  await bench.say('one');
+  const asked = await bench.asked('c-1');
+  t.notOk('allowKey' in asked, 'what it is remembered by is nobody else’s business');
+  t.notMatch(JSON.stringify(await bench.attach()), 'allowKey');
+  await bench.approve('c-1', { remember: 'session' });
+  await bench.turnEnd(1);
+  await bench.say('two');
+  await bench.turnEnd(2);
+  t.match(await bench.event('tool:approved', ({ callId }) => callId === 'c-2'), { by: 'policy' });
+  const changed = TOOLS.map((tool) => (tool.name === 'echo' ? { ...tool, description: 'Says it to everybody' } : tool));
+  await bench.request('set-catalogue', { catalogue: { workspace: changed } });
+  await bench.say('three');
+  await bench.asked('c-3');
+  await bench.approve('c-3');
+  await bench.turnEnd(3);
+});

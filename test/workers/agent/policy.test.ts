@@ -1,6 +1,6 @@
 import t from 'tap';
 import { parseConfig } from '../../../src/config.js';
-import { createPolicy, toolKey, type Action, type Policy } from '../../../workers/agent/policy.js';
+import { createPolicy, ruledTool, toolKey, type Action, type Policy } from '../../../workers/agent/policy.js';
 import type { KnownTool } from '../../../workers/agent/mcp/tool-names.js';
 
 function policy(approvals: Record<string, unknown> = {}): {
@@ -50,4 +50,44 @@ void t.test('what the person allowed turns an ask into a yes, never a deny', asy
   t.equal(policy().decide(known, [toolKey(known)]), 'allow');
   t.equal(policy().decide(tool('other', 'a'), [toolKey(known)]), 'ask');
   t.equal(policy({ rules: [{ tool: 'a', action: 'deny' }] }).decide(known, [toolKey(known)]), 'deny');
+});
+
+void t.test('a rule for all tools is one for tools with odd names too', async (t) => {
+  const { decide } = policy({ rules: [{ server: 's', tool: '*', action: 'deny' }], default: 'allow' });
+  for (const name of ['a', 'a/b', '.hidden', 'a b']) t.equal(decide(tool('s', name), []), 'deny', name);
+});
+
+void t.test('a yes is forgotten when the tool is described otherwise', async (t) => {
+  const known = tool('s', 'a');
+  const { definition } = known;
+  for (const change of [{ description: 'other' }, { inputSchema: { type: 'object' } }, { destructive: true }]) {
+    t.equal(policy().decide({ server: 's', definition: { ...definition, ...change } }, [toolKey(known)]), 'ask');
+  }
+  const same = { name: 'a', inputSchema: {}, description: '' };
+  t.equal(
+    policy().decide({ server: 's', definition: same }, [toolKey(known)]),
+    'allow',
+    'the order of keys is no change',
+  );
+});
+
+void t.test('reading a resource is ruled by the server that has it', async (t) => {
+  const { decide } = policy({ rules: [{ server: 'docs', tool: 'read_resource', action: 'deny' }] });
+  const read = tool('@fairlead', 'read_resource', true);
+  t.equal(decide(ruledTool(read, { server: 'docs', uri: 'x:y' }), []), 'deny');
+  t.equal(decide(ruledTool(read, { server: 'other', uri: 'x:y' }), []), 'ask');
+  t.equal(
+    ruledTool(tool('s', 'read_resource'), { server: 'docs' }).server,
+    's',
+    'a server’s own tool of that name is its own',
+  );
+});
+
+void t.test('searching for tools and logging in need nobody’s yes, but a rule can deny them', async (t) => {
+  for (const name of ['search_tools', 'connect_docs']) {
+    t.equal(policy().decide(tool('@fairlead', name), []), 'allow');
+    t.equal(policy({ default: 'deny' }).decide(tool('@fairlead', name), []), 'allow');
+    t.equal(policy({ rules: [{ server: '@fairlead', action: 'deny' }] }).decide(tool('@fairlead', name), []), 'deny');
+    t.equal(policy().decide(tool('docs', name), []), 'ask', 'a server’s own');
+  }
 });

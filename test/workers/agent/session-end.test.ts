@@ -36,16 +36,21 @@ void t.test('a drain interrupts what is not done after its grace', async (t) => 
   t.match(await bench.turnEnd(1), { stopReason: 'interrupted' });
 });
 
-void t.test('a drain does not wait for a person', async (t) => {
+void t.test('a drain does not wait for a person, and the person is asked again after the restart', async (t) => {
   const bench = await startBench(t);
-  bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'a' } }]));
+  bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'a' } }]), says('done'));
   await bench.say('go');
   await bench.asked('c-1');
   await bench.request('drain', { graceMs: 600_000 });
-  t.match(await bench.turnEnd(1), { stopReason: 'interrupted' });
+  await t.rejects(bench.approve('c-1'), { code: 'ERR_DRAINING' });
+  await bench.stop();
+  await bench.start();
+  t.match((await bench.attach())[0], { pending: [{ callId: 'c-1' }] });
+  await bench.approve('c-1');
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
 });
 
-void t.test('a turn that comes to wait for a person while draining is interrupted then', async (t) => {
+void t.test('a turn that comes to wait for a person while draining waits on in the store', async (t) => {
   const bench = await startBench(t, { approvals: { rules: [{ tool: 'wait', action: 'allow' }] } });
   bench.model.next(
     callsTools([{ id: 'c-1', name: 'wait', input: { key: 'k' } }]),
@@ -56,8 +61,28 @@ void t.test('a turn that comes to wait for a person while draining is interrupte
   const drained = bench.request('drain', { graceMs: 600_000 });
   bench.box.finish('k');
   await drained;
-  t.match(await bench.event('tool:denied'), { callId: 'c-2' });
-  t.match(await bench.turnEnd(1), { stopReason: 'interrupted' });
+  await bench.asked('c-2');
+  t.match((await bench.request('get-session', OF)).pending, [{ callId: 'c-2' }]);
+  t.notOk(bench.types().includes('turn:end'));
+});
+
+void t.test('a tool that is interrupted after the grace leaves the question beside it open', async (t) => {
+  const bench = await startBench(t, { approvals: { rules: [{ tool: 'wait', action: 'allow' }] } });
+  bench.model.next(
+    callsTools([
+      { id: 'c-1', name: 'wait', input: { key: 'k' } },
+      { id: 'c-2', name: 'echo', input: { text: 'a' } },
+    ]),
+    says('done'),
+  );
+  await bench.say('go');
+  await bench.box.started('k');
+  await bench.request('drain', { graceMs: 10 });
+  t.match(await bench.event('tool:result'), { callId: 'c-1', ok: false });
+  await bench.stop();
+  await bench.start();
+  await bench.approve('c-2');
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
 });
 
 void t.test('a reset in the middle of a drain starts no turn', async (t) => {
@@ -77,18 +102,18 @@ void t.test('a reset in the middle of a drain starts no turn', async (t) => {
 void t.test('a session that is opened while draining starts none of the turns that wait in it', async (t) => {
   const bench = await startBench(t);
   const { script, begun } = saysThenWaits('Once');
-  bench.model.next(script, says('two'));
+  bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'a' } }]), script, says('two'));
   await bench.say('first');
-  await begun;
+  await bench.asked('c-1');
   await bench.say('second');
-  await bench.crash();
-  await bench.start();
   await bench.request('drain', { graceMs: 600_000 });
-  t.match((await bench.attach(0)).at(-1), { type: 'turn:end', turn: 1, stopReason: 'interrupted' });
+  t.match((await bench.attach(0)).at(-1), { type: 'message:accepted', turn: 2 });
   t.equal(bench.model.requests.length, 1);
   await bench.stop();
   await bench.start();
-  await bench.attach(0);
+  await bench.approve('c-1');
+  await begun;
+  await bench.request('cancel-turn', OF);
   t.match(await bench.turnEnd(2), { stopReason: 'end_turn' });
 });
 

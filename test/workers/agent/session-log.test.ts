@@ -8,6 +8,7 @@ import { openStore } from '../../../src/store/open.js';
 import type { SessionRow, Store } from '../../../src/store/store.js';
 import { Outbox } from '../../../workers/agent/outbox.js';
 import { SessionLog } from '../../../workers/agent/session-log.js';
+import { OWNER } from './agent-bench.js';
 
 const ROW: SessionRow = {
   session: 's-1',
@@ -20,6 +21,8 @@ const ROW: SessionRow = {
   turns: 0,
   openTurns: [],
   allowed: [],
+  owner: OWNER,
+  context: null,
 };
 
 interface Bench {
@@ -33,7 +36,7 @@ interface Bench {
 async function makeLog(t: { teardown: (fn: () => Promise<void>) => unknown }): Promise<Bench> {
   const dir = await mkdtemp(join(tmpdir(), 'fl-log-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
-  const store = await openStore('lmdb', parseConfig({}, {}, dir));
+  const store = await openStore('lmdb', parseConfig({}, {}, dir), { owner: OWNER });
   t.teardown(() => store.close());
   await store.createSession(ROW);
   const sent: string[] = [];

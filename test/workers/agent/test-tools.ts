@@ -71,6 +71,23 @@ export function createToolServer(box: ToolBox): McpServer {
       return { content: [{ type: 'text', text: await box.gate(key).promise }] };
     },
   );
+  server.registerTool(
+    'ask',
+    { description: 'Asks the person', inputSchema: z.strictObject({ times: z.number() }) },
+    async ({ times }, ctx) => {
+      const answers = await Promise.all(
+        Array.from({ length: times }, () =>
+          ctx.mcpReq.elicitInput({
+            mode: 'form',
+            message: 'Which colour?',
+            requestedSchema: { type: 'object', properties: { colour: { type: 'string' } }, required: ['colour'] },
+          }),
+        ),
+      );
+      box.calls.push(`ask ${JSON.stringify(answers)}`);
+      return { content: [{ type: 'text', text: JSON.stringify(answers) }] };
+    },
+  );
   server.registerTool('fail', { description: 'Fails', inputSchema: z.strictObject({}) }, async () => {
     box.calls.push('fail');
     return { isError: true, content: [{ type: 'text', text: 'it failed' }] };
@@ -99,6 +116,11 @@ export const TOOLS: ToolDefinition[] = [
       required: ['key'],
       additionalProperties: false,
     },
+  },
+  {
+    name: 'ask',
+    description: 'Asks the person',
+    inputSchema: { type: 'object', properties: { times: { type: 'number' } }, required: ['times'] },
   },
   { name: 'fail', description: 'Fails', inputSchema: { type: 'object', properties: {}, additionalProperties: false } },
 ];

@@ -98,7 +98,7 @@ void t.test('the model is given the system prompt, the tools and the whole trans
   t.equal(request?.system, 'Be kind.');
   t.same(
     request?.tools.map(({ name }) => name),
-    ['echo', 'wait', 'fail'],
+    ['ask', 'echo', 'fail', 'wait'],
   );
   t.same(request?.messages, [
     { role: 'user', content: [{ type: 'text', text: 'first' }] },

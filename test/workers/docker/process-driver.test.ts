@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import { parseConfig } from '../../../src/config.js';
 import { createLog } from '../../../src/log.js';
 import { ProcessDriver } from '../../../workers/docker/process-driver.js';
-import { recordOf } from '../../../workers/docker/process-record.js';
+import { recordOf } from '../../../src/process-record.js';
 import type { StartRequest } from '../../../workers/docker/driver.js';
 
 const log = createLog('test', 'silent');

@@ -6,10 +6,12 @@ import { Archives } from '../../../workers/docker/archives.js';
 import { DockerDriver } from '../../../workers/docker/docker-driver.js';
 import type { LeaseResult } from '../../../workers/docker/messages.js';
 import { Sandboxes } from '../../../workers/docker/sandboxes.js';
+import { ToolCache } from '../../../workers/docker/tool-cache.js';
 import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
 import { SandboxPort } from '../../helpers/sandbox-port.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
 import { makeTinyImage, tinyServer, type TinyImage } from '../../helpers/tiny-image.js';
+import { makeFolder } from '../agent/mcp/command/command-bench.js';
 import { removed, settled } from './docker-events.js';
 
 const MB_100 = 100 * 1_048_576;
@@ -34,9 +36,10 @@ interface OpenOptions {
   servers?: string[];
   host?: string;
   sandbox?: Record<string, unknown>;
+  toolCache?: ToolCache;
 }
 
-function open(t: Test, { servers = ['echo'], host = dockerHost(), sandbox = {} }: OpenOptions = {}): Opened {
+function open(t: Test, { servers = ['echo'], host = dockerHost(), sandbox = {}, toolCache }: OpenOptions = {}): Opened {
   const instance = randomUUID();
   const mcpServers = Object.fromEntries(
     servers.map((name) => [name, { image: images[name]?.tag ?? 'fairlead-test/no-such-image' }]),
@@ -45,7 +48,7 @@ function open(t: Test, { servers = ['echo'], host = dockerHost(), sandbox = {} }
   const config = parseConfig({ mcpServers, sandbox: settings }, { DOCKER_HOST: host });
   const driver = new DockerDriver(config, instance, log);
   const archives = new Archives({ folder: t.testdir(), maxBytes: 1_048_576, timeoutMs: 10_000, log });
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  const sandboxes = new Sandboxes({ config, instance, driver, archives, toolCache, log });
   sandboxes.open();
   t.teardown(() => sandboxes.close());
   return {
@@ -66,7 +69,7 @@ async function left(instance: string): Promise<number> {
 t.test('a leased sandbox echoes; released, it tells its port last and is gone; releasing twice is fine', async (t) => {
   const { instance, sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 0 } } });
   const { sandbox, port, handshake } = await lease('echo');
-  t.match(handshake, { serverInfo: { name: 'tiny' } });
+  t.match(handshake, { era: 'legacy', initialize: { serverInfo: { name: 'tiny' } } });
   t.equal(sandboxes.count('leased'), 1);
   port.write('hello\n');
   await port.until(() => port.text === 'hello\n');
@@ -94,10 +97,28 @@ t.test('a warm sandbox is handed over without a call to Docker, and replaced', a
 
 t.test('tools are known from the first sandbox of an image, and need none afterwards', async (t) => {
   const { sandboxes } = open(t);
-  t.match(await sandboxes.readTools('echo'), [{ name: 'echo', description: 'Says it again' }]);
+  t.match(await sandboxes.readTools('echo'), {
+    tools: [{ name: 'echo', description: 'Says it again' }],
+    resources: false,
+  });
   const before = sandboxes.count('leased');
-  t.match(await sandboxes.readTools('echo'), [{ name: 'echo' }]);
+  t.match(await sandboxes.readTools('echo'), { tools: [{ name: 'echo' }] });
   t.equal(sandboxes.count('leased'), before);
+});
+
+t.test('tools of an image that an earlier run has seen are known without a sandbox', async (t) => {
+  const folder = makeFolder(t);
+  const first = open(t, { toolCache: new ToolCache(folder, log) });
+  const known = await first.sandboxes.readTools('echo');
+  await first.sandboxes.close();
+  const second = open(t, { toolCache: new ToolCache(folder, log), sandbox: { pool: { min: 0, max: 0 } } });
+  t.same(await second.sandboxes.readTools('echo'), known);
+  t.equal(await left(second.instance), 0);
+  const { handshake } = await second.lease('echo');
+  t.equal(handshake.era, 'legacy');
+  await t.rejects(open(t, { servers: ['none'], toolCache: new ToolCache(folder, log) }).sandboxes.readTools('none'), {
+    code: 'ERR_SANDBOX',
+  });
 });
 
 t.test('a sandbox that dies on the shelf is replaced, and nobody is given it', async (t) => {
@@ -114,15 +135,59 @@ t.test('a sandbox that dies on the shelf is replaced, and nobody is given it', a
   await port.until(() => port.text === 'alive\n');
 });
 
-t.test('a sandbox whose agent closes its port, or says close, is removed', async (t) => {
+t.test(
+  'a sandbox whose agent says close is removed; one whose agent goes without a word waits for its session',
+  async (t) => {
+    // No shelf: one that demand asks for would stay on it.
+    const { sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 0 } } });
+    const closed = await lease('echo');
+    closed.port.send({ type: 'close' });
+    await removed(closed.sandbox);
+    const left = await lease('echo');
+    left.port.write('half a li');
+    left.port.close();
+    await settled(() => sandboxes.count('warm') + sandboxes.count('starting') + sandboxes.count('draining') === 0);
+    const other = await lease('echo', 's2');
+    t.not(other.sandbox, left.sandbox);
+    const again = await lease('echo');
+    t.match(again, { sandbox: left.sandbox, handshake: left.handshake, generation: 1 });
+    again.port.write('here\n');
+    await again.port.until(() => again.port.text === 'here\n');
+    await sandboxes.releaseSession('s1');
+    t.equal(sandboxes.count('leased'), 1);
+  },
+);
+
+t.test('of one session’s two sandboxes that nobody speaks for one waits, and the other goes', async (t) => {
   const { sandboxes, lease } = open(t);
-  for (const end of [(port: SandboxPort) => port.close(), (port: SandboxPort) => port.send({ type: 'close' })]) {
-    const { sandbox, port } = await lease('echo');
-    end(port);
-    await removed(sandbox);
+  const both = await Promise.all([lease('echo'), lease('echo')]);
+  for (const { port } of both) port.close();
+  await settled(() => sandboxes.count('leased') === 1 && sandboxes.count('draining') === 0);
+  const again = await lease('echo');
+  t.ok(both.some(({ sandbox }) => sandbox === again.sandbox));
+  t.equal(sandboxes.count('leased'), 1);
+});
+
+t.test('an orphan that dies, or does not greet again, is gone; its session gets another one', async (t) => {
+  const { sandboxes, lease } = open(t, { servers: ['dies', 'echo'], sandbox: { startTimeoutMs: 3_000 } });
+  const dies = await lease('dies');
+  dies.port.close(); // the empty line that it is greeted with ends it
+  const echo = await lease('echo');
+  echo.port.close();
+  const again = await lease('echo');
+  again.port.close();
+  await removed(dies.sandbox);
+  await docker().getContainer(echo.sandbox).kill();
+  await removed(echo.sandbox);
+  await settled(() => sandboxes.count('leased') === 0);
+  for (const [server, old] of [
+    ['dies', dies],
+    ['echo', echo],
+  ] as const) {
+    const next = await lease(server);
+    t.not(next.sandbox, old.sandbox);
+    t.equal(next.generation, 0);
   }
-  await sandboxes.releaseSession('s1');
-  t.equal(sandboxes.count('leased'), 0);
 });
 
 t.test('a sandbox that exits tells its code last and is removed', async (t) => {

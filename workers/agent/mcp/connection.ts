@@ -1,15 +1,18 @@
 /** One MCP server in one session's sandbox: lease, calls. Runs in agent threads. */
-import { Client, SdkError, ProtocolError, SdkErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
+import type { CallToolResult, ClientCapabilities } from '@modelcontextprotocol/client';
 import { MessageChannel } from 'node:worker_threads';
-import { FairleadError, isFairleadError } from '../../../src/errors.js';
+import { FairleadError } from '../../../src/errors.js';
 import type { Logger } from '../../../src/log.js';
-import { VERSION } from '../../../src/version.js';
-import type { LeaseRequest, LeaseResult } from '../../docker/messages.js';
+import type { ExecRequest, LeaseRequest, LeaseResult } from '../../docker/messages.js';
+import { HostClient } from './host-client.js';
 import { PortTransport } from './port-transport.js';
+import type { Era, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
 
 /** What agent threads ask of the docker thread, through the main thread, which transfers the port. */
 export interface SandboxHost {
   lease(request: LeaseRequest): Promise<LeaseResult>;
+  /** Starts a `command` server in it. */
+  exec(request: ExecRequest): Promise<void>;
   /** Saves its workspace and lets it go; rejects when it could not be saved: then it stays as it is. */
   hibernate(sandbox: string): Promise<void>;
   release(sandbox: string): Promise<void>;
@@ -19,31 +22,28 @@ export interface ConnectOptions {
   host: SandboxHost;
   session: string;
   server: string;
+  /** What it was told at its handshake that we can do. */
+  capabilities: ClientCapabilities;
   log: Logger;
   /** The sandbox has ended by itself; never called after `close`. */
   onEnd: (reason: string) => void;
 }
 
-export interface ToolCall {
-  name: string;
-  args: Record<string, unknown>;
-  signal: AbortSignal;
-  timeoutMs: number;
-  onOutput: (stream: 'stdout' | 'stderr' | 'progress', text: string) => void;
-}
+export const WORKSPACE_ROOTS = [{ uri: 'file:///workspace', name: 'workspace' }];
 
-/** No connection outlives its sandbox, and no sandbox its connection. */
-export class SandboxConnection {
+/** No connection outlives its sandbox; a sandbox may outlive its connection, and is leased again then. */
+export class SandboxConnection implements ServerConnection {
   readonly sandbox: string;
-  readonly #client: Client;
+  readonly #client: HostClient;
   readonly #transport: PortTransport;
   readonly #host: SandboxHost;
-  #calls = 0;
-  #usedAt = performance.now();
+  /** Other servers that run in the same sandbox. */
+  readonly #tenants = new Set<{ readonly idleMs: number }>();
+  #triedAt = 0;
   /** It is being let go: its end is no news. */
   #leaving = false;
 
-  private constructor(sandbox: string, client: Client, transport: PortTransport, host: SandboxHost) {
+  private constructor(sandbox: string, client: HostClient, transport: PortTransport, host: SandboxHost) {
     this.sandbox = sandbox;
     this.#client = client;
     this.#transport = transport;
@@ -52,11 +52,16 @@ export class SandboxConnection {
 
   /** The docker thread has greeted the server already: past the lease, nothing is waited for. Errors of the lease. */
   static async open(options: ConnectOptions): Promise<SandboxConnection> {
-    const { host, session, server, log } = options;
+    const { host, session, server, capabilities, log } = options;
     const { port1, port2 } = new MessageChannel();
     const transport = new PortTransport(port1, (text) => log.debug({ server, bytes: text.length }, 'sandbox stderr'));
-    const client = new Client({ name: 'fairlead', version: VERSION }, { capabilities: {} });
-    client.onerror = (error) => log.debug({ server, err: error.message }, 'mcp protocol error');
+    const client = new HostClient({
+      server,
+      capabilities,
+      roots: WORKSPACE_ROOTS,
+      log,
+      describeFailure: (error) => describeEnd(transport, error),
+    });
     let lease: LeaseResult;
     try {
       lease = await host.lease({ session, server, port: port2 });
@@ -64,42 +69,49 @@ export class SandboxConnection {
       port1.close();
       throw error;
     }
-    transport.answerInitialize(lease.handshake);
-    await client.connect(transport);
+    const { handshake, generation } = lease;
+    transport.greeted(handshake, generation);
+    const { era } = handshake;
+    await client.connect(transport, {
+      prior: era === 'modern' ? { kind: era, discover: handshake.discover } : { kind: era },
+    });
     const connection = new SandboxConnection(lease.sandbox, client, transport, host);
-    client.onclose = () => {
+    client.client.onclose = () => {
       if (!connection.#leaving) options.onEnd(transport.exitReason);
     };
     return connection;
   }
 
-  /** ERR_CANCELLED when the signal aborts, ERR_SANDBOX when the sandbox ends in the middle, else ERR_MCP. */
-  async callTool(call: ToolCall): Promise<CallToolResult> {
-    this.#calls++;
-    try {
-      return await this.#client.callTool(
-        { name: call.name, arguments: call.args },
-        {
-          signal: call.signal,
-          timeout: call.timeoutMs,
-          onprogress: (progress) => {
-            const { message } = progress;
-            if (!message) return;
-            call.onOutput(outputStream(progress), message);
-          },
-        },
-      );
-    } catch (error) {
-      throw this.#describe(error, call);
-    } finally {
-      this.#calls--;
-      this.#usedAt = performance.now();
-    }
+  get era(): Era {
+    return this.#client.era;
   }
 
-  /** For how long no tool has run in it; 0 while one does. */
+  get capabilities(): Readonly<Record<string, unknown>> {
+    return this.#client.capabilities;
+  }
+
+  callTool(call: ToolCall): Promise<CallToolResult> {
+    return this.#client.callTool(call);
+  }
+
+  request(request: ServerRequest): Promise<Record<string, unknown>> {
+    return this.#client.request(request);
+  }
+
+  watchResource(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>> {
+    return this.#client.watchResource(uri, onUpdated, options);
+  }
+
+  /** For how long nothing has been asked of it, nor tried to save it; 0 while something runs in it. */
   get idleMs(): number {
-    return this.#calls > 0 ? 0 : performance.now() - this.#usedAt;
+    const tenants = [...this.#tenants].map(({ idleMs }) => idleMs);
+    return Math.min(this.#client.idleMs, performance.now() - this.#triedAt, ...tenants);
+  }
+
+  /** Another server runs in it, whose calls count as its own; until what is answered is called. */
+  hold(tenant: { readonly idleMs: number }): () => void {
+    this.#tenants.add(tenant);
+    return () => void this.#tenants.delete(tenant);
   }
 
   /** Resolves with whether it has gone, workspace saved. False: it could not be saved, and is as before; asked again later. */
@@ -109,7 +121,7 @@ export class SandboxConnection {
       await this.#host.hibernate(this.sandbox);
     } catch (error) {
       this.#leaving = false;
-      this.#usedAt = performance.now();
+      this.#triedAt = performance.now();
       log.warn({ err: error, sandbox: this.sandbox }, 'a sandbox could not hibernate and stays');
       return this.#transport.exitReason !== '';
     }
@@ -125,30 +137,17 @@ export class SandboxConnection {
 
   /** Lets go of the stream only; the docker thread, whose port closes with it, removes the sandbox. */
   async disconnect(): Promise<void> {
-    delete this.#client.onclose;
+    delete this.#client.client.onclose;
     await this.#client.close();
     await this.#transport.close();
   }
-
-  #describe(error: unknown, call: ToolCall): FairleadError {
-    if (isFairleadError(error)) return error;
-    if (call.signal.aborted) return new FairleadError('ERR_CANCELLED', 'cancelled', { cause: error });
-    if (this.#transport.exitReason) {
-      return new FairleadError('ERR_SANDBOX', `the sandbox ended while the tool ran: ${this.#transport.exitReason}`, {
-        cause: error,
-      });
-    }
-    if (error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout) {
-      return new FairleadError('ERR_MCP', `the tool did not finish within ${call.timeoutMs} ms`, { cause: error });
-    }
-    const text = error instanceof ProtocolError || error instanceof Error ? error.message : String(error);
-    return new FairleadError('ERR_MCP', text, { cause: error });
-  }
 }
 
-/** Our workspace server names the stream in the notification's _meta; other servers send plain progress. */
-function outputStream(progress: object): 'stdout' | 'stderr' | 'progress' {
-  const meta = (progress as { _meta?: Record<string, unknown> })._meta;
-  const stream = meta?.['fairlead/stream'];
-  return stream === 'stdout' || stream === 'stderr' ? stream : 'progress';
+function describeEnd({ lost, exitReason }: PortTransport, cause: unknown): FairleadError | undefined {
+  if (lost) {
+    const text = 'the connection to the sandbox was lost while the tool ran; it may have run in part';
+    return new FairleadError('ERR_SANDBOX', text, { cause });
+  }
+  if (!exitReason) return undefined;
+  return new FairleadError('ERR_SANDBOX', `the sandbox ended while the tool ran: ${exitReason}`, { cause });
 }

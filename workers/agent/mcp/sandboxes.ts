@@ -1,8 +1,12 @@
-/** The sandboxes of this agent thread's sessions, one for each session and server, made on the first tool that needs it. */
+/** The sandboxes of this agent thread's sessions, one for each session and server, or one for all; made on the first tool that needs it. */
+import { isImageServer } from '../../../src/config-mcp.js';
 import type { Config } from '../../../src/config.js';
 import type { Logger } from '../../../src/log.js';
 import { gauge } from '../../../src/metrics.js';
+import { capabilitiesFor } from '../../../src/mcp-capabilities.js';
+import { sharedSession } from '../../../src/shared-sessions.js';
 import { SandboxConnection, type SandboxHost } from './connection.js';
+import type { Caller, ServerBackend } from './server-connection.js';
 
 /** How late a sandbox may hibernate, as a part of the time after which it does. */
 const LOOKS = 5;
@@ -17,18 +21,21 @@ interface Held {
   hibernation?: Promise<boolean>;
 }
 
-export class Sandboxes {
+export class Sandboxes implements ServerBackend {
   readonly #host: SandboxHost;
   readonly #config: Config;
+  /** In whose name it holds what all sessions of this thread share. */
+  readonly #shared: string;
   readonly #log: Logger;
   /** session → server → its connection. An entry goes when its sandbox ends or hibernates, or its session ends. */
   readonly #bySession = new Map<string, Map<string, Held>>();
   /** One for all, while there are any. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(host: SandboxHost, config: Config, log: Logger) {
+  constructor(host: SandboxHost, config: Config, thread: number, log: Logger) {
     this.#host = host;
     this.#config = config;
+    this.#shared = sharedSession(thread);
     this.#log = log;
     gauge('fairlead_agent_sandboxes', 'Sandboxes that sessions of this thread hold', [], (g) => {
       g.set([...this.#all()].length);
@@ -36,9 +43,10 @@ export class Sandboxes {
   }
 
   /** The session's sandbox for that server: leased, and its workspace restored, when it has none. Callers share one start. */
-  async get(session: string, server: string): Promise<SandboxConnection> {
+  async get(caller: Caller, server: string): Promise<SandboxConnection> {
+    const session = this.#isShared(server) ? this.#shared : caller.session;
     const held = this.#bySession.get(session)?.get(server);
-    if (held?.hibernation && (await held.hibernation)) return this.get(session, server);
+    if (held?.hibernation && (await held.hibernation)) return this.get(caller, server);
     return held ? held.opening : this.#open(session, server);
   }
 
@@ -51,13 +59,16 @@ export class Sandboxes {
     await Promise.allSettled([...servers.values()].map(async ({ opening }) => (await opening).close()));
   }
 
+  /** The session goes on elsewhere: its workspaces are saved, as far as they can be. */
+  async hibernateSession(session: string): Promise<void> {
+    const servers = [...(this.#bySession.get(session) ?? [])];
+    await Promise.all(servers.map(([server, held]) => this.#hibernateHeld(session, server, held)));
+  }
+
   /** The server stops: every workspace is saved, as far as it can be. Resolves with how many were not. */
   async hibernateAll(): Promise<{ hibernated: number; failed: number }> {
     const gone = await Promise.all(
-      [...this.#all()].map(async ({ session, server, held }) => {
-        await held.opening.catch(() => undefined); // that failure has been told to its caller
-        return held.connection === undefined || this.#hibernate(session, server, held, held.connection);
-      }),
+      [...this.#all()].map(({ session, server, held }) => this.#hibernateHeld(session, server, held)),
     );
     const hibernated = gone.filter(Boolean).length;
     return { hibernated, failed: gone.length - hibernated };
@@ -71,11 +82,17 @@ export class Sandboxes {
     await Promise.allSettled(all.map(async ({ held }) => (await held.opening).disconnect()));
   }
 
+  #isShared(name: string): boolean {
+    const server = this.#config.mcpServers[name];
+    return server !== undefined && isImageServer(server) && server.scope === 'shared';
+  }
+
   #open(session: string, server: string): Promise<SandboxConnection> {
     const opening = SandboxConnection.open({
       host: this.#host,
       session,
       server,
+      capabilities: capabilitiesFor(this.#config.mcpServers, server),
       log: this.#log,
       onEnd: (reason) => {
         this.#log.warn({ session, server, reason }, 'sandbox ended');
@@ -100,6 +117,11 @@ export class Sandboxes {
     servers.delete(server);
     if (servers.size === 0) this.#bySession.delete(session);
     this.#watch();
+  }
+
+  async #hibernateHeld(session: string, server: string, held: Held): Promise<boolean> {
+    await held.opening.catch(() => undefined); // that failure has been told to its caller
+    return held.connection === undefined || this.#hibernate(session, server, held, held.connection);
   }
 
   #hibernate(session: string, server: string, held: Held, connection: SandboxConnection): Promise<boolean> {

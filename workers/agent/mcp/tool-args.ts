@@ -3,13 +3,13 @@ import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/
 import type { Logger } from '../../../src/log.js';
 import type { ToolDefinition } from '../../../src/tool-definition.js';
 
-type Check = (args: unknown) => string | undefined;
+type Check = (value: unknown) => string | undefined;
 
 export class ToolArgs {
   readonly #log: Logger;
-  readonly #ajv = new AjvJsonSchemaValidator();
   /** By definition, so that a catalogue that is replaced takes its compiled schemas with it. */
-  readonly #checks = new WeakMap<ToolDefinition, Check>();
+  readonly #inputs = new WeakMap<ToolDefinition, Check>();
+  readonly #outputs = new WeakMap<ToolDefinition, Check>();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -17,19 +17,30 @@ export class ToolArgs {
 
   /** What does not fit, in words for the model; undefined when all does. */
   problem(tool: ToolDefinition, args: unknown): string | undefined {
-    let check = this.#checks.get(tool);
-    if (!check) {
-      check = this.#compile(tool);
-      this.#checks.set(tool, check);
-    }
-    return check(args);
+    return this.#checkOf(this.#inputs, tool, tool.inputSchema)(args);
   }
 
-  #compile(tool: ToolDefinition): Check {
+  /** The same for what a tool has answered. */
+  outputProblem(tool: ToolDefinition, structuredContent: unknown): string | undefined {
+    return tool.outputSchema && this.#checkOf(this.#outputs, tool, tool.outputSchema)(structuredContent);
+  }
+
+  #checkOf(checks: WeakMap<ToolDefinition, Check>, tool: ToolDefinition, schema: Record<string, unknown>): Check {
+    let check = checks.get(tool);
+    if (!check) {
+      check = this.#compile(tool, schema);
+      checks.set(tool, check);
+    }
+    return check;
+  }
+
+  #compile(tool: ToolDefinition, schema: Record<string, unknown>): Check {
     try {
-      const validate = this.#ajv.getValidator(tool.inputSchema);
-      return (args) => {
-        const result = validate(args);
+      // One each: a validator keeps every schema that it has compiled, and knows those with an `$id` by that alone, so that
+      // one server's could stand in for another's. It reads nothing from elsewhere.
+      const validate = new AjvJsonSchemaValidator().getValidator(schema);
+      return (value) => {
+        const result = validate(value);
         return result.valid ? undefined : result.errorMessage;
       };
     } catch (error) {

@@ -1,9 +1,9 @@
 /** The model over the Anthropic Messages API, streamed through its SDK. One client a thread, any number of streams. */
-import Anthropic from '@anthropic-ai/sdk';
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
-import { Stream, type ServerSentEvent } from '@anthropic-ai/sdk/streaming';
+import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
 import type { Config } from '../../../src/config.js';
 import { FairleadError } from '../../../src/errors.js';
+import { Anthropic, Stream } from './anthropic-sdk.js';
 import { AnswerBuilder } from './answer-builder.js';
 import { modelError, readRetryAfter, toModelError, toStreamError } from './model-errors.js';
 import type { Model, ModelEvent, ModelRequest } from './model.js';

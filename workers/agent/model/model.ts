@@ -12,6 +12,8 @@ export interface ModelTool {
 export interface ModelRequest {
   model: string;
   system: string;
+  /** What is so for now only: told after the system prompt, which is cached without it. '' or absent: nothing. */
+  note?: string;
   /** Always valid: every tool_use has its tool_result. */
   messages: readonly TranscriptMessage[];
   /** In a fixed order: the prompt cache depends on it. */
@@ -38,6 +40,8 @@ export interface ModelAnswer {
 
 export interface Model {
   readonly provider: 'anthropic' | 'demo';
+  /** Loads what the first answer would wait for. */
+  warmUp?(): Promise<void>;
   /**
    * Streams one answer; the last event is `done`. Rejects with ERR_MODEL and a plain message (overloaded, rate limit,
    * bad request, broken stream) and with ERR_CANCELLED when `signal` aborts.

@@ -3,6 +3,7 @@ import type {
   ContentBlockParam,
   MessageCreateParamsStreaming,
   MessageParam,
+  TextBlockParam,
   Tool,
 } from '@anthropic-ai/sdk/resources/messages';
 import type { TranscriptMessage } from '../../../src/store/store.js';
@@ -30,13 +31,19 @@ export function toRequest(request: ModelRequest, thinkingTokens: number): Messag
     model: request.model,
     max_tokens: request.maxTokens,
     stream: true,
-    ...(request.system.trim() === ''
-      ? {}
-      : { system: [{ type: 'text', text: request.system, cache_control: CACHED }] }),
+    ...toSystem(request),
     ...(request.tools.length === 0 ? {} : { tools: toTools(request.tools) }),
     ...(thinks ? { thinking: { type: 'enabled', budget_tokens: thinkingTokens, display: 'summarized' } } : {}),
     messages,
   };
+}
+
+function toSystem({ system, note = '' }: ModelRequest): Pick<MessageCreateParamsStreaming, 'system'> {
+  const blocks: TextBlockParam[] = [
+    ...(system.trim() === '' ? [] : [{ type: 'text' as const, text: system, cache_control: CACHED }]),
+    ...(note === '' ? [] : [{ type: 'text' as const, text: note }]),
+  ];
+  return blocks.length > 0 ? { system: blocks } : {};
 }
 
 /** Messages of alternating roles, the user's first and last, results before all else. The transcript is not touched. */

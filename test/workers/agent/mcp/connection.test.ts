@@ -26,7 +26,11 @@ class TestHost implements SandboxHost {
     this.leases.push(`${session} ${server}`);
     await this.before();
     this.servers.push(await serveOnPort(port, this.make()));
-    return { sandbox: `box-${this.servers.length}`, handshake: HANDSHAKE, waitedMs: 1 };
+    return { sandbox: `box-${this.servers.length}`, handshake: HANDSHAKE, generation: 0, waitedMs: 1 };
+  }
+
+  async exec(): Promise<void> {
+    throw new FairleadError('ERR_SANDBOX', 'nothing else runs here');
   }
 
   onHibernate: (sandbox: string) => Promise<void> = async () => undefined;
@@ -44,8 +48,10 @@ class TestHost implements SandboxHost {
 
 type Ended = (reason: string) => void;
 
+const asks = { elicit: async () => ({ action: 'cancel' }) as const };
+
 function open(host: SandboxHost, onEnd: Ended = () => undefined): Promise<SandboxConnection> {
-  return SandboxConnection.open({ host, session: 's-1', server: 'workspace', log, onEnd });
+  return SandboxConnection.open({ host, session: 's-1', server: 'workspace', capabilities: {}, log, onEnd });
 }
 
 const call = (name: string, args: Record<string, unknown>, signal = new AbortController().signal) => ({
@@ -53,6 +59,7 @@ const call = (name: string, args: Record<string, unknown>, signal = new AbortCon
   args,
   signal,
   timeoutMs: 15_000,
+  asks,
   onOutput: () => undefined,
 });
 
@@ -84,6 +91,7 @@ void t.test(
   async (t) => {
     const refused: SandboxHost = {
       lease: () => Promise.reject(new FairleadError('ERR_UNAVAILABLE', 'full')),
+      exec: () => Promise.reject(new Error('there is nothing to start it in')),
       hibernate: () => Promise.reject(new Error('there is nothing to save')),
       release: () => Promise.reject(new Error('there is nothing to release')),
     };
@@ -92,7 +100,7 @@ void t.test(
     const dead = new TestHost();
     dead.lease = async ({ port }) => {
       port.postMessage({ type: 'exit', code: 1, reason: 'killed' });
-      return { sandbox: 'dead', handshake: HANDSHAKE, waitedMs: 1 };
+      return { sandbox: 'dead', handshake: HANDSHAKE, generation: 0, waitedMs: 1 };
     };
     const died = deferred<string>();
     const late = await open(dead, died.resolve);
@@ -109,12 +117,33 @@ void t.test(
     await t.rejects(running, { code: 'ERR_SANDBOX' });
     t.equal(await ended.promise, 'out of memory');
     await t.rejects(connection.callTool(call('echo', { text: 'a' })), { code: 'ERR_SANDBOX' });
+
+    const cut = await open(host);
+    const inTheMiddle = cut.callTool(call('wait', { key: 'l' }));
+    await host.box.started('l');
+    await host.servers[1]!.close(); // as the docker thread does when it dies
+    await t.rejects(inTheMiddle, { code: 'ERR_SANDBOX', message: /connection .* was lost .* may have run in part/ });
   },
 );
 
+void t.test('a sandbox that others have had is spoken to with ids of its own generation', async (t) => {
+  const host = new TestHost();
+  const lease = host.lease.bind(host);
+  host.lease = async (request) => ({ ...(await lease(request)), generation: 3 });
+  const connection = await open(host);
+  t.teardown(() => connection.close());
+  const old = { jsonrpc: '2.0', id: 'g2-0', result: { content: [{ type: 'text', text: 'not for you' }] } };
+  const running = connection.callTool(call('wait', { key: 'k' }));
+  await host.box.started('k');
+  host.servers[0]!.stdout(`${JSON.stringify(old)}\n${JSON.stringify({ ...old, id: 0 })}\n`);
+  t.match(await connection.callTool(call('echo', { text: 'a' })), { content: [{ text: 'echo: a' }] });
+  host.box.finish('k');
+  t.notMatch(await running, { content: [{ text: 'not for you' }] });
+});
+
 function makeSandboxes(host: SandboxHost, hibernateAfterMs = 300_000): Sandboxes {
   registry.removeSingleMetric('fairlead_agent_sandboxes'); // each real agent thread has a registry of its own
-  return new Sandboxes(host, parseConfig({ sandbox: { hibernateAfterMs } }, {}), log);
+  return new Sandboxes(host, parseConfig({ sandbox: { hibernateAfterMs } }, {}), 0, log);
 }
 
 void t.test('concurrent callers of one session share one start; sessions and servers do not share', async (t) => {
@@ -122,10 +151,10 @@ void t.test('concurrent callers of one session share one start; sessions and ser
   const sandboxes = makeSandboxes(host);
   t.teardown(() => Promise.all(['s-1', 's-2'].map((session) => sandboxes.releaseSession(session))));
   const [a, b, c, d] = await Promise.all([
-    sandboxes.get('s-1', 'one'),
-    sandboxes.get('s-1', 'one'),
-    sandboxes.get('s-1', 'two'),
-    sandboxes.get('s-2', 'one'),
+    sandboxes.get({ session: 's-1', user: 'u' }, 'one'),
+    sandboxes.get({ session: 's-1', user: 'u' }, 'one'),
+    sandboxes.get({ session: 's-1', user: 'u' }, 'two'),
+    sandboxes.get({ session: 's-2', user: 'u' }, 'one'),
   ]);
   t.equal(a, b);
   t.equal(new Set([a, c, d]).size, 3);
@@ -138,13 +167,13 @@ void t.test('a start that failed and a sandbox that ended are forgotten', async 
   t.teardown(() => sandboxes.releaseSession('s-1'));
   const lease = host.lease.bind(host);
   host.lease = () => Promise.reject(new FairleadError('ERR_SANDBOX', 'no'));
-  await t.rejects(sandboxes.get('s-1', 'one'), { code: 'ERR_SANDBOX' });
+  await t.rejects(sandboxes.get({ session: 's-1', user: 'u' }, 'one'), { code: 'ERR_SANDBOX' });
   host.lease = lease;
-  const first = await sandboxes.get('s-1', 'one');
+  const first = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
   host.servers[0]!.exit(0, 'done');
   await host.servers[0]!.closed;
   await t.rejects(first.callTool(call('echo', { text: 'a' })), { code: 'ERR_SANDBOX' });
-  t.not(await sandboxes.get('s-1', 'one'), first);
+  t.not(await sandboxes.get({ session: 's-1', user: 'u' }, 'one'), first);
 });
 
 void t.test('releasing a session gives back what is still starting', async (t) => {
@@ -152,7 +181,7 @@ void t.test('releasing a session gives back what is still starting', async (t) =
   const gate = deferred<void>();
   host.before = () => gate.promise;
   const sandboxes = makeSandboxes(host);
-  const starting = sandboxes.get('s-1', 'one');
+  const starting = sandboxes.get({ session: 's-1', user: 'u' }, 'one');
   const released = sandboxes.releaseSession('s-1');
   gate.resolve();
   await starting;
@@ -185,9 +214,12 @@ void t.test('a sandbox that no tool uses hibernates; the next call waits for tha
   };
   const sandboxes = makeSandboxes(host, 1);
   t.teardown(() => sandboxes.releaseSession('s-1'));
-  const first = await sandboxes.get('s-1', 'one');
+  const first = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
   t.equal(await begun.promise, first.sandbox);
-  const next = Promise.all([sandboxes.get('s-1', 'one'), sandboxes.get('s-1', 'one')]);
+  const next = Promise.all([
+    sandboxes.get({ session: 's-1', user: 'u' }, 'one'),
+    sandboxes.get({ session: 's-1', user: 'u' }, 'one'),
+  ]);
   t.equal(host.leases.length, 1);
   saving.resolve(undefined);
   const [a, b] = await next;
@@ -207,14 +239,14 @@ void t.test(
     };
     const sandboxes = makeSandboxes(host, 1);
     t.teardown(() => sandboxes.releaseSession('s-1'));
-    const connection = await sandboxes.get('s-1', 'one');
+    const connection = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
     const running = connection.callTool(call('wait', { key: 'k' }));
     await host.box.started('k');
     t.equal(connection.idleMs, 0);
     host.box.finish('k');
     await running;
     await tried.promise;
-    const again = await sandboxes.get('s-1', 'one');
+    const again = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
     t.equal(again, connection);
     t.match(await again.callTool(call('echo', { text: 'a' })), { content: [{ type: 'text', text: 'echo: a' }] });
   },
@@ -223,7 +255,10 @@ void t.test(
 void t.test('at the stop every workspace is saved as far as it can be', async (t) => {
   const host = new TestHost();
   const sandboxes = makeSandboxes(host, 0);
-  await Promise.all([sandboxes.get('s-1', 'one'), sandboxes.get('s-2', 'one')]);
+  await Promise.all([
+    sandboxes.get({ session: 's-1', user: 'u' }, 'one'),
+    sandboxes.get({ session: 's-2', user: 'u' }, 'one'),
+  ]);
   host.onHibernate = async (sandbox) => {
     if (sandbox === 'box-2') throw new FairleadError('ERR_UNAVAILABLE', 'Docker is away');
   };

@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import type { StdioFromSandbox, StdioToSandbox } from '../../../../workers/docker/messages.js';
 import { PortTransport } from '../../../../workers/agent/mcp/port-transport.js';
+import { HANDSHAKE } from '../../../helpers/port-mcp-server.js';
 import { deferred } from '../../../helpers/processes.js';
 
 interface Pair {
@@ -47,8 +48,16 @@ async function startPair(t: { teardown: (fn: () => void) => unknown }): Promise<
   return pair;
 }
 
+const wire = (id: number): JSONRPCMessage => ({
+  jsonrpc: '2.0',
+  id: `g0-${id}`,
+  method: 'ping',
+});
 const ping = (id: number): JSONRPCMessage => ({ jsonrpc: '2.0', id, method: 'ping' });
 const bytes = (text: string): Uint8Array => Buffer.from(text);
+
+const textOf = (message: StdioToSandbox): string =>
+  message.type === 'stdin' ? Buffer.from(message.data).toString() : '';
 
 void t.test('messages are lines, however the stream is cut, and each piece is acknowledged', async (t) => {
   const pair = await startPair(t);
@@ -64,7 +73,7 @@ void t.test('messages are lines, however the stream is cut, and each piece is ac
   pair.post({ type: 'stdout', data: line });
   await all.promise;
   t.equal(pair.got.length, 2);
-  t.match(pair.got[0], { result: { text: 'grüße 🙂' } });
+  t.match(pair.got[0], { id: 1, result: { text: 'grüße 🙂' } });
 });
 
 void t.test('several lines in one piece are several messages', async (t) => {
@@ -80,7 +89,7 @@ void t.test('what is sent is one line of stdin', async (t) => {
   const stdin = pair.next((message) => message.type === 'stdin');
   await pair.transport.send(ping(1));
   const message = await stdin;
-  t.equal(message.type === 'stdin' && Buffer.from(message.data).toString(), `${JSON.stringify(ping(1))}\n`);
+  t.equal(textOf(message), `${JSON.stringify(ping(1))}\n`);
 });
 
 void t.test('a line that is no JSON-RPC is skipped, and the next is read', async (t) => {
@@ -117,7 +126,8 @@ void t.test('a port whose other side is gone ends the connection', async (t) => 
   const pair = await startPair(t);
   pair.far.close();
   await pair.closed;
-  t.ok(pair.transport.exitReason);
+  t.match(pair.transport.exitReason, 'lost');
+  t.equal(pair.transport.lost, true);
 });
 
 void t.test('closing tells the sandbox once, and is no end of the other side', async (t) => {
@@ -130,4 +140,58 @@ void t.test('closing tells the sandbox once, and is no end of the other side', a
   t.equal(pair.transport.exitReason, '');
   t.equal(pair.sent.filter(({ type }) => type === 'close').length, 1);
   await t.rejects(pair.transport.send(ping(1)), { code: 'ERR_SANDBOX' });
+});
+
+const request = (id: number | string, progressToken: number | string): JSONRPCMessage => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name: 'x', _meta: { progressToken, other: 1 } },
+});
+const cancel = (requestId: number | string): JSONRPCMessage => ({
+  jsonrpc: '2.0',
+  method: 'notifications/cancelled',
+  params: { requestId, reason: 'r' },
+});
+const progress = (progressToken: number | string): JSONRPCMessage => ({
+  jsonrpc: '2.0',
+  method: 'notifications/progress',
+  params: { progressToken, progress: 1 },
+});
+const result = (id: number | string): JSONRPCMessage => ({ jsonrpc: '2.0', id, result: {} });
+
+void t.test(
+  'requests, their progress and what cancels them are marked with the generation; answers are not',
+  async (t) => {
+    const pair = await startPair(t);
+    pair.transport.greeted(HANDSHAKE, 2);
+    const initialized: JSONRPCMessage = { jsonrpc: '2.0', method: 'notifications/other', params: { requestId: 7 } };
+    const all = pair.next((message) => textOf(message).includes('notifications/other'));
+    for (const message of [request(7, 7), cancel(7), wire(9), result(5), initialized])
+      await pair.transport.send(message);
+    await all;
+    t.same(
+      pair.sent.map((message) => JSON.parse(textOf(message)) as unknown),
+      [request('g2-7', 'g2-7'), cancel('g2-7'), { ...wire(9), id: 'g2-g0-9' }, result(5), initialized],
+    );
+  },
+);
+
+void t.test('what is said to a client of another generation reaches nobody', async (t) => {
+  const pair = await startPair(t);
+  pair.transport.greeted(HANDSHAKE, 2);
+  const acked = pair.next((message) => message.type === 'ack');
+  const nameless = { jsonrpc: '2.0', error: { code: -32_700, message: 'parse error' } } as JSONRPCMessage;
+  const theirs = ['g1-7', 'g22-7', 'g2-', 'g2-x', 'warm-g2-7', 7, 'g2-7.5'];
+  const lines = [
+    ...theirs.flatMap((id) => [result(id), progress(id)]),
+    progress('g2-7'),
+    result('g2-7'),
+    ping(3),
+    nameless,
+  ];
+  pair.post({ type: 'stdout', data: bytes(lines.map((line) => `${JSON.stringify(line)}\n`).join('')) });
+  await acked;
+  t.same(pair.got, [progress(7), result(7), ping(3), nameless]);
+  t.same(pair.errors, []);
 });

@@ -48,3 +48,27 @@ void t.test('an old dialect is understood; a schema that cannot be compiled take
   t.equal(args.problem(broken, { n: 1 }), undefined);
   t.equal(args.problem(broken, { n: 1 }), undefined, 'the second time too');
 });
+
+const of = (type: string): ToolDefinition =>
+  tool({ $id: 'https://example.org/same', type: 'object', properties: { a: { type } } });
+
+void t.test('a schema that has another’s `$id` is checked by itself, and none is fetched', async (t) => {
+  const args = new ToolArgs(pino({ level: 'silent' }));
+  t.equal(args.problem(of('string'), { a: 'x' }), undefined);
+  t.equal(args.problem(of('number'), { a: 1 }), undefined);
+  t.ok(args.problem(of('number'), { a: 'x' }));
+  const remote = {
+    ...of('x'),
+    inputSchema: { type: 'object', properties: { a: { $ref: 'http://127.0.0.1:1/x.json' } } },
+  };
+  t.equal(args.problem(remote, { a: 1 }), undefined, 'its server checks it');
+});
+
+void t.test('what a tool answers is checked against its output schema, where it has one', async (t) => {
+  const args = new ToolArgs(pino({ level: 'silent' }));
+  const plain: ToolDefinition = { name: 'a', description: '', inputSchema: {} };
+  const tool = { ...plain, outputSchema: { type: 'object', required: ['n'], properties: { n: { type: 'number' } } } };
+  t.equal(args.outputProblem(tool, { n: 1 }), undefined);
+  t.match(args.outputProblem(tool, {}), /n/);
+  t.equal(args.outputProblem(plain, {}), undefined);
+});

@@ -1,0 +1,56 @@
+/** What the remote benches share: the server in its process, the backend that is pointed at it, a call. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import pino from 'pino';
+import { parseConfig } from '../src/config.js';
+import { registry } from '../src/metrics.js';
+import { Remotes } from '../workers/agent/mcp/remote/remotes.js';
+import type { ToolCall } from '../workers/agent/mcp/server-connection.js';
+
+export type Era = 'modern' | 'legacy';
+
+export interface Counts {
+  /** Connections that were ever made to it. */
+  sockets: number;
+  /** Of them at once. */
+  most: number;
+  sessions: number;
+}
+
+export interface BenchServer {
+  url: string;
+  counts(): Promise<Counts>;
+  stop(): void;
+}
+
+export async function startServer(era: Era): Promise<BenchServer> {
+  const child: ChildProcess = fork(fileURLToPath(new URL('remote-server-main.js', import.meta.url)), [era]);
+  const [{ url }] = (await once(child, 'message')) as [{ url: string }];
+  return {
+    url,
+    counts: async () => {
+      const answer = once(child, 'message');
+      child.send({});
+      return ((await answer) as [Counts])[0];
+    },
+    stop: () => child.disconnect(),
+  };
+}
+
+export function backendFor(url: string): Remotes {
+  registry.clear();
+  const config = parseConfig({ mcp: { allowLoopback: true }, mcpServers: { one: { url } } }, {});
+  return new Remotes(config, pino({ level: 'warn' }));
+}
+
+export function echo(text: string): ToolCall {
+  return {
+    name: 'echo',
+    args: { text },
+    signal: new AbortController().signal,
+    timeoutMs: 60_000,
+    asks: { elicit: async () => ({ action: 'cancel' }) },
+    onOutput: () => undefined,
+  };
+}

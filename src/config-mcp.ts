@@ -1,0 +1,194 @@
+/** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and what is common to all of them. Main thread. */
+import { z } from 'zod';
+
+const positive = z.number().int().positive();
+const positiveMs = positive.max(1_000_000_000);
+const glob = z.string().min(1).max(200);
+const strings = z.record(z.string(), z.string());
+/** The ecosystem writes headers and environments in files that are checked in: their values come from `${NAME}`. */
+const env = strings.default({});
+
+/** Keys that every kind of server has. */
+const common = {
+  tools: z
+    .strictObject({
+      allow: z.array(glob).default(['*']).describe('Tools of this server that the model may know, by glob'),
+      deny: z.array(glob).default([]).describe('Tools that it may not, whatever `allow` says'),
+    })
+    .prefault({}),
+  sampling: z
+    .strictObject({
+      maxTokens: positive.default(1024).describe('Longest answer that the server may ask of the model'),
+      maxPerCall: positive.default(5).describe('How often in one tool call'),
+    })
+    .optional()
+    .describe('Lets the server use the session’s model, each time with the person’s yes; absent = not at all'),
+  timeoutMs: positiveMs.optional().describe('Longest tool call; absent = sandbox.toolTimeoutMs'),
+};
+
+const scope = z
+  .enum(['session', 'shared'])
+  .default('session')
+  .describe('session: each session has its own; shared: one for all sessions of an agent thread, who see each other’s');
+
+const imageServer = z.strictObject({
+  image: z.string().min(1).describe('Docker image of an MCP server that speaks stdio; runs in a sandbox'),
+  scope,
+  env: env.describe('Environment inside the sandbox; what is here is not secret'),
+  ...common,
+});
+
+const commandServer = z.strictObject({
+  type: z.literal('stdio').optional(),
+  command: z.string().min(1).describe('Program of an MCP server that speaks stdio'),
+  args: z.array(z.string()).default([]),
+  env: env.describe('Environment of the program; nothing of the server’s own is passed on but PATH, HOME and the like'),
+  cwd: z.string().min(1).optional().describe('Folder it runs in; absent = one of its own'),
+  sandbox: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Name of an `image` server in whose sandbox it runs; absent = on the host, which needs allowHostCommands',
+    ),
+  scope,
+  ...common,
+});
+
+const auth = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('none') }),
+  z.strictObject({
+    type: z.literal('oauth'),
+    clientId: z.string().min(1).optional().describe('Absent = client id metadata document, or dynamic registration'),
+    clientSecret: z.string().min(1).optional(),
+    scopes: z.array(z.string().min(1)).optional().describe('Absent = what the server asks for'),
+    issuer: z.url().optional().describe('The only authorization server that the client id may be shown to'),
+  }),
+  z.strictObject({
+    type: z.literal('client_credentials'),
+    clientId: z.string().min(1),
+    clientSecret: z.string().min(1).optional(),
+    privateKey: z.string().min(1).optional().describe('PEM; signs a JWT in place of the secret'),
+    algorithm: z.string().min(1).default('ES256').describe('Of privateKey'),
+    scopes: z.array(z.string().min(1)).optional(),
+    issuer: z.url().optional(),
+  }),
+]);
+
+const urlServer = z.strictObject({
+  type: z
+    .enum(['http', 'sse'])
+    .optional()
+    .describe('absent = Streamable HTTP, and SSE for servers that know only that'),
+  url: z.url({ protocol: /^https?$/ }),
+  headers: strings.default({}).describe('Sent with each request to this server alone; secrets as ${NAME}'),
+  auth: auth
+    .optional()
+    .describe('absent = none with an Authorization header, else OAuth as soon as the server asks for it'),
+  ...common,
+});
+
+export const mcpServerSchema = z.union([imageServer, commandServer, urlServer]);
+
+/** What all servers share. */
+export const mcpSchema = z
+  .strictObject({
+    toolNames: z
+      .enum(['auto', 'always', 'never'])
+      .default('auto')
+      .describe('server__tool: auto = where names collide, always, or never (the first of a name wins)'),
+    toolTokens: z
+      .number()
+      .int()
+      .min(0)
+      .default(25_000)
+      .describe(
+        'Most tokens of tool definitions that the model is sent; the largest servers wait behind a search tool; 0 = no limit',
+      ),
+    requestTimeoutMs: positiveMs.default(30_000).describe('Longest wait for whatever is no tool call'),
+    idleMs: positiveMs.default(120_000).describe('A connection that is not used for so long is closed'),
+    maxConnections: positive.default(50).describe('HTTP connections of an agent thread to one server'),
+    allowLoopback: z.boolean().default(false).describe('Lets `url` be http and on this machine, for trying out'),
+    allowHosts: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Host names whose private addresses may be connected to; all others must be public'),
+    publicUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        'How people reach this server, for the way back from an authorization server; absent = its own address',
+      ),
+  })
+  .prefault({});
+
+export type McpServerConfig = z.infer<typeof mcpServerSchema>;
+export type ImageServerConfig = z.infer<typeof imageServer>;
+export type CommandServerConfig = z.infer<typeof commandServer>;
+export type UrlServerConfig = z.infer<typeof urlServer>;
+
+export type McpServers = Readonly<Record<string, McpServerConfig>>;
+
+export function isImageServer(server: McpServerConfig): server is ImageServerConfig {
+  return 'image' in server;
+}
+
+export function isCommandServer(server: McpServerConfig): server is CommandServerConfig {
+  return 'command' in server;
+}
+
+export function isUrlServer(server: McpServerConfig): server is UrlServerConfig {
+  return 'url' in server;
+}
+
+/** Those of one kind, by name, in the configuration's order. */
+export function serversOf<T extends McpServerConfig>(
+  servers: McpServers,
+  isKind: (server: McpServerConfig) => server is T,
+): [string, T][] {
+  return Object.entries(servers).flatMap(([name, server]): [string, T][] => (isKind(server) ? [[name, server]] : []));
+}
+
+/** Servers with the same image and environment, who are told the same of us, share a pool of sandboxes. */
+export function poolKey({ image, env, sampling }: Pick<ImageServerConfig, 'image' | 'env' | 'sampling'>): string {
+  return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)), sampling !== undefined]);
+}
+
+/** Problems that no single field shows. */
+export function* mcpProblems(
+  servers: McpServers,
+  {
+    allowHostCommands,
+    allowLoopback,
+    loopback,
+  }: { allowHostCommands: boolean; allowLoopback: boolean; loopback: ReadonlySet<string> },
+): Iterable<{ path: string; message: string }> {
+  for (const [name, server] of serversOf(servers, isCommandServer)) {
+    const path = `mcpServers.${name}`;
+    const inside = server.sandbox === undefined ? undefined : servers[server.sandbox];
+    if (server.sandbox === undefined && !allowHostCommands) {
+      yield {
+        path: `${path}.command`,
+        message:
+          'would run on the host: set allowHostCommands if you trust it, or name an `image` server as its sandbox',
+      };
+    } else if (server.sandbox !== undefined && !(inside && isImageServer(inside))) {
+      yield { path: `${path}.sandbox`, message: `${server.sandbox} is no \`image\` server of mcpServers` };
+    } else if (inside && isImageServer(inside) && inside.scope !== server.scope) {
+      yield { path: `${path}.scope`, message: `is ${server.scope}, and that of its sandbox is ${inside.scope}` };
+    }
+  }
+  for (const [name, { url, auth }] of serversOf(servers, isUrlServer)) {
+    const path = `mcpServers.${name}`;
+    const { protocol, hostname, username, password } = new URL(url);
+    if (protocol === 'http:' && !(allowLoopback && loopback.has(hostname.replaceAll(/^\[|\]$/g, '')))) {
+      yield { path: `${path}.url`, message: 'must be https; http is for loopback alone, with mcp.allowLoopback' };
+    }
+    if (username !== '' || password !== '') {
+      yield { path: `${path}.url`, message: 'must not hold credentials: use headers or auth' };
+    }
+    if (auth?.type === 'client_credentials' && (auth.clientSecret === undefined) === (auth.privateKey === undefined)) {
+      yield { path: `${path}.auth`, message: 'needs either clientSecret or privateKey' };
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/** Secrets in the embedded store, with the version that compare-and-set goes by. Runs in agent threads, inside a transaction. */
+import { digest, type LmdbTables, type StoredSecret } from './lmdb-tables.js';
+import type { Secret, WriteSecret } from './store.js';
+
+/** Each write clears away a few of those whose time is over: no more of them stay than one that was never written again leaves. */
+const MAX_CLEARED = 10;
+
+export function readSecret({ secrets }: LmdbTables, key: string): Secret | undefined {
+  const found = secrets.get(digest(key));
+  if (found === undefined || isOver(found)) return undefined;
+  return { bytes: Buffer.from(found.base64, 'base64'), version: found.version };
+}
+
+export function writeSecret(
+  tables: LmdbTables,
+  key: string,
+  bytes: Uint8Array,
+  { ifVersion, ttlMs }: WriteSecret,
+): number | undefined {
+  const { secrets, secretEnds } = tables;
+  const now = Date.now();
+  clearOver(tables, now);
+  const id = digest(key);
+  const found = secrets.get(id);
+  const before = found === undefined || isOver(found) ? undefined : found;
+  if (ifVersion !== undefined && (before?.version ?? 0) !== ifVersion) return undefined;
+  const version = Math.max((found?.version ?? 0) + 1, now);
+  if (found?.endsAt !== undefined) void secretEnds.remove([found.endsAt, id]);
+  const base64 = Buffer.from(bytes).toString('base64');
+  if (ttlMs === undefined) {
+    void secrets.put(id, { version, base64 });
+  } else {
+    void secrets.put(id, { version, base64, endsAt: now + ttlMs });
+    void secretEnds.put([now + ttlMs, id], 0);
+  }
+  return version;
+}
+
+export function removeSecret({ secrets, secretEnds }: LmdbTables, key: string): void {
+  const id = digest(key);
+  const found = secrets.get(id);
+  if (found?.endsAt !== undefined) void secretEnds.remove([found.endsAt, id]);
+  void secrets.remove(id);
+}
+
+function clearOver({ secrets, secretEnds }: LmdbTables, now: number): void {
+  for (const end of Array.from(secretEnds.getKeys({ end: [now], limit: MAX_CLEARED }))) {
+    void secretEnds.remove(end);
+    void secrets.remove(end[1]);
+  }
+}
+
+function isOver({ endsAt }: StoredSecret): boolean {
+  return endsAt !== undefined && endsAt <= Date.now();
+}

@@ -1,0 +1,89 @@
+/** One agent thread kept in waiting for all, so that one that dies is replaced in a fraction of the time. Main thread. */
+import type { Worker } from 'node:worker_threads';
+import type { Logger } from '../log.js';
+import type { TakePlace } from '../../workers/agent/spare.js';
+
+/** The start itself, and the thread that has just taken a place, get the processor first. */
+const BOOT_AFTER_MS = 5_000;
+
+export interface SpareOptions {
+  spawn: () => Worker;
+  log: Logger;
+  bootAfterMs?: number;
+}
+
+export class SpareAgent {
+  readonly #options: SpareOptions;
+  #worker: Worker | undefined;
+  #loaded = false;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: SpareOptions) {
+    this.#options = options;
+  }
+
+  /** Boots one in a while, if there is none. */
+  prepare(): void {
+    if (this.#closed || this.#worker || this.#timer) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#boot();
+    }, this.#options.bootAfterMs ?? BOOT_AFTER_MS);
+    this.#timer.unref();
+  }
+
+  /** The spare thread, told to be agent thread `index`; undefined when none is loaded. */
+  take(index: number): Worker | undefined {
+    const worker = this.#worker;
+    if (!worker || !this.#loaded) return undefined;
+    this.#forget(worker);
+    worker.postMessage({ index } satisfies TakePlace);
+    worker.ref();
+    return worker;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#worker?.terminate();
+  }
+
+  #boot(): void {
+    const { spawn, log } = this.#options;
+    let worker: Worker;
+    try {
+      worker = spawn();
+    } catch (error) {
+      log.warn({ err: (error as Error).message }, 'no spare agent thread');
+      return;
+    }
+    this.#worker = worker;
+    worker.unref();
+    worker.once('message', this.#onLoaded);
+    worker.on('error', this.#onError);
+    worker.once('exit', this.#onExit);
+  }
+
+  readonly #onLoaded = (): void => {
+    this.#loaded = true;
+    this.#options.log.debug('a spare agent thread is loaded');
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#options.log.warn({ err: error.message }, 'the spare agent thread failed');
+  };
+
+  readonly #onExit = (): void => {
+    if (this.#worker) this.#forget(this.#worker);
+    this.prepare();
+  };
+
+  #forget(worker: Worker): void {
+    worker.off('message', this.#onLoaded);
+    worker.off('error', this.#onError);
+    worker.off('exit', this.#onExit);
+    this.#worker = undefined;
+    this.#loaded = false;
+  }
+}

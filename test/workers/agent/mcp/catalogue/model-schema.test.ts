@@ -1,0 +1,98 @@
+import t from 'tap';
+import { toModelSchema, toServerArgs } from '../../../../../workers/agent/mcp/catalogue/model-schema.js';
+
+void t.test('a plain schema is passed on as it is', async (t) => {
+  const schema = { type: 'object', properties: { a: { type: 'string', enum: ['$ref'] } }, required: ['a'] };
+  t.same(toModelSchema(schema), { schema });
+});
+
+void t.test(
+  'references stay inside the schema: those to elsewhere or to nowhere are left out, the rest of it stays',
+  async (t) => {
+    const { schema } = toModelSchema({
+      type: 'object',
+      properties: {
+        inside: { $ref: '#/$defs/Inside' },
+        remote: { $ref: 'https://example.org/schema.json', description: 'kept' },
+        nowhere: { $ref: '#/$defs/Missing' },
+        file: { items: [{ $ref: 'other.json#/a' }] },
+        // A property of that name is no reference.
+        $ref: { type: 'string' },
+      },
+      $defs: { Inside: { type: 'string' } },
+    });
+    t.same(schema, {
+      type: 'object',
+      properties: {
+        inside: { $ref: '#/$defs/Inside' },
+        remote: { description: 'kept' },
+        nowhere: {},
+        file: { items: [{}] },
+        _ref: { type: 'string' },
+      },
+      $defs: { Inside: { type: 'string' } },
+    });
+  },
+);
+
+void t.test('combinations at the top are put together: the API refuses them there', async (t) => {
+  const { schema } = toModelSchema({
+    anyOf: [
+      { properties: { a: { type: 'string' }, both: { type: 'number' } }, required: ['a', 'both'] },
+      { $ref: '#/$defs/B' },
+    ],
+    allOf: [{ properties: { c: { type: 'boolean' } }, required: ['c'] }],
+    $defs: { B: { properties: { b: { type: 'string' }, both: { type: 'number' } }, required: ['b', 'both'] } },
+  });
+  for (const key of ['anyOf', 'allOf', 'oneOf']) t.notOk(key in schema, key);
+  t.same(Object.keys(schema['properties'] as object).sort(), ['a', 'b', 'both', 'c']);
+  t.same((schema['required'] as string[]).sort(), ['both', 'c']);
+  t.equal(schema['type'], 'object');
+});
+
+void t.test('deeper combinations stay', async (t) => {
+  const properties = { a: { oneOf: [{ type: 'string' }, { type: 'number' }] } };
+  t.same(toModelSchema({ type: 'object', properties }).schema['properties'], properties);
+});
+
+void t.test(
+  'properties whose names the API does not take get others, and arguments come back by their own',
+  async (t) => {
+    const { schema, properties } = toModelSchema({
+      type: 'object',
+      properties: { $filter: { type: 'string' }, _filter: { type: 'string' }, 'user id': {}, ok: {} },
+      required: ['$filter', 'ok'],
+    });
+    const names = Object.keys(schema['properties'] as object);
+    for (const name of names) t.match(name, /^[a-zA-Z0-9_.-]{1,64}$/);
+    t.equal(new Set(names).size, 4);
+    const args = toServerArgs(Object.fromEntries(names.map((name) => [name, name])), properties);
+    t.same(Object.keys(args).sort(), ['$filter', '_filter', 'ok', 'user id']);
+    t.equal((schema['required'] as string[]).length, 2);
+    t.same(toServerArgs({ a: 1 }, undefined), { a: 1 });
+  },
+);
+
+void t.test('a schema that is too long loses its prose, then itself', async (t) => {
+  const property = { type: 'string', description: 'x'.repeat(1_000), default: 'y' };
+  const wordy = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`p${index}`, property]));
+  const terse = toModelSchema({ type: 'object', properties: { ...wordy, description: { type: 'number' } } }).schema;
+  t.same((terse['properties'] as Record<string, unknown>)['p7'], { type: 'string' });
+  t.same((terse['properties'] as Record<string, unknown>)['description'], { type: 'number' }, 'a name is no prose');
+  const huge = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`property_${index}`, property]));
+  t.same(toModelSchema({ type: 'object', properties: huge }).schema, { type: 'object', additionalProperties: true });
+});
+
+void t.test('a schema as deep as a well does not drown us', async (t) => {
+  let schema: Record<string, unknown> = { type: 'string' };
+  for (let depth = 0; depth < 2_000; depth++) schema = { type: 'object', properties: { a: schema } };
+  t.equal(toModelSchema(schema).schema['type'], 'object');
+});
+
+void t.test('a schema that names __proto__ changes nobody', async (t) => {
+  const schema = JSON.parse(
+    '{"type":"object","properties":{"__proto__":{"type":"string"}},"__proto__":{"x":1}}',
+  ) as object;
+  toModelSchema(schema as Record<string, unknown>);
+  t.equal(({} as Record<string, unknown>)['x'], undefined);
+});

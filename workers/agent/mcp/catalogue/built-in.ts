@@ -1,0 +1,96 @@
+/** The few tools that are ours and no server's: to find tools, to read resources, to log in. Definitions; agent threads. */
+import type { ToolDefinition } from '../../../../src/tool-definition.js';
+
+/** Their server in events and rules. No name that the configuration takes. */
+export const BUILT_IN = '@fairlead';
+
+export const SEARCH_TOOLS = 'search_tools';
+export const LIST_RESOURCES = 'list_resources';
+export const READ_RESOURCE = 'read_resource';
+const CONNECT = 'connect_';
+
+export const DEFAULT_FOUND = 5;
+export const MAX_FOUND = 20;
+
+export interface DeferredServer {
+  server: string;
+  tools: number;
+}
+
+export function searchTools(deferred: readonly DeferredServer[]): ToolDefinition {
+  const servers = deferred.map(({ server, tools }) => `${server} (${tools})`).join(', ');
+  return {
+    name: SEARCH_TOOLS,
+    description:
+      `Finds tools that are not listed here. Servers with such tools, and how many: ${servers}. ` +
+      'Say in a few words what you want to do; the tools that are found can be called from then on.',
+    inputSchema: {
+      type: 'object',
+      properties: {
+        query: { type: 'string', minLength: 1, maxLength: 500, description: 'Words for what the tool should do' },
+        limit: {
+          type: 'integer',
+          minimum: 1,
+          maximum: MAX_FOUND,
+          description: `How many; ${DEFAULT_FOUND} unless told`,
+        },
+      },
+      required: ['query'],
+      additionalProperties: false,
+    },
+    readOnly: true,
+  };
+}
+
+const SERVER = { type: 'string', minLength: 1, maxLength: 64 };
+
+/** `servers`: those that have resources. */
+export function resourceTools(servers: readonly string[]): ToolDefinition[] {
+  const named = servers.join(', ');
+  return [
+    {
+      name: LIST_RESOURCES,
+      description: `Lists the resources (files, records, documents) and resource templates of MCP servers. Servers that have any: ${named}.`,
+      inputSchema: {
+        type: 'object',
+        properties: { server: { ...SERVER, description: 'Only this server’s' } },
+        additionalProperties: false,
+      },
+      readOnly: true,
+    },
+    {
+      name: READ_RESOURCE,
+      description: `Reads one resource of an MCP server by its URI. Servers that have any: ${named}.`,
+      inputSchema: {
+        type: 'object',
+        properties: {
+          server: { ...SERVER, description: 'The server that has it' },
+          uri: { type: 'string', minLength: 1, maxLength: 4096, description: 'As listed, or made from a template' },
+        },
+        required: ['server', 'uri'],
+        additionalProperties: false,
+      },
+      readOnly: true,
+    },
+  ];
+}
+
+export function connectTool(server: string): ToolDefinition {
+  return {
+    name: `${CONNECT}${server}`,
+    description:
+      `The tools of the server ${server} can be used once the user has logged in there. ` +
+      'Call this when the user wants something of it: the user is asked, and the tools are there when it is done.',
+    inputSchema: { type: 'object', properties: {}, additionalProperties: false },
+  };
+}
+
+/** The server that this tool logs in to; undefined: it is another tool. */
+export function connectsTo(name: string): string | undefined {
+  return name.startsWith(CONNECT) ? name.slice(CONNECT.length) : undefined;
+}
+
+/** Names that no server's tool is known by, so that none changes its name when one of ours comes or goes. */
+export function reservedNames(servers: readonly string[]): ReadonlySet<string> {
+  return new Set([SEARCH_TOOLS, LIST_RESOURCES, READ_RESOURCE, ...servers.map((server) => `${CONNECT}${server}`)]);
+}

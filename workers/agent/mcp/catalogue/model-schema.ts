@@ -1,0 +1,182 @@
+/** A tool's schema in the form that the Messages API takes, and arguments on their way back. Pure; agent threads. */
+
+type Schema = Record<string, unknown>;
+
+export interface ModelSchema {
+  schema: Schema;
+  /** The server's name of each property that the model knows by another one; absent when there is none. */
+  properties?: ReadonlyMap<string, string>;
+}
+
+/** What one tool may cost the model; its server checks the arguments against the whole schema in any case. */
+const MAX_SCHEMA_BYTES = 32_768;
+const MAX_DEPTH = 32;
+const MAX_PROPERTY_NAME = 64;
+/** Words about a schema, which a schema that is too long does without. */
+const PROSE = new Set(['description', 'title', 'examples', 'example', 'default', '$comment', 'deprecated']);
+/** Their values are names of the server's and not keywords. */
+const NAMED = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']);
+/** Their values are data and not schemas. */
+const DATA = new Set(['enum', 'const', 'default', 'examples', 'required', 'dependentRequired']);
+const BRANCHES = ['allOf', 'anyOf', 'oneOf'] as const;
+
+/**
+ * An object at the top, without the three combinations that the API refuses there: what their branches know is put
+ * together. References are only followed inside the schema: those to elsewhere, or to nowhere, are left out.
+ */
+export function toModelSchema(inputSchema: Schema): ModelSchema {
+  const whole = shaped(inputSchema, (schema) => schema);
+  if (JSON.stringify(whole.schema).length <= MAX_SCHEMA_BYTES) return whole;
+  const terse = shaped(inputSchema, withoutProse);
+  if (JSON.stringify(terse.schema).length <= MAX_SCHEMA_BYTES) return terse;
+  return { schema: { type: 'object', additionalProperties: true } };
+}
+
+/** The model's arguments by the server's own names. */
+export function toServerArgs(args: Schema, properties: ModelSchema['properties']): Schema {
+  if (!properties) return args;
+  return Object.fromEntries(Object.entries(args).map(([key, value]) => [properties.get(key) ?? key, value]));
+}
+
+function shaped(inputSchema: Schema, change: (schema: Schema) => Schema): ModelSchema {
+  const clean = change(cleanSchema(inputSchema, inputSchema, 0));
+  return renamed({ ...flattened(clean), type: 'object' });
+}
+
+function cleanSchema(schema: Schema, root: Schema, depth: number): Schema {
+  if (depth > MAX_DEPTH) return {};
+  const clean: Schema = {};
+  for (const [key, value] of Object.entries(schema)) {
+    if (key === '__proto__') continue;
+    if (key === '$ref' || key === '$dynamicRef') {
+      if (typeof value === 'string' && isInside(value, root)) clean[key] = value;
+    } else if (DATA.has(key)) clean[key] = value;
+    else if (NAMED.has(key) && isObject(value)) {
+      clean[key] = Object.fromEntries(
+        Object.entries(value).map(([name, inner]) => [name, cleanValue(inner, root, depth)]),
+      );
+    } else clean[key] = cleanValue(value, root, depth);
+  }
+  return clean;
+}
+
+function cleanValue(value: unknown, root: Schema, depth: number): unknown {
+  if (Array.isArray(value)) return value.map((item) => (isObject(item) ? cleanSchema(item, root, depth + 1) : item));
+  return isObject(value) ? cleanSchema(value, root, depth + 1) : value;
+}
+
+/** A JSON pointer to something that is there. */
+function isInside(reference: string, root: Schema): boolean {
+  if (!reference.startsWith('#')) return false;
+  const pointer = decodeFragment(reference.slice(1));
+  if (pointer === '') return true;
+  if (pointer === undefined || !pointer.startsWith('/')) return false;
+  let at: unknown = root;
+  for (const part of pointer.slice(1).split('/')) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return false;
+    at = (at as Schema)[key];
+  }
+  return true;
+}
+
+function decodeFragment(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
+  }
+}
+
+/** `allOf` demands what each branch does; of the others any branch will do, so that only what all demand is demanded. */
+function flattened(schema: Schema): Schema {
+  const { allOf, anyOf, oneOf, ...rest } = schema;
+  let properties = isObject(rest['properties']) ? rest['properties'] : {};
+  let required = stringsOf(rest['required']);
+  for (const key of BRANCHES) {
+    const branches = { allOf, anyOf, oneOf }[key];
+    if (!Array.isArray(branches)) continue;
+    const objects = branches.filter(isObject).map((branch) => flattened(resolved(branch, schema)));
+    for (const branch of objects) properties = { ...asProperties(branch['properties']), ...properties };
+    const demands = objects.map((branch) => stringsOf(branch['required']));
+    const all = [...new Set(demands.flat())];
+    required = [
+      ...required,
+      ...(key === 'allOf' ? all : all.filter((name) => demands.every((demand) => demand.includes(name)))),
+    ];
+  }
+  return {
+    ...rest,
+    ...(Object.keys(properties).length > 0 ? { properties } : {}),
+    ...(required.length > 0 ? { required: [...new Set(required)] } : {}),
+  };
+}
+
+/** A branch that is but a reference to a definition of the same schema. One step: definitions may name each other. */
+function resolved(branch: Schema, root: Schema): Schema {
+  const reference = branch['$ref'];
+  if (typeof reference !== 'string') return branch;
+  const match = /^#\/(\$defs|definitions)\/([^/~%]+)$/.exec(reference);
+  const named = match && asProperties(root[match[1]!])[match[2]!];
+  if (!isObject(named)) return branch;
+  const { allOf: _allOf, anyOf: _anyOf, oneOf: _oneOf, ...own } = named;
+  return own;
+}
+
+/** The API takes ^[a-zA-Z0-9_.-]{1,64}$ for the top properties' names. */
+function renamed(schema: Schema): ModelSchema {
+  const given = schema['properties'];
+  if (!isObject(given)) return { schema };
+  const names = Object.keys(given);
+  const good = names.filter((name) => /^[a-zA-Z0-9_.-]{1,64}$/.test(name));
+  if (good.length === names.length) return { schema };
+  const taken = new Set(good);
+  const properties = new Map<string, string>();
+  const modelNames = new Map<string, string>();
+  for (const name of names) {
+    if (modelNames.has(name) || good.includes(name)) continue;
+    const base = name.replaceAll(/[^a-zA-Z0-9_.-]/g, '_').slice(0, MAX_PROPERTY_NAME) || '_';
+    let free = base;
+    for (let number = 2; taken.has(free); number++) free = `${base.slice(0, MAX_PROPERTY_NAME - 6)}_${number}`;
+    taken.add(free);
+    modelNames.set(name, free);
+    properties.set(free, name);
+  }
+  const nameOf = (name: string): string => modelNames.get(name) ?? name;
+  const entries = Object.entries(given).map(([name, value]) => [nameOf(name), value]);
+  const required = stringsOf(schema['required']).map(nameOf);
+  return {
+    schema: {
+      ...schema,
+      properties: Object.fromEntries(entries),
+      ...(required.length > 0 ? { required } : {}),
+    },
+    properties,
+  };
+}
+
+function withoutProse(schema: Schema): Schema {
+  const strip = (value: unknown, isNames: boolean): unknown => {
+    if (Array.isArray(value)) return value.map((item) => strip(item, false));
+    if (!isObject(value)) return value;
+    return Object.fromEntries(
+      Object.entries(value)
+        .filter(([key]) => isNames || !PROSE.has(key))
+        .map(([key, item]) => [key, DATA.has(key) && !isNames ? item : strip(item, NAMED.has(key) && !isNames)]),
+    );
+  };
+  return strip(schema, false) as Schema;
+}
+
+function asProperties(value: unknown): Schema {
+  return isObject(value) ? value : {};
+}
+
+function stringsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+}
+
+function isObject(value: unknown): value is Schema {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

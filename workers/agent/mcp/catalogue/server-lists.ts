@@ -1,0 +1,119 @@
+/** How the servers that are no sandboxes are asked for what they have. Agent threads. */
+import { isCommandServer, isImageServer } from '../../../../src/config-mcp.js';
+import type { Config } from '../../../../src/config.js';
+import { errorToData, FairleadError, publicMessage } from '../../../../src/errors.js';
+import { listingSession } from '../../../../src/shared-sessions.js';
+import type { Caller, Era, ServerAsks, ServerConnection } from '../server-connection.js';
+import type { McpServers } from '../servers.js';
+import { listTools, type ListOptions } from './list-all.js';
+import { NOBODY } from './nobody.js';
+import type { ListedTools } from './server-lister.js';
+import type { SignalBook } from './signal-book.js';
+
+export interface ServerListsOptions {
+  config: Config;
+  /** Of this thread. */
+  index: number;
+  servers: McpServers;
+  signals: SignalBook;
+}
+
+export class ServerLists {
+  readonly #options: ServerListsOptions;
+
+  constructor(options: ServerListsOptions) {
+    this.#options = options;
+  }
+
+  /** Of `url` and `command` servers; `asks`: the user may be asked to log in. ERR_MCP_LOGIN, errors of the server. */
+  async list(
+    caller: Caller,
+    server: string,
+    { signal, asks = NOBODY }: { signal: AbortSignal; asks?: ServerAsks },
+  ): Promise<ListedTools> {
+    const options = { signal, asks, timeoutMs: this.timeoutMs };
+    return this.#with(caller, server, async (connect) => {
+      const connection = await loggedIn(connect, options);
+      const listed = await listTools(connection, options);
+      const { resources, prompts } = connection.capabilities;
+      return {
+        ...listed,
+        // Asking again would start one: such a server is asked when something goes wrong.
+        ...(this.#startsOne(server) ? { ttlMs: Infinity } : {}),
+        resources: resources !== undefined,
+        prompts: prompts !== undefined,
+        era: connection.era,
+      };
+    });
+  }
+
+  /** One request to it, now. ERR_BAD_FRAME where it would take a sandbox to make it; errors of the server. */
+  async test(caller: Caller, server: string): Promise<{ latencyMs: number; era: Era }> {
+    const { timeoutMs } = this;
+    const settings = this.#options.config.mcpServers[server];
+    if (!settings) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${server}`);
+    if (isImageServer(settings) || (isCommandServer(settings) && settings.sandbox !== undefined)) {
+      throw new FairleadError('ERR_BAD_FRAME', `${server} runs in a sandbox, and none is started to test it`);
+    }
+    return this.#with(caller, server, async (connect) => {
+      const connection = await connect();
+      const startedAt = performance.now();
+      const signal = AbortSignal.timeout(timeoutMs);
+      await connection.request({ method: cheapest(connection), params: {}, signal, asks: NOBODY, timeoutMs });
+      return { latencyMs: Math.round(performance.now() - startedAt), era: connection.era };
+    });
+  }
+
+  /** In whose name this thread asks for what all may know. */
+  get nobody(): Caller {
+    return { session: listingSession(this.#options.index), user: '' };
+  }
+
+  get timeoutMs(): number {
+    return this.#options.config.mcp.requestTimeoutMs;
+  }
+
+  /** Each caller has a process of its own, which then has nothing else to do. */
+  #startsOne(server: string): boolean {
+    const settings = this.#options.config.mcpServers[server];
+    return settings !== undefined && isCommandServer(settings) && settings.scope === 'session';
+  }
+
+  async #with<T extends { era: Era }>(
+    { user, session: name }: Caller,
+    server: string,
+    work: (connect: () => Promise<ServerConnection>) => Promise<T>,
+  ): Promise<T> {
+    const { servers, signals } = this.#options;
+    const isOwn = this.#startsOne(server);
+    // A name that nobody else has: it is let go of below.
+    const session = isOwn ? `${name}_${server}` : name;
+    try {
+      const result = await work(() => servers.connection({ user, session }, server));
+      signals.noteGood(server, { era: result.era });
+      return result;
+    } catch (error) {
+      const data = errorToData(error);
+      // A server that wants a login is as well as can be.
+      if (data.code !== 'ERR_MCP_LOGIN' && data.code !== 'ERR_CANCELLED') signals.noteBad(server, publicMessage(data));
+      throw error;
+    } finally {
+      if (isOwn) await servers.releaseSession(session);
+    }
+  }
+}
+
+/** Where a login comes first nothing is known of the server before its first request, which asks for it. ERR_MCP_LOGIN. */
+async function loggedIn(connect: () => Promise<ServerConnection>, options: ListOptions): Promise<ServerConnection> {
+  const connection = await connect();
+  if (Object.keys(connection.capabilities).length > 0) return connection;
+  await connection.request({ ...options, method: 'tools/list', params: {} });
+  return connect();
+}
+
+/** The newer era has no `ping`. */
+function cheapest({ capabilities, era }: ServerConnection): string {
+  if (era === 'legacy') return 'ping';
+  if (capabilities['tools'] !== undefined) return 'tools/list';
+  return capabilities['prompts'] === undefined ? 'resources/list' : 'prompts/list';
+}

@@ -1,0 +1,131 @@
+/** One MCP server as a process on the host: a group of its own, a private folder, and an end that takes all it started. Agent threads. */
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { FairleadError } from '../../../../src/errors.js';
+import { killGroup, writeRecord } from '../../../../src/process-record.js';
+
+/** All that it gets of our environment: the rest holds keys of the server's own. */
+const PASSED_ON = ['PATH', 'HOME', 'USER', 'LANG', 'TERM', 'SHELL', 'TMPDIR'];
+/** After the end of its input; after SIGTERM. */
+const END_OF_INPUT_MS = 1_000;
+const SIGTERM_MS = 2_000;
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+export interface HostProgram {
+  server: string;
+  command: string;
+  args: readonly string[];
+  env: Readonly<Record<string, string>>;
+  /** Absent = a folder of its own, which goes with it. */
+  cwd?: string | undefined;
+}
+
+export interface ProcessExit {
+  code: number | null;
+  reason: string;
+}
+
+export class HostProcess {
+  readonly pid: number;
+  readonly cwd: string;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Never rejects. */
+  readonly exited: Promise<ProcessExit>;
+  readonly #folder: string;
+  #stopping: Promise<void> | undefined;
+
+  private constructor(child: Child, folder: string, cwd: string) {
+    this.pid = child.pid ?? 0;
+    this.cwd = cwd;
+    this.stdin = child.stdin;
+    this.stdout = child.stdout;
+    this.stderr = child.stderr;
+    this.#folder = folder;
+    this.stdin.on('error', () => undefined); // told by its exit
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        // What it started goes with it, and lets go of its stdout. Now: later the group's number may be another's.
+        killGroup(this.pid);
+        resolve({ code, reason: signal ? `ended by ${signal}` : `exited with code ${code}` });
+      });
+    });
+    void this.exited.then(() => this.stop());
+  }
+
+  /** `root`: where its folder is made. ERR_MCP: it cannot be started. */
+  static async start({ server, command, args, env, cwd }: HostProgram, root: string): Promise<HostProcess> {
+    const folder = join(root, randomBytes(8).toString('hex'));
+    const home = join(folder, 'cwd');
+    let child: Child | undefined;
+    try {
+      await mkdir(home, { recursive: true, mode: 0o700 });
+      child = spawn(command, [...args], {
+        cwd: cwd ?? home,
+        env: { ...passedOn(), ...env },
+        detached: true, // a process group of its own
+        stdio: ['pipe', 'pipe', 'pipe'],
+      });
+      await once(child, 'spawn');
+      const started = new HostProcess(child, folder, cwd ?? home);
+      await writeRecord(folder, started.pid, true);
+      return started;
+    } catch (error) {
+      if (child?.pid) killGroup(child.pid);
+      await removeFolder(folder);
+      const why = (error as Error).message;
+      throw new FairleadError('ERR_MCP', `the server ${server} cannot be started: ${why}`, { cause: error });
+    }
+  }
+
+  /** Its input ends, then SIGTERM, then SIGKILL, for all of its group; resolves when it and its folder are gone. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    let gone = false;
+    void this.exited.then(() => (gone = true));
+    await Promise.resolve(); // an exit that has been told is known now
+    this.stdin.end();
+    if (!gone) await this.#exitWithin(END_OF_INPUT_MS);
+    if (!gone) {
+      killGroup(this.pid, 'SIGTERM');
+      await this.#exitWithin(SIGTERM_MS);
+    }
+    if (!gone) killGroup(this.pid);
+    await this.exited;
+    this.stdin.destroy();
+    this.stderr.destroy();
+    await removeFolder(this.#folder);
+  }
+
+  async #exitWithin(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([this.exited, late]);
+    clearTimeout(timer);
+  }
+}
+
+function passedOn(): Record<string, string> {
+  return Object.fromEntries(
+    PASSED_ON.flatMap((name): [string, string][] => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+}

@@ -1,0 +1,45 @@
+/** What agent threads of an earlier run, or this thread's own predecessor, have left of their processes. Agent threads. */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '../../../../src/log.js';
+import { killRecorded } from '../../../../src/process-record.js';
+
+export interface ThreadPlace {
+  dataDir: string;
+  index: number;
+  threads: number;
+}
+
+/** Where this thread's processes have their folders. */
+export function commandFolder({ dataDir, index }: ThreadPlace): string {
+  return join(dataDir, 'commands', String(index));
+}
+
+/** Ends them and removes their folders: this thread's, and the first thread also those of threads that there are no more. Never rejects. */
+export async function sweepCommands(place: ThreadPlace, log: Logger): Promise<void> {
+  try {
+    const root = join(place.dataDir, 'commands');
+    const ours = (name: string): boolean =>
+      name === String(place.index) || (place.index === 0 && !(Number(name) < place.threads));
+    for (const name of (await namesIn(root)).filter(ours)) await sweepFolder(join(root, name), log);
+  } catch (error) {
+    log.warn({ err: error }, 'processes of an earlier run could not be looked for');
+  }
+}
+
+async function sweepFolder(folder: string, log: Logger): Promise<void> {
+  for (const name of await namesIn(folder)) {
+    await killRecorded(join(folder, name));
+    await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    log.info({ folder: name }, 'a process of an earlier run was ended');
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+/** A `command` server in the sandbox of an `image` server of the same session. Agent threads. */
+import { MessageChannel } from 'node:worker_threads';
+import type { Logger } from '../../../../src/log.js';
+import { WORKSPACE_ROOTS, type SandboxConnection, type SandboxHost } from '../connection.js';
+import { PortTransport } from '../port-transport.js';
+import type { Sandboxes } from '../sandboxes.js';
+import type { StartedCommand, Tenancy } from './command-connection.js';
+import { StderrLog } from './stderr-log.js';
+
+export interface SandboxCommand {
+  sandboxes: Sandboxes;
+  host: Pick<SandboxHost, 'exec'>;
+  /** Whose sandbox it is. */
+  owner: string;
+  server: string;
+  /** Key in `mcpServers` of the image whose sandbox it is. */
+  sandbox: string;
+  log: Logger;
+}
+
+/** The sandbox is leased, and its workspace restored, when the session has none. Errors of the lease; ERR_SANDBOX, ERR_UNAVAILABLE. */
+export async function startInSandbox(command: SandboxCommand): Promise<StartedCommand> {
+  const { sandboxes, host, owner, server, sandbox, log } = command;
+  const box = await sandboxes.get({ session: owner, user: '' }, sandbox);
+  const tenancy = tenancyIn(box);
+  const { port1, port2 } = new MessageChannel();
+  const stderr = new StderrLog(server, log);
+  const transport = new PortTransport(port1, (text) => stderr.write(text));
+  try {
+    await host.exec({ sandbox: box.sandbox, server, port: port2 });
+  } catch (error) {
+    tenancy.end();
+    port1.close();
+    throw error;
+  }
+  return { transport, roots: WORKSPACE_ROOTS, tenancy };
+}
+
+/** In use from the first moment: a sandbox must not hibernate under a server that starts. */
+function tenancyIn(box: SandboxConnection): Tenancy {
+  let connection: { readonly idleMs: number } | undefined;
+  const end = box.hold({
+    get idleMs() {
+      return connection?.idleMs ?? 0;
+    },
+  });
+  return { begin: (begun) => void (connection = begun), end };
+}

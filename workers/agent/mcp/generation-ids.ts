@@ -1,0 +1,69 @@
+/** Ids of one client's requests on a wire that had other clients before it: theirs are answered to nobody. Pure; agent threads. */
+import type { JSONRPCMessage } from '@modelcontextprotocol/client';
+
+type Params = Record<string, unknown>;
+
+/** By it a notification of the newer era says for which `subscriptions/listen` it is. */
+const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
+
+/**
+ * A request's id 7 is `g2-7` on the wire, and so are its progress token and what cancels it; an answer or progress with
+ * another generation's id is none. The server's own requests keep their ids.
+ */
+export class GenerationIds {
+  readonly #prefix: string;
+
+  constructor(generation: number) {
+    this.#prefix = `g${generation}-`;
+  }
+
+  outgoing(message: JSONRPCMessage): JSONRPCMessage {
+    if (!('method' in message)) return message; // an answer to the server
+    if ('id' in message) return { ...message, id: this.#mark(message.id), ...this.#withToken(message.params) };
+    const { method, params } = message;
+    if (method !== 'notifications/cancelled' || params?.['requestId'] === undefined) return message;
+    return { ...message, params: { ...params, requestId: this.#mark(params['requestId']) } };
+  }
+
+  /** Undefined: it is another client's. */
+  incoming(message: JSONRPCMessage): JSONRPCMessage | undefined {
+    if ('method' in message) {
+      return message.method === 'notifications/progress' ? this.#progress(message) : this.#subscribed(message);
+    }
+    if (message.id === undefined) return message; // an error that the server could not say of what
+    const id = this.#unmark(message.id);
+    return id === undefined ? undefined : { ...message, id };
+  }
+
+  #progress(message: Extract<JSONRPCMessage, { method: string }>): JSONRPCMessage | undefined {
+    const progressToken = this.#unmark(message.params?.['progressToken']);
+    if (progressToken === undefined) return undefined;
+    return { ...message, params: { ...message.params, progressToken } };
+  }
+
+  #subscribed(message: Extract<JSONRPCMessage, { method: string }>): JSONRPCMessage | undefined {
+    const meta = message.params?.['_meta'];
+    if (meta?.[SUBSCRIPTION] === undefined) return message;
+    const id = this.#unmark(meta[SUBSCRIPTION]);
+    return id === undefined
+      ? undefined
+      : { ...message, params: { ...message.params, _meta: { ...meta, [SUBSCRIPTION]: id } } };
+  }
+
+  #withToken(params: Params | undefined): { params?: Params } {
+    const meta = params?.['_meta'] as Params | undefined;
+    if (meta?.['progressToken'] === undefined) return {};
+    return { params: { ...params, _meta: { ...meta, progressToken: this.#mark(meta['progressToken']) } } };
+  }
+
+  #mark(id: unknown): string {
+    return `${this.#prefix}${String(id)}`;
+  }
+
+  /** The SDK's client counts: its ids are numbers. */
+  #unmark(marked: unknown): number | undefined {
+    if (typeof marked !== 'string' || !marked.startsWith(this.#prefix)) return undefined;
+    const id = marked.slice(this.#prefix.length);
+    return /^\d+$/.test(id) ? Number(id) : undefined;
+  }
+}

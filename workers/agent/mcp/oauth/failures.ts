@@ -1,0 +1,67 @@
+/** What goes wrong with authorization servers, in words that hold no secret: their answers may. Pure; agent threads. */
+import {
+  AuthorizationServerMismatchError,
+  InsecureTokenEndpointError,
+  IssuerMismatchError,
+  OAuthError,
+  OAuthErrorCode,
+  RegistrationRejectedError,
+} from '@modelcontextprotocol/client';
+import { FairleadError, isFairleadError } from '../../../../src/errors.js';
+
+const MAX_CODE = 60;
+const MAX_TEXT = 300;
+
+const SPENT: ReadonlySet<string> = new Set([
+  OAuthErrorCode.InvalidGrant,
+  OAuthErrorCode.InvalidClient,
+  OAuthErrorCode.UnauthorizedClient,
+  OAuthErrorCode.InvalidScope,
+  OAuthErrorCode.InvalidTarget,
+]);
+const PASSING: ReadonlySet<string> = new Set([OAuthErrorCode.ServerError, OAuthErrorCode.TemporarilyUnavailable]);
+
+/** The refresh token or the code is of no use any more: only a login helps. */
+export function isSpent(error: unknown): boolean {
+  return error instanceof OAuthError && SPENT.has(error.code);
+}
+
+/** ERR_MCP, or ERR_UNAVAILABLE where it may pass. `issuer` is whom we spoke to, as far as we know. */
+export function authFailure(server: string, error: unknown): FairleadError {
+  const failed = (code: 'ERR_MCP' | 'ERR_UNAVAILABLE', why: string): FairleadError =>
+    // The cause stays out of it: a log would print what the authorization server has answered.
+    new FairleadError(code, `the login to ${server} failed: ${why}`, code === 'ERR_MCP' ? {} : { retryAfterMs: 5_000 });
+  if (isFairleadError(error)) {
+    if (error.code === 'ERR_CANCELLED') return error;
+    return failed(error.code === 'ERR_UNAVAILABLE' ? 'ERR_UNAVAILABLE' : 'ERR_MCP', error.message);
+  }
+  if (error instanceof IssuerMismatchError || error instanceof AuthorizationServerMismatchError) {
+    return failed('ERR_MCP', 'the authorization server is not the one that it says it is (issuer)');
+  }
+  if (error instanceof InsecureTokenEndpointError) return failed('ERR_MCP', 'its token endpoint is not https');
+  if (error instanceof RegistrationRejectedError) {
+    const hint = 'set auth.clientId in the configuration to a client that you have registered there';
+    return failed('ERR_MCP', `the authorization server does not register us (HTTP ${error.status}): ${hint}`);
+  }
+  if (error instanceof OAuthError) {
+    if (PASSING.has(error.code)) {
+      return failed('ERR_UNAVAILABLE', 'the authorization server cannot answer now');
+    }
+    return failed('ERR_MCP', `the authorization server says ${plainCode(error.code)}`);
+  }
+  // Of what is parsed, the parser's message shows a part.
+  if (error instanceof SyntaxError || (error instanceof Error && error.name === 'ZodError')) {
+    return failed('ERR_MCP', 'the authorization server’s answer is not what the protocol says');
+  }
+  if (error instanceof TypeError) return failed('ERR_UNAVAILABLE', 'the authorization server cannot be reached');
+  return failed('ERR_MCP', error instanceof Error ? plain(error.message) : 'an unknown fault');
+}
+
+/** An error code as the authorization server sent it, fit for a line of text. */
+export function plainCode(code: string): string {
+  return plain(code).slice(0, MAX_CODE);
+}
+
+function plain(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, MAX_TEXT);
+}

@@ -1,0 +1,77 @@
+/** All of authorization in one agent thread: tokens for its own requests, and the logins of the users that are this thread's. */
+import type { FetchLike } from '@modelcontextprotocol/client';
+import type { Config } from '../../../../src/config.js';
+import type { Logger } from '../../../../src/log.js';
+import type { Store } from '../../../../src/store/store.js';
+import type { Channel, RequestHandlers } from '../../../../src/threads/channel.js';
+import type { AgentContract, AgentHostContract } from '../../messages.js';
+import { SafeHttp } from '../remote/http.js';
+import type { LoginRequests } from './contract.js';
+import { Logins } from './logins.js';
+import { OAuthSource } from './oauth-source.js';
+import { FLOW_MS } from './records.js';
+import { openSecrets } from './secrets.js';
+
+/** Metadata of two parties, a registration, a token. */
+const LOGIN_TIMEOUT_MS = 100_000;
+/** Connections to one server's authorization server: logins are few. */
+const MAX_CONNECTIONS = 4;
+const FETCH_TIMEOUT_MS = 10_000;
+
+export interface OAuthPartOptions {
+  config: Config;
+  threads: number;
+  store: Store;
+  channel: Channel<AgentContract, AgentHostContract>;
+  log: Logger;
+}
+
+export interface OAuthPart {
+  source: OAuthSource;
+  handlers: RequestHandlers<{ requests: LoginRequests; notifications: Record<string, never> }>;
+  close(): void;
+}
+
+export function createOAuthPart({ config, threads, store, channel, log }: OAuthPartOptions): OAuthPart {
+  const https = new Map<string, SafeHttp>();
+  const fetchFor = (server: string): FetchLike => {
+    const known = https.get(server) ?? newHttp(server, config);
+    https.set(server, known); // one for each server of the configuration
+    return known.fetch;
+  };
+  const secrets = openSecrets(store, config.secretKey);
+  const logins = new Logins({ config, secrets, fetchFor, log, threads });
+  const source = new OAuthSource({
+    config,
+    fetchFor,
+    host: {
+      token: (request) => channel.request('mcp-token', request, { timeoutMs: LOGIN_TIMEOUT_MS }),
+      login: (request) => channel.request('mcp-login', request, { timeoutMs: LOGIN_TIMEOUT_MS }),
+      loginEnd: (request) => channel.request('mcp-login-end', request, { timeoutMs: FLOW_MS + LOGIN_TIMEOUT_MS }),
+    },
+  });
+  return {
+    source,
+    handlers: {
+      'mcp-token': (request) => logins.token(request),
+      'mcp-login': (request) => logins.login(request),
+      'mcp-login-end': (request) => logins.loginEnd(request),
+      'mcp-callback': (request) => logins.callback(request),
+      'mcp-logout': (request) => logins.logout(request),
+    },
+    close() {
+      logins.close();
+      for (const http of https.values()) void http.close();
+    },
+  };
+}
+
+function newHttp(server: string, { mcp }: Config): SafeHttp {
+  const { allowLoopback, allowHosts } = mcp;
+  return new SafeHttp({
+    name: `the authorization server of ${server}`,
+    rules: { allowLoopback, allowHosts },
+    maxConnections: MAX_CONNECTIONS,
+    timeoutMs: FETCH_TIMEOUT_MS,
+  });
+}

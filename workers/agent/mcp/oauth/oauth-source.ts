@@ -1,0 +1,151 @@
+/**
+ * Tokens for `url` servers as their connections ask for them: the user's own, or Fairlead's. What is refused is renewed, and
+ * then the person is asked to log in, in the session whose call it is. Agent threads.
+ */
+import type { FetchLike } from '@modelcontextprotocol/client';
+import type { Config } from '../../../../src/config.js';
+import { FairleadError } from '../../../../src/errors.js';
+import { AnsweredElsewhere } from '../../questions.js';
+import { abortable } from '../../turn.js';
+import { NOBODY } from '../catalogue/nobody.js';
+import { refused, type AuthNeed, type AuthSource, type Credentials } from '../remote/auth-source.js';
+import type { Caller, ServerAsks } from '../server-connection.js';
+import { appToken } from './app-tokens.js';
+import { challengeOf, type Challenge } from './challenge.js';
+import type { LoginHost, LoginRequest, LoginStarted } from './contract.js';
+import { serverAuth } from './server-auth.js';
+import { TokenLeases } from './token-leases.js';
+
+/** A renewed token, then a login, and once more where the server wants wider scopes. */
+const MAX_ROUNDS = 3;
+
+export interface OAuthSourceOptions {
+  config: Config;
+  host: LoginHost;
+  fetchFor: (server: string) => FetchLike;
+}
+
+export class OAuthSource implements AuthSource {
+  readonly #options: OAuthSourceOptions;
+  readonly #leases = new TokenLeases();
+  /** Calls of one session that want the same login ask its person once. */
+  readonly #asking = new Map<string, Promise<void>>();
+
+  constructor(options: OAuthSourceOptions) {
+    this.#options = options;
+  }
+
+  async credentialsFor({ user }: Caller, server: string): Promise<Credentials | undefined> {
+    const auth = serverAuth(this.#options.config, server);
+    if (!auth || auth.type === 'none') return undefined;
+    const { host, fetchFor } = this.#options;
+    const key = auth.type === 'oauth' ? user : '';
+    const provider = this.#leases.provider(leaseKey(key, server), () =>
+      auth.type === 'oauth' ? host.token({ user, server }) : appToken(server, auth, { fetch: fetchFor(server) }),
+    );
+    return { key, provider };
+  }
+
+  /** The login of this user has changed: his next request asks for its token. */
+  forget({ user, server }: { user: string; server: string }): void {
+    this.#leases.set(leaseKey(user, server), undefined);
+  }
+
+  async whenUnauthorized(need: AuthNeed): Promise<void> {
+    const { server, error, round } = need;
+    const auth = serverAuth(this.#options.config, server);
+    if (!auth || auth.type === 'none') throw refused(server, error);
+    const challenge = challengeOf(error);
+    if (round > MAX_ROUNDS || (round === MAX_ROUNDS && !challenge.insufficient)) throw stillRefused(server, challenge);
+    if (auth.type === 'oauth') return this.#renewOrLogin(need, challenge);
+    if (round > 1) throw stillRefused(server, challenge);
+    const { fetchFor } = this.#options;
+    const { insufficient: _insufficient, token: _token, ...wanted } = challenge;
+    const lease = await appToken(server, auth, { fetch: fetchFor(server), ...wanted });
+    this.#leases.set(leaseKey('', server), lease);
+  }
+
+  async #renewOrLogin(need: AuthNeed, challenge: Challenge): Promise<void> {
+    const { caller, server, round, asks = NOBODY, signal } = need;
+    const { user } = caller;
+    const { insufficient, token, ...wanted } = challenge;
+    if (!insufficient && token !== undefined && round === 1) {
+      const lease = await abortable(() => this.#options.host.token({ user, server, refused: token }), signal);
+      if (lease.token !== undefined) return this.#leases.set(leaseKey(user, server), lease);
+    }
+    if (asks === NOBODY) {
+      throw new FairleadError('ERR_MCP_LOGIN', `${server} wants you to log in: «fairlead mcp login ${server}»`);
+    }
+    const request = { user, server, ...wanted, ...(insufficient ? { stepUp: true } : {}) };
+    await this.#login(request, { session: caller.session, asks, signal });
+    this.forget({ user, server });
+  }
+
+  /** Joins a login that another call of the session waits for; when that call is cancelled, this one asks by itself. */
+  async #login(
+    request: LoginRequest,
+    { session, asks, signal }: { session: string; asks: ServerAsks; signal: AbortSignal },
+  ): Promise<void> {
+    const key = JSON.stringify([session, request]);
+    for (;;) {
+      const known = this.#asking.get(key);
+      if (!known) break;
+      try {
+        return await abortable(() => known, signal);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof FairleadError) || error.code !== 'ERR_CANCELLED') throw error;
+      }
+    }
+    const asking = this.#ask(request, asks, signal);
+    this.#asking.set(key, asking);
+    try {
+      await asking;
+    } finally {
+      this.#asking.delete(key);
+    }
+  }
+
+  async #ask(request: LoginRequest, asks: ServerAsks, signal: AbortSignal): Promise<void> {
+    const { user, server } = request;
+    const { host } = this.#options;
+    const started = await abortable(() => host.login(request), signal);
+    const over = new AbortController();
+    const question = { server, mode: 'url' as const, message: messageOf(server, started), url: started.url };
+    const end = abortable(() => host.loginEnd({ user, server, flow: started.flow }), signal);
+    const asked = asks.elicit(question, AbortSignal.any([signal, over.signal]));
+    try {
+      const first = await Promise.race([end, asked]);
+      if ('action' in first && first.action !== 'accept') throw declined(server, signal);
+      // The yes says that the person goes there; whether he has logged in is told by his coming back.
+      const ended = await end;
+      if (!ended.ok) throw new FairleadError('ERR_MCP_LOGIN', ended.message);
+      over.abort(new AnsweredElsewhere({ action: 'accept' }));
+    } finally {
+      end.catch(() => undefined); // told already, or no more of interest
+      over.abort(); // the question has no point any more, if it is still open
+      await asked;
+    }
+  }
+}
+
+function leaseKey(user: string, server: string): string {
+  return JSON.stringify([user, server]);
+}
+
+function messageOf(server: string, { issuer }: LoginStarted): string {
+  const where = URL.canParse(issuer) ? new URL(issuer).host : issuer;
+  return `${server} wants you to log in at ${where}. Open the address, and come back when you are done.`;
+}
+
+function declined(server: string, signal: AbortSignal): FairleadError {
+  if (signal.aborted) return new FairleadError('ERR_CANCELLED', 'cancelled');
+  return new FairleadError('ERR_MCP_LOGIN', `${server} needs a login, and it was declined`);
+}
+
+function stillRefused(server: string, { insufficient, scope }: Challenge): FairleadError {
+  const why = insufficient ? `the login did not grant what it wants (${scope ?? 'scopes that it does not name'})` : '';
+  return new FairleadError(
+    'ERR_MCP_LOGIN',
+    `${server} still refuses${why === '' ? ' the new token' : `: ${why}`}: log in as somebody who may, «fairlead mcp login ${server}»`,
+  );
+}

@@ -1,0 +1,24 @@
+/** Which authorization the configuration wants for a `url` server. Pure; agent threads. */
+import { isUrlServer, type UrlServerConfig } from '../../../../src/config-mcp.js';
+import type { Config } from '../../../../src/config.js';
+
+type AuthConfig = NonNullable<UrlServerConfig['auth']>;
+
+export type ServerAuth = { url: string } & (
+  { type: 'none' } | Extract<AuthConfig, { type: 'oauth' }> | Extract<AuthConfig, { type: 'client_credentials' }>
+);
+
+/** Undefined: no `url` server of that name. */
+export function serverAuth(config: Pick<Config, 'mcpServers'>, name: string): ServerAuth | undefined {
+  const server = Object.hasOwn(config.mcpServers, name) ? config.mcpServers[name] : undefined;
+  if (!server || !isUrlServer(server)) return undefined;
+  const { url, auth, headers } = server;
+  if (auth) return { url, ...auth };
+  const fixed = Object.keys(headers).some((header) => header.toLowerCase() === 'authorization');
+  return { url, type: fixed ? 'none' : 'oauth' };
+}
+
+/** RFC 8414, section 3.3; one slash at the end is tolerated, as the SDK does. */
+export function sameIssuer(a: string, b: string): boolean {
+  return a === b || `${a}/` === b || a === `${b}/`;
+}

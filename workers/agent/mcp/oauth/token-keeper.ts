@@ -1,0 +1,163 @@
+/**
+ * One user's token at one server: kept, and renewed before it is over, by one request at a time, also where several servers
+ * share the store. Agent threads; a user's are all asked of one.
+ */
+import { refreshAuthorization, type FetchLike } from '@modelcontextprotocol/client';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isFairleadError } from '../../../../src/errors.js';
+import type { Logger } from '../../../../src/log.js';
+import type { TokenLease, TokenRequest } from './contract.js';
+import { discover, issuerOf, resourceOf } from './discovery.js';
+import { authFailure, isSpent } from './failures.js';
+import { KeyedLock } from './keyed-lock.js';
+import { KEPT_MS, loginName, newLogin, type LoginRecord } from './records.js';
+import type { Secrets } from './secrets.js';
+import { sameIssuer, type ServerAuth } from './server-auth.js';
+
+/** A token is asked for again after this at the latest: another server may have changed or forgotten it. */
+const MAX_LEASE_MS = 300_000;
+/** That somebody has none is asked about more often: he may log in at any moment. */
+const NO_TOKEN_MS = 2_000;
+/** After an authorization server could not renew a token that is still good. */
+const TRY_AGAIN_MS = 30_000;
+/** A renewal that has not come to its end by then is one whose server has died. */
+const CLAIM_MS = 90_000;
+const CLAIM_POLL_MS = 100;
+
+export interface TokenKeeperOptions {
+  secrets: Secrets;
+  /** With a deadline of its own. */
+  fetchFor: (server: string) => FetchLike;
+  log: Logger;
+}
+
+export interface KeptLogin {
+  login: LoginRecord;
+  version: number;
+}
+
+export class TokenKeeper {
+  readonly #options: TokenKeeperOptions;
+  readonly #renewals = new KeyedLock();
+
+  constructor(options: TokenKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** No token: there is none, or none that the server has not refused. ERR_UNAVAILABLE, ERR_MCP. */
+  async token(request: TokenRequest, auth: ServerAuth): Promise<TokenLease> {
+    const { user, server, refused } = request;
+    const kept = await this.read(user, server);
+    if (!kept || !wantsRenewal(kept.login, refused)) return leaseOf(kept?.login);
+    const issuer = issuerOf(kept.login.discovery);
+    return this.#renewals.run(`${user} ${issuer}`, () => this.#renew(request, auth));
+  }
+
+  async read(user: string, server: string): Promise<KeptLogin | undefined> {
+    const found = await this.#options.secrets.read(loginName(user, server));
+    return found && { login: found.value as LoginRecord, version: found.version };
+  }
+
+  async #renew(request: TokenRequest, auth: ServerAuth): Promise<TokenLease> {
+    const { user, server, refused } = request;
+    const giveUpAt = Date.now() + CLAIM_MS;
+    for (;;) {
+      const kept = await this.read(user, server);
+      if (!kept || !wantsRenewal(kept.login, refused)) return leaseOf(kept?.login);
+      if (kept.login.tokens.refresh_token === undefined) return leaseOf(undefined);
+      const claimed = (kept.login.renewingUntil ?? 0) > Date.now();
+      if (claimed && refused === undefined && isGood(kept.login)) return leaseOf(kept.login, TRY_AGAIN_MS);
+      if (!claimed) {
+        const version = await this.#write(
+          request,
+          { ...kept.login, renewingUntil: Date.now() + CLAIM_MS },
+          kept.version,
+        );
+        if (version !== undefined) return this.#renewClaimed(request, auth, { login: kept.login, version });
+      } else if (Date.now() > giveUpAt) {
+        throw authFailure(server, new TypeError('another server still renews the token'));
+      } else {
+        await pause(CLAIM_POLL_MS);
+      }
+    }
+  }
+
+  /** This server alone does it now: a refresh token that is used twice may end the whole login (RFC 9700, section 4.14). */
+  async #renewClaimed(request: TokenRequest, auth: ServerAuth, { login, version }: KeptLogin): Promise<TokenLease> {
+    const { server, refused } = request;
+    const back = async (as: LoginRecord): Promise<void> => void (await this.#write(request, as, version));
+    try {
+      if (refused !== undefined && (await this.#hasMoved(server, auth, login))) {
+        await back(login);
+        return leaseOf(undefined);
+      }
+      const tokens = await refreshAuthorization(login.discovery.authorizationServerUrl, {
+        ...(login.discovery.authorizationServerMetadata
+          ? { metadata: login.discovery.authorizationServerMetadata }
+          : {}),
+        clientInformation: login.client,
+        refreshToken: login.tokens.refresh_token ?? '',
+        ...resourceOf(login.discovery),
+        fetchFn: this.#options.fetchFor(server),
+      });
+      const renewed = newLogin({
+        ...login,
+        // Without a scope in the answer it is the one that it was (RFC 6749, section 6).
+        tokens: {
+          ...(login.tokens.scope === undefined ? {} : { scope: login.tokens.scope }),
+          ...tokens,
+          issuer: login.tokens.issuer,
+        },
+      });
+      // Meanwhile the person may have logged in anew, or out: then that counts.
+      const written = await this.#write(request, renewed, version);
+      return leaseOf(written === undefined ? (await this.read(request.user, server))?.login : renewed);
+    } catch (error) {
+      if (isSpent(error)) {
+        this.#options.log.info({ server, user: request.user }, 'the login is over: the person has to log in again');
+        const { refresh_token: _spent, ...tokens } = login.tokens;
+        const { renewAt: _never, ...rest } = login;
+        await back({ ...rest, tokens });
+        return leaseOf(refused === undefined ? { ...rest, tokens } : undefined);
+      }
+      await back(login);
+      if (refused === undefined && isGood(login)) return leaseOf(login, TRY_AGAIN_MS);
+      throw authFailure(server, error);
+    }
+  }
+
+  /** The server now trusts another authorization server: the old one must not even be asked. */
+  async #hasMoved(server: string, auth: ServerAuth, login: LoginRecord): Promise<boolean> {
+    const { resourceMetadataUrl } = login.discovery;
+    try {
+      const now = await discover({ auth, resourceMetadataUrl, fetch: this.#options.fetchFor(server) });
+      return !sameIssuer(issuerOf(now), issuerOf(login.discovery));
+    } catch (error) {
+      // What is wrong with it is told to whoever logs in; with the metadata away the old server is still the one.
+      return isFairleadError(error, 'ERR_MCP');
+    }
+  }
+
+  #write({ user, server }: TokenRequest, login: LoginRecord, ifVersion: number): Promise<number | undefined> {
+    return this.#options.secrets.write(loginName(user, server), login, { ifVersion, ttlMs: KEPT_MS });
+  }
+}
+
+function wantsRenewal({ tokens, renewAt, expiresAt }: LoginRecord, refused: string | undefined): boolean {
+  if (refused !== undefined) return tokens.access_token === refused;
+  if (tokens.refresh_token === undefined) return false;
+  return Date.now() >= Math.min(renewAt ?? Infinity, expiresAt ?? Infinity);
+}
+
+function isGood({ expiresAt }: LoginRecord): boolean {
+  return expiresAt === undefined || expiresAt > Date.now();
+}
+
+function leaseOf(login: LoginRecord | undefined, atMostMs = MAX_LEASE_MS): TokenLease {
+  const now = Date.now();
+  if (!login || !isGood(login)) return { until: now + NO_TOKEN_MS };
+  const renewAt = login.renewAt ?? Infinity;
+  // Past the time at which it should have been renewed, it is asked for again soon.
+  const until = Math.min(renewAt > now ? renewAt : now + NO_TOKEN_MS, login.expiresAt ?? Infinity, now + atMostMs);
+  return { token: login.tokens.access_token, until };
+}

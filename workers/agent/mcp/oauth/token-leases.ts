@@ -1,0 +1,57 @@
+/** The tokens that this thread's requests carry now: asked for once, and again when their time is over. Agent threads. */
+import type { AuthProvider } from '@modelcontextprotocol/client';
+import { challengingProvider } from './challenge.js';
+import type { TokenLease } from './contract.js';
+
+/** Users of this thread with a token in use; the one that was asked for longest ago goes first, and is asked for again. */
+const MAX_LEASES = 10_000;
+
+interface Entry {
+  provider: AuthProvider;
+  lease?: TokenLease | undefined;
+  asking?: Promise<TokenLease> | undefined;
+}
+
+export class TokenLeases {
+  readonly #entries = new Map<string, Entry>();
+
+  /** The same object each time for a key, as long as it is in use. */
+  provider(key: string, ask: () => Promise<TokenLease>): AuthProvider {
+    return this.#entry(key, ask).provider;
+  }
+
+  /** The next request asks for it again, or carries this one. */
+  set(key: string, lease: TokenLease | undefined): void {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    entry.lease = lease;
+    entry.asking = undefined;
+  }
+
+  #entry(key: string, ask: () => Promise<TokenLease>): Entry {
+    const entry: Entry = this.#entries.get(key) ?? {
+      provider: challengingProvider(() => this.#token(key, ask)),
+    };
+    this.#entries.delete(key); // to the end of the line
+    this.#entries.set(key, entry);
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= MAX_LEASES) break;
+      this.#entries.delete(oldest);
+    }
+    return entry;
+  }
+
+  async #token(key: string, ask: () => Promise<TokenLease>): Promise<string | undefined> {
+    const entry = this.#entry(key, ask);
+    if (entry.lease && entry.lease.until > Date.now()) return entry.lease.token;
+    const asking = (entry.asking ??= ask());
+    try {
+      const lease = await asking;
+      // What was set meanwhile is newer.
+      if (entry.asking === asking) entry.lease = lease;
+      return lease.token;
+    } finally {
+      if (entry.asking === asking) entry.asking = undefined;
+    }
+  }
+}

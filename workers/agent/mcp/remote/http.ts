@@ -1,0 +1,295 @@
+/**
+ * HTTP to one party: connections kept alive and counted, addresses judged, redirects followed by us, answers bounded. Its
+ * `fetch` is what the MCP SDK's transports and its OAuth client are given. Agent threads.
+ *
+ * Over undici's `request`, not its `fetch`: that one follows redirects and unpacks compressed bodies before we can judge
+ * either.
+ */
+import { Agent, request, type Dispatcher } from 'undici';
+import { boundedBody, boundedStream, MAX_BODY_BYTES, MAX_ERROR_BYTES } from './body.js';
+import { bounded, networkFailure, RemoteFailure } from './failures.js';
+import { Lanes, type Lane, type StreamHolder } from './lanes.js';
+import { checkUrl, guardedConnect, systemResolve, type OutboundRules, type Resolve } from './outbound.js';
+
+const MAX_REDIRECTS = 5;
+const KEEP_ALIVE_MS = 20_000;
+/** Of all redirects together. */
+const MAX_ORIGINS = 20;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const NO_BODY = new Set([204, 205, 304]);
+/** What another origin may see when a GET is sent on to it. */
+const HEADERS_FOR_ALL = ['accept', 'accept-encoding', 'mcp-protocol-version'];
+
+export interface SafeHttpOptions {
+  /** Who it is, for errors. */
+  name: string;
+  rules: OutboundRules;
+  maxConnections: number;
+  /** Longest wait for an answer that is no call's: those end with the signal of whoever called. */
+  timeoutMs: number;
+  resolve?: Resolve;
+  /** After how many ms it began to answer. */
+  onAnswer?: (ms: number) => void;
+}
+
+export interface FetchOptions {
+  lane?: Lane;
+  /** Of the lane `stream`: whose it is. Without one there is none. */
+  holder?: StreamHolder;
+  /** It carries on a call: without a place for a stream it waits for one as a call. */
+  waits?: boolean;
+  /** A stream that broke off or was broken off. */
+  onFailure?: (failure: RemoteFailure) => void;
+}
+
+export class SafeHttp {
+  readonly #options: SafeHttpOptions;
+  readonly #agent: Agent;
+  readonly #lanes: Lanes;
+
+  constructor(options: SafeHttpOptions) {
+    const { name, rules, maxConnections, resolve = systemResolve } = options;
+    this.#options = options;
+    this.#lanes = new Lanes(name, maxConnections);
+    this.#agent = new Agent({
+      connections: Math.max(2, maxConnections),
+      connect: guardedConnect(rules, resolve),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxOrigins: MAX_ORIGINS,
+      pipelining: 1,
+    });
+  }
+
+  /** As the global one, for what the SDK needs of it. Rejects with a RemoteFailure, or as the signal says. */
+  readonly fetch = (url: string | URL, init: RequestInit = {}): Promise<Response> => this.exchange(url, init);
+
+  async exchange(
+    url: string | URL,
+    init: RequestInit,
+    { lane = 'control', holder, waits, onFailure }: FetchOptions = {},
+  ): Promise<Response> {
+    const deadline = new Deadline(init.signal);
+    let release: (() => void) | undefined;
+    try {
+      if (lane === 'stream') release = this.#enterStream(deadline, holder);
+      if (!release && (lane !== 'stream' || waits)) {
+        release = await this.#lanes.acquire(lane === 'control' ? lane : 'call', init.signal ?? NEVER);
+      }
+    } catch (error) {
+      deadline.clear();
+      throw error;
+    }
+    if (!release) {
+      deadline.clear();
+      return noStream();
+    }
+    return this.#inLane(release, deadline, url, init, lane, onFailure);
+  }
+
+  async #inLane(
+    release: () => void,
+    deadline: Deadline,
+    url: string | URL,
+    init: RequestInit,
+    lane: Lane,
+    onFailure: FetchOptions['onFailure'],
+  ): Promise<Response> {
+    const startedAt = performance.now();
+    const leave = (failure?: RemoteFailure): void => {
+      deadline.clear();
+      release();
+      if (failure) onFailure?.(failure);
+    };
+    try {
+      if (lane !== 'call') deadline.start(this.#options.timeoutMs);
+      const answer = await this.#follow(new URL(url), init, deadline.signal);
+      const { statusCode: status, headers, body } = answer;
+      this.#options.onAnswer?.(performance.now() - startedAt);
+      const type = mediaType(headers['content-type']);
+      if (status === 200 && lane !== 'control' && type === 'text/event-stream') {
+        deadline.stop();
+        const stream = boundedStream(body, {
+          onEnd: leave,
+          toFailure: (error) => networkFailure(this.#options.name, error),
+          tooLong: () => this.#tooLong('an event'),
+        });
+        return toResponse(answer, stream);
+      }
+      const ok = status >= 200 && status < 300;
+      const bytes = ok
+        ? await boundedBody(body, MAX_BODY_BYTES, () => this.#tooLong('an answer'))
+        : await boundedBody(body, MAX_ERROR_BYTES);
+      leave();
+      return toResponse(answer, bytes);
+    } catch (error) {
+      leave();
+      if (init.signal?.aborted) throw init.signal.reason;
+      throw networkFailure(this.#options.name, deadline.passed ? this.#late(error) : error);
+    }
+  }
+
+  /** See Lanes.turn. */
+  turn(signal: AbortSignal): Promise<() => void> {
+    return this.#lanes.turn(signal);
+  }
+
+  /** Ends what runs. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  #enterStream(deadline: Deadline, holder?: StreamHolder): (() => void) | undefined {
+    if (!holder) return undefined;
+    return this.#lanes.tryStream({
+      isIdle: () => holder.isIdle(),
+      onEnd: () => holder.onEnd(),
+      onEvict: () => {
+        holder.onEvict();
+        deadline.cut();
+      },
+    });
+  }
+
+  async #follow(first: URL, init: RequestInit, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const method = (init.method ?? 'GET').toUpperCase();
+    const headers = new Headers(init.headers);
+    headers.set('accept-encoding', 'identity'); // what is sent packed could be anything once it is unpacked
+    const body = bodyOf(init.body, headers);
+    for (let url = first, followed = 0; ; followed++) {
+      checkUrl(url, this.#options.rules);
+      const answer = await request(url, {
+        dispatcher: this.#agent,
+        method,
+        headers: Object.fromEntries(headers),
+        body,
+        signal,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      });
+      const { statusCode: status, headers: said, body: rest } = answer;
+      const packed = said['content-encoding'];
+      if (packed !== undefined && packed !== 'identity') {
+        await rest.dump();
+        throw this.#broken(`answers in the encoding ${bounded(String(packed))}, which it was asked not to`);
+      }
+      const location = one(said['location']);
+      if (!REDIRECTS.has(status) || location === undefined || init.redirect === 'manual') return answer;
+      await rest.dump();
+      const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+      if (!next || next.username !== '' || next.password !== '') throw this.#broken('redirects to no usable address');
+      if (init.redirect === 'error' || followed >= MAX_REDIRECTS) {
+        throw this.#broken(`redirects more than ${followed} times, at last to ${next.origin}`);
+      }
+      if (next.origin !== url.origin) {
+        if (method !== 'GET') throw this.#broken(moved(next));
+        for (const name of Object.keys(Object.fromEntries(headers)))
+          if (!HEADERS_FOR_ALL.includes(name)) headers.delete(name);
+      } else if (method !== 'GET' && status < 307) throw this.#broken(moved(next));
+      url = next;
+    }
+  }
+
+  #tooLong(what: string): RemoteFailure {
+    return this.#broken(`sent ${what} of more than ${MAX_BODY_BYTES / 1024 / 1024} MB`);
+  }
+
+  #broken(text: string): RemoteFailure {
+    return new RemoteFailure('ERR_MCP', `${this.#options.name} ${text}`, { sent: true });
+  }
+
+  #late(cause: unknown): RemoteFailure {
+    const { name, timeoutMs } = this.#options;
+    const text = `${name} did not answer within ${timeoutMs} ms`;
+    return new RemoteFailure('ERR_UNAVAILABLE', text, { sent: true, outage: true, retryAfterMs: 5_000, cause });
+  }
+}
+
+const NO_PLACE = 'No place';
+
+/** As a server answers that has no such stream: it is not asked. */
+export function noStream(): Response {
+  return new Response(null, { status: 405, statusText: NO_PLACE });
+}
+
+export function isNoPlace({ status, statusText }: Response): boolean {
+  return status === 405 && statusText === NO_PLACE;
+}
+
+const NEVER = new AbortController().signal;
+
+/** Aborts with the caller's signal, and by itself once it has been started, unless it is stopped in time. */
+class Deadline {
+  readonly #abort = new AbortController();
+  readonly #caller: AbortSignal | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #onAbort = (): void => this.#abort.abort(this.#caller?.reason);
+  passed = false;
+
+  constructor(caller?: AbortSignal | null) {
+    this.#caller = caller ?? undefined;
+    if (caller?.aborted) this.#onAbort();
+    else caller?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Ends it now. */
+  cut(): void {
+    this.#abort.abort();
+  }
+
+  /** What waited for its place before had no hurry. */
+  start(ms: number): void {
+    this.#timer = setTimeout(() => {
+      this.passed = true;
+      this.#abort.abort();
+    }, ms);
+  }
+
+  /** From now on there is no hurry. */
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  clear(): void {
+    this.stop();
+    this.#caller?.removeEventListener('abort', this.#onAbort);
+  }
+}
+
+function moved({ origin, pathname }: URL): string {
+  return `has moved to ${bounded(origin + pathname)}: put that into the configuration if it is the server you mean`;
+}
+
+function bodyOf(body: RequestInit['body'], headers: Headers): string | null {
+  if (body === undefined || body === null) return null;
+  if (typeof body === 'string') return body;
+  if (!(body instanceof URLSearchParams)) throw new TypeError('only text and forms are sent');
+  if (!headers.has('content-type')) headers.set('content-type', 'application/x-www-form-urlencoded;charset=UTF-8');
+  return body.toString();
+}
+
+function toResponse(
+  { statusCode: status, headers }: Dispatcher.ResponseData,
+  body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>,
+): Response {
+  const all = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    for (const each of Array.isArray(value) ? value : [value]) if (each !== undefined) all.append(name, each);
+  }
+  if (status < 200 || status > 599) {
+    throw new RemoteFailure('ERR_MCP', `HTTP status ${status} means nothing`, { sent: true });
+  }
+  return new Response(NO_BODY.has(status) ? null : body, { status, headers: all });
+}
+
+/** Without its parameters, in lower case. */
+export function mediaType(header: string | string[] | null | undefined): string {
+  return (one(header ?? undefined) ?? '').split(';')[0]!.trim().toLowerCase();
+}
+
+function one(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}

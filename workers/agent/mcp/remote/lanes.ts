@@ -1,0 +1,121 @@
+/**
+ * The places for HTTP exchanges with one server, as many as it may have connections. Agent threads.
+ *
+ * A legacy server asks in the middle of a call, and our answer is an exchange of its own: so calls leave a few places to
+ * answers, cancellations and ends, which never wait behind calls that wait for them.
+ */
+import { WaitQueue } from './wait-queue.js';
+
+/** call: a request with its answer; control: all that is no request; stream: a GET that stays open. */
+export type Lane = 'call' | 'control' | 'stream';
+
+/** Who has a stream that stays open. */
+export interface StreamHolder {
+  /** Nothing runs that might need it. */
+  isIdle(): boolean;
+  /** Its stream ends now, for somebody who needs one. */
+  onEvict(): void;
+  /** Its place is free again, whyever. */
+  onEnd(): void;
+}
+
+type Release = () => void;
+
+export class Lanes {
+  readonly #max: number;
+  readonly #forCalls: number;
+  readonly #forStreams: number;
+  readonly #waiting: Record<'call' | 'control' | 'turn', WaitQueue<Release>>;
+  /** Each with what gives its place back, the oldest first. */
+  readonly #holders = new Map<StreamHolder, Release>();
+  #open = 0;
+  /** Calls and streams, which both stay open for as long as the server likes. */
+  #long = 0;
+  #streams = 0;
+  #turns = 0;
+
+  constructor(server: string, max: number) {
+    this.#max = Math.max(2, max);
+    this.#forCalls = this.#max - Math.max(1, Math.floor(this.#max / 10));
+    this.#forStreams = Math.floor(this.#forCalls / 2);
+    this.#waiting = { call: new WaitQueue(server), control: new WaitQueue(server), turn: new WaitQueue(server) };
+  }
+
+  /** Undefined when there is none for a stream now: it is not waited for, but an idle one ends for it. */
+  tryStream(holder: StreamHolder): Release | undefined {
+    if (!this.#hasStream()) this.#evict();
+    if (!this.#hasStream()) return undefined;
+    const release = this.#take('stream');
+    const leave = (): void => {
+      if (!this.#holders.delete(holder)) return;
+      release();
+      holder.onEnd();
+    };
+    this.#holders.set(holder, leave);
+    return leave;
+  }
+
+  /** Waits for a place; resolves with what gives it back. Rejects as `WaitQueue.wait`. */
+  async acquire(lane: 'call' | 'control', signal: AbortSignal): Promise<Release> {
+    if (lane === 'call' && !this.#isFree(lane)) this.#evict();
+    return this.#isFree(lane) ? this.#take(lane) : this.#waiting[lane].wait(signal);
+  }
+
+  /** For a tool call that needs a stream beside it: no more run at once than there are streams to be had. */
+  async turn(signal: AbortSignal): Promise<Release> {
+    return this.#hasTurn() ? this.#takeTurn() : this.#waiting.turn.wait(signal);
+  }
+
+  /** One stream is left to whoever listens all the time. */
+  #hasTurn(): boolean {
+    return this.#turns < Math.max(1, this.#forStreams - 1);
+  }
+
+  #takeTurn(): Release {
+    this.#turns++;
+    return once(() => {
+      this.#turns--;
+      if (this.#hasTurn()) this.#waiting.turn.next(() => this.#takeTurn());
+    });
+  }
+
+  #hasStream(): boolean {
+    return this.#streams < this.#forStreams && this.#isFree('stream');
+  }
+
+  #evict(): void {
+    for (const [holder, leave] of this.#holders) {
+      if (!holder.isIdle()) continue;
+      holder.onEvict();
+      leave();
+      return;
+    }
+  }
+
+  #isFree(lane: Lane): boolean {
+    return this.#open < this.#max && (lane === 'control' || this.#long < this.#forCalls);
+  }
+
+  #take(lane: Lane): Release {
+    this.#open++;
+    if (lane !== 'control') this.#long++;
+    if (lane === 'stream') this.#streams++;
+    return once(() => {
+      this.#open--;
+      if (lane !== 'control') this.#long--;
+      if (lane === 'stream') this.#streams--;
+      for (const next of ['control', 'call'] as const) {
+        if (this.#isFree(next)) this.#waiting[next].next(() => this.#take(next));
+      }
+    });
+  }
+}
+
+function once(work: () => void): Release {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    work();
+  };
+}

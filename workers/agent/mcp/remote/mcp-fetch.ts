@@ -1,0 +1,116 @@
+/**
+ * The `fetch` of one connection to a `url` server: the configuration's headers, the right lane, and answers that are none of
+ * the protocol as errors that say what they are. Agent threads.
+ */
+import { noteRefused } from '../oauth/challenge.js';
+import { RemoteFailure } from './failures.js';
+import { isNoPlace, mediaType, type FetchOptions, type SafeHttp } from './http.js';
+
+const RETRY_AFTER_MS = 5_000;
+const MAX_RETRY_AFTER_MS = 600_000;
+const BUSY = new Set([429, 502, 503, 504]);
+
+type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
+
+export class McpFetch {
+  readonly #server: string;
+  readonly #http: SafeHttp;
+  readonly #url: URL;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(server: string, http: SafeHttp, url: URL, headers: Readonly<Record<string, string>>) {
+    this.#server = server;
+    this.#http = http;
+    this.#url = url;
+    this.#headers = headers;
+  }
+
+  fetch(url: string | URL, init: RequestInit, options: FetchOptions): Promise<Response> {
+    return this.#send(url, { ...init, headers: new Headers(init.headers) }, options);
+  }
+
+  /** Before a tool call that needs a stream beside it. */
+  turn(signal: AbortSignal): Promise<() => void> {
+    return this.#http.turn(signal);
+  }
+
+  stream(url: string | URL, init: RequestInit, options: Omit<FetchOptions, 'lane'>): Promise<Response> {
+    return this.#send(url, { ...init, headers: new Headers(init.headers) }, { ...options, lane: 'stream' });
+  }
+
+  /** Answers come by the one stream: its end is that of the connection. */
+  sse(onStreamEnd: (failure?: RemoteFailure) => void): Fetch {
+    const holder = { isIdle: () => false, onEvict: ignore, onEnd: ignore };
+    return async (url, init = {}) => {
+      const headers = new Headers(init.headers);
+      const isStream = (init.method ?? 'GET') === 'GET';
+      if (!isStream) return this.#send(url, { ...init, headers }, {});
+      try {
+        const response = await this.#send(
+          url,
+          { ...init, headers },
+          { lane: 'stream', holder, onFailure: onStreamEnd },
+        );
+        if (isNoPlace(response)) throw this.#noneLeft();
+        return response.ok ? onEnd(response, onStreamEnd) : response;
+      } catch (error) {
+        // The SDK keeps nothing of it but its text.
+        if (error instanceof RemoteFailure) onStreamEnd(error);
+        throw error;
+      }
+    };
+  }
+
+  async #send(url: string | URL, init: RequestInit & { headers: Headers }, options: FetchOptions): Promise<Response> {
+    const { origin } = new URL(url);
+    // An authorization server, which the SDK asks through the same fetch, is told nothing of them.
+    if (origin === this.#url.origin) {
+      for (const [name, value] of Object.entries(this.#headers))
+        if (!init.headers.has(name)) init.headers.set(name, value);
+    }
+    const response = await this.#http.exchange(url, init, options);
+    const { status, headers } = response;
+    if (origin !== this.#url.origin) return response;
+    if (status === 401) noteRefused(response, init.headers);
+    if (BUSY.has(status)) throw this.#busy(response);
+    if (response.ok && mediaType(headers.get('content-type')) === 'text/html') {
+      const text = `${this.#server} answers with a web page, not with MCP: check its url`;
+      throw new RemoteFailure('ERR_MCP', text, { sent: true });
+    }
+    return response;
+  }
+
+  #noneLeft(): RemoteFailure {
+    const text = `${this.#server} speaks SSE, a stream for each session, and all that it may have are in use`;
+    return new RemoteFailure('ERR_UNAVAILABLE', text, { sent: false, retryAfterMs: RETRY_AFTER_MS });
+  }
+
+  #busy({ status, headers }: Response): RemoteFailure {
+    const why = status === 429 ? 'has had too many requests' : 'is not available';
+    const waitMs = retryAfterMs(headers.get('retry-after'));
+    return new RemoteFailure('ERR_UNAVAILABLE', `${this.#server} ${why} (HTTP ${status})`, {
+      sent: true,
+      outage: status !== 429,
+      retryAfterMs: waitMs ?? RETRY_AFTER_MS,
+      ...(waitMs === undefined ? {} : { waitMs }),
+    });
+  }
+}
+
+/** Seconds or a date. */
+export function retryAfterMs(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const seconds = Number(header);
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - Date.now();
+  return Number.isFinite(ms) ? Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms)) : undefined;
+}
+
+function ignore(): void {
+  // it is never idle
+}
+
+function onEnd(response: Response, tell: () => void): Response {
+  const end = new TransformStream<Uint8Array, Uint8Array>({ flush: () => tell() });
+  const body = response.body?.pipeThrough(end) ?? null;
+  return new Response(body, { status: response.status, headers: response.headers });
+}

@@ -1,0 +1,94 @@
+/** One connection to a `url` server, from nothing to its handshake: era and transport found out where they are not known. Agent threads. */
+import type { ClientCapabilities, DiscoverResult, PriorDiscovery } from '@modelcontextprotocol/client';
+import type { UrlServerConfig } from '../../../../src/config-mcp.js';
+import { FairleadError } from '../../../../src/errors.js';
+import type { Logger } from '../../../../src/log.js';
+import { HostClient } from '../host-client.js';
+import type { Credentials } from './auth-source.js';
+import { describeFailure, perhapsSse } from './failures.js';
+import type { SafeHttp } from './http.js';
+import { HttpTransport, type HttpTransportOptions, type RemoteTransport } from './http-transport.js';
+import { McpFetch } from './mcp-fetch.js';
+import { SseTransport } from './sse-transport.js';
+
+/** modern holds nothing for a session; legacy and sse do. */
+export type Kind = 'modern' | 'legacy' | 'sse';
+
+export interface Known {
+  kind: Kind;
+  /** Of the modern era: with it, connecting costs no request. */
+  discover?: DiscoverResult;
+}
+
+export interface Opened extends Known {
+  client: HostClient;
+  transport: RemoteTransport;
+}
+
+export interface OpeningOptions {
+  server: string;
+  config: UrlServerConfig;
+  http: SafeHttp;
+  capabilities: ClientCapabilities;
+  timeoutMs: number;
+  log: Logger;
+}
+
+/** Rejects with what `describeFailure` says. What is known from before is believed; the caller forgets it when it proves wrong. */
+export async function openConnection(
+  options: OpeningOptions,
+  credentials: Credentials | undefined,
+  known: Known | undefined,
+): Promise<Opened> {
+  const { server, config, http } = options;
+  const url = new URL(config.url);
+  const transport: HttpTransportOptions = {
+    url,
+    fetch: new McpFetch(server, http, url, config.headers),
+    ...(credentials ? { provider: credentials.provider } : {}),
+  };
+  if (config.type === 'sse' || known?.kind === 'sse')
+    return connect(options, new SseTransport(transport), { kind: 'sse' });
+  try {
+    return await connect(options, new HttpTransport(transport), known);
+  } catch (error) {
+    if (config.type !== undefined || known || !perhapsSse(error)) throw error;
+    try {
+      return await connect(options, new SseTransport(transport), { kind: 'sse' });
+    } catch {
+      throw error; // that it knows no SSE either says nothing new
+    }
+  }
+}
+
+async function connect(options: OpeningOptions, transport: RemoteTransport, known: Known | undefined): Promise<Opened> {
+  const { server, capabilities, timeoutMs, log } = options;
+  const client = new HostClient({
+    server,
+    capabilities,
+    log,
+    describeFailure: (error) => transport.failure ?? describeFailure(server, error),
+    ...(known ? {} : { versionNegotiation: { mode: 'auto' } }),
+  });
+  try {
+    const prior = priorOf(known);
+    await client.connect(transport, { timeout: timeoutMs, ...(prior ? { prior } : {}) });
+  } catch (error) {
+    await transport.close();
+    throw transport.failure ?? describeFailure(server, error) ?? unknown(server, error);
+  }
+  const discover = client.client.getDiscoverResult();
+  if (client.era === 'modern' && discover) return { client, transport, kind: 'modern', discover };
+  return { client, transport, kind: known?.kind === 'sse' ? 'sse' : 'legacy' };
+}
+
+function priorOf(known: Known | undefined): PriorDiscovery | undefined {
+  if (!known) return undefined;
+  if (known.kind === 'modern') return known.discover ? { kind: 'modern', discover: known.discover } : undefined;
+  return { kind: 'legacy' };
+}
+
+function unknown(server: string, cause: unknown): FairleadError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new FairleadError('ERR_MCP', `${server} cannot be spoken to: ${text.slice(0, 300)}`, { cause });
+}

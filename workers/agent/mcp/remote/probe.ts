@@ -1,0 +1,17 @@
+/** Whether a `url` server is there at all: the cheapest question that makes no session and needs no login. Agent threads. */
+import type { UrlServerConfig } from '../../../../src/config-mcp.js';
+import { RemoteFailure } from './failures.js';
+import type { SafeHttp } from './http.js';
+import { McpFetch } from './mcp-fetch.js';
+
+const PING = JSON.stringify({ jsonrpc: '2.0', id: 'fairlead-probe', method: 'ping' });
+const HEADERS = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' };
+const FAILED = 500;
+
+/** Any answer will do that is not a failure: a refusal too comes from a server that is there, whatever it speaks. */
+export async function probe(http: SafeHttp, server: string, { url, headers }: UrlServerConfig): Promise<void> {
+  const asked = new McpFetch(server, http, new URL(url), headers);
+  const { status } = await asked.fetch(url, { method: 'POST', headers: HEADERS, body: PING }, {});
+  if (status < FAILED) return;
+  throw new RemoteFailure('ERR_UNAVAILABLE', `${server} failed (HTTP ${status})`, { sent: true, outage: true });
+}

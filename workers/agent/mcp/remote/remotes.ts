@@ -1,0 +1,139 @@
+/** `url` servers: HTTP connections that all sessions of an agent thread share. Agent threads. */
+import type { CallToolResult } from '@modelcontextprotocol/client';
+import { isUrlServer, serversOf } from '../../../../src/config-mcp.js';
+import type { Config } from '../../../../src/config.js';
+import { FairleadError } from '../../../../src/errors.js';
+import type { Logger } from '../../../../src/log.js';
+import { capabilitiesFor } from '../../../../src/mcp-capabilities.js';
+import { gauge } from '../../../../src/metrics.js';
+import type { Caller, Era, ServerBackend, ServerConnection, ServerRequest, ToolCall } from '../server-connection.js';
+import { NO_AUTH, type AuthSource } from './auth-source.js';
+import type { Opened } from './opening.js';
+import type { Resolve } from './outbound.js';
+import { RemoteServer } from './remote-server.js';
+import type { ServerHealth } from './resilience.js';
+import { Watch } from './watch.js';
+
+const MIN_TICK_MS = 200;
+const MAX_TICK_MS = 5_000;
+
+export interface RemotesOptions {
+  auth?: AuthSource;
+  /** Of names to addresses; the system's where it is absent. */
+  resolve?: Resolve;
+}
+
+export type RemoteStatus = ServerHealth & { era?: Era };
+
+export class Remotes implements ServerBackend {
+  readonly #servers: ReadonlyMap<string, RemoteServer>;
+  readonly #watches = new Map<string, Watch>();
+  readonly #log: Logger;
+  /** The one timer of the thread for all of them. */
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(config: Config, log: Logger, { auth = NO_AUTH, resolve }: RemotesOptions = {}) {
+    const { mcp, mcpServers } = config;
+    const { allowLoopback, allowHosts, maxConnections, requestTimeoutMs: timeoutMs, idleMs } = mcp;
+    const http = { rules: { allowLoopback, allowHosts }, maxConnections, timeoutMs, ...(resolve ? { resolve } : {}) };
+    this.#log = log;
+    this.#servers = new Map(
+      serversOf(mcpServers, isUrlServer).map(([server, urlServer]) => {
+        const capabilities = capabilitiesFor(mcpServers, server);
+        return [server, new RemoteServer({ server, config: urlServer, http, capabilities, idleMs, auth, log })];
+      }),
+    );
+    if (this.#servers.size === 0) return;
+    this.#timer = setInterval(() => this.#tick(), Math.min(MAX_TICK_MS, Math.max(MIN_TICK_MS, idleMs / 4)));
+    this.#timer.unref(); // it serves connections, which keep the thread up themselves
+    gauge('fairlead_agent_remote_connections', 'Connections to url servers that this thread holds', ['server'], (g) => {
+      for (const [server, { connections }] of this.#servers) g.set({ server }, connections);
+    });
+  }
+
+  /** Connected already, unless the person has to log in first: then on the first request, which asks him. */
+  async get(caller: Caller, server: string): Promise<ServerConnection> {
+    const remote = this.#server(server);
+    return new RemoteConnection(remote, caller, await remote.connect(caller));
+  }
+
+  /** Calls back when the server says that its lists have changed, and when it comes back. Once for a server; again replaces it. */
+  watch(caller: Caller, server: string, onChanged: () => void): void {
+    const held = this.#watches.get(server);
+    if (held) held.onChanged = onChanged;
+    else
+      this.#watches.set(server, new Watch({ remote: this.#server(server), server, caller, onChanged, log: this.#log }));
+  }
+
+  /** Undefined while this thread has not used it. */
+  status(server: string): RemoteStatus | undefined {
+    const remote = this.#server(server);
+    return remote.isKnown ? remote.health : undefined;
+  }
+
+  /** Asks now whether it is there: rejects when it is not. */
+  probe(server: string): Promise<void> {
+    return this.#server(server).probe();
+  }
+
+  async releaseSession(session: string): Promise<void> {
+    await Promise.all([...this.#servers.values()].map((remote) => remote.releaseSession(session)));
+  }
+
+  async disconnect(): Promise<void> {
+    clearInterval(this.#timer);
+    const watches = [...this.#watches.values()];
+    this.#watches.clear();
+    await Promise.all(watches.map((watch) => watch.close()));
+    await Promise.all([...this.#servers.values()].map((remote) => remote.close()));
+  }
+
+  #server(name: string): RemoteServer {
+    const remote = this.#servers.get(name);
+    if (!remote) throw new FairleadError('ERR_MCP', `${name} is no url server`);
+    return remote;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const remote of this.#servers.values()) remote.tick(now);
+    for (const watch of this.#watches.values()) watch.tick(now);
+  }
+}
+
+/** Before a login nobody knows: it may have all of it, and whoever asks is told to log in. */
+const UNKNOWN = { tools: {}, prompts: {}, resources: {} };
+
+/** Holds nothing: it can be forgotten at any time. */
+class RemoteConnection implements ServerConnection {
+  readonly #remote: RemoteServer;
+  readonly #caller: Caller;
+  #opened: Opened | undefined;
+  readonly #onOpened = (opened: Opened): void => void (this.#opened = opened);
+
+  constructor(remote: RemoteServer, caller: Caller, opened: Opened | undefined) {
+    this.#remote = remote;
+    this.#caller = caller;
+    this.#opened = opened;
+  }
+
+  get era(): Era {
+    return this.#opened?.client.era ?? 'legacy';
+  }
+
+  get capabilities(): Readonly<Record<string, unknown>> {
+    return this.#opened?.client.capabilities ?? UNKNOWN;
+  }
+
+  callTool(call: ToolCall): Promise<CallToolResult> {
+    return this.#remote.callTool(this.#caller, call, this.#onOpened);
+  }
+
+  request(request: ServerRequest): Promise<Record<string, unknown>> {
+    return this.#remote.request(this.#caller, request, this.#onOpened);
+  }
+
+  watchResource(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>> {
+    return this.#remote.watchResource(this.#caller, uri, onUpdated, options);
+  }
+}

@@ -1,0 +1,172 @@
+/** How one `url` server is doing, and what follows from it: tries with backoff, the circuit breaker, its state. Agent threads. */
+import {
+  BrokenCircuitError,
+  circuitBreaker,
+  CircuitState,
+  ConsecutiveBreaker,
+  DelegateBackoff,
+  ExponentialBackoff,
+  handleAll,
+  handleWhen,
+  retry,
+  type FailureReason,
+} from 'cockatiel';
+import { errorToData, FairleadError, publicMessage } from '../../../../src/errors.js';
+import type { Logger } from '../../../../src/log.js';
+import { bounded, isOutage, mayRepeat, remoteFailure } from './failures.js';
+
+const RETRIES = 2;
+const FIRST_DELAY_MS = 200;
+/** A server that wants us to wait for longer is told of, not waited for. */
+const MAX_WAIT_MS = 10_000;
+const BREAK_AFTER = 5;
+const FIRST_BREAK_MS = 1_000;
+const MAX_BREAK_MS = 30_000;
+const RETRY_AFTER_MS = 5_000;
+/** Of the newest in the mean. */
+const LATENCY_WEIGHT = 0.2;
+
+export type ServerState = 'healthy' | 'degraded' | 'reconnecting' | 'down';
+
+export interface ServerHealth {
+  /** degraded: its last exchange failed; down: the breaker refuses calls; reconnecting: it is being tried. */
+  state: ServerState;
+  since: number;
+  lastError?: string;
+  latencyMs?: number;
+}
+
+export interface ResilienceOptions {
+  server: string;
+  log: Logger;
+  /** Cheap; rejects when the server is not there. */
+  probe: () => Promise<void>;
+}
+
+/** An answer that says no is an answer all the same: to the breaker the server is well. */
+type Outcome<T> = { value: T } | { error: unknown };
+
+export class Resilience {
+  readonly #options: ResilienceOptions;
+  readonly #breaker = circuitBreaker(handleAll, {
+    breaker: new ConsecutiveBreaker(BREAK_AFTER),
+    halfOpenAfter: new ExponentialBackoff({ initialDelay: FIRST_BREAK_MS, maxDelay: MAX_BREAK_MS }),
+  });
+  readonly #retry = { safe: retries(true), unsafe: retries(false) };
+  #failures = 0;
+  #lastError: string | undefined;
+  #latencyMs: number | undefined;
+  #state: ServerState = 'healthy';
+  #since = Date.now();
+  #probing: Promise<void> | undefined;
+
+  constructor(options: ResilienceOptions) {
+    this.#options = options;
+    this.#breaker.onStateChange(() => this.#judge());
+  }
+
+  get health(): ServerHealth {
+    return {
+      state: this.#state,
+      since: this.#since,
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...(this.#latencyMs === undefined ? {} : { latencyMs: Math.round(this.#latencyMs) }),
+    };
+  }
+
+  /** Tries again what may be sent again; `tools/call` only when it was not sent. ERR_UNAVAILABLE while the breaker is open. */
+  async run<T>(method: string, signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
+    const policy = method === 'tools/call' ? this.#retry.unsafe : this.#retry.safe;
+    return policy.execute(async () => valueOf(await this.#throughBreaker(method, attempt)), signal);
+  }
+
+  /** Now, unless it failed a moment ago; joins the one under way. Rejects when the server is not there. */
+  probe(): Promise<void> {
+    this.#probing ??= this.#throughBreaker('ping', this.#options.probe, false)
+      .then(valueOf)
+      .finally(() => (this.#probing = undefined));
+    return this.#probing;
+  }
+
+  measured(ms: number): void {
+    this.#latencyMs = this.#latencyMs === undefined ? ms : this.#latencyMs + LATENCY_WEIGHT * (ms - this.#latencyMs);
+  }
+
+  async #throughBreaker<T>(method: string, attempt: () => Promise<T>, probeFirst = true): Promise<Outcome<T>> {
+    // Whether it is back is found out by something cheap: a call may take minutes, and all others would wait for it.
+    if (probeFirst && this.#breaker.state !== CircuitState.Closed) await this.probe();
+    try {
+      return await this.#breaker.execute(async (): Promise<Outcome<T>> => {
+        try {
+          const value = await attempt();
+          this.#succeeded();
+          return { value };
+        } catch (error) {
+          if (isOutage(error, method)) {
+            this.#failed(error);
+            throw error;
+          }
+          return { error };
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof BrokenCircuitError)) throw error;
+      const { server } = this.#options;
+      const text = `${server} has failed several times in a row and is left alone for a moment: ${this.#lastError ?? ''}`;
+      throw new FairleadError('ERR_UNAVAILABLE', text, { cause: error, retryAfterMs: RETRY_AFTER_MS });
+    }
+  }
+
+  #succeeded(): void {
+    this.#failures = 0;
+    this.#lastError = undefined;
+    this.#judge();
+  }
+
+  #failed(error: unknown): void {
+    this.#failures++;
+    this.#lastError = bounded(publicMessage(errorToData(error)));
+    this.#judge();
+  }
+
+  #judge(): void {
+    const state = this.#stateNow();
+    if (state === this.#state) return;
+    const { log, server } = this.#options;
+    const was = this.#state;
+    this.#state = state;
+    this.#since = Date.now();
+    if (state === 'down' && was !== 'reconnecting') log.warn({ server, err: this.#lastError }, 'mcp server: down');
+    if (state === 'healthy' && was !== 'degraded') log.info({ server }, 'mcp server: there again');
+  }
+
+  #stateNow(): ServerState {
+    switch (this.#breaker.state) {
+      case CircuitState.HalfOpen:
+        return 'reconnecting';
+      case CircuitState.Open:
+      case CircuitState.Isolated:
+        return 'down';
+      case CircuitState.Closed:
+        return this.#failures > 0 ? 'degraded' : 'healthy';
+    }
+  }
+}
+
+function valueOf<T>(outcome: Outcome<T>): T {
+  if ('error' in outcome) throw outcome.error;
+  return outcome.value;
+}
+
+function retries(safe: boolean) {
+  return retry(
+    handleWhen((error) => mayRepeat(error, safe) && (remoteFailure(error)?.waitMs ?? 0) <= MAX_WAIT_MS),
+    {
+      maxAttempts: RETRIES,
+      backoff: new DelegateBackoff<{ attempt: number; result: FailureReason<unknown> }>(({ attempt, result }) => {
+        const asked = 'error' in result ? (remoteFailure(result.error)?.waitMs ?? 0) : 0;
+        return asked + FIRST_DELAY_MS * 2 ** (attempt - 1) * (0.5 + Math.random());
+      }),
+    },
+  );
+}

@@ -1,0 +1,69 @@
+/** The HTTP+SSE transport of 2024-11-05, for servers that know nothing newer: one stream for each connection. Agent threads. */
+import { SSEClientTransport, type JSONRPCMessage, type MessageExtraInfo } from '@modelcontextprotocol/client';
+import type { RemoteFailure } from './failures.js';
+import type { HttpTransportOptions, RemoteTransport } from './http-transport.js';
+
+export class SseTransport implements RemoteTransport {
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  onmessage?: (message: JSONRPCMessage, extra?: MessageExtraInfo) => void;
+  failure: RemoteFailure | undefined;
+  readonly #inner: SSEClientTransport;
+  #closed = false;
+
+  constructor({ url, fetch, provider }: HttpTransportOptions) {
+    this.#inner = new SSEClientTransport(url, {
+      // A stream that has ended cannot be resumed, and the next would be another session: what waits has to know.
+      fetch: fetch.sse((failure) => this.#lost(failure)),
+      ...(provider ? { authProvider: provider } : {}),
+      redirectPolicy: 'follow',
+    });
+    this.#inner.onmessage = (message: JSONRPCMessage) => {
+      // The SDK drops the progress that comes in one piece with the answer after it: it hears of it a moment later.
+      if ('method' in message) this.onmessage?.(message);
+      else setImmediate(() => this.onmessage?.(message));
+    };
+    this.#inner.onerror = (error) => this.onerror?.(error);
+    this.#inner.onclose = () => this.onclose?.();
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#inner.start();
+    } catch (error) {
+      await this.close(); // or it goes on trying by itself
+      throw this.failure ?? error;
+    }
+  }
+
+  send(message: JSONRPCMessage): Promise<void> {
+    return this.#inner.send(message);
+  }
+
+  setProtocolVersion(version: string): void {
+    this.#inner.setProtocolVersion(version);
+  }
+
+  async listen(): Promise<void> {
+    // It always does.
+  }
+
+  sweep(): void {
+    // It has nothing but its one stream.
+  }
+
+  async end(): Promise<void> {
+    // Its session ends with its stream.
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#inner.close();
+  }
+
+  #lost(failure?: RemoteFailure): void {
+    this.failure ??= failure;
+    void this.close();
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Listens to one `url` server for changes of its lists, on a connection of its own: `subscriptions/listen` in the modern era,
+ * the open stream of the legacy one. One for each server and process. Agent thread 0.
+ */
+import type { Logger } from '../../../../src/log.js';
+import type { Caller } from '../server-connection.js';
+import { Held } from './held.js';
+import type { Opened } from './opening.js';
+import type { RemoteServer } from './remote-server.js';
+
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 60_000;
+/** A legacy stream that has gone is silent about it: only a question shows. */
+const PING_MS = 60_000;
+const PING_TIMEOUT_MS = 10_000;
+/** However often it says so. */
+const MIN_GAP_MS = 250;
+
+const CHANGES = [
+  ['tools', 'toolsListChanged', 'notifications/tools/list_changed'],
+  ['prompts', 'promptsListChanged', 'notifications/prompts/list_changed'],
+  ['resources', 'resourcesListChanged', 'notifications/resources/list_changed'],
+] as const;
+
+export interface WatchOptions {
+  remote: RemoteServer;
+  server: string;
+  caller: Caller;
+  onChanged: () => void;
+  log: Logger;
+}
+
+export class Watch {
+  onChanged: () => void;
+  readonly #options: WatchOptions;
+  #held: Held | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #tell: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #askedAt = performance.now();
+  #closed = false;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.onChanged = options.onChanged;
+    void this.#listen();
+  }
+
+  tick(now: number): void {
+    const opened = this.#held?.opened;
+    if (!opened || opened.kind === 'modern' || now - this.#askedAt < PING_MS) return;
+    this.#askedAt = now;
+    opened.client.client.ping({ timeout: PING_TIMEOUT_MS }).catch(() => opened.client.close()); // which starts again
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    clearTimeout(this.#tell);
+    await this.#held?.end();
+  }
+
+  async #listen(): Promise<void> {
+    const { remote, caller, server, log } = this.#options;
+    const held = new Held('', caller.session, remote.openOwn(caller));
+    this.#held = held;
+    try {
+      const opened = await held.opening;
+      if (this.#closed) return;
+      const wanted = CHANGES.filter(([capability]) => changes(opened, capability));
+      if (wanted.length === 0) {
+        await held.end(); // it will never say so: its list ages instead
+        return;
+      }
+      opened.client.client.onclose = () => this.#again();
+      for (const [, , method] of wanted) opened.client.client.setNotificationHandler(method, () => this.#changed());
+      if (opened.kind === 'modern') {
+        const filter = Object.fromEntries(wanted.map(([, flag]) => [flag, true]));
+        const subscription = await opened.client.client.listen(filter);
+        void subscription.closed.then(() => opened.client.close());
+      } else await opened.transport.listen();
+      if (this.#failures > 0) this.#changed(); // what it said meanwhile went unheard
+      this.#failures = 0;
+    } catch (error) {
+      log.debug({ server, err: error }, 'mcp server: cannot be listened to');
+      await held.end();
+      this.#again();
+    }
+  }
+
+  #again(): void {
+    if (this.#closed) return;
+    const delay = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(this.#failures++, 10));
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => void this.#listen(), delay * (0.8 + Math.random() * 0.4));
+  }
+
+  #changed(): void {
+    if (this.#closed) return;
+    this.#tell ??= setTimeout(() => {
+      this.#tell = undefined;
+      this.onChanged();
+    }, MIN_GAP_MS);
+  }
+}
+
+function changes({ client }: Opened, capability: string): boolean {
+  const has = client.capabilities[capability] as { listChanged?: unknown } | undefined;
+  return has?.listChanged === true;
+}

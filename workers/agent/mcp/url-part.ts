@@ -1,0 +1,14 @@
+/** `url` servers in one agent thread: connections, and the logins behind them. Loaded by url-servers.ts alone. */
+import { createOAuthPart } from './oauth/oauth-part.js';
+import { Remotes } from './remote/remotes.js';
+import type { CreateUrlPart } from './url-servers.js';
+
+export const createUrlPart: CreateUrlPart = (options) => {
+  const oauth = createOAuthPart(options);
+  return {
+    remotes: new Remotes(options.config, options.log, { auth: oauth.source }),
+    handlers: oauth.handlers,
+    forget: (of) => oauth.source.forget(of),
+    close: () => oauth.close(),
+  };
+};

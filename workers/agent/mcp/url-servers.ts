@@ -1,0 +1,51 @@
+/**
+ * What `url` servers need is half of what a thread loads, and time of each start: it is loaded only where the configuration
+ * has some. Agent threads.
+ */
+import { isUrlServer, serversOf } from '../../../src/config-mcp.js';
+import type { Config } from '../../../src/config.js';
+import { FairleadError } from '../../../src/errors.js';
+import type { OAuthPart, OAuthPartOptions } from './oauth/oauth-part.js';
+import type { Remotes } from './remote/remotes.js';
+import type { ServerBackend } from './server-connection.js';
+
+export interface UrlPart {
+  remotes: ServerBackend & Pick<Remotes, 'watch' | 'status'>;
+  handlers: OAuthPart['handlers'];
+  /** The login of this user at this server has changed: what is kept of it goes. */
+  forget(of: { user: string; server: string }): void;
+  close(): void;
+}
+
+export type CreateUrlPart = (options: OAuthPartOptions) => UrlPart;
+
+export async function loadUrlPart({ mcpServers }: Config): Promise<CreateUrlPart> {
+  if (serversOf(mcpServers, isUrlServer).length === 0) return withoutUrlServers;
+  return (await import('./url-part.js')).createUrlPart;
+}
+
+async function none(): Promise<never> {
+  throw new FairleadError('ERR_NOT_FOUND', 'the configuration has no `url` server');
+}
+
+/** Nobody can name one: the front knows the configuration too. */
+export const withoutUrlServers: CreateUrlPart = () => {
+  return {
+    remotes: {
+      get: none,
+      watch: () => undefined,
+      status: () => undefined,
+      releaseSession: async () => undefined,
+      disconnect: async () => undefined,
+    },
+    handlers: {
+      'mcp-token': none,
+      'mcp-login': none,
+      'mcp-login-end': none,
+      'mcp-callback': none,
+      'mcp-logout': none,
+    },
+    forget: () => undefined,
+    close: () => undefined,
+  };
+};

@@ -1,0 +1,141 @@
+/** What servers ask in the middle of a client's call, put to that client in the protocol's own words. Agent threads. */
+import {
+  isSpecType,
+  MissingRequiredClientCapabilityError,
+  type ClientCapabilities,
+  type CreateMessageRequest,
+  type CreateMessageResult,
+  type InputRequest,
+  type ListRootsResult,
+  type Root,
+} from '@modelcontextprotocol/server';
+import { isUrlServer } from '../../../src/config-mcp.js';
+import type { Config } from '../../../src/config.js';
+import { FairleadError } from '../../../src/errors.js';
+import { formProblem } from '../forms.js';
+import type { ServerAsks } from '../mcp/server-connection.js';
+import type { Question, QuestionAnswer } from '../questions.js';
+import type { ServedCall } from './served-call.js';
+
+const CANCELLED: Readonly<QuestionAnswer> = { action: 'cancel' };
+
+/** Asks the client by elicitation; who cannot be asked has cancelled. `early`: see ServedCall.ask. */
+export function elicit(
+  call: ServedCall,
+  question: Question,
+  { signal, key, early = false }: { signal: AbortSignal; key?: string | undefined; early?: boolean },
+): Promise<QuestionAnswer> {
+  if (!canElicit(call.capabilities, question.mode)) return Promise.resolve(CANCELLED);
+  const read = (response: unknown): QuestionAnswer | undefined => readAnswer(question, response);
+  return call.ask({ key, request: toRequest(question), read, unanswered: () => CANCELLED, signal, early });
+}
+
+export function canElicit({ elicitation }: ClientCapabilities, mode: 'form' | 'url'): boolean {
+  if (!elicitation) return false;
+  // A client that names no mode knows forms: there was nothing else when the capability was made.
+  return mode === 'url' ? elicitation.url !== undefined : elicitation.form !== undefined || !elicitation.url;
+}
+
+/**
+ * For one call of `server`. `owner`: of all calls of one client. What the client cannot do at all is `onMissing`'s to tell:
+ * a server that has to be told no goes on without it, and may fail in its own words.
+ */
+export function clientAsks(
+  call: ServedCall,
+  {
+    server,
+    config,
+    owner,
+    onMissing,
+  }: {
+    server: string;
+    config: Config;
+    owner: string;
+    onMissing: (error: MissingRequiredClientCapabilityError) => void;
+  },
+): ServerAsks {
+  const configured = config.mcpServers[server];
+  const sampling = configured?.sampling;
+  let samples = 0;
+  return {
+    owner,
+    elicit: (question, signal, key) => elicit(call, question, { signal, key, early: true }),
+    ...(sampling
+      ? {
+          sample: async (_server, params, signal, key) => {
+            if (++samples > sampling.maxPerCall) {
+              throw new FairleadError('ERR_MCP', `more than ${sampling.maxPerCall} messages of the model in one call`);
+            }
+            const missing = missingForSampling(call.capabilities, params);
+            if (missing) {
+              onMissing(missing);
+              throw new FairleadError('ERR_MCP', 'the client has no model to offer');
+            }
+            return sample(call, { ...params, maxTokens: Math.min(params.maxTokens, sampling.maxTokens) }, signal, key);
+          },
+        }
+      : {}),
+    // A sandbox has folders of its own, and the client's are no business of what runs there.
+    ...(configured && isUrlServer(configured) && call.capabilities.roots
+      ? { roots: (signal, key) => roots(call, signal, key) }
+      : {}),
+  };
+}
+
+function sample(
+  call: ServedCall,
+  { _meta, ...params }: CreateMessageRequest['params'],
+  signal: AbortSignal,
+  key: string | undefined,
+): Promise<CreateMessageResult> {
+  return call.ask({
+    key,
+    request: { method: 'sampling/createMessage', params },
+    read: (response) => (isSpecType.CreateMessageResult(response) ? response : undefined),
+    unanswered: () => {
+      throw new FairleadError('ERR_MCP', 'the client did not answer');
+    },
+    signal,
+    early: true,
+  });
+}
+
+async function roots(call: ServedCall, signal: AbortSignal, key: string | undefined): Promise<Root[]> {
+  const result = await call.ask<ListRootsResult>({
+    key,
+    request: { method: 'roots/list' },
+    read: (response) => (isSpecType.ListRootsResult(response) ? response : undefined),
+    unanswered: () => ({ roots: [] }),
+    signal,
+    early: true,
+  });
+  return result.roots;
+}
+
+function missingForSampling(
+  { sampling }: ClientCapabilities,
+  params: CreateMessageRequest['params'],
+): MissingRequiredClientCapabilityError | undefined {
+  if (!sampling) return new MissingRequiredClientCapabilityError({ requiredCapabilities: { sampling: {} } });
+  const tools = params.tools !== undefined || params.toolChoice !== undefined;
+  if (!tools || sampling.tools) return undefined;
+  return new MissingRequiredClientCapabilityError({ requiredCapabilities: { sampling: { tools: {} } } });
+}
+
+function toRequest({ mode, message, schema, url }: Question): InputRequest {
+  const params =
+    mode === 'url'
+      ? { mode, message, url }
+      : { mode, message, requestedSchema: schema ?? { type: 'object', properties: {} } };
+  return { method: 'elicitation/create', params } as InputRequest;
+}
+
+/** Undefined: it is none, or what it accepts does not fit the form. */
+function readAnswer({ mode, schema }: Question, response: unknown): QuestionAnswer | undefined {
+  if (!isSpecType.ElicitResult(response)) return undefined;
+  const { action } = response;
+  const content = response.content as Record<string, unknown> | undefined;
+  if (action !== 'accept' || mode === 'url') return { action };
+  if (schema && formProblem(schema, content ?? {}) !== undefined) return undefined;
+  return { action, ...(content ? { content } : {}) };
+}

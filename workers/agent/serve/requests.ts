@@ -1,0 +1,16 @@
+/** What the main thread may ask an agent thread about /mcp. Agent threads. */
+import type { RequestHandlers } from '../../../src/threads/channel.js';
+import type { AgentContract } from '../messages.js';
+import type { ServingDoor } from './serving-door.js';
+
+export function servingRequests(
+  serving: ServingDoor,
+): Pick<RequestHandlers<AgentContract>, 'mcp-exchange' | 'mcp-abort'> {
+  return {
+    'mcp-exchange': (exchange) => serving.exchange(exchange),
+    'mcp-abort': ({ exchange }) => {
+      serving.abort(exchange);
+      return null;
+    },
+  };
+}

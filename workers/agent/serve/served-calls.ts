@@ -1,0 +1,98 @@
+/** The calls of MCP clients that run or wait on this thread, by session: bounded, ended with their session. Agent threads. */
+import { FairleadError } from '../../../src/errors.js';
+import { ServedCall } from './served-call.js';
+
+/** On one thread, of all users, that wait for their client to come back. */
+const MAX_PARKED = 1_000;
+
+export interface CallsOptions {
+  /** Of one session; more are refused. */
+  maxRunning: number;
+  /** Of one session, of clients that may never come back: the oldest goes for the newest. */
+  maxParked: number;
+  waitMs: number;
+}
+
+export class ServedCalls {
+  readonly #options: CallsOptions;
+  /** session → id → call, the oldest first. */
+  readonly #bySession = new Map<string, Map<string, ServedCall>>();
+  #size = 0;
+  /** Whoever waits for all to end. */
+  readonly #idle = new Set<() => void>();
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Something runs in this session, or waits. */
+  isActive(session: string): boolean {
+    return this.#bySession.has(session);
+  }
+
+  /** ERR_TOO_MANY_REQUESTS. */
+  open(session: string): ServedCall {
+    const { maxRunning, maxParked, waitMs } = this.#options;
+    const calls = this.#bySession.get(session) ?? new Map<string, ServedCall>();
+    const parked = [...calls.values()].filter((call) => call.parked);
+    if (calls.size - parked.length >= maxRunning) {
+      throw new FairleadError('ERR_TOO_MANY_REQUESTS', `${maxRunning} calls run already`, { retryAfterMs: 1_000 });
+    }
+    if (parked.length >= maxParked) parked[0]?.abort();
+    else if (this.#size >= MAX_PARKED) this.#makeRoom();
+    const call = new ServedCall({ waitMs, onEnd: () => this.#forget(session, call) });
+    calls.set(call.id, call);
+    this.#bySession.set(session, calls);
+    this.#size++;
+    return call;
+  }
+
+  /** One that waits for its client. */
+  parked(session: string, id: string): ServedCall | undefined {
+    const call = this.#bySession.get(session)?.get(id);
+    return call?.parked ? call : undefined;
+  }
+
+  /** The session is no more, or goes on elsewhere. */
+  release(session: string): void {
+    for (const call of this.#bySession.get(session)?.values() ?? []) call.abort();
+  }
+
+  /** Those that wait go at once, those that run have until the signal aborts. Resolves when there are none. */
+  async drain(grace: AbortSignal): Promise<void> {
+    for (const call of this.#parked()) call.abort();
+    const abortAll = (): void => {
+      for (const call of this.#all()) call.abort();
+    };
+    grace.addEventListener('abort', abortAll, { once: true });
+    if (grace.aborted) abortAll();
+    if (this.#bySession.size > 0) await new Promise<void>((resolve) => this.#idle.add(resolve));
+    grace.removeEventListener('abort', abortAll);
+  }
+
+  #forget(session: string, call: ServedCall): void {
+    const calls = this.#bySession.get(session);
+    if (calls?.delete(call.id)) this.#size--;
+    if (calls?.size === 0) this.#bySession.delete(session);
+    if (this.#bySession.size > 0) return;
+    for (const resolve of this.#idle) resolve();
+    this.#idle.clear();
+  }
+
+  #makeRoom(): void {
+    const parked = this.#parked();
+    if (parked.length >= MAX_PARKED) parked[0]?.abort();
+  }
+
+  #all(): ServedCall[] {
+    return [...this.#bySession.values()].flatMap((calls) => [...calls.values()]);
+  }
+
+  #parked(): ServedCall[] {
+    return this.#all().filter((call) => call.parked);
+  }
+}

@@ -1,0 +1,240 @@
+/** The SDK's server for one client (the older era) or one request (the newer): Fairlead's tools, prompts and resources. Agent threads. */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  inputRequired,
+  LOG_LEVEL_META_KEY,
+  McpServer,
+  ProtocolError,
+  ProtocolErrorCode,
+  type ClientCapabilities,
+  type InputRequest,
+  type LoggingLevel,
+  type Result,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
+import { createHash, randomUUID } from 'node:crypto';
+import { errorToData, isFairleadError, publicMessage } from '../../../src/errors.js';
+import { VERSION } from '../../../src/version.js';
+import type { Era } from '../mcp/server-connection.js';
+import { stableJson } from '../mcp/catalogue/definition-hash.js';
+import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
+import type { CallLink, ServedCall } from './served-call.js';
+import type { Subscriptions } from './subscriptions.js';
+import { findTool, listTools, runTool } from './tools.js';
+import { complete, findPrompt, listPrompts, listResources, readResource, requestFor } from './upstreams.js';
+
+type Params = Record<string, unknown>;
+type Handler = (params: Params, ctx: ServerContext) => Promise<Result>;
+
+export interface ServerOptions {
+  of: Served;
+  era: Era;
+  /** The older era's. */
+  subscriptions?: Subscriptions;
+}
+
+/** Its tools are not registered with it; what it checks of their headers (`Mcp-Param-…`) it asks for by name. */
+class ServedTools extends McpServer {
+  schemaOf: (name: string) => Params | undefined = () => undefined;
+
+  override toolInputSchemaJson(name: string): Params | undefined {
+    return this.schemaOf(name);
+  }
+}
+
+export function createServer(parts: ServeParts, { of, era, subscriptions }: ServerOptions): McpServer {
+  const { timeoutMs } = parts.agent.config.approvals;
+  const mcp = new ServedTools(
+    { name: 'fairlead', title: 'Fairlead', version: VERSION },
+    {
+      instructions:
+        'Tools of a Fairlead session. They run in a sandbox of its own, or with servers that its operator has configured; some wait for a person’s yes.',
+      requestState: { verify: (state, ctx) => parts.states.verify(state, ctx) },
+    },
+  );
+  const { server } = mcp;
+  server.onerror = (error) => parts.log.debug({ user: of.user, err: error.message }, 'mcp client');
+  server.registerCapabilities({
+    tools: { listChanged: true },
+    prompts: {},
+    resources: subscriptions ? { subscribe: true } : {},
+    completions: {},
+    logging: {},
+  });
+  mcp.schemaOf = (name) => parts.agent.toolSet(of.user).find(name)?.definition.inputSchema;
+
+  const on = (method: string, handler: Handler): void => {
+    // By the method's name the SDK checks the request and the result; its types want to know the name as well.
+    const set = server.setRequestHandler.bind(server) as unknown as (
+      method: string,
+      handler: (request: { params?: Params }, ctx: ServerContext) => Promise<Result>,
+    ) => void;
+    set(method, async ({ params = {} }, ctx) => {
+      try {
+        return await handler(params, ctx);
+      } catch (error) {
+        throw toProtocolError(error);
+      }
+    });
+  };
+
+  on('tools/list', async () => {
+    await parts.agent.catalogue.ready(of);
+    return { tools: listTools(parts, of.user) };
+  });
+  on('prompts/list', async (_params, ctx) => ({
+    prompts: await parts.hold(of, () => listPrompts(parts, of, signalOf(ctx))),
+  }));
+  on('resources/list', async (_params, ctx) => ({
+    resources: await parts.hold(of, () => listResources(parts, of, 'resources/list', signalOf(ctx))),
+  }));
+  on('resources/templates/list', async (_params, ctx) => ({
+    resourceTemplates: await parts.hold(of, () => listResources(parts, of, 'resources/templates/list', signalOf(ctx))),
+  }));
+  on('completion/complete', async (params, ctx) =>
+    parts.hold(of, () => complete(parts, of, withoutMeta(params) as Parameters<typeof complete>[2], signalOf(ctx))),
+  );
+  on('tools/call', async (params, ctx) => {
+    const { name, arguments: args = {} } = params as { name: string; arguments?: Params };
+    const tool = findTool(parts, of.user, name);
+    parts.use(of);
+    const result = await serve(params, ctx, (call) =>
+      parts.hold(of, ({ allowed }) => runTool(parts, { of, tool, args, call, allowed })),
+    );
+    if (result['resultType'] === 'input_required') return result;
+    const projected = server.projectCallToolResult(
+      ownMeta(result) as Parameters<typeof server.projectCallToolResult>[0],
+      tool.definition.outputSchema,
+    );
+    return projected;
+  });
+  on('prompts/get', async (params, ctx) =>
+    serve(params, ctx, async (call) => {
+      const { name, arguments: args } = params as { name: string; arguments?: Params };
+      const prompt = await findPrompt(parts, of, name, call.signal);
+      const asked = { name: prompt.name, ...(args ? { arguments: args } : {}) };
+      const request = { of, server: prompt.server, call, method: 'prompts/get', params: asked };
+      return parts.hold(of, () => requestFor(parts, request));
+    }),
+  );
+  on('resources/read', async (params, ctx) =>
+    serve(params, ctx, (call) => parts.hold(of, () => readResource(parts, { of, uri: String(params['uri']), call }))),
+  );
+  if (subscriptions) {
+    on('resources/subscribe', async ({ uri }) => {
+      await parts.hold(of, () => subscriptions.add(String(uri)));
+      return {};
+    });
+    on('resources/unsubscribe', async ({ uri }) => {
+      await subscriptions.remove(String(uri));
+      return {};
+    });
+  }
+  return mcp;
+
+  /** One call, from its first request or from where the client has come back to it. */
+  async function serve(
+    params: Params,
+    ctx: ServerContext,
+    work: (call: ServedCall) => Promise<object>,
+  ): Promise<Result> {
+    const link = linkOf(ctx);
+    const digest = digestOf(ctx.mcpReq.method, params);
+    const state = ctx.mcpReq.requestState<CallState>();
+    let call: ServedCall | undefined;
+    if (state) {
+      call = parts.calls.parked(of.session, state.call);
+      if (!call || call.round !== state.round || state.digest !== digest) {
+        throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'Invalid or expired requestState', {
+          reason: 'invalid_request_state',
+        });
+      }
+      call.resume(link, ctx.mcpReq.inputResponses ?? {});
+    } else {
+      const opened = parts.calls.open(of.session);
+      opened.start(link, ctx.mcpReq.inputResponses, async () => ({ ...(await work(opened)) }));
+      call = opened;
+    }
+    const outcome = await call.next();
+    if ('result' in outcome) return ownMeta(outcome.result);
+    const { asks: inputRequests, round } = outcome;
+    return inputRequired({
+      inputRequests,
+      requestState: await parts.states.mint({ call: call.id, round, digest }, ctx),
+    });
+  }
+
+  function linkOf(ctx: ServerContext): CallLink {
+    const { mcpReq } = ctx;
+    const signal = signalOf(ctx);
+    const progressToken = mcpReq._meta?.progressToken;
+    return {
+      signal,
+      capabilities: capabilitiesOf(ctx),
+      logLevel: era === 'legacy' ? 'debug' : levelOf(ctx), // the SDK holds back what the older era's client does not want
+      onProgress: (progress) => {
+        if (progressToken === undefined) return;
+        note(mcpReq.notify({ method: 'notifications/progress', params: { ...progress, progressToken } }));
+      },
+      onLog: ({ level, data, logger }) => note(mcpReq.log(level as LoggingLevel, data, logger)),
+      ...(era === 'legacy' ? { push: (request: InputRequest, asked: AbortSignal) => push(ctx, request, asked) } : {}),
+    };
+  }
+
+  /** What the client cannot be told any more is not worth the call. */
+  function note(sent: Promise<void>): void {
+    sent.catch((error: Error) => parts.log.debug({ err: error.message }, 'an mcp client has not been notified'));
+  }
+
+  function push(ctx: ServerContext, request: InputRequest, signal: AbortSignal): Promise<unknown> {
+    const { method, params } = request as { method: 'elicitation/create'; params?: Params };
+    // An address to open has a name in this era.
+    const named = params?.['mode'] === 'url' ? { ...params, elicitationId: randomUUID() } : params;
+    return ctx.mcpReq.send({ method, ...(named ? { params: named } : {}) }, { signal, timeout: timeoutMs });
+  }
+
+  function capabilitiesOf(ctx: ServerContext): ClientCapabilities {
+    const declared = envelopeOf(ctx)[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined;
+    // What the SDK calls deprecated is the older era's: there the client says it once.
+    return (era === 'legacy' ? server.getClientCapabilities() : declared) ?? {};
+  }
+}
+
+/** Aborts when the client cancels, and when its connection is gone: nobody would get the answer. */
+function signalOf(ctx: ServerContext): AbortSignal {
+  return AbortSignal.any([ctx.mcpReq.signal, exchangeOf(ctx.http?.authInfo).signal]);
+}
+
+function levelOf(ctx: ServerContext): LoggingLevel | undefined {
+  return envelopeOf(ctx)[LOG_LEVEL_META_KEY] as LoggingLevel | undefined;
+}
+
+/** What a request of the newer era says of its client; the SDK has checked it. */
+function envelopeOf(ctx: ServerContext): Params {
+  return ctx.mcpReq.envelope ?? {};
+}
+
+function digestOf(method: string, params: Params): string {
+  return createHash('sha256')
+    .update(stableJson([method, withoutMeta(params)]))
+    .digest('base64url');
+}
+
+function withoutMeta({ _meta, ...params }: Params): Params {
+  return params;
+}
+
+/** What a server says of itself in a result is not what this one says. */
+function ownMeta(result: Params): Params {
+  const { _meta, ...rest } = result;
+  if (typeof _meta !== 'object' || _meta === null) return rest;
+  const kept = Object.entries(_meta).filter(([key]) => !key.startsWith('io.modelcontextprotocol/'));
+  return kept.length > 0 ? { ...rest, _meta: Object.fromEntries(kept) } : rest;
+}
+
+function toProtocolError(error: unknown): unknown {
+  if (!isFairleadError(error)) return error;
+  const data = errorToData(error);
+  const code = data.code === 'ERR_NO_SUCH_SESSION' ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
+  return new ProtocolError(code, publicMessage(data), { code: data.code });
+}

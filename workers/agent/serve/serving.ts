@@ -1,0 +1,289 @@
+/** Fairlead as an MCP server: requests to /mcp of the sessions of this thread, in both eras of the protocol. Agent threads. */
+import {
+  createMcpHandler,
+  createRequestStateCodec,
+  isInitializeRequest,
+  isLegacyRequest,
+  WebStandardStreamableHTTPServerTransport,
+  type McpHttpHandler,
+} from '@modelcontextprotocol/server';
+import { randomBytes } from 'node:crypto';
+import { errorToData, FairleadError, isFairleadError } from '../../../src/errors.js';
+import type { Logger } from '../../../src/log.js';
+import { counter } from '../../../src/metrics.js';
+import type { SessionRow } from '../../../src/store/store.js';
+import type { McpAnswer, McpExchange, McpStreamPart } from '../messages.js';
+import { HttpExchange } from './exchange.js';
+import { McpSessions, type McpSession } from './mcp-sessions.js';
+import { authInfoOf, exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
+import { Routes } from './routes.js';
+import { ServedCalls } from './served-calls.js';
+import { createServer } from './server.js';
+import { Subscriptions } from './subscriptions.js';
+
+type Of = Pick<Served, 'session' | 'user'>;
+
+/** An MCP session costs a few kilobytes, and a client that has lost its own must begin anew: as many times `mcp.idleMs`. */
+const IDLE_FACTOR = 15;
+/** How long an answer that is there may take to its client when the server stops. */
+const ANSWER_MS = 2_000;
+/** On one thread; each is a stream of the newer era that waits for news. */
+const MAX_SUBSCRIPTIONS = 10_000;
+
+const exchangesTotal = counter('fairlead_served_mcp_requests_total', 'HTTP requests to /mcp', ['era', 'status']);
+
+export interface ServingOptions {
+  agent: ServeParts['agent'];
+  log: Logger;
+  stream: (part: McpStreamPart) => Promise<{ open: boolean }>;
+  /** Runs `work` while the session stays in memory, and counts as its use. ERR_NO_SUCH_SESSION. */
+  withSession: <T>(of: Of, work: (row: SessionRow) => Promise<T>) => Promise<T>;
+  /** With the default model. ERR_DRAINING, ERR_STORE_CONFLICT when it is there. */
+  createSession: (of: Of) => Promise<void>;
+  deleteSession: (of: Of) => Promise<void>;
+}
+
+export class McpServing {
+  readonly #options: ServingOptions;
+  readonly #parts: ServeParts;
+  readonly #sessions: McpSessions;
+  readonly #modern: McpHttpHandler;
+  readonly #open = new Map<string, HttpExchange>();
+  #draining = false;
+
+  constructor(options: ServingOptions) {
+    this.#options = options;
+    const { agent, log } = options;
+    const { approvals, limits, mcp } = agent.config;
+    const { maxSocketsPerUser } = limits;
+    const { timeoutMs: waitMs } = approvals;
+    this.#parts = {
+      agent,
+      log,
+      calls: new ServedCalls({ maxRunning: maxSocketsPerUser, maxParked: maxSocketsPerUser, waitMs }),
+      routes: new Routes(),
+      states: createRequestStateCodec<CallState>({
+        key: randomBytes(32),
+        ttlSeconds: Math.ceil(waitMs / 1000),
+        bind: ({ mcpReq, http }) => JSON.stringify([mcpReq.method, http?.authInfo?.clientId, http?.authInfo?.scopes]),
+      }),
+      hold: (of, work) => this.#hold(of, work),
+      use: ({ owner }) => this.#sessions.markUsed(owner),
+    };
+    this.#sessions = new McpSessions({
+      maxPerUser: maxSocketsPerUser,
+      idleMs: mcp.idleMs * IDLE_FACTOR,
+      onClosed: (session, why) => this.#closed(session, why),
+    });
+    this.#modern = createMcpHandler(
+      ({ authInfo }) => {
+        const { user, session, by } = exchangeOf(authInfo);
+        const owner = `mcp ${user} ${session}`;
+        return createServer(this.#parts, { of: { user, session, kept: by === 'user', owner }, era: 'modern' });
+      },
+      {
+        legacy: 'reject',
+        maxSubscriptions: MAX_SUBSCRIPTIONS,
+        onerror: (error) => log.debug({ err: error.message }, 'mcp request refused'),
+      },
+    );
+  }
+
+  /** Resolves with the answer, or with null when it has been streamed. Errors as the contract says. */
+  async exchange(from: McpExchange): Promise<McpAnswer | null> {
+    if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+    const { log, stream, agent } = this.#options;
+    const exchange = new HttpExchange(from, { stream, log, maxUnsentBytes: agent.config.limits.maxUnsentBytes });
+    this.#open.set(from.exchange, exchange);
+    try {
+      const { method, json, request } = exchange;
+      const legacy = method !== 'POST' || json === undefined || (await isLegacyRequest(request, json));
+      return await (legacy ? this.#serveLegacy(exchange) : this.#serveModern(exchange));
+    } finally {
+      this.#open.delete(from.exchange);
+      exchange.done();
+    }
+  }
+
+  /** The client of this request has gone. */
+  abort(exchange: string): void {
+    this.#open.get(exchange)?.abort();
+  }
+
+  /** Something is done for a client in this session now, or waits for one. */
+  isActive(session: string): boolean {
+    return this.#parts.calls.isActive(session) || this.#sessions.isActive(session);
+  }
+
+  /** The session is no more, or goes on elsewhere. */
+  release(session: string): void {
+    this.#parts.calls.release(session);
+    this.#sessions.release(session);
+  }
+
+  /** Clients that listen are told to list again. */
+  toolsChanged(): void {
+    this.#modern.notify.toolsChanged();
+    for (const { mcp } of this.#sessions.all) mcp.sendToolListChanged();
+  }
+
+  /** Nothing new; calls that run have until the signal aborts, then all streams end. */
+  async drain(grace: AbortSignal): Promise<void> {
+    this.#draining = true;
+    await this.#parts.calls.drain(grace);
+    await this.#answersOut();
+    await this.close();
+  }
+
+  /** The thread ends. */
+  async close(): Promise<void> {
+    this.#draining = true;
+    this.#sessions.closeAll();
+    await this.#modern.close();
+    for (const exchange of this.#open.values()) exchange.abort();
+  }
+
+  /** What has just ended has its answer on the way. */
+  async #answersOut(): Promise<void> {
+    const answers = [...this.#open.values()].filter(({ endless }) => !endless).map(({ answered }) => answered);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ANSWER_MS);
+    });
+    await Promise.race([late, Promise.all(answers)]);
+    clearTimeout(timer);
+  }
+
+  async #serveModern(exchange: HttpExchange): Promise<McpAnswer | null> {
+    const { user, session, by } = exchange;
+    // One that is named must be there; one that is kept is made when something needs it.
+    if (by === 'id') await this.#options.withSession({ user, session }, async () => undefined);
+    const options = {
+      authInfo: authInfoOf(exchange),
+      ...(exchange.json === undefined ? {} : { parsedBody: exchange.json }),
+    };
+    return this.#answer(exchange, await this.#modern.fetch(exchange.request, options), 'modern');
+  }
+
+  async #serveLegacy(exchange: HttpExchange): Promise<McpAnswer | null> {
+    const { by, method } = exchange;
+    if (typeof by === 'object') {
+      const known = this.#sessions.find(by.mcpSession, exchange.user);
+      if (known) return this.#serveSession(known, exchange);
+      return this.#answer(exchange, rpcError(404, -32_001, 'Session not found'), 'legacy');
+    }
+    if (method === 'POST' && exchange.json === undefined) {
+      return this.#answer(exchange, rpcError(400, -32_700, 'Parse error: Invalid JSON'), 'legacy');
+    }
+    if (method === 'POST' && isInitializeRequest(exchange.json)) return this.#initialize(exchange);
+    // Clients of the newer era open no stream by GET, and have nothing to end.
+    if (by === 'user') {
+      const refusal = rpcError(405, -32_000, 'Method not allowed.', { allow: 'POST' });
+      return this.#answer(exchange, refusal, 'modern');
+    }
+    const refusal = rpcError(400, -32_000, 'Bad Request: Mcp-Session-Id header is required');
+    return this.#answer(exchange, refusal, 'legacy');
+  }
+
+  async #serveSession(session: McpSession, exchange: HttpExchange): Promise<McpAnswer | null> {
+    session.open++;
+    try {
+      const options = {
+        authInfo: authInfoOf(exchange),
+        ...(exchange.json === undefined ? {} : { parsedBody: exchange.json }),
+      };
+      const response = await session.transport.handleRequest(exchange.request, options);
+      if (exchange.method === 'DELETE' && response.ok) {
+        this.#sessions.close(session, 'deleted');
+        if (session.owned) await this.#deleteSession(session);
+      }
+      return await this.#answer(exchange, response, 'legacy');
+    } finally {
+      session.open--;
+      this.#sessions.touch(session);
+    }
+  }
+
+  async #initialize(exchange: HttpExchange): Promise<McpAnswer | null> {
+    const { user, session, by } = exchange;
+    this.#sessions.makeRoom(user);
+    const owned = by === 'new';
+    if (owned) await this.#options.createSession({ user, session });
+    else await this.#hold({ user, session, kept: by === 'user', owner: '' }, async () => undefined);
+    const id = `${session}.${randomBytes(18).toString('base64url')}`;
+    const of: Served = { user, session, kept: false, owner: id };
+    const subscriptions = new Subscriptions(this.#parts, of, (uri) => {
+      mcp.server.sendResourceUpdated({ uri }).catch(() => undefined); // its stream has just gone
+    });
+    const mcp = createServer(this.#parts, { of, era: 'legacy', subscriptions });
+    const transport = new WebStandardStreamableHTTPServerTransport({ sessionIdGenerator: () => id });
+    await mcp.connect(transport);
+    const served: McpSession = {
+      id,
+      user,
+      session,
+      owned,
+      mcp,
+      transport,
+      open: 0,
+      used: false,
+      usedAt: performance.now(),
+    };
+    const onClose = mcp.server.onclose;
+    mcp.server.onclose = () => {
+      subscriptions.close();
+      onClose?.();
+    };
+    this.#sessions.add(served);
+    try {
+      return await this.#serveSession(served, exchange);
+    } finally {
+      if (transport.sessionId === undefined) await this.#refused(served); // it was none that the SDK takes
+    }
+  }
+
+  async #refused(session: McpSession): Promise<void> {
+    this.#sessions.close(session, 'gone');
+    if (session.owned) await this.#deleteSession(session);
+  }
+
+  #closed(session: McpSession, why: 'deleted' | 'idle' | 'gone'): void {
+    session.mcp.close().catch((error: Error) => this.#options.log.debug({ err: error.message }, 'mcp session'));
+    // Of a client that has only looked nothing is left; what it has done stays for as long as sessions do.
+    if (why === 'idle' && session.owned && !session.used) void this.#deleteSession(session);
+  }
+
+  async #deleteSession({ user, session }: Of): Promise<void> {
+    try {
+      await this.#options.deleteSession({ user, session });
+    } catch (error) {
+      if (isFairleadError(error, 'ERR_NO_SUCH_SESSION')) return;
+      const err = errorToData(error).message;
+      this.#options.log.warn({ session, err }, 'the session of an mcp client is left to its time to live');
+    }
+  }
+
+  async #hold<T>(of: Served, work: (row: SessionRow) => Promise<T>): Promise<T> {
+    const { withSession, createSession } = this.#options;
+    try {
+      return await withSession(of, work);
+    } catch (error) {
+      if (!of.kept || !isFairleadError(error, 'ERR_NO_SUCH_SESSION')) throw error;
+    }
+    try {
+      await createSession(of);
+    } catch (error) {
+      if (!isFairleadError(error, 'ERR_STORE_CONFLICT')) throw error; // made by another request meanwhile
+    }
+    return withSession(of, work);
+  }
+
+  #answer(exchange: HttpExchange, response: Response, era: 'legacy' | 'modern'): Promise<McpAnswer | null> {
+    exchangesTotal.inc({ era, status: response.status });
+    return exchange.answer(response);
+  }
+}
+
+function rpcError(status: number, code: number, message: string, headers: Record<string, string> = {}): Response {
+  return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status, headers });
+}

@@ -1,0 +1,63 @@
+/** Resources that one client of the older era watches: each with the server that has it, told when it changes. Agent threads. */
+import { FairleadError } from '../../../src/errors.js';
+import type { ServeParts, Served } from './parts.js';
+import { listResources, serversFor } from './upstreams.js';
+
+const MAX = 100;
+
+export class Subscriptions {
+  readonly #parts: ServeParts;
+  readonly #of: Served;
+  readonly #onUpdated: (uri: string) => void;
+  /** uri → how to stop. */
+  readonly #open = new Map<string, () => Promise<void>>();
+  #closed = false;
+
+  constructor(parts: ServeParts, of: Served, onUpdated: (uri: string) => void) {
+    this.#parts = parts;
+    this.#of = of;
+    this.#onUpdated = onUpdated;
+  }
+
+  /** ERR_MCP where no server can be watched, or too many are. */
+  async add(uri: string): Promise<void> {
+    if (this.#open.has(uri)) return;
+    if (this.#open.size >= MAX) throw new FairleadError('ERR_MCP', `${MAX} resources are watched already`);
+    const { servers, config } = this.#parts.agent;
+    const { routes } = this.#parts;
+    // A server may say yes to what it does not have: who has it is told by its list.
+    if (routes.resource(this.#of.user, uri) === undefined) {
+      await listResources(this.#parts, this.#of, 'resources/list', AbortSignal.timeout(config.mcp.requestTimeoutMs));
+    }
+    let failure: unknown;
+    for (const server of serversFor(this.#parts, this.#of, uri)) {
+      try {
+        const connection = await servers.connection(this.#of, server);
+        if (!connection.watchResource) continue;
+        const { requestTimeoutMs: timeoutMs } = config.mcp;
+        const stop = await connection.watchResource(uri, () => this.#onUpdated(uri), { timeoutMs });
+        const other = this.#open.get(uri); // asked for twice at once
+        if (this.#closed) return await stop();
+        this.#open.set(uri, stop);
+        await other?.();
+        return undefined;
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    throw failure ?? new FairleadError('ERR_MCP', 'no server that has this resource can say when it changes');
+  }
+
+  async remove(uri: string): Promise<void> {
+    const stop = this.#open.get(uri);
+    this.#open.delete(uri);
+    await stop?.();
+  }
+
+  /** The client has gone. */
+  close(): void {
+    this.#closed = true;
+    for (const stop of this.#open.values()) void stop().catch(() => undefined); // whatever it watched may be gone as well
+    this.#open.clear();
+  }
+}

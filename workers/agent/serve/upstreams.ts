@@ -1,0 +1,200 @@
+/** Prompts, resources and completions of all servers as one server's: lists joined, requests routed to whose they are. Agent threads. */
+import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from '@modelcontextprotocol/server';
+import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/errors.js';
+import { listAll, type ListMethod } from '../mcp/catalogue/list-all.js';
+import { NOBODY } from '../mcp/catalogue/nobody.js';
+import type { ServerConnection, ServerRequest } from '../mcp/server-connection.js';
+import { abortable } from '../turn.js';
+import { clientAsks } from './client-asks.js';
+import type { Served, ServeParts } from './parts.js';
+import type { PromptRoute } from './routes.js';
+import type { ServedCall } from './served-call.js';
+import { isInvalidParams } from './tools.js';
+
+type Item = Record<string, unknown>;
+type Capability = 'prompts' | 'resources';
+
+/** As older servers say it. */
+const RESOURCE_NOT_FOUND: number = ProtocolErrorCode.ResourceNotFound;
+
+/** Of all servers; a client that is shown more has nothing of it. */
+const MAX_ITEMS = 10_000;
+
+export async function listPrompts(parts: ServeParts, of: Served, signal: AbortSignal): Promise<Item[]> {
+  const found = await listOfAll(parts, of, { capability: 'prompts', method: 'prompts/list', signal });
+  const routes = new Map<string, PromptRoute>();
+  const items: Item[] = [];
+  const names = new Map<string, number>();
+  for (const { item } of found) names.set(String(item['name']), (names.get(String(item['name'])) ?? 0) + 1);
+  const mode = parts.agent.config.mcp.toolNames;
+  for (const { server, item } of found) {
+    const name = String(item['name']);
+    const collides = (names.get(name) ?? 0) > 1;
+    const shown = mode === 'always' || (mode === 'auto' && collides) ? `${server}__${name}` : name;
+    if (routes.has(shown)) continue; // `never`: the first of a name has it
+    routes.set(shown, { server, name });
+    items.push({ ...item, name: shown });
+  }
+  parts.routes.setPrompts(of.user, routes);
+  return items;
+}
+
+export async function listResources(
+  parts: ServeParts,
+  of: Served,
+  method: 'resources/list' | 'resources/templates/list',
+  signal: AbortSignal,
+): Promise<Item[]> {
+  const found = await listOfAll(parts, of, { capability: 'resources', method, signal });
+  for (const { server, item } of found) {
+    const uri = item['uri'] ?? item['uriTemplate'];
+    if (typeof uri === 'string') parts.routes.setResource(of.user, uri, server);
+  }
+  return found.map(({ item }) => item);
+}
+
+/** -32602 for a name that no server has. */
+export async function findPrompt(
+  parts: ServeParts,
+  of: Served,
+  name: string,
+  signal: AbortSignal,
+): Promise<PromptRoute> {
+  const known = parts.routes.prompt(of.user, name);
+  if (known) return known;
+  await listPrompts(parts, of, signal);
+  const found = parts.routes.prompt(of.user, name);
+  if (!found) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${name}`);
+  return found;
+}
+
+/** One that has answered for this uri goes first, then each that has resources. */
+export function serversFor(parts: ServeParts, { user }: Served, uri: string): string[] {
+  const known = parts.routes.resource(user, uri);
+  const others = serversWith(parts, user, 'resources').filter((server) => server !== known);
+  return known === undefined ? others : [known, ...others];
+}
+
+/** A request that a client's call makes, with what the server may ask in its middle. Errors as the protocol has them. */
+export async function requestFor(
+  parts: ServeParts,
+  { of, server, call, method, params }: { of: Served; server: string; call: ServedCall; method: string; params: Item },
+): Promise<Item> {
+  const { config } = parts.agent;
+  const { signal, logLevel } = call;
+  let missing: Error | undefined;
+  const asks = clientAsks(call, { server, config, owner: of.owner, onMissing: (error) => (missing = error) });
+  try {
+    const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
+    return await connection.request({
+      method,
+      params,
+      asks,
+      signal,
+      timeoutMs: config.mcpServers[server]?.timeoutMs ?? config.sandbox.toolTimeoutMs,
+      onLog: (entry) => call.onLog(entry),
+      ...(logLevel ? { logLevel } : {}),
+    });
+  } catch (error) {
+    throw missing ?? toProtocolError(error);
+  }
+}
+
+/** Reads from whichever server has it. */
+export async function readResource(
+  parts: ServeParts,
+  { of, uri, call }: { of: Served; uri: string; call: ServedCall },
+): Promise<Item> {
+  let failure: unknown;
+  for (const server of serversFor(parts, of, uri)) {
+    try {
+      const result = await requestFor(parts, { of, server, call, method: 'resources/read', params: { uri } });
+      const { contents } = result;
+      if (!Array.isArray(contents) || contents.length === 0) continue; // an older server's way to say that it has none
+      parts.routes.setResource(of.user, uri, server);
+      return result;
+    } catch (error) {
+      if (call.signal.aborted) throw error;
+      if (!isNotFound(error)) failure ??= error;
+    }
+  }
+  throw failure ?? new ResourceNotFoundError(uri);
+}
+
+/** Values for an argument; none where the server has no completions. */
+export async function complete(
+  parts: ServeParts,
+  of: Served,
+  params: { ref: { type: string; name?: string; uri?: string }; [key: string]: unknown },
+  signal: AbortSignal,
+): Promise<Item> {
+  const { ref } = params;
+  const none = { completion: { values: [], total: 0, hasMore: false } };
+  const prompt = ref.name === undefined ? undefined : await findPrompt(parts, of, ref.name, signal);
+  const servers = prompt ? [prompt.server] : serversFor(parts, of, ref.uri ?? '');
+  const asked = prompt ? { ...params, ref: { ...ref, name: prompt.name } } : params;
+  let failure: unknown;
+  for (const server of servers) {
+    try {
+      const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
+      if (connection.capabilities['completions'] === undefined) continue;
+      return await connection.request(quietly(parts, { method: 'completion/complete', params: asked, signal }));
+    } catch (error) {
+      const told = toProtocolError(error);
+      if (signal.aborted) throw told;
+      if (!isInvalidParams(told)) failure ??= told;
+    }
+  }
+  if (failure !== undefined) throw failure;
+  return none;
+}
+
+/** One that is down or slow does not hide the others. */
+async function listOfAll(
+  parts: ServeParts,
+  of: Served,
+  { capability, method, signal }: { capability: Capability; method: ListMethod; signal: AbortSignal },
+): Promise<{ server: string; item: Item }[]> {
+  const { agent, log } = parts;
+  const options = { asks: NOBODY, signal, timeoutMs: agent.config.mcp.requestTimeoutMs };
+  await agent.catalogue.ready(of);
+  const lists = serversWith(parts, of.user, capability).map(async (server) => {
+    try {
+      const connection = await abortable<ServerConnection>(() => agent.servers.connection(of, server), signal);
+      const { items } = await listAll(connection, method, options);
+      return items.map((item) => ({ server, item }));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.debug({ server, method, err: publicMessage(errorToData(error)) }, 'left out of a list for an mcp client');
+      return [];
+    }
+  });
+  return (await Promise.all(lists)).flat().slice(0, MAX_ITEMS);
+}
+
+/** In the configuration's order. A sandbox is not started to be asked: its image's tools say what it has. */
+function serversWith({ agent }: ServeParts, user: string, capability: Capability): string[] {
+  const notes = agent.catalogue.notesOf(user);
+  return Object.keys(agent.config.mcpServers).filter((server) => {
+    const note = notes[server];
+    return note?.[capability] === true && note.down === undefined;
+  });
+}
+
+function quietly({ agent }: ServeParts, request: Pick<ServerRequest, 'method' | 'params' | 'signal'>): ServerRequest {
+  return { ...request, asks: NOBODY, timeoutMs: agent.config.mcp.requestTimeoutMs };
+}
+
+/** ERR_CANCELLED stays: nobody listens. */
+function toProtocolError(error: unknown): Error {
+  if (error instanceof ProtocolError || isFairleadError(error, 'ERR_CANCELLED')) return error;
+  const cause = error instanceof FairleadError ? error.cause : undefined;
+  if (cause instanceof ProtocolError && (isInvalidParams(cause) || isNotFound(cause))) return cause;
+  const data = errorToData(error);
+  return new ProtocolError(ProtocolErrorCode.InternalError, publicMessage(data), { code: data.code });
+}
+
+/** Servers say it in several ways; a prompt's or an argument's fault says no uri. */
+function isNotFound(error: unknown): boolean {
+  return isInvalidParams(error) || (error instanceof ProtocolError && error.code === RESOURCE_NOT_FOUND);
+}
