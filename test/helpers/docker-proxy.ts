@@ -114,16 +114,27 @@ export class DockerProxy {
 
   /** Resolves once so many have come. */
   async received(which: RegExp, count: number, waitMs = WAIT_MS): Promise<void> {
+    const late = (): string => `${this.count(which)} of ${count} requests like ${which} in ${waitMs} ms`;
+    await this.#until(() => this.count(which) >= count, waitMs, late);
+  }
+
+  /** Resolves once no stream and no request without an answer is left of these. */
+  async ended(which: RegExp): Promise<void> {
+    const late = (): string => `${this.#find([which]).length} like ${which} still open after ${WAIT_MS} ms`;
+    await this.#until(() => this.#find([which]).length === 0, WAIT_MS, late);
+  }
+
+  async #until(holds: () => boolean, waitMs: number, late: () => string): Promise<void> {
     let look: (() => void) | undefined;
     const done = new Promise<void>((resolve) => {
       look = () => {
-        if (this.count(which) >= count) resolve();
+        if (holds()) resolve();
       };
       this.#checks.add(look);
       look();
     });
     try {
-      await within(done, waitMs, () => `${this.count(which)} of ${count} requests like ${which} in ${waitMs} ms`);
+      await within(done, waitMs, late);
     } finally {
       if (look) this.#checks.delete(look);
     }
@@ -175,7 +186,10 @@ export class DockerProxy {
 
   #track(live: Live, end: Duplex | ServerResponse): void {
     this.#live.add(live);
-    end.once('close', () => this.#live.delete(live));
+    end.once('close', () => {
+      this.#live.delete(live);
+      for (const look of this.#checks) look();
+    });
   }
 
   async #pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -227,8 +241,10 @@ export class DockerProxy {
     }
     if (typeof fault === 'object') {
       const text = JSON.stringify({ message: fault.message });
-      socket.end(
-        `HTTP/1.1 ${fault.status} Fault\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
+      // Kept open until the client ends it, as the daemon does it.
+      socket.resume().on('end', () => socket.destroy());
+      socket.write(
+        `HTTP/1.1 ${fault.status} Fault\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
       );
       return;
     }

@@ -21,6 +21,7 @@ import type {
   SandboxWatcher,
   StartRequest,
 } from './driver.js';
+import { openStream } from './open-stream.js';
 import { OutputPace } from './output-pace.js';
 import { BREAK_MS, Operations, type BreakerState, type OperationName } from './operations.js';
 
@@ -226,14 +227,10 @@ export class DockerDriver implements SandboxDriver {
   }
 
   #attach(id: string, step: Step, signal: AbortSignal): Promise<Duplex> {
-    return this.#operations.run({ ...step('attach'), signal }, async (attempt) => {
-      const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
-      const attached = (await this.#docker
-        .getContainer(id)
-        .attach({ ...options, abortSignal: attempt.signal })) as Duplex;
-      if (attempt.signal.aborted) attached.destroy(); // nobody waits for it any more
-      return attached;
-    });
+    const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+    return this.#operations.run({ ...step('attach'), signal }, (attempt) =>
+      openStream(attempt.signal, (abortSignal) => this.#docker.getContainer(id).attach({ ...options, abortSignal })),
+    );
   }
 
   #sandbox(id: string, name: string, socket: Duplex, streams: Demuxed): DockerSandbox {
@@ -288,21 +285,34 @@ export class DockerDriver implements SandboxDriver {
           AttachStderr: true,
           abortSignal: attempt.signal,
         });
-        const socket = await exec.start({ hijack: true, stdin: true, abortSignal: attempt.signal });
-        signal.addEventListener('abort', () => socket.destroy(), { once: true });
-        if (attempt.signal.aborted) socket.destroy();
+        const socket = await openStream(attempt.signal, (abortSignal) =>
+          exec.start({ hijack: true, stdin: true, abortSignal }),
+        );
+        const onAbort = (): void => void socket.destroy();
+        signal.addEventListener('abort', onAbort, { once: true });
         const { stdout, stderr, ended } = demux(socket);
-        const exited = ended
-          .then(() => exec.inspect())
-          .then(
-            ({ ExitCode }) => ExitCode,
-            () => null,
-          );
+        const exited = ended.then(() => {
+          signal.removeEventListener('abort', onAbort);
+          return this.#execExit(exec);
+        });
         return { stdin: socket, stdout, stderr, exited };
       });
     } catch (error) {
       signal.throwIfAborted();
       throw explainExec(error, command);
+    }
+  }
+
+  async #execExit(exec: Docker.Exec): Promise<number | null> {
+    try {
+      const { ExitCode } = await this.#operations.run(
+        { operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS },
+        ({ signal }) => exec.inspect({ abortSignal: signal }),
+      );
+      return ExitCode;
+    } catch (error) {
+      this.#log.debug({ err: error }, 'no exit code of a program');
+      return null;
     }
   }
 

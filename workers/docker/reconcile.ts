@@ -23,27 +23,47 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   #timer: NodeJS.Timeout | undefined;
   #sweep: Promise<number> | undefined;
+  #nextSweep: Promise<number> | undefined;
   #closed = false;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
   }
 
-  /** Sweeps now and from then on; a sweep that fails is logged and the next one tries again. */
+  /** Now and from then on. */
   start(): void {
     if (this.#closed) return;
-    void this.sweep()
-      .then(() => this.#options.forgetMissing())
-      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'what is left over could not be looked for'))
-      .finally(() => {
-        if (this.#closed) return;
-        this.#timer = setTimeout(() => this.start(), this.#options.everyMs ?? EVERY_MS);
-      });
+    void this.reconcile().finally(() => {
+      if (this.#closed) return;
+      this.#timer = setTimeout(() => this.start(), this.#options.everyMs ?? EVERY_MS);
+    });
   }
 
-  /** Joins a sweep that is under way. Answers how many were removed. ERR_UNAVAILABLE. */
+  /** Once. What fails is logged, and the next one tries again. */
+  async reconcile(): Promise<void> {
+    try {
+      await this.sweep();
+      await this.#options.forgetMissing();
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'what is left over could not be looked for');
+    }
+  }
+
+  /**
+   * A sweep under way may have looked too early for whoever asks now: another follows it, one for all who ask meanwhile.
+   * Answers how many were removed. ERR_UNAVAILABLE.
+   */
   sweep(): Promise<number> {
-    this.#sweep ??= this.#run().finally(() => {
+    if (this.#sweep) {
+      this.#nextSweep ??= this.#sweep
+        .catch(() => undefined) // told to those who asked for it
+        .then(() => {
+          this.#nextSweep = undefined;
+          return this.sweep();
+        });
+      return this.#nextSweep;
+    }
+    this.#sweep = this.#run().finally(() => {
       this.#sweep = undefined;
     });
     return this.#sweep;

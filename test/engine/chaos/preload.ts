@@ -24,7 +24,7 @@ if (isMainThread) {
     if (data === 'reconcile') {
       for (const reconciler of reconcilers) {
         reconciler.close(); // its own clock stops: from now on it happens when a test wants it
-        reconciler.start();
+        void reconciler.reconcile();
       }
     } else {
       // Not from here: what a handler of a channel throws is an event of its own.

@@ -8,6 +8,7 @@ import { createLog } from '../../../src/log.js';
 import { DockerDriver } from '../../../workers/docker/docker-driver.js';
 import type { StartRequest } from '../../../workers/docker/driver.js';
 import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
+import { DockerProxy } from '../../helpers/docker-proxy.js';
 import { freePort } from '../../helpers/processes.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
 import { ECHO, makeTinyImage } from '../../helpers/tiny-image.js';
@@ -220,6 +221,20 @@ t.test('its name says whose it is, until it is reset; by the name it was given i
   t.equal(await nameNow(), `/${request.name}`);
   await again?.destroy();
   t.equal(await left(instance), 0);
+});
+
+t.test('a stream that Docker refuses leaves no connection', async (t) => {
+  const proxy = await DockerProxy.start();
+  t.teardown(() => proxy.close());
+  const driver = new DockerDriver(configOf({}, proxy.host), randomUUID(), log);
+  const sandbox = await driver.start(requestOf());
+  t.teardown(() => sandbox.destroy());
+  const start = /POST .*\/exec\/.*\/start/;
+  proxy.fault(start, { status: 500, message: 'the container is being removed' });
+  const refused = sandbox.exec(['true'], new AbortController().signal);
+  await t.rejects(refused, { code: 'ERR_UNAVAILABLE' });
+  await proxy.ended(start);
+  t.ok(proxy.count(start) >= 1);
 });
 
 t.test('a daemon that is not there is ERR_UNAVAILABLE with a time to come back', async (t) => {

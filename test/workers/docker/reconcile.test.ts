@@ -36,16 +36,17 @@ t.test('sweeps at once and again and again, also after one that failed, until it
   t.equal(sweeps, 3);
 });
 
-t.test('who asks while a sweep runs gets its answer', async (t) => {
-  const gate = deferred<number>();
+t.test('for all who ask while a sweep runs there is one more after it, also when that one fails', async (t) => {
+  const first = deferred<undefined>();
+  const failing = first.promise.then(() => Promise.reject(new Error('Docker is away')));
+  const answers = [failing, Promise.resolve(4), Promise.resolve(5)];
   let sweeps = 0;
-  const driver = driverOf(() => {
-    sweeps++;
-    return gate.promise;
-  });
+  const driver = driverOf(() => answers[sweeps++] ?? Promise.reject(new Error('one sweep too many')));
   const reconciler = new Reconciler({ driver, isKnown: () => false, forgetMissing: async () => undefined, log });
-  const both = Promise.all([reconciler.sweep(), reconciler.sweep()]);
-  gate.resolve(4);
-  t.same(await both, [4, 4]);
+  const three = Promise.allSettled([reconciler.sweep(), reconciler.sweep(), reconciler.sweep()]);
   t.equal(sweeps, 1);
+  first.resolve(undefined);
+  t.match(await three, [{ status: 'rejected' }, { value: 4 }, { value: 4 }]);
+  t.equal(await reconciler.sweep(), 5);
+  t.equal(sweeps, 3);
 });
