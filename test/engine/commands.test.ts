@@ -59,6 +59,13 @@ async function answerOf(client: TestClient, name: string, args: object = {}): Pr
   return `${result.ok} ${block?.text}`;
 }
 
+/** The tools of the next request to the model. */
+async function offered(client: TestClient): Promise<string[]> {
+  model.enqueue(text('so'));
+  await client.ask('what is there');
+  return model.requests.at(-1)?.body.tools?.map(({ name }) => name) ?? [];
+}
+
 /** Of processes on the host that are there. */
 function pids(): number[] {
   const root = join(engine.dataDir, 'commands', '0');
@@ -79,6 +86,23 @@ void t.test('commands on the host, shared, and in another server’s sandbox are
   const other = await talker(t);
   t.equal(await answerOf(client, 'all__pid'), await answerOf(other, 'all__pid'));
   t.not(await answerOf(client, 'host__pid'), await answerOf(other, 'host__pid'));
+});
+
+void t.test('what a session’s own server adds is there in its next round, until that server ends', async (t) => {
+  await listed();
+  const client = await talker(t);
+  const other = await talker(t);
+  for (const server of ['box', 'host']) {
+    model.enqueue(tool(`${server}__more`), tool(`${server}__extra`), text('so'));
+    client.say('go');
+    await client.turnEnd();
+    t.match(client.events.filter(({ type }) => type === 'tool:result').slice(-2), [{ ok: true }, { ok: true }], server);
+    t.ok((await offered(client)).includes(`${server}__extra`));
+    t.notOk((await offered(other)).includes(`${server}__extra`));
+    await answerOf(client, `${server}__exit`, { code: 0 });
+    t.notOk((await offered(client)).includes(`${server}__extra`));
+  }
+  t.same(model.violations, []);
 });
 
 void t.test('a session that is deleted takes its processes with it, and not the shared one', async (t) => {

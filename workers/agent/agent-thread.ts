@@ -27,6 +27,8 @@ import { ServingDoor } from './serve/serving-door.js';
 import { noSuchSession, Sessions } from './sessions.js';
 import { watchStore } from './store-health.js';
 import type { AgentParts } from './turn.js';
+import { sharedSession } from '../../src/shared-sessions.js';
+import { SessionTools } from './mcp/catalogue/session-tools.js';
 
 /** Activity that no step writes (an attach, a read) moves the session's row at most this often. */
 const TOUCH_INTERVAL_MS = 60_000;
@@ -56,12 +58,14 @@ export function startAgentThread(options: AgentThreadOptions): void {
     release: async (sandbox) => void (await channel.request('release-sandbox', { sandbox })),
   };
   const outbox = new Outbox((batch) => channel.notify('frames', { batch }));
-  const sandboxes = new Sandboxes(host, config, data.index, log);
-  const commands = new Commands({ config, place: data, sandboxes, host, log });
+  const shared = sharedSession(data.index);
+  const changed = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
+  const sandboxes = new Sandboxes({ host, config, shared, news: changed, log });
+  const commands = new Commands({ config, place: data, sandboxes, host, news: changed, log });
   const urls = createUrlPart({ ...data, store, channel, log });
   const { remotes } = urls;
   const servers = new McpServers(config, { sandboxes, commands, remotes });
-  const mcp = createMcpPart({ ...data, channel, servers, commands, remotes, log });
+  const mcp = createMcpPart({ ...data, channel, servers, commands, remotes, changed, log });
   const parts: AgentParts = {
     config,
     model,
@@ -69,7 +73,7 @@ export function startAgentThread(options: AgentThreadOptions): void {
     servers,
     toolArgs: new ToolArgs(log),
     outbox,
-    toolSet: (user) => mcp.catalogue.toolSet(user),
+    toolSet: (caller) => mcp.catalogue.toolSet(caller),
     catalogue: mcp.catalogue,
   };
   const isMine = (session: string): boolean => threadOf(session, data.threads) === data.index;

@@ -38,7 +38,7 @@ export function answerStep(
   const edited = answer.args !== undefined;
   const args = answer.args ?? call.args;
   if (edited) {
-    const tool = toolSet(row.user).of(call.server, call.name);
+    const tool = toolSet(row).of(call.server, call.name);
     const problem = tool ? toolArgs.problem(tool.definition, args) : 'the tool is not there any more';
     if (problem) throw new FairleadError('ERR_TOOL_ARGS', `the arguments do not fit the tool's schema: ${problem}`);
   }

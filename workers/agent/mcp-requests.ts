@@ -16,6 +16,7 @@ import type { Caller } from './mcp/server-connection.js';
 import type { UrlPart } from './mcp/url-servers.js';
 import type { McpServers } from './mcp/servers.js';
 import type { AgentContract, AgentHostContract, McpRequest, ServerSignals } from './messages.js';
+import type { SessionTools } from './mcp/catalogue/session-tools.js';
 
 /** Less than the main thread waits for all. */
 const STATUS_WAIT_MS = 1_500;
@@ -30,6 +31,7 @@ export interface McpPartOptions {
   servers: McpServers;
   commands: Commands;
   remotes: UrlPart['remotes'];
+  changed: SessionTools;
   log: Logger;
 }
 
@@ -43,7 +45,7 @@ export interface McpPart {
 }
 
 export function createMcpPart(options: McpPartOptions): McpPart {
-  const { config, index, threads, channel, servers, commands, remotes, log } = options;
+  const { config, index, threads, channel, servers, commands, remotes, changed, log } = options;
   const { mcpServers } = config;
   const signals = new SignalBook(Object.keys(mcpServers));
   const lists = new ServerLists({ config, index, servers, signals });
@@ -51,6 +53,7 @@ export function createMcpPart(options: McpPartOptions): McpPart {
     config,
     signals,
     list: (caller, server, how) => lists.list(caller, server, how),
+    changed,
     onTrouble: (server) => channel.notify('server-trouble', { server }),
     log,
   });

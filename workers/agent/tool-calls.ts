@@ -49,7 +49,7 @@ const toolSeconds = histogram('fairlead_tool_seconds', 'Tool calls, from their s
 /** Decides on each call. Those that must be asked for wait from now on; the others' events stand beside the question. */
 export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: ReadonlySet<string>): PlannedCalls {
   const { parts, log } = turn;
-  const toolSet = parts.toolSet(log.row.user);
+  const toolSet = parts.toolSet(log.row);
   const judged = uses.map((use) => {
     const tool = toolSet.find(use.name);
     if (!tool || tool.gone !== undefined) return { use, why: missingText(use.name, tool, toolSet) };
@@ -133,7 +133,7 @@ async function callTool(turn: Turn, call: StartedCall): Promise<{ output: ToolOu
   const { parts, log, signal } = turn;
   const { user } = log.row;
   try {
-    const definition = parts.toolSet(user).of(call.server, call.name)?.definition;
+    const definition = parts.toolSet(log.row).of(call.server, call.name)?.definition;
     const result = await (call.server === BUILT_IN ? callOurs(turn, call) : callServer(turn, call, definition));
     const structured = 'structuredContent' in result ? result.structuredContent : undefined;
     const isChecked = definition !== undefined && structured !== undefined && result.isError !== true;

@@ -81,13 +81,13 @@ async function streamAnswer(
 ): Promise<ModelAnswer> {
   const { parts, log, live, signal } = turn;
   const { model: settings } = parts.config;
-  const { model, user } = log.row;
+  const { model, session, user } = log.row;
   const request = {
     model,
     system: settings.system,
     note: parts.catalogue.note(user),
     messages,
-    tools: parts.toolSet(user).toolsWith(foundTools),
+    tools: parts.toolSet({ session, user }).toolsWith(foundTools),
     maxTokens: settings.maxTokens,
   };
   for await (const event of parts.model.stream(request, signal)) {

@@ -5,7 +5,7 @@ import type { StopReason, Usage, WireError } from '../../src/protocol.js';
 import type { OpenCall } from '../../src/store/store.js';
 import type { LiveText } from './live-text.js';
 import type { ToolCatalogue } from './mcp/catalogue/tool-catalogue.js';
-import type { ServerAsks } from './mcp/server-connection.js';
+import type { Caller, ServerAsks } from './mcp/server-connection.js';
 import type { McpServers } from './mcp/servers.js';
 import type { ToolArgs } from './mcp/tool-args.js';
 import type { ToolSet } from './mcp/tool-names.js';
@@ -23,8 +23,8 @@ export interface AgentParts {
   servers: McpServers;
   toolArgs: ToolArgs;
   outbox: Outbox;
-  /** The tools that this user's sessions have now. */
-  toolSet: (user: string) => ToolSet;
+  /** The tools that this session of the user has now. */
+  toolSet: (caller: Caller) => ToolSet;
   catalogue: ToolCatalogue;
 }
 

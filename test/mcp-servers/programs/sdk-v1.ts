@@ -10,6 +10,10 @@ let cancelled = 0;
 server.registerTool('echo', { inputSchema: { text: z.string() } }, async (args) => text(args.text));
 server.registerTool('pid', {}, async () => text(process.pid));
 server.registerTool('exit', { inputSchema: { code: z.number() } }, async ({ code }) => process.exit(code));
+server.registerTool('more', {}, async () => {
+  server.registerTool('extra', {}, async () => text('extra'));
+  return text('more');
+});
 server.registerTool('cancelled', {}, async () => text(cancelled));
 server.registerTool('wait', {}, async ({ _meta, sendNotification, signal }) => {
   const progressToken = _meta?.progressToken;

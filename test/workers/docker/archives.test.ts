@@ -1,78 +1,14 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { copyFile, mkdtemp, readdir, readFile, rm, stat, symlink, watch, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat, symlink, watch, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { parseConfig } from '../../../src/config.js';
-import { createLog } from '../../../src/log.js';
-import { Archives, type ArchivesOptions } from '../../../workers/docker/archives.js';
-import { DockerDriver } from '../../../workers/docker/docker-driver.js';
-import type { RunningSandbox, SandboxProgram } from '../../../workers/docker/driver.js';
 import { ProcessDriver } from '../../../workers/docker/process-driver.js';
-import { dockerHost, WORKSPACE_IMAGE } from '../../helpers/docker.js';
+import { WORKSPACE_IMAGE } from '../../helpers/docker.js';
+import { folderFor, instead, log, open, SESSION, sh, start, watched } from './archives-kit.js';
 
 const run = promisify(execFile);
-const log = createLog('test', 'silent');
-const driver = new DockerDriver(parseConfig({}, { DOCKER_HOST: dockerHost() }), randomUUID(), log);
-const SESSION = 'AbCdEfGhIjKlMnOpQrSt-_';
-
-async function folderFor(t: Test): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'fl-archives-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-async function open(t: Test, options: Partial<ArchivesOptions> = {}): Promise<{ folder: string; archives: Archives }> {
-  const folder = options.folder ?? join(await folderFor(t), 'archives');
-  const archives = new Archives({ folder, maxBytes: 600_000_000, timeoutMs: 60_000, log, ...options });
-  await archives.load();
-  return { folder, archives };
-}
-
-async function start(t: Test, image = WORKSPACE_IMAGE): Promise<RunningSandbox> {
-  const sandbox = await driver.start({
-    name: `fairlead-test-${randomUUID()}`,
-    server: 'workspace',
-    image,
-    env: {},
-    signal: new AbortController().signal,
-  });
-  t.teardown(() => sandbox.destroy());
-  return sandbox;
-}
-
-/** Runs a script in the sandbox's workspace; answers what it printed. */
-async function sh(sandbox: RunningSandbox, script: string): Promise<string> {
-  const program = await sandbox.exec(['sh', '-c', script], new AbortController().signal);
-  program.stdin.end();
-  const [stdout, stderr] = await Promise.all([text(program.stdout), text(program.stderr)]);
-  const code = await program.exited;
-  if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`);
-  return stdout;
-}
-
-/** The sandbox, with a look at each program that starts in it. */
-function watched(sandbox: RunningSandbox, look: (program: SandboxProgram) => void): RunningSandbox {
-  return Object.assign(Object.create(sandbox) as RunningSandbox, {
-    id: sandbox.id,
-    exec: async (command: readonly string[], signal: AbortSignal) => {
-      const program = await sandbox.exec(command, signal);
-      look(program);
-      return program;
-    },
-  });
-}
-
-/** The sandbox, which runs this in place of anything. */
-function instead(sandbox: RunningSandbox, command: readonly string[]): RunningSandbox {
-  return Object.assign(Object.create(sandbox) as RunningSandbox, {
-    id: sandbox.id,
-    exec: (_command: readonly string[], signal: AbortSignal) => sandbox.exec(command, signal),
-  });
-}
 
 const FILL = `umask 022
 mkdir private 'a folder' empty read-only read-only/inner open set-group
@@ -304,53 +240,6 @@ t.test('one that takes too long is ERR_SANDBOX', async (t) => {
   const sandbox = await start(t);
   await t.rejects(archives.save(SESSION, 'workspace', sandbox), { code: 'ERR_SANDBOX', message: /longer than 1 ms/ });
   t.same(await readdir(folder), []);
-});
-
-t.test('loading finds the archives, removes what a crash left, and touches nothing else', async (t) => {
-  const { folder, archives } = await open(t);
-  const sandbox = await start(t);
-  await sh(sandbox, 'echo x > x');
-  await archives.save(SESSION, 'workspace', sandbox);
-  const name = `${SESSION}~workspace.tar.lz4`;
-  await copyFile(join(folder, name), join(folder, `${SESSION}~other.tar.lz4.tmp`));
-  await copyFile(join(folder, name), join(folder, 'other_session-000000000~a_b-c.tar.lz4'));
-  await writeFile(join(folder, 'third~s.tar.lz4.broken-3'), '');
-  await writeFile(join(folder, 'notes.txt'), 'mine');
-  const { archives: later } = await open(t, { folder });
-  t.ok(later.has(SESSION, 'workspace'));
-  t.ok(later.has('other_session-000000000', 'a_b-c'));
-  t.notOk(later.has(SESSION, 'other'));
-  t.notOk(later.has('third', 's'));
-  t.same(new Set(await later.sessions()), new Set([SESSION, 'other_session-000000000', 'third']));
-  t.same(
-    (await readdir(folder)).sort(),
-    [name, 'notes.txt', 'other_session-000000000~a_b-c.tar.lz4', 'third~s.tar.lz4.broken-3'].sort(),
-  );
-  await later.forget('third');
-  await later.forget(SESSION);
-  t.same((await readdir(folder)).sort(), ['notes.txt', 'other_session-000000000~a_b-c.tar.lz4']);
-});
-
-t.test('a folder that cannot be used is ERR_SANDBOX, each time it is asked for', async (t) => {
-  const folder = join(await folderFor(t), 'archives');
-  await writeFile(folder, 'a file in its place');
-  const archives = new Archives({ folder, maxBytes: 1_000, timeoutMs: 1_000, log });
-  for (let i = 0; i < 2; i++) {
-    await t.rejects(archives.load(), { code: 'ERR_SANDBOX', message: /saved workspaces cannot be used: EEXIST/ });
-  }
-});
-
-t.test('names that could lead out of the folder are refused', async (t) => {
-  const { archives } = await open(t);
-  const sandbox = await start(t);
-  const bad = ['', '.', '..', '../x', 'a/b', 'a~b', 'a.b', 'a\0b', 'a\n', 'ü', 'x'.repeat(129)];
-  for (const name of bad) {
-    const said = JSON.stringify(name);
-    await t.rejects(archives.save(name, 'workspace', sandbox), { code: 'ERR_INTERNAL' }, said);
-    await t.rejects(archives.save(SESSION, name, sandbox), { code: 'ERR_INTERNAL' }, said);
-    await t.rejects(archives.restore(name, 'workspace', sandbox), { code: 'ERR_INTERNAL' }, said);
-    await t.rejects(archives.forget(name), { code: 'ERR_INTERNAL' }, said);
-  }
 });
 
 t.test('what comes at once for the same server runs one after the other; a forget cuts it and wins', async (t) => {

@@ -1,12 +1,12 @@
 /** One MCP server in one session's sandbox: lease, calls. Runs in agent threads. */
-import type { CallToolResult, ClientCapabilities } from '@modelcontextprotocol/client';
+import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError } from '../../../src/errors.js';
 import type { Logger } from '../../../src/log.js';
 import type { ExecRequest, LeaseRequest, LeaseResult } from '../../docker/messages.js';
+import { ClientConnection } from './client-connection.js';
 import { HostClient } from './host-client.js';
 import { PortTransport } from './port-transport.js';
-import type { Era, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
 
 /** What agent threads ask of the docker thread, through the main thread, which transfers the port. */
 export interface SandboxHost {
@@ -27,14 +27,15 @@ export interface ConnectOptions {
   log: Logger;
   /** The sandbox has ended by itself; never called after `close`. */
   onEnd: (reason: string) => void;
+  /** The server says so. */
+  onToolsChanged: () => void;
 }
 
 export const WORKSPACE_ROOTS = [{ uri: 'file:///workspace', name: 'workspace' }];
 
 /** No connection outlives its sandbox; a sandbox may outlive its connection, and is leased again then. */
-export class SandboxConnection implements ServerConnection {
+export class SandboxConnection extends ClientConnection {
   readonly sandbox: string;
-  readonly #client: HostClient;
   readonly #transport: PortTransport;
   readonly #host: SandboxHost;
   /** Other servers that run in the same sandbox. */
@@ -44,15 +45,15 @@ export class SandboxConnection implements ServerConnection {
   #leaving = false;
 
   private constructor(sandbox: string, client: HostClient, transport: PortTransport, host: SandboxHost) {
+    super(client);
     this.sandbox = sandbox;
-    this.#client = client;
     this.#transport = transport;
     this.#host = host;
   }
 
   /** The docker thread has greeted the server already: past the lease, nothing is waited for. Errors of the lease. */
   static async open(options: ConnectOptions): Promise<SandboxConnection> {
-    const { host, session, server, capabilities, log } = options;
+    const { host, session, server, capabilities, log, onToolsChanged } = options;
     const { port1, port2 } = new MessageChannel();
     const transport = new PortTransport(port1, (text) => log.debug({ server, bytes: text.length }, 'sandbox stderr'));
     const client = new HostClient({
@@ -60,6 +61,7 @@ export class SandboxConnection implements ServerConnection {
       capabilities,
       roots: WORKSPACE_ROOTS,
       log,
+      onToolsChanged,
       describeFailure: (error) => describeEnd(transport, error),
     });
     let lease: LeaseResult;
@@ -82,30 +84,10 @@ export class SandboxConnection implements ServerConnection {
     return connection;
   }
 
-  get era(): Era {
-    return this.#client.era;
-  }
-
-  get capabilities(): Readonly<Record<string, unknown>> {
-    return this.#client.capabilities;
-  }
-
-  callTool(call: ToolCall): Promise<CallToolResult> {
-    return this.#client.callTool(call);
-  }
-
-  request(request: ServerRequest): Promise<Record<string, unknown>> {
-    return this.#client.request(request);
-  }
-
-  watchResource(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>> {
-    return this.#client.watchResource(uri, onUpdated, options);
-  }
-
   /** For how long nothing has been asked of it, nor tried to save it; 0 while something runs in it. */
-  get idleMs(): number {
+  override get idleMs(): number {
     const tenants = [...this.#tenants].map(({ idleMs }) => idleMs);
-    return Math.min(this.#client.idleMs, performance.now() - this.#triedAt, ...tenants);
+    return Math.min(super.idleMs, performance.now() - this.#triedAt, ...tenants);
   }
 
   /** Another server runs in it, whose calls count as its own; until what is answered is called. */
@@ -137,8 +119,8 @@ export class SandboxConnection implements ServerConnection {
 
   /** Lets go of the stream only; the docker thread, whose port closes with it, removes the sandbox. */
   async disconnect(): Promise<void> {
-    delete this.#client.client.onclose;
-    await this.#client.close();
+    delete this.client.client.onclose;
+    await this.client.close();
     await this.#transport.close();
   }
 }

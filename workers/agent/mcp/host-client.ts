@@ -50,7 +50,8 @@ export interface HostClientOptions {
   log: Logger;
   /** The legacy era alone without it. */
   versionNegotiation?: ClientOptions['versionNegotiation'];
-  listChanged?: ClientOptions['listChanged'];
+  /** The server says that its tools are others now; as often as it says so. */
+  onToolsChanged?: (() => void) | undefined;
   /** Why the other side ended, in the words of whoever made the transport; asked when a request fails. */
   describeFailure?: (error: unknown) => FairleadError | undefined;
 }
@@ -71,7 +72,7 @@ export class HostClient implements ServerConnection {
   #usedAt = performance.now();
 
   constructor(options: HostClientOptions) {
-    const { server, capabilities, log, versionNegotiation, listChanged } = options;
+    const { server, capabilities, log, versionNegotiation, onToolsChanged } = options;
     this.#options = options;
     this.#serverLog = new ServerLog(server, log);
     this.client = new Client(
@@ -80,7 +81,9 @@ export class HostClient implements ServerConnection {
         capabilities,
         inputRequired: { autoFulfill: false },
         ...(versionNegotiation ? { versionNegotiation } : {}),
-        ...(listChanged ? { listChanged } : {}),
+        ...(onToolsChanged
+          ? { listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged: () => onToolsChanged() } } }
+          : {}),
       },
     );
     this.client.onerror = (error) => log.debug({ server, err: error.message }, 'mcp protocol error');

@@ -4,7 +4,7 @@ import type { Config } from '../../../src/config.js';
 import type { Logger } from '../../../src/log.js';
 import { gauge } from '../../../src/metrics.js';
 import { capabilitiesFor } from '../../../src/mcp-capabilities.js';
-import { sharedSession } from '../../../src/shared-sessions.js';
+import type { SessionToolsNews } from './catalogue/session-tools.js';
 import { SandboxConnection, type SandboxHost } from './connection.js';
 import type { Caller, ServerBackend } from './server-connection.js';
 
@@ -21,21 +21,31 @@ interface Held {
   hibernation?: Promise<boolean>;
 }
 
+export interface SandboxesOptions {
+  host: SandboxHost;
+  config: Config;
+  /** In whose name this thread holds what all of its sessions share. */
+  shared: string;
+  news: SessionToolsNews;
+  log: Logger;
+}
+
 export class Sandboxes implements ServerBackend {
   readonly #host: SandboxHost;
   readonly #config: Config;
-  /** In whose name it holds what all sessions of this thread share. */
   readonly #shared: string;
+  readonly #news: SessionToolsNews;
   readonly #log: Logger;
   /** session → server → its connection. An entry goes when its sandbox ends or hibernates, or its session ends. */
   readonly #bySession = new Map<string, Map<string, Held>>();
   /** One for all, while there are any. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(host: SandboxHost, config: Config, thread: number, log: Logger) {
+  constructor({ host, config, shared, news, log }: SandboxesOptions) {
     this.#host = host;
     this.#config = config;
-    this.#shared = sharedSession(thread);
+    this.#shared = shared;
+    this.#news = news;
     this.#log = log;
     gauge('fairlead_agent_sandboxes', 'Sandboxes that sessions of this thread hold', [], (g) => {
       g.set([...this.#all()].length);
@@ -55,6 +65,7 @@ export class Sandboxes implements ServerBackend {
     const servers = this.#bySession.get(session);
     if (!servers) return;
     this.#bySession.delete(session);
+    for (const server of servers.keys()) this.#news.gone(session, server);
     this.#watch();
     await Promise.allSettled([...servers.values()].map(async ({ opening }) => (await opening).close()));
   }
@@ -98,6 +109,7 @@ export class Sandboxes implements ServerBackend {
         this.#log.warn({ session, server, reason }, 'sandbox ended');
         this.#forget(session, server, held);
       },
+      onToolsChanged: () => void this.#noteChanged(session, server, held),
     });
     const held: Held = { opening };
     const servers = this.#bySession.get(session) ?? new Map<string, Held>();
@@ -115,8 +127,16 @@ export class Sandboxes implements ServerBackend {
     const servers = this.#bySession.get(session);
     if (servers?.get(server) !== held) return;
     servers.delete(server);
+    this.#news.gone(session, server);
     if (servers.size === 0) this.#bySession.delete(session);
     this.#watch();
+  }
+
+  async #noteChanged(session: string, server: string, held: Held): Promise<void> {
+    const connection = await held.opening.catch(() => undefined); // that failure is told to its caller
+    if (connection && this.#bySession.get(session)?.get(server) === held) {
+      this.#news.changed(session, server, connection);
+    }
   }
 
   async #hibernateHeld(session: string, server: string, held: Held): Promise<boolean> {

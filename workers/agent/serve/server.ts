@@ -61,7 +61,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     completions: {},
     logging: {},
   });
-  mcp.schemaOf = (name) => parts.agent.toolSet(of.user).find(name)?.definition.inputSchema;
+  mcp.schemaOf = (name) => parts.agent.toolSet(of).find(name)?.definition.inputSchema;
 
   const on = (method: string, handler: Handler): void => {
     // By the method's name the SDK checks the request and the result; its types want to know the name as well.
@@ -80,7 +80,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
 
   on('tools/list', async () => {
     await parts.agent.catalogue.ready(of);
-    return { tools: listTools(parts, of.user) };
+    return { tools: listTools(parts, of) };
   });
   on('prompts/list', async (_params, ctx) => ({
     prompts: await parts.hold(of, () => listPrompts(parts, of, signalOf(ctx))),
@@ -96,7 +96,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
   );
   on('tools/call', async (params, ctx) => {
     const { name, arguments: args = {} } = params as { name: string; arguments?: Params };
-    const tool = findTool(parts, of.user, name);
+    const tool = findTool(parts, of, name);
     parts.use(of);
     const result = await serve(params, ctx, (call) =>
       parts.hold(of, ({ allowed }) => runTool(parts, { of, tool, args, call, allowed })),

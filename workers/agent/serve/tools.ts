@@ -15,6 +15,7 @@ import { abortable } from '../turn.js';
 import { canElicit, clientAsks, elicit } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
 import type { ServedCall } from './served-call.js';
+import type { Caller } from '../mcp/server-connection.js';
 
 const INVALID_PARAMS: number = ProtocolErrorCode.InvalidParams;
 
@@ -22,8 +23,8 @@ const INVALID_PARAMS: number = ProtocolErrorCode.InvalidParams;
 const MAX_SHOWN = 2_000;
 
 /** All that can be called now, however many: a client has its own ways to choose. Whole, but for their names. */
-export function listTools({ agent }: ServeParts, user: string): Tool[] {
-  return toolsOf(agent.toolSet(user)).map(({ model, definition }) => {
+export function listTools({ agent }: ServeParts, of: Caller): Tool[] {
+  return toolsOf(agent.toolSet(of)).map(({ model, definition }) => {
     const { title, description, inputSchema, outputSchema, annotations } = definition;
     return {
       name: model.name,
@@ -37,8 +38,8 @@ export function listTools({ agent }: ServeParts, user: string): Tool[] {
 }
 
 /** A server's, or one that lets the user log in to a server. ERR -32602 for what is neither. */
-export function findTool({ agent }: ServeParts, user: string, name: string): NamedTool {
-  const tool = agent.toolSet(user).find(name);
+export function findTool({ agent }: ServeParts, of: Caller, name: string): NamedTool {
+  const tool = agent.toolSet(of).find(name);
   if (!tool || !isServed(tool)) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
   return tool;
 }

@@ -11,6 +11,7 @@ import { Sandboxes } from '../../../../workers/agent/mcp/sandboxes.js';
 import { HANDSHAKE, serveOnPort, type PortServer } from '../../../helpers/port-mcp-server.js';
 import { deferred } from '../../../helpers/processes.js';
 import { createToolServer, ToolBox } from '../test-tools.js';
+import { SessionTools } from '../../../../workers/agent/mcp/catalogue/session-tools.js';
 
 const log = pino({ level: 'silent' });
 
@@ -51,7 +52,15 @@ type Ended = (reason: string) => void;
 const asks = { elicit: async () => ({ action: 'cancel' }) as const };
 
 function open(host: SandboxHost, onEnd: Ended = () => undefined): Promise<SandboxConnection> {
-  return SandboxConnection.open({ host, session: 's-1', server: 'workspace', capabilities: {}, log, onEnd });
+  const options = {
+    session: 's-1',
+    server: 'workspace',
+    capabilities: {},
+    log,
+    onEnd,
+    onToolsChanged: () => undefined,
+  };
+  return SandboxConnection.open({ host, ...options });
 }
 
 const call = (name: string, args: Record<string, unknown>, signal = new AbortController().signal) => ({
@@ -143,7 +152,8 @@ void t.test('a sandbox that others have had is spoken to with ids of its own gen
 
 function makeSandboxes(host: SandboxHost, hibernateAfterMs = 300_000): Sandboxes {
   registry.removeSingleMetric('fairlead_agent_sandboxes'); // each real agent thread has a registry of its own
-  return new Sandboxes(host, parseConfig({ sandbox: { hibernateAfterMs } }, {}), 0, log);
+  const news = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
+  return new Sandboxes({ host, config: parseConfig({ sandbox: { hibernateAfterMs } }, {}), shared: 'all', news, log });
 }
 
 void t.test('concurrent callers of one session share one start; sessions and servers do not share', async (t) => {

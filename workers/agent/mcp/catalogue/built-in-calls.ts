@@ -41,7 +41,7 @@ export async function callBuiltIn(
 }
 
 function search({ toolSet }: Parts, { args, caller }: BuiltInCall): string[] {
-  const { known } = toolSet(caller.user);
+  const { known } = toolSet(caller);
   const limit = typeof args['limit'] === 'number' ? args['limit'] : DEFAULT_FOUND;
   const found = findTools(known, String(args['query']), limit);
   if (found.length > 0) return foundText(found);
@@ -55,7 +55,7 @@ function search({ toolSet }: Parts, { args, caller }: BuiltInCall): string[] {
 async function listResources(parts: Parts, call: BuiltInCall): Promise<string[]> {
   const asked = call.args['server'];
   if (typeof asked === 'string') return resourcesOf(parts, call, asked);
-  const definition = parts.toolSet(call.caller.user).of(BUILT_IN, LIST_RESOURCES)?.definition;
+  const definition = parts.toolSet(call.caller).of(BUILT_IN, LIST_RESOURCES)?.definition;
   const notes = parts.catalogue.notesOf(call.caller.user);
   const servers = Object.entries(notes).flatMap(([server, { resources, down }]) => {
     const isDenied = definition && parts.policy.decide({ server, definition }, call.allowed) === 'deny';

@@ -1,5 +1,5 @@
 /** The tools of this thread's sessions: those that all users have, and those that a user has once he has logged in. Agent threads. */
-import { isUrlServer, serversOf } from '../../../../src/config-mcp.js';
+import { isImageServer, isUrlServer, serversOf } from '../../../../src/config-mcp.js';
 import type { Config } from '../../../../src/config.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/errors.js';
 import type { Logger } from '../../../../src/log.js';
@@ -9,7 +9,9 @@ import type { Catalogue, ServerNote, ServerNotes } from '../../messages.js';
 import type { Caller, ServerAsks } from '../server-connection.js';
 import { buildToolSet, type ToolSet } from '../tool-names.js';
 import { definitionHash } from './definition-hash.js';
+import { FirstNews } from './first-news.js';
 import type { ListedTools } from './server-lister.js';
+import type { SessionTools } from './session-tools.js';
 import type { SignalBook } from './signal-book.js';
 
 export interface ToolCatalogueOptions {
@@ -17,6 +19,8 @@ export interface ToolCatalogueOptions {
   signals: SignalBook;
   /** What this user may use of the server; `asks`: he may be asked to log in. ERR_MCP_LOGIN without. */
   list: (caller: Caller, server: string, options: { signal: AbortSignal; asks?: ServerAsks }) => Promise<ListedTools>;
+  /** Of servers that are a session's own: what such a server has said since. */
+  changed: Pick<SessionTools, 'of' | 'ready'>;
   /** A server that all users share may be away. */
   onTrouble: (server: string) => void;
   log: Logger;
@@ -35,6 +39,7 @@ const TIMES = {
 };
 const MAX_USERS = 1_000;
 const MAX_SETS = 200;
+const NOTHING: ReadonlyMap<string, ToolDefinition[]> = new Map();
 
 /** What one user's server has said. */
 interface Own {
@@ -51,6 +56,7 @@ export class ToolCatalogue {
   readonly #options: ToolCatalogueOptions;
   readonly #times: typeof TIMES;
   readonly #isAllowed: (server: string, name: string) => boolean;
+  readonly #firstNews: FirstNews;
   #catalogue: Catalogue = {};
   #notes: ServerNotes = {};
   #perUser: string[] = [];
@@ -68,6 +74,9 @@ export class ToolCatalogue {
       Object.entries(options.config.mcpServers).map(([server, { tools }]) => [server, toolFilter(tools)]),
     );
     this.#isAllowed = (server, name) => filters.get(server)?.(name) ?? true;
+    const { mcpServers } = options.config;
+    const listed = Object.keys(mcpServers).filter((server) => !isImageServer(mcpServers[server]!));
+    this.#firstNews = new FirstNews(listed, this.#times.waitMs);
     this.set({}, {});
   }
 
@@ -77,27 +86,36 @@ export class ToolCatalogue {
     const urls = serversOf(this.#options.config.mcpServers, isUrlServer).map(([server]) => server);
     this.#perUser = urls.filter((server) => notes[server]?.perUser === true);
     this.#sets.clear();
+    this.#firstNews.note((server) => Object.hasOwn(catalogue, server) || Object.hasOwn(notes, server));
   }
 
-  toolSet(user: string): ToolSet {
+  toolSet({ user, session }: Caller): ToolSet {
     const own = this.#ownOf(user);
-    const key = JSON.stringify(this.#perUser.map((server) => keyOf(own.get(server))));
-    const set = this.#sets.get(key) ?? this.#build(own);
+    const changed = this.#changedOf(session);
+    const news = [...changed].map(([server, tools]) => [server, hashOf(tools)]);
+    const key = JSON.stringify([this.#perUser.map((server) => keyOf(own.get(server))), news]);
+    const set = this.#sets.get(key) ?? this.#build(own, changed);
     this.#sets.delete(key);
     this.#sets.set(key, set);
     if (this.#sets.size > MAX_SETS) this.#sets.delete(this.#sets.keys().next().value!);
     return set;
   }
 
-  /** Before a request to the model: the user's own servers have been asked, or the wait for them is over. Never rejects. */
+  /**
+   * Before a request to the model: the servers have been heard of since the start, the user's own and those whose tools have
+   * changed have been asked, or the wait for them is over. Never rejects.
+   */
   async ready(caller: Caller, waitMs = this.#times.waitMs): Promise<void> {
+    const { changed } = this.#options;
+    if (!this.#firstNews.isOver) await this.#firstNews.over;
     const due = this.#perUser.filter((server) => (this.#ownOf(caller.user).get(server)?.until ?? 0) <= Date.now());
-    if (due.length === 0) return;
+    if (due.length === 0 && !changed.of(caller.session)) return;
     let timer: NodeJS.Timeout | undefined;
     const waited = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, waitMs);
     });
-    await Promise.race([Promise.all(due.map((server) => this.#refresh(caller, server))), waited]);
+    const asked = [changed.ready(caller.session), ...due.map((server) => this.#refresh(caller, server))];
+    await Promise.race([Promise.all(asked), waited]);
     clearTimeout(timer);
   }
 
@@ -156,17 +174,31 @@ export class ToolCatalogue {
     });
   }
 
-  #build(own: ReadonlyMap<string, Own>): ToolSet {
+  /** Without what is as it was: servers say that something has changed when they have just begun. */
+  #changedOf(session: string): ReadonlyMap<string, ToolDefinition[]> {
+    const changed = this.#options.changed.of(session);
+    if (!changed) return NOTHING;
+    return new Map(
+      [...changed].flatMap(([server, { tools }]) =>
+        hashOf(tools) === hashOf(this.#catalogue[server] ?? []) ? [] : [[server, tools] as const],
+      ),
+    );
+  }
+
+  #build(own: ReadonlyMap<string, Own>, changed: ReadonlyMap<string, ToolDefinition[]>): ToolSet {
     const { toolNames: mode, toolTokens } = this.#options.config.mcp;
-    const { catalogue, notes } = this.#merged(own);
+    const { catalogue, notes } = this.#merged(own, changed);
     return buildToolSet(catalogue, { mode, toolTokens, notes, isAllowed: this.#isAllowed });
   }
 
-  #merged(own: ReadonlyMap<string, Own>): { catalogue: Catalogue; notes: ServerNotes } {
-    if (this.#perUser.length === 0) return { catalogue: this.#catalogue, notes: this.#notes };
+  #merged(
+    own: ReadonlyMap<string, Own>,
+    changed: ReadonlyMap<string, ToolDefinition[]> = NOTHING,
+  ): { catalogue: Catalogue; notes: ServerNotes } {
+    if (this.#perUser.length === 0 && changed.size === 0) return { catalogue: this.#catalogue, notes: this.#notes };
     const catalogue: Catalogue = {};
     for (const server of Object.keys(this.#options.config.mcpServers)) {
-      const tools = own.get(server)?.listed?.tools ?? this.#catalogue[server];
+      const tools = changed.get(server) ?? own.get(server)?.listed?.tools ?? this.#catalogue[server];
       if (tools) catalogue[server] = tools;
     }
     const mine = this.#perUser.map((server): [string, ServerNotes[string]] => {
@@ -238,16 +270,16 @@ export class ToolCatalogue {
 function keyOf(own: Own | undefined): unknown[] {
   if (!own) return [];
   const { listed, needsLogin, error } = own;
-  return [needsLogin, error ?? '', listed?.resources ?? false, listed && hashOf(listed)];
+  return [needsLogin, error ?? '', listed?.resources ?? false, listed && hashOf(listed.tools)];
 }
 
-const hashes = new WeakMap<ListedTools, string>();
+const hashes = new WeakMap<ToolDefinition[], string>();
 
-function hashOf(listed: ListedTools): string {
-  let hash = hashes.get(listed);
+function hashOf(tools: ToolDefinition[]): string {
+  let hash = hashes.get(tools);
   if (hash === undefined) {
-    hash = listed.tools.map(definitionHash).join('');
-    hashes.set(listed, hash);
+    hash = tools.map(definitionHash).join('');
+    hashes.set(tools, hash);
   }
   return hash;
 }

@@ -1,15 +1,9 @@
 /** A `command` server that runs, on the host or in a sandbox: negotiated, then called. Agent threads. */
-import {
-  ProtocolError,
-  type CallToolResult,
-  type ClientCapabilities,
-  type Root,
-  type Transport,
-} from '@modelcontextprotocol/client';
+import { ProtocolError, type ClientCapabilities, type Root, type Transport } from '@modelcontextprotocol/client';
 import { FairleadError, isFairleadError } from '../../../../src/errors.js';
 import type { Logger } from '../../../../src/log.js';
+import { ClientConnection } from '../client-connection.js';
 import { HostClient } from '../host-client.js';
-import type { Era, ServerConnection, ServerRequest, ToolCall } from '../server-connection.js';
 import type { Eras } from './eras.js';
 
 /** A process's stdio, however it is reached. */
@@ -45,12 +39,11 @@ export interface CommandOptions {
   onToolsChanged?: (() => void) | undefined;
 }
 
-export class CommandConnection implements ServerConnection {
-  readonly #client: HostClient;
+export class CommandConnection extends ClientConnection {
   readonly #tenancy: Tenancy | undefined;
 
   private constructor(client: HostClient, tenancy: Tenancy | undefined) {
-    this.#client = client;
+    super(client);
     this.#tenancy = tenancy;
     tenancy?.begin(this);
   }
@@ -92,36 +85,11 @@ export class CommandConnection implements ServerConnection {
     return new CommandConnection(client, tenancy);
   }
 
-  get era(): Era {
-    return this.#client.era;
-  }
-
-  get capabilities(): Readonly<Record<string, unknown>> {
-    return this.#client.capabilities;
-  }
-
-  /** For how long nothing has been asked of it; 0 while something is. */
-  get idleMs(): number {
-    return this.#client.idleMs;
-  }
-
-  callTool(call: ToolCall): Promise<CallToolResult> {
-    return this.#client.callTool(call);
-  }
-
-  request(request: ServerRequest): Promise<Record<string, unknown>> {
-    return this.#client.request(request);
-  }
-
-  watchResource(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>> {
-    return this.#client.watchResource(uri, onUpdated, options);
-  }
-
   /** Resolves when the process is gone. */
   async close(): Promise<void> {
-    delete this.#client.client.onclose;
+    delete this.client.client.onclose;
     this.#tenancy?.end();
-    await this.#client.close();
+    await this.client.close();
   }
 }
 
@@ -137,7 +105,7 @@ function makeClient(
     roots,
     log,
     versionNegotiation: { mode, probe: { timeoutMs: Math.ceil(timeoutMs / 2) } },
-    ...(onToolsChanged ? { listChanged: { tools: { autoRefresh: false, onChanged: () => onToolsChanged() } } } : {}),
+    onToolsChanged,
     describeFailure: (cause) =>
       transport.exitReason === ''
         ? undefined

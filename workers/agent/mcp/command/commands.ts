@@ -18,6 +18,7 @@ import { commandFolder, sweepCommands, type ThreadPlace } from './leftovers.js';
 import { ProcessTransport } from './process-transport.js';
 import { startInSandbox } from './sandbox-command.js';
 import { StderrLog } from './stderr-log.js';
+import type { SessionToolsNews } from '../catalogue/session-tools.js';
 
 /** Processes on the host that one thread may have at a time: each is tens of megabytes. */
 const MAX_PROCESSES = 200;
@@ -48,6 +49,7 @@ export interface CommandsOptions {
   place: Omit<ThreadPlace, 'dataDir'>;
   sandboxes: Sandboxes;
   host: Pick<SandboxHost, 'exec'>;
+  news: SessionToolsNews;
   log: Logger;
 }
 
@@ -89,6 +91,7 @@ export class Commands implements ServerBackend {
     const servers = this.#byOwner.get(session);
     if (!servers) return;
     this.#byOwner.delete(session);
+    for (const server of servers.keys()) this.#options.news.gone(session, server);
     this.#watch();
     await Promise.allSettled([...servers.values()].map(close));
   }
@@ -124,7 +127,10 @@ export class Commands implements ServerBackend {
         this.#forget(owner, server, held);
         this.#noteEnd(owner, server, performance.now() - openedAt);
       },
-      onToolsChanged: () => this.#listeners.get(server)?.(),
+      onToolsChanged: () => {
+        if (owner === sharedSession(this.#place.index)) this.#listeners.get(server)?.();
+        else void this.#noteChanged(owner, server, held);
+      },
     });
     const held: Held = { opening };
     const servers = this.#byOwner.get(owner) ?? new Map<string, Held>();
@@ -193,8 +199,16 @@ export class Commands implements ServerBackend {
     const servers = this.#byOwner.get(owner);
     if (servers?.get(server) !== held) return;
     servers.delete(server);
+    this.#options.news.gone(owner, server);
     if (servers.size === 0) this.#byOwner.delete(owner);
     this.#watch();
+  }
+
+  async #noteChanged(owner: string, server: string, held: Held): Promise<void> {
+    const connection = await held.opening.catch(() => undefined); // that failure is told to its caller
+    if (connection && this.#byOwner.get(owner)?.get(server) === held) {
+      this.#options.news.changed(owner, server, connection);
+    }
   }
 
   *#all(): Iterable<{ owner: string; server: string; held: Held }> {

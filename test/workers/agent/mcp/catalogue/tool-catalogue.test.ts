@@ -8,6 +8,9 @@ import { NOBODY } from '../../../../../workers/agent/mcp/catalogue/nobody.js';
 import { SignalBook } from '../../../../../workers/agent/mcp/catalogue/signal-book.js';
 import type { ListedTools } from '../../../../../workers/agent/mcp/catalogue/server-lister.js';
 import { ToolCatalogue, type ToolCatalogueOptions } from '../../../../../workers/agent/mcp/catalogue/tool-catalogue.js';
+import { SessionTools } from '../../../../../workers/agent/mcp/catalogue/session-tools.js';
+import { setImmediate } from 'node:timers/promises';
+import type { Published } from '../../../../../src/server-book.js';
 
 const config = parseConfig(
   {
@@ -23,15 +26,22 @@ const login = (): FairleadError => new FairleadError('ERR_MCP_LOGIN', 'log in');
 const of = (user: string): { user: string; session: string } => ({ user, session: `of ${user}` });
 const signal = new AbortController().signal;
 
-function make(list: ToolCatalogueOptions['list'], times: ToolCatalogueOptions['times'] = {}) {
+const HEARD_OF = { catalogue: { common: [tool('all')] }, notes: { mine: { perUser: true } } };
+
+function make(
+  list: ToolCatalogueOptions['list'],
+  times: ToolCatalogueOptions['times'] = {},
+  published: Published = HEARD_OF,
+) {
   const troubles: string[] = [];
   const signals = new SignalBook(Object.keys(config.mcpServers));
   const log = pino({ level: 'silent' });
   const onTrouble = (server: string): void => void troubles.push(server);
-  const catalogue = new ToolCatalogue({ config, signals, list, onTrouble, log, times });
-  catalogue.set({ common: [tool('all')] }, { mine: { perUser: true } });
-  const names = (user: string): string[] => catalogue.toolSet(user).tools.map(({ name }) => name);
-  return { catalogue, names, troubles, signals };
+  const changed = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
+  const catalogue = new ToolCatalogue({ config, signals, list, changed, onTrouble, log, times });
+  catalogue.set(published.catalogue, published.notes);
+  const names = (user: string): string[] => catalogue.toolSet(of(user)).tools.map(({ name }) => name);
+  return { catalogue, changed, names, troubles, signals };
 }
 
 t.test('whoever has not logged in is offered to, and has the tools once he has', async (t) => {
@@ -63,7 +73,7 @@ t.test('a user who is logged in has his tools from the first turn on, asked for 
 t.test('users with the same tools share one set', async (t) => {
   const { catalogue } = make(async () => ({ tools: [tool('own')] }));
   await Promise.all([catalogue.ready(of('ada')), catalogue.ready(of('bob'))]);
-  t.equal(catalogue.toolSet('ada'), catalogue.toolSet('bob'));
+  t.equal(catalogue.toolSet(of('ada')), catalogue.toolSet(of('bob')));
 });
 
 t.test('a server that does not answer holds a turn up for a moment only, and is there when it does', async (t) => {
@@ -75,7 +85,7 @@ t.test('a server that does not answer holds a turn up for a moment only, and is 
   await again;
   answer.resolve({ tools: [tool('own')] });
   await answer.promise;
-  await new Promise((resolve) => setImmediate(resolve));
+  await setImmediate();
   t.same(names('ada'), ['all', 'own']);
 });
 
@@ -109,7 +119,7 @@ t.test('a user’s server that fails is told of, and its tools that were known s
   catalogue.noteTrouble('ada', 'mine', 'it is away');
   await catalogue.ready(of('ada'));
   t.same(names('ada'), ['all']);
-  t.match(catalogue.toolSet('ada').find('own'), { gone: 'it is away' });
+  t.match(catalogue.toolSet(of('ada')).find('own'), { gone: 'it is away' });
   t.match(catalogue.note('ada'), /not available now.*mine/);
   t.equal(catalogue.note('bob'), '');
 });
@@ -135,4 +145,21 @@ t.test('no more users than its bound are known at a time', async (t) => {
   t.equal(lists, 1_001);
   await catalogue.ready(of('u0'));
   t.equal(lists, 1_002, 'the one who was there first is asked for again');
+});
+
+t.test('a turn that comes before all servers have been heard of waits for them, for a moment', async (t) => {
+  const { catalogue, names } = make(async () => ({ tools: [] }), {}, { catalogue: {}, notes: {} });
+  let isReady = false;
+  const ready = catalogue.ready(of('ada')).then(() => (isReady = true));
+  catalogue.set({ common: [tool('all')] }, {});
+  await setImmediate();
+  t.notOk(isReady);
+  catalogue.set({ common: [tool('all')] }, { mine: { down: 'it is away' } });
+  await ready;
+  t.same(names('ada'), ['all']);
+  const alive = setInterval(() => undefined, 1_000); // the wait alone keeps nothing alive
+  const silent = make(async () => ({ tools: [] }), { waitMs: 1 }, { catalogue: {}, notes: {} });
+  await silent.catalogue.ready(of('ada'));
+  t.same(silent.names('ada'), []);
+  clearInterval(alive);
 });

@@ -12,6 +12,8 @@ import { Commands } from '../../../../../workers/agent/mcp/command/commands.js';
 import type { SandboxHost } from '../../../../../workers/agent/mcp/connection.js';
 import { Sandboxes } from '../../../../../workers/agent/mcp/sandboxes.js';
 import type { ServerAsks, ServerConnection, ToolCall } from '../../../../../workers/agent/mcp/server-connection.js';
+import { sharedSession } from '../../../../../src/shared-sessions.js';
+import { SessionTools } from '../../../../../workers/agent/mcp/catalogue/session-tools.js';
 
 const refuse = (): never => {
   throw new FairleadError('ERR_SANDBOX', 'there are no sandboxes here');
@@ -64,8 +66,10 @@ export function startCommands(t: Teardown, options: BenchOptions): CommandBench 
     { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
   );
   const host = options.host?.(config, log) ?? NO_SANDBOXES;
-  const sandboxes = new Sandboxes(host, config, index, log);
-  const commands = new Commands({ config, place: { index, threads }, sandboxes, host, log });
+  const shared = sharedSession(index);
+  const news = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
+  const sandboxes = new Sandboxes({ host, config, shared, news, log });
+  const commands = new Commands({ config, place: { index, threads }, sandboxes, host, news, log });
   t.teardown(async () => {
     await commands.disconnect();
     await sandboxes.disconnect();

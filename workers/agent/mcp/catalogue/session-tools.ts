@@ -1,0 +1,105 @@
+/**
+ * The tools of servers that are one session's own, once such a server has said that they are others now: listed on the
+ * connection that said so, and forgotten with it, since the next one begins as all do. Agent threads.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { errorToData } from '../../../../src/errors.js';
+import type { Logger } from '../../../../src/log.js';
+import type { ServerConnection } from '../server-connection.js';
+import { listTools } from './list-all.js';
+import { NOBODY } from './nobody.js';
+import type { ListedTools } from './server-lister.js';
+
+/** Between two lists of one server, however often it says that something changed. */
+const MIN_GAP_MS = 250;
+/** Of a session's tools as JSON: what all sessions have is kept once, these are kept for each. */
+const MAX_BYTES = 1_048_576;
+
+/** Told by whoever holds the connections. */
+export interface SessionToolsNews {
+  changed(session: string, server: string, connection: ServerConnection): void;
+  /** The connection is no more. */
+  gone(session: string, server: string): void;
+}
+
+interface Changed {
+  listed?: ListedTools;
+  /** Under way; never rejects. */
+  listing: Promise<void>;
+  running: boolean;
+  /** It said so once more meanwhile. */
+  again: boolean;
+}
+
+export class SessionTools implements SessionToolsNews {
+  readonly #timeoutMs: number;
+  readonly #shared: string;
+  readonly #log: Logger;
+  /** session → server. */
+  readonly #bySession = new Map<string, Map<string, Changed>>();
+
+  /** `shared`: in whose name the thread holds what all of its sessions share. */
+  constructor(options: { timeoutMs: number; shared: string; log: Logger }) {
+    this.#timeoutMs = options.timeoutMs;
+    this.#shared = options.shared;
+    this.#log = options.log;
+  }
+
+  changed(session: string, server: string, connection: ServerConnection): void {
+    const servers = this.#bySession.get(session) ?? new Map<string, Changed>();
+    const before = servers.get(server);
+    if (before?.running) {
+      before.again = true;
+      return;
+    }
+    const changed: Changed = { ...before, listing: Promise.resolve(), running: true, again: false };
+    servers.set(server, changed);
+    this.#bySession.set(session, servers);
+    const isCurrent = (): boolean => this.#bySession.get(session)?.get(server) === changed;
+    changed.listing = this.#list(changed, { session, server, connection, isCurrent });
+  }
+
+  gone(session: string, server: string): void {
+    const servers = this.#bySession.get(session);
+    if (!servers?.delete(server)) return;
+    if (servers.size === 0) this.#bySession.delete(session);
+  }
+
+  /** By server; undefined for nearly every session. */
+  of(session: string): ReadonlyMap<string, ListedTools> | undefined {
+    const servers = this.#serversOf(session);
+    if (servers.length === 0) return undefined;
+    return new Map(servers.flatMap(([server, { listed }]) => (listed ? [[server, listed] as const] : [])));
+  }
+
+  /** What is being asked for is there, or could not be had. Never rejects. */
+  async ready(session: string): Promise<void> {
+    await Promise.all(this.#serversOf(session).map(([, { listing }]) => listing));
+  }
+
+  #serversOf(session: string): [string, Changed][] {
+    return [this.#shared, session].flatMap((holder) => [...(this.#bySession.get(holder) ?? [])]);
+  }
+
+  async #list(
+    changed: Changed,
+    of: { session: string; server: string; connection: ServerConnection; isCurrent: () => boolean },
+  ): Promise<void> {
+    const { session, server, connection, isCurrent } = of;
+    do {
+      if (changed.again) await delay(MIN_GAP_MS);
+      changed.again = false;
+      try {
+        const signal = AbortSignal.timeout(this.#timeoutMs);
+        const listed = await listTools(connection, { signal, timeoutMs: this.#timeoutMs, asks: NOBODY });
+        const bytes = JSON.stringify(listed.tools).length;
+        if (bytes <= MAX_BYTES) changed.listed = listed;
+        else this.#log.warn({ session, server, bytes }, 'mcp server: its new tools are too large, the old ones stay');
+      } catch (error) {
+        // A connection that has ended says more about it where its calls fail.
+        this.#log.debug({ session, server, err: errorToData(error).message }, 'mcp server: new tools cannot be listed');
+      }
+    } while (changed.again && isCurrent());
+    changed.running = false;
+  }
+}

@@ -1,0 +1,37 @@
+/** What is the same of every connection that has a client of its own: it is asked. Runs in agent threads. */
+import type { CallToolResult } from '@modelcontextprotocol/client';
+import type { HostClient } from './host-client.js';
+import type { Era, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
+
+export abstract class ClientConnection implements ServerConnection {
+  protected readonly client: HostClient;
+
+  protected constructor(client: HostClient) {
+    this.client = client;
+  }
+
+  get era(): Era {
+    return this.client.era;
+  }
+
+  get capabilities(): Readonly<Record<string, unknown>> {
+    return this.client.capabilities;
+  }
+
+  /** For how long nothing has been asked of it; 0 while something is. */
+  get idleMs(): number {
+    return this.client.idleMs;
+  }
+
+  callTool(call: ToolCall): Promise<CallToolResult> {
+    return this.client.callTool(call);
+  }
+
+  request(request: ServerRequest): Promise<Record<string, unknown>> {
+    return this.client.request(request);
+  }
+
+  watchResource(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>> {
+    return this.client.watchResource(uri, onUpdated, options);
+  }
+}
