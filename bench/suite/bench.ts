@@ -1,0 +1,82 @@
+/** What a bench of the suite is, and what it finds: the shape of a file in bench/results. Shapes, and whether an aim is met. */
+
+/** `progress`: what is under way, and how far (0 to 1) where that is known. */
+export interface BenchContext {
+  /** The long form. */
+  full: boolean;
+  /** Aborts when the bench is to end: what it has started goes, and it rejects. */
+  signal: AbortSignal;
+  progress: (doing: string, share?: number) => void;
+}
+
+export interface Bench {
+  name: string;
+  /** The one question that it answers. */
+  question: string;
+  run: (context: BenchContext) => Promise<Findings>;
+}
+
+/** A figure that can be compared with that of another machine. */
+export interface Ratio {
+  /** `frames: Fairlead of bare uWebSockets.js`. */
+  name: string;
+  value: number;
+  /** `×` where it is one of ours to one of the alternative, else what it is in: `KiB`, `ms`, `bytes/h`. */
+  unit: string;
+  better: 'higher' | 'lower';
+  /** From which value on it is good enough, if there is an aim. */
+  aim?: number;
+}
+
+/** The first column is words, the others are figures. */
+export interface Table {
+  title: string;
+  head: string[];
+  rows: (string | number)[][];
+}
+
+export interface Plot {
+  title: string;
+  x: string;
+  y: string;
+  /** `log` where the x-values double. */
+  scale?: 'linear' | 'log';
+  lines: { name: string; points: [x: number, y: number][] }[];
+}
+
+export interface Findings {
+  /** What a run needs to be done again. */
+  settings: Record<string, string | number | boolean>;
+  ratios: Ratio[];
+  tables: Table[];
+  plots: Plot[];
+  /** Why it cannot be trusted, or where an aim is out of reach and why; in a sentence each. */
+  doubts: string[];
+}
+
+export interface Machine {
+  cpus: number;
+  model: string;
+  memoryGib: number;
+  kernel: string;
+  node: string;
+}
+
+export interface BenchResult extends Findings {
+  format: 1;
+  bench: string;
+  question: string;
+  form: 'short' | 'full';
+  machine: Machine;
+  commit: string;
+  /** There was something in the work tree that the commit does not have. */
+  dirty: boolean;
+  /** ISO 8601. */
+  startedAt: string;
+  seconds: number;
+}
+
+export function isMet({ value, better, aim }: Ratio): boolean | undefined {
+  if (aim === undefined) return undefined;
+  return better === 'higher' ? value >= aim : value <= aim;
+}

@@ -1,0 +1,105 @@
+/** `npm run bench`: each bench in a process of its own, one after the other; results on the terminal and in bench/results. */
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { BenchResult } from './bench.js';
+import type { BenchMessage } from './messages.js';
+import { BENCH_NAMES, isBenchName, loadBench, type BenchName } from './registry.js';
+import { writeResult } from './result.js';
+import { Progress, resultText } from './terminal.js';
+
+const CHILD = fileURLToPath(new URL('child-main.js', import.meta.url));
+/** After a Ctrl-C a bench ends what it has started; one that does not is ended. */
+const CLEAN_UP_MS = 60_000;
+
+const HELP = `Measures Fairlead against the alternatives.
+
+Usage: npm run bench -- [NAME...] [--full]
+
+  NAME     one of: ${BENCH_NAMES.join(', ')}; all without one
+  --full   the long form
+  --list   the benches and the question of each
+  --help   this
+
+A result is a file in bench/results. \`npm run bench:report\` makes one page of the newest ones, and
+\`npm run bench:compare -- A B\` puts two commits side by side.
+Ctrl-C ends the bench that runs and what it has started; a second one at once.`;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const args = parse();
+  if (typeof args === 'string') {
+    console.error(`${args}\n\n${HELP}`);
+    return 2;
+  }
+  if (args.values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (args.values.list) {
+    for (const name of BENCH_NAMES) console.log(`${name.padEnd(8)} ${(await loadBench(name)).question}`);
+    return 0;
+  }
+  return runAll(args.names, args.values.full);
+}
+
+function parse() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        full: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    const unknown = positionals.find((name) => !isBenchName(name));
+    if (unknown !== undefined) return `there is no bench ${unknown}`;
+    return { values, names: positionals.length > 0 ? (positionals as BenchName[]) : BENCH_NAMES };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+async function runAll(names: readonly BenchName[], full: boolean): Promise<number> {
+  let interrupted = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (interrupted = true));
+  const failed: string[] = [];
+  for (const name of names) {
+    const told = await runOne(name, full);
+    if (typeof told === 'string') {
+      if (interrupted) return 130;
+      console.error(`bench ${name} failed: ${told}`);
+      failed.push(name);
+      continue;
+    }
+    console.log(resultText(told));
+    console.log(`\n${await writeResult(told)}`);
+    if (interrupted) return 130;
+  }
+  if (failed.length > 0) console.error(`\nfailed: ${failed.join(', ')}`);
+  return failed.length > 0 ? 1 : 0;
+}
+
+/** Resolves with the result, or with why there is none. */
+async function runOne(name: BenchName, full: boolean): Promise<BenchResult | string> {
+  const progress = new Progress(name);
+  const child = fork(CHILD, [name, ...(full ? ['--full'] : [])]);
+  let told: BenchResult | string = 'it ended without a result';
+  child.on('message', (message: BenchMessage) => {
+    if (message.type === 'progress') progress.show(message.doing, message.share);
+    else told = message.type === 'result' ? message.result : message.message;
+  });
+  // A terminal's Ctrl-C reaches the bench as well; what comes to this process alone is passed on.
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGTERM') child.kill(signal);
+    progress.show('cleaning up');
+    setTimeout(() => child.kill('SIGKILL'), CLEAN_UP_MS).unref();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  await new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  progress.end();
+  return told;
+}
