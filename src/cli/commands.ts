@@ -32,7 +32,7 @@ export function parseLine(text: string): Line {
     const [, server = '', prompt = '', argument = ''] = prompted;
     return { kind: 'prompt', server, prompt, argument: argument.trim() };
   }
-  const match = /^\/([a-z]+)(?:\s+(.*))?$/s.exec(trimmed);
+  const match = /^\/([a-z][\w-]*)(?:\s+(.*))?$/s.exec(trimmed);
   // A path such as /workspace/a.txt is no command.
   if (match === null) return { kind: 'message', text: trimmed };
   const [, name = '', argument = ''] = match;

@@ -9,6 +9,8 @@ export interface Tested {
   latencyMs?: number;
   era?: string;
   error?: string;
+  /** Where it was not asked, why. */
+  note?: string;
 }
 
 /** For the chat, which asks the same. */
@@ -50,12 +52,13 @@ export function infoText(info: McpServerInfo, colors: Colors): string {
   return `${[colors.bold(inline(name)), ...lines, `  ${'tools'.padEnd(10)} ${tools.length}`, ...listed].join('\n')}\n`;
 }
 
-export function testedText({ name, ok, latencyMs, era, error }: Tested, colors: Colors): string {
+export function testedText({ name, ok, latencyMs, era, error, note }: Tested, colors: Colors): string {
   const mark = ok ? colors.green('✓') : colors.red('✗');
   const facts = [
     latencyMs === undefined ? '' : `${latencyMs} ms`,
     era ?? '',
     error === undefined ? '' : inline(error, 300),
+    note ?? '',
   ];
   return `${mark} ${inline(name)} ${colors.dim(facts.filter(Boolean).join(' · '))}\n`;
 }

@@ -6,6 +6,7 @@ t.test('a line is a message, a command, an unknown command or nothing', async (t
   t.strictSame(parseLine('/sessions 2 '), { kind: 'command', command: 'sessions', argument: '2' });
   t.strictSame(parseLine('/quit'), { kind: 'command', command: 'quit', argument: '' });
   t.strictSame(parseLine('/nope'), { kind: 'unknown', name: 'nope' });
+  t.strictSame(parseLine('/args-prompt city'), { kind: 'unknown', name: 'args-prompt' });
   t.strictSame(parseLine('/constructor'), { kind: 'unknown', name: 'constructor' });
   t.strictSame(parseLine('   '), { kind: 'empty' });
 });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import t from 'tap';
 import { createLog } from '../../../src/log.js';
 import { Operations } from '../../../workers/docker/operations.js';
@@ -60,6 +61,7 @@ t.test('after five faults in a row calls are refused unasked, removals are not',
 t.test('a removal is done while twenty calls hang', async (t) => {
   const operations = new Operations(log);
   const controller = new AbortController();
+  setMaxListeners(20, controller.signal);
   const hanging = Array.from({ length: 20 }, () =>
     operations.run({ ...options, signal: controller.signal }, () => deferred<never>().promise),
   );

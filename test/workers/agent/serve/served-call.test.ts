@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { InputRequest } from '@modelcontextprotocol/server';
 import t, { type Test } from 'tap';
 import { ServedCall, type AskOptions, type CallLink } from '../../../../workers/agent/serve/served-call.js';
@@ -5,6 +6,7 @@ import { ServedCalls } from '../../../../workers/agent/serve/served-calls.js';
 import { deferred } from '../../../helpers/processes.js';
 
 const never = new AbortController().signal;
+setMaxListeners(20, never);
 
 function link(options: Partial<CallLink> = {}): CallLink {
   return {
