@@ -162,6 +162,12 @@ export const configSchema = z.strictObject({
   limits: z
     .strictObject({
       maxFrameBytes: positive.default(1_048_576),
+      maxBytesPerSecond: z
+        .number()
+        .int()
+        .min(0)
+        .default(1_048_576)
+        .describe('What the clients of one user may send, 8 s of it at once; 0 = no limit'),
       maxInFlight: positive.default(5),
       maxSocketsPerUser: positive.default(20),
       maxConnections: positive.default(100_000),

@@ -8,8 +8,25 @@ export const registry = new Registry();
 export const SECONDS_FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 export const SECONDS_SLOW = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
 
-export function counter<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
-  return new Counter({ name, help, labelNames, registers: [registry] });
+/** `collect` is asked at each scrape for all that was counted: for what happens so often that `inc` would cost something. */
+export function counter<L extends string>(
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+  collect?: () => { labels: Record<L, string>; count: number }[],
+): Counter<L> {
+  return new Counter({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    ...(collect && {
+      collect() {
+        this.reset();
+        for (const { labels, count } of collect()) this.inc(labels, count);
+      },
+    }),
+  });
 }
 
 /** `collect` is asked at each scrape, so that nobody has to keep a gauge up to date. */

@@ -6,6 +6,7 @@ import type { Logger } from '../log.js';
 import { oauthIdentity } from '../oauth-identity.js';
 import type { Agents } from './agents.js';
 import { answeredProtocol, Auth } from './auth.js';
+import { ByteBudget } from './byte-budget.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { Exchange, type RequestHead } from './http.js';
 import { Hub } from './hub.js';
@@ -23,6 +24,8 @@ import { sessionRoutes } from './routes-sessions.js';
 import { turnRoutes } from './routes-turns.js';
 import { Heartbeats } from './sse.js';
 import { judgeUpgrade } from './upgrade.js';
+
+const utf8 = new TextDecoder();
 
 /** uSockets' option, missing from the package's types: with the default a second server would silently share the port. */
 const LISTEN_EXCLUSIVE_PORT = 1;
@@ -75,6 +78,7 @@ export function createFront(options: FrontOptions): Front {
   const { limits, listen } = config;
   const hub = new Hub(agents, log);
   const presence = new Presence(limits);
+  const budget = new ByteBudget(limits.maxBytesPerSecond);
   const heartbeats = new Heartbeats();
   const mcpExchanges = new McpExchanges(agents, presence);
   const auth = new Auth(config.auth);
@@ -85,7 +89,7 @@ export function createFront(options: FrontOptions): Front {
   let closed = false;
 
   const origins = new Origins({ origins: listen.origins, loopbackOnly: !auth.required, port: () => port });
-  const context: ConnectionContext = { agents, hub, presence, limits, log };
+  const context: ConnectionContext = { agents, hub, presence, budget, limits, log };
   const { maxUnsentBytes } = limits;
   const router = new Router({
     routes: [
@@ -98,6 +102,7 @@ export function createFront(options: FrontOptions): Front {
     ],
     auth,
     origins,
+    budget,
     maxBodyBytes: limits.maxFrameBytes,
   });
 
@@ -128,7 +133,7 @@ export function createFront(options: FrontOptions): Front {
     },
     open: (ws) => ws.getUserData().connection.opened(ws),
     message: (ws: WebSocket<UserData>, message, isBinary) =>
-      ws.getUserData().connection.received(isBinary ? undefined : Buffer.from(message).toString()),
+      ws.getUserData().connection.received(isBinary ? undefined : utf8.decode(message)),
     drain: (ws) => ws.getUserData().connection.drained(),
     close: (ws) => ws.getUserData().connection.closed(),
   });

@@ -2,6 +2,7 @@
 import { FairleadError } from '../errors.js';
 import { badFrame } from './frames.js';
 import type { Exchange } from './http.js';
+import { parseJson } from './parse-json.js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -55,7 +56,7 @@ function parse(body: Buffer, contentType: string): unknown {
   // Also keeps out what a form of another page could send without a preflight.
   if (!/^application\/json\s*(;|$)/i.test(contentType)) throw badFrame('send Content-Type: application/json');
   try {
-    return JSON.parse(utf8.decode(body));
+    return parseJson(utf8.decode(body));
   } catch (error) {
     throw badFrame(`the body is not JSON: ${(error as Error).message}`);
   }

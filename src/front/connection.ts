@@ -5,8 +5,9 @@ import { errorToData, FairleadError, publicMessage } from '../errors.js';
 import type { Logger } from '../log.js';
 import { CLOSE, type ClientFrame } from '../protocol.js';
 import type { Agents } from './agents.js';
+import type { ByteBudget } from './byte-budget.js';
 import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
-import { badFramesTotal, framesIn, framesOut, slowReaderCloses } from './front-metrics.js';
+import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';
 import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
 import type { Presence } from './presence.js';
 import { closeCodeOf, toErrorFrame } from './problem.js';
@@ -14,6 +15,9 @@ import { newSessionId } from './session-id.js';
 import { DROPPED, STREAMING_PAUSE_BYTES, type Socket } from './socket.js';
 
 const MAX_BAD_FRAMES = 5;
+/** The budget is asked once for so many bytes of small frames. */
+const PAY_BYTES = 4_096;
+const PONG = JSON.stringify({ type: 'pong' });
 const MAX_OUTSTANDING = 64;
 const MAX_EARLY_FRAMES = 64;
 /** A close frame's reason may have 123 bytes. */
@@ -24,6 +28,7 @@ export interface ConnectionContext {
   agents: Agents;
   hub: Hub;
   presence: Presence;
+  budget: ByteBudget;
   limits: Pick<Config['limits'], 'maxFrameBytes' | 'maxUnsentBytes'>;
   log: Logger;
 }
@@ -61,7 +66,10 @@ export class Connection implements Subscriber {
   #opening: Opening | undefined;
   #early: Early | undefined;
   #backlog: Backlog | undefined;
+  /** In a row. */
   #bad = 0;
+  /** Bytes that the user's budget has not been asked for yet. */
+  #unpaid = 0;
   #outstanding = 0;
   /** Streaming events were skipped since this reader is slow. */
   #behind = false;
@@ -89,7 +97,7 @@ export class Connection implements Subscriber {
 
   /** `text` undefined: a binary frame. */
   received(text: string | undefined): void {
-    framesIn.inc();
+    frameCounts.in++;
     if (this.#opening === undefined) return this.#handle(text);
     const early = (this.#early ??= { texts: [], bytes: 0 });
     early.texts.push(text);
@@ -135,7 +143,7 @@ export class Connection implements Subscriber {
         sent++;
       }
     });
-    framesOut.inc(sent);
+    frameCounts.out += sent;
     if (cut) this.#cut();
     return undefined;
   }
@@ -185,7 +193,7 @@ export class Connection implements Subscriber {
         cut = socket.send(backlog.frames[backlog.next++]!.json) === DROPPED;
       }
     });
-    framesOut.inc(backlog.next - first);
+    frameCounts.out += backlog.next - first;
     if (cut) this.#cut();
     else if (backlog.next === backlog.frames.length) this.#backlog = undefined;
   }
@@ -204,6 +212,12 @@ export class Connection implements Subscriber {
 
   #handle(text: string | undefined): void {
     if (!this.#socket) return;
+    this.#unpaid += text?.length ?? 0;
+    if (this.#unpaid >= PAY_BYTES) {
+      const error = this.#context.budget.spend(this.user, this.#unpaid);
+      this.#unpaid = 0;
+      if (error) return this.#tooFast(error);
+    }
     const result =
       text === undefined ? { ok: false as const, error: badFrame('binary frames are not used') } : parseFrame(text);
     if (result.ok) {
@@ -216,9 +230,15 @@ export class Connection implements Subscriber {
     if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.notThisProtocol, `${MAX_BAD_FRAMES} bad frames in a row`);
   }
 
+  /** Not looked at, so its id is not known. */
+  #tooFast(error: FairleadError): void {
+    this.#answer(toErrorFrame(error, undefined));
+    if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.overloaded, error.message);
+  }
+
   #dispatch(frame: ClientFrame): void {
     if (frame.type === 'ping') {
-      this.#answer(JSON.stringify({ type: 'pong', ...(frame.id === undefined ? {} : { id: frame.id }) }));
+      this.#answer(frame.id === undefined ? PONG : `{"type":"pong","id":${JSON.stringify(frame.id)}}`);
       return;
     }
     if (this.#outstanding >= MAX_OUTSTANDING) {
@@ -284,7 +304,7 @@ export class Connection implements Subscriber {
   /** An answer to this socket alone. It is never skipped: who asks without reading is cut in the end. */
   #answer(json: string): void {
     if (!this.#socket) return;
-    framesOut.inc();
+    frameCounts.out++;
     if (this.#socket.send(json) === DROPPED) this.#cut();
   }
 

@@ -2,11 +2,16 @@
 import { z } from 'zod';
 import { FairleadError } from '../errors.js';
 import type { ClientFrame, UserBlock } from '../protocol.js';
+import { parseJson } from './parse-json.js';
 
 const id = z.string().min(1).max(128);
 /** Ids that the server gave out. */
 const serverId = z.string().min(1).max(256);
-const jsonObject = z.record(z.string(), z.unknown());
+/** Not copied key by key, as `z.record` does it. */
+const jsonObject = z.custom<Record<string, unknown>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'must be an object',
+);
 /** The model's API refuses text without a visible character. Its length is bounded by the frame. */
 const words = z.string().regex(/\S/, 'must not be empty');
 
@@ -75,7 +80,7 @@ export type FrameResult =
 export function parseFrame(text: string): FrameResult {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     return { ok: false, error: badFrame(`not JSON: ${(error as Error).message}`) };
   }

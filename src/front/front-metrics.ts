@@ -2,9 +2,12 @@
 import { counter, gauge } from '../metrics.js';
 
 export const connectionsGauge = gauge('fairlead_connections', 'Open WebSockets and HTTP event streams');
-const framesTotal = counter('fairlead_frames_total', 'WebSocket frames', ['direction']);
-export const framesIn = framesTotal.labels('in');
-export const framesOut = framesTotal.labels('out');
+/** Counted here: a counter's own `inc` is a tenth of what a small frame costs. */
+export const frames = { in: 0, out: 0 };
+counter('fairlead_frames_total', 'WebSocket frames', ['direction'], () => [
+  { labels: { direction: 'in' }, count: frames.in },
+  { labels: { direction: 'out' }, count: frames.out },
+]);
 export const httpRequestsTotal = counter('fairlead_http_requests_total', 'HTTP requests answered', ['route', 'status']);
 export const slowReaderCloses = counter(
   'fairlead_slow_reader_closes_total',

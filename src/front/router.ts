@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { FairleadError } from '../errors.js';
 import type { Auth } from './auth.js';
 import { readJson } from './body.js';
+import type { ByteBudget } from './byte-budget.js';
 import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
 import type { Origins } from './origin.js';
@@ -70,6 +71,7 @@ export interface RouterOptions {
   routes: readonly Route[];
   auth: Auth;
   origins: Origins;
+  budget: ByteBudget;
   maxBodyBytes: number;
 }
 
@@ -93,7 +95,7 @@ export class Router {
 
   async #serve(exchange: Exchange): Promise<void> {
     const { head } = exchange;
-    const { origins, routes, maxBodyBytes } = this.#options;
+    const { origins, routes, budget, maxBodyBytes } = this.#options;
     const refused = origins.refusal(head);
     if (refused) throw refused;
     exchange.headers = origins.corsHeaders(head.origin);
@@ -117,6 +119,12 @@ export class Router {
       return exchange.fail(error, [['Allow', allowed.join(', ')]]);
     }
     const user = this.#user(exchange, hit.route.access);
+    if (head.method === 'POST') {
+      // A body of unknown length may be as long as one may be.
+      const bytes = head.contentLength === '' ? maxBodyBytes : Math.min(Number(head.contentLength) || 0, maxBodyBytes);
+      const tooFast = budget.spend(user, bytes);
+      if (tooFast) throw tooFast;
+    }
     const query = new URLSearchParams(head.query);
     return hit.route.handle({ exchange, user, params: hit.params, query }, maxBodyBytes);
   }

@@ -39,7 +39,7 @@ t.test('what is wrong is ERR_BAD_FRAME and names the field', async (t) => {
     [{ type: 'message', content: [{ ...PNG, url: 'x' }] }, /^content\.0\.url: no such field/],
     [{ type: 'tool:approval', approved: true }, /^callId: /],
     [{ type: 'tool:approval', callId: 'c', approved: 'yes' }, /^approved: /],
-    [{ type: 'tool:approval', callId: 'c', approved: true, args: [] }, /^args: /],
+    [{ type: 'tool:approval', callId: 'c', approved: true, args: [] }, /^args: must be an object/],
     [{ type: 'tool:approval', callId: 'c', approved: true, remember: 'always' }, /^remember: /],
     [{ type: 'elicitation:reply', requestId: 'r', action: 'maybe' }, /^action: /],
     [{ type: 'ping', text: 'x' }, /^text: no such field/],

@@ -1,0 +1,68 @@
+import t from 'tap';
+import { ByteBudget } from '../../../src/front/byte-budget.js';
+import { connect } from '../../helpers/ws-client.js';
+import { startFront } from './front-fixture.js';
+
+t.test('eight seconds’ worth at once, then so much a second; each user has its own', async (t) => {
+  let now = 0;
+  const budget = new ByteBudget(1_000, () => now);
+  t.equal(budget.spend('ada', 7_000), undefined);
+  t.equal(budget.spend('ada', 1_000), undefined);
+  t.match(budget.spend('ada', 500), { code: 'ERR_TOO_MANY_REQUESTS', retryAfterMs: 500 });
+  t.equal(budget.spend('bob', 8_000), undefined);
+  now = 500;
+  t.equal(budget.spend('ada', 500), undefined);
+  now = 1_000_000;
+  t.match(budget.spend('ada', 8_001), { code: 'ERR_TOO_MANY_REQUESTS' }, 'it is never more');
+  t.equal(budget.spend('ada', 8_000), undefined);
+});
+
+t.test('0 is no limit', async (t) => {
+  const budget = new ByteBudget(0);
+  t.equal(budget.spend('ada', Number.MAX_SAFE_INTEGER), undefined);
+  t.equal(budget.size, 0);
+});
+
+t.test('who has all of it again is forgotten', async (t) => {
+  let now = 0;
+  const budget = new ByteBudget(1_000, () => now);
+  for (let user = 0; user < 1_000; user++) budget.spend(`user ${user}`, 8_000);
+  now = 4_000;
+  budget.spend('a new one', 1);
+  t.equal(budget.size, 1_001, 'nobody has it all yet');
+  now = 8_000;
+  for (let user = 0; user < 1_200; user++) budget.spend(`later ${user}`, 1);
+  t.ok(budget.size <= 1_201, String(budget.size));
+});
+
+t.test('a socket that sends too much is told to wait, and closed with 1013 when it does not', async (t) => {
+  const fixture = await startFront({ limits: { maxBytesPerSecond: 10_000, maxFrameBytes: 50_000 } });
+  t.teardown(() => fixture.close());
+  const client = await connect(fixture.url);
+  t.teardown(() => client.terminate());
+  await client.ready;
+  const large = JSON.stringify({ type: 'ping', id: 'x'.repeat(40_000) }); // bad, and cheap
+  client.sendRaw(large);
+  t.match(await client.waitFor('error'), { code: 'ERR_BAD_FRAME' });
+  client.sendRaw(large);
+  t.match(await client.waitFor('error'), { code: 'ERR_BAD_FRAME' });
+  for (let frame = 0; frame < 3; frame++) client.sendRaw(large);
+  t.match(await client.waitFor('error'), { code: 'ERR_TOO_MANY_REQUESTS', retryAfterMs: Number });
+  t.equal((await client.closed).code, 1013);
+});
+
+t.test('so is a body', async (t) => {
+  const fixture = await startFront({ limits: { maxBytesPerSecond: 10_000, maxFrameBytes: 50_000 } });
+  t.teardown(() => fixture.close());
+  const create = (pad: number): Promise<Response> =>
+    fetch(`${fixture.url}/v1/sessions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{}${' '.repeat(pad)}`,
+    });
+  t.equal((await create(45_000)).status, 201);
+  const refused = await create(45_000);
+  t.equal(refused.status, 429);
+  t.match(await refused.json(), { code: 'ERR_TOO_MANY_REQUESTS' });
+  t.ok(Number(refused.headers.get('retry-after')) >= 1);
+});

@@ -1,0 +1,25 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { parseJson } from '../../../src/front/parse-json.js';
+
+t.test('it is JSON.parse for all that a person or a program would send', async (t) => {
+  fc.assert(fc.property(fc.json({ maxDepth: 5 }), (text) => t.same(parseJson(text), JSON.parse(text))), {
+    numRuns: 50,
+  });
+  const prose = 'He said: "a, b [c] {d}: \\ e", and so on\n'.repeat(25_000);
+  t.equal((parseJson(JSON.stringify({ prose })) as { prose: string }).prose, prose, 'what stands in a string is text');
+  const args = Object.fromEntries(Array.from({ length: 4_000 }, (_, key) => [`key ${key}`, 'x'.repeat(100)]));
+  t.same(parseJson(JSON.stringify(args)), args);
+});
+
+t.test('too many keys, elements or brackets are refused before they are built', async (t) => {
+  const keys = Object.fromEntries(Array.from({ length: 10_000 }, (_, key) => [`k${key}`, 1]));
+  for (const text of [JSON.stringify(keys), JSON.stringify(Array(10_010).fill(1)), '['.repeat(20_000)]) {
+    t.throws(() => parseJson(text), { name: 'SyntaxError', message: /more than 10000 parts/ });
+  }
+});
+
+t.test('a string without an end is what JSON.parse says it is', async (t) => {
+  const text = `{"a":"${'x'.repeat(5_000)}\\"`;
+  t.throws(() => parseJson(text), { name: 'SyntaxError', message: /Unterminated string/ });
+});
