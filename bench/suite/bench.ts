@@ -77,6 +77,6 @@ export interface BenchResult extends Findings {
 }
 
 export function isMet({ value, better, aim }: Ratio): boolean | undefined {
-  if (aim === undefined) return undefined;
+  if (aim === undefined || !Number.isFinite(value)) return undefined;
   return better === 'higher' ? value >= aim : value <= aim;
 }

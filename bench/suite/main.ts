@@ -85,15 +85,15 @@ async function runAll(names: readonly BenchName[], full: boolean): Promise<numbe
 /** Resolves with the result, or with why there is none. */
 async function runOne(name: BenchName, full: boolean): Promise<BenchResult | string> {
   const progress = new Progress(name);
-  const child = fork(CHILD, [name, ...(full ? ['--full'] : [])]);
+  const child = fork(CHILD, [name, ...(full ? ['--full'] : [])], { detached: true });
   let told: BenchResult | string = 'it ended without a result';
   child.on('message', (message: BenchMessage) => {
     if (message.type === 'progress') progress.show(message.doing, message.share);
     else told = message.type === 'result' ? message.result : message.message;
   });
-  // A terminal's Ctrl-C reaches the bench as well; what comes to this process alone is passed on.
+  // The bench has a process group of its own, so that it hears of each signal once, wherever that came from.
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (signal === 'SIGTERM') child.kill(signal);
+    child.kill(signal);
     progress.show('cleaning up');
     setTimeout(() => child.kill('SIGKILL'), CLEAN_UP_MS).unref();
   };

@@ -56,10 +56,18 @@ export async function readResults(folder = RESULTS): Promise<BenchResult[]> {
   });
   const results: BenchResult[] = [];
   for (const name of names.filter((file) => file.endsWith('.json'))) {
-    const value = JSON.parse(await readFile(join(folder, name), 'utf8')) as Partial<BenchResult>;
+    const value = parse(name, await readFile(join(folder, name), 'utf8'));
     if (value.format === 1) results.push(value as BenchResult);
   }
   return results.sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+}
+
+function parse(name: string, text: string): Partial<BenchResult> {
+  try {
+    return JSON.parse(text) as Partial<BenchResult>;
+  } catch (error) {
+    throw new Error(`bench/results/${name} is cut or broken; remove it: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Of each bench the newest, in the order in which they were first run. */
