@@ -1,0 +1,71 @@
+/** Puts the ratios of two sides' results in pairs, and finds what else is not the same about them. Pure. */
+import type { BenchResult, Ratio } from '../suite/bench.js';
+import { machineText } from '../report-page/setup.js';
+import { judge, type Judgement } from './judge.js';
+
+export interface Side {
+  /** As it was asked for: a commit's name, or a path. */
+  name: string;
+  results: BenchResult[];
+}
+
+export interface Compared extends Judgement {
+  /** `http`, or `http (full)`. */
+  bench: string;
+  ratio: Pick<Ratio, 'name' | 'unit' | 'better'>;
+}
+
+/** In the order in which the ratios first come up. A ratio whose unit or direction has changed is another one. */
+export function compare(a: Side, b: Side): Compared[] {
+  const pairs = new Map<string, Pick<Compared, 'bench' | 'ratio'> & { a: number[]; b: number[] }>();
+  for (const side of ['a', 'b'] as const) {
+    for (const result of (side === 'a' ? a : b).results) {
+      for (const ratio of result.ratios) {
+        const bench = benchOf(result);
+        const key = JSON.stringify([bench, ratio.name, ratio.unit, ratio.better]);
+        const pair = pairs.get(key) ?? { bench, ratio, a: [], b: [] };
+        pair[side].push(ratio.value);
+        pairs.set(key, pair);
+      }
+    }
+  }
+  return [...pairs.values()].map(({ bench, ratio, a, b }) => ({ bench, ratio, ...judge(ratio.better, a, b) }));
+}
+
+/** Why the two may differ for another reason than the code, in a sentence each. */
+export function differences(a: Side, b: Side): string[] {
+  const found: string[] = [];
+  for (const side of [a, b]) {
+    const commits = distinct(side.results.map(({ commit }) => commit));
+    if (commits.length > 1) found.push(`${side.name} has results of several commits: ${commits.join(', ')}`);
+  }
+  const all = [...a.results, ...b.results];
+  const machines = distinct(all.map(({ machine }) => machineText(machine)));
+  if (machines.length > 1) found.push(`not all are of the same machine and Node: ${machines.join('; ')}`);
+  for (const bench of distinct(all.map(benchOf))) {
+    const settings = [a, b].map(({ results }) =>
+      distinct(results.filter((result) => benchOf(result) === bench).map((result) => JSON.stringify(result.settings))),
+    );
+    const [inA = [], inB = []] = settings;
+    if (inA.length === 0 || inB.length === 0) found.push(`${bench} is in ${inA.length > 0 ? a.name : b.name} only`);
+    else if (!inA.some((each) => inB.includes(each))) {
+      found.push(`the settings of ${bench} differ: ${inA.join(' or ')} and ${inB.join(' or ')}`);
+    }
+  }
+  return found;
+}
+
+/** Each doubt once, with where it was told. */
+export function doubtsOf(...sides: Side[]): string[] {
+  return sides.flatMap(({ name, results }) =>
+    distinct(results.flatMap((result) => result.doubts.map((doubt) => `${benchOf(result)}, ${name}: ${doubt}`))),
+  );
+}
+
+export function benchOf({ bench, form }: Pick<BenchResult, 'bench' | 'form'>): string {
+  return form === 'short' ? bench : `${bench} (${form})`;
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}

@@ -1,0 +1,26 @@
+/** What the page needs besides results: uPlot, and the style and the script that lie beside this file's source. */
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { ROOT } from '../suite/result.js';
+
+export interface Assets {
+  styles: string;
+  scripts: string;
+}
+
+const OWN = join(ROOT, 'bench', 'report-page');
+const require = createRequire(import.meta.url);
+
+export async function readAssets(): Promise<Assets> {
+  return {
+    styles: await together(require.resolve('uplot/dist/uPlot.min.css'), join(OWN, 'page.css')),
+    scripts: await together(require.resolve('uplot/dist/uPlot.iife.min.js'), join(OWN, 'plots.js')),
+  };
+}
+
+/** The ends of lines as a browser sees them, for it takes the hash of that. */
+async function together(...paths: string[]): Promise<string> {
+  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8')));
+  return texts.join('\n').replaceAll('\r\n', '\n');
+}
