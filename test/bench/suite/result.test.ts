@@ -23,7 +23,7 @@ t.test('the oldest comes first, what is none of ours is left out, and no folder 
   );
   t.strictSame(await readResults(join(folder, 'missing')), []);
   await writeFile(join(folder, 'cut.json'), '{"format":1,');
-  await t.rejects(readResults(folder), SyntaxError, 'half a file is told, not left out');
+  await t.rejects(readResults(folder), { message: /cut.json is cut or broken/ }, 'half a file is told, not left out');
 });
 
 t.test('of each bench the newest counts', async (t) => {
