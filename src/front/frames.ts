@@ -76,8 +76,13 @@ export type FrameResult =
   /** `id` where the bad frame has one that can be echoed. */
   | { ok: false; error: FairleadError; id?: string };
 
+/** As nearly all clients write the frame that they send all day: what follows would cost it six times as much. */
+const PING = /^\{"type":"ping"(?:,"id":"([\w.:-]{1,128})")?\}$/;
+
 /** Never throws: what is wrong comes back as ERR_BAD_FRAME that names the field. */
 export function parseFrame(text: string): FrameResult {
+  const ping = PING.exec(text);
+  if (ping) return { ok: true, frame: ping[1] === undefined ? { type: 'ping' } : { type: 'ping', id: ping[1] } };
   let value: unknown;
   try {
     value = parseJson(text);

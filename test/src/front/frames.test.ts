@@ -63,3 +63,13 @@ t.test('no text makes it throw', async () => {
 t.test('plain text is one text block', async (t) => {
   t.strictSame(toUserBlocks({ text: 'hi' }), [{ type: 'text', text: 'hi' }]);
 });
+
+t.test('a ping is the same frame however it is written', async (t) => {
+  for (const id of ['p', 'a-1_b:c.d', 'x'.repeat(128), 'with "quotes"', 'ü', ' ']) {
+    const expected = { ok: true, frame: { type: 'ping', id } };
+    t.strictSame(parseFrame(JSON.stringify({ type: 'ping', id })), expected, id);
+    t.strictSame(parseFrame(JSON.stringify({ id, type: 'ping' }, null, 1)), expected, id);
+  }
+  t.strictSame(parseFrame('{"type":"ping"}'), { ok: true, frame: { type: 'ping' } });
+  for (const id of ['', 'x'.repeat(129)]) t.match(parseFrame(JSON.stringify({ type: 'ping', id })), { ok: false });
+});
