@@ -1,0 +1,80 @@
+/** What the load's main thread asks of its worker threads, and where they count. Types and layout only. */
+
+export interface ConnectCommand {
+  type: 'connect';
+  group: number;
+  host: string;
+  port: number;
+  /** The socket of index i takes the path i modulo their number. */
+  paths: string[];
+  /** Of the whole group; this thread opens those of its own share. */
+  count: number;
+  atOnce: number;
+  /** Frames that the server sends on its own before the socket counts as attached. */
+  readyFrames: number;
+  /** Sent right after the upgrade, as a text frame. */
+  hello: string;
+  /** Frames that begin with one of these are counted apart. */
+  marks: string[];
+  /** Keep how long each socket waits between two reads. */
+  gaps: boolean;
+}
+
+export type Command =
+  | ConnectCommand
+  /** Each socket sends `depth` frames in one write, and again when all are answered. */
+  | { type: 'pump'; group: number; payload: string; depth: number }
+  /** Resolves when nothing is unanswered. */
+  | { type: 'rest'; group: number }
+  /** One frame on each socket whose index is below `first`. */
+  | { type: 'send'; group: number; payload: string; first: number }
+  | { type: 'read'; group: number; on: boolean }
+  /** Resolves when the sockets of this thread have had `each` frames of that mark, on average, since the last `until` of it. */
+  | { type: 'until'; group: number; mark: number; each: number }
+  | { type: 'gaps'; group: number }
+  /** Cuts all sockets of the group. */
+  | { type: 'drop'; group: number };
+
+export interface Attached {
+  /** ms from the connect to the last of `readyFrames`, one for each socket. */
+  times: number[];
+}
+
+/** Socket pauses: the index is whole ms, the last one is «or more». */
+export type Gaps = number[];
+
+export interface Results {
+  connect: Attached;
+  pump: null;
+  rest: null;
+  send: null;
+  read: null;
+  until: null;
+  gaps: Gaps;
+  drop: null;
+}
+
+export interface Asked {
+  id: number;
+  command: Command;
+}
+
+export type Answered = { id: number; result: Results[Command['type']] } | { id: number; error: string };
+
+export interface WorkerInput {
+  thread: number;
+  threads: number;
+  counts: SharedArrayBuffer;
+}
+
+export const MAX_GROUPS = 32;
+export const MAX_MARKS = 3;
+export const MAX_GAP_MS = 1_000;
+
+/** A thread's counters: one Float64Array, each group has a row. */
+export const SLOT = { framesIn: 0, bytesIn: 1, framesOut: 2, open: 3, closed: 4, marks: 5 } as const;
+export const SLOTS = SLOT.marks + MAX_MARKS;
+
+export function countsBytes(): number {
+  return MAX_GROUPS * SLOTS * Float64Array.BYTES_PER_ELEMENT;
+}

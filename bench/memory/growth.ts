@@ -1,0 +1,69 @@
+/** By how much a server, its store and the kernel's sockets grow while something happens, in bytes; and that for one session. */
+import type { Measured, ProcessMemory } from './measured.js';
+import { socketBytes } from './proc.js';
+
+export interface Growth {
+  rss: number;
+  mapped: number;
+  heap: number;
+  /** Of `heap`, that of the main thread. */
+  mainHeap: number;
+  external: number;
+  store: number;
+  /** Half of what both ends of the loopback connections take: those of the server. */
+  kernel: number;
+}
+
+const KEYS = ['rss', 'mapped', 'heap', 'mainHeap', 'external', 'store', 'kernel'] as const;
+
+export class Probe {
+  readonly #measured: Measured;
+  readonly #store: () => Promise<number>;
+  readonly #signal: AbortSignal;
+  #memory: ProcessMemory | undefined;
+
+  constructor(measured: Measured, signal: AbortSignal, store: () => Promise<number> = async () => 0) {
+    this.#measured = measured;
+    this.#store = store;
+    this.#signal = signal;
+  }
+
+  /** How many threads the last look has seen. */
+  get threads(): number {
+    return this.#memory?.threads.length ?? 0;
+  }
+
+  /** From what the last look has seen. */
+  async during(work: () => Promise<unknown>): Promise<Growth> {
+    const before = (this.#memory ??= await this.#measured.memory(this.#signal));
+    const [store, kernel] = [await this.#store(), await socketBytes()];
+    await work();
+    const after = (this.#memory = await this.#measured.memory(this.#signal));
+    return {
+      rss: after.rss - before.rss,
+      mapped: after.mapped - before.mapped,
+      heap: after.heap - before.heap,
+      mainHeap: mainHeap(after) - mainHeap(before),
+      external: after.external - before.external,
+      store: (await this.#store()) - store,
+      kernel: ((await socketBytes()) - kernel) / 2,
+    };
+  }
+}
+
+function mainHeap({ threads }: ProcessMemory): number {
+  return threads.find(({ thread }) => thread === 0)?.heap ?? Number.NaN;
+}
+
+export function sumOf(...growths: readonly Growth[]): Growth {
+  return map((key) => growths.reduce((total, growth) => total + growth[key], 0));
+}
+
+/** Of one of so many. */
+export function share(growth: Growth, count: number): Growth {
+  return map((key) => growth[key] / count);
+}
+
+function map(of: (key: (typeof KEYS)[number]) => number): Growth {
+  return Object.fromEntries(KEYS.map((key) => [key, of(key)])) as unknown as Growth;
+}

@@ -1,0 +1,10 @@
+/** How many sandboxes of a server are in a state, as its own metrics say. */
+import type { Engine } from '../../test/helpers/engine.js';
+
+export async function sandboxCount(engine: Engine, state: 'warm' | 'leased', signal: AbortSignal): Promise<number> {
+  const text = await (await fetch(`${engine.url}/metrics`, { signal })).text();
+  const lines = text
+    .split('\n')
+    .filter((line) => line.startsWith('fairlead_sandboxes{') && line.includes(`state="${state}"`));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}

@@ -1,0 +1,179 @@
+/** What a session costs in each of its states, one state on top of the other in one server, so that freed pages hide nothing. */
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { ModelServer } from '../../test/helpers/model-server.js';
+import { share, sumOf, Probe, type Growth } from './growth.js';
+import { startBare, startMeasuredEngine, type Measured, type MeasuredEngine } from './measured.js';
+import { People, type Person } from './people.js';
+import { diskBytes, openFiles } from './proc.js';
+import { sandboxCount } from './sandbox-count.js';
+import { SAY } from './script.js';
+import { RedisBytes } from './store-bytes.js';
+
+/** As many as attach at once. */
+const WARM_UP = 200;
+const STEPS = 4;
+const AT_ONCE = 50;
+const LOOK_EVERY_MS = 100;
+const REST_MS = 10_000;
+
+export interface StatesOptions {
+  /** '' = the embedded store. */
+  redisUrl: string;
+  model: ModelServer;
+  attached: number;
+  /** So many of them in a turn, and so many others waiting for a yes. */
+  busy: number;
+  signal: AbortSignal;
+  progress: (doing: string) => void;
+}
+
+/** Of one session, in bytes; from nothing, not from the state before. */
+export interface States {
+  attached: Growth;
+  inTurn: Growth;
+  waiting: Growth;
+  /** Nobody is attached, the turn is over. */
+  atRest: Growth;
+  /** A bare socket. */
+  bare: Growth;
+  /** Sandboxes that anybody had while all were in a turn or waiting. */
+  leased: number;
+  /** Open in the server some seconds after everybody has left, beyond what was there before. */
+  connectionsLeft: number;
+  /** Threads of the server whose heaps are counted. */
+  threads: number;
+  /** [sessions, MiB more]. */
+  curve: { ours: [number, number][]; bare: [number, number][] };
+}
+
+export async function sessionStates(options: StatesOptions): Promise<States> {
+  const { redisUrl, model, signal } = options;
+  const people = new People(signal);
+  const opened: (() => unknown)[] = [];
+  try {
+    const engine = await startMeasuredEngine(
+      {
+        agents: { threads: 1, spare: false },
+        approvals: { default: 'ask' },
+        limits: { maxSocketsPerUser: options.attached + WARM_UP, idleTimeoutMs: 960_000 },
+        sandbox: { driver: 'process' },
+      },
+      { REDIS_URL: redisUrl, DOCKER_HOST: '', ANTHROPIC_API_KEY: 'bench', ANTHROPIC_BASE_URL: model.url },
+    );
+    opened.push(() => engine.stop());
+    const bare = await startBare();
+    opened.push(() => bare.stop());
+    const redis = redisUrl === '' ? undefined : await RedisBytes.open(redisUrl);
+    if (redis) opened.push(() => redis.close());
+    const store = (): Promise<number> => redis?.used() ?? diskBytes(join(engine.engine.dataDir, 'store'));
+    const files = await openFiles(engine.pid);
+    await warmUp(people, engine, bare);
+    await restOf(engine, files, signal);
+    return await climb(options, people, { engine, bare, store, files });
+  } finally {
+    people.cut();
+    for (const close of opened.toReversed()) await close();
+  }
+}
+
+/** The first ones pay for code that is compiled once; they are not what a session costs. */
+async function warmUp(people: People, engine: Measured, bare: Measured): Promise<void> {
+  await people.attach(bare.wsUrl, WARM_UP);
+  const first = await people.attach(engine.wsUrl, WARM_UP);
+  await takeTurns(people, first);
+  await endTurns(people, first);
+  await askForApproval(people, first);
+  await answerNo(people, first);
+  await people.each([...people.all], AT_ONCE, (person) => person.close());
+}
+
+interface Parts {
+  engine: MeasuredEngine;
+  bare: Measured;
+  store: () => Promise<number>;
+  /** Open in the server when nobody is there. */
+  files: number;
+}
+
+/** The server's connections to the model outlive their turns by some seconds: resolves when they are gone, with how many stay. */
+async function restOf({ pid }: Measured, files: number, signal: AbortSignal): Promise<number> {
+  const deadline = performance.now() + REST_MS;
+  for (;;) {
+    const more = (await openFiles(pid)) - files;
+    if (more <= 0 || performance.now() > deadline) return Math.max(0, more);
+    await pause(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
+
+async function climb({ attached, busy, signal, progress }: StatesOptions, people: People, parts: Parts) {
+  const ours = new Probe(parts.engine, signal, parts.store);
+  const theirs = new Probe(parts.bare, signal);
+  const come: Person[] = [];
+  const steps = { ours: [] as Growth[], bare: [] as Growth[] };
+  const curve: States['curve'] = { ours: [[0, 0]], bare: [[0, 0]] };
+  const step = Math.ceil(attached / STEPS);
+  for (let done = step; done <= step * STEPS; done += step) {
+    progress(`${done} of ${step * STEPS} sessions attached, as many bare sockets`);
+    const attach = async (): Promise<unknown> => come.push(...(await people.attach(parts.engine.wsUrl, step)));
+    steps.ours.push(await ours.during(attach));
+    steps.bare.push(await theirs.during(() => people.attach(parts.bare.wsUrl, step)));
+    curve.ours.push([done, grownMib(steps.ours)]);
+    curve.bare.push([done, grownMib(steps.bare)]);
+  }
+  const attaching = sumOf(...steps.ours);
+  // In the first step a server that has just started still lets go of what its start took: it is in the curve alone.
+  const counted = step * (STEPS - 1);
+  const each = share(sumOf(...steps.ours.slice(1)), counted);
+  const talking = come.slice(0, busy);
+  const asked = come.slice(busy, busy * 2);
+  progress(`${talking.length} sessions in a turn`);
+  const turns = await ours.during(() => takeTurns(people, talking));
+  progress(`${asked.length} sessions wait for approval`);
+  const waits = await ours.during(() => askForApproval(people, asked));
+  const leased = await sandboxCount(parts.engine.engine, 'leased', signal);
+  progress('the turns end, and everybody leaves');
+  const ends = await ours.during(async () => {
+    await endTurns(people, talking);
+    await answerNo(people, asked);
+  });
+  let connectionsLeft = 0;
+  const leaving = await ours.during(async () => {
+    await people.each(come, AT_ONCE, (person) => person.close());
+    connectionsLeft = await restOf(parts.engine, parts.files, signal);
+  });
+  const left = share(sumOf(attaching, turns, waits, ends, leaving), come.length);
+  const turned = share(sumOf(turns, waits, ends), talking.length + asked.length);
+  return {
+    attached: each,
+    inTurn: sumOf(each, share(turns, talking.length)),
+    waiting: sumOf(each, share(waits, asked.length)),
+    // What it has written stays, for those who had a turn; in the server nothing should.
+    atRest: { ...left, store: each.store + turned.store },
+    bare: share(sumOf(...steps.bare.slice(1)), counted),
+    leased,
+    connectionsLeft,
+    threads: ours.threads,
+    curve,
+  };
+}
+
+function grownMib(growths: readonly Growth[]): number {
+  return sumOf(...growths).rss / 2 ** 20;
+}
+
+async function takeTurns(people: People, who: readonly Person[]): Promise<void> {
+  await people.each(who, AT_ONCE, (person) => person.say(SAY.hold, 'text:delta'));
+}
+
+async function endTurns(people: People, who: readonly Person[]): Promise<void> {
+  await people.each(who, AT_ONCE, (person) => person.cancel());
+}
+
+async function askForApproval(people: People, who: readonly Person[]): Promise<void> {
+  await people.each(who, AT_ONCE, (person) => person.say(SAY.call, 'tool:approval_required'));
+}
+
+async function answerNo(people: People, who: readonly Person[]): Promise<void> {
+  await people.each(who, AT_ONCE, (person) => person.deny());
+}

@@ -1,0 +1,101 @@
+/** The bench `threads`: what more agent threads bring, and what one bad session takes from its neighbours. */
+import { orInterrupted } from '../report.js';
+import type { Bench, Findings } from '../suite/bench.js';
+import { neighbourDoubts, neighbourRatios, neighbourTables } from './neighbour-findings.js';
+import { measureNeighbours, type NeighbourOptions } from './neighbours.js';
+import { KINDS, measureScale, scaleDoubts, scalePlot, scaleRatios, scaleTables, type ScaleOptions } from './scale.js';
+import { Opened, openWorld, type Server, type World } from './world.js';
+
+const PEOPLE = 32;
+const NEIGHBOURS = 20;
+/** Where neighbours are on the bad one's thread and on another. */
+const NEIGHBOUR_THREADS = 2;
+/** Each agent thread compiles its code anew: it takes some seconds of turns until it is as fast as it gets. */
+const WARM_UP_MS = 8_000;
+
+interface Form {
+  threads: readonly number[];
+  scale: ScaleOptions;
+  neighbours: NeighbourOptions;
+}
+
+const RATES = { turnEveryMs: 200, pingEveryMs: 100 };
+const SHORT: Form = {
+  threads: [1, 2],
+  scale: { rounds: 2, ms: 1_400, leadInMs: 200 },
+  neighbours: {
+    kinds: ['output', 'frames', 'keys', 'deltas'],
+    rounds: 2,
+    bad: { ms: 2_000, leadInMs: 0, ...RATES },
+    calm: { ms: 1_000, leadInMs: 200, ...RATES },
+  },
+};
+const FULL: Form = {
+  threads: [1, 2, 4],
+  scale: { rounds: 5, ms: 4_000, leadInMs: 500 },
+  neighbours: {
+    kinds: ['output', 'frames', 'keys', 'deltas', 'burn'],
+    rounds: 6,
+    bad: { ms: 6_000, leadInMs: 0, ...RATES },
+    calm: { ms: 3_000, leadInMs: 1_000, ...RATES },
+  },
+};
+
+export const bench: Bench = {
+  name: 'threads',
+  question: 'What do more agent threads bring, and what does one bad session take from its neighbours?',
+  run: async ({ full, signal, progress }) => {
+    const form = full ? FULL : SHORT;
+    const opened = new Opened(signal);
+    const step = steps(form, progress);
+    try {
+      progress('starting servers, model and people');
+      const world = await openWorld(form.threads, opened);
+      return await orInterrupted(measure(world, form, step), signal);
+    } finally {
+      progress('ending what was started');
+      await opened.close();
+    }
+  },
+};
+
+async function measure(world: World, form: Form, step: (doing: string) => void): Promise<Findings> {
+  const { people, servers, driver, doubts } = world;
+  step('warming up');
+  await Promise.all(servers.map((server) => warmUp(people, server)));
+  const points = await measureScale(world, form.scale, step);
+
+  const server = servers.find(({ threads }) => threads === NEIGHBOUR_THREADS);
+  if (!server) throw new Error(`no server has ${NEIGHBOUR_THREADS} agent threads`);
+  await people.ask('connect', { url: server.engine.wsUrl, people: NEIGHBOURS, threads: server.threads });
+  const windows = await measureNeighbours(world, server, form.neighbours, step);
+
+  return {
+    settings: {
+      people: PEOPLE,
+      neighbours: NEIGHBOURS,
+      neighbourThreads: server.threads,
+      turnEveryMs: RATES.turnEveryMs,
+      pingEveryMs: RATES.pingEveryMs,
+      sandbox: driver,
+      store: 'redis',
+    },
+    ratios: [...scaleRatios(points), ...neighbourRatios(windows)],
+    tables: [...scaleTables(points), ...neighbourTables(windows)],
+    plots: [scalePlot(points)],
+    doubts: [...doubts, ...scaleDoubts(points), ...neighbourDoubts(windows)],
+  };
+}
+
+async function warmUp(people: World['people'], { engine, threads }: Server): Promise<void> {
+  const url = engine.wsUrl;
+  await people.ask('connect', { url, people: PEOPLE, threads });
+  for (const kind of KINDS) await people.ask('saturate', { url, kind, ms: WARM_UP_MS / KINDS.length, leadInMs: 0 });
+}
+
+/** Tells what is under way and how far it has come, by the time that each step takes. */
+function steps({ threads, scale, neighbours }: Form, progress: (doing: string, share?: number) => void) {
+  const total = scale.rounds * threads.length * KINDS.length + neighbours.rounds * neighbours.kinds.length * 2;
+  let done = 0;
+  return (doing: string): void => progress(doing, done++ / total);
+}

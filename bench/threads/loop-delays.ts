@@ -1,0 +1,19 @@
+/** The event-loop delay of the server's threads, as its /metrics tells it. Runs in the bench. */
+
+/** p99 by thread, in ms, since the last call: each scrape begins anew. */
+export async function loopDelays(url: string): Promise<Map<string, number>> {
+  const answer = await fetch(`${url}/metrics`);
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`/metrics was answered with ${answer.status}`);
+  const delays = new Map<string, number>();
+  for (const [, labels = '', seconds] of text.matchAll(/^fairlead_event_loop_delay_seconds\{([^}]*)\} (\S+)$/gm)) {
+    const thread = /thread="([^"]*)"/.exec(labels)?.[1];
+    if (thread !== undefined && labels.includes('quantile="0.99"')) delays.set(thread, Number(seconds) * 1_000);
+  }
+  return delays;
+}
+
+/** NaN where the metric has gone: shown as no figure, and never as a good one. */
+export function mainDelay(delays: ReadonlyMap<string, number>): number {
+  return delays.get('main') ?? Number.NaN;
+}

@@ -1,0 +1,148 @@
+/** The windows of good and bad as ratios, tables and doubts. Pure. */
+import { percentile } from '../machine.js';
+import type { Ratio, Table } from '../suite/bench.js';
+import type { BadKind, Samples } from './messages.js';
+import { BAD_THREAD, BAD_WORDS, type Window } from './neighbours.js';
+import { MAX_ELSEWHERE, middle, percent } from './scale.js';
+
+const MAX_TIMES = 2;
+const FULL = 0.95;
+/** Below this a p99 is the worst two or three. */
+const MIN_SAMPLES = 300;
+
+type Measure = 'firstMs' | 'turnMs' | 'pongMs';
+
+/** The first token and the pong: the one goes through the agent thread, the other through the main thread alone. */
+export function neighbourRatios(windows: readonly Window[]): Ratio[] {
+  const measures: [Measure, string][] = [
+    ['firstMs', 'first token'],
+    ['pongMs', 'pong'],
+  ];
+  return kindsOf(windows).flatMap((kind) =>
+    measures.map(([measure, words]): Ratio => {
+      const value = p99(windows, kind, measure) / p99(windows, undefined, measure);
+      const name = `neighbours’ ${words} p99: beside ${BAD_WORDS[kind]} of alone`;
+      // What a stranger does to this machine is no aim of Fairlead's; it is there to be compared with.
+      return { name, value, unit: '×', better: 'lower', ...(kind === 'burn' ? {} : { aim: MAX_TIMES }) };
+    }),
+  );
+}
+
+export function neighbourTables(windows: readonly Window[]): Table[] {
+  const kinds = [undefined, ...kindsOf(windows)];
+  return [
+    {
+      title:
+        'Neighbours with short turns, beside one bad session; ms. Same and other: on its agent thread, and on another',
+      head: [
+        '',
+        'turns',
+        'first p50',
+        'first p99',
+        'same p99',
+        'other p99',
+        'turn p99',
+        'pong p50',
+        'pong p99',
+        'failed',
+      ],
+      rows: kinds.map((kind) => [
+        rowName(kind),
+        collect(windows, kind, 'turnMs').length,
+        percentile(collect(windows, kind, 'firstMs'), 50),
+        p99(windows, kind, 'firstMs'),
+        percentile(
+          collect(windows, kind, 'firstMs', (thread) => thread === BAD_THREAD),
+          99,
+        ),
+        percentile(
+          collect(windows, kind, 'firstMs', (thread) => thread !== BAD_THREAD),
+          99,
+        ),
+        p99(windows, kind, 'turnMs'),
+        percentile(collect(windows, kind, 'pongMs'), 50),
+        p99(windows, kind, 'pongMs'),
+        samplesOf(windows, kind).reduce((total, { failed }) => total + failed, 0),
+      ]),
+    },
+    {
+      title: 'Meanwhile: loop delay in ms, processors in percent of one, and what the bad one did',
+      head: ['', 'main loop p99', 'main', 'server, all', 'model', 'bad', 'machine', 'done/s', 'MB/s'],
+      rows: kinds.map((kind) => {
+        const of = select(windows, kind);
+        const share = (ms: (window: Window) => number): string =>
+          percent(middle(of.map((window) => ms(window) / (window.cpu.seconds * 1_000))));
+        const rate = (what: 'count' | 'megabytes'): number =>
+          middle(of.map(({ deeds }) => (deeds ? deeds[what] / deeds.seconds : 0)));
+        return [
+          rowName(kind),
+          middle(of.map(({ mainDelayMs }) => mainDelayMs)),
+          share(({ cpu }) => cpu.mainMs),
+          share(({ cpu }) => cpu.serverMs),
+          share(({ cpu }) => cpu.besideMs['model'] ?? 0),
+          share(({ cpu }) => cpu.besideMs['bad'] ?? 0),
+          percent(middle(of.map(({ cpu }) => cpu.machine))),
+          rate('count'),
+          rate('megabytes'),
+        ];
+      }),
+    },
+  ];
+}
+
+export function neighbourDoubts(windows: readonly Window[]): string[] {
+  const doubts: string[] = [];
+  const counts = [undefined, ...kindsOf(windows)].map((kind) => collect(windows, kind, 'firstMs').length);
+  if (Math.min(...counts) < MIN_SAMPLES) {
+    doubts.push(`the neighbours' p99 rests on ${Math.min(...counts)} turns: its worst few decide`);
+  }
+  const full = kindsOf(windows).filter((kind) => middle(select(windows, kind).map(({ cpu }) => cpu.machine)) >= FULL);
+  if (full.length > 0) {
+    const which = full.map((kind) => BAD_WORDS[kind]).join('; ');
+    doubts.push(
+      `the processors were full, so that neighbours waited for one as well as for Fairlead, beside: ${which}`,
+    );
+  }
+  // A container that prints is elsewhere too.
+  const elsewhere = middle(windows.flatMap(({ kind, cpu }) => (kind === 'output' ? [] : [cpu.elsewhere])));
+  if (elsewhere > MAX_ELSEWHERE) {
+    doubts.push(`something else took ${percent(elsewhere)} of the processors while neighbours were measured`);
+  }
+  const people = Math.max(...windows.map(({ peopleUtilisation }) => peopleUtilisation));
+  if (people > FULL) doubts.push(`the people's process was the limit: its event loop was busy to ${percent(people)}`);
+  const model = Math.max(...windows.map(({ modelUtilisation }) => modelUtilisation));
+  if (model > FULL) doubts.push(`the stand-in model was the limit: its event loop was busy to ${percent(model)}`);
+  const problems = new Set(windows.flatMap(({ deeds }) => deeds?.problems ?? []));
+  for (const problem of problems) doubts.push(`the bad session: ${problem}`);
+  return doubts;
+}
+
+function rowName(kind: BadKind | undefined): string {
+  return kind === undefined ? 'alone' : BAD_WORDS[kind];
+}
+
+/** In the order of their first windows. */
+function kindsOf(windows: readonly Window[]): BadKind[] {
+  return [...new Set(windows.flatMap(({ kind }) => kind ?? []))];
+}
+
+function select(windows: readonly Window[], kind: BadKind | undefined): Window[] {
+  return windows.filter((window) => window.kind === kind);
+}
+
+function samplesOf(windows: readonly Window[], kind: BadKind | undefined): Samples[] {
+  return select(windows, kind).flatMap(({ samples }) => samples);
+}
+
+function collect(
+  windows: readonly Window[],
+  kind: BadKind | undefined,
+  measure: Measure,
+  isWanted: (thread: number) => boolean = () => true,
+): number[] {
+  return samplesOf(windows, kind).flatMap((each) => (isWanted(each.thread) ? each[measure] : []));
+}
+
+function p99(windows: readonly Window[], kind: BadKind | undefined, measure: Measure): number {
+  return percentile(collect(windows, kind, measure), 99);
+}

@@ -1,0 +1,3 @@
+/** Who they are to the server; each one's token is its name. */
+export const PEOPLE = 'people';
+export const BAD = 'bad';

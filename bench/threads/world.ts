@@ -1,0 +1,109 @@
+/** What the bench runs on: a server for each number of agent threads, each with a Redis; the model, the people, the bad one. */
+import { createHash } from 'node:crypto';
+import { docker, dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.js';
+import { startEngine, type Engine } from '../../test/helpers/engine.js';
+import { startRedis } from '../../test/helpers/redis.js';
+import { Child } from './child.js';
+import { BAD, PEOPLE } from './users.js';
+import type { BadContract, Contract, ModelContract, PeopleContract } from './messages.js';
+
+const MAX_SOCKETS = 1_000;
+
+export interface Server {
+  threads: number;
+  engine: Engine;
+  redisPid: number;
+}
+
+export interface World {
+  /** By number of agent threads, the fewest first. */
+  servers: Server[];
+  model: Child<ModelContract>;
+  people: Child<PeopleContract>;
+  bad: Child<BadContract>;
+  driver: 'docker' | 'process';
+  /** Why there is no Docker, if there is none. */
+  doubts: string[];
+}
+
+/** What was opened, closed in reverse. */
+export class Opened {
+  readonly #closers: (() => Promise<unknown>)[] = [];
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  /** Waits for the opening whatever comes, since what is half open cannot be closed; then throws when it is to end. */
+  async open<T>(opening: T | Promise<T>, close: (what: T) => Promise<unknown>): Promise<T> {
+    const what = await opening;
+    this.#closers.push(() => close(what));
+    this.#signal.throwIfAborted();
+    return what;
+  }
+
+  /** All of it, also when a part fails: that is thrown at the end. */
+  async close(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let close = this.#closers.pop(); close; close = this.#closers.pop()) {
+      await close().catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'not all could be closed');
+  }
+}
+
+export async function openWorld(threadCounts: readonly number[], opened: Opened): Promise<World> {
+  const startChild = <C extends Contract>(name: string, file: string): Promise<Child<C>> =>
+    opened.open(new Child<C>(name, new URL(file, import.meta.url)), (child) => child.stop());
+  const model = await startChild<ModelContract>('the model', 'model-main.js');
+  const people = await startChild<PeopleContract>('the people', 'people-main.js');
+  const bad = await startChild<BadContract>('the bad one', 'bad-main.js');
+  const { url } = await model.ask('open', null);
+  const without = await dockerProblem();
+  const driver = without === undefined ? 'docker' : 'process';
+  const starting = threadCounts.map((threads) => startServer({ threads, modelUrl: url, driver }, opened));
+  // What is still starting when another fails must have been opened before all is closed.
+  await Promise.allSettled(starting);
+  const servers = await Promise.all(starting);
+  return { servers, model, people, bad, driver, doubts: without === undefined ? [] : [without] };
+}
+
+async function startServer(
+  { threads, modelUrl, driver }: { threads: number; modelUrl: string; driver: World['driver'] },
+  opened: Opened,
+): Promise<Server> {
+  const redis = await opened.open(startRedis(), (what) => what.stop());
+  const starting = startEngine({
+    env: {
+      REDIS_URL: redis.url,
+      DOCKER_HOST: driver === 'docker' ? dockerHost() : '',
+      ANTHROPIC_API_KEY: 'bench',
+      ANTHROPIC_BASE_URL: modelUrl,
+    },
+    config: {
+      // Two users: a limit that is a user's must not be shared by the bad one and its neighbours.
+      auth: { tokens: [PEOPLE, BAD].map((user) => ({ user, sha256: sha256(user) })) },
+      agents: { threads },
+      limits: { maxSocketsPerUser: MAX_SOCKETS },
+      sandbox: { driver },
+      approvals: { default: 'allow' },
+    },
+  });
+  const engine = await opened.open(starting, (what) => what.stop());
+  return { threads, engine, redisPid: redis.pid };
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Undefined where sandboxes can be containers. */
+async function dockerProblem(): Promise<string | undefined> {
+  try {
+    await docker().getImage(WORKSPACE_IMAGE).inspect();
+    return undefined;
+  } catch (error) {
+    return `the tool that prints ran as a process and in no container: ${(error as Error).message}`;
+  }
+}

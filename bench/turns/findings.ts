@@ -1,0 +1,138 @@
+/** What a run of this bench has found: ratios with their aims, tables, curves, and what speaks against trusting them. */
+import { percentile } from '../machine.js';
+import type { Findings, Ratio, Table } from '../suite/bench.js';
+import { acceptanceRatios, acceptanceTable, FEW_LEASES, FULL_MS, leasesOf, type Acceptance } from './acceptance.js';
+import type { Stretch } from './meter.js';
+import { kneeOf, type RampPlan, type Step } from './ramp.js';
+import { errorCounts, firsts, histogramOf, loopDelayMs, p95 } from './samples.js';
+import { quantile } from './scrape.js';
+import { cpuTable, firstTokenPlot, partsTable, rampTable, storeTable } from './step-tables.js';
+
+const LOOP_AIM_MS = 10;
+/** Then a processor that is wanted is seldom free. */
+const ALL_BUSY = 0.9;
+/** Of fewer a p99 is the slowest one. */
+const FEW_TURNS = 100;
+
+export function toFindings(steps: readonly Step[], acceptance: Acceptance, plan: RampPlan): Omit<Findings, 'settings'> {
+  const { modelDelayMs } = plan;
+  const [few] = steps;
+  const knee = kneeOf(steps);
+  const shown = [...new Set([few, knee])].filter((step) => step !== undefined);
+  const all = [...steps.map(({ fairlead }) => fairlead), acceptance.stretch];
+  return {
+    ratios: [...(few ? fewRatios(few) : []), ...(knee ? kneeRatios(knee) : []), ...acceptanceRatios(acceptance)],
+    tables: [
+      rampTable(steps, modelDelayMs),
+      partsTable(shown, modelDelayMs),
+      ...(knee ? [cpuTable(knee.fairlead), storeTable(knee.fairlead)] : []),
+      toolTable(all),
+      acceptanceTable(acceptance),
+      cpuTable(acceptance.stretch),
+      ...errorTables(all),
+    ],
+    plots: [firstTokenPlot(steps)],
+    doubts: [...rampDoubts(steps, knee, plan), ...acceptanceDoubts(acceptance)],
+  };
+}
+
+function fewRatios({ people, sdk, fairlead }: Step): Ratio[] {
+  const added = (p: number): number => percentile(firsts(fairlead), p) - percentile(firsts(sdk), p);
+  const cpu = fairlead.engineMs / fairlead.turns.length / (sdk.peopleMs / sdk.turns.length);
+  return [
+    {
+      name: `first token p50, ${people} people: later than from the SDK alone`,
+      value: added(50),
+      unit: 'ms',
+      better: 'lower',
+    },
+    {
+      name: `first token p95, ${people} people: later than from the SDK alone`,
+      value: added(95),
+      unit: 'ms',
+      better: 'lower',
+    },
+    { name: `CPU of a turn, ${people} people: Fairlead of the SDK alone`, value: cpu, unit: '×', better: 'lower' },
+  ];
+}
+
+function kneeRatios({ people, sdk, fairlead }: Step): Ratio[] {
+  const ratio = p95(firsts(fairlead)) / p95(firsts(sdk));
+  const delay = loopDelayMs(fairlead, 'main');
+  return [
+    { name: 'people at the knee', value: people, unit: 'people', better: 'higher' },
+    { name: 'turns at the knee', value: fairlead.turns.length / fairlead.seconds, unit: 'a second', better: 'higher' },
+    { name: 'first token p95 at the knee: Fairlead of the SDK alone', value: ratio, unit: '×', better: 'lower' },
+    { name: 'main thread’s loop delay p99 at the knee', value: delay, unit: 'ms', better: 'lower', aim: LOOP_AIM_MS },
+  ];
+}
+
+/** All that ran in the whole run: few people use tools. */
+function toolTable(stretches: readonly Stretch[]): Table {
+  const calls = stretches.flatMap(({ turns }) => turns.flatMap(({ toolMs }) => toolMs ?? []));
+  const [first] = stretches;
+  const last = stretches.at(-1);
+  const leases =
+    first && last
+      ? histogramOf({ before: first.before, after: last.after }, 'fairlead_sandbox_lease_seconds')
+      : undefined;
+  const rows: Table['rows'] = [
+    ['a tool call, seen by the person', calls.length, percentile(calls, 50), p95(calls), Math.max(...calls)],
+  ];
+  if (leases) {
+    const at = (share: number): number => 1_000 * quantile(leases, share);
+    rows.push(['of it a lease, by the docker thread', leases.count, at(0.5), at(0.95), at(1)]);
+  }
+  return {
+    title: 'Tools in containers, ramp and acceptance',
+    head: ['', 'number', 'p50 ms', 'p95 ms', 'max ms'],
+    rows,
+  };
+}
+
+function errorTables(stretches: readonly Stretch[]): Table[] {
+  const rows = stretches.flatMap((stretch) =>
+    errorCounts(stretch).map(([error, count]) => [error, stretch.people, count]),
+  );
+  return rows.length === 0 ? [] : [{ title: 'Errors', head: ['what', 'people', 'turns'], rows }];
+}
+
+function rampDoubts(steps: readonly Step[], knee: Step | undefined, { first, max }: RampPlan): string[] {
+  const doubts: string[] = [];
+  const broke = steps.filter(({ over }) => over.length > 0);
+  if (!knee) doubts.push(`already ${first} people were too many: there is no knee to speak of`);
+  else if (broke.length === 0) doubts.push(`nothing broke up to ${max} people: the knee is further up`);
+  const looked = [...(knee ? [knee] : []), ...broke].toSorted((a, b) => a.people - b.people).slice(0, 2);
+  for (const { people, fairlead, sdk } of looked) {
+    for (const who of fairlead.exhausted) doubts.push(`with ${people} people the process of ${who} had no time left`);
+    for (const who of sdk.exhausted) {
+      doubts.push(
+        `with ${people} people the SDK alone: the process of ${who} had no time left, so its times are a queue’s`,
+      );
+    }
+    if (fairlead.busy > ALL_BUSY) {
+      const percent = Math.round(100 * fairlead.busy);
+      doubts.push(
+        `with ${people} people ${percent} % of all processors was in use, by people, model, Redis and server together: ` +
+          'what limits is this machine, and loop delays are in part waits for a processor',
+      );
+    }
+  }
+  for (const { people, fairlead } of steps) {
+    if (fairlead.turns.length >= FEW_TURNS) continue;
+    doubts.push(`with ${people} people there were ${fairlead.turns.length} turns, too few for a p99`);
+  }
+  return doubts;
+}
+
+function acceptanceDoubts({ stretch }: Acceptance): string[] {
+  const doubts = stretch.exhausted.map((who) => `acceptance: the process of ${who} had no time left`);
+  const leases = leasesOf(stretch).count;
+  if (leases < FEW_LEASES) doubts.push(`acceptance: of ${leases} acquired containers a p95 is the slowest`);
+  if (stretch.seconds * 1_000 < FULL_MS) {
+    doubts.push(
+      `acceptance: ${Math.round(stretch.seconds)} s in place of an hour show neither leaks nor long histories`,
+    );
+  }
+  return doubts;
+}

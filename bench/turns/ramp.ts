@@ -1,0 +1,80 @@
+/** More and more people, until something is over its limit; then between the last that went well and the first that did not. */
+import { percentile } from '../machine.js';
+import { orInterrupted } from '../report.js';
+import type { BenchContext } from '../suite/bench.js';
+import { measure, type Stretch, type StretchOptions } from './meter.js';
+import { errorShare, firsts } from './samples.js';
+import type { Stand } from './stand.js';
+
+export interface RampPlan {
+  first: number;
+  max: number;
+  /** Steps after the first one that was over. */
+  bisections: number;
+  fairlead: Pick<StretchOptions, 'warmMs' | 'measureMs'>;
+  sdk: Pick<StretchOptions, 'warmMs' | 'measureMs'>;
+  /** The model's own time to the first token. */
+  modelDelayMs: number;
+  limits: Limits;
+}
+
+export interface Limits {
+  errorShare: number;
+  /** Of the first token's time beyond the model's own, at p95. */
+  addedMs: number;
+}
+
+export interface Step {
+  people: number;
+  sdk: Stretch;
+  fairlead: Stretch;
+  /** What is over its limit. */
+  over: string[];
+}
+
+/** Both ways in turn at each step, the same people saying the same things. */
+export async function runRamp(stand: Stand, plan: RampPlan, { signal, progress }: BenchContext): Promise<Step[]> {
+  const steps: Step[] = [];
+  for (let people = nextPeople(steps, plan); people !== undefined; people = nextPeople(steps, plan)) {
+    progress(`${people} people attach`);
+    await orInterrupted(stand.crowd.attach(people), signal);
+    progress(`${people} people, the SDK alone`);
+    const sdk = await measure(stand, { way: 'sdk', people, ...plan.sdk }, signal);
+    progress(`${people} people, Fairlead`);
+    const fairlead = await measure(stand, { way: 'fairlead', people, ...plan.fairlead }, signal);
+    steps.push({ people, sdk, fairlead, over: whatIsOver(fairlead, plan) });
+  }
+  return steps;
+}
+
+/** Undefined when it is known well enough. */
+export function nextPeople(
+  steps: readonly Pick<Step, 'people' | 'over'>[],
+  { first, max, bisections }: Pick<RampPlan, 'first' | 'max' | 'bisections'>,
+): number | undefined {
+  const brokeAt = steps.findIndex(({ over }) => over.length > 0);
+  if (brokeAt < 0) {
+    const next = steps.length === 0 ? first : (steps.at(-1)?.people ?? 0) * 2;
+    return next <= max ? next : undefined;
+  }
+  const knee = kneeOf(steps)?.people;
+  if (knee === undefined || steps.length - brokeAt > bisections) return undefined;
+  const broken = Math.min(...steps.filter(({ over }) => over.length > 0).map(({ people }) => people));
+  const middle = Math.round((knee + broken) / 2);
+  return middle > knee && middle < broken ? middle : undefined;
+}
+
+/** The most people that went well, with nothing over at fewer. */
+export function kneeOf<T extends Pick<Step, 'people' | 'over'>>(steps: readonly T[]): T | undefined {
+  const sorted = steps.toSorted((a, b) => a.people - b.people);
+  const brokeAt = sorted.findIndex(({ over }) => over.length > 0);
+  return brokeAt < 0 ? sorted.at(-1) : sorted[brokeAt - 1];
+}
+
+function whatIsOver(stretch: Stretch, { limits, modelDelayMs }: RampPlan): string[] {
+  const over: string[] = [];
+  if (stretch.turns.length === 0) over.push('no turn');
+  if (errorShare(stretch) > limits.errorShare) over.push('errors');
+  if (percentile(firsts(stretch), 95) - modelDelayMs > limits.addedMs) over.push('first token');
+  return over;
+}

@@ -1,0 +1,122 @@
+/** All that takes part: Redis, the stand-in model, the server with its shelf of containers, and the people. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { dockerHost } from '../../test/helpers/docker.js';
+import { startEngine, type Engine } from '../../test/helpers/engine.js';
+import { startRedis, type TestRedis } from '../../test/helpers/redis.js';
+import { Crowd } from './crowd.js';
+import { Model } from './model.js';
+import { scrape, type Scrape } from './scrape.js';
+import type { Pace } from './script.js';
+
+const PRELOAD = new URL('thread-names.js', import.meta.url).href;
+const LOOK_MS = 50;
+const SHELF_MS = 60_000;
+/** Everyone is the user `local`. */
+const MAX_SOCKETS = 1_000_000;
+
+export interface StandOptions {
+  pace: Pace;
+  /** Containers that wait. */
+  shelf: number;
+  /** Processes of people. */
+  processes: number;
+  signal: AbortSignal;
+}
+
+export class Stand {
+  readonly redis: TestRedis;
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly crowd: Crowd;
+  readonly #shelf: number;
+  readonly #closers: (() => Promise<unknown>)[];
+  readonly #threads = new Map<number, string>();
+
+  private constructor(
+    parts: Pick<Stand, 'redis' | 'model' | 'engine' | 'crowd'>,
+    shelf: number,
+    closers: (() => Promise<unknown>)[],
+  ) {
+    this.#shelf = shelf;
+    this.redis = parts.redis;
+    this.model = parts.model;
+    this.engine = parts.engine;
+    this.crowd = parts.crowd;
+    this.#closers = closers;
+  }
+
+  static async open(options: StandOptions): Promise<Stand> {
+    const { pace, shelf, processes, signal } = options;
+    const closers: (() => Promise<unknown>)[] = [];
+    try {
+      const redis = await startRedis();
+      closers.push(() => redis.stop());
+      const model = await Model.start(pace);
+      closers.push(() => model.stop());
+      signal.throwIfAborted();
+      const engine = await startEngine({
+        config: {
+          limits: { maxSocketsPerUser: MAX_SOCKETS },
+          sandbox: { driver: 'docker', pool: { min: shelf, max: Math.max(100, shelf) } },
+          approvals: { rules: [{ readOnly: true, action: 'allow' }] },
+        },
+        env: {
+          REDIS_URL: redis.url,
+          DOCKER_HOST: dockerHost(),
+          ANTHROPIC_API_KEY: 'bench',
+          ANTHROPIC_BASE_URL: model.url,
+          NODE_OPTIONS: `--import ${PRELOAD}`,
+        },
+      });
+      closers.push(() => engine.stop());
+      const crowd = new Crowd(processes);
+      closers.push(() => crowd.stop());
+      const stand = new Stand({ redis, model, engine, crowd }, shelf, closers);
+      await stand.shelfFull(signal);
+      return stand;
+    } catch (error) {
+      await closeAll(closers);
+      throw error;
+    }
+  }
+
+  /** The server's threads, by their number in the system; remembered, since the oldest lines of its log are dropped. */
+  get threads(): ReadonlyMap<number, string> {
+    for (const { msg, tid, name } of this.engine.logs) {
+      if (msg === 'bench: a thread') this.#threads.set(Number(tid), String(name));
+    }
+    return this.#threads;
+  }
+
+  /** The server begins to load it some seconds after its own start, which takes a processor from all else for a moment. */
+  async spareBegun(): Promise<void> {
+    await this.engine.waitForLog(({ msg, name }) => msg === 'bench: a thread' && name === 'agent, spare');
+  }
+
+  scrape(signal: AbortSignal): Promise<Scrape> {
+    return scrape(this.engine.url, signal);
+  }
+
+  close(): Promise<void> {
+    return closeAll(this.#closers);
+  }
+
+  /** The server tells nobody when its shelf is full: it is looked at. */
+  async shelfFull(signal: AbortSignal): Promise<void> {
+    const shelf = this.#shelf;
+    const until = performance.now() + SHELF_MS;
+    while ((await this.scrape(signal)).sum('fairlead_sandboxes', { state: 'warm' }) < shelf) {
+      if (performance.now() > until) throw new Error(`there are no ${shelf} warm containers after ${SHELF_MS} ms`);
+      await pause(LOOK_MS, undefined, { signal });
+    }
+  }
+}
+
+/** The last first; each even if one before it fails. */
+async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (let close = closers.pop(); close; close = closers.pop()) {
+    await close().catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'not everything could be ended');
+}
