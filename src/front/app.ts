@@ -25,8 +25,6 @@ import { turnRoutes } from './routes-turns.js';
 import { Heartbeats } from './sse.js';
 import { judgeUpgrade } from './upgrade.js';
 
-const utf8 = new TextDecoder();
-
 /** uSockets' option, missing from the package's types: with the default a second server would silently share the port. */
 const LISTEN_EXCLUSIVE_PORT = 1;
 
@@ -132,8 +130,7 @@ export function createFront(options: FrontOptions): Front {
       );
     },
     open: (ws) => ws.getUserData().connection.opened(ws),
-    message: (ws: WebSocket<UserData>, message, isBinary) =>
-      ws.getUserData().connection.received(isBinary ? undefined : utf8.decode(message)),
+    message: (ws: WebSocket<UserData>, message, isBinary) => ws.getUserData().connection.received(message, isBinary),
     drain: (ws) => ws.getUserData().connection.drained(),
     close: (ws) => ws.getUserData().connection.closed(),
   });

@@ -1,10 +1,14 @@
-/** What each user's clients may send: so much a second, and eight seconds' worth at once. Main thread. */
+/**
+ * What each user's clients may send: so much a second, and eight seconds' worth at once. What was sent beyond that is a debt,
+ * of eight seconds at most: whoever goes on sending waits for longer. Main thread.
+ */
 import { FairleadError } from '../errors.js';
 
 const BURST_S = 8;
 const MIN_PRUNE = 1_000;
 
 interface Account {
+  /** Below 0: a debt. */
   bytes: number;
   /** ms, monotonic. */
   at: number;
@@ -27,15 +31,18 @@ export class ByteBudget {
     return this.#accounts.size;
   }
 
-  /** Takes them, or says why not: ERR_TOO_MANY_REQUESTS. */
+  /** As `spend` of nothing, and without an account for who has none. */
+  debt(user: string): FairleadError | undefined {
+    return this.#accounts.has(user) ? this.spend(user, 0) : undefined;
+  }
+
+  /** They have been sent, so they are taken in any case. Undefined, or why they are too many: ERR_TOO_MANY_REQUESTS. */
   spend(user: string, bytes: number): FairleadError | undefined {
     if (this.#perSecond === 0) return undefined;
     const account = this.#accountOf(user);
-    if (account.bytes >= bytes) {
-      account.bytes -= bytes;
-      return undefined;
-    }
-    const retryAfterMs = Math.ceil(((bytes - account.bytes) / this.#perSecond) * 1_000);
+    account.bytes = Math.max(-BURST_S * this.#perSecond, account.bytes - bytes);
+    if (account.bytes >= 0) return undefined;
+    const retryAfterMs = Math.ceil((-account.bytes / this.#perSecond) * 1_000);
     const text = `more than ${this.#perSecond} bytes a second were sent (limits.maxBytesPerSecond)`;
     return new FairleadError('ERR_TOO_MANY_REQUESTS', text, { retryAfterMs });
   }

@@ -15,6 +15,7 @@ import { newSessionId } from './session-id.js';
 import { DROPPED, STREAMING_PAUSE_BYTES, type Socket } from './socket.js';
 
 const MAX_BAD_FRAMES = 5;
+const utf8 = new TextDecoder();
 /** The budget is asked once for so many bytes of small frames. */
 const PAY_BYTES = 4_096;
 const PONG = JSON.stringify({ type: 'pong' });
@@ -88,16 +89,18 @@ export class Connection implements Subscriber {
     this.#socket = socket;
     const opening = this.#opening!;
     if (opening.refused) return this.#refuse(opening.refused);
-    const full = this.#context.presence.enter(opening.user, this);
+    const full = this.#context.budget.debt(opening.user) ?? this.#context.presence.enter(opening.user, this);
     if (full) return this.#refuse(full);
     this.user = opening.user;
     void this.#attach(opening);
     return undefined;
   }
 
-  /** `text` undefined: a binary frame. */
-  received(text: string | undefined): void {
+  /** `message` is uWebSockets' own memory, gone when this returns. */
+  received(message: ArrayBuffer, isBinary: boolean): void {
     frameCounts.in++;
+    if (!this.#pay(message.byteLength)) return undefined;
+    const text = isBinary ? undefined : utf8.decode(message);
     if (this.#opening === undefined) return this.#handle(text);
     const early = (this.#early ??= { texts: [], bytes: 0 });
     early.texts.push(text);
@@ -212,12 +215,6 @@ export class Connection implements Subscriber {
 
   #handle(text: string | undefined): void {
     if (!this.#socket) return;
-    this.#unpaid += text?.length ?? 0;
-    if (this.#unpaid >= PAY_BYTES) {
-      const error = this.#context.budget.spend(this.user, this.#unpaid);
-      this.#unpaid = 0;
-      if (error) return this.#tooFast(error);
-    }
     const result =
       text === undefined ? { ok: false as const, error: badFrame('binary frames are not used') } : parseFrame(text);
     if (result.ok) {
@@ -230,10 +227,16 @@ export class Connection implements Subscriber {
     if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.notThisProtocol, `${MAX_BAD_FRAMES} bad frames in a row`);
   }
 
-  /** Not looked at, so its id is not known. */
-  #tooFast(error: FairleadError): void {
+  /** False: it is not looked at, not even for its id, which is most of what a large frame costs. */
+  #pay(bytes: number): boolean {
+    this.#unpaid += bytes;
+    if (this.#unpaid < PAY_BYTES) return true;
+    const error = this.#context.budget.spend(this.user, this.#unpaid);
+    this.#unpaid = 0;
+    if (!error) return true;
     this.#answer(toErrorFrame(error, undefined));
     if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.overloaded, error.message);
+    return false;
   }
 
   #dispatch(frame: ClientFrame): void {

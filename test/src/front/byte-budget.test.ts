@@ -10,11 +10,15 @@ t.test('eight seconds’ worth at once, then so much a second; each user has its
   t.equal(budget.spend('ada', 1_000), undefined);
   t.match(budget.spend('ada', 500), { code: 'ERR_TOO_MANY_REQUESTS', retryAfterMs: 500 });
   t.equal(budget.spend('bob', 8_000), undefined);
-  now = 500;
-  t.equal(budget.spend('ada', 500), undefined);
+  now = 1_000;
+  t.equal(budget.spend('ada', 500), undefined, 'the debt has been paid, and half a second’s worth is there');
+  t.match(budget.spend('ada', 1_000_000), { retryAfterMs: 8_000 }, 'a debt is eight seconds at most');
+  t.match(budget.debt('ada'), { code: 'ERR_TOO_MANY_REQUESTS' });
+  now = 9_000;
+  t.equal(budget.debt('ada'), undefined);
   now = 1_000_000;
-  t.match(budget.spend('ada', 8_001), { code: 'ERR_TOO_MANY_REQUESTS' }, 'it is never more');
   t.equal(budget.spend('ada', 8_000), undefined);
+  t.match(budget.spend('ada', 1), { code: 'ERR_TOO_MANY_REQUESTS' }, 'it is never more');
 });
 
 t.test('0 is no limit', async (t) => {
@@ -41,7 +45,7 @@ t.test('a socket that sends too much is told to wait, and closed with 1013 when 
   const client = await connect(fixture.url);
   t.teardown(() => client.terminate());
   await client.ready;
-  const large = JSON.stringify({ type: 'ping', id: 'x'.repeat(40_000) }); // bad, and cheap
+  const large = JSON.stringify({ type: 'ping', id: 'x'.repeat(39_000) }); // bad, and cheap
   client.sendRaw(large);
   t.match(await client.waitFor('error'), { code: 'ERR_BAD_FRAME' });
   client.sendRaw(large);
@@ -49,6 +53,7 @@ t.test('a socket that sends too much is told to wait, and closed with 1013 when 
   for (let frame = 0; frame < 3; frame++) client.sendRaw(large);
   t.match(await client.waitFor('error'), { code: 'ERR_TOO_MANY_REQUESTS', retryAfterMs: Number });
   t.equal((await client.closed).code, 1013);
+  t.equal((await (await connect(fixture.url)).closed).code, 1013, 'nor is it let in again at once');
 });
 
 t.test('so is a body', async (t) => {
