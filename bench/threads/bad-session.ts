@@ -14,12 +14,15 @@ const FRAME_BYTES = 1_048_000;
 const FRAMES_AT_ONCE = 2;
 const MAX_PROBLEMS = 5;
 
+let started = 0;
+
 export type Wire = Exclude<BadKind, 'burn'>;
 
 export class BadSession {
   #socket: WebSocket;
   readonly #url: string;
   readonly #kind: Wire;
+  readonly #user: string;
   readonly #frame: string;
   #session = '';
   #underWay = false;
@@ -30,7 +33,8 @@ export class BadSession {
   #onEvent: ((event: ServerEvent) => void) | undefined;
   #onEnd: ((error: Error) => void) | undefined;
 
-  private constructor(url: string, kind: Wire) {
+  private constructor(url: string, kind: Wire, user: string) {
+    this.#user = user;
     this.#url = url;
     this.#kind = kind;
     this.#frame = frameOf(kind);
@@ -38,7 +42,7 @@ export class BadSession {
   }
 
   #open(url: string): WebSocket {
-    const socket = new WebSocket(url, [PROTOCOL, `bearer.${BAD}`], { perMessageDeflate: false });
+    const socket = new WebSocket(url, [PROTOCOL, `bearer.${this.#user}`], { perMessageDeflate: false });
     socket.on('message', (data: Buffer) => this.#receive(JSON.parse(data.toString()) as ServerEvent));
     socket.on('close', (code) => this.#closed(code));
     socket.on('error', (error) => this.#ended(error.message));
@@ -61,8 +65,9 @@ export class BadSession {
     kind: Wire,
     { threads, thread }: { threads: number; thread: number },
   ): Promise<BadSession> {
+    const user = BAD[started++ % BAD.length]!;
     for (;;) {
-      const bad = new BadSession(url, kind);
+      const bad = new BadSession(url, kind, user);
       const ready = await bad.#first(({ type }) => type === 'session:ready');
       if (ready.type === 'session:ready' && threadOf(ready.session, threads) === thread) {
         bad.#session = ready.session;
@@ -93,7 +98,7 @@ export class BadSession {
     this.#underWay = false;
     await this.#close();
     const target = new URL(`/v1/sessions/${this.#session}`, this.#url.replace(/^ws/, 'http'));
-    const answer = await fetch(target, { method: 'DELETE', headers: { authorization: `Bearer ${BAD}` } });
+    const answer = await fetch(target, { method: 'DELETE', headers: { authorization: `Bearer ${this.#user}` } });
     await answer.arrayBuffer();
     if (!answer.ok && answer.status !== 404)
       throw new Error(`the delete of a session was answered with ${answer.status}`);
@@ -101,7 +106,7 @@ export class BadSession {
 
   async #begin(): Promise<void> {
     let calls = 0;
-    const started = this.#first(({ type }) => {
+    const begun = this.#first(({ type }) => {
       switch (this.#kind) {
         case 'output':
           return type === 'tool:start' && ++calls === 2; // the first has got it a container
@@ -116,7 +121,7 @@ export class BadSession {
     } else {
       this.#say(this.#kind === 'output' ? 'lease' : this.#kind);
     }
-    await started;
+    await begun;
     this.#underWay = this.#kind === 'frames' || this.#kind === 'keys';
     this.deeds();
   }

@@ -83,7 +83,7 @@ async function startServer(
     },
     config: {
       // Two users: a limit that is a user's must not be shared by the bad one and its neighbours.
-      auth: { tokens: [PEOPLE, BAD].map((user) => ({ user, sha256: sha256(user) })) },
+      auth: { tokens: [PEOPLE, ...BAD].map((user) => ({ user, sha256: sha256(user) })) },
       agents: { threads },
       limits: { maxSocketsPerUser: MAX_SOCKETS },
       sandbox: { driver },
