@@ -19,7 +19,7 @@ export async function formOf(full: boolean): Promise<Form> {
   if (!full) {
     return {
       expectedMs: 75_000,
-      idle: { sockets: 3_000, atOnce: 200, settleMs: 600 },
+      idle: { sockets: 10_000, atOnce: 200, settleMs: 600 },
       proof: { depths: [1, 16, 64], rounds: 1 },
       frames: { sockets: 64, depths: [1, 16], rounds: 3, windowMs: 500 },
       deltas: { ...shapes(600), rounds: 2 },

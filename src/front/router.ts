@@ -104,10 +104,12 @@ export class Router {
       const error = new FairleadError('ERR_UPGRADE_REQUIRED', 'this path speaks WebSocket');
       return exchange.fail(error, [['Upgrade', 'websocket']]);
     }
-    const found = routes.flatMap((route) => {
-      const params = match(route.segments, head.path.split('/'));
-      return params ? [{ route, params }] : [];
-    });
+    const path = head.path.split('/');
+    const found: { route: Route; params: Record<string, string> }[] = [];
+    for (const route of routes) {
+      const params = match(route.segments, path);
+      if (params) found.push({ route, params });
+    }
     const [first] = found;
     if (!first) throw new FairleadError('ERR_NOT_FOUND', 'no such resource');
     exchange.route = first.route.path;
@@ -160,14 +162,12 @@ function methodsOf(routes: readonly Route[]): string[] {
 
 function match(pattern: readonly string[], path: readonly string[]): Record<string, string> | undefined {
   if (pattern.length !== path.length) return undefined;
+  // Nearly every route differs in a fixed part: nothing is made for it.
+  if (pattern.some((part, index) => !part.startsWith(':') && part !== path[index])) return undefined;
   const params: Record<string, string> = {};
   for (const [index, part] of pattern.entries()) {
-    const given = path[index] ?? '';
-    if (!part.startsWith(':')) {
-      if (part !== given) return undefined;
-      continue;
-    }
-    const value = decode(given);
+    if (!part.startsWith(':')) continue;
+    const value = decode(path[index] ?? '');
     if (value === undefined || value === '') return undefined;
     params[part.slice(1)] = value;
   }
