@@ -16,7 +16,7 @@ const STOP_MS = 40_000;
 const WAIT_MS = 30_000;
 const MAX_LOGS = 20_000;
 /** What the surroundings must not decide for a test. DOCKER_HOST stays: the test command sets it. */
-const NOT_INHERITED = /^(FAIRLEAD_|ANTHROPIC_|REDIS_URL$|PORT$|HOST$|LOG_LEVEL$)/;
+const NOT_INHERITED = /^(FAIRLEAD_|ANTHROPIC_|REDIS_URL$|PORT$|HOST$|LOG_LEVEL$|NODE_OPTIONS$)/;
 
 /** One line of the program: pino's fields, or `{ level: 0, msg }` for a line that is no JSON. */
 export interface LogLine {
