@@ -43,6 +43,7 @@ function settingsOf(measured: Measured): Findings['settings'] {
     pinned,
     store: 'Redis',
     maxSocketsPerUser: idle.sockets + 3_000,
+    maxBytesPerSecond: 0,
   };
 }
 

@@ -65,7 +65,7 @@ export async function startFairlead(options: {
     },
     config: {
       agents: { spare: false }, // loaded in the middle of it, it would be counted
-      limits: { maxSocketsPerUser: sockets + 3_000 },
+      limits: { maxSocketsPerUser: sockets + 3_000, maxBytesPerSecond: 0 },
       sandbox: { driver: 'process' },
     },
   });
