@@ -123,7 +123,8 @@ export class Router {
     const user = this.#user(exchange, hit.route.access);
     if (head.method === 'POST') {
       // A body of unknown length may be as long as one may be.
-      const bytes = head.contentLength === '' ? maxBodyBytes : Math.min(Number(head.contentLength) || 0, maxBodyBytes);
+      const bytes =
+        head.contentLength === '' ? maxBodyBytes : Math.min(Math.max(0, Number(head.contentLength) || 0), maxBodyBytes);
       const tooFast = budget.spend(user, bytes);
       if (tooFast) throw tooFast;
     }
