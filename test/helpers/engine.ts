@@ -184,17 +184,28 @@ export class Engine {
     return exit;
   }
 
-  /** They outlive a server that was killed, for the next one, which will not come. */
+  /** They outlive a server that was killed, for the next one, which will not come. Docker may still be at what the dead one asked for. */
   async #removeContainers(): Promise<void> {
     const host = this.#options.env?.['DOCKER_HOST'];
     if (!host) return;
     const filters = { label: [`fairlead.instance=${await this.instance().catch(() => 'none')}`] };
-    const listed = docker(host).listContainers({ all: true, filters });
-    const left = await listed.catch((error: unknown) => {
-      if (/ECONNREFUSED|ENOENT/.test(String(error))) return []; // no daemon, no containers
-      throw error;
-    });
-    await Promise.all(left.map(({ Id }) => docker(host).getContainer(Id).remove({ force: true })));
+    const deadline = performance.now() + WAIT_MS;
+    for (;;) {
+      const listed = docker(host).listContainers({ all: true, filters });
+      const left = await listed.catch((error: unknown) => {
+        if (/ECONNREFUSED|ENOENT/.test(String(error))) return []; // no daemon, no containers
+        throw error;
+      });
+      if (left.length === 0) return;
+      const removals = left.map(({ Id }) => docker(host).getContainer(Id).remove({ force: true }));
+      const refused = (await Promise.allSettled(removals)).flatMap((result) =>
+        result.status === 'rejected' ? [result.reason as { statusCode?: number }] : [],
+      );
+      const failed = refused.find(({ statusCode }) => statusCode !== 404 && statusCode !== 409); // gone, and going
+      if (failed) throw failed;
+      if (performance.now() > deadline) throw new Error(`${left.length} containers of the engine are still there`);
+      if (refused.length > 0) await delay(20);
+    }
   }
 
   /** Resident memory of the process now. */

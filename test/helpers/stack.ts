@@ -49,9 +49,12 @@ export async function startStack(options: Pick<EngineOptions, 'config' | 'env'> 
     },
     allContainers: () => containersOf(`fairlead.instance=${instance}`),
     stop: async () => {
-      await engine.stop();
-      await model.close();
-      await redis.stop();
+      try {
+        await engine.stop();
+      } finally {
+        await model.close();
+        await redis.stop();
+      }
     },
   };
 }
