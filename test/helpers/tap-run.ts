@@ -8,6 +8,7 @@ import { watchExit } from './processes.js';
 const TAP = 'node_modules/.bin/tap';
 /** What tap generates from its plugins; the TypeScript plugin is in it until `tap build` has read .taprc. */
 const TAP_BUILT = 'node_modules/@tapjs/test/test-built/dist/esm/index.js';
+const NO_HOOKS = new URL('no-hooks.js', import.meta.url).href;
 
 /** Once after an install: tap's TypeScript plugin does not work with TypeScript 7, and only a build leaves it out. */
 export async function ensureTapBuilt(root: string, log: (line: string) => void): Promise<void> {
@@ -23,7 +24,8 @@ export async function ensureTapBuilt(root: string, log: (line: string) => void):
 export function tapArguments(root: string, output: string, extra: string[]): string[] {
   const args = extra.map((arg) => (isFolder(arg) ? join(arg, '**/*.test.js') : arg));
   const chosen = extra.some((arg) => arg.startsWith('--reporter') || arg.startsWith('-R'));
-  return [join(root, TAP), 'run', `--output-file=${output}`, ...(chosen ? [] : ['--reporter=base']), ...args];
+  const hooks = extra.includes('--no-disable-coverage') ? [] : [`--node-arg=--import=${NO_HOOKS}`];
+  return [join(root, TAP), 'run', `--output-file=${output}`, ...(chosen ? [] : ['--reporter=base']), ...hooks, ...args];
 }
 
 function isFolder(path: string): boolean {
