@@ -2,7 +2,7 @@
  * Loaded into each test file's process after tap's own hooks: what a test starts is started as an operator would start it.
  * Without coverage the hooks are for nothing, and cost every process, and every thread in it, half a second of a processor.
  */
-import { removeAllListeners } from 'process-on-spawn';
+import processOnSpawn from 'process-on-spawn';
 
-removeAllListeners(); // tap's one puts NODE_OPTIONS back into whatever environment a test gives
+processOnSpawn.removeAllListeners(); // tap's one puts NODE_OPTIONS back into whatever environment a test gives
 delete process.env['NODE_OPTIONS'];
