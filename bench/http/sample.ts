@@ -1,7 +1,7 @@
 /** One job of the client against one server, with the CPU that it cost; and several of them as one. */
+import { processMs } from '../suite/cpu.js';
 import type { Child } from './child.js';
 import type { LoadJob, LoadTold } from './messages.js';
-import { cpuMs } from './process-cpu.js';
 
 export interface Sample {
   seconds: number;
@@ -20,9 +20,9 @@ export async function takeSample(
   job: LoadJob,
   { server, store }: { server: number; store: number },
 ): Promise<Sample> {
-  const before = await Promise.all([cpuMs(server), cpuMs(store)]);
+  const before = await Promise.all([processMs(server), processMs(store)]);
   const told = await client.ask<LoadTold>(job);
-  const after = await Promise.all([cpuMs(server), cpuMs(store)]);
+  const after = await Promise.all([processMs(server), processMs(store)]);
   if (told.type === 'failed') throw new Error(`autocannon: ${told.message}`);
   const { result } = told;
   if (result.latencies.length === 0) throw new Error(`no answer with a 2xx from ${job.url}${job.paths[0] ?? ''}`);

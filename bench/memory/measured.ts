@@ -4,10 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { eachLine, stopChild, watchExit, within } from '../../test/helpers/processes.js';
-import type { ThreadHeap } from './collect-preload.js';
+import { COLLECTABLE, collectGarbage, type Collected, type ThreadHeap } from '../suite/collect.js';
 import { residentBytes } from './proc.js';
 
-const PRELOAD = { NODE_OPTIONS: `--import=${new URL('collect-preload.js', import.meta.url).href}` };
+const PRELOAD = { NODE_OPTIONS: COLLECTABLE };
 const BARE = fileURLToPath(new URL('bare-uws-main.js', import.meta.url));
 const COLLECT_MS = 30_000;
 /** Freed pages go back to the kernel a moment after a collection: until two looks are the same. */
@@ -35,11 +35,6 @@ export interface Measured {
 
 export interface MeasuredEngine extends Measured {
   readonly engine: Engine;
-}
-
-interface Collected {
-  count: number;
-  threads: ThreadHeap[];
 }
 
 export async function startMeasuredEngine(
@@ -95,7 +90,7 @@ function memoryOf(pid: number, collected: (count: number) => Promise<Collected>)
   return async (signal) => {
     signal.throwIfAborted();
     const answer = collected(++count);
-    process.kill(pid, 'SIGUSR2');
+    collectGarbage(pid);
     const { threads } = await answer;
     const { rss, mapped } = await settled(pid, signal);
     const sum = (of: 'heap' | 'external'): number => threads.reduce((total, thread) => total + thread[of], 0);

@@ -1,21 +1,15 @@
 /** What the kernel says of memory: of a process, of a container's processes, of sockets, of files on disk. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { kibField, queuedBytes } from '../suite/proc.js';
 
-const KIB = 1024;
 /** Of the kernel's caches those that grow with connections. */
 const SOCKET_CACHES =
   /^(?:TCP|TCPv6|sock_inode_cache|filp|eventpoll_epi|ep_head|tcp_bind_bucket|tcp_bind2_bucket|skbuff_\w+) /;
-const PAGE_BYTES = 4_096;
 
 export async function residentBytes(pid: number): Promise<{ rss: number; mapped: number }> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return { rss: kilobytes(status, 'VmRSS'), mapped: kilobytes(status, 'RssFile') };
-}
-
-/** Sockets too. */
-export async function openFiles(pid: number): Promise<number> {
-  return (await readdir(`/proc/${pid}/fd`)).length;
+  return { rss: kibField(status, 'VmRSS'), mapped: kibField(status, 'RssFile') };
 }
 
 /** Of all sockets of this machine, both ends of a loopback connection; NaN where only root may know. */
@@ -31,8 +25,7 @@ export async function socketBytes(): Promise<number> {
     const [, active, , size] = line.split(/\s+/).map(Number);
     bytes += (active ?? 0) * (size ?? 0);
   }
-  const buffers = /^TCP:.* mem (\d+)/m.exec(await readFile('/proc/net/sockstat', 'utf8'))?.[1];
-  return bytes + Number(buffers ?? 0) * PAGE_BYTES;
+  return bytes + (await queuedBytes());
 }
 
 /** Of all these containers together, in bytes. */
@@ -53,11 +46,11 @@ export async function containerBytes(pids: readonly number[]): Promise<Container
     const cgroup = await memoryCgroup(first);
     for (const pid of (await readFile(`${cgroup}/cgroup.procs`, 'utf8')).trim().split('\n')) {
       const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
-      sum.pss += kilobytes(rollup, 'Pss');
-      sum.anonymous += kilobytes(rollup, 'Pss_Anon');
+      sum.pss += kibField(rollup, 'Pss');
+      sum.anonymous += kibField(rollup, 'Pss_Anon');
     }
     const shim = /^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${first}/status`, 'utf8'))?.[1];
-    sum.shims += kilobytes(await readFile(`/proc/${shim}/smaps_rollup`, 'utf8'), 'Pss');
+    sum.shims += kibField(await readFile(`/proc/${shim}/smaps_rollup`, 'utf8'), 'Pss');
     sum.kernel += await chargedKernel(cgroup);
   }
   return sum;
@@ -82,8 +75,4 @@ export async function diskBytes(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true });
   const stats = await Promise.all(names.map((name) => stat(join(folder, name))));
   return stats.reduce((total, { blocks }) => total + blocks * 512, 0);
-}
-
-function kilobytes(text: string, field: string): number {
-  return KIB * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]);
 }

@@ -2,7 +2,8 @@
 import { performance, type EventLoopUtilization } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LogLine } from '../../test/helpers/engine.js';
-import { openFiles, rssBytes } from './proc.js';
+import { collectGarbage } from '../suite/collect.js';
+import { openFiles, rssBytes } from '../suite/proc.js';
 import type { World } from './world.js';
 
 export interface Sample {
@@ -105,9 +106,9 @@ export class Sampler {
     const gone = engine.exited.then((): never => {
       throw new Error('the server has ended in the middle of it');
     });
-    const isDone = (line: LogLine): boolean => line.msg === 'garbage collected' && line['round'] === round;
+    const isDone = (line: LogLine): boolean => line.msg === 'collected' && line['count'] === round;
     const done = engine.waitForLog(isDone, COLLECT_MS, gone);
-    engine.signal('SIGUSR2');
+    collectGarbage(engine.pid);
     await done;
   }
 }

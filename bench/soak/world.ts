@@ -3,9 +3,10 @@ import { createClient } from 'redis';
 import { containersOf, dockerHost } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { startRedis, type TestRedis } from '../../test/helpers/redis.js';
+import { COLLECTABLE } from '../suite/collect.js';
+import { childrenOf } from './children.js';
 import type { Form } from './form.js';
 import { startModelProcess, type ModelProcess } from './model-process.js';
-import { childrenOf } from './proc.js';
 
 const TOKENS = 40;
 const GAP_MS = 2;
@@ -61,7 +62,7 @@ function startServer(form: Form, redis: TestRedis, model: ModelProcess): Promise
       ANTHROPIC_API_KEY: 'soak',
       ANTHROPIC_BASE_URL: model.url,
       LOG_LEVEL: 'info',
-      NODE_OPTIONS: `--import=${new URL('collect-preload.js', import.meta.url).href}`,
+      NODE_OPTIONS: COLLECTABLE,
     },
   });
 }

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { eachLine, stopChild, watchExit, within } from '../../test/helpers/processes.js';
-import { COLLECTABLE } from './proc.js';
+import { COLLECTABLE } from '../suite/collect.js';
 
 const START_MS = 15_000;
 

@@ -2,7 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { percentile } from '../machine.js';
 import type { Load, LoadGroup } from '../load/load.js';
-import { collectGarbage, kernelBytes, rssBytes } from './proc.js';
+import { collectGarbage } from '../suite/collect.js';
+import { rssBytes } from '../suite/proc.js';
+import { kernelBytes } from './proc.js';
 import type { Server } from './servers.js';
 import type { Kind } from './wire.js';
 

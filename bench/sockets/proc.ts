@@ -1,7 +1,8 @@
-/** What /proc says of a process and of the kernel's memory, and processes on processors of their own. */
+/** What the kernel holds and allows, and processes on processors of their own. */
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { kibField, queuedBytes } from '../suite/proc.js';
 
 /** CPU time of the process' first thread, ns: the one that has the sockets, in every server here. */
 export async function mainThreadNs(pid: number): Promise<number> {
@@ -9,37 +10,14 @@ export async function mainThreadNs(pid: number): Promise<number> {
   return Number(ran);
 }
 
-/** NODE_OPTIONS of a server whose garbage can be collected from outside. */
-export const COLLECTABLE = `--import=${new URL('gc-hook.js', import.meta.url).href}`;
-
-/** Asks a server that was started with COLLECTABLE; returns before it has done it. */
-export function collectGarbage(pid: number): void {
-  process.kill(pid, 'SIGUSR2');
-}
-
-/** Exact, where VmRSS lags behind by up to a few hundred KiB. */
-export async function rssBytes(pid: number): Promise<number> {
-  return kib(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'), 'Rss');
-}
-
 /** All slabs (sockets, files and inodes are in there) and what TCP has queued. */
 export async function kernelBytes(): Promise<number> {
-  return kib(await readFile('/proc/meminfo', 'utf8'), 'Slab') + (await queuedBytes());
-}
-
-/** Bytes that wait in TCP's queues, of the whole machine, with the overhead of their buffers; counted in pages. */
-export async function queuedBytes(): Promise<number> {
-  const pages = /^TCP:.* mem (\d+)/m.exec(await readFile('/proc/net/sockstat', 'utf8'))?.[1];
-  return Number(pages ?? 0) * 4_096;
+  return kibField(await readFile('/proc/meminfo', 'utf8'), 'Slab') + (await queuedBytes());
 }
 
 /** The most file descriptors that this process, and those it starts, may have. */
 export async function fdLimit(): Promise<number> {
   return Number(/^Max open files\s+(\d+)/m.exec(await readFile('/proc/self/limits', 'utf8'))?.[1]);
-}
-
-function kib(text: string, name: string): number {
-  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) * 1024;
 }
 
 /** The generator on the last processor and what is measured on the first: so neither takes the other's. */

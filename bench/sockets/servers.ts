@@ -1,8 +1,8 @@
 /** The servers that are compared, each as a process, and what a raw client needs to know of each. */
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import type { ConnectOptions } from '../load/load.js';
+import { COLLECTABLE } from '../suite/collect.js';
 import { startChild } from './child.js';
-import { COLLECTABLE } from './proc.js';
 import { DELTA_MARK, END_MARK, fan, NAMES, PING, type EchoKind, type Kind } from './wire.js';
 
 export interface Server {

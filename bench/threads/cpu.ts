@@ -1,9 +1,7 @@
 /** Who used the processors: the server by its threads, and the processes beside it, from /proc. Runs in the bench. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
-
-/** What the kernel counts in: USER_HZ is 100 wherever Linux runs. */
-const TICK_MS = 10;
+import { cpuMs, machineTicks, processMs, unlessGone } from '../suite/cpu.js';
 
 export interface CpuUse {
   seconds: number;
@@ -55,9 +53,9 @@ export async function watchCpu(server: number, beside: Record<string, number>): 
 async function look(server: number, beside: Record<string, number>): Promise<Look> {
   const [machine, ofServer, threads, others] = await Promise.all([
     machineTicks(),
-    cpuMs(`/proc/${server}/stat`),
+    processMs(server),
     threadsMs(server),
-    Promise.all(Object.entries(beside).map(async ([name, pid]) => [name, await cpuMs(`/proc/${pid}/stat`)] as const)),
+    Promise.all(Object.entries(beside).map(async ([name, pid]) => [name, await processMs(pid)] as const)),
   ]);
   return { at: performance.now(), ...machine, server: ofServer, threads, beside: Object.fromEntries(others) };
 }
@@ -65,26 +63,8 @@ async function look(server: number, beside: Record<string, number>): Promise<Loo
 async function threadsMs(pid: number): Promise<Map<number, number>> {
   const ids = await readdir(`/proc/${pid}/task`);
   const each = ids.map(async (id): Promise<[number, number]> => {
-    // A thread may end between the listing and the look.
-    const ms = await cpuMs(`/proc/${pid}/task/${id}/stat`).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ESRCH') return 0;
-      throw error;
-    });
+    const ms = (await unlessGone(cpuMs(`/proc/${pid}/task/${id}`))) ?? 0;
     return [Number(id), ms];
   });
   return new Map(await Promise.all(each));
-}
-
-/** proc(5): fields 14 and 15, counted from behind the name in brackets, which may hold anything. */
-async function cpuMs(path: string): Promise<number> {
-  const text = await readFile(path, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-}
-
-async function machineTicks(): Promise<{ total: number; idle: number }> {
-  const [line = ''] = (await readFile('/proc/stat', 'utf8')).split('\n', 1);
-  const values = line.trim().split(/\s+/).slice(1, 9).map(Number);
-  const [, , , idle = 0, iowait = 0] = values;
-  return { total: values.reduce((sum, value) => sum + value, 0), idle: idle + iowait };
 }

@@ -1,0 +1,43 @@
+/** Processor time of processes, threads and the machine, from /proc. */
+import { readFile } from 'node:fs/promises';
+
+/** USER_HZ: 100 towards user space on every Linux that Node runs on, whatever its own clock is. */
+export const TICK_MS = 10;
+
+/** proc(5): utime and stime, counted from behind the name in brackets, which may hold anything. `folder`: /proc/PID, or a task's below it. */
+export async function cpuMs(folder: string): Promise<number> {
+  const stat = await readFile(`${folder}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
+/** All its threads, those too that have ended. */
+export function processMs(pid: number): Promise<number> {
+  return cpuMs(`/proc/${pid}`);
+}
+
+export interface MachineTicks {
+  total: number;
+  /** Waiting for a disk too. */
+  idle: number;
+  /** What other machines of the same host took. */
+  steal: number;
+}
+
+/** proc(5): user, nice, system, idle, iowait, irq, softirq, steal; of all processors together. */
+export async function machineTicks(): Promise<MachineTicks> {
+  const [line = ''] = (await readFile('/proc/stat', 'utf8')).split('\n', 1);
+  const values = line.trim().split(/\s+/).slice(1, 9).map(Number);
+  const [, , , idle = 0, iowait = 0, , , steal = 0] = values;
+  return { total: values.reduce((sum, value) => sum + value, 0), idle: idle + iowait, steal };
+}
+
+/** Undefined where a process or thread has ended between the listing and the look. */
+export async function unlessGone<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look;
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}
