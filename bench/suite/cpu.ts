@@ -16,6 +16,12 @@ export function processMs(pid: number): Promise<number> {
   return cpuMs(`/proc/${pid}`);
 }
 
+/** Ready to run, and no processor was free; NaN where the kernel does not count it. `folder` as in cpuMs: of that thread alone. */
+export async function waitedMs(folder: string): Promise<number> {
+  const schedstat = await unlessGone(readFile(`${folder}/schedstat`, 'utf8'));
+  return schedstat === undefined ? Number.NaN : Number(schedstat.split(' ')[1]) / 1e6;
+}
+
 export interface MachineTicks {
   total: number;
   /** Waiting for a disk too. */

@@ -3,10 +3,10 @@ import { WebSocket } from 'ws';
 import { CLOSE, PROTOCOL, type ServerEvent } from '../../src/protocol.js';
 import { threadOf } from '../../src/threads/route.js';
 import type { BadDeeds, BadKind } from './messages.js';
+import { PRINTED_BYTES } from './print.js';
 import { BAD } from './users.js';
 
 const MB = 1_000_000;
-const PRINTED_BYTES = 100_000_000;
 const TOKEN_BYTES = 'token '.length;
 /** Below `limits.maxFrameBytes`, which is a MiB. */
 const FRAME_BYTES = 1_048_000;
@@ -16,7 +16,7 @@ const MAX_PROBLEMS = 5;
 
 let started = 0;
 
-export type Wire = Exclude<BadKind, 'burn'>;
+export type Wire = Exclude<BadKind, 'bare'>;
 
 export class BadSession {
   #socket: WebSocket;

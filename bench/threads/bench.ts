@@ -24,7 +24,7 @@ const SHORT: Form = {
   threads: [1, 2],
   scale: { rounds: 2, ms: 1_400, leadInMs: 200 },
   neighbours: {
-    kinds: ['output', 'frames', 'keys', 'deltas'],
+    kinds: ['output', 'bare', 'frames', 'keys', 'deltas'],
     rounds: 2,
     bad: { ms: 2_000, leadInMs: 0, ...RATES },
     calm: { ms: 1_000, leadInMs: 200, ...RATES },
@@ -34,7 +34,7 @@ const FULL: Form = {
   threads: [1, 2, 4],
   scale: { rounds: 5, ms: 4_000, leadInMs: 500 },
   neighbours: {
-    kinds: ['output', 'frames', 'keys', 'deltas', 'burn'],
+    kinds: ['output', 'bare', 'frames', 'keys', 'deltas'],
     rounds: 6,
     bad: { ms: 6_000, leadInMs: 0, ...RATES },
     calm: { ms: 3_000, leadInMs: 1_000, ...RATES },
@@ -68,7 +68,8 @@ async function measure(world: World, form: Form, step: (doing: string) => void):
   const server = servers.find(({ threads }) => threads === NEIGHBOUR_THREADS);
   if (!server) throw new Error(`no server has ${NEIGHBOUR_THREADS} agent threads`);
   await people.ask('connect', { url: server.engine.wsUrl, people: NEIGHBOURS, threads: server.threads });
-  const windows = await measureNeighbours(world, server, form.neighbours, step);
+  const kinds = form.neighbours.kinds.filter((kind) => kind !== 'bare' || driver === 'docker');
+  const windows = await measureNeighbours(world, server, { ...form.neighbours, kinds }, step);
 
   return {
     settings: {
@@ -78,6 +79,7 @@ async function measure(world: World, form: Form, step: (doing: string) => void):
       turnEveryMs: RATES.turnEveryMs,
       pingEveryMs: RATES.pingEveryMs,
       sandbox: driver,
+      'weight of the server, as its unit has it': world.weight ?? 'none',
       store: 'redis',
     },
     ratios: [...scaleRatios(points), ...neighbourRatios(windows)],

@@ -1,7 +1,7 @@
 /** Who used the processors: the server by its threads, and the processes beside it, from /proc. Runs in the bench. */
 import { readdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { cpuMs, machineTicks, processMs, unlessGone } from '../suite/cpu.js';
+import { cpuMs, machineTicks, processMs, unlessGone, waitedMs } from '../suite/cpu.js';
 
 export interface CpuUse {
   seconds: number;
@@ -9,6 +9,8 @@ export interface CpuUse {
   machine: number;
   /** ms of the server's main thread, of its other threads with the busiest first, and of all of it. */
   mainMs: number;
+  /** ms in which the main thread was ready to run and no processor was free. */
+  mainWaitedMs: number;
   workersMs: number[];
   serverMs: number;
   /** ms of the processes beside it, by the names they were given. */
@@ -22,6 +24,7 @@ interface Look {
   total: number;
   idle: number;
   server: number;
+  mainWaited: number;
   threads: Map<number, number>;
   beside: Record<string, number>;
 }
@@ -42,6 +45,7 @@ export async function watchCpu(server: number, beside: Record<string, number>): 
       seconds: (after.at - before.at) / 1_000,
       machine,
       mainMs: used.find(([id]) => id === server)?.[1] ?? 0,
+      mainWaitedMs: after.mainWaited - before.mainWaited,
       workersMs: used.flatMap(([id, ms]) => (id === server ? [] : [ms])).sort((a, b) => b - a),
       serverMs,
       besideMs,
@@ -51,13 +55,21 @@ export async function watchCpu(server: number, beside: Record<string, number>): 
 }
 
 async function look(server: number, beside: Record<string, number>): Promise<Look> {
-  const [machine, ofServer, threads, others] = await Promise.all([
+  const [machine, mainWaited, ofServer, threads, others] = await Promise.all([
     machineTicks(),
+    waitedMs(`/proc/${server}/task/${server}`),
     processMs(server),
     threadsMs(server),
     Promise.all(Object.entries(beside).map(async ([name, pid]) => [name, await processMs(pid)] as const)),
   ]);
-  return { at: performance.now(), ...machine, server: ofServer, threads, beside: Object.fromEntries(others) };
+  return {
+    at: performance.now(),
+    ...machine,
+    server: ofServer,
+    mainWaited,
+    threads,
+    beside: Object.fromEntries(others),
+  };
 }
 
 async function threadsMs(pid: number): Promise<Map<number, number>> {

@@ -57,10 +57,10 @@ export type PeopleContract = {
 
 /**
  * output: a tool that prints 100 MB, again and again. frames: messages of 1 MB, as fast as the socket takes them. keys: the
- * same of frames with very many keys. deltas: an answer of 10,000 tokens a second. burn: no session at all, a busy loop
- * beside the server, for comparison.
+ * same of frames with very many keys. deltas: an answer of 10,000 tokens a second. bare: no session at all, the
+ * tool of `output` called by hand in a container beside the server, for comparison.
  */
-export type BadKind = 'output' | 'frames' | 'keys' | 'deltas' | 'burn';
+export type BadKind = 'output' | 'frames' | 'keys' | 'deltas' | 'bare';
 
 export interface BadDeeds {
   seconds: number;

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { lastText, offeredTool, startModelServer, text, tool, toolResults } from '../../test/helpers/model-server.js';
 import type { ModelServer, Reply, Script } from '../../test/helpers/model-server.js';
 import type { ModelContract } from './messages.js';
+import { PRINT } from './print.js';
 import { serve, watchUtilisation } from './serve.js';
 
 /** The real model's delta is about a token. */
@@ -11,7 +12,6 @@ const SHORT_TOKENS = 20;
 const LONG_TOKENS = 400;
 const TOKENS_PER_SECOND = 10_000;
 const TICK_MS = 5;
-const PRINT = 'yes 0123456789abcdef | head -c 100000000';
 /** A kind's word stands at the front: a frame may be a megabyte long. */
 const MAX_WORD = 16;
 

@@ -20,10 +20,10 @@ export function neighbourRatios(windows: readonly Window[]): Ratio[] {
   ];
   return kindsOf(windows).flatMap((kind) =>
     measures.map(([measure, words]): Ratio => {
-      const value = p99(windows, kind, measure) / p99(windows, undefined, measure);
+      const value = times(windows, kind, measure);
       const name = `neighbours’ ${words} p99: beside ${BAD_WORDS[kind]} of alone`;
       // What a stranger does to this machine is no aim of Fairlead's; it is there to be compared with.
-      return { name, value, unit: '×', better: 'lower', ...(kind === 'burn' ? {} : { aim: MAX_TIMES }) };
+      return { name, value, unit: '×', better: 'lower', ...(kind === 'bare' ? {} : { aim: MAX_TIMES }) };
     }),
   );
 }
@@ -66,8 +66,9 @@ export function neighbourTables(windows: readonly Window[]): Table[] {
       ]),
     },
     {
-      title: 'Meanwhile: loop delay in ms, processors in percent of one, and what the bad one did',
-      head: ['', 'main loop p99', 'main', 'server, all', 'model', 'bad', 'machine', 'done/s', 'MB/s'],
+      title:
+        'Meanwhile: loop delay in ms, processors in percent of one (waits: ready to run, and none was free), and what the bad one did',
+      head: ['', 'main loop p99', 'main', 'main waits', 'server, all', 'model', 'bad', 'machine', 'done/s', 'MB/s'],
       rows: kinds.map((kind) => {
         const of = select(windows, kind);
         const share = (ms: (window: Window) => number): string =>
@@ -78,6 +79,7 @@ export function neighbourTables(windows: readonly Window[]): Table[] {
           rowName(kind),
           middle(of.map(({ mainDelayMs }) => mainDelayMs)),
           share(({ cpu }) => cpu.mainMs),
+          share(({ cpu }) => cpu.mainWaitedMs),
           share(({ cpu }) => cpu.serverMs),
           share(({ cpu }) => cpu.besideMs['model'] ?? 0),
           share(({ cpu }) => cpu.besideMs['bad'] ?? 0),
@@ -104,7 +106,9 @@ export function neighbourDoubts(windows: readonly Window[]): string[] {
     );
   }
   // A container that prints is elsewhere too.
-  const elsewhere = middle(windows.flatMap(({ kind, cpu }) => (kind === 'output' ? [] : [cpu.elsewhere])));
+  const elsewhere = middle(
+    windows.flatMap(({ kind, cpu }) => (kind === 'output' || kind === 'bare' ? [] : [cpu.elsewhere])),
+  );
   if (elsewhere > MAX_ELSEWHERE) {
     doubts.push(`something else took ${percent(elsewhere)} of the processors while neighbours were measured`);
   }
@@ -112,9 +116,20 @@ export function neighbourDoubts(windows: readonly Window[]): string[] {
   if (people > FULL) doubts.push(`the people's process was the limit: its event loop was busy to ${percent(people)}`);
   const model = Math.max(...windows.map(({ modelUtilisation }) => modelUtilisation));
   if (model > FULL) doubts.push(`the stand-in model was the limit: its event loop was busy to ${percent(model)}`);
+  const [loud, bare] = [times(windows, 'output', 'pongMs'), times(windows, 'bare', 'pongMs')];
+  if (loud > MAX_TIMES && Number.isFinite(bare)) {
+    doubts.push(
+      `beside ${BAD_WORDS.output} a pong's p99 is ${loud.toFixed(1)} × that of alone, and ${bare.toFixed(1)} × beside ${BAD_WORDS.bare}: what is beyond that is Fairlead's, the rest is who gets a processor`,
+    );
+  }
   const problems = new Set(windows.flatMap(({ deeds }) => deeds?.problems ?? []));
   for (const problem of problems) doubts.push(`the bad session: ${problem}`);
   return doubts;
+}
+
+/** The p99 beside it, of that alone; NaN where it was not measured. */
+function times(windows: readonly Window[], kind: BadKind, measure: Measure): number {
+  return p99(windows, kind, measure) / p99(windows, undefined, measure);
 }
 
 function rowName(kind: BadKind | undefined): string {

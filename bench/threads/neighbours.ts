@@ -12,7 +12,7 @@ export const BAD_WORDS: Record<BadKind, string> = {
   frames: '1 MB frames without end',
   keys: '1 MB frames of 100,000 keys',
   deltas: '10,000 deltas a second',
-  burn: 'a busy loop beside the server',
+  bare: 'that output in a container without Fairlead',
 };
 
 export interface Window {

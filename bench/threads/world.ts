@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { docker, dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { startRedis } from '../../test/helpers/redis.js';
+import { asService, type Service } from '../suite/service.js';
 import { Child } from './child.js';
 import { BAD, PEOPLE } from './users.js';
 import type { BadContract, Contract, ModelContract, PeopleContract } from './messages.js';
@@ -13,6 +14,7 @@ export interface Server {
   threads: number;
   engine: Engine;
   redisPid: number;
+  weight: number | undefined;
 }
 
 export interface World {
@@ -22,7 +24,9 @@ export interface World {
   people: Child<PeopleContract>;
   bad: Child<BadContract>;
   driver: 'docker' | 'process';
-  /** Why there is no Docker, if there is none. */
+  /** The CPUWeight of the servers' own cgroups; undefined where this machine lets us make none. */
+  weight: number | undefined;
+  /** Why there is no Docker, or no weight, if there is none. */
   doubts: string[];
 }
 
@@ -66,7 +70,12 @@ export async function openWorld(threadCounts: readonly number[], opened: Opened)
   // What is still starting when another fails must have been opened before all is closed.
   await Promise.allSettled(starting);
   const servers = await Promise.all(starting);
-  return { servers, model, people, bad, driver, doubts: without === undefined ? [] : [without] };
+  const { weight } = servers[0] ?? {};
+  const doubts = without === undefined ? [] : [without];
+  if (weight === undefined) {
+    doubts.push('the server had no cgroup with the weight that its systemd unit gives it: sandboxes took more from it');
+  }
+  return { servers, model, people, bad, driver, weight, doubts };
 }
 
 async function startServer(
@@ -90,8 +99,12 @@ async function startServer(
       approvals: { default: 'allow' },
     },
   });
+  let service: Service | undefined;
+  // Its cgroup goes after it.
+  await opened.open(undefined, async () => service?.release());
   const engine = await opened.open(starting, (what) => what.stop());
-  return { threads, engine, redisPid: redis.pid };
+  service = await asService(engine.pid, 'server');
+  return { threads, engine, redisPid: redis.pid, weight: service?.weight };
 }
 
 function sha256(text: string): string {

@@ -1,6 +1,6 @@
 /** What processes and their threads have used of the processors, from /proc. */
-import { readdir, readFile } from 'node:fs/promises';
-import { cpuMs, machineTicks, TICK_MS, unlessGone } from '../suite/cpu.js';
+import { readdir } from 'node:fs/promises';
+import { cpuMs, machineTicks, TICK_MS, unlessGone, waitedMs } from '../suite/cpu.js';
 
 const OTHER = 'its other threads (V8, I/O)';
 
@@ -36,9 +36,7 @@ export async function machineBusyMs(): Promise<number> {
 }
 
 async function spentBy(folder: string): Promise<Spent> {
-  const schedstat = await unlessGone(readFile(`${folder}/schedstat`, 'utf8'));
-  const waitedMs = schedstat === undefined ? Number.NaN : Number(schedstat.split(' ')[1]) / 1e6;
-  return { cpuMs: await cpuMs(folder), waitedMs };
+  return { cpuMs: await cpuMs(folder), waitedMs: await waitedMs(folder) };
 }
 
 function add(times: Map<string, Spent>, name: string, { cpuMs, waitedMs }: Spent): void {

@@ -1,0 +1,68 @@
+/** The server as its systemd unit runs it: in a cgroup of its own, with the unit's CPUWeight. Sandboxes are in others anyway. */
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const UNIT = new URL('../../../systemd/fairlead.service', import.meta.url);
+/** Where the controller of processors is: version 1 of cgroups, or 2. */
+const V1 = '/sys/fs/cgroup/cpu';
+const V2 = '/sys/fs/cgroup';
+/** Version 1 counts in shares, 1024 where version 2 and systemd have 100. */
+const SHARES_A_WEIGHT = 10.24;
+const REMOVALS = 50;
+
+/** A process' own part of the processors, until it is released. */
+export interface Service {
+  weight: number;
+  /** After the process has ended. */
+  release(): Promise<void>;
+}
+
+/** Undefined where this machine does not let us: not root, or without a controller of processors. */
+export async function asService(pid: number, name: string): Promise<Service | undefined> {
+  const weight = Number(/^CPUWeight=(\d+)$/m.exec(await readFile(UNIT, 'utf8'))?.[1]);
+  const place = await makeGroup(`fairlead-bench-${name}-${pid}`, weight);
+  if (place === undefined) return undefined;
+  await writeFile(`${place}/cgroup.procs`, String(pid));
+  return { weight, release: () => remove(place) };
+}
+
+async function makeGroup(name: string, weight: number): Promise<string | undefined> {
+  const [first, second] = [`${V1}/${name}`, `${V2}/${name}`];
+  if (await made(first, 'cpu.shares', Math.round(weight * SHARES_A_WEIGHT))) return first;
+  if (await made(second, 'cpu.weight', weight)) return second;
+  return undefined;
+}
+
+async function made(folder: string, file: string, value: number): Promise<boolean> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    if (isRefused(error)) return false;
+    throw error;
+  }
+  try {
+    await writeFile(`${folder}/${file}`, String(value));
+    return true;
+  } catch (error) {
+    await rmdir(folder);
+    if (isRefused(error)) return false;
+    throw error;
+  }
+}
+
+/** No such controller, no rights, or a file system that is for reading only. */
+function isRefused(error: unknown): boolean {
+  return ['ENOENT', 'EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+/** The kernel lets go of a group a moment after its last process. */
+async function remove(folder: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await rmdir(folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || attempt === REMOVALS) throw error;
+      await delay(20);
+    }
+  }
+}

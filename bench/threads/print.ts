@@ -1,0 +1,3 @@
+/** What the loud tool runs. */
+export const PRINTED_BYTES = 100_000_000;
+export const PRINT = `yes 0123456789abcdef | head -c ${PRINTED_BYTES}`;
