@@ -6,7 +6,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -20,6 +19,7 @@ import { DockerDriver } from '../workers/docker/docker-driver.js';
 import type { RunningSandbox } from '../workers/docker/driver.js';
 import { WaitingServer } from '../workers/docker/waiting-server.js';
 import { machine, percentile } from './machine.js';
+import { containerBytes, type ContainerMemory } from './memory/proc.js';
 
 const { values } = parseArgs({
   options: {
@@ -39,17 +39,6 @@ const TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 1_000;
 const LOOKS = 30;
 const MIB = 1_048_576;
-
-/** Of all containers together, in bytes. */
-interface Memory {
-  /** Of their processes: private pages whole, pages of files shared with others in parts. */
-  pss: number;
-  /** What of it is no file's. */
-  anonymous: number;
-  shims: number;
-  /** What the kernel charges to their cgroups, the page cache not counted. */
-  cgroups: number;
-}
 
 const instance = `bench-${randomUUID()}`;
 const driver = new DockerDriver(parseConfig({}, { DOCKER_HOST: dockerHost() }), instance, createLog('bench', 'silent'));
@@ -74,7 +63,7 @@ async function measure(title: string, image: string, greet: Greet): Promise<void
     createMs.push(started - begun);
   }
   const memory = await settledMemory([...running].map(({ id }) => id));
-  const cells = [memory.pss, memory.anonymous, memory.shims, memory.cgroups].map((bytes) => bytes / containers / MIB);
+  const cells = [memory.pss, memory.anonymous, memory.shims, memory.kernel].map((bytes) => bytes / containers / MIB);
   const times = [percentile(createMs, 50), percentile(answerMs, 50), percentile(answerMs, 99)];
   const row = [...cells.map((mib) => mib.toFixed(2)), ...times.map((ms) => ms.toFixed(0))];
   console.log(title.padEnd(30) + row.map((cell) => cell.padStart(11)).join(''));
@@ -101,7 +90,7 @@ async function greetEcho(sandbox: RunningSandbox): Promise<number> {
 }
 
 /** What a process gives back in its first seconds of rest is not waited for by a guess: until two looks are the same. */
-async function settledMemory(ids: readonly string[]): Promise<Memory> {
+async function settledMemory(ids: readonly string[]): Promise<ContainerMemory> {
   let last = await memoryOf(ids);
   for (let look = 0; look < LOOKS; look++) {
     await pause(LOOK_EVERY_MS, undefined, { signal: stopping.signal });
@@ -112,42 +101,9 @@ async function settledMemory(ids: readonly string[]): Promise<Memory> {
   throw new Error(`the memory still changes after ${LOOKS} s`);
 }
 
-async function memoryOf(ids: readonly string[]): Promise<Memory> {
-  const sum: Memory = { pss: 0, anonymous: 0, shims: 0, cgroups: 0 };
-  for (const id of ids) {
-    const { State } = await docker().getContainer(id).inspect();
-    const cgroup = await memoryCgroup(State.Pid);
-    for (const pid of (await readFile(`${cgroup}/cgroup.procs`, 'utf8')).trim().split('\n')) {
-      const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
-      sum.pss += kilobytes(rollup, 'Pss');
-      sum.anonymous += kilobytes(rollup, 'Pss_Anon');
-    }
-    const shim = /^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${State.Pid}/status`, 'utf8'))?.[1];
-    sum.shims += kilobytes(await readFile(`/proc/${shim}/smaps_rollup`, 'utf8'), 'Pss');
-    sum.cgroups += await chargedTo(cgroup);
-  }
-  return sum;
-}
-
-async function memoryCgroup(pid: number): Promise<string> {
-  const cgroups = await readFile(`/proc/${pid}/cgroup`, 'utf8');
-  const first = /^\d+:(?:[\w,]+,)?memory(?:,[\w,]+)?:(.*)$/m.exec(cgroups)?.[1];
-  if (first !== undefined) return `/sys/fs/cgroup/memory${first}`;
-  return `/sys/fs/cgroup${/^0::(.*)$/m.exec(cgroups)?.[1]}`;
-}
-
-/** Version 1 of cgroups, or 2. */
-async function chargedTo(cgroup: string): Promise<number> {
-  const stat = await readFile(`${cgroup}/memory.stat`, 'utf8');
-  const cache = /^(?:total_cache|file) (\d+)$/m.exec(stat)?.[1];
-  const all = await readFile(`${cgroup}/memory.usage_in_bytes`, 'utf8').catch(() =>
-    readFile(`${cgroup}/memory.current`, 'utf8'),
-  );
-  return Number(all) - Number(cache);
-}
-
-function kilobytes(rollup: string, field: string): number {
-  return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1]);
+async function memoryOf(ids: readonly string[]): Promise<ContainerMemory> {
+  const looks = await Promise.all(ids.map((id) => docker().getContainer(id).inspect()));
+  return await containerBytes(looks.map(({ State }) => State.Pid));
 }
 
 /** The image with another program in the place of its server. */
@@ -165,7 +121,7 @@ const bareNode = await withEntryPoint(image, ['node', '-e', "process.stdin.once(
 const cat = await makeTinyImage(ECHO);
 try {
   console.log(`${machine()}; ${containers} containers of each kind, MiB for one; ms at the median`);
-  const head = ['processes', 'anonymous', 'its shim', 'cgroup', 'create ms', 'answer ms', 'p99'];
+  const head = ['processes', 'anonymous', 'its shim', 'kernel', 'create ms', 'answer ms', 'p99'];
   console.log(' '.repeat(30) + head.map((title) => title.padStart(11)).join(''));
   await measure('busybox cat', cat.tag, greetEcho);
   await measure('node, an empty script', bareNode, greetEcho);

@@ -3,7 +3,7 @@ import { orInterrupted } from '../report.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { Crowd } from './crowd.js';
 import { doubtsOf, plotsOf, ratiosOf, tablesOf, trendsOf, type Soaked } from './findings.js';
-import { FULL, SHORT, type Form } from './form.js';
+import { fullForm, SHORT, type Form } from './form.js';
 import { Sampler, type Sample } from './sampler.js';
 import { startWorld, type World } from './world.js';
 
@@ -18,7 +18,7 @@ export const bench: Bench = {
 };
 
 async function run(context: BenchContext): Promise<Findings> {
-  const form = context.full ? FULL : SHORT;
+  const form = context.full ? fullForm(context.hours) : SHORT;
   context.progress('starting the server', 0);
   const world = await startWorld(form);
   const { url } = world.engine;

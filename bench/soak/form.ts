@@ -29,16 +29,26 @@ export const SHORT: Form = {
   sandbox: {},
 };
 
+const WARM_UP_MS = 600_000;
+const WAVE_MS = 300_000;
+const HOURS = 2;
+/** Fewer points have no line. */
+const FEWEST_WAVES = 5;
+
 /** Who is away for longer than the sandboxes wait finds theirs hibernated. */
-export const FULL: Form = {
+const FULL: Omit<Form, 'waves'> = {
   driver: 'docker',
   people: 12,
-  warmUpMs: 600_000,
-  waves: 11,
-  waveMs: 600_000,
+  warmUpMs: WARM_UP_MS,
+  waveMs: WAVE_MS,
   sampleEveryMs: 20_000,
   thinkMs: 2_000,
   awayMs: 20_000,
   toolShare: 0.3,
   sandbox: { hibernateAfterMs: 5_000, pool: { min: 2, max: 6 } },
 };
+
+export function fullForm(hours = HOURS): Form {
+  const waves = Math.round((hours * 3_600_000 - WARM_UP_MS) / WAVE_MS);
+  return { ...FULL, waves: Math.max(FEWEST_WAVES, waves) };
+}

@@ -4,6 +4,8 @@
 export interface BenchContext {
   /** The long form. */
   full: boolean;
+  /** How long, for a long form that may be as long as one wants; else its own. */
+  hours?: number;
   /** Aborts when the bench is to end: what it has started goes, and it rejects. */
   signal: AbortSignal;
   progress: (doing: string, share?: number) => void;

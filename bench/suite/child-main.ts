@@ -1,4 +1,4 @@
-/** One bench in a process of its own: `child-main.js NAME [--full]`, with an IPC channel to whoever started it. */
+/** One bench in a process of its own: `child-main.js NAME [--full] [--hours=N]`, with an IPC channel to whoever started it. */
 import { untilInterrupted } from '../report.js';
 import type { BenchContext } from './bench.js';
 import type { BenchMessage } from './messages.js';
@@ -8,6 +8,7 @@ import { toResult } from './result.js';
 
 const [name = '', ...flags] = process.argv.slice(2);
 const full = flags.includes('--full');
+const hours = flags.find((flag) => flag.startsWith('--hours='))?.slice('--hours='.length);
 const signal = untilInterrupted();
 
 function tell(message: BenchMessage): Promise<void> {
@@ -24,7 +25,12 @@ async function run(): Promise<void> {
   const stolen = await watchSteal();
   const startedAt = new Date();
   const began = performance.now();
-  const findings = await bench.run({ full, signal, progress });
+  const findings = await bench.run({
+    full,
+    ...(hours === undefined ? {} : { hours: Number(hours) }),
+    signal,
+    progress,
+  });
   const seconds = (performance.now() - began) / 1_000;
   const doubts = [busy, await stolen()].filter((doubt) => doubt !== undefined);
   const all = { ...findings, doubts: [...findings.doubts, ...doubts] };

@@ -14,10 +14,11 @@ const CLEAN_UP_MS = 60_000;
 
 const HELP = `Measures Fairlead against the alternatives.
 
-Usage: npm run bench -- [NAME...] [--full]
+Usage: npm run bench -- [NAME...] [--full [--hours N]]
 
   NAME     one of: ${BENCH_NAMES.join(', ')}; all without one
   --full   the long form
+  --hours  how long a long form goes on: soak 2, the acceptance of turns 1
   --list   the benches and the question of each
   --help   this
 
@@ -41,7 +42,8 @@ async function main(): Promise<number> {
     for (const name of BENCH_NAMES) console.log(`${name.padEnd(8)} ${(await loadBench(name)).question}`);
     return 0;
   }
-  return runAll(args.names, args.values.full);
+  const { full, hours } = args.values;
+  return runAll(args.names, [...(full ? ['--full'] : []), ...(hours === undefined ? [] : [`--hours=${hours}`])]);
 }
 
 function parse() {
@@ -50,24 +52,27 @@ function parse() {
       allowPositionals: true,
       options: {
         full: { type: 'boolean', default: false },
+        hours: { type: 'string' },
         list: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
     const unknown = positionals.find((name) => !isBenchName(name));
     if (unknown !== undefined) return `there is no bench ${unknown}`;
+    const hours = values.hours;
+    if (hours !== undefined && !(values.full && Number(hours) > 0)) return '--hours is a number, and goes with --full';
     return { values, names: positionals.length > 0 ? (positionals as BenchName[]) : BENCH_NAMES };
   } catch (error) {
     return (error as Error).message;
   }
 }
 
-async function runAll(names: readonly BenchName[], full: boolean): Promise<number> {
+async function runAll(names: readonly BenchName[], flags: readonly string[]): Promise<number> {
   let interrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (interrupted = true));
   const failed: string[] = [];
   for (const name of names) {
-    const told = await runOne(name, full);
+    const told = await runOne(name, flags);
     if (typeof told === 'string') {
       if (interrupted) return 130;
       console.error(`bench ${name} failed: ${told}`);
@@ -83,9 +88,9 @@ async function runAll(names: readonly BenchName[], full: boolean): Promise<numbe
 }
 
 /** Resolves with the result, or with why there is none. */
-async function runOne(name: BenchName, full: boolean): Promise<BenchResult | string> {
+async function runOne(name: BenchName, flags: readonly string[]): Promise<BenchResult | string> {
   const progress = new Progress(name);
-  const child = fork(CHILD, [name, ...(full ? ['--full'] : [])], { detached: true });
+  const child = fork(CHILD, [name, ...flags], { detached: true });
   let told: BenchResult | string = 'it ended without a result';
   child.on('message', (message: BenchMessage) => {
     if (message.type === 'progress') progress.show(message.doing, message.share);

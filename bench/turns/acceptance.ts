@@ -14,7 +14,7 @@ const MARKS = { acquisitionMs: 200, errorsPercent: 0.5, turnSeconds: 15 };
 /** With fewer leases a p95 is the slowest one. */
 export const FEW_LEASES = 20;
 const SHORT_MS = 11_000;
-export const FULL_MS = 3_600_000;
+export const HOUR_MS = 3_600_000;
 
 /** A person reads the answer and writes the next message; the model streams as the real one does, some 20 pieces a second. */
 export const ACCEPTANCE_PACE: Pace = {
@@ -36,7 +36,7 @@ export interface Acceptance {
 export async function accept(
   stand: Stand,
   gathering: Omit<Gathering, 'first' | 'step' | 'pace'>,
-  { full, signal, progress }: BenchContext,
+  { full, hours = 1, signal, progress }: BenchContext,
 ): Promise<Acceptance> {
   stand.model.setPace(ACCEPTANCE_PACE);
   await orInterrupted(stand.crowd.gather({ ...gathering, pace: ACCEPTANCE_PACE }), signal);
@@ -45,7 +45,7 @@ export async function accept(
   await orInterrupted(stand.crowd.attach(PEOPLE), signal);
   const attachSeconds = (performance.now() - began) / 1_000;
   progress(`acceptance: ${PEOPLE} people talk`);
-  const measureMs = full ? FULL_MS : SHORT_MS;
+  const measureMs = full ? hours * HOUR_MS : SHORT_MS;
   const stretch = await measure(stand, { way: 'fairlead', people: PEOPLE, warmMs: 0, measureMs }, signal);
   return { stretch, attachSeconds, rssMib: (await stand.engine.rssBytes()) / 1_048_576 };
 }

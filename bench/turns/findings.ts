@@ -1,7 +1,7 @@
 /** What a run of this bench has found: ratios with their aims, tables, curves, and what speaks against trusting them. */
 import { percentile } from '../machine.js';
 import type { Findings, Ratio, Table } from '../suite/bench.js';
-import { acceptanceRatios, acceptanceTable, FEW_LEASES, FULL_MS, leasesOf, type Acceptance } from './acceptance.js';
+import { acceptanceRatios, acceptanceTable, FEW_LEASES, HOUR_MS, leasesOf, type Acceptance } from './acceptance.js';
 import type { Stretch } from './meter.js';
 import { kneeOf, type RampPlan, type Step } from './ramp.js';
 import { errorCounts, firsts, histogramOf, loopDelayMs, p95 } from './samples.js';
@@ -129,7 +129,7 @@ function acceptanceDoubts({ stretch }: Acceptance): string[] {
   const doubts = stretch.exhausted.map((who) => `acceptance: the process of ${who} had no time left`);
   const leases = leasesOf(stretch).count;
   if (leases < FEW_LEASES) doubts.push(`acceptance: of ${leases} acquired containers a p95 is the slowest`);
-  if (stretch.seconds * 1_000 < FULL_MS) {
+  if (stretch.seconds * 1_000 < HOUR_MS) {
     doubts.push(
       `acceptance: ${Math.round(stretch.seconds)} s in place of an hour show neither leaks nor long histories`,
     );
