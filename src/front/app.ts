@@ -195,6 +195,7 @@ function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
     accept: req.getHeader('accept'),
     contentType: req.getHeader('content-type'),
     contentLength: req.getHeader('content-length'),
+    chunked: req.getHeader('transfer-encoding') !== '',
     lastEventId: req.getHeader('last-event-id'),
     mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
     fromLoopback: isLoopback(new Uint8Array(res.getRemoteAddress())),

@@ -32,6 +32,8 @@ export interface RequestHead {
   accept: string;
   contentType: string;
   contentLength: string;
+  /** The body comes in chunks, and its length is told at its end. */
+  chunked: boolean;
   lastEventId: string;
   /** Of requests to /mcp: what MCP's own headers say, names in lower case. */
   mcp: Record<string, string>;

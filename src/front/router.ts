@@ -122,10 +122,9 @@ export class Router {
     }
     const user = this.#user(exchange, hit.route.access);
     if (head.method === 'POST') {
-      // A body of unknown length may be as long as one may be.
-      const bytes =
-        head.contentLength === '' ? maxBodyBytes : Math.min(Math.max(0, Number(head.contentLength) || 0), maxBodyBytes);
-      const tooFast = budget.spend(user, bytes);
+      // A body whose length is told at its end may be as long as one may be.
+      const length = head.chunked ? maxBodyBytes : Math.max(0, Number(head.contentLength) || 0);
+      const tooFast = budget.spend(user, Math.min(length, maxBodyBytes));
       if (tooFast) throw tooFast;
     }
     const query = new URLSearchParams(head.query);

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import t from 'tap';
 import { ByteBudget } from '../../../src/front/byte-budget.js';
 import { connect } from '../../helpers/ws-client.js';
@@ -70,4 +71,28 @@ t.test('so is a body', async (t) => {
   t.equal(refused.status, 429);
   t.match(await refused.json(), { code: 'ERR_TOO_MANY_REQUESTS' });
   t.ok(Number(refused.headers.get('retry-after')) >= 1);
+});
+
+/** As `curl -X POST` sends it: neither a length nor chunks. */
+function postWithout(url: string, extra: Record<string, string> = {}, body = ''): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${url}/v1/sessions`, { method: 'POST', agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    });
+    asked.on('error', reject);
+    asked.removeHeader('transfer-encoding');
+    asked.useChunkedEncodingByDefault = false;
+    for (const [name, value] of Object.entries(extra)) asked.setHeader(name, value);
+    asked.end(body);
+  });
+}
+
+t.test('a request without a body costs nothing, and one in chunks as much as one may have', async (t) => {
+  const fixture = await startFront({ limits: { maxBytesPerSecond: 10_000, maxFrameBytes: 50_000 } });
+  t.teardown(() => fixture.close());
+  for (let time = 0; time < 10; time++) t.equal(await postWithout(fixture.url), 201);
+  const chunked = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
+  t.equal(await postWithout(fixture.url, chunked, '{}'), 201);
+  t.equal(await postWithout(fixture.url, chunked, '{}'), 429);
 });

@@ -13,6 +13,7 @@ const HEAD: RequestHead = {
   accept: '',
   contentType: '',
   contentLength: '',
+  chunked: false,
   lastEventId: '',
   mcp: {},
   fromLoopback: true,
