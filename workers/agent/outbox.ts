@@ -38,6 +38,11 @@ export class Outbox {
     this.#post(batch);
   }
 
+  /** Resolves when what was pushed so far has been posted: for whoever is about to keep the thread busy. */
+  async sent(): Promise<void> {
+    if (this.#scheduled) await new Promise<void>((resolve) => setImmediate(resolve)); // which comes after the one of the flush
+  }
+
   #entries(session: string): Entry[] {
     this.#scheduled ??= setImmediate(() => this.flush());
     let entries = this.#bySession.get(session);

@@ -90,6 +90,8 @@ async function streamAnswer(
     tools: parts.toolSet({ session, user }).toolsWith(foundTools),
     maxTokens: settings.maxTokens,
   };
+  // To make the request takes a millisecond, in which nothing else of this thread leaves: the last results go first.
+  await parts.outbox.sent();
   for await (const event of parts.model.stream(request, signal)) {
     if (event.type === 'done') return event.answer;
     turn.onText();

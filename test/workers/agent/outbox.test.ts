@@ -50,6 +50,18 @@ void t.test(
   },
 );
 
+void t.test('who is about to keep the thread busy can wait until all has been posted', async (t) => {
+  const { outbox, posted } = makeOutbox();
+  await outbox.sent();
+  outbox.push('a', { json: '{"n":1}', seq: 1 });
+  await outbox.sent();
+  t.equal(posted.length, 1);
+  outbox.push('a', { json: '{"n":2}', seq: 2 });
+  outbox.flush();
+  await outbox.sent();
+  t.equal(posted.length, 2);
+});
+
 void t.test('a piece that continues the last one of its block joins it', async (t) => {
   const { outbox, posted } = makeOutbox();
   outbox.streaming('a', delta(0, 'ab'));
