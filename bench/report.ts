@@ -1,4 +1,5 @@
 /** What benches that run containers share: their tables, their configuration, and an end on Ctrl-C that leaves nothing. */
+import { setMaxListeners } from 'node:events';
 import { parseConfig, type Config } from '../src/config.js';
 import { dockerHost } from '../test/helpers/docker.js';
 import { percentile } from './machine.js';
@@ -34,6 +35,7 @@ export function benchConfig(dataDir: string, sandbox: Record<string, unknown>): 
 /** Aborts at the first SIGINT or SIGTERM: the bench stops at its next step and cleans up. A second one ends it at once. */
 export function untilInterrupted(): AbortSignal {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // each person of a crowd waits for it
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(130);

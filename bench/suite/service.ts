@@ -22,7 +22,12 @@ export async function asService(pid: number, name: string): Promise<Service | un
   const weight = Number(/^CPUWeight=(\d+)$/m.exec(await readFile(UNIT, 'utf8'))?.[1]);
   const place = await makeGroup(`fairlead-bench-${name}-${pid}`, weight);
   if (place === undefined) return undefined;
-  await writeFile(`${place}/cgroup.procs`, String(pid));
+  try {
+    await writeFile(`${place}/cgroup.procs`, String(pid));
+  } catch (error) {
+    await remove(place); // the process has ended
+    throw error;
+  }
   return { weight, release: () => remove(place) };
 }
 
