@@ -5,7 +5,8 @@ import type { Config } from '../../../src/config.js';
 import { FairleadError } from '../../../src/errors.js';
 import { Anthropic, Stream } from './anthropic-sdk.js';
 import { AnswerBuilder } from './answer-builder.js';
-import { modelError, readRetryAfter, toModelError, toStreamError } from './model-errors.js';
+import { modelError, toModelError, toStreamError } from './model-errors.js';
+import { modelFetch } from './model-fetch.js';
 import type { Model, ModelEvent, ModelRequest } from './model.js';
 import { toRequest } from './to-request.js';
 
@@ -18,8 +19,6 @@ export interface AnthropicOptions {
 
 const IDLE_MS = 120_000;
 const MAX_RETRIES = 2;
-/** Where the API asks for a longer wait than this, the person is told at once instead of waiting in silence. */
-const MAX_RETRY_WAIT_MS = 10_000;
 /** After its last event an answer's connection has this long to end and go back to the pool. */
 const END_MS = 1_000;
 
@@ -31,7 +30,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     baseURL: config.anthropic.baseUrl || null, // null: the SDK's own default, not the environment's
     maxRetries: options.maxRetries ?? MAX_RETRIES,
     timeout: timeoutMs,
-    fetch: fetchWithShortRetries,
+    fetch: modelFetch,
     logLevel: 'off', // the SDK's log would hold prompts
     openTelemetry: false,
   });
@@ -120,15 +119,6 @@ async function letEnd(events: AsyncGenerator<ServerSentEvent>, abort: AbortContr
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The SDK waits as long as `retry-after` says, an hour if need be: a long one is made final here. */
-async function fetchWithShortRetries(...args: Parameters<typeof fetch>): Promise<Response> {
-  const response = await fetch(...args);
-  if (response.ok || (readRetryAfter(response.headers) ?? 0) <= MAX_RETRY_WAIT_MS) return response;
-  const headers = new Headers(response.headers);
-  headers.set('x-should-retry', 'false');
-  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
 
 function cancelled(): FairleadError {

@@ -56,6 +56,27 @@ t.test('a long message of the API is shortened', async (t) => {
   t.ok((await failure(listen(model, ask()))).message.length < 500);
 });
 
+t.test('a redirect is an error: the key is shown to nobody else', async (t) => {
+  const elsewhere = await startRawApi(t, (_request, response) => response.end());
+  const api = await startRawApi(t, (_request, response) => {
+    response.writeHead(307, { location: `${elsewhere.url}/v1/messages` }).end();
+  });
+  const model = createAnthropicModel(configFor(api.url), { maxRetries: 0 });
+  const error = await failure(listen(model, ask()));
+  t.equal(error.code, 'ERR_MODEL');
+  t.match(error.message, /status 307/);
+  t.equal(elsewhere.connections(), 0);
+});
+
+t.test('an error that never ends is read in part', async (t) => {
+  const api = await startRawApi(t, (_request, response) => {
+    response.writeHead(400, { 'content-type': 'text/plain' });
+    response.write('the whole story: '.repeat(10_000));
+  });
+  const model = createAnthropicModel(configFor(api.url), { maxRetries: 0 });
+  t.match((await failure(listen(model, ask()))).message, /status 400/);
+});
+
 t.test('a rate limit says when to come back, and a long wait is told at once instead of waited for', async (t) => {
   const { server } = await start(t);
   const model = createAnthropicModel(configFor(server.url)); // with its retries
