@@ -4,6 +4,7 @@ import { Background } from './background.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { ReadOrder } from './read-order.js';
+import { ALL, dueKey, IndexMoves, moveInIndexes, placesAfter, userKey } from './redis-indexes.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
 import { readSecret, secretKey, writeSecret } from './redis-secrets.js';
 import { COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
@@ -32,8 +33,6 @@ import type {
   WriteSecret,
 } from './store.js';
 
-/** All sessions by last activity; outside the sessions' hash slots, as are the users' own. */
-const ALL = 'fairlead:sessions';
 /** An index entry this old whose row is missing is no session in the making. */
 const ORPHAN_MS = 60_000;
 const MAX_SEALING = 16;
@@ -48,15 +47,6 @@ function keysOf(session: string) {
   return { row: `${prefix}row`, history: `${prefix}history`, events: `${prefix}events`, ids: `${prefix}ids` };
 }
 
-function userKey(user: string): string {
-  return `fairlead:user:${escapeText(user)}`;
-}
-
-/** The sessions that a server must look at, by when. */
-function dueKey(owner: string): string {
-  return `fairlead:due:${escapeText(owner)}`;
-}
-
 /** ERR_START when it cannot be reached or used; the message names the URL without its password. */
 export async function openRedisStore(url: string, options: StoreOptions): Promise<Store> {
   return new RedisStore(await RedisLink.open(url, options), options);
@@ -68,6 +58,8 @@ export class RedisStore implements Store {
   readonly #options: StoreOptions;
   readonly #background: Background;
   readonly #reads = new ReadOrder();
+  /** What another thread has moved further in the meantime stays there; one that is lost in a crash is repaired by expiredSessions. */
+  readonly #moves = new IndexMoves((moves) => this.#inBackground('index', (call) => moveInIndexes(call, moves, 'GT')));
   readonly #owner: string;
   readonly #due: string;
   /** Names this instance's commits, with a count. */
@@ -145,6 +137,7 @@ export class RedisStore implements Store {
   }
 
   async listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage> {
+    this.#moves.flush();
     const from = page.cursor === undefined ? undefined : placeFromCursor(page.cursor);
     return this.#link.call('listSessions', async (call) => {
       // One more than asked for says whether there is a next page.
@@ -163,7 +156,7 @@ export class RedisStore implements Store {
     this.#reads.write(session);
     await this.#link.call('touchSession', async (call) => {
       const [, , user] = await call.write<[string, number, string?]>(TOUCH, [keysOf(session).row], [String(at)]);
-      if (user !== undefined) await moveInIndexes(call, session, unescapeText(user), at);
+      if (user !== undefined) await moveInIndexes(call, [{ session, user: unescapeText(user), at }]);
     });
   }
 
@@ -207,6 +200,7 @@ export class RedisStore implements Store {
   }
 
   expiredSessions(before: number, limit: number): Promise<string[]> {
+    this.#moves.flush();
     return this.#link.call('expiredSessions', async (call) => {
       for (let repairs = 0; repairs < MAX_REPAIRS; repairs++) {
         const range = [ALL, '-inf', `(${before}`, 'BYSCORE', 'LIMIT', '0', String(limit)];
@@ -214,7 +208,7 @@ export class RedisStore implements Store {
         const rows = await Promise.all(found.map((session) => readActivity(call, session)));
         // The row is the truth; an index that a crash left behind it is moved, not believed.
         const active = rows.filter((row) => row.at >= before);
-        await Promise.all(active.map(({ session, user, at }) => moveInIndexes(call, session, user, at)));
+        await moveInIndexes(call, active);
         const expired = rows.filter((row) => row.at < before).map(({ session }) => session);
         if (expired.length > 0 || found.length < limit) return expired;
       }
@@ -257,7 +251,8 @@ export class RedisStore implements Store {
         throw conflict(session, reply[2]);
       }
       const [, , user, tailBytes] = reply;
-      this.#afterCommit(session, unescapeText(user), commit.row?.lastActiveAt);
+      const at = commit.row?.lastActiveAt;
+      if (at !== undefined) this.#moves.add({ session, user: unescapeText(user), at });
       if (due === '') this.#moveDue(session, due);
       if (wantsSeal(tailBytes)) {
         this.#background.startOnce('seal', session, MAX_SEALING, () => this.#seal(session));
@@ -305,6 +300,7 @@ export class RedisStore implements Store {
 
   async #close(): Promise<void> {
     await this.#link.drain();
+    this.#moves.flush();
     await this.#background.settle();
     await this.#link.close();
   }
@@ -314,15 +310,10 @@ export class RedisStore implements Store {
   }
 
   /**
-   * The indexes lie in other slots, so they cannot be in the script. They are sent in the moment of the commit's answer and
-   * not waited for: whatever the caller asks next comes after them on the same connection, and one that is lost in a crash
-   * is repaired by expiredSessions.
+   * The index lies in another slot, so it cannot be in the script. It is sent in the moment of the commit's answer and not
+   * waited for: whatever the caller asks next comes after it on the same connection; what is lost is an entry that finds
+   * nothing to do.
    */
-  #afterCommit(session: string, user: string, at: number | undefined): void {
-    if (at !== undefined) this.#inBackground('index', (call) => moveInIndexes(call, session, user, at));
-  }
-
-  /** In the same way: what is lost is an entry that finds nothing to do. */
   #moveDue(session: string, due: string): void {
     const command = due === '' ? ['ZREM', this.#due, session] : ['ZADD', this.#due, due, session];
     this.#inBackground('due', (call) => call.send(command));
@@ -362,33 +353,4 @@ async function readActivity(call: RedisCall, session: string): Promise<Place & {
   type Reply = [at: string | null, user: string | null];
   const [at, user] = await call.send<Reply>(['HMGET', keysOf(session).row, 'lastActiveAt', 'user']);
   return { session, at: Number(at ?? 0), user: unescapeText(user ?? '') };
-}
-
-/** XX: a session that was deleted in the meantime does not come back. */
-async function moveInIndexes(call: RedisCall, session: string, user: string, at: number): Promise<void> {
-  await Promise.all([
-    call.send(['ZADD', ALL, 'XX', String(at), session]),
-    call.send(['ZADD', userKey(user), 'XX', String(at), session]),
-  ]);
-}
-
-/** Places of an index strictly after `from`, last active first; among equals the greater session first, as ZRANGE REV has it. */
-async function placesAfter(call: RedisCall, key: string, from: Place | undefined, count: number): Promise<Place[]> {
-  const places: Place[] = [];
-  for (let offset = 0; places.length < count; offset += count) {
-    const range = [key, from === undefined ? '+inf' : String(from.at), '-inf', 'BYSCORE', 'REV'];
-    const found = await call.send<[string, number][]>([
-      'ZRANGE',
-      ...range,
-      'LIMIT',
-      String(offset),
-      String(count),
-      'WITHSCORES',
-    ]);
-    for (const [session, at] of found) {
-      if (from === undefined || at < from.at || session < from.session) places.push({ at, session });
-    }
-    if (found.length < count) break;
-  }
-  return places.slice(0, count);
 }
