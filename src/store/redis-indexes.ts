@@ -38,7 +38,7 @@ export class IndexMoves {
   add(move: IndexMove): void {
     this.#pending.set(move.session, move);
     if (this.#pending.size >= MAX_PENDING) return this.flush();
-    this.#timer ??= setTimeout(() => this.flush(), DELAY_MS).unref();
+    this.#timer ??= setTimeout(() => this.flush(), DELAY_MS);
   }
 
   /** Now: for who reads an index next, and at the end. */
