@@ -1,4 +1,5 @@
 /** What a deep history costs: its bytes in Redis, against the same messages as raw JSON, and the server's memory while it is in a turn. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ModelServer } from '../../test/helpers/model-server.js';
 import { Probe, share, type Growth } from './growth.js';
 import { startMeasuredEngine } from './measured.js';
@@ -9,6 +10,8 @@ import { RedisBytes, type SessionBytes } from './store-bytes.js';
 const WARM_UP = 20;
 const WARM_UP_TURNS = 20;
 const AT_ONCE = 50;
+/** What the SDK watches with weak references goes with the second collection after an answer's end. */
+const SETTLE_MS = 3_000;
 
 export interface Depth {
   turns: number;
@@ -55,6 +58,8 @@ export async function depthCosts({ redisUrl, model, depths, signal, progress }: 
           await person.say(said(index * depth.turns + turn), 'turn:end');
         }
       });
+      await server.memory(signal);
+      await pause(SETTLE_MS, undefined, { signal });
       // Before anything is read: its own collection takes longer than what the store still seals in the background.
       const probe = new Probe(server, signal);
       const inTurn = await probe.during(() =>

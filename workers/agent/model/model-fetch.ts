@@ -5,6 +5,7 @@
  */
 import type * as Undici from 'undici';
 import { createRequire } from 'node:module';
+import type { Readable } from 'node:stream';
 import { readRetryAfter } from './model-errors.js';
 
 type Body = Undici.Dispatcher.ResponseData['body'];
@@ -17,12 +18,16 @@ const MAX_ERROR_BYTES = 65_536;
 /** Where the API asks for a longer wait than this, the person is told at once instead of waiting in silence. */
 const MAX_RETRY_WAIT_MS = 10_000;
 
+const OWN_HEADERS = [['accept-encoding', 'identity']] as const;
+
 /** Rejects with undici's errors, whose `code` is the system's, or with the signal's reason. */
 export async function modelFetch(url: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  // The SDK's requests have their JSON as a string.
+  const bytes = Buffer.from((init.body as string | undefined) ?? '');
   const { statusCode, headers, body } = await request(url instanceof Request ? url.url : url, {
     method: init.method ?? 'GET',
-    headers: [...new Headers(init.headers), ['accept-encoding', 'identity'] as const].flat(),
-    body: (init.body as string | undefined) ?? null,
+    headers: [...new Headers(init.headers), ...OWN_HEADERS, ['content-length', String(bytes.length)] as const].flat(),
+    body: once(bytes) as unknown as Readable, // any iterable, as undici documents and its types do not
     signal: init.signal ?? null,
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -37,6 +42,18 @@ export async function modelFetch(url: string | URL | Request, init: RequestInit 
   // The SDK waits as long as `retry-after` says, an hour if need be: a long one is made final here.
   if ((readRetryAfter(known) ?? 0) > MAX_RETRY_WAIT_MS) known.set('x-should-retry', 'false');
   return new Response(await errorText(body), { status: statusCode, headers: known });
+}
+
+/** undici keeps a request until its answer has ended: of one whose body it was given whole, a conversation's JSON for each turn. */
+function once(bytes: Buffer): AsyncIterable<Buffer> {
+  let left: Buffer | undefined = bytes;
+  // Not a generator: that keeps what it has yielded.
+  const next = (): Promise<IteratorResult<Buffer, undefined>> => {
+    const value = left;
+    left = undefined;
+    return Promise.resolve(value ? { done: false, value } : { done: true, value });
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 }
 
 function toHeaders(headers: Undici.Dispatcher.ResponseData['headers']): Headers {
