@@ -41,7 +41,7 @@ export async function modelFetch(url: string | URL | Request, init: RequestInit 
   }
   // The SDK waits as long as `retry-after` says, an hour if need be: a long one is made final here.
   if ((readRetryAfter(known) ?? 0) > MAX_RETRY_WAIT_MS) known.set('x-should-retry', 'false');
-  return new Response(await errorText(body), { status: statusCode, headers: known });
+  return new Response((await errorText(body)) || null, { status: statusCode, headers: known });
 }
 
 /** undici keeps a request until its answer has ended: of one whose body it was given whole, a conversation's JSON for each turn. */

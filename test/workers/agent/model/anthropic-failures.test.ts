@@ -68,6 +68,12 @@ t.test('a redirect is an error: the key is shown to nobody else', async (t) => {
   t.equal(elsewhere.connections(), 0);
 });
 
+t.test('an answer that is neither an error nor one of success is ERR_MODEL with its status', async (t) => {
+  const api = await startRawApi(t, (_request, response) => response.writeHead(304).end());
+  const model = createAnthropicModel(configFor(api.url), { maxRetries: 0 });
+  t.match((await failure(listen(model, ask()))).message, /status 304/);
+});
+
 t.test('an error that never ends is read in part', async (t) => {
   const api = await startRawApi(t, (_request, response) => {
     response.writeHead(400, { 'content-type': 'text/plain' });
