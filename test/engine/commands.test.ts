@@ -81,7 +81,7 @@ void t.test('commands on the host, shared, and in another server’s sandbox are
   const { session } = await client.ready;
   t.equal(await answerOf(client, 'aside__echo', { text: 'a' }), 'true a');
   t.equal(await answerOf(client, 'box__echo', { text: 'b' }), 'true b');
-  t.equal((await stack.containers(session)).length, 1, 'one sandbox for both');
+  t.equal((await stack.leasedTo(session)).length, 1, 'one sandbox for both');
   t.equal(await answerOf(client, 'host__echo', { text: 'c' }), 'true c');
   const other = await talker(t);
   t.equal(await answerOf(client, 'all__pid'), await answerOf(other, 'all__pid'));

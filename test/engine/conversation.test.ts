@@ -41,7 +41,7 @@ t.test('a person asks, says yes, and the answer streams back', async (t) => {
     ],
   );
   t.same(client.gaps(), []);
-  t.equal((await stack.containers(ready.session)).length, 1);
+  t.equal((await stack.leasedTo(ready.session)).length, 1);
 
   t.test('the conversation is in Redis as lz4 blocks', async (t) => {
     const redis = await createClient({ url: stack.redis.url })
@@ -75,7 +75,7 @@ t.test('a person asks, says yes, and the answer streams back', async (t) => {
     const content = await client.waitFor((event) => event.type === 'tool:result' && event.callId === read.callId);
     t.match(JSON.stringify(content), /remember me/);
     await client.turnEnd();
-    t.equal((await stack.containers(ready.session)).length, 1, 'one container a session');
+    t.equal((await stack.leasedTo(ready.session)).length, 1, 'one container a session');
   });
 
   t.test('the output of a command comes as it is printed', async (t) => {
@@ -154,7 +154,7 @@ t.test('plain HTTP: 202 with what is pending, the approval, then the history', a
   t.equal(history.transcript.length, 6);
 
   t.test('deleting it removes its container and its keys', async (t) => {
-    t.equal((await stack.containers(session)).length, 1);
+    t.equal((await stack.leasedTo(session)).length, 1);
     t.equal((await fetch(base, { method: 'DELETE' })).status, 204);
     t.same(await stack.containers(session), []);
     t.equal((await watch.closed).code, 4404);

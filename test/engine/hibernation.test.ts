@@ -38,13 +38,13 @@ async function hibernated(session: string): Promise<void> {
 t.test('an idle sandbox goes, and its files are there at the next call', async (t) => {
   const { client, session } = await open(t);
   await call(client, 'write_file', { path: 'kept/notes.txt', content: 'remember me' });
-  t.equal((await stack.containers(session)).length, 1);
+  t.equal((await stack.leasedTo(session)).length, 1);
   await hibernated(session);
   t.same(await stack.containers(session), []);
   t.same(await archives(), [`${session}~workspace.tar.lz4`]);
   t.match(await call(client, 'read_file', { path: 'kept/notes.txt' }), { ok: true, said: /remember me/ });
   t.same(await archives(), []);
-  t.equal((await stack.containers(session)).length, 1);
+  t.equal((await stack.leasedTo(session)).length, 1);
 
   t.test('also while somebody is asked, and without anybody connected', async (t) => {
     model.enqueue(tool('list_files', { path: '.' }), text('listed'));

@@ -112,7 +112,7 @@ t.test('turn:cancel while it streams, while it waits, and while a tool runs', as
   client.approve((await client.waitFor('tool:approval_required')).callId);
   t.match(JSON.stringify((await client.waitFor('tool:result')).content), 'it has gone');
   t.match(await client.turnEnd(4), { stopReason: 'end_turn' });
-  t.equal((await stack.containers(session)).length, 1);
+  t.equal((await stack.leasedTo(session)).length, 1);
   t.same(client.gaps(), []);
 });
 

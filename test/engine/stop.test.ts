@@ -15,7 +15,7 @@ t.test('SIGTERM in the middle of a turn: the turn gets its grace, then exit 0 an
   client.say('go');
   client.approve((await client.waitFor('tool:approval_required')).callId);
   await client.waitFor('text:delta');
-  t.equal((await stack.containers(session)).length, 1);
+  t.equal((await stack.leasedTo(session)).length, 1);
   stack.engine.signal('SIGTERM');
   await stack.engine.waitForLog((line) => line.msg === 'stopping');
   t.equal((await fetch(`${stack.engine.url}/readyz`)).status, 503);
@@ -94,7 +94,7 @@ t.test(
     await client.waitFor('tool:output');
     stack.engine.signal('SIGKILL');
     await stack.engine.exited;
-    const left = await stack.containers(session);
+    const left = await stack.leasedTo(session);
     t.equal(left.length, 1, 'the container is left behind');
     await stack.engine.start();
     const back = await connect(stack.engine.wsUrl, { session, after: client.lastSeq });
@@ -112,7 +112,7 @@ t.test(
       back.events.find((event) => event.type === 'tool:result' && event.callId === 'call-2'),
       { ok: true, content: [{ text: /up/ }] },
     );
-    t.equal((await stack.containers(session))[0]?.id, left[0]?.id, 'it is the same container');
+    t.equal((await stack.leasedTo(session))[0]?.id, left[0]?.id, 'it is the same container');
     t.match(JSON.stringify(stack.model.requests.at(-1)!.body.messages), /may have run/);
     t.same(back.gaps(), []);
     t.same(stack.model.violations, []);

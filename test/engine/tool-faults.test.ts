@@ -47,7 +47,7 @@ t.test('a container that is killed in the middle is told, and the next call gets
   model.enqueue(tool('run_command', { command: 'echo up; sleep 1000' }), text('oh'));
   client.say('sleep');
   await client.waitFor('tool:output');
-  const [container] = await stack.containers(session);
+  const [container] = await stack.leasedTo(session);
   await docker().getContainer(container!.id).kill();
   const result = await client.waitFor('tool:result');
   t.equal(result.ok, false);
@@ -57,7 +57,7 @@ t.test('a container that is killed in the middle is told, and the next call gets
   client.say('again');
   t.match(await client.waitFor('tool:result'), { ok: true });
   await client.turnEnd();
-  t.equal((await stack.containers(session)).length, 1);
+  t.equal((await stack.leasedTo(session)).length, 1);
 });
 
 t.test('a path out of the workspace is refused inside the sandbox', async (t) => {

@@ -10,6 +10,8 @@ export interface Stack {
   redis: TestRedis;
   /** Containers that this run of the engine has leased to one session, or to any, and that are still there. */
   containers(session?: string): Promise<Container[]>;
+  /** The same, of a session that has one: waits until the engine has logged whose it is, which may come after the tool's result. */
+  leasedTo(session: string): Promise<Container[]>;
   /** Those on its shelf too, and what an earlier run left. */
   allContainers(): Promise<Container[]>;
   stop(): Promise<void>;
@@ -36,16 +38,21 @@ export async function startStack(options: Pick<EngineOptions, 'config' | 'env'> 
     throw error;
   }
   const instance = await engine.instance();
+  const containers = async (session?: string): Promise<Container[]> => {
+    const leased = engine.logs.filter((line) => line.msg === 'sandbox leased');
+    const ids = leased.flatMap((line) =>
+      session === undefined || line['session'] === session ? [line['sandbox']] : [],
+    );
+    return (await containersOf(`fairlead.instance=${instance}`)).filter(({ id }) => ids.includes(id));
+  };
   return {
     engine,
     model,
     redis,
-    containers: async (session) => {
-      const leased = engine.logs.filter((line) => line.msg === 'sandbox leased');
-      const ids = leased.flatMap((line) =>
-        session === undefined || line['session'] === session ? [line['sandbox']] : [],
-      );
-      return (await containersOf(`fairlead.instance=${instance}`)).filter(({ id }) => ids.includes(id));
+    containers,
+    leasedTo: async (session) => {
+      await engine.waitForLog((line) => line.msg === 'sandbox leased' && line['session'] === session);
+      return containers(session);
     },
     allContainers: () => containersOf(`fairlead.instance=${instance}`),
     stop: async () => {

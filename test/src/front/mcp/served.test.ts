@@ -147,7 +147,7 @@ for (const kind of KINDS) {
     await one.callTool('run_command', { command: 'echo here > mark.txt' });
     const other = await connect(t, kind, { session });
     t.match((await other.callTool('read_file', { path: 'mark.txt' })).text, /here/, 'two clients, one sandbox');
-    t.equal((await stack.containers(session)).length, 1);
+    t.equal((await stack.leasedTo(session)).length, 1);
     const history = await fetch(`${engine.url}/v1/sessions/${session}/history`, { headers: headers(TOKENS.ann) });
     t.strictSame(await history.json(), { transcript: [] });
     await t.rejects(connectMcp(kind, engine.url, { token: TOKENS.bob, session }), 'another user’s does not exist');
@@ -173,7 +173,7 @@ t.test('the older era: a session for each client; it is no other user’s, and e
   const ann = await connect(t, 'v2 legacy');
   const [session] = ann.sessionId!.split('.');
   await ann.callTool('run_command', { command: 'true' });
-  t.equal((await stack.containers(session)).length, 1);
+  t.equal((await stack.leasedTo(session!)).length, 1);
   const asBob = (method: string): Promise<Response> =>
     fetch(`${engine.url}/mcp`, {
       method,
