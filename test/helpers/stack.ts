@@ -51,8 +51,14 @@ export async function startStack(options: Pick<EngineOptions, 'config' | 'env'> 
     redis,
     containers,
     leasedTo: async (session) => {
-      await engine.waitForLog((line) => line.msg === 'sandbox leased' && line['session'] === session);
-      return containers(session);
+      const leases = (): number =>
+        engine.logs.filter((line) => line.msg === 'sandbox leased' && line['session'] === session).length;
+      for (;;) {
+        const known = leases();
+        const found = await containers(session);
+        if (found.length > 0) return found;
+        await engine.waitForLog(() => leases() > known);
+      }
     },
     allContainers: () => containersOf(`fairlead.instance=${instance}`),
     stop: async () => {
