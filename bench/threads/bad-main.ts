@@ -9,18 +9,31 @@ interface Bad {
   stop: () => Promise<unknown>;
 }
 
-let bad: Bad | undefined;
+/** Also while it starts: what it has made by then must go with it. */
+let bad: Promise<Bad> | undefined;
 
-serve<BadContract>({
-  start: async ({ kind, url, threads, thread }) => {
-    if (bad) throw new Error('there is a bad one already');
-    bad = kind === 'bare' ? await BarePrinter.start() : await BadSession.start(url, kind, { threads, thread });
-    return null;
+serve<BadContract>(
+  {
+    start: async ({ kind, url, threads, thread }) => {
+      if (bad) throw new Error('there is a bad one already');
+      bad = kind === 'bare' ? BarePrinter.start() : BadSession.start(url, kind, { threads, thread });
+      await bad;
+      return null;
+    },
+    deeds: async () => {
+      if (!bad) throw new Error('there is no bad one');
+      return (await bad).deeds();
+    },
+    stop: async () => {
+      await stop();
+      return null;
+    },
   },
-  deeds: () => (bad ? Promise.resolve(bad.deeds()) : Promise.reject(new Error('there is no bad one'))),
-  stop: async () => {
-    await bad?.stop();
-    bad = undefined;
-    return null;
-  },
-});
+  stop,
+);
+
+async function stop(): Promise<void> {
+  const stopping = bad;
+  bad = undefined;
+  await (await stopping)?.stop();
+}

@@ -1,10 +1,18 @@
 /** The child's side of a contract: answers what the bench asks over IPC, and ends with it. Runs in each child process. */
 import type { Answer, Contract, Handlers, Question } from './messages.js';
 
-export function serve<C extends Contract>(handlers: Handlers<C>): void {
+/** `end`: before the process does, whichever way it is ended. */
+export function serve<C extends Contract>(handlers: Handlers<C>, end?: () => Promise<void>): void {
+  let ending: Promise<void> | undefined;
+  const exit = (): void => {
+    ending ??= Promise.resolve(end?.())
+      .catch((error: unknown) => console.error(error))
+      .finally(() => process.exit());
+  };
   // A terminal's Ctrl-C reaches every process; the bench ends this one when its turn has come.
   process.on('SIGINT', () => undefined);
-  process.on('disconnect', () => process.exit());
+  process.on('disconnect', exit);
+  process.on('SIGTERM', exit);
   process.on('message', ({ id, name, body }: Question) => {
     const handle = handlers[name];
     const asked = handle ? handle(body) : Promise.reject(new Error(`no question ${name}`));

@@ -1,20 +1,17 @@
 /**
  * The `fetch` that the SDK is given: undici's `request`, whose body is a Node stream. The web stream of Node's own fetch takes
- * a fifth of what a streamed answer costs its thread. No redirect is followed: the key is for the configured API alone.
+ * a sixth of what a streamed answer costs its thread. No redirect is followed: the key is for the configured API alone.
  * Deadlines are the caller's. Agent threads.
  */
 import type * as Undici from 'undici';
 import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
+import { boundedBody, MAX_ERROR_BYTES } from '../mcp/remote/body.js';
 import { readRetryAfter } from './model-errors.js';
-
-type Body = Undici.Dispatcher.ResponseData['body'];
 
 /** By require, as the SDK (anthropic-sdk.ts). */
 const { request } = createRequire(import.meta.url)('undici') as typeof Undici;
 
-/** What an error says beyond that is not read. */
-const MAX_ERROR_BYTES = 65_536;
 /** Where the API asks for a longer wait than this, the person is told at once instead of waiting in silence. */
 const MAX_RETRY_WAIT_MS = 10_000;
 
@@ -41,7 +38,8 @@ export async function modelFetch(url: string | URL | Request, init: RequestInit 
   }
   // The SDK waits as long as `retry-after` says, an hour if need be: a long one is made final here.
   if ((readRetryAfter(known) ?? 0) > MAX_RETRY_WAIT_MS) known.set('x-should-retry', 'false');
-  return new Response((await errorText(body)) || null, { status: statusCode, headers: known });
+  const told = await boundedBody(body, MAX_ERROR_BYTES);
+  return new Response(told.length > 0 ? told : null, { status: statusCode, headers: known });
 }
 
 /** undici keeps a request until its answer has ended: of one whose body it was given whole, a conversation's JSON for each turn. */
@@ -62,15 +60,4 @@ function toHeaders(headers: Undici.Dispatcher.ResponseData['headers']): Headers 
     if (value !== undefined) known.set(name, Array.isArray(value) ? value.join(', ') : value);
   }
   return known;
-}
-
-async function errorText(body: Body): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes >= MAX_ERROR_BYTES) break;
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
