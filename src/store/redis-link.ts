@@ -24,8 +24,12 @@ export interface RedisCall {
   send<T>(args: RedisArgument[]): Promise<T>;
   /** Bulk strings come as Buffers. */
   sendBinary<T>(args: RedisArgument[]): Promise<T>;
-  run<T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
-  runBinary<T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
+  /**
+   * Runs a script that only reads. Its text goes along: asked for by its hash, where Redis does not know it yet, it would have to
+   * be sent again, behind writes that were sent after it.
+   */
+  read<T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
+  readBinary<T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
   /** Runs a script whose ARGV[1] is the deadline and whose reply is {outcome, Redis's time, …}; 'late' never comes out of it. */
   write<T extends [string, number, ...unknown[]]>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
 }
@@ -120,7 +124,7 @@ export class RedisLink {
     setMaxListeners(0, deadline.signal);
     for (let tries = 1; ; tries++) {
       try {
-        return await work(this.#callUntil(deadline, overtaken));
+        return await work(this.#callUntil(deadline));
       } catch (error) {
         if (deadline.signal.aborted || background || overtaken() || !passes(error, tries)) throw error;
         deadline.lastFailure = messageOf(error);
@@ -130,19 +134,17 @@ export class RedisLink {
     }
   }
 
-  #callUntil(deadline: Deadline, overtaken: () => boolean): RedisCall {
+  #callUntil(deadline: Deadline): RedisCall {
     // A command that is still in the client's queue at the deadline is taken out of it; one that is on the wire cannot be.
     const text = { abortSignal: deadline.signal };
     const binary = { ...text, ...BINARY };
     const send = <T>(args: RedisArgument[]): Promise<T> => this.#client.sendCommand<T>(args, text);
     const sendBinary = <T>(args: RedisArgument[]): Promise<T> => this.#client.sendCommand<T>(args, binary);
-    const run = <T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T> =>
-      evaluate<T>(send, script, keys, args, overtaken);
     return {
       send,
       sendBinary,
-      run,
-      runBinary: (script, keys, args) => evaluate(sendBinary, script, keys, args, overtaken),
+      read: (script, keys, args) => send(['EVAL', script.lua, String(keys.length), ...keys, ...args]),
+      readBinary: (script, keys, args) => sendBinary(['EVAL', script.lua, String(keys.length), ...keys, ...args]),
       write: async <T extends [string, number, ...unknown[]]>(
         script: Script,
         keys: string[],
@@ -152,7 +154,7 @@ export class RedisLink {
         for (let tries = 1; tries <= 2; tries++) {
           const sentAt = performance.now();
           const until = Math.ceil(deadline.at + this.#clockOffset);
-          const reply = await run<T>(script, keys, [String(until), ...args]);
+          const reply = await evaluate<T>(send, script, keys, [String(until), ...args]);
           this.#learnClock(reply[1], sentAt);
           if (reply[0] !== 'late') return reply;
         }
@@ -225,7 +227,6 @@ async function evaluate<T>(
   script: Script,
   keys: string[],
   args: RedisArgument[],
-  overtaken: () => boolean,
 ): Promise<T> {
   const rest = [String(keys.length), ...keys, ...args];
   try {
@@ -233,7 +234,6 @@ async function evaluate<T>(
   } catch (error) {
     // Not known yet, or no more since a restart.
     if (!(error instanceof ErrorReply) || !error.message.startsWith('NOSCRIPT')) throw error;
-    if (overtaken()) throw unavailable('Redis had lost the script of a read');
     return await send<T>(['EVAL', script.lua, ...rest]);
   }
 }

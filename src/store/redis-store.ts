@@ -272,7 +272,7 @@ export class RedisStore implements Store {
     const { row, events } = keysOf(session);
     return this.#read('readEvents', session, async (call) => {
       type Reply = [seq: number, length: number, entries: [id: string, fields: [string, string, string, string]][]];
-      const [seq, length, entries] = await call.run<Reply>(EVENTS, [row, events], [String(after), String(limit)]);
+      const [seq, length, entries] = await call.read<Reply>(EVENTS, [row, events], [String(after), String(limit)]);
       return {
         events: entries.map(([id, fields]) => ({ seq: Number.parseInt(id, 10), json: fields[3] })),
         oldest: length === 0 ? 0 : seq - length + 1,
@@ -328,7 +328,7 @@ export class RedisStore implements Store {
     const { row, history } = keysOf(session);
     const seal = async (call: RedisCall): Promise<void> => {
       type Found = [generation: number, length: number, bytes: number, ...blocks: Buffer[]];
-      const [generation, length, bytes, ...blocks] = await call.runBinary<Found>(TAIL, [row, history], []);
+      const [generation, length, bytes, ...blocks] = await call.readBinary<Found>(TAIL, [row, history], []);
       if (blocks.length === 0) return;
       const { blocks: sealed, tail } = sealTail(blocks);
       const numbers = [generation, length, bytes, blocks.length, tail.blocks, tail.bytes].map(String);

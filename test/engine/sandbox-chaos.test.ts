@@ -86,7 +86,7 @@ t.test(`${plan.length} random events, CHAOS_SEED=${seed}`, async (t) => {
   t.comment(JSON.stringify(Object.fromEntries(run.done)), JSON.stringify(Object.fromEntries(run.outcomes)));
   t.ok(run.count >= 200, `${run.count} events`);
   t.equal(run.count, plan.length);
-  t.same(run.faults, []);
+  t.same(run.faults, [], `no fault: ${run.faults.join('; ')}`);
   // Else it was chaos of nothing.
   for (const kind of ['open', 'read', 'write', 'cancel', 'cut']) t.ok((run.outcomes.get(`${kind} ok`) ?? 0) >= 5, kind);
   t.ok(world.logs.some(({ msg, files }) => msg === 'sandbox hibernated' && files !== 0));

@@ -70,6 +70,21 @@ t.test('a commit is one command on the wire', async (t) => {
   );
 });
 
+t.test('a read keeps its place before later writes, also where Redis knows no script yet', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const { session } = newRow();
+  await store.createSession(newRow({ session }));
+  await store.commit(session, { events: events(1) });
+  await raw.scriptFlush();
+  const [found] = await Promise.all([store.readEvents(session, 0, 10), store.commit(session, { events: events(2) })]);
+  t.strictSame(
+    found.events.map(({ seq }) => seq),
+    [1],
+  );
+});
+
 t.test('a time at which it is due costs a commit one more command, in the same breath', async (t) => {
   const redis = await newRedis(t);
   const raw = await rawClient(t, redis.url);
