@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { ContainerInfo } from 'dockerode';
 import { startChaosDockerd, type ChaosDockerd } from '../engine/chaos/dockerd.js';
 import { until } from '../engine/chaos/until.js';
-import { docker } from '../helpers/docker.js';
+import { docker, listContainers } from '../helpers/docker.js';
 import { startEngine, type Engine, type LogLine } from '../helpers/engine.js';
 import { startModelServer, type ModelServer, type Reply } from '../helpers/model-server.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
@@ -136,7 +136,7 @@ export class World {
   }
 
   async containers(): Promise<ContainerInfo[]> {
-    return docker().listContainers({ all: true, filters: { label: ['fairlead.instance'] } });
+    return listContainers(['fairlead.instance']);
   }
 
   /** The model's next answer breaks off in the middle. */

@@ -1,5 +1,5 @@
 /** The Docker that tests talk to: the one that the test command started, or whatever DOCKER_HOST names. */
-import Docker from 'dockerode';
+import Docker, { type ContainerInfo } from 'dockerode';
 
 export const DEFAULT_DOCKER_HOST = 'unix:///var/run/docker.sock';
 
@@ -25,8 +25,30 @@ export interface Container {
   labels: Record<string, string>;
 }
 
-/** All containers, running or not, that carry every one of these labels (`key` or `key=value`). */
+/**
+ * All containers, running or not, that carry every one of these labels (`key` or `key=value`). Without those that Docker 20.10 lists
+ * as `removing` until it is started again, and does not find by their id: killed from outside while somebody removed them.
+ */
+export async function listContainers(labels: readonly string[], host = dockerHost()): Promise<ContainerInfo[]> {
+  const engine = docker(host);
+  const listed = await engine.listContainers({ all: true, filters: { label: [...labels] } });
+  const there = await Promise.all(
+    listed.map(async ({ Id, State }) => State !== 'removing' || (await isThere(engine, Id))),
+  );
+  return listed.filter((_, index) => there[index]);
+}
+
+async function isThere(engine: Docker, id: string): Promise<boolean> {
+  try {
+    await engine.getContainer(id).inspect();
+    return true;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return false;
+    throw error;
+  }
+}
+
 export async function containersOf(...labels: string[]): Promise<Container[]> {
-  const found = await docker().listContainers({ all: true, filters: { label: labels } });
+  const found = await listContainers(labels);
   return found.map(({ Id, State, Labels }) => ({ id: Id, state: State, labels: Labels }));
 }

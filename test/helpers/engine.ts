@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { docker } from './docker.js';
+import { docker, listContainers } from './docker.js';
 import { eachLine, stopChild, watchExit, within, type Exit } from './processes.js';
 
 /** dist/src/cli.js, seen from dist/test/helpers. */
@@ -188,11 +188,10 @@ export class Engine {
   async #removeContainers(): Promise<void> {
     const host = this.#options.env?.['DOCKER_HOST'];
     if (!host) return;
-    const filters = { label: [`fairlead.instance=${await this.instance().catch(() => 'none')}`] };
+    const label = `fairlead.instance=${await this.instance().catch(() => 'none')}`;
     const deadline = performance.now() + WAIT_MS;
     for (;;) {
-      const listed = docker(host).listContainers({ all: true, filters });
-      const left = await listed.catch((error: unknown) => {
+      const left = await listContainers([label], host).catch((error: unknown) => {
         if (/ECONNREFUSED|ENOENT/.test(String(error))) return []; // no daemon, no containers
         throw error;
       });

@@ -1,6 +1,6 @@
 /** The real parts of a chaos run, and what can be done to them: a server, its dockerd, its Redis, its model. Runs in tests. */
 import type { ContainerInfo } from 'dockerode';
-import { docker } from '../../helpers/docker.js';
+import { listContainers } from '../../helpers/docker.js';
 import { startEngine, type Engine, type LogLine } from '../../helpers/engine.js';
 import {
   offeredTool,
@@ -143,7 +143,7 @@ export class World {
 
   async containers(): Promise<ContainerInfo[]> {
     await this.#answering;
-    return docker().listContainers({ all: true, filters: { label: [`fairlead.instance=${this.instance}`] } });
+    return listContainers([`fairlead.instance=${this.instance}`]);
   }
 
   killEngine(): Promise<void> {
