@@ -27,7 +27,7 @@ export interface Container {
 
 /**
  * All containers, running or not, that carry every one of these labels (`key` or `key=value`). Without those that Docker 20.10 lists
- * as `removing` until it is started again, and does not find by their id: killed from outside while somebody removed them.
+ * as `removing` until it is started again, and does not find by their id: something happened to them in the moment of their removal.
  */
 export async function listContainers(labels: readonly string[], host = dockerHost()): Promise<ContainerInfo[]> {
   const engine = docker(host);
