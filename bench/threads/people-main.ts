@@ -93,9 +93,12 @@ async function keepPace(person: Person, phase: number, startedAt: number, pace: 
     const answers: Promise<void>[] = [];
     for (const due of dueTimes(pace.pingEveryMs)) {
       await until(due);
-      const answered = person.ping();
-      if (counts(due)) answers.push(answered.then((ms) => void samples.pongMs.push(ms)));
-      else answers.push(answered.then(() => undefined));
+      const counted = counts(due);
+      const answered = person.ping().then((ms) => {
+        if (counted) samples.pongMs.push(ms);
+      });
+      answered.catch(() => undefined); // told below, when all are out
+      answers.push(answered);
     }
     await Promise.all(answers);
   };
