@@ -94,9 +94,7 @@ async function keepPace(person: Person, phase: number, startedAt: number, pace: 
     for (const due of dueTimes(pace.pingEveryMs)) {
       await until(due);
       const counted = counts(due);
-      const answered = person.ping().then((ms) => {
-        if (counted) samples.pongMs.push(ms);
-      });
+      const answered = person.ping().then((ms) => void (counted && samples.pongMs.push(ms)));
       answered.catch(() => undefined); // told below, when all are out
       answers.push(answered);
     }
