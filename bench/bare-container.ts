@@ -3,11 +3,11 @@ import type Docker from 'dockerode';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { randomBytes } from 'node:crypto';
-import type { Config } from '../src/config.js';
-import { dockerClient } from '../src/docker-client.js';
+import type { Config } from '../src/shared/config.js';
+import { dockerClient } from '../src/shared/docker-client.js';
 import { dockerHost, WORKSPACE_IMAGE } from '../test/helpers/docker.js';
-import { containerOptions, LABEL_INSTANCE } from '../workers/docker/container-options.js';
-import { demux } from '../workers/docker/demux.js';
+import { containerOptions, LABEL_INSTANCE } from '../workers/docker/driver/container-options.js';
+import { demux } from '../workers/docker/driver/demux.js';
 
 /** A tool that touches little, so that what is around it shows. */
 export const LIST_FILES = { name: 'list_files', arguments: { path: '/workspace' } };

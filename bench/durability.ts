@@ -6,8 +6,8 @@
  */
 import { parseArgs } from 'node:util';
 import { createClient } from 'redis';
-import { parseConfig } from '../src/config.js';
-import { openStore } from '../src/store/open.js';
+import { parseConfig } from '../src/shared/config.js';
+import { openStore } from '../workers/agent/store/open.js';
 import { startEngine } from '../test/helpers/engine.js';
 import { startModelServer } from '../test/helpers/model-server.js';
 import { startRedis } from '../test/helpers/redis.js';

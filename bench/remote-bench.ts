@@ -3,10 +3,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
-import { parseConfig } from '../src/config.js';
-import { registry } from '../src/metrics.js';
+import { parseConfig } from '../src/shared/config.js';
+import { registry } from '../src/shared/metrics.js';
 import { Remotes } from '../workers/agent/mcp/remote/remotes.js';
-import type { ToolCall } from '../workers/agent/mcp/server-connection.js';
+import type { ToolCall } from '../workers/agent/mcp/host/server-connection.js';
 
 export type Era = 'modern' | 'legacy';
 

@@ -1,6 +1,6 @@
 /** What benches that run containers share: their tables, their configuration, and an end on Ctrl-C that leaves nothing. */
 import { setMaxListeners } from 'node:events';
-import { parseConfig, type Config } from '../src/config.js';
+import { parseConfig, type Config } from '../src/shared/config.js';
 import { dockerHost } from '../test/helpers/docker.js';
 import { percentile } from './machine.js';
 

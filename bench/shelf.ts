@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { createLog } from '../src/log.js';
+import { createLog } from '../src/shared/log.js';
 import { openDockerPool, type DockerPool } from '../src/threads/docker-pool.js';
-import type { StdioFromSandbox, StdioToSandbox } from '../workers/docker/messages.js';
+import type { StdioFromSandbox, StdioToSandbox } from '../workers/docker/contract/messages.js';
 import { checkAnswer, LIST_FILES } from './bare-container.js';
 import { benchConfig } from './report.js';
 

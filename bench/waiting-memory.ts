@@ -11,13 +11,13 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { pack } from 'tar-stream';
-import { parseConfig } from '../src/config.js';
-import { createLog } from '../src/log.js';
+import { parseConfig } from '../src/shared/config.js';
+import { createLog } from '../src/shared/log.js';
 import { docker, dockerHost, WORKSPACE_IMAGE } from '../test/helpers/docker.js';
 import { ECHO, makeTinyImage } from '../test/helpers/tiny-image.js';
-import { DockerDriver } from '../workers/docker/docker-driver.js';
-import type { RunningSandbox } from '../workers/docker/driver.js';
-import { WaitingServer } from '../workers/docker/waiting-server.js';
+import { DockerDriver } from '../workers/docker/driver/docker-driver.js';
+import type { RunningSandbox } from '../workers/docker/driver/driver.js';
+import { WaitingServer } from '../workers/docker/pool/waiting-server.js';
 import { machine, percentile } from './machine.js';
 import { containerBytes, type ContainerMemory } from './memory/proc.js';
 

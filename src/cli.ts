@@ -2,9 +2,9 @@
 /** The command `fairlead`: reads the command line, loads what the command needs and nothing else, sets the exit code. */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
-import type { McpCommands } from './cli/mcp.js';
+import type { McpCommands } from './cli/mcp/mcp.js';
 import { colorsFor, describeError } from './cli/report.js';
-import { VERSION } from './version.js';
+import { VERSION } from './shared/version.js';
 
 const FAILED = 1;
 /** The command line itself was wrong. */
@@ -54,7 +54,7 @@ program
   .option('--model <name>', 'ask for this model, where the server allows it')
   .option('--yes', 'without a terminal: allow every tool call')
   .action(async (url: string, { token, session, model, yes = false }: ChatFlags) => {
-    const { chat } = await import('./cli/chat.js');
+    const { chat } = await import('./cli/chat/chat.js');
     process.exitCode = await chat({
       url,
       token: token ?? (process.env['FAIRLEAD_TOKEN'] || undefined),
@@ -87,7 +87,7 @@ function mcpCommand(
     .option('--json', 'as JSON')
     .action(async (...given: unknown[]) => {
       const { url, token, json = false } = command.opts<McpFlags>();
-      const { McpCommands } = await import('./cli/mcp.js');
+      const { McpCommands } = await import('./cli/mcp/mcp.js');
       const commands = new McpCommands({
         url,
         token: token ?? (process.env['FAIRLEAD_TOKEN'] || undefined),
@@ -112,7 +112,7 @@ program
   .description('check what a server needs, and say what to do')
   .option('--json', 'as JSON')
   .action(async ({ json = false }: { json?: boolean }) => {
-    const { diagnose, diagnosisText } = await import('./cli/doctor.js');
+    const { diagnose, diagnosisText } = await import('./cli/doctor/doctor.js');
     const diagnosis = await diagnose();
     const text = json ? `${JSON.stringify(diagnosis, null, 2)}\n` : diagnosisText(diagnosis, colorsFor(process.stdout));
     process.stdout.write(text);
@@ -136,8 +136,8 @@ program
   .option('--tag <tag>', 'the image’s name')
   .action(async ({ local = false, tag }: { local?: boolean; tag?: string }) => {
     const [{ buildImage }, { WORKSPACE_IMAGE }] = await Promise.all([
-      import('./cli/image.js'),
-      import('./docker-client.js'),
+      import('./cli/image/image.js'),
+      import('./shared/docker-client.js'),
     ]);
     await buildImage({ local, tag: tag ?? WORKSPACE_IMAGE, log: (line) => void process.stdout.write(`${line}\n`) });
   });
@@ -146,7 +146,7 @@ program
   .command('schema')
   .description('print the configuration file’s JSON Schema')
   .action(async () => {
-    const { configJsonSchema } = await import('./config.js');
+    const { configJsonSchema } = await import('./shared/config.js');
     process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
   });
 

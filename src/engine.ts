@@ -1,22 +1,22 @@
 /** The composition root: the parts in the order of the boot, and stopped in the reverse. Main thread. */
 import { availableParallelism } from 'node:os';
-import { readCatalogue } from './catalogue.js';
-import type { Config } from './config.js';
-import { openDataDir } from './data-dir.js';
-import { errorToData, isFairleadError } from './errors.js';
-import { createFront, type Front } from './front/app.js';
-import { startJanitor } from './janitor.js';
-import type { Logger } from './log.js';
-import { joinMetrics, registry, watchThread } from './metrics.js';
-import { loginHost } from './oauth-host.js';
-import { oauthIdentity } from './oauth-identity.js';
-import { chooseParts, type Parts } from './parts.js';
-import { Readiness } from './readiness.js';
-import { ServerBook, type Published, type ThreadStatus } from './server-book.js';
+import { readCatalogue } from './boot/catalogue.js';
+import type { Config } from './shared/config.js';
+import { openDataDir } from './boot/data-dir.js';
+import { errorToData, isFairleadError } from './shared/errors.js';
+import { createFront, type Front } from './boot/front.js';
+import { startJanitor } from './boot/janitor.js';
+import type { Logger } from './shared/log.js';
+import { joinMetrics, registry, watchThread } from './shared/metrics.js';
+import { loginHost } from './boot/oauth-host.js';
+import { oauthIdentity } from './shared/oauth-identity.js';
+import { chooseParts, type Parts } from './boot/parts.js';
+import { Readiness } from './boot/readiness.js';
+import { ServerBook, type Published, type ThreadStatus } from './boot/server-book.js';
 import { AgentPool } from './threads/agent-pool.js';
 import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
-import { DOCKER_SLOT, LoopWatch } from './threads/loop-watch.js';
-import { threadOf } from './threads/route.js';
+import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
+import { threadOf } from './shared/threads/route.js';
 
 const CLOSE_DEADLINE_MS = 5_000;
 /** Removing a container takes 0.2 s, and a daemon that is busy takes a few of them a second. */

@@ -1,10 +1,10 @@
 /** The process: configuration → engine; signals. Main thread. */
 import pc from 'picocolors';
-import { loadConfig, type Config } from './config.js';
+import { loadConfig, type Config } from './shared/config.js';
 import type { Engine } from './engine.js';
-import { createLog, type Logger } from './log.js';
-import { openServiceManager, type ServiceManager } from './service-manager.js';
-import { VERSION } from './version.js';
+import { createLog, type Logger } from './shared/log.js';
+import { openServiceManager, type ServiceManager } from './boot/service-manager.js';
+import { VERSION } from './shared/version.js';
 
 /**
  * Beyond the drain, before the process ends by force: more than the deadlines of the stop's parts (engine.ts) together, of

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { readFile } from 'node:fs/promises';
-import { configJsonSchema } from '../src/config.js';
-import { ERROR_TABLE } from '../src/errors.js';
+import { configJsonSchema } from '../src/shared/config.js';
+import { ERROR_TABLE } from '../src/shared/errors.js';
 
 const read = (path: string): Promise<string> => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 

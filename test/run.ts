@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildImage } from '../src/cli/image.js';
+import { buildImage } from '../src/cli/image/image.js';
 import { ensureConformanceSuite } from './helpers/conformance-install.js';
 import { docker, dockerHost, WORKSPACE_IMAGE } from './helpers/docker.js';
 import { startDockerd } from './helpers/dockerd.js';

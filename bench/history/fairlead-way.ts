@@ -1,7 +1,7 @@
 /** The product's own store: a step is a commit, blocks of lz4, the tail sealed in the background. */
 import { setImmediate as nextLoop } from 'node:timers/promises';
-import { parseConfig } from '../../src/config.js';
-import { openStore } from '../../src/store/open.js';
+import { parseConfig } from '../../src/shared/config.js';
+import { openStore } from '../../workers/agent/store/open.js';
 import type { Way } from './way.js';
 
 const OWNER = 'bench';

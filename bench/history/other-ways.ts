@@ -1,8 +1,8 @@
 /** The alternatives: a list of JSON, lists of packed blocks, and values that are written anew at each turn. */
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { RESP_TYPES } from 'redis';
-import { decodeBlock, encodeBlock } from '../../src/store/history-codec.js';
-import type { TranscriptMessage } from '../../src/store/store.js';
+import { decodeBlock, encodeBlock } from '../../workers/agent/store/history-codec.js';
+import type { TranscriptMessage } from '../../workers/agent/store/store.js';
 import type { RedisClient } from './redis-server.js';
 import type { Turn } from './transcript.js';
 import type { Way } from './way.js';

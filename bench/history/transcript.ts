@@ -1,5 +1,5 @@
 /** Sessions of an agent that works on code: turns as the agent thread stores them, step by step. */
-import type { TranscriptMessage } from '../../src/store/store.js';
+import type { TranscriptMessage } from '../../workers/agent/store/store.js';
 import { code, diff, numbered } from './code.js';
 import { json, listing, logLines, testRun } from './output.js';
 import { Project } from './project.js';

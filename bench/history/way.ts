@@ -1,5 +1,5 @@
 /** What the ways of keeping a transcript have in common. Shapes. */
-import type { TranscriptMessage } from '../../src/store/store.js';
+import type { TranscriptMessage } from '../../workers/agent/store/store.js';
 import type { Turn } from './transcript.js';
 
 export interface Way {

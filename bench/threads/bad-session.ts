@@ -1,7 +1,7 @@
 /** A session that takes what it can get, one class for what all kinds share. Runs in the process of the bad one. */
 import { WebSocket } from 'ws';
-import { CLOSE, PROTOCOL, type ServerEvent } from '../../src/protocol.js';
-import { threadOf } from '../../src/threads/route.js';
+import { CLOSE, PROTOCOL, type ServerEvent } from '../../src/shared/protocol.js';
+import { threadOf } from '../../src/shared/threads/route.js';
 import type { BadDeeds, BadKind } from './messages.js';
 import { PRINTED_BYTES } from './print.js';
 import { BAD } from './users.js';

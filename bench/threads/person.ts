@@ -1,7 +1,7 @@
 /** One person at one WebSocket: says things one after the other, pings, and takes the time. Runs in the process of the people. */
 import { WebSocket } from 'ws';
-import { PROTOCOL, type ServerEvent } from '../../src/protocol.js';
-import { threadOf } from '../../src/threads/route.js';
+import { PROTOCOL, type ServerEvent } from '../../src/shared/protocol.js';
+import { threadOf } from '../../src/shared/threads/route.js';
 import { PEOPLE } from './users.js';
 
 export interface TurnTimes {

@@ -1,5 +1,5 @@
 /** One person at Fairlead's WebSocket: says something, watches the answer come, and says yes where asked. */
-import type { ServerEvent } from '../../src/protocol.js';
+import type { ServerEvent } from '../../src/shared/protocol.js';
 import type { TurnSample } from './messages.js';
 import { answerText, askText, type Ask, type Pace } from './script.js';
 import { WireSocket } from './wire-socket.js';

@@ -1,5 +1,5 @@
 /** Where a server is: from what a person types (http, https, ws, wss or just host:port) to its two base addresses. Pure. */
-import { FairleadError } from '../errors.js';
+import { FairleadError } from '../shared/errors.js';
 
 export interface Endpoint {
   /** Base of the HTTP routes, without a slash at the end. */

@@ -1,6 +1,6 @@
 /** The server's HTTP routes as the command line asks them: one deadline, answers that are checked, problems as errors. */
 import { z } from 'zod';
-import { ERROR_TABLE, FairleadError, type ErrorCode } from '../errors.js';
+import { ERROR_TABLE, FairleadError, type ErrorCode } from '../shared/errors.js';
 
 const DEADLINE_MS = 10_000;
 

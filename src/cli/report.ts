@@ -1,7 +1,7 @@
 /** How the command line speaks to a person: colours only on a terminal, errors without a stack. */
 import pc from 'picocolors';
-import { ConfigError } from '../config.js';
-import { FairleadError } from '../errors.js';
+import { ConfigError } from '../shared/config.js';
+import { FairleadError } from '../shared/errors.js';
 import { clean } from './terminal-text.js';
 
 export type Colors = ReturnType<typeof pc.createColors>;

@@ -1,6 +1,6 @@
 /** `fairlead token NAME`: makes a bearer token and the line of the configuration that knows it by its hash only. */
 import { createHash, randomBytes } from 'node:crypto';
-import { ConfigError, configSchema } from '../config.js';
+import { ConfigError, configSchema } from '../shared/config.js';
 
 export interface NewToken {
   token: string;

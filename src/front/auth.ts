@@ -1,7 +1,7 @@
 /** Who is asking: bearer tokens of the configuration, or everyone is `local`. Main thread. */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import type { Config } from '../config.js';
-import { PROTOCOL } from '../protocol.js';
+import type { Config } from '../shared/config.js';
+import { PROTOCOL } from '../shared/protocol.js';
 
 export const LOCAL_USER = 'local';
 const BEARER = 'bearer.';

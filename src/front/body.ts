@@ -1,5 +1,5 @@
 /** A request's body: bounded, JSON. Main thread. */
-import { FairleadError } from '../errors.js';
+import { FairleadError } from '../shared/errors.js';
 import { badFrame } from './frames.js';
 import type { Exchange } from './http.js';
 import { parseJson } from './parse-json.js';

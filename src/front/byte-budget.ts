@@ -2,7 +2,7 @@
  * What each user's clients may send: so much a second, and eight seconds' worth at once. What was sent beyond that is a debt,
  * of eight seconds at most: whoever goes on sending waits for longer. Main thread.
  */
-import { FairleadError } from '../errors.js';
+import { FairleadError } from '../shared/errors.js';
 
 const BURST_S = 8;
 const MIN_PRUNE = 1_000;

@@ -1,10 +1,10 @@
 /** One WebSocket: attach, its frames to the agent thread, the session's events to it. Main thread. */
-import type { OutFrame } from '../../workers/agent/messages.js';
-import type { Config } from '../config.js';
-import { errorToData, FairleadError, publicMessage } from '../errors.js';
-import type { Logger } from '../log.js';
-import { CLOSE, type ClientFrame } from '../protocol.js';
-import type { Agents } from './agents.js';
+import type { OutFrame } from '../../workers/agent/contract/messages.js';
+import type { Config } from '../shared/config.js';
+import { errorToData, FairleadError, publicMessage } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
+import { CLOSE, type ClientFrame } from '../shared/protocol.js';
+import type { Agents } from '../threads/agents.js';
 import type { ByteBudget } from './byte-budget.js';
 import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
 import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';

@@ -1,7 +1,7 @@
 /** GET …/events: all of a session's events as one SSE stream. Main thread. */
-import type { OutFrame } from '../../workers/agent/messages.js';
-import type { Logger } from '../log.js';
-import type { Agents } from './agents.js';
+import type { OutFrame } from '../../workers/agent/contract/messages.js';
+import type { Logger } from '../shared/log.js';
+import type { Agents } from '../threads/agents.js';
 import type { Exchange } from './http.js';
 import { catchUpFrames, type Subscriber } from './hub.js';
 import { errorOfClose } from './problem.js';

@@ -1,7 +1,7 @@
 /** What clients send, checked: WebSocket frames, and the HTTP bodies that mean the same. Main thread. */
 import { z } from 'zod';
-import { FairleadError } from '../errors.js';
-import type { ClientFrame, UserBlock } from '../protocol.js';
+import { FairleadError } from '../shared/errors.js';
+import type { ClientFrame, UserBlock } from '../shared/protocol.js';
 import { parseJson } from './parse-json.js';
 
 const id = z.string().min(1).max(128);

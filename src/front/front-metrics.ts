@@ -1,5 +1,5 @@
 /** The front's metrics. Main thread. */
-import { counter, gauge } from '../metrics.js';
+import { counter, gauge } from '../shared/metrics.js';
 
 export const connectionsGauge = gauge('fairlead_connections', 'Open WebSockets and HTTP event streams');
 /** Counted here: a counter's own `inc` is a tenth of what a small frame costs. */

@@ -1,7 +1,7 @@
 /** One HTTP request and its answer, safe against what uWebSockets forbids: an answer after an abort, or a second one. Main thread. */
 import { STATUS_CODES } from 'node:http';
-import { errorToData } from '../errors.js';
-import type { Logger } from '../log.js';
+import { errorToData } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
 import { httpRequestsTotal } from './front-metrics.js';
 import { toProblem } from './problem.js';
 

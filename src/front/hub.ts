@@ -1,9 +1,9 @@
 /** Who listens to which session, and the way events take to them: each durable one once, in order. Main thread. */
-import type { AgentHostContract, OutFrame } from '../../workers/agent/messages.js';
-import { errorToData, FairleadError } from '../errors.js';
-import type { Logger } from '../log.js';
-import { CLOSE } from '../protocol.js';
-import type { Agents } from './agents.js';
+import type { AgentHostContract, OutFrame } from '../../workers/agent/contract/messages.js';
+import { errorToData, FairleadError } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
+import { CLOSE } from '../shared/protocol.js';
+import type { Agents } from '../threads/agents.js';
 
 /** A WebSocket, an SSE stream, or a request that waits for its turn. */
 export interface Subscriber {

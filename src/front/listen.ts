@@ -1,6 +1,6 @@
 /** Why an address cannot be listened on, in plain words: uWebSockets only says that it cannot. Main thread. */
 import { createServer } from 'node:net';
-import { FairleadError } from '../errors.js';
+import { FairleadError } from '../shared/errors.js';
 
 /** Asks the system by trying; resolves with ERR_START. */
 export async function listenError(host: string, port: number): Promise<FairleadError> {

@@ -1,5 +1,5 @@
 /** Which web pages may reach the server: the Origin and Host checks, and CORS for those on the list. Main thread. */
-import { FairleadError } from '../errors.js';
+import { FairleadError } from '../shared/errors.js';
 
 export interface OriginPolicy {
   /** `listen.origins`. */

@@ -1,6 +1,6 @@
 /** Everyone who holds a connection for events, counted by user: the limits, and the list to close at the end. Main thread. */
-import type { Config } from '../config.js';
-import { FairleadError } from '../errors.js';
+import type { Config } from '../shared/config.js';
+import { FairleadError } from '../shared/errors.js';
 import { connectionsGauge } from './front-metrics.js';
 import type { Subscriber } from './hub.js';
 

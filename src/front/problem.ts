@@ -1,6 +1,13 @@
 /** Errors as clients see them: RFC 9457 problems over HTTP, `error` frames and close codes over WebSocket. Main thread. */
-import { ERROR_TABLE, errorToData, FairleadError, publicMessage, type ErrorCode, type ErrorData } from '../errors.js';
-import { CLOSE, type WireError } from '../protocol.js';
+import {
+  ERROR_TABLE,
+  errorToData,
+  FairleadError,
+  publicMessage,
+  type ErrorCode,
+  type ErrorData,
+} from '../shared/errors.js';
+import { CLOSE, type WireError } from '../shared/protocol.js';
 
 const DEFAULT_RETRY_MS = 1_000;
 

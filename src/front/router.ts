@@ -1,6 +1,6 @@
 /** From a request to its route: origin, path, method, credentials, body, in this order. Main thread. */
 import type { z } from 'zod';
-import { FairleadError } from '../errors.js';
+import { FairleadError } from '../shared/errors.js';
 import type { Auth } from './auth.js';
 import { readJson } from './body.js';
 import type { ByteBudget } from './byte-budget.js';

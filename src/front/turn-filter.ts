@@ -1,5 +1,5 @@
 /** Which of a session's events belong to the turn that one message became. Pure. Main thread. */
-import type { DurableEvent } from '../protocol.js';
+import type { DurableEvent } from '../shared/protocol.js';
 
 export type NumberedEvent = DurableEvent & { seq: number };
 

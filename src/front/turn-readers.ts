@@ -1,7 +1,7 @@
 /** POST …/messages: the events of one turn, streamed as SSE or gathered into one JSON answer. Main thread. */
-import type { OutFrame } from '../../workers/agent/messages.js';
-import { FairleadError } from '../errors.js';
-import type { Pending } from '../protocol.js';
+import type { OutFrame } from '../../workers/agent/contract/messages.js';
+import { FairleadError } from '../shared/errors.js';
+import type { Pending } from '../shared/protocol.js';
 import { openStream, type StreamParts } from './events-reader.js';
 import type { Exchange } from './http.js';
 import type { Subscriber } from './hub.js';

@@ -1,6 +1,6 @@
 /** A turn's events, gathered into the one answer that plain HTTP clients get. Pure. Main thread. */
-import type { FinishedTurn } from '../../workers/agent/messages.js';
-import type { Pending, WireError } from '../protocol.js';
+import type { FinishedTurn } from '../../workers/agent/contract/messages.js';
+import type { Pending, WireError } from '../shared/protocol.js';
 import type { NumberedEvent } from './turn-filter.js';
 
 export type TurnOutcome =

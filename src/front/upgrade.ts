@@ -1,5 +1,5 @@
 /** The upgrade request, judged: who, which session, from where. Its verdict is told after the upgrade, by a close code. Main thread. */
-import { FairleadError } from '../errors.js';
+import { FairleadError } from '../shared/errors.js';
 import type { Auth, Credentials } from './auth.js';
 import type { Opening } from './connection.js';
 import { badFrame } from './frames.js';

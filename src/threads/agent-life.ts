@@ -1,8 +1,8 @@
 /** One life of an agent thread, from its start to its exit. Main thread. */
 import type { Worker } from 'node:worker_threads';
-import { FairleadError, type ErrorCode } from '../errors.js';
-import type { AgentContract, AgentHostContract } from '../../workers/agent/messages.js';
-import { Channel, type NotificationHandlers, type RequestHandlers } from './channel.js';
+import { FairleadError, type ErrorCode } from '../shared/errors.js';
+import type { AgentContract, AgentHostContract } from '../../workers/agent/contract/messages.js';
+import { Channel, type NotificationHandlers, type RequestHandlers } from '../shared/threads/channel.js';
 
 const START_TIMEOUT_MS = 30_000;
 const RETRY_MS = 1_000;

@@ -1,12 +1,12 @@
 /** The agent threads: a request goes to the thread that owns its session. Main thread. */
 import { Worker } from 'node:worker_threads';
-import { FairleadError, isFairleadError } from '../errors.js';
-import type { AgentRequestName, Agents } from '../front/agents.js';
-import type { Logger } from '../log.js';
-import type { AgentContract, AgentWorkerData } from '../../workers/agent/messages.js';
+import { FairleadError, isFairleadError } from '../shared/errors.js';
+import type { AgentRequestName, Agents } from './agents.js';
+import type { Logger } from '../shared/log.js';
+import type { AgentContract, AgentWorkerData } from '../../workers/agent/contract/messages.js';
 import type { AgentHost } from './agent-life.js';
-import type { LoopWatch } from './loop-watch.js';
-import { threadOf } from './route.js';
+import type { LoopWatch } from '../shared/threads/loop-watch.js';
+import { threadOf } from '../shared/threads/route.js';
 import { SpareAgent } from './spare-agent.js';
 import { AgentSupervisor } from './supervisor.js';
 

@@ -17,14 +17,14 @@ import type {
   DockerWorkerData,
   LeaseRequest,
   LeaseResult,
-} from '../../workers/docker/messages.js';
-import type { BreakerState } from '../../workers/docker/operations.js';
-import type { Config } from '../config.js';
-import { FairleadError, isFairleadError } from '../errors.js';
-import type { Logger } from '../log.js';
-import { gauge } from '../metrics.js';
-import { Channel } from './channel.js';
-import { fromTaskResult, type TaskResult } from './task-result.js';
+} from '../../workers/docker/contract/messages.js';
+import type { BreakerState } from '../../workers/docker/driver/operations.js';
+import type { Config } from '../shared/config.js';
+import { FairleadError, isFairleadError } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
+import { gauge } from '../shared/metrics.js';
+import { Channel } from '../shared/threads/channel.js';
+import { fromTaskResult, type TaskResult } from '../shared/threads/task-result.js';
 
 /** More than all lines together hold; what is over it waits here, and then is refused. */
 const AT_ONCE = 1_000;

@@ -1,6 +1,6 @@
 /** One agent thread kept in waiting for all, so that one that dies is replaced in a fraction of the time. Main thread. */
 import type { Worker } from 'node:worker_threads';
-import type { Logger } from '../log.js';
+import type { Logger } from '../shared/log.js';
 import type { TakePlace } from '../../workers/agent/spare.js';
 
 /** The start itself, and the thread that has just taken a place, get the processor first. */

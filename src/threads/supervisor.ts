@@ -1,9 +1,9 @@
 /** One agent thread under supervision: its end and its hanging noticed, started again with backoff. Main thread. */
 import type { Worker } from 'node:worker_threads';
-import { FairleadError, errorToData } from '../errors.js';
-import type { Logger } from '../log.js';
+import { FairleadError, errorToData } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
 import { startLife, type AgentChannel, type AgentHost, type AgentLife } from './agent-life.js';
-import { agentSlot, type LoopWatch } from './loop-watch.js';
+import { agentSlot, type LoopWatch } from '../shared/threads/loop-watch.js';
 
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 5_000;

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from 'redis';
-import type { TranscriptMessage } from '../../src/store/store.js';
+import type { TranscriptMessage } from '../../workers/agent/store/store.js';
 import { until } from '../engine/chaos/until.js';
 import { differenceOf, heldAtRest } from './at-rest.js';
 import { figuresOf, judge, type Account, type Figures } from './checker.js';

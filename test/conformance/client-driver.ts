@@ -3,15 +3,15 @@
  * same modules, for one server and one person who says yes to everything. Run by the suite, with the server's URL as argument.
  */
 import pino from 'pino';
-import { parseConfig } from '../../src/config.js';
-import type { ToolDefinition } from '../../src/tool-definition.js';
+import { parseConfig } from '../../src/shared/config.js';
+import type { ToolDefinition } from '../../src/shared/tool-definition.js';
 import { listAll, listTools } from '../../workers/agent/mcp/catalogue/list-all.js';
 import { Logins } from '../../workers/agent/mcp/oauth/logins.js';
 import { OAuthSource } from '../../workers/agent/mcp/oauth/oauth-source.js';
 import { openSecrets } from '../../workers/agent/mcp/oauth/secrets.js';
-import { SafeHttp } from '../../workers/agent/mcp/remote/http.js';
+import { SafeHttp } from '../../workers/agent/http/http.js';
 import { Remotes } from '../../workers/agent/mcp/remote/remotes.js';
-import type { ServerAsks, ServerConnection } from '../../workers/agent/mcp/server-connection.js';
+import type { ServerAsks, ServerConnection } from '../../workers/agent/mcp/host/server-connection.js';
 
 const USER = 'person';
 const CALLER = { session: 'conformance', user: USER };

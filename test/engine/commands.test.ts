@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { RECORD_FILE } from '../../src/process-record.js';
+import { RECORD_FILE } from '../../src/shared/process-record.js';
 import { text, tool } from '../helpers/model-server.js';
 import { startStack } from '../helpers/stack.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';

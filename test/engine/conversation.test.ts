@@ -1,6 +1,6 @@
 import t from 'tap';
 import { createClient, RESP_TYPES } from 'redis';
-import { decodeBlock } from '../../src/store/history-codec.js';
+import { decodeBlock } from '../../workers/agent/store/history-codec.js';
 import { startStack } from '../helpers/stack.js';
 import { text, tool } from '../helpers/model-server.js';
 import { connect } from '../helpers/ws-client.js';

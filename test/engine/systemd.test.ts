@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { parseConfig } from '../../src/config.js';
+import { parseConfig } from '../../src/shared/config.js';
 import { STOP_MARGIN_MS } from '../../src/main.js';
 import { CLI, startEngine } from '../helpers/engine.js';
 import { openNotifySocket, type NotifySocket } from '../helpers/notify-socket.js';

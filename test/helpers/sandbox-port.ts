@@ -1,6 +1,6 @@
 /** The agent thread's end of a sandbox's stdio, as tests hold it: collects what comes, acknowledges when told to. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import type { StdioFromSandbox, StdioToSandbox } from '../../workers/docker/messages.js';
+import type { StdioFromSandbox, StdioToSandbox } from '../../workers/docker/contract/messages.js';
 import { deferred, within } from './processes.js';
 
 const WAIT_MS = 30_000;

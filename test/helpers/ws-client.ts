@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
-import { PROTOCOL, type ClientFrame, type ServerEvent } from '../../src/protocol.js';
+import { PROTOCOL, type ClientFrame, type ServerEvent } from '../../src/shared/protocol.js';
 import { TextAssembly } from './text-assembly.js';
 
 export type { ServerEvent };

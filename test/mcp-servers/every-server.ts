@@ -1,6 +1,6 @@
 /** What every real MCP server is put through, however it is reached. Runs in tests. */
 import type { Test } from 'tap';
-import type { ServerAsks, ServerConnection, ToolCall } from '../../workers/agent/mcp/server-connection.js';
+import type { ServerAsks, ServerConnection, ToolCall } from '../../workers/agent/mcp/host/server-connection.js';
 import { callOf, textOf } from '../workers/agent/mcp/command/command-bench.js';
 
 /** A tool of the server for each thing that it can show. */

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isFairleadError } from '../../src/errors.js';
+import { isFairleadError } from '../../src/shared/errors.js';
 import { until } from '../engine/chaos/until.js';
 import { docker } from '../helpers/docker.js';
 import { callOf, OF, startCommands, textOf } from '../workers/agent/mcp/command/command-bench.js';

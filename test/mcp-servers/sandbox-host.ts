@@ -1,11 +1,11 @@
 /** The docker thread's sandboxes as an agent thread's host, in one thread: real containers or processes, no engine around. Runs in tests. */
 import { randomUUID } from 'node:crypto';
-import type { Config } from '../../src/config.js';
-import type { Logger } from '../../src/log.js';
-import type { SandboxHost } from '../../workers/agent/mcp/connection.js';
-import { Archives } from '../../workers/docker/archives.js';
-import { DockerDriver } from '../../workers/docker/docker-driver.js';
-import { ProcessDriver } from '../../workers/docker/process-driver.js';
+import type { Config } from '../../src/shared/config.js';
+import type { Logger } from '../../src/shared/log.js';
+import type { SandboxHost } from '../../workers/agent/mcp/sandbox/connection.js';
+import { Archives } from '../../workers/docker/archive/archives.js';
+import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
+import { ProcessDriver } from '../../workers/docker/driver/process-driver.js';
 import { Sandboxes } from '../../workers/docker/sandboxes.js';
 
 interface Teardown {

@@ -1,14 +1,14 @@
 /** The doorway of an agent thread: its parts, then its port. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { errorToData } from '../../src/errors.js';
-import { createLog } from '../../src/log.js';
-import { histogram, SECONDS_FAST, watchThread } from '../../src/metrics.js';
-import { openStore } from '../../src/store/open.js';
-import { Channel } from '../../src/threads/channel.js';
-import { agentSlot, startBeat } from '../../src/threads/loop-watch.js';
+import { errorToData } from '../../src/shared/errors.js';
+import { createLog } from '../../src/shared/log.js';
+import { histogram, SECONDS_FAST, watchThread } from '../../src/shared/metrics.js';
+import { openStore } from './store/open.js';
+import { Channel } from '../../src/shared/threads/channel.js';
+import { agentSlot, startBeat } from '../../src/shared/threads/loop-watch.js';
 import { startAgentThread } from './agent-thread.js';
 import { loadUrlPart } from './mcp/url-servers.js';
-import type { AgentContract, AgentHostContract, AgentWorkerData } from './messages.js';
+import type { AgentContract, AgentHostContract, AgentWorkerData } from './contract/messages.js';
 import { createModel } from './model/create-model.js';
 
 const data = workerData as AgentWorkerData;

@@ -4,10 +4,10 @@
  */
 import { once } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
-import '../../src/store/open.js';
+import './store/open.js';
 import './agent-thread.js';
 import { loadUrlPart } from './mcp/url-servers.js';
-import type { AgentWorkerData } from './messages.js';
+import type { AgentWorkerData } from './contract/messages.js';
 import './model/anthropic.js';
 import './model/create-model.js';
 

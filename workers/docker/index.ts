@@ -1,10 +1,10 @@
 /** Doorway of the docker thread: a Piscina worker whose one task is a lease; all else comes over the control port. */
 import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
-import { createLog } from '../../src/log.js';
-import { watchThread } from '../../src/metrics.js';
-import { DOCKER_SLOT, startBeat } from '../../src/threads/loop-watch.js';
-import { toTaskResult, type TaskResult } from '../../src/threads/task-result.js';
-import type { DockerControlMessage, DockerWorkerData, LeaseRequest, LeaseResult } from './messages.js';
+import { createLog } from '../../src/shared/log.js';
+import { watchThread } from '../../src/shared/metrics.js';
+import { DOCKER_SLOT, startBeat } from '../../src/shared/threads/loop-watch.js';
+import { toTaskResult, type TaskResult } from '../../src/shared/threads/task-result.js';
+import type { DockerControlMessage, DockerWorkerData, LeaseRequest, LeaseResult } from './contract/messages.js';
 import { startDockerThread } from './thread.js';
 
 const data = workerData as DockerWorkerData;

@@ -1,23 +1,23 @@
 /** Every sandbox that this instance has: leases and their ends, over the pools, the saved workspaces and the orphans. Docker thread. */
-import type { Config } from '../../src/config.js';
-import { FairleadError, isFairleadError } from '../../src/errors.js';
-import type { Logger } from '../../src/log.js';
-import { capabilitiesFor } from '../../src/mcp-capabilities.js';
-import { counter, histogram } from '../../src/metrics.js';
-import { Adoption } from './adoption.js';
-import type { Archives } from './archives.js';
-import type { ContainerPool } from './container-pool.js';
-import type { FoundSandbox, SandboxDriver } from './driver.js';
-import { ExecServers } from './exec-servers.js';
-import type { LeaseRecord, LeaseRecords } from './lease-records.js';
-import type { Lease } from './lease.js';
-import type { ExecRequest, LeaseRequest, LeaseResult } from './messages.js';
-import { Orphans } from './orphans.js';
-import { Pools } from './pools.js';
-import type { SandboxState } from './sandbox.js';
-import { StdioRelay } from './stdio-relay.js';
-import type { Offered, ToolCache } from './tool-cache.js';
-import { Workspaces, type Owner, type Saved } from './workspaces.js';
+import type { Config } from '../../src/shared/config.js';
+import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
+import type { Logger } from '../../src/shared/log.js';
+import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
+import { counter, histogram } from '../../src/shared/metrics.js';
+import { Adoption } from './pool/adoption.js';
+import type { Archives } from './archive/archives.js';
+import type { ContainerPool } from './pool/container-pool.js';
+import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
+import { ExecServers } from './pool/exec-servers.js';
+import type { LeaseRecord, LeaseRecords } from './pool/lease-records.js';
+import type { Lease } from './pool/lease.js';
+import type { ExecRequest, LeaseRequest, LeaseResult } from './contract/messages.js';
+import { Orphans } from './pool/orphans.js';
+import { Pools } from './pool/pools.js';
+import type { SandboxState } from './pool/sandbox.js';
+import { StdioRelay } from './pool/stdio-relay.js';
+import type { Offered, ToolCache } from './pool/tool-cache.js';
+import { Workspaces, type Owner, type Saved } from './pool/workspaces.js';
 
 /** What is being taken up when the server stops has so long to come far enough to be saved. */
 const ATTACH_AT_THE_STOP_MS = 10_000;

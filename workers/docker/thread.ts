@@ -1,17 +1,17 @@
 /** The docker thread behind its doorway: driver, registry and reconciler put together, and what it answers. Docker thread. */
 import { join } from 'node:path';
-import type { Logger } from '../../src/log.js';
-import { registry } from '../../src/metrics.js';
-import { Channel, type PortLike } from '../../src/threads/channel.js';
-import { DockerDriver } from './docker-driver.js';
-import { Archives } from './archives.js';
-import type { SandboxDriver } from './driver.js';
-import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './messages.js';
-import { ProcessDriver } from './process-driver.js';
-import { LeaseRecords } from './lease-records.js';
-import { Reconciler } from './reconcile.js';
+import type { Logger } from '../../src/shared/log.js';
+import { registry } from '../../src/shared/metrics.js';
+import { Channel, type PortLike } from '../../src/shared/threads/channel.js';
+import { DockerDriver } from './driver/docker-driver.js';
+import { Archives } from './archive/archives.js';
+import type { SandboxDriver } from './driver/driver.js';
+import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './contract/messages.js';
+import { ProcessDriver } from './driver/process-driver.js';
+import { LeaseRecords } from './pool/lease-records.js';
+import { Reconciler } from './pool/reconcile.js';
 import { Sandboxes } from './sandboxes.js';
-import { ToolCache } from './tool-cache.js';
+import { ToolCache } from './pool/tool-cache.js';
 
 const MIB = 1_048_576;
 const ASK_AT_ONCE = 500;

@@ -1,5 +1,5 @@
 /** Doorway of the workspace server: the main thread of the sandbox's own process, MCP on its stdin and stdout. */
-import { LineReader } from '../../src/line-reader.js';
+import { LineReader } from '../../src/shared/line-reader.js';
 import { Workspace } from './paths.js';
 import { killEverything } from './process-groups.js';
 import { isHandshake, parseMessage, WorkspaceServer } from './server.js';

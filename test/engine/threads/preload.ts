@@ -4,7 +4,7 @@
  * SIGWINCH: a fault in it.
  */
 import { BroadcastChannel, isMainThread, workerData } from 'node:worker_threads';
-import type { AgentWorkerData } from '../../../workers/agent/messages.js';
+import type { AgentWorkerData } from '../../../workers/agent/contract/messages.js';
 
 type Blow = 'hang' | 'fill' | 'die';
 

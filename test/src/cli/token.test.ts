@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { makeToken, tokenText } from '../../../src/cli/token.js';
-import { parseConfig } from '../../../src/config.js';
+import { parseConfig } from '../../../src/shared/config.js';
 
 t.test('the configuration takes the printed line, and its hash is that of the printed token', async (t) => {
   const [token = '', line = '', ...rest] = tokenText(makeToken('user-1'), true).split('\n');

@@ -180,7 +180,7 @@ t.test('close codes of an attach that fails', async (t) => {
 t.test('an agent thread that does not answer is 1013, a draining server 1001', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
-  const { FairleadError } = await import('../../../src/errors.js');
+  const { FairleadError } = await import('../../../src/shared/errors.js');
   fixture.agent.overrides.set('attach', () => {
     throw new FairleadError('ERR_UNAVAILABLE', 'the store does not answer');
   });
@@ -288,7 +288,7 @@ t.test('closeAll closes every socket with its code, and everything may be called
 t.test('a port in use is ERR_START in plain words', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
-  const { createFront } = await import('../../../src/front/app.js');
+  const { createFront } = await import('../../../src/boot/front.js');
   const { testConfig } = await import('./front-fixture.js');
   const { default: pino } = await import('pino');
   const config = testConfig();

@@ -2,18 +2,18 @@
 import { createHash } from 'node:crypto';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import pino from 'pino';
-import { parseConfig, type Config } from '../../../src/config.js';
-import { FairleadError } from '../../../src/errors.js';
-import { createFront, type Front } from '../../../src/front/app.js';
-import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/protocol.js';
-import { Channel, type RequestHandlers } from '../../../src/threads/channel.js';
+import { parseConfig, type Config } from '../../../src/shared/config.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import { createFront, type Front } from '../../../src/boot/front.js';
+import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/shared/protocol.js';
+import { Channel, type RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type {
   AgentContract,
   AgentHostContract,
   McpStreamPart,
   OutFrame,
   SessionInfo,
-} from '../../../workers/agent/messages.js';
+} from '../../../workers/agent/contract/messages.js';
 
 export const USAGE: Usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { registry } from '../../../src/metrics.js';
+import { registry } from '../../../src/shared/metrics.js';
 import { connect } from '../../helpers/ws-client.js';
 import { startFront } from './front-fixture.js';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import t from 'tap';
-import { FairleadError } from '../../../src/errors.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import { startFront, type Fixture } from './front-fixture.js';
 
 /** A request as bytes, for what `fetch` would not send. Resolves with the whole answer. */

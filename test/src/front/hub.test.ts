@@ -1,6 +1,6 @@
 import pino from 'pino';
 import t from 'tap';
-import type { Agents } from '../../../src/front/agents.js';
+import type { Agents } from '../../../src/threads/agents.js';
 import { Hub, type Subscriber } from '../../../src/front/hub.js';
 import { deferred } from '../../helpers/processes.js';
 

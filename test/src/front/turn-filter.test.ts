@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { DurableEvent } from '../../../src/protocol.js';
+import type { DurableEvent } from '../../../src/shared/protocol.js';
 import { TurnFilter } from '../../../src/front/turn-filter.js';
 import { USAGE } from './front-fixture.js';
 

@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
-import { parseConfig } from '../../../src/config.js';
-import { createLog } from '../../../src/log.js';
+import { parseConfig } from '../../../src/shared/config.js';
+import { createLog } from '../../../src/shared/log.js';
 import type { AgentHost } from '../../../src/threads/agent-life.js';
-import { LoopWatch } from '../../../src/threads/loop-watch.js';
+import { LoopWatch } from '../../../src/shared/threads/loop-watch.js';
 import { AgentSupervisor } from '../../../src/threads/supervisor.js';
 import { deferred, within } from '../../helpers/processes.js';
 

@@ -1,6 +1,6 @@
 /** A model that says what the test has written down: the Model interface's contract, one script an answer. */
-import { FairleadError } from '../../../src/errors.js';
-import type { StopReason, Usage } from '../../../src/protocol.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { StopReason, Usage } from '../../../src/shared/protocol.js';
 import { deferred } from '../../helpers/processes.js';
 import type { Model, ModelAnswer, ModelEvent, ModelRequest } from '../../../workers/agent/model/model.js';
 

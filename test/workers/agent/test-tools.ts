@@ -1,7 +1,7 @@
 /** The MCP server that the sandboxes of agent-thread tests run, and its tools as a catalogue. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import type { ToolDefinition } from '../../../src/tool-definition.js';
+import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { deferred, type Deferred } from '../../helpers/processes.js';
 
 /** What the tests see of, and do to, the tools of one bench. */

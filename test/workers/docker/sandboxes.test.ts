@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import t, { type Test } from 'tap';
-import { parseConfig } from '../../../src/config.js';
-import { createLog } from '../../../src/log.js';
-import { Archives } from '../../../workers/docker/archives.js';
-import { DockerDriver } from '../../../workers/docker/docker-driver.js';
-import type { LeaseResult } from '../../../workers/docker/messages.js';
+import { parseConfig } from '../../../src/shared/config.js';
+import { createLog } from '../../../src/shared/log.js';
+import { Archives } from '../../../workers/docker/archive/archives.js';
+import { DockerDriver } from '../../../workers/docker/driver/docker-driver.js';
+import type { LeaseResult } from '../../../workers/docker/contract/messages.js';
 import { Sandboxes } from '../../../workers/docker/sandboxes.js';
-import { ToolCache } from '../../../workers/docker/tool-cache.js';
+import { ToolCache } from '../../../workers/docker/pool/tool-cache.js';
 import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
 import { SandboxPort } from '../../helpers/sandbox-port.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
 import { makeTinyImage, tinyServer, type TinyImage } from '../../helpers/tiny-image.js';
 import { makeFolder } from '../agent/mcp/command/command-bench.js';
-import { removed, settled } from './docker-events.js';
+import { removed, settled } from './driver/docker-events.js';
 
 const MB_100 = 100 * 1_048_576;
 const log = createLog('test', 'silent');

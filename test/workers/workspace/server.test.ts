@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import t from 'tap';
-import { VERSION } from '../../../src/version.js';
+import { VERSION } from '../../../src/shared/version.js';
 import { SERVER_NAME, SERVER_VERSION } from '../../../workers/workspace/server.js';
 import { SERVER, startWorkspace } from './workspace-client.js';
 

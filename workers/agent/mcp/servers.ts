@@ -1,9 +1,9 @@
 /** All MCP servers of the configuration, each behind the way it is reached by. Agent threads. */
-import { isCommandServer, isImageServer } from '../../../src/config-mcp.js';
-import type { Config } from '../../../src/config.js';
-import { FairleadError } from '../../../src/errors.js';
-import type { Sandboxes } from './sandboxes.js';
-import type { Caller, ServerBackend, ServerConnection } from './server-connection.js';
+import { isCommandServer, isImageServer } from '../../../src/shared/config-mcp.js';
+import type { Config } from '../../../src/shared/config.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { Sandboxes } from './sandbox/sandboxes.js';
+import type { Caller, ServerBackend, ServerConnection } from './host/server-connection.js';
 
 export interface ServerBackends {
   sandboxes: Sandboxes;

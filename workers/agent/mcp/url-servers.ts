@@ -2,12 +2,12 @@
  * What `url` servers need is half of what a thread loads, and time of each start: it is loaded only where the configuration
  * has some. Agent threads.
  */
-import { isUrlServer, serversOf } from '../../../src/config-mcp.js';
-import type { Config } from '../../../src/config.js';
-import { FairleadError } from '../../../src/errors.js';
+import { isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
+import type { Config } from '../../../src/shared/config.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import type { OAuthPart, OAuthPartOptions } from './oauth/oauth-part.js';
 import type { Remotes } from './remote/remotes.js';
-import type { ServerBackend } from './server-connection.js';
+import type { ServerBackend } from './host/server-connection.js';
 
 export interface UrlPart {
   remotes: ServerBackend & Pick<Remotes, 'watch' | 'status'>;

@@ -1,8 +1,8 @@
 /** The model over the Anthropic Messages API, streamed through its SDK. One client a thread, any number of streams. */
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
 import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
-import type { Config } from '../../../src/config.js';
-import { FairleadError } from '../../../src/errors.js';
+import type { Config } from '../../../src/shared/config.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import { Anthropic, Stream } from './anthropic-sdk.js';
 import { AnswerBuilder } from './answer-builder.js';
 import { modelError, toModelError, toStreamError } from './model-errors.js';

@@ -5,7 +5,7 @@ import type {
   TextBlockParam,
   ToolResultBlockParam,
 } from '@anthropic-ai/sdk/resources/messages';
-import type { TranscriptMessage } from '../../../src/store/store.js';
+import type { TranscriptMessage } from '../store/store.js';
 
 type Json = Record<string, unknown>;
 

@@ -1,5 +1,5 @@
 /** What of a transcript the model is sent: whole turns, the newest, within a budget of tokens. Pure; agent threads. */
-import type { ModelContext, TranscriptMessage } from '../../../src/store/store.js';
+import type { ModelContext, TranscriptMessage } from '../store/store.js';
 
 /** How far below the budget a cut goes: the turns after it find room, and the prompt cache holds until the next cut. */
 const CUT_TO = 0.6;

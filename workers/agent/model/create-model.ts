@@ -1,5 +1,5 @@
 /** The model that the configuration names. Runs in agent threads. */
-import type { Config } from '../../../src/config.js';
+import type { Config } from '../../../src/shared/config.js';
 import { createDemoModel } from './demo.js';
 import type { Model } from './model.js';
 

@@ -1,8 +1,8 @@
 /** The demo model: scripted, needs no key and no network, calls tools for a few plain phrases. Runs in agent threads. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FairleadError } from '../../../src/errors.js';
-import type { TranscriptMessage } from '../../../src/store/store.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { TranscriptMessage } from '../store/store.js';
 import { DEMO_HELP, readPhrases, type DemoCall } from './demo-phrases.js';
 import type { Model, ModelAnswer, ModelEvent, ModelRequest } from './model.js';
 

@@ -1,5 +1,5 @@
 /** What went wrong with the model, in plain words for the person: every failure is ERR_MODEL. Pure; agent threads. */
-import { FairleadError } from '../../../src/errors.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from './anthropic-sdk.js';
 
 const MAX_API_MESSAGE = 300;

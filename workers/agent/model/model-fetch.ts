@@ -6,7 +6,7 @@
 import type * as Undici from 'undici';
 import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
-import { boundedBody, MAX_ERROR_BYTES } from '../mcp/remote/body.js';
+import { boundedBody, MAX_ERROR_BYTES } from '../http/body.js';
 import { readRetryAfter } from './model-errors.js';
 
 /** By require, as the SDK (anthropic-sdk.ts). */

@@ -1,6 +1,6 @@
 /** The model's interface: one streamed answer to a transcript. Runs in agent threads. */
-import type { TranscriptMessage } from '../../../src/store/store.js';
-import type { StopReason, Usage } from '../../../src/protocol.js';
+import type { TranscriptMessage } from '../store/store.js';
+import type { StopReason, Usage } from '../../../src/shared/protocol.js';
 
 /** A tool as the model sees it; names match ^[a-zA-Z0-9_-]{1,64}$. */
 export interface ModelTool {

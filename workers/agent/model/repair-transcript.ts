@@ -1,5 +1,5 @@
 /** Makes a transcript that a crash cut anywhere valid again: every tool_use gets its one tool_result. Pure; agent threads. */
-import type { TranscriptMessage } from '../../../src/store/store.js';
+import type { TranscriptMessage } from '../store/store.js';
 
 const INTERRUPTED = 'interrupted: the server stopped; the tool may have run';
 const LOST_START = '(the conversation before this is not available)';

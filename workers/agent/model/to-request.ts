@@ -6,7 +6,7 @@ import type {
   TextBlockParam,
   Tool,
 } from '@anthropic-ai/sdk/resources/messages';
-import type { TranscriptMessage } from '../../../src/store/store.js';
+import type { TranscriptMessage } from '../store/store.js';
 import { cleanBlock } from './clean-blocks.js';
 import type { ModelRequest, ModelTool } from './model.js';
 import { repairTranscript } from './repair-transcript.js';

@@ -9,12 +9,12 @@ import {
   type ListRootsResult,
   type Root,
 } from '@modelcontextprotocol/server';
-import { isUrlServer } from '../../../src/config-mcp.js';
-import type { Config } from '../../../src/config.js';
-import { FairleadError } from '../../../src/errors.js';
-import { formProblem } from '../forms.js';
-import type { ServerAsks } from '../mcp/server-connection.js';
-import type { Question, QuestionAnswer } from '../questions.js';
+import { isUrlServer } from '../../../src/shared/config-mcp.js';
+import type { Config } from '../../../src/shared/config.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import { formProblem } from '../turn/forms.js';
+import type { ServerAsks } from '../mcp/host/server-connection.js';
+import type { Question, QuestionAnswer } from '../turn/questions.js';
 import type { ServedCall } from './served-call.js';
 
 const CANCELLED: Readonly<QuestionAnswer> = { action: 'cancel' };

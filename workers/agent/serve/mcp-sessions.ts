@@ -1,7 +1,7 @@
 /** MCP sessions of clients of the older era, each for one session of ours; one that is not used leaves memory. Agent threads. */
 import type { McpServer, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
-import { FairleadError } from '../../../src/errors.js';
-import { gauge } from '../../../src/metrics.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import { gauge } from '../../../src/shared/metrics.js';
 
 export interface McpSession {
   readonly id: string;

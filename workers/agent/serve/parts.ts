@@ -1,10 +1,10 @@
 /** What the parts of `/mcp` share on one agent thread. Agent threads. */
 import type { AuthInfo, RequestStateCodec } from '@modelcontextprotocol/server';
-import { FairleadError } from '../../../src/errors.js';
-import type { Logger } from '../../../src/log.js';
-import type { SessionRow } from '../../../src/store/store.js';
-import type { Caller } from '../mcp/server-connection.js';
-import type { AgentParts } from '../turn.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import type { SessionRow } from '../store/store.js';
+import type { Caller } from '../mcp/host/server-connection.js';
+import type { AgentParts } from '../turn/turn.js';
 import { HttpExchange } from './exchange.js';
 import type { Routes } from './routes.js';
 import type { ServedCalls } from './served-calls.js';

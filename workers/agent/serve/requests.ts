@@ -1,6 +1,6 @@
 /** What the main thread may ask an agent thread about /mcp. Agent threads. */
-import type { RequestHandlers } from '../../../src/threads/channel.js';
-import type { AgentContract } from '../messages.js';
+import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
+import type { AgentContract } from '../contract/messages.js';
 import type { ServingDoor } from './serving-door.js';
 
 export function servingRequests(

@@ -5,7 +5,7 @@
 import type { ClientCapabilities, InputRequest, LoggingLevel, Progress } from '@modelcontextprotocol/server';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { FairleadError } from '../../../src/errors.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 
 /** Questions that are open at once. */
 const MAX_OPEN = 10;

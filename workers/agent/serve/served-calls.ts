@@ -1,5 +1,5 @@
 /** The calls of MCP clients that run or wait on this thread, by session: bounded, ended with their session. Agent threads. */
-import { FairleadError } from '../../../src/errors.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import { ServedCall } from './served-call.js';
 
 /** On one thread, of all users, that wait for their client to come back. */

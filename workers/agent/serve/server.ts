@@ -13,9 +13,9 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { createHash, randomUUID } from 'node:crypto';
-import { errorToData, isFairleadError, publicMessage } from '../../../src/errors.js';
-import { VERSION } from '../../../src/version.js';
-import type { Era } from '../mcp/server-connection.js';
+import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
+import { VERSION } from '../../../src/shared/version.js';
+import type { Era } from '../mcp/host/server-connection.js';
 import { stableJson } from '../mcp/catalogue/definition-hash.js';
 import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
 import type { CallLink, ServedCall } from './served-call.js';

@@ -8,11 +8,11 @@ import {
   type McpHttpHandler,
 } from '@modelcontextprotocol/server';
 import { randomBytes } from 'node:crypto';
-import { errorToData, FairleadError, isFairleadError } from '../../../src/errors.js';
-import type { Logger } from '../../../src/log.js';
-import { counter } from '../../../src/metrics.js';
-import type { SessionRow } from '../../../src/store/store.js';
-import type { McpAnswer, McpExchange, McpStreamPart } from '../messages.js';
+import { errorToData, FairleadError, isFairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import { counter } from '../../../src/shared/metrics.js';
+import type { SessionRow } from '../store/store.js';
+import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/messages.js';
 import { HttpExchange } from './exchange.js';
 import { McpSessions, type McpSession } from './mcp-sessions.js';
 import { authInfoOf, exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';

@@ -1,5 +1,5 @@
 /** Resources that one client of the older era watches: each with the server that has it, told when it changes. Agent threads. */
-import { FairleadError } from '../../../src/errors.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import type { ServeParts, Served } from './parts.js';
 import { listResources, serversFor } from './upstreams.js';
 

@@ -6,16 +6,16 @@ import {
   type MissingRequiredClientCapabilityError,
   type Tool,
 } from '@modelcontextprotocol/server';
-import { errorToData, isFairleadError, publicMessage } from '../../../src/errors.js';
+import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import { BUILT_IN, connectsTo } from '../mcp/catalogue/built-in.js';
-import { callBuiltIn } from '../mcp/catalogue/built-in-calls.js';
-import type { NamedTool } from '../mcp/tool-names.js';
-import { denialText } from '../tool-calls.js';
-import { abortable } from '../turn.js';
+import { callBuiltIn } from '../mcp/calls/built-in-calls.js';
+import type { NamedTool } from '../mcp/catalogue/tool-names.js';
+import { denialText } from '../turn/tool-calls.js';
+import { abortable } from '../turn/turn.js';
 import { canElicit, clientAsks, elicit } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
 import type { ServedCall } from './served-call.js';
-import type { Caller } from '../mcp/server-connection.js';
+import type { Caller } from '../mcp/host/server-connection.js';
 
 const INVALID_PARAMS: number = ProtocolErrorCode.InvalidParams;
 

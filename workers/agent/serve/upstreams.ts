@@ -1,10 +1,10 @@
 /** Prompts, resources and completions of all servers as one server's: lists joined, requests routed to whose they are. Agent threads. */
 import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from '@modelcontextprotocol/server';
-import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/errors.js';
+import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import { listAll, type ListMethod } from '../mcp/catalogue/list-all.js';
 import { NOBODY } from '../mcp/catalogue/nobody.js';
-import type { ServerConnection, ServerRequest } from '../mcp/server-connection.js';
-import { abortable } from '../turn.js';
+import type { ServerConnection, ServerRequest } from '../mcp/host/server-connection.js';
+import { abortable } from '../turn/turn.js';
 import { clientAsks } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
 import type { PromptRoute } from './routes.js';

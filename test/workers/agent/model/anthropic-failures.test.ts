@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
-import { isFairleadError, type FairleadError } from '../../../../src/errors.js';
+import { isFairleadError, type FairleadError } from '../../../../src/shared/errors.js';
 import { createAnthropicModel } from '../../../../workers/agent/model/anthropic.js';
 import { startModelServer, text, type Step } from '../../../helpers/model-server.js';
 import { EVENT_STREAM, MESSAGE_START, sse, startRawApi } from './raw-api.js';

@@ -1,6 +1,6 @@
 import { array, assert, integer, nat, property } from 'fast-check';
 import t from 'tap';
-import type { TranscriptMessage } from '../../../../src/store/store.js';
+import type { TranscriptMessage } from '../../../../workers/agent/store/store.js';
 import { chooseContext, toModelMessages } from '../../../../workers/agent/model/context.js';
 import { repairTranscript } from '../../../../workers/agent/model/repair-transcript.js';
 

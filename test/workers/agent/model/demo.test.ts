@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import t from 'tap';
-import { isFairleadError } from '../../../../src/errors.js';
+import { isFairleadError } from '../../../../src/shared/errors.js';
 import { createDemoModel } from '../../../../workers/agent/model/demo.js';
 import type { ModelTool } from '../../../../workers/agent/model/model.js';
 import { toRequest } from '../../../../workers/agent/model/to-request.js';

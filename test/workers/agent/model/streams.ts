@@ -1,5 +1,5 @@
 /** Reads a model's stream to its end, and holds together what tests of models share. Runs in tests. */
-import { parseConfig, type Config } from '../../../../src/config.js';
+import { parseConfig, type Config } from '../../../../src/shared/config.js';
 import type { Model, ModelAnswer, ModelEvent, ModelRequest } from '../../../../workers/agent/model/model.js';
 import { user } from './transcripts.js';
 

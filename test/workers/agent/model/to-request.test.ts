@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import t from 'tap';
-import type { TranscriptMessage } from '../../../../src/store/store.js';
+import type { TranscriptMessage } from '../../../../workers/agent/store/store.js';
 import type { ModelRequest } from '../../../../workers/agent/model/model.js';
 import { toMessages, toRequest } from '../../../../workers/agent/model/to-request.js';
 import { validateMessages } from '../../../helpers/messages-rules.js';

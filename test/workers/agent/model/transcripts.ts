@@ -1,6 +1,6 @@
 /** Transcripts of every kind of brokenness, for the properties of what must make them valid. Runs in tests. */
 import * as fc from 'fast-check';
-import type { TranscriptMessage } from '../../../../src/store/store.js';
+import type { TranscriptMessage } from '../../../../workers/agent/store/store.js';
 
 /** Few ids, so that pairs, orphans and repeats all come about. */
 const id = fc.constantFrom('a', 'b', 'c', 'd');

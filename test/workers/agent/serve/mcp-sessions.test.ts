@@ -1,5 +1,5 @@
 import t from 'tap';
-import { registry } from '../../../../src/metrics.js';
+import { registry } from '../../../../src/shared/metrics.js';
 import { McpSessions, type McpSession, type McpSessionsOptions } from '../../../../workers/agent/serve/mcp-sessions.js';
 import { deferred } from '../../../helpers/processes.js';
 

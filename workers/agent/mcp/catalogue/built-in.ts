@@ -1,5 +1,5 @@
 /** The few tools that are ours and no server's: to find tools, to read resources, to log in. Definitions; agent threads. */
-import type { ToolDefinition } from '../../../../src/tool-definition.js';
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
 /** Their server in events and rules. No name that the configuration takes. */
 export const BUILT_IN = '@fairlead';

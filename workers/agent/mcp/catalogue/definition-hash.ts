@@ -1,6 +1,6 @@
 /** What a yes for the rest of a session is a yes to: a tool's definition, by its hash. Pure; agent threads. */
 import { createHash } from 'node:crypto';
-import type { ToolDefinition } from '../../../../src/tool-definition.js';
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
 const HASH_CHARS = 16;
 /** Definitions come and go with the catalogue, and take their hashes with them. */

@@ -1,8 +1,8 @@
 /** What a server lists, page after page, bounded. Agent threads. */
 import type { Tool } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../../../src/errors.js';
-import { toToolDefinition, type ToolDefinition } from '../../../../src/tool-definition.js';
-import type { RequestOptions, ServerConnection } from '../server-connection.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import { toToolDefinition, type ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import type { RequestOptions, ServerConnection } from '../host/server-connection.js';
 
 const MAX_PAGES = 100;
 const MAX_ITEMS = 5_000;

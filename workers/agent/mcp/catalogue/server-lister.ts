@@ -3,11 +3,11 @@
  * have changed, when what they said has aged, and with backoff while they are down. Agent thread 0.
  */
 import { createHash } from 'node:crypto';
-import { errorToData, isFairleadError, publicMessage } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import type { ToolDefinition } from '../../../../src/tool-definition.js';
-import type { ServerNews } from '../../messages.js';
-import type { Era } from '../server-connection.js';
+import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import type { ServerNews } from '../../contract/messages.js';
+import type { Era } from '../host/server-connection.js';
 
 export interface ListedTools {
   tools: ToolDefinition[];

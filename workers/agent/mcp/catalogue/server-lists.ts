@@ -1,9 +1,9 @@
 /** How the servers that are no sandboxes are asked for what they have. Agent threads. */
-import { isCommandServer, isImageServer } from '../../../../src/config-mcp.js';
-import type { Config } from '../../../../src/config.js';
-import { errorToData, FairleadError, publicMessage } from '../../../../src/errors.js';
-import { listingSession } from '../../../../src/shared-sessions.js';
-import type { Caller, Era, ServerAsks, ServerConnection } from '../server-connection.js';
+import { isCommandServer, isImageServer } from '../../../../src/shared/config-mcp.js';
+import type { Config } from '../../../../src/shared/config.js';
+import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import { listingSession } from '../host/shared-sessions.js';
+import type { Caller, Era, ServerAsks, ServerConnection } from '../host/server-connection.js';
 import type { McpServers } from '../servers.js';
 import { listTools, type ListOptions } from './list-all.js';
 import { NOBODY } from './nobody.js';

@@ -3,9 +3,9 @@
  * connection that said so, and forgotten with it, since the next one begins as all do. Agent threads.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { errorToData } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import type { ServerConnection } from '../server-connection.js';
+import { errorToData } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import type { ServerConnection } from '../host/server-connection.js';
 import { listTools } from './list-all.js';
 import { NOBODY } from './nobody.js';
 import type { ListedTools } from './server-lister.js';

@@ -1,6 +1,6 @@
 /** What this thread has come to know of its servers in passing: from lists, calls and tests, never by asking for it. Agent threads. */
-import type { ServerSignals } from '../../messages.js';
-import type { Era } from '../server-connection.js';
+import type { ServerSignals } from '../../contract/messages.js';
+import type { Era } from '../host/server-connection.js';
 
 /** So many failures in a row are no accident any more. */
 const DOWN_AFTER = 3;

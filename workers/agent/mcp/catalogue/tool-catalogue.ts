@@ -1,13 +1,13 @@
 /** The tools of this thread's sessions: those that all users have, and those that a user has once he has logged in. Agent threads. */
-import { isImageServer, isUrlServer, serversOf } from '../../../../src/config-mcp.js';
-import type { Config } from '../../../../src/config.js';
-import { errorToData, isFairleadError, publicMessage } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import { toolFilter } from '../../../../src/name-globs.js';
-import type { ToolDefinition } from '../../../../src/tool-definition.js';
-import type { Catalogue, ServerNote, ServerNotes } from '../../messages.js';
-import type { Caller, ServerAsks } from '../server-connection.js';
-import { buildToolSet, type ToolSet } from '../tool-names.js';
+import { isImageServer, isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
+import type { Config } from '../../../../src/shared/config.js';
+import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { toolFilter } from '../../../../src/shared/name-globs.js';
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import type { Catalogue, ServerNote, ServerNotes } from '../../contract/messages.js';
+import type { Caller, ServerAsks } from '../host/server-connection.js';
+import { buildToolSet, type ToolSet } from './tool-names.js';
 import { definitionHash } from './definition-hash.js';
 import { FirstNews } from './first-news.js';
 import type { ListedTools } from './server-lister.js';

@@ -1,6 +1,6 @@
 /** Finds tools by words, and reads back from a transcript what was found in it. Pure; agent threads. */
-import type { TranscriptMessage } from '../../../../src/store/store.js';
-import type { NamedTool } from '../tool-names.js';
+import type { TranscriptMessage } from '../../store/store.js';
+import type { NamedTool } from './tool-names.js';
 import { SEARCH_TOOLS } from './built-in.js';
 
 /** What a word is worth where it is found. */

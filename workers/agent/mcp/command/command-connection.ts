@@ -1,9 +1,9 @@
 /** A `command` server that runs, on the host or in a sandbox: negotiated, then called. Agent threads. */
 import { ProtocolError, type ClientCapabilities, type Root, type Transport } from '@modelcontextprotocol/client';
-import { FairleadError, isFairleadError } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import { ClientConnection } from '../client-connection.js';
-import { HostClient } from '../host-client.js';
+import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { ClientConnection } from '../host/client-connection.js';
+import { HostClient } from '../host/host-client.js';
 import type { Eras } from './eras.js';
 
 /** A process's stdio, however it is reached. */

@@ -1,16 +1,16 @@
 /** `command` servers: processes on the host, or in the sandbox of an `image` server. Agent threads. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { pathToFileURL } from 'node:url';
-import { isCommandServer, type CommandServerConfig } from '../../../../src/config-mcp.js';
-import type { Config } from '../../../../src/config.js';
-import { FairleadError } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import { capabilitiesFor } from '../../../../src/mcp-capabilities.js';
-import { gauge } from '../../../../src/metrics.js';
-import { sharedSession } from '../../../../src/shared-sessions.js';
-import type { SandboxHost } from '../connection.js';
-import type { Sandboxes } from '../sandboxes.js';
-import type { Caller, ServerBackend } from '../server-connection.js';
+import { isCommandServer, type CommandServerConfig } from '../../../../src/shared/config-mcp.js';
+import type { Config } from '../../../../src/shared/config.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
+import { gauge } from '../../../../src/shared/metrics.js';
+import { sharedSession } from '../host/shared-sessions.js';
+import type { SandboxHost } from '../sandbox/connection.js';
+import type { Sandboxes } from '../sandbox/sandboxes.js';
+import type { Caller, ServerBackend } from '../host/server-connection.js';
 import { CommandConnection, type StartedCommand } from './command-connection.js';
 import { Eras } from './eras.js';
 import { HostProcess } from './host-process.js';

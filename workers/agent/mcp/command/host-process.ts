@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { FairleadError } from '../../../../src/errors.js';
-import { killGroup, writeRecord } from '../../../../src/process-record.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import { killGroup, writeRecord } from '../../../../src/shared/process-record.js';
 
 /** All that it gets of our environment: the rest holds keys of the server's own. */
 const PASSED_ON = ['PATH', 'HOME', 'USER', 'LANG', 'TERM', 'SHELL', 'TMPDIR'];

@@ -1,8 +1,8 @@
 /** What agent threads of an earlier run, or this thread's own predecessor, have left of their processes. Agent threads. */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from '../../../../src/log.js';
-import { killRecorded } from '../../../../src/process-record.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { killRecorded } from '../../../../src/shared/process-record.js';
 
 export interface ThreadPlace {
   dataDir: string;

@@ -1,7 +1,7 @@
 /** An MCP transport over the stdio of a process on the host, whom nobody trusts. Agent threads. */
 import { serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../../../src/errors.js';
-import { McpLines } from '../../../../src/mcp-lines.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import { McpLines } from '../../../../src/shared/mcp-lines.js';
 import type { HostProcess } from './host-process.js';
 
 /** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */

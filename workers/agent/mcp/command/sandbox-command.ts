@@ -1,9 +1,9 @@
 /** A `command` server in the sandbox of an `image` server of the same session. Agent threads. */
 import { MessageChannel } from 'node:worker_threads';
-import type { Logger } from '../../../../src/log.js';
-import { WORKSPACE_ROOTS, type SandboxConnection, type SandboxHost } from '../connection.js';
-import { PortTransport } from '../port-transport.js';
-import type { Sandboxes } from '../sandboxes.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { WORKSPACE_ROOTS, type SandboxConnection, type SandboxHost } from '../sandbox/connection.js';
+import { PortTransport } from '../sandbox/port-transport.js';
+import type { Sandboxes } from '../sandbox/sandboxes.js';
 import type { StartedCommand, Tenancy } from './command-connection.js';
 import { StderrLog } from './stderr-log.js';
 

@@ -1,5 +1,5 @@
 /** What servers print to stderr, in our log at debug level: bounded. Agent threads. */
-import type { Logger } from '../../../../src/log.js';
+import type { Logger } from '../../../../src/shared/log.js';
 
 const MAX_TEXT = 2_000;
 /** Chunks of one server in a second; what is beyond is counted. */

@@ -6,7 +6,7 @@ import {
   type FetchLike,
   type OAuthClientProvider,
 } from '@modelcontextprotocol/client';
-import type { TokenLease } from './contract.js';
+import type { TokenLease } from '../../contract/logins.js';
 import { discover, issuerOf, resourceOf } from './discovery.js';
 import { authFailure } from './failures.js';
 import type { ServerAuth } from './server-auth.js';

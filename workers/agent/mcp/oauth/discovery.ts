@@ -6,7 +6,7 @@ import {
   type FetchLike,
   type OAuthDiscoveryState,
 } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../../../src/errors.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
 import { sameIssuer, type ServerAuth } from './server-auth.js';
 
 export interface DiscoverOptions {

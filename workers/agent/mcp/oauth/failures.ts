@@ -7,7 +7,7 @@ import {
   OAuthErrorCode,
   RegistrationRejectedError,
 } from '@modelcontextprotocol/client';
-import { FairleadError, isFairleadError } from '../../../../src/errors.js';
+import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 
 const MAX_CODE = 60;
 const MAX_TEXT = 300;

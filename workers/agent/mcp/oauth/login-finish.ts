@@ -5,8 +5,8 @@ import {
   validateAuthorizationResponseIssuer,
   type FetchLike,
 } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../../../src/errors.js';
-import type { Callback } from './contract.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Callback } from '../../contract/logins.js';
 import { issuerOf, resourceOf } from './discovery.js';
 import { plainCode } from './failures.js';
 import { newLogin, type FlowRecord, type LoginRecord } from './records.js';

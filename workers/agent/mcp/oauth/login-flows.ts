@@ -1,6 +1,6 @@
 /** Logins under way: people who are at an authorization server, and the calls that wait for them to come back. Agent threads. */
-import { FairleadError } from '../../../../src/errors.js';
-import type { LoginEnd, LoginRequest, LoginStarted } from './contract.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { LoginEnd, LoginRequest, LoginStarted } from '../../contract/logins.js';
 import { FLOW_MS, type FlowOutcome, type StoredFlow } from './records.js';
 import type { Secrets } from './secrets.js';
 

@@ -6,7 +6,7 @@ import type {
   OAuthDiscoveryState,
   StoredOAuthClientInformation,
 } from '@modelcontextprotocol/client';
-import { clientMetadata, type OAuthIdentity } from '../../../../src/oauth-identity.js';
+import { clientMetadata, type OAuthIdentity } from '../../../../src/shared/oauth-identity.js';
 
 export interface LoginProviderOptions {
   identity: OAuthIdentity;

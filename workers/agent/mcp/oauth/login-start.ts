@@ -7,9 +7,9 @@ import {
   type OAuthDiscoveryState,
   type StoredOAuthClientInformation,
 } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../../../src/errors.js';
-import type { OAuthIdentity } from '../../../../src/oauth-identity.js';
-import type { LoginRequest } from './contract.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { OAuthIdentity } from '../../../../src/shared/oauth-identity.js';
+import type { LoginRequest } from '../../contract/logins.js';
 import { discover, issuerOf } from './discovery.js';
 import { LoginProvider } from './login-provider.js';
 import { clientName, KEPT_MS, type ClientRecord, type FlowRecord, type LoginRecord } from './records.js';

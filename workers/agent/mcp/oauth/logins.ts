@@ -1,11 +1,11 @@
 /** The logins of the users that this thread keeps: their tokens, new logins, the way back, and the end. Agent threads. */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { randomBytes } from 'node:crypto';
-import type { Config } from '../../../../src/config.js';
-import { errorToData, FairleadError, isFairleadError } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import type { OAuthIdentity } from '../../../../src/oauth-identity.js';
-import { threadOf } from '../../../../src/threads/route.js';
+import type { Config } from '../../../../src/shared/config.js';
+import { errorToData, FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import type { OAuthIdentity } from '../../../../src/shared/oauth-identity.js';
+import { threadOf } from '../../../../src/shared/threads/route.js';
 import type {
   Callback,
   CallbackResult,
@@ -14,8 +14,8 @@ import type {
   LoginStarted,
   TokenLease,
   TokenRequest,
-} from './contract.js';
-import { askChallenge } from './challenge.js';
+} from '../../contract/logins.js';
+import { askChallenge } from '../../http/challenge.js';
 import { issuerOf } from './discovery.js';
 import { authFailure } from './failures.js';
 import { finishLogin, revoke } from './login-finish.js';

@@ -1,12 +1,12 @@
 /** All of authorization in one agent thread: tokens for its own requests, and the logins of the users that are this thread's. */
 import type { FetchLike } from '@modelcontextprotocol/client';
-import type { Config } from '../../../../src/config.js';
-import type { Logger } from '../../../../src/log.js';
-import type { Store } from '../../../../src/store/store.js';
-import type { Channel, RequestHandlers } from '../../../../src/threads/channel.js';
-import type { AgentContract, AgentHostContract } from '../../messages.js';
-import { SafeHttp } from '../remote/http.js';
-import type { LoginRequests } from './contract.js';
+import type { Config } from '../../../../src/shared/config.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import type { Store } from '../../store/store.js';
+import type { Channel, RequestHandlers } from '../../../../src/shared/threads/channel.js';
+import type { AgentContract, AgentHostContract } from '../../contract/messages.js';
+import { SafeHttp } from '../../http/http.js';
+import type { LoginRequests } from '../../contract/logins.js';
 import { Logins } from './logins.js';
 import { OAuthSource } from './oauth-source.js';
 import { FLOW_MS } from './records.js';

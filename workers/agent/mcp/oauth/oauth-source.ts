@@ -3,16 +3,16 @@
  * then the person is asked to log in, in the session whose call it is. Agent threads.
  */
 import type { FetchLike } from '@modelcontextprotocol/client';
-import type { Config } from '../../../../src/config.js';
-import { FairleadError } from '../../../../src/errors.js';
-import { AnsweredElsewhere } from '../../questions.js';
-import { abortable } from '../../turn.js';
+import type { Config } from '../../../../src/shared/config.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import { AnsweredElsewhere } from '../../turn/questions.js';
+import { abortable } from '../../turn/turn.js';
 import { NOBODY } from '../catalogue/nobody.js';
 import { refused, type AuthNeed, type AuthSource, type Credentials } from '../remote/auth-source.js';
-import type { Caller, ServerAsks } from '../server-connection.js';
+import type { Caller, ServerAsks } from '../host/server-connection.js';
 import { appToken } from './app-tokens.js';
-import { challengeOf, type Challenge } from './challenge.js';
-import type { LoginHost, LoginRequest, LoginStarted } from './contract.js';
+import { challengeOf, type Challenge } from '../../http/challenge.js';
+import type { LoginHost, LoginRequest, LoginStarted } from '../../contract/logins.js';
 import { serverAuth } from './server-auth.js';
 import { TokenLeases } from './token-leases.js';
 

@@ -1,6 +1,6 @@
 /** Seals what must not be read at rest: AES-256-GCM with a key from the environment. Agent threads. */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import { FairleadError } from '../../../../src/errors.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
 
 const FORMAT = 1;
 const ID_BYTES = 8;

@@ -1,5 +1,5 @@
 /** Where logins are kept: sealed in the store, or, without a key to seal them with, in this thread's memory. Agent threads. */
-import type { Store, WriteSecret } from '../../../../src/store/store.js';
+import type { Store, WriteSecret } from '../../store/store.js';
 import { Sealer } from './seal.js';
 
 /** Without a key: more logins than a server on trial has. The one that was written longest ago goes first. */

@@ -1,6 +1,6 @@
 /** Which authorization the configuration wants for a `url` server. Pure; agent threads. */
-import { isUrlServer, type UrlServerConfig } from '../../../../src/config-mcp.js';
-import type { Config } from '../../../../src/config.js';
+import { isUrlServer, type UrlServerConfig } from '../../../../src/shared/config-mcp.js';
+import type { Config } from '../../../../src/shared/config.js';
 
 type AuthConfig = NonNullable<UrlServerConfig['auth']>;
 

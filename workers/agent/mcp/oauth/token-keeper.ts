@@ -4,9 +4,9 @@
  */
 import { refreshAuthorization, type FetchLike } from '@modelcontextprotocol/client';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isFairleadError } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import type { TokenLease, TokenRequest } from './contract.js';
+import { isFairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import type { TokenLease, TokenRequest } from '../../contract/logins.js';
 import { discover, issuerOf, resourceOf } from './discovery.js';
 import { authFailure, isSpent } from './failures.js';
 import { KeyedLock } from './keyed-lock.js';

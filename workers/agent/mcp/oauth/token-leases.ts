@@ -1,7 +1,7 @@
 /** The tokens that this thread's requests carry now: asked for once, and again when their time is over. Agent threads. */
 import type { AuthProvider } from '@modelcontextprotocol/client';
-import { challengingProvider } from './challenge.js';
-import type { TokenLease } from './contract.js';
+import { challengingProvider } from '../../http/challenge.js';
+import type { TokenLease } from '../../contract/logins.js';
 
 /** Users of this thread with a token in use; the one that was asked for longest ago goes first, and is asked for again. */
 const MAX_LEASES = 10_000;

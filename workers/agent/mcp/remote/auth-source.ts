@@ -1,7 +1,7 @@
 /** Where the tokens for a `url` server come from: what the connections ask of whoever does the authorization. Agent threads. */
 import type { AuthProvider, OAuthClientProvider } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../../../src/errors.js';
-import type { Caller, ServerAsks } from '../server-connection.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Caller, ServerAsks } from '../host/server-connection.js';
 
 export interface Credentials {
   /** Whose they are: connections are shared by those with the same key alone. A user's name, or '' for all alike. */

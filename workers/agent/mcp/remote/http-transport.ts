@@ -16,9 +16,9 @@ import {
   type Transport,
   type TransportSendOptions,
 } from '@modelcontextprotocol/client';
-import { STREAM_ENDED, type RemoteFailure } from './failures.js';
-import type { StreamHolder } from './lanes.js';
-import { isNoPlace, noStream } from './http.js';
+import { STREAM_ENDED, type RemoteFailure } from '../../http/failures.js';
+import type { StreamHolder } from '../../http/lanes.js';
+import { isNoPlace, noStream } from '../../http/http.js';
 import type { McpFetch } from './mcp-fetch.js';
 
 /** To our fetch, by which request's id: the SDK has no other way to hand it on. Never sent. */

@@ -2,9 +2,9 @@
  * The `fetch` of one connection to a `url` server: the configuration's headers, the right lane, and answers that are none of
  * the protocol as errors that say what they are. Agent threads.
  */
-import { noteRefused } from '../oauth/challenge.js';
-import { RemoteFailure } from './failures.js';
-import { isNoPlace, mediaType, type FetchOptions, type SafeHttp } from './http.js';
+import { noteRefused } from '../../http/challenge.js';
+import { RemoteFailure } from '../../http/failures.js';
+import { isNoPlace, mediaType, type FetchOptions, type SafeHttp } from '../../http/http.js';
 
 const RETRY_AFTER_MS = 5_000;
 const MAX_RETRY_AFTER_MS = 600_000;

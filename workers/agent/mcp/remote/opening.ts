@@ -1,12 +1,12 @@
 /** One connection to a `url` server, from nothing to its handshake: era and transport found out where they are not known. Agent threads. */
 import type { ClientCapabilities, DiscoverResult, PriorDiscovery } from '@modelcontextprotocol/client';
-import type { UrlServerConfig } from '../../../../src/config-mcp.js';
-import { FairleadError } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import { HostClient } from '../host-client.js';
+import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { HostClient } from '../host/host-client.js';
 import type { Credentials } from './auth-source.js';
-import { describeFailure, perhapsSse } from './failures.js';
-import type { SafeHttp } from './http.js';
+import { describeFailure, perhapsSse } from '../../http/failures.js';
+import type { SafeHttp } from '../../http/http.js';
 import { HttpTransport, type HttpTransportOptions, type RemoteTransport } from './http-transport.js';
 import { McpFetch } from './mcp-fetch.js';
 import { SseTransport } from './sse-transport.js';

@@ -1,7 +1,7 @@
 /** Whether a `url` server is there at all: the cheapest question that makes no session and needs no login. Agent threads. */
-import type { UrlServerConfig } from '../../../../src/config-mcp.js';
-import { RemoteFailure } from './failures.js';
-import type { SafeHttp } from './http.js';
+import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
+import { RemoteFailure } from '../../http/failures.js';
+import type { SafeHttp } from '../../http/http.js';
 import { McpFetch } from './mcp-fetch.js';
 
 const PING = JSON.stringify({ jsonrpc: '2.0', id: 'fairlead-probe', method: 'ping' });

@@ -6,14 +6,14 @@
  * session of ours has a session there, made on its first request and ended with it; it never serves another.
  */
 import type { CallToolResult } from '@modelcontextprotocol/client';
-import type { UrlServerConfig } from '../../../../src/config-mcp.js';
-import { FairleadError } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import { abortable } from '../../turn.js';
-import type { Caller, RequestOptions, ServerRequest, ToolCall } from '../server-connection.js';
+import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { abortable } from '../../turn/turn.js';
+import type { Caller, RequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
-import { describeFailure, eraChanged, needsAuthorization, sessionGone } from './failures.js';
-import { SafeHttp, type SafeHttpOptions } from './http.js';
+import { describeFailure, eraChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
+import { SafeHttp, type SafeHttpOptions } from '../../http/http.js';
 import { Held } from './held.js';
 import { openConnection, type Known, type Opened, type OpeningOptions } from './opening.js';
 import { probe } from './probe.js';

@@ -1,15 +1,22 @@
 /** `url` servers: HTTP connections that all sessions of an agent thread share. Agent threads. */
 import type { CallToolResult } from '@modelcontextprotocol/client';
-import { isUrlServer, serversOf } from '../../../../src/config-mcp.js';
-import type { Config } from '../../../../src/config.js';
-import { FairleadError } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import { capabilitiesFor } from '../../../../src/mcp-capabilities.js';
-import { gauge } from '../../../../src/metrics.js';
-import type { Caller, Era, ServerBackend, ServerConnection, ServerRequest, ToolCall } from '../server-connection.js';
+import { isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
+import type { Config } from '../../../../src/shared/config.js';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
+import { gauge } from '../../../../src/shared/metrics.js';
+import type {
+  Caller,
+  Era,
+  ServerBackend,
+  ServerConnection,
+  ServerRequest,
+  ToolCall,
+} from '../host/server-connection.js';
 import { NO_AUTH, type AuthSource } from './auth-source.js';
 import type { Opened } from './opening.js';
-import type { Resolve } from './outbound.js';
+import type { Resolve } from '../../http/outbound.js';
 import { RemoteServer } from './remote-server.js';
 import type { ServerHealth } from './resilience.js';
 import { Watch } from './watch.js';

@@ -11,9 +11,9 @@ import {
   retry,
   type FailureReason,
 } from 'cockatiel';
-import { errorToData, FairleadError, publicMessage } from '../../../../src/errors.js';
-import type { Logger } from '../../../../src/log.js';
-import { bounded, isOutage, mayRepeat, remoteFailure } from './failures.js';
+import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { bounded, isOutage, mayRepeat, remoteFailure } from '../../http/failures.js';
 
 const RETRIES = 2;
 const FIRST_DELAY_MS = 200;

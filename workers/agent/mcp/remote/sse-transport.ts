@@ -1,6 +1,6 @@
 /** The HTTP+SSE transport of 2024-11-05, for servers that know nothing newer: one stream for each connection. Agent threads. */
 import { SSEClientTransport, type JSONRPCMessage, type MessageExtraInfo } from '@modelcontextprotocol/client';
-import type { RemoteFailure } from './failures.js';
+import type { RemoteFailure } from '../../http/failures.js';
 import type { HttpTransportOptions, RemoteTransport } from './http-transport.js';
 
 export class SseTransport implements RemoteTransport {

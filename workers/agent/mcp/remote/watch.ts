@@ -2,8 +2,8 @@
  * Listens to one `url` server for changes of its lists, on a connection of its own: `subscriptions/listen` in the modern era,
  * the open stream of the legacy one. One for each server and process. Agent thread 0.
  */
-import type { Logger } from '../../../../src/log.js';
-import type { Caller } from '../server-connection.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import type { Caller } from '../host/server-connection.js';
 import { Held } from './held.js';
 import type { Opened } from './opening.js';
 import type { RemoteServer } from './remote-server.js';

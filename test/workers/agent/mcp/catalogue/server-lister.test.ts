@@ -1,8 +1,8 @@
 import t from 'tap';
 import pino from 'pino';
-import { FairleadError } from '../../../../../src/errors.js';
+import { FairleadError } from '../../../../../src/shared/errors.js';
 import { deferred, within, type Deferred } from '../../../../helpers/processes.js';
-import type { ServerNews } from '../../../../../workers/agent/messages.js';
+import type { ServerNews } from '../../../../../workers/agent/contract/messages.js';
 import { ServerLister, type ListedTools } from '../../../../../workers/agent/mcp/catalogue/server-lister.js';
 
 interface Bench {

@@ -1,8 +1,8 @@
 import t from 'tap';
 import pino from 'pino';
-import { parseConfig } from '../../../../../src/config.js';
-import { FairleadError } from '../../../../../src/errors.js';
-import type { ToolDefinition } from '../../../../../src/tool-definition.js';
+import { parseConfig } from '../../../../../src/shared/config.js';
+import { FairleadError } from '../../../../../src/shared/errors.js';
+import type { ToolDefinition } from '../../../../../src/shared/tool-definition.js';
 import { deferred } from '../../../../helpers/processes.js';
 import { NOBODY } from '../../../../../workers/agent/mcp/catalogue/nobody.js';
 import { SignalBook } from '../../../../../workers/agent/mcp/catalogue/signal-book.js';
@@ -10,7 +10,7 @@ import type { ListedTools } from '../../../../../workers/agent/mcp/catalogue/ser
 import { ToolCatalogue, type ToolCatalogueOptions } from '../../../../../workers/agent/mcp/catalogue/tool-catalogue.js';
 import { SessionTools } from '../../../../../workers/agent/mcp/catalogue/session-tools.js';
 import { setImmediate } from 'node:timers/promises';
-import type { Published } from '../../../../../src/server-book.js';
+import type { Published } from '../../../../../src/boot/server-book.js';
 
 const config = parseConfig(
   {

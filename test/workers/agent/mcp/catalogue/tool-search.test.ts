@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { ToolDefinition } from '../../../../../src/tool-definition.js';
-import { buildToolSet, type NamedTool } from '../../../../../workers/agent/mcp/tool-names.js';
+import type { ToolDefinition } from '../../../../../src/shared/tool-definition.js';
+import { buildToolSet, type NamedTool } from '../../../../../workers/agent/mcp/catalogue/tool-names.js';
 import { findTools, foundIn, foundText } from '../../../../../workers/agent/mcp/catalogue/tool-search.js';
 
 function tool(name: string, description: string, ...parameters: string[]): ToolDefinition {

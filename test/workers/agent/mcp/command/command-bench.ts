@@ -3,16 +3,20 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
-import { parseConfig, type Config } from '../../../../../src/config.js';
-import { FairleadError } from '../../../../../src/errors.js';
-import type { Logger } from '../../../../../src/log.js';
-import { registry } from '../../../../../src/metrics.js';
-import { RECORD_FILE } from '../../../../../src/process-record.js';
+import { parseConfig, type Config } from '../../../../../src/shared/config.js';
+import { FairleadError } from '../../../../../src/shared/errors.js';
+import type { Logger } from '../../../../../src/shared/log.js';
+import { registry } from '../../../../../src/shared/metrics.js';
+import { RECORD_FILE } from '../../../../../src/shared/process-record.js';
 import { Commands } from '../../../../../workers/agent/mcp/command/commands.js';
-import type { SandboxHost } from '../../../../../workers/agent/mcp/connection.js';
-import { Sandboxes } from '../../../../../workers/agent/mcp/sandboxes.js';
-import type { ServerAsks, ServerConnection, ToolCall } from '../../../../../workers/agent/mcp/server-connection.js';
-import { sharedSession } from '../../../../../src/shared-sessions.js';
+import type { SandboxHost } from '../../../../../workers/agent/mcp/sandbox/connection.js';
+import { Sandboxes } from '../../../../../workers/agent/mcp/sandbox/sandboxes.js';
+import type {
+  ServerAsks,
+  ServerConnection,
+  ToolCall,
+} from '../../../../../workers/agent/mcp/host/server-connection.js';
+import { sharedSession } from '../../../../../workers/agent/mcp/host/shared-sessions.js';
 import { SessionTools } from '../../../../../workers/agent/mcp/catalogue/session-tools.js';
 
 const refuse = (): never => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { writeRecord } from '../../../../../src/process-record.js';
+import { writeRecord } from '../../../../../src/shared/process-record.js';
 import { sdkV1, sdkV2 } from '../../../../mcp-servers/programs.js';
 import { until } from '../../../../engine/chaos/until.js';
 import { deferred, within } from '../../../../helpers/processes.js';

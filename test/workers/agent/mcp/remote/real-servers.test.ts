@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
 import type { RemoteStatus } from '../../../../../workers/agent/mcp/remote/remotes.js';
-import type { ServerConnection } from '../../../../../workers/agent/mcp/server-connection.js';
+import type { ServerConnection } from '../../../../../workers/agent/mcp/host/server-connection.js';
 import { deferred, eachLine, freePort, stopChild, watchExit, within } from '../../../../helpers/processes.js';
 import {
   call,

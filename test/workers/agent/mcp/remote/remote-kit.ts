@@ -6,10 +6,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import { z } from 'zod';
-import { parseConfig } from '../../../../../src/config.js';
-import { registry } from '../../../../../src/metrics.js';
+import { parseConfig } from '../../../../../src/shared/config.js';
+import { registry } from '../../../../../src/shared/metrics.js';
 import { Remotes, type RemotesOptions } from '../../../../../workers/agent/mcp/remote/remotes.js';
-import type { ServerAsks, ToolCall } from '../../../../../workers/agent/mcp/server-connection.js';
+import type { ServerAsks, ToolCall } from '../../../../../workers/agent/mcp/host/server-connection.js';
 import { createToolServer, type ToolBox } from '../../test-tools.js';
 
 export const log = pino({ level: 'silent' });

@@ -1,0 +1,102 @@
+/** The data folder: made private, held by one server at a time, and with it the instance's name. Main thread. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
+import { join, relative } from 'node:path';
+import { FairleadError } from '../shared/errors.js';
+
+export interface DataDir {
+  dir: string;
+  /** Survives restarts: the label by which this server knows its own containers. */
+  instance: string;
+  release(): void;
+}
+
+/**
+ * The hold is a Unix socket that listens: it ends with its process, however that dies, and a pid that is used again
+ * cannot fool it. ERR_START when the folder cannot be used or another server holds it.
+ */
+export async function openDataDir(dir: string): Promise<DataDir> {
+  try {
+    // Private when it is ours to make; one that is there already is somebody's, and may be shared on purpose.
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const hold = await holdFolder(dir);
+    try {
+      return { dir, instance: readInstance(dir), release: () => void hold.close() };
+    } catch (error) {
+      hold.close();
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof FairleadError) throw error;
+    throw new FairleadError(
+      'ERR_START',
+      `the data folder ${dir} cannot be used (${(error as Error).message}): set FAIRLEAD_DATA`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function holdFolder(dir: string): Promise<Server> {
+  // A socket's path may have 107 bytes; the relative one is often the shorter.
+  const full = join(dir, 'server.sock');
+  const short = relative(process.cwd(), full);
+  const path = short.length < full.length ? short : full;
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const server = await listenOn(path);
+    if (server) return server;
+    if (await answers(path)) {
+      throw new FairleadError(
+        'ERR_START',
+        `another Fairlead server uses the data folder ${dir}: stop it, or set FAIRLEAD_DATA`,
+      );
+    }
+    rmSync(full, { force: true }); // left by a server that was killed
+  }
+  throw new FairleadError('ERR_START', `the data folder ${dir} cannot be held: another server is starting on it`);
+}
+
+/** undefined when something is at that path already. */
+function listenOn(path: string): Promise<Server | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(undefined);
+      else reject(error);
+    });
+    server.listen(path, () => {
+      server.unref();
+      resolve(server);
+    });
+  });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+function readInstance(dir: string): string {
+  const file = join(dir, 'instance');
+  try {
+    const text = readFileSync(file, 'utf8').trim();
+    if (/^[0-9a-f]{16}$/.test(text)) return text;
+    throw new FairleadError(
+      'ERR_START',
+      `${file} is damaged: it must hold 16 hex digits; remove it to get a new instance name`,
+    );
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const instance = randomBytes(8).toString('hex');
+  writeFileSync(file, `${instance}\n`, { mode: 0o600 });
+  return instance;
+}

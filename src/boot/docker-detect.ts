@@ -1,0 +1,102 @@
+/** Decides at boot where sandboxes run, and checks that they can: what is configured and missing is an error. Main thread. */
+import { existsSync } from 'node:fs';
+import type Docker from 'dockerode';
+import { isImageServer, serversOf } from '../shared/config-mcp.js';
+import { LOOPBACK, type Config } from '../shared/config.js';
+import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, withDeadline } from '../shared/docker-client.js';
+import { FairleadError, isFairleadError } from '../shared/errors.js';
+
+const ANSWER_MS = 3_000;
+
+export type SandboxChoice =
+  { driver: 'docker'; version: string; describe: string } | { driver: 'process'; describe: string; warning: string };
+
+const PROCESS: SandboxChoice = {
+  driver: 'process',
+  describe: 'child process in a private folder, NO ISOLATION',
+  warning:
+    'Sandboxes are plain child processes: what the agent runs can read and change all that you can, and reach your network. ' +
+    'For trying out on your own machine only. Install Docker for containers.',
+};
+
+/** ERR_START: Docker is configured and does not answer, or answers and lacks what the configuration names. */
+export async function detectSandbox(config: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): Promise<SandboxChoice> {
+  if (config.sandbox.driver === 'process') return PROCESS;
+  const wanted = config.sandbox.driver === 'docker' || config.dockerHost !== '';
+  const host = config.dockerHost || `unix://${defaultSocket}`;
+  if (!wanted && !existsSync(defaultSocket)) return fallBack(config, `there is no ${defaultSocket}`);
+  const docker = dockerClient(host, ANSWER_MS);
+  let info: DockerInfo;
+  try {
+    info = await ask('info', () => docker.info() as Promise<DockerInfo>);
+  } catch (error) {
+    if (!wanted) return fallBack(config, `${host} does not answer`);
+    throw new FairleadError(
+      'ERR_START',
+      `Docker at ${host} does not answer (${reasonOf(error)}): start it, correct DOCKER_HOST, or set sandbox.driver to process`,
+      { cause: error },
+    );
+  }
+  const problems = [...limitProblems(config, info), ...(await imageProblems(config, docker))];
+  if (problems.length > 0) throw new FairleadError('ERR_START', problems.join('; '));
+  return { driver: 'docker', version: info.ServerVersion, describe: describe(config, info) };
+}
+
+interface DockerInfo {
+  ServerVersion: string;
+  NCPU: number;
+  Runtimes?: Record<string, unknown>;
+}
+
+function ask<T>(operation: string, call: () => Promise<T>): Promise<T> {
+  return withDeadline({ operation, timeoutMs: ANSWER_MS }, call);
+}
+
+function fallBack(config: Config, why: string): SandboxChoice {
+  if (LOOPBACK.has(config.listen.host)) return PROCESS;
+  throw new FairleadError(
+    'ERR_START',
+    `no Docker (${why}), and without it nothing is isolated, which is refused beyond loopback: start Docker, or listen on 127.0.0.1`,
+  );
+}
+
+function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
+  const problems: string[] = [];
+  const runtimes = Object.keys(info.Runtimes ?? {});
+  if (sandbox.runtime !== '' && !runtimes.includes(sandbox.runtime)) {
+    problems.push(`sandbox.runtime: Docker knows no runtime ${sandbox.runtime}, only ${runtimes.join(', ')}`);
+  }
+  if (sandbox.cpus > info.NCPU) {
+    problems.push(`sandbox.cpus: ${sandbox.cpus} is more than the ${info.NCPU} that Docker has`);
+  }
+  return problems;
+}
+
+async function imageProblems(config: Config, docker: Docker): Promise<string[]> {
+  const servers = serversOf(config.mcpServers, isImageServer);
+  const problems = await Promise.all(
+    servers.map(async ([name, { image }]) => {
+      try {
+        await ask('image inspect', () => docker.getImage(image).inspect());
+        return undefined;
+      } catch (error) {
+        const missing = (error as { statusCode?: number }).statusCode === 404;
+        return missing
+          ? `mcpServers.${name}.image: Docker has no image ${image}: ${howToGetImage(image)}`
+          : `mcpServers.${name}.image: ${image} could not be looked at (${reasonOf(error)})`;
+      }
+    }),
+  );
+  return problems.filter((problem) => problem !== undefined);
+}
+
+function describe({ sandbox }: Config, info: DockerInfo): string {
+  const network = sandbox.network === '' ? 'no network' : `network ${sandbox.network}`;
+  const runtime = sandbox.runtime === '' ? '' : `, runtime ${sandbox.runtime}`;
+  return `Docker ${info.ServerVersion}: ${sandbox.memoryMb} MB, ${sandbox.cpus} CPU, ${network}${runtime} a sandbox`;
+}
+
+function reasonOf(error: unknown): string {
+  if (isFairleadError(error)) return error.message;
+  return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+}

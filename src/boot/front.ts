@@ -1,0 +1,203 @@
+/** The front: sockets and HTTP on uWebSockets, handed to connections and routes. Main thread; the only code that loads uWebSockets. */
+import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
+import type { AgentHostContract, McpStreamPart } from '../../workers/agent/contract/messages.js';
+import type { Config } from '../shared/config.js';
+import type { Logger } from '../shared/log.js';
+import { oauthIdentity } from '../shared/oauth-identity.js';
+import type { Agents } from '../threads/agents.js';
+import { answeredProtocol, Auth } from '../front/auth.js';
+import { ByteBudget } from '../front/byte-budget.js';
+import { Connection, type ConnectionContext } from '../front/connection.js';
+import { Exchange, type RequestHead } from '../front/http.js';
+import { Hub } from '../front/hub.js';
+import { listenError } from '../front/listen.js';
+import { isLoopback } from '../front/loopback.js';
+import { McpExchanges } from '../front/mcp-exchanges.js';
+import { isMcpPath, mcpHeaders, mcpRoutes } from '../front/routes/mcp-endpoint.js';
+import { Origins } from '../front/origin.js';
+import { Presence } from '../front/presence.js';
+import { Router } from '../front/router.js';
+import { healthRoutes } from '../front/routes/health.js';
+import { serverRoutes, type McpAdmin } from '../front/routes/mcp.js';
+import { oauthRoutes } from '../front/routes/mcp-oauth.js';
+import { sessionRoutes } from '../front/routes/sessions.js';
+import { turnRoutes } from '../front/routes/turns.js';
+import { Heartbeats } from '../front/sse.js';
+import { judgeUpgrade } from '../front/upgrade.js';
+
+/** uSockets' option, missing from the package's types: with the default a second server would silently share the port. */
+const LISTEN_EXCLUSIVE_PORT = 1;
+
+/** After close frames and last answers: time for the kernel to hand them over before the sockets are torn down. */
+const CLOSE_GRACE_MS = 100;
+
+/** uWebSockets copies its properties onto its own socket object and gives that back: no class of ours would survive. */
+interface UserData {
+  connection: Connection;
+}
+
+export interface FrontOptions {
+  config: Config;
+  agents: Agents;
+  log: Logger;
+  readiness: () => { ready: boolean; reasons: string[] };
+  /** Prometheus text of all threads. */
+  metrics: () => Promise<string>;
+  mcp: McpAdmin;
+  /** The user has logged in at that MCP server, or out: all threads are told. */
+  forgetLogin: (of: { user: string; server: string }) => Promise<void>;
+}
+
+export interface Front {
+  /** ERR_START when the address cannot be had. */
+  listen(): Promise<{ host: string; port: number; url: string }>;
+  /** Frames of one turn of an agent thread's event loop, to whoever listens. */
+  deliver(batch: AgentHostContract['notifications']['frames']['batch']): void;
+  /** The session's subscribers are closed with this code. */
+  sessionGone(session: string, closeCode: number, reason: string): void;
+  /** The session's newest event is this one: who has not been sent it gets what is missing. */
+  noteSeq(session: string, seq: number): void;
+  /** A part of an answer to a request to /mcp; resolves when its client takes more. */
+  streamMcp(part: McpStreamPart): Promise<{ open: boolean }>;
+  /** An agent thread has died and serves again: whoever listens to a session of it gets what is missing. */
+  checkMissed(isConcerned: (session: string) => boolean): Promise<void>;
+  /** No new sockets, sessions and messages; /readyz says 503. What runs goes on. */
+  stopAccepting(): void;
+  /** Closes every socket and stream with this code; resolves when they had time to leave. */
+  closeAll(code: number, reason: string): Promise<void>;
+  /** The end: the listener and whatever is still connected. */
+  close(): Promise<void>;
+  /** Sockets and streams that are open, and sessions that someone listens to. */
+  counts(): { connections: number; sessions: number };
+}
+
+export function createFront(options: FrontOptions): Front {
+  const { config, agents, log, readiness, metrics, mcp, forgetLogin } = options;
+  const { limits, listen } = config;
+  const hub = new Hub(agents, log);
+  const presence = new Presence(limits);
+  const budget = new ByteBudget(limits.maxBytesPerSecond);
+  const heartbeats = new Heartbeats();
+  const mcpExchanges = new McpExchanges(agents, presence);
+  const auth = new Auth(config.auth);
+  const app = uws.App();
+  let listener: us_listen_socket | undefined;
+  let port = listen.port;
+  let closing: Promise<void> | undefined;
+  let closed = false;
+
+  const origins = new Origins({ origins: listen.origins, loopbackOnly: !auth.required, port: () => port });
+  const context: ConnectionContext = { agents, hub, presence, budget, limits, log };
+  const { maxUnsentBytes } = limits;
+  const router = new Router({
+    routes: [
+      ...healthRoutes({ presence, readiness, metrics }),
+      ...sessionRoutes({ agents, presence }),
+      ...mcpRoutes(mcpExchanges),
+      ...serverRoutes({ agents, mcp }),
+      ...oauthRoutes({ agents, forget: forgetLogin, identity: () => oauthIdentity(config.mcp.publicUrl, ownUrl()) }),
+      ...turnRoutes({ agents, hub, presence, heartbeats, maxUnsentBytes, log }),
+    ],
+    auth,
+    origins,
+    budget,
+    maxBodyBytes: limits.maxFrameBytes,
+  });
+
+  app.ws<UserData>('/v1/ws', {
+    maxPayloadLength: limits.maxFrameBytes,
+    maxBackpressure: limits.maxUnsentBytes,
+    closeOnBackpressureLimit: 1,
+    idleTimeout: Math.ceil(limits.idleTimeoutMs / 1000),
+    sendPingsAutomatically: true,
+    upgrade: (res, req, socketContext) => {
+      const head = headOf(res, req);
+      const refused = origins.refusal(head);
+      if (refused) {
+        const exchange = new Exchange(res, head, log);
+        exchange.route = '/v1/ws';
+        exchange.fail(refused);
+        return;
+      }
+      const protocols = req.getHeader('sec-websocket-protocol');
+      const opening = judgeUpgrade(auth, { authorization: head.authorization, protocols }, head.query);
+      res.upgrade(
+        { connection: new Connection(context, opening) },
+        req.getHeader('sec-websocket-key'),
+        answeredProtocol(protocols),
+        req.getHeader('sec-websocket-extensions'),
+        socketContext,
+      );
+    },
+    open: (ws) => ws.getUserData().connection.opened(ws),
+    message: (ws: WebSocket<UserData>, message, isBinary) => ws.getUserData().connection.received(message, isBinary),
+    drain: (ws) => ws.getUserData().connection.drained(),
+    close: (ws) => ws.getUserData().connection.closed(),
+  });
+  app.any('/*', (res, req) => void router.serve(new Exchange(res, headOf(res, req), log)));
+
+  return {
+    async listen() {
+      const { host } = listen;
+      const token = await new Promise<us_listen_socket | false>((resolve) => listenExclusively(host, port, resolve));
+      if (token === false) throw await listenError(host, port);
+      listener = token;
+      port = uws.us_socket_local_port(token);
+      return { host, port, url: ownUrl() };
+    },
+    deliver: (batch) => hub.deliver(batch),
+    sessionGone: (session, closeCode, reason) => hub.gone(session, closeCode, reason),
+    noteSeq: (session, seq) => hub.noteSeq(session, seq),
+    streamMcp: (part) => mcpExchanges.stream(part),
+    checkMissed: (isConcerned) => hub.checkAll(isConcerned),
+    stopAccepting: () => void (presence.draining = true),
+    closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
+    async close() {
+      if (closed) return;
+      closed = true;
+      presence.draining = true;
+      if (listener) uws.us_listen_socket_close(listener);
+      app.close();
+    },
+    counts: () => ({ connections: presence.size, sessions: hub.sessions }),
+  };
+
+  function ownUrl(): string {
+    const { host } = listen;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  }
+
+  function listenExclusively(host: string, port: number, resolve: (token: us_listen_socket | false) => void): void {
+    // The native function takes options after the port also when a host is given; its types do not say so.
+    const native = app as unknown as {
+      listen(host: string, port: number, options: number, callback: (token: us_listen_socket | false) => void): void;
+    };
+    native.listen(host, port, LISTEN_EXCLUSIVE_PORT, resolve);
+  }
+
+  async function closeAll(code: number, reason: string): Promise<void> {
+    presence.draining = true;
+    if (presence.size === 0) return;
+    presence.closeAll(code, reason);
+    await new Promise((resolve) => setTimeout(resolve, CLOSE_GRACE_MS));
+  }
+}
+
+function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
+  const path = req.getUrl();
+  return {
+    method: req.getMethod().toUpperCase(),
+    path,
+    query: req.getQuery(),
+    host: req.getHeader('host'),
+    origin: req.getHeader('origin'),
+    authorization: req.getHeader('authorization'),
+    accept: req.getHeader('accept'),
+    contentType: req.getHeader('content-type'),
+    contentLength: req.getHeader('content-length'),
+    chunked: req.getHeader('transfer-encoding') !== '',
+    lastEventId: req.getHeader('last-event-id'),
+    mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
+    fromLoopback: isLoopback(new Uint8Array(res.getRemoteAddress())),
+  };
+}

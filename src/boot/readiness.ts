@@ -1,0 +1,54 @@
+/** May people be sent here? What /readyz answers, and why not. Main thread. */
+
+import type { BreakerState } from '../../workers/docker/driver/operations.js';
+
+export class Readiness {
+  #booted = false;
+  #onBooted: () => void = () => undefined;
+  /** Resolves when the boot is over. */
+  readonly whenBooted = new Promise<void>((resolve) => (this.#onBooted = resolve));
+  #draining = false;
+  readonly #withoutStore = new Set<number>();
+  #breaker: BreakerState = 'closed';
+  readonly #threadsDown: () => number;
+
+  constructor(threadsDown: () => number) {
+    this.#threadsDown = threadsDown;
+  }
+
+  booted(): void {
+    this.#booted = true;
+    this.#onBooted();
+  }
+
+  draining(): void {
+    this.#draining = true;
+  }
+
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** An agent thread says whether its store answers. */
+  storeHealth(thread: number, healthy: boolean): void {
+    if (healthy) this.#withoutStore.delete(thread);
+    else this.#withoutStore.add(thread);
+  }
+
+  /** Docker refuses, or answers again. */
+  dockerBreaker(state: BreakerState): void {
+    this.#breaker = state;
+  }
+
+  read(): { ready: boolean; reasons: string[] } {
+    const down = this.#threadsDown();
+    const reasons = [
+      ...(this.#booted ? [] : ['starting']),
+      ...(this.#draining ? ['draining'] : []),
+      ...(this.#withoutStore.size > 0 ? ['the store does not answer'] : []),
+      ...(this.#breaker === 'closed' ? [] : [`Docker does not answer (circuit breaker ${this.#breaker})`]),
+      ...(down > 0 ? [`${down} agent threads are down`] : []),
+    ];
+    return { ready: reasons.length === 0, reasons };
+  }
+}

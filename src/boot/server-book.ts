@@ -1,0 +1,162 @@
+/** All MCP servers of the configuration: their tools, as the agent threads are to know them, and their health. Main thread. */
+import type {
+  Catalogue,
+  ServerHealth,
+  ServerNews,
+  ServerNote,
+  ServerNotes,
+  ServerSignals,
+} from '../../workers/agent/contract/messages.js';
+import { isImageServer, isUrlServer, type McpServerConfig } from '../shared/config-mcp.js';
+import type { Config } from '../shared/config.js';
+import { gauge } from '../shared/metrics.js';
+import { toolFilter } from '../shared/name-globs.js';
+import type { ToolDefinition } from '../shared/tool-definition.js';
+
+/** A server that is asked again and again is not given up for so long. */
+const RECONNECT_MS = 60_000;
+const STATES = ['healthy', 'degraded', 'reconnecting', 'down', 'needs_login'] as const;
+
+type State = ServerHealth['state'];
+
+export interface Published {
+  catalogue: Catalogue;
+  notes: ServerNotes;
+}
+
+/** What one thread answers to `mcp-status`. */
+export interface ThreadStatus {
+  signals: ServerSignals[];
+  own: { server: string; note: ServerNote; tools?: ToolDefinition[] }[];
+}
+
+interface Entry {
+  /** The last ones that it gave: those of a server that is down keep their names. Absent: none yet. */
+  tools?: ToolDefinition[];
+  note: ServerNote;
+  /** Of its latest change between there and away. */
+  since: number;
+}
+
+export class ServerBook {
+  readonly #config: Pick<Config, 'mcpServers'>;
+  readonly #publish: (published: Published) => void;
+  readonly #entries = new Map<string, Entry>();
+  #publishing = false;
+
+  constructor(config: Pick<Config, 'mcpServers'>, publish: (published: Published) => void) {
+    this.#config = config;
+    this.#publish = publish;
+    gauge('fairlead_mcp_server_state', 'MCP servers by the state that lists have shown', ['server', 'state'], (g) => {
+      for (const name of Object.keys(config.mcpServers)) {
+        const now = this.#stateOf(name, this.#entries.get(name));
+        for (const state of STATES) g.set({ server: name, state }, state === now ? 1 : 0);
+      }
+    });
+  }
+
+  /** Published in the next turn of the event loop, if anything is new. */
+  note({ server, tools, ...note }: ServerNews): void {
+    if (!Object.hasOwn(this.#config.mcpServers, server)) return;
+    const before = this.#entries.get(server);
+    const kept = note.down === undefined ? tools : (tools ?? before?.tools);
+    const wasThere = before !== undefined && before.note.down === undefined;
+    const since = before && wasThere === (note.down === undefined) ? before.since : Date.now();
+    // While it is down its other abilities are not known better than before.
+    const entry: Entry = {
+      ...(kept ? { tools: kept } : {}),
+      note: note.down === undefined ? note : { ...before?.note, ...note },
+      since,
+    };
+    if (before && JSON.stringify([before.tools, before.note]) === JSON.stringify([entry.tools, entry.note])) return;
+    this.#entries.set(server, entry);
+    if (this.#publishing) return;
+    this.#publishing = true;
+    setImmediate(() => {
+      this.#publishing = false;
+      this.#publish(this.published());
+    });
+  }
+
+  /** In the configuration's order. */
+  published(): Published {
+    const catalogue: Catalogue = {};
+    const notes: ServerNotes = {};
+    for (const server of Object.keys(this.#config.mcpServers)) {
+      const entry = this.#entries.get(server);
+      // One that has not answered yet has no tools, and is no news.
+      if (!entry) continue;
+      if (entry.tools) catalogue[server] = entry.tools;
+      if (Object.keys(entry.note).length > 0) notes[server] = entry.note;
+    }
+    return { catalogue, notes };
+  }
+
+  /** For this user, from what all threads know in passing. */
+  health(threads: readonly ThreadStatus[]): ServerHealth[] {
+    return Object.entries(this.#config.mcpServers).map(([name, server]) => {
+      const entry = this.#entries.get(name);
+      const own = ownOf(name, threads);
+      const signals = threads.flatMap((thread) => thread.signals.filter((signal) => signal.name === name));
+      const note = own?.note ?? entry?.note ?? {};
+      const state = own ? ownState(own.note) : worst(this.#stateOf(name, entry), signals);
+      const since = Math.max(0, entry?.since ?? 0, ...signals.map((signal) => signal.since ?? 0));
+      const lastError = note.down ?? signals.find((signal) => signal.lastError !== undefined)?.lastError;
+      const latencies = signals.flatMap(({ latencyMs }) => (latencyMs === undefined ? [] : [latencyMs]));
+      const era = signals.find((signal) => signal.era !== undefined)?.era;
+      const tools = own ? own.tools : entry?.tools;
+      const isAllowed = toolFilter(server.tools);
+      return {
+        name,
+        kind: kindOf(server),
+        state,
+        ...(era ? { era } : {}),
+        ...(latencies.length > 0 ? { latencyMs: Math.round(mean(latencies)) } : {}),
+        ...(lastError !== undefined && state !== 'healthy' ? { lastError } : {}),
+        ...(since > 0 ? { since } : {}),
+        tools: (tools ?? []).filter((tool) => isAllowed(tool.name)).map(shortTool),
+        resources: note.resources === true,
+        prompts: note.prompts === true,
+      };
+    });
+  }
+
+  #stateOf(name: string, entry: Entry | undefined): State {
+    const server = this.#config.mcpServers[name];
+    if (!entry) return server && isImageServer(server) ? 'healthy' : 'reconnecting';
+    if (entry.note.perUser) return 'healthy';
+    if (entry.note.down === undefined) return 'healthy';
+    return Date.now() - entry.since < RECONNECT_MS ? 'reconnecting' : 'down';
+  }
+}
+
+/** The thread of the user knows most of his own. */
+function ownOf(name: string, threads: readonly ThreadStatus[]): ThreadStatus['own'][number] | undefined {
+  const all = threads.flatMap(({ own }) => own.filter(({ server }) => server === name));
+  return all.find(({ tools }) => tools !== undefined) ?? all.find(({ note }) => note.needsLogin) ?? all[0];
+}
+
+function ownState({ needsLogin, down }: ServerNote): State {
+  if (needsLogin) return 'needs_login';
+  return down === undefined ? 'healthy' : 'down';
+}
+
+/** One thread's trouble is not yet the server's. */
+function worst(listed: State, signals: readonly ServerSignals[]): State {
+  if (listed !== 'healthy' || signals.length === 0) return listed;
+  if (signals.every(({ state }) => state === 'down')) return 'down';
+  return signals.every(({ state }) => state === 'healthy') ? 'healthy' : 'degraded';
+}
+
+function kindOf(server: McpServerConfig): ServerHealth['kind'] {
+  if (isImageServer(server)) return 'image';
+  return isUrlServer(server) ? 'url' : 'command';
+}
+
+function shortTool({ name, title, description }: ToolDefinition): ServerHealth['tools'][number] {
+  return { name, ...(title === undefined ? {} : { title }), description };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

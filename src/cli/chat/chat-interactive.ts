@@ -1,0 +1,264 @@
+/** The chat at a terminal: wires the client, the prompt, the renderer and the questions together. */
+import type { ReadStream, WriteStream } from 'node:tty';
+import type { FairleadError } from '../../shared/errors.js';
+import type { ServerEvent } from '../../shared/protocol.js';
+import { ChatClient } from './client.js';
+import { helpText, parseLine, type Command, type Line } from './commands.js';
+import type { Endpoint } from '../endpoint.js';
+import { McpApi } from '../mcp/mcp-api.js';
+import { promptText, serversText } from '../mcp/mcp-text.js';
+import { parsePromptArgs } from './prompt-args.js';
+import { Prompt } from './prompt.js';
+import { Questions } from './questions.js';
+import { Renderer } from './render.js';
+import { colorsFor, describeError, type Colors } from '../report.js';
+import { SessionsApi } from './sessions-api.js';
+import { clean, inline } from '../terminal-text.js';
+
+const TURNS_SHOWN = 6;
+
+export interface Terminal {
+  input: ReadStream;
+  output: WriteStream;
+  env: NodeJS.ProcessEnv;
+}
+
+export interface ChatTarget {
+  endpoint: Endpoint;
+  token?: string | undefined;
+  session?: string | undefined;
+  model?: string | undefined;
+}
+
+/** Runs until the person leaves or the server turns it away; resolves to the exit code. */
+export function chatInteractive(target: ChatTarget, terminal: Terminal): Promise<number> {
+  return new Promise((resolve) => {
+    new Conversation(target, terminal, resolve).open(target.session);
+  });
+}
+
+class Conversation {
+  readonly #target: ChatTarget;
+  readonly #finish: (exitCode: number) => void;
+  readonly #colors: Colors;
+  readonly #prompt: Prompt;
+  readonly #renderer: Renderer;
+  readonly #questions: Questions;
+  readonly #api: SessionsApi;
+  readonly #mcp: McpApi;
+  #client: ChatClient | undefined;
+  #greeted: string | undefined;
+  #lost = false;
+  #cancelled = false;
+  #done = false;
+
+  constructor(target: ChatTarget, { input, output, env }: Terminal, finish: (exitCode: number) => void) {
+    this.#target = target;
+    this.#finish = finish;
+    this.#colors = colorsFor(output, env);
+    this.#renderer = new Renderer(this.#colors);
+    this.#api = new SessionsApi(target.endpoint.http, target.token);
+    this.#mcp = new McpApi(target.endpoint.http, target.token);
+    this.#prompt = new Prompt(input, output, `${this.#colors.bold(this.#colors.cyan('›'))} `);
+    this.#questions = new Questions({
+      prompt: this.#prompt,
+      renderer: this.#renderer,
+      colors: this.#colors,
+      env,
+      onCommand: (line) => this.#line(line),
+    });
+    this.#prompt.on('line', (text) => this.#line(text));
+    this.#prompt.on('interrupt', () => this.#interrupt());
+    this.#prompt.on('close', () => this.#quit(0));
+  }
+
+  open(session: string | undefined): void {
+    const before = this.#client;
+    before?.removeAllListeners();
+    before?.close();
+    const { endpoint, token, model } = this.#target;
+    const client = new ChatClient({ ws: endpoint.ws, token, session, model });
+    this.#client = client;
+    this.#greeted = undefined;
+    this.#questions.attend(client);
+    client.on('event', (event) => this.#event(event));
+    client.on('retry', ({ why }) => this.#retry(why));
+    client.on('end', (error) => this.#ended(error));
+    client.start();
+  }
+
+  #event(event: ServerEvent): void {
+    if (event.type === 'session:ready') this.#ready(event);
+    if (event.type === 'turn:end') this.#cancelled = false;
+    this.#prompt.write(this.#renderer.render(event));
+    this.#questions.update();
+  }
+
+  #ready({ session, model, resumed }: Extract<ServerEvent, { type: 'session:ready' }>): void {
+    if (this.#lost) this.#note('connected again');
+    this.#lost = false;
+    if (this.#greeted === session) return;
+    this.#greeted = session;
+    const { http } = this.#target.endpoint;
+    this.#note(
+      `${resumed ? 'back in' : 'new'} session ${inline(session)} at ${http}, model ${inline(model)}; /help for commands`,
+    );
+    if (resumed) this.#attempt(this.#history(TURNS_SHOWN));
+    this.#prompt.start();
+  }
+
+  #retry(why: string): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#say(this.#colors.yellow(`${inline(why)}; connecting again …`));
+  }
+
+  #line(text: string): void {
+    const line = parseLine(text);
+    switch (line.kind) {
+      case 'empty':
+        return;
+      case 'unknown':
+        return this.#say(this.#colors.yellow(`/${inline(line.name)} is no command; /help lists them`));
+      case 'command':
+        return this.#attempt(this.#command(line.command, line.argument));
+      case 'message':
+        return this.#attempt(this.#message(line.text));
+      case 'prompt':
+        return this.#attempt(this.#sendPrompt(line));
+    }
+  }
+
+  async #message(text: string): Promise<void> {
+    this.#client?.message(text);
+    if (this.#client?.attached === false) this.#note('no connection: it is sent once there is one');
+  }
+
+  async #command(command: Command, argument: string): Promise<void> {
+    switch (command) {
+      case 'cancel':
+        return this.#cancel();
+      case 'reset':
+        return this.#client?.reset();
+      case 'sessions':
+        return this.#sessions(argument);
+      case 'new':
+        return this.open(undefined);
+      case 'history':
+        return this.#history(Number.POSITIVE_INFINITY);
+      case 'mcp':
+        return this.#prompt.write(serversText(await this.#mcp.list(), this.#colors));
+      case 'prompts':
+        return this.#prompts(argument);
+      case 'help':
+        return this.#say(helpText());
+      case 'quit':
+        return this.#quit(0);
+    }
+  }
+
+  #cancel(): void {
+    if (this.#client?.busy !== true) return this.#note('nothing runs');
+    if (!this.#client.cancel()) return this.#say(this.#colors.yellow('no connection: cannot cancel now'));
+    this.#cancelled = true;
+    return this.#note('cancelling …');
+  }
+
+  /** Once while a turn runs: cancel. Twice, or when nothing runs: leave. What is typed and not sent goes first. */
+  #interrupt(): void {
+    if (this.#client?.busy === true && !this.#cancelled) {
+      // Also without a connection: the second Ctrl-C must get out.
+      this.#cancelled = true;
+      return this.#cancel();
+    }
+    if (this.#client?.busy !== true && this.#prompt.typed !== '') return this.#prompt.clearTyped();
+    return this.#quit(0);
+  }
+
+  async #sessions(argument: string): Promise<void> {
+    const sessions = await this.#api.list();
+    if (sessions.length === 0) return this.#note('no sessions yet');
+    let choice = argument;
+    if (choice === '') {
+      for (const [index, { session, title, lastActiveAt }] of sessions.entries()) {
+        const here = session === this.#client?.session ? this.#colors.green(' (here)') : '';
+        const when = lastActiveAt === undefined ? '' : new Date(lastActiveAt).toLocaleString();
+        const facts = this.#colors.dim(`${inline(session)} ${when}`);
+        this.#say(`${String(index + 1).padStart(3)}  ${inline(title, 60) || '(empty)'}${here}  ${facts}`);
+      }
+      choice = (await this.#prompt.ask('go to number (empty: stay) › ', { interruptible: true }))?.trim() ?? '';
+      if (choice === '') return undefined;
+    }
+    const chosen = sessions[Number(choice) - 1];
+    if (chosen === undefined) return this.#say(this.#colors.yellow(`there is no number ${inline(choice)}`));
+    return this.open(chosen.session);
+  }
+
+  async #history(entries: number): Promise<void> {
+    const session = this.#client?.session;
+    if (session === undefined) return this.#note('no session yet');
+    const transcript = await this.#api.transcript(session);
+    if (transcript.length === 0) return this.#note('nothing said yet');
+    const shown = transcript.slice(-entries);
+    if (shown.length < transcript.length) this.#note(`… ${transcript.length - shown.length} earlier: /history`);
+    return this.#prompt.write(this.#renderer.transcript(shown));
+  }
+
+  /** Of all servers that have any, or of one. A server that does not answer does not hide the others. */
+  async #prompts(argument: string): Promise<void> {
+    const servers = await this.#mcp.list();
+    const asked = servers.filter(({ name, prompts }) => (argument === '' ? prompts : name === argument));
+    const lists = asked.map(async ({ name }) => {
+      try {
+        return (await this.#mcp.prompts(name, this.#client?.session)).map((prompt) =>
+          promptText(name, prompt, this.#colors),
+        );
+      } catch (error) {
+        return [`${inline(name)}: ${describeError(error, this.#colors)}`];
+      }
+    });
+    const lines = (await Promise.all(lists)).flat();
+    if (lines.length === 0) return this.#note('no server has prompts');
+    for (const line of lines) this.#say(line);
+  }
+
+  async #sendPrompt({ server, prompt, argument }: Extract<Line, { kind: 'prompt' }>): Promise<void> {
+    const session = this.#client?.session;
+    const known = (await this.#mcp.prompts(server, session)).find(({ name }) => name === prompt);
+    if (!known)
+      return this.#say(this.#colors.yellow(`${inline(server)} has no prompt ${inline(prompt)}; /prompts lists them`));
+    const args = parsePromptArgs(argument, known.arguments);
+    return this.#message(await this.#mcp.promptText(server, prompt, args, session));
+  }
+
+  #attempt(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#say(describeError(error, this.#colors)));
+  }
+
+  #note(text: string): void {
+    this.#say(this.#colors.dim(clean(text)));
+  }
+
+  #say(text: string): void {
+    this.#prompt.write(this.#renderer.line(text));
+  }
+
+  #ended(error: FairleadError | undefined): void {
+    if (error === undefined) return;
+    this.#say(describeError(error, this.#colors));
+    this.#quit(1);
+  }
+
+  #quit(exitCode: number): void {
+    if (this.#done) return;
+    this.#done = true;
+    const session = this.#client?.session;
+    if (session !== undefined)
+      this.#note(`session ${inline(session)} stays: fairlead chat --session ${inline(session)}`);
+    this.#questions.attend(undefined);
+    this.#client?.removeAllListeners();
+    this.#client?.close();
+    this.#prompt.close();
+    this.#finish(exitCode);
+  }
+}

@@ -1,0 +1,26 @@
+/** `fairlead chat`: at a terminal a conversation, with piped input one answer after the other. */
+import { parseEndpoint } from '../endpoint.js';
+import { chatInteractive } from './chat-interactive.js';
+import { chatPiped } from './chat-piped.js';
+
+export interface ChatOptions {
+  url: string;
+  token: string | undefined;
+  session: string | undefined;
+  model: string | undefined;
+  /** Allow every tool call; only without a terminal. */
+  yes: boolean;
+}
+
+/** Resolves to the process's exit code. */
+export async function chat(options: ChatOptions): Promise<number> {
+  const { stdin, stdout, stderr, env } = process;
+  const target = { ...options, endpoint: parseEndpoint(options.url) };
+  // A reader that has seen enough (`| head`) is no fault.
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  if (stdin.isTTY && stdout.isTTY) return chatInteractive(target, { input: stdin, output: stdout, env });
+  return chatPiped(target, options.yes, { input: stdin, output: stdout, errors: stderr, env });
+}

@@ -1,0 +1,205 @@
+/** One WebSocket that comes back: connects, notices a dead peer, retries with backoff and jitter, or says why it will not. */
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
+import { FairleadError } from '../../shared/errors.js';
+import { CLOSE, PROTOCOL } from '../../shared/protocol.js';
+
+const HANDSHAKE_MS = 10_000;
+/** From the open socket to `session:ready`. */
+const READY_MS = 15_000;
+/** A ping this often; a peer that says nothing from one to the next is dead. */
+const HEARTBEAT_MS = 25_000;
+const CLOSE_MS = 1_000;
+/** A connection that held this long was good: the next loss starts at the shortest backoff again. */
+const STABLE_MS = 5_000;
+const MAX_FRAME_BYTES = 64 * 1024 * 1024;
+
+export interface LinkOptions {
+  /** Asked at every attempt: the session and the last seq change. */
+  address: () => string;
+  token?: string | undefined;
+  /** How long to go on trying without success. */
+  giveUpMs: number;
+  /** ms before the attempt after `failures` failures in a row; full jitter by default. */
+  backoff?: ((failures: number) => number) | undefined;
+}
+
+export interface LinkEvents {
+  frame: [text: string];
+  retry: [{ delayMs: number; why: string }];
+  /** The last event: undefined after close(), else why it will not try again. */
+  end: [error: FairleadError | undefined];
+}
+
+interface Loss {
+  code: number;
+  /** Status of a refused upgrade, else 0. */
+  refusedWith: number;
+  /** The error's code or the close frame's reason. */
+  why: string;
+}
+
+export class Link extends EventEmitter<LinkEvents> {
+  readonly #options: LinkOptions;
+  #socket: WebSocket | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #readyAt = 0;
+  #everReady = false;
+  #tryingSince = Date.now();
+  #ended = false;
+
+  constructor(options: LinkOptions) {
+    super();
+    this.#options = options;
+  }
+
+  connect(): void {
+    const { token } = this.#options;
+    const socket = new WebSocket(this.#options.address(), [PROTOCOL], {
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      handshakeTimeout: HANDSHAKE_MS,
+      maxPayload: MAX_FRAME_BYTES,
+      perMessageDeflate: false,
+    });
+    this.#socket = socket;
+    this.#readyAt = 0;
+    let why = '';
+    let refusedWith = 0;
+    socket.on('open', () => this.#watch(socket));
+    socket.on('message', (data: Buffer, isBinary) => {
+      if (!isBinary && this.#socket === socket) this.emit('frame', data.toString('utf8'));
+    });
+    socket.on('unexpected-response', (_request, response: IncomingMessage) => {
+      refusedWith = response.statusCode ?? 0;
+      // With this listener ws leaves the request to us; ending it is what brings the close event.
+      socket.terminate();
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      why = error.code ?? error.message;
+    });
+    socket.on('close', (code, reason) => {
+      if (this.#socket !== socket) return;
+      this.#socket = undefined;
+      this.#lost({ code, refusedWith, why: why || reason.toString('utf8') });
+    });
+  }
+
+  /** The session answered: this connection counts. */
+  ready(): void {
+    this.#readyAt = Date.now();
+    this.#everReady = true;
+  }
+
+  /** False when there is no connection to send on; what must not be lost is then the caller's to send again. */
+  send(text: string): boolean {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(text);
+    return true;
+  }
+
+  /** Drops the connection and gets a new one. */
+  renew(): void {
+    this.#socket?.terminate();
+  }
+
+  close(): void {
+    if (this.#ended) return;
+    const socket = this.#socket;
+    this.#end(undefined);
+    if (socket === undefined) return;
+    socket.close(1000);
+    const timer = setTimeout(() => socket.terminate(), CLOSE_MS);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  #watch(socket: WebSocket): void {
+    let heard = true;
+    const hear = () => {
+      heard = true;
+    };
+    socket.on('message', hear);
+    socket.on('ping', hear);
+    socket.on('pong', hear);
+    const noReady = setTimeout(() => {
+      if (this.#readyAt === 0) socket.terminate();
+    }, READY_MS);
+    const heartbeat = setInterval(() => {
+      if (!heard) return socket.terminate();
+      heard = false;
+      return socket.ping();
+    }, HEARTBEAT_MS);
+    socket.once('close', () => {
+      clearTimeout(noReady);
+      clearInterval(heartbeat);
+    });
+  }
+
+  #lost({ code, refusedWith, why }: Loss): void {
+    const error = verdict({ code, refusedWith, why }) ?? (this.#everReady ? undefined : neverReached(code, why));
+    if (error !== undefined) return this.#end(error);
+    const now = Date.now();
+    if (this.#readyAt > 0) this.#tryingSince = now;
+    if (this.#readyAt > 0 && now - this.#readyAt >= STABLE_MS) this.#failures = 0;
+    if (now - this.#tryingSince > this.#options.giveUpMs) {
+      return this.#end(new FairleadError('ERR_UNAVAILABLE', `the server stays away (${why || `close ${code}`})`));
+    }
+    const delayMs = (this.#options.backoff ?? fullJitter)(this.#failures);
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.connect(), delayMs);
+    this.emit('retry', { delayMs, why: why || explainClose(code) });
+    return undefined;
+  }
+
+  #end(error: FairleadError | undefined): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#socket = undefined;
+    this.emit('end', error);
+  }
+}
+
+/** 0.1 s at least, 15 s at most: many clients that lost one server must not come back at once. */
+function fullJitter(failures: number): number {
+  return 100 + Math.random() * Math.min(15_000, 400 * 2 ** Math.min(failures, 6));
+}
+
+/** Why this close or this refused upgrade makes coming back useless; undefined when it does not. */
+function verdict({ code, refusedWith, why }: Loss): FairleadError | undefined {
+  switch (code) {
+    case CLOSE.unauthorized:
+      return new FairleadError(
+        'ERR_UNAUTHORIZED',
+        'the server does not know this token (or wants one): --token TOKEN or FAIRLEAD_TOKEN; the operator makes one with `fairlead token NAME`',
+      );
+    case CLOSE.noSuchSession:
+      return new FairleadError(
+        'ERR_NO_SUCH_SESSION',
+        'no such session for this user: it has expired, was deleted or is someone else’s; without --session a new one starts',
+      );
+    case CLOSE.notThisProtocol:
+      return new FairleadError('ERR_BAD_FRAME', `the server does not take this: ${why || `no ${PROTOCOL}`}`);
+    default:
+  }
+  if (refusedWith === 0 || refusedWith === 429 || refusedWith >= 500) return undefined;
+  return refusedWith === 403
+    ? new FairleadError('ERR_FORBIDDEN_ORIGIN', 'the server (or a proxy before it) refuses this client: 403')
+    : new FairleadError('ERR_NOT_FOUND', `no Fairlead server at that address (it answers ${refusedWith})`);
+}
+
+/** A first connect that finds nobody is a typing error or a server that is not started: say so instead of waiting. */
+function neverReached(code: number, why: string): FairleadError | undefined {
+  if (code === CLOSE.overloaded || code === CLOSE.draining) return undefined;
+  return new FairleadError(
+    'ERR_UNAVAILABLE',
+    `no server answers there (${why || explainClose(code)}): start one with \`fairlead serve\`, or give its address: fairlead chat URL`,
+  );
+}
+
+function explainClose(code: number): string {
+  if (code === CLOSE.draining) return 'the server is stopping';
+  if (code === CLOSE.overloaded) return 'the server is overloaded';
+  if (code === CLOSE.slowReader) return 'this terminal read too slowly';
+  return code === 1006 ? 'connection lost' : `closed with ${code}`;
+}

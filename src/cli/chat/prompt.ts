@@ -1,0 +1,218 @@
+/** The line a person types on, kept whole beneath output that streams in above it. */
+import { EventEmitter } from 'node:events';
+import { createInterface, type Interface } from 'node:readline';
+import type { ReadStream, WriteStream } from 'node:tty';
+import { advance } from '../terminal-text.js';
+
+/** Deltas that arrive within a frame are drawn together: less flicker. */
+const DRAW_MS = 15;
+/** Lines that arrive this close together are one paste, and one message. */
+const PASTE_MS = 15;
+
+export interface AskOptions {
+  /** Put into the line for editing. */
+  prefill?: string;
+  /** Takes the question back: the answer is undefined. */
+  signal?: AbortSignal;
+  /** Ctrl-C takes the question back instead of reaching the chat. */
+  interruptible?: boolean;
+}
+
+interface Question {
+  text: string;
+  interruptible: boolean;
+  resolve(answer: string | undefined): void;
+}
+
+export interface PromptEvents {
+  line: [text: string];
+  interrupt: [];
+  close: [];
+}
+
+/** readline remembers on how many rows it drew last and moves up by them; what is written between must reset that. */
+type Drawn = Interface & { prevRows?: number };
+
+export class Prompt extends EventEmitter<PromptEvents> {
+  readonly #input: ReadStream;
+  readonly #output: WriteStream;
+  readonly #readline: Drawn;
+  readonly #text: string;
+  #question: Question | undefined;
+  #lastAsked: Promise<unknown> = Promise.resolve();
+  #visible = false;
+  #suspended = false;
+  #closed = false;
+  /** Where the output above the prompt ended: 0 is the start of a row. */
+  #column = 0;
+  #unwritten = '';
+  #drawTimer: NodeJS.Timeout | undefined;
+  #pasted: string[] = [];
+  #pasteTimer: NodeJS.Timeout | undefined;
+
+  constructor(input: ReadStream, output: WriteStream, text: string) {
+    super();
+    this.#input = input;
+    this.#output = output;
+    this.#text = text;
+    this.#readline = createInterface({ input, output, terminal: true, prompt: text, historySize: 200 });
+    this.#readline.on('line', (line) => this.#line(line));
+    this.#readline.on('SIGINT', () => this.#interrupt());
+    this.#readline.on('SIGCONT', () => this.#show());
+    this.#readline.on('close', () => {
+      this.#closed = true;
+      this.#question?.resolve(undefined);
+      this.emit('close');
+    });
+  }
+
+  /** What is typed and not sent. */
+  get typed(): string {
+    return this.#readline.line;
+  }
+
+  start(): void {
+    this.#draw();
+    this.#show();
+  }
+
+  /** Text above the prompt; an unfinished line goes on with the next write. */
+  write(text: string): void {
+    if (text === '') return;
+    this.#unwritten += text;
+    this.#drawTimer ??= setTimeout(() => this.#draw(), DRAW_MS);
+  }
+
+  /** One question at a time; what was typed until now comes back after it. Undefined: taken back, or the input has ended. */
+  ask(text: string, options: AskOptions = {}): Promise<string | undefined> {
+    const answer = this.#lastAsked.then(() => this.#ask(text, options));
+    this.#lastAsked = answer;
+    return answer;
+  }
+
+  async #ask(text: string, { prefill = '', signal, interruptible = false }: AskOptions): Promise<string | undefined> {
+    if (this.#closed || signal?.aborted === true) return undefined;
+    this.#draw();
+    this.#flushPaste();
+    const typed = this.typed;
+    const answer = await new Promise<string | undefined>((resolve) => {
+      this.#question = { text, interruptible, resolve };
+      signal?.addEventListener('abort', () => resolve(undefined), { once: true });
+      this.#retype(text, prefill);
+    });
+    this.#question = undefined;
+    if (!this.#closed) this.#retype(this.#text, typed);
+    return answer;
+  }
+
+  clearTyped(): void {
+    this.#retype(this.#question?.text ?? this.#text, '');
+  }
+
+  /** Hands the terminal to another program; what is written meanwhile is drawn afterwards. */
+  async suspend<T>(run: () => Promise<T>): Promise<T> {
+    this.#draw();
+    this.#hide();
+    this.#suspended = true;
+    this.#readline.pause();
+    this.#input.setRawMode(false);
+    try {
+      return await run();
+    } finally {
+      this.#input.setRawMode(true);
+      this.#readline.resume();
+      this.#suspended = false;
+      this.#column = 0;
+      this.#show();
+      this.#draw();
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#draw();
+    clearTimeout(this.#pasteTimer);
+    this.#hide();
+    if (this.#column > 0) this.#output.write('\n');
+    this.#readline.close();
+  }
+
+  #draw(): void {
+    clearTimeout(this.#drawTimer);
+    this.#drawTimer = undefined;
+    if (this.#unwritten === '' || this.#suspended) return;
+    const text = this.#unwritten;
+    this.#unwritten = '';
+    this.#output.cork();
+    this.#hide();
+    this.#output.write(text);
+    this.#column = advance(this.#column, text, this.#output.columns || 80);
+    if (!this.#closed) this.#show();
+    this.#output.uncork();
+  }
+
+  /** Takes the prompt away and puts the cursor where the output ended. */
+  #hide(): void {
+    if (!this.#visible) return;
+    this.#visible = false;
+    const up = this.#readline.getCursorPos().rows;
+    this.#output.cork();
+    if (up > 0) this.#output.moveCursor(0, -up);
+    this.#output.cursorTo(0);
+    this.#output.clearScreenDown();
+    // A row that is full to the last column has wrapped by now: its text goes on here.
+    if (this.#column === this.#output.columns) this.#column = 0;
+    if (this.#column > 0) {
+      this.#output.moveCursor(0, -1);
+      this.#output.cursorTo(this.#column);
+    }
+    this.#output.uncork();
+  }
+
+  #show(): void {
+    if (this.#closed || this.#suspended) return;
+    this.#output.cork();
+    if (!this.#visible && this.#column > 0) this.#output.write('\n');
+    if (!this.#visible) this.#readline.prevRows = 0;
+    this.#visible = true;
+    this.#readline.prompt(true);
+    this.#output.uncork();
+  }
+
+  #retype(prompt: string, text: string): void {
+    this.#output.cork();
+    this.#hide();
+    this.#readline.setPrompt(prompt);
+    this.#show();
+    this.#readline.write(null, { ctrl: true, name: 'e' });
+    this.#readline.write(null, { ctrl: true, name: 'u' });
+    if (text !== '') this.#readline.write(text);
+    this.#output.uncork();
+  }
+
+  #line(line: string): void {
+    this.#visible = false;
+    this.#column = 0;
+    if (this.#question !== undefined) {
+      this.#question.resolve(line);
+      return;
+    }
+    this.#pasted.push(line);
+    clearTimeout(this.#pasteTimer);
+    this.#pasteTimer = setTimeout(() => this.#flushPaste(), PASTE_MS);
+  }
+
+  #flushPaste(): void {
+    clearTimeout(this.#pasteTimer);
+    if (this.#pasted.length === 0) return;
+    const text = this.#pasted.join('\n');
+    this.#pasted = [];
+    this.emit('line', text);
+    this.#show();
+  }
+
+  #interrupt(): void {
+    if (this.#question?.interruptible === true) this.#question.resolve(undefined);
+    else this.emit('interrupt');
+  }
+}

@@ -1,0 +1,253 @@
+/** Server events as text for a terminal. Pure: it keeps what it needs to know of the text before, and prints nothing itself. */
+import type { ContentBlock, Pending, PendingApproval, ServerEvent, TranscriptEntry } from '../../shared/protocol.js';
+import type { Colors } from '../report.js';
+import { clean, cut, endsInHalfPair, escapeControls, inline } from '../terminal-text.js';
+
+/** Shown of one call's streamed output; all of it is in the result that the model gets. */
+const MAX_OUTPUT_CHARS = 65_536;
+const MAX_RESULT_LINES = 8;
+const MAX_APPROVAL_LINES = 40;
+const BAR = '  │ ';
+
+interface Call {
+  label: string;
+  printed: number;
+}
+
+type End = Extract<ServerEvent, { type: 'turn:end' }>;
+type Result = Extract<ServerEvent, { type: 'tool:result' }>;
+type Output = Extract<ServerEvent, { type: 'tool:output' }>;
+
+export class Renderer {
+  readonly #colors: Colors;
+  /** Calls between `tool:start` and `tool:result`. */
+  readonly #calls = new Map<string, Call>();
+  /** Calls that were asked for, until the turn's end: what was allowed or denied is said by name. */
+  readonly #asked = new Map<string, string>();
+  #lineIsOpen = false;
+  /** What the open line belongs to; a change starts a new line. */
+  #section = '';
+  /** Half of a surrogate pair that waits for its other half. */
+  #half = '';
+
+  constructor(colors: Colors) {
+    this.#colors = colors;
+  }
+
+  render(event: ServerEvent): string {
+    const { dim, green, yellow, red } = this.#colors;
+    switch (event.type) {
+      case 'text:delta':
+        return this.#stream('text', event.text, (text) => text);
+      case 'thinking:delta':
+        return this.#stream('thinking', event.text, dim);
+      case 'text':
+        return this.#fresh();
+      case 'message:accepted':
+        return event.queued === 0 ? '' : this.line(dim(`in line: ${event.queued} before it`));
+      case 'tool:start':
+        this.#calls.set(event.callId, { label: label(event), printed: 0 });
+        return this.line(`${this.#colors.cyan('⚙')} ${label(event)} ${dim(inline(event.args))}`);
+      case 'tool:output':
+        return this.#output(event);
+      case 'tool:result':
+        return this.#result(event);
+      case 'tool:approved':
+        return event.by === 'policy' ? '' : this.line(`${green('✓ allowed')}${this.#nameAsked(event.callId)}`);
+      case 'tool:denied':
+        return this.line(
+          `${yellow(`✗ denied by ${inline(event.by)}`)}${this.#nameAsked(event.callId)}${event.reason ? `: ${inline(event.reason)}` : ''}`,
+        );
+      case 'turn:end':
+        this.#calls.clear();
+        this.#asked.clear();
+        return this.#end(event);
+      case 'history:cleared':
+        return this.line(dim('the conversation is forgotten, the workspace stays'));
+      case 'error':
+        return this.line(red(`✗ ${inline(event.code)}: ${inline(event.message, 500)}`));
+      case 'session:ready':
+        for (const item of event.pending) if (item.kind === 'approval') this.#asked.set(item.callId, label(item));
+        return event.reset === true ? this.#reset(event.transcript ?? []) : '';
+      case 'tool:approval_required':
+        this.#asked.set(event.callId, label(event));
+        return '';
+      case 'elicitation:request':
+      case 'elicitation:resolved':
+      case 'turn:start':
+      case 'pong':
+        return '';
+      default:
+        return '';
+    }
+  }
+
+  /** A line of its own, whatever is open before it. */
+  line(text: string): string {
+    return `${this.#fresh()}${text}\n`;
+  }
+
+  /** An approval or a question, whole: a person decides on what is shown here. */
+  question(item: Pending): string {
+    const { bold, yellow } = this.#colors;
+    if (item.kind === 'approval') {
+      const place = item.total > 1 ? ` (${item.position} of ${item.total})` : '';
+      return this.line(`${yellow('?')} ${bold(label(item))}${place}${this.#approvalArgs(item)}`);
+    }
+    const url = item.mode === 'url' && item.url !== undefined ? `\n    ${inline(item.url, 2000)}` : '';
+    return this.line(`${yellow('?')} ${bold(inline(item.server))} asks: ${clean(item.message)}${url}`);
+  }
+
+  transcript(entries: readonly TranscriptEntry[]): string {
+    const { bold, dim } = this.#colors;
+    return entries
+      .flatMap(({ role, content }) =>
+        content.map((block) => {
+          const text = blockText(block);
+          if (text === undefined) return '';
+          if (isOfType(block, 'text')) return this.line(`${bold(role === 'user' ? '›' : '•')} ${text}`);
+          return this.line(dim(`  ${text}`));
+        }),
+      )
+      .join('');
+  }
+
+  #approvalArgs({ args }: PendingApproval): string {
+    const lines = Object.entries(args).flatMap(([name, value]) => {
+      const text = escapeControls(typeof value === 'string' ? value : JSON.stringify(value, null, 2)).split('\n');
+      return text.length === 1
+        ? [`    ${inline(name)}: ${text[0]}`]
+        : [`    ${inline(name)}:`, ...text.map((l) => `      ${l}`)];
+    });
+    const shown = lines.slice(0, MAX_APPROVAL_LINES).map((text) => `\n${cut(text, 1000)}`);
+    const hidden = lines.length - shown.length;
+    return shown.join('') + (hidden > 0 ? `\n    ${this.#colors.yellow(`… ${hidden} more lines: [e] shows all`)}` : '');
+  }
+
+  #stream(section: string, text: string, paint: (text: string) => string): string {
+    const start = this.#section === section ? '' : this.#fresh();
+    this.#section = section;
+    let whole = this.#half + text;
+    this.#half = endsInHalfPair(whole) ? whole.slice(-1) : '';
+    if (this.#half !== '') whole = whole.slice(0, -1);
+    const safe = clean(whole);
+    if (safe === '') return start;
+    this.#lineIsOpen = !safe.endsWith('\n');
+    return start + paint(safe);
+  }
+
+  #output({ callId, stream, text }: Output): string {
+    const call = this.#calls.get(callId) ?? { label: '', printed: 0 };
+    if (call.printed >= MAX_OUTPUT_CHARS) return '';
+    call.printed += text.length;
+    const paint = stream === 'stderr' ? this.#colors.yellow : this.#colors.dim;
+    if (call.printed >= MAX_OUTPUT_CHARS) return this.line(`${paint(BAR)}… more output is not shown`);
+    const section = `output ${callId}`;
+    const before = this.#section === section ? '' : this.#fresh();
+    const named = before === '' && this.#section === section ? '' : this.#nameWhenSeveral(call);
+    const continues = this.#section === section && this.#lineIsOpen;
+    const body = this.#stream(section, text, (safe) => {
+      const lines = safe.split('\n');
+      return lines
+        .map((line, index) => {
+          const isEnd = index === lines.length - 1 && line === '';
+          const bar = (index === 0 && continues) || isEnd ? '' : BAR;
+          return paint(bar + line);
+        })
+        .join('\n');
+    });
+    return before + named + body;
+  }
+
+  /** Calls run in parallel: where the output changes hands, it says whose it is. */
+  #nameWhenSeveral(call: Call): string {
+    return this.#calls.size > 1 ? `${this.#colors.dim(`  ┌ ${call.label}`)}\n` : '';
+  }
+
+  #nameAsked(callId: string): string {
+    const name = this.#asked.get(callId);
+    return name === undefined ? '' : ` ${this.#colors.dim(name)}`;
+  }
+
+  #result({ callId, ok, content, ms }: Result): string {
+    const call = this.#calls.get(callId);
+    this.#calls.delete(callId);
+    const { dim, green, red } = this.#colors;
+    const mark = ok ? green('✓') : red('✗');
+    const name = call === undefined || call.label === '' ? '' : ` ${call.label}`;
+    const head = this.line(`${mark}${name} ${dim(`· ${duration(ms)} · ${summary(content)}`)}`);
+    // What was streamed has been seen; a failure is short and worth repeating.
+    if (call !== undefined && call.printed > 0 && ok) return head;
+    const lines = content.flatMap((block) => (blockText(block) ?? '').split('\n')).filter((line) => line !== '');
+    const shown = lines.slice(0, MAX_RESULT_LINES).map((line) => dim(`${BAR}${cut(line, 200)}`));
+    if (lines.length > shown.length) shown.push(dim(`${BAR}… ${lines.length - shown.length} more lines`));
+    return head + shown.map((line) => this.line(line)).join('');
+  }
+
+  #end({ stopReason, error, usage, ms, model }: End): string {
+    const { dim, yellow, red } = this.#colors;
+    const facts = dim(
+      `— ${inline(model)} · ${duration(ms)} · ${usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens} in, ${usage.outputTokens} out`,
+    );
+    if (stopReason === 'end_turn') return this.line(facts);
+    if (stopReason === 'error') {
+      const what = error === undefined ? 'the turn failed' : `${inline(error.code)}: ${inline(error.message, 500)}`;
+      return this.line(`${red(`✗ ${what}`)} ${facts}`);
+    }
+    const said = {
+      max_tokens: 'the answer reached its longest length',
+      cancelled: 'cancelled',
+      interrupted: 'interrupted: the server stopped in the middle',
+      refusal: 'the model refused',
+    }[stopReason];
+    return this.line(`${yellow(said ?? inline(stopReason))} ${facts}`);
+  }
+
+  #reset(transcript: readonly TranscriptEntry[]): string {
+    const note = this.line(this.#colors.dim('away too long for the event log: the conversation as it stands'));
+    return note + this.transcript(transcript.slice(-4));
+  }
+
+  #fresh(): string {
+    const wasOpen = this.#lineIsOpen;
+    this.#lineIsOpen = false;
+    this.#section = '';
+    this.#half = '';
+    return wasOpen ? '\n' : '';
+  }
+}
+
+function label({ server, name }: { server: string; name: string }): string {
+  return `${inline(server, 40)}/${inline(name, 80)}`;
+}
+
+function duration(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+function summary(content: readonly ContentBlock[]): string {
+  const chars = content.reduce((sum, block) => sum + (block.type === 'text' ? block.text.length : 0), 0);
+  const others = content.filter((block) => block.type !== 'text').map(({ type }) => inline(type, 20));
+  const cutHere = content.some((block) => 'truncated' in block && block.truncated === true) ? ', cut' : '';
+  return [`${chars} characters${cutHere}`, ...others].join(', ');
+}
+
+function isOfType(block: unknown, type: string): boolean {
+  return typeof block === 'object' && block !== null && 'type' in block && block.type === type;
+}
+
+/** A content block of a transcript or a tool result in safe text; undefined for what is not for reading. */
+function blockText(block: unknown): string | undefined {
+  if (typeof block !== 'object' || block === null || !('type' in block)) return undefined;
+  if (block.type === 'text' && 'text' in block) return clean(String(block.text));
+  if (block.type === 'tool_use' && 'name' in block) {
+    return `⚙ ${inline(String(block.name))} ${'input' in block ? inline(block.input) : ''}`;
+  }
+  if (block.type === 'tool_result' && 'content' in block) {
+    const parts = Array.isArray(block.content) ? block.content.map(blockText).filter(Boolean) : [String(block.content)];
+    return `→ ${inline(parts.join(' '))}`;
+  }
+  return block.type === 'thinking' || block.type === 'redacted_thinking'
+    ? undefined
+    : `[${inline(String(block.type))}]`;
+}

@@ -1,0 +1,76 @@
+/** The doctor's checks of Docker: the daemon, its runtime, and the images that the configuration names. */
+import type Docker from 'dockerode';
+import { isImageServer, serversOf } from '../../shared/config-mcp.js';
+import { LOOPBACK, type Config } from '../../shared/config.js';
+import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, withDeadline } from '../../shared/docker-client.js';
+import type { Finding } from './doctor.js';
+
+const CALL_MS = 5_000;
+
+export async function checkDocker(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  const { driver, runtime, network, cpus } = config.sandbox;
+  if (driver === 'process') return [noIsolation('the sandbox is a plain process (sandbox.driver)')];
+  const where = config.dockerHost || DEFAULT_DOCKER_SOCKET;
+  const docker = dockerClient(config.dockerHost, CALL_MS);
+  const ask = <T>(operation: string, call: () => Promise<T>): Promise<T> =>
+    withDeadline({ operation, timeoutMs: CALL_MS, signal }, call);
+  let info: { ServerVersion?: string; NCPU?: number; Runtimes?: Record<string, unknown> };
+  try {
+    info = (await ask('info', () => docker.info())) as typeof info;
+  } catch (error) {
+    return [notThere(config, where, error as NodeJS.ErrnoException)];
+  }
+  const findings: Finding[] = [{ status: 'ok', detail: `Docker ${info.ServerVersion ?? '?'} at ${where}` }];
+  if (runtime !== '' && info.Runtimes?.[runtime] === undefined) {
+    const hint = `install it and name it in daemon.json, or clear sandbox.runtime`;
+    findings.push({ status: 'failed', detail: `Docker knows no runtime ${runtime}`, hint });
+  }
+  if (info.NCPU !== undefined && cpus > info.NCPU) {
+    const detail = `sandbox.cpus is ${cpus}, and Docker has ${info.NCPU}`;
+    findings.push({ status: 'failed', detail, hint: `set it to ${info.NCPU} or less` });
+  }
+  if (network !== '') {
+    const found = await exists(ask('network', () => docker.getNetwork(network).inspect()));
+    const hint = `docker network create ${network}, or clear sandbox.network`;
+    if (!found) findings.push({ status: 'failed', detail: `there is no network ${network}`, hint });
+  }
+  const images = [...new Set(serversOf(config.mcpServers, isImageServer).map(([, { image }]) => image))];
+  return [...findings, ...(await Promise.all(images.map((image) => checkImage(docker, image, ask))))];
+}
+
+async function checkImage(
+  docker: Docker,
+  image: string,
+  ask: <T>(operation: string, call: () => Promise<T>) => Promise<T>,
+): Promise<Finding> {
+  const found = await exists(ask('image', () => docker.getImage(image).inspect()));
+  if (found) return { status: 'ok', detail: `image ${image}` };
+  return { status: 'failed', detail: `image ${image} is not there`, hint: howToGetImage(image) };
+}
+
+async function exists(inspecting: Promise<unknown>): Promise<boolean> {
+  try {
+    await inspecting;
+    return true;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return false;
+    throw error;
+  }
+}
+
+function notThere(config: Config, where: string, error: NodeJS.ErrnoException): Finding {
+  const detail = `Docker at ${where} does not answer (${error.code ?? error.message})`;
+  const denied = error.code === 'EACCES' ? 'let this user use it (group docker)' : 'start or install it (docker.io)';
+  // As at start: what is configured must answer, and beyond loopback a plain process is refused.
+  if (config.sandbox.driver === 'docker' || config.dockerHost !== '') {
+    return { status: 'failed', detail, hint: `${denied}, or correct DOCKER_HOST` };
+  }
+  if (!LOOPBACK.has(config.listen.host)) {
+    return { status: 'failed', detail, hint: `${denied}: beyond loopback a sandbox in Docker is needed` };
+  }
+  return { ...noIsolation(detail), hint: `a plain process, which isolates nothing, will be the sandbox; ${denied}` };
+}
+
+function noIsolation(detail: string): Finding {
+  return { status: 'warning', detail, hint: 'it isolates nothing: for trying out on your own machine only' };
+}

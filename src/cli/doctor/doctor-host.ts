@@ -1,0 +1,127 @@
+/** The doctor's checks of this machine: Node, native addons, open files, the port. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { promisify } from 'node:util';
+import type { Config } from '../../shared/config.js';
+import type { Finding } from './doctor.js';
+
+const run = promisify(execFile);
+const CHILD_TIMEOUT_MS = 10_000;
+const HEALTH_TIMEOUT_MS = 2_000;
+const NEEDED_FILES = 65_536;
+
+export function checkNode(): Finding {
+  const manifest = JSON.parse(readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8')) as {
+    engines: { node: string };
+  };
+  const needed = manifest.engines.node.replace(/^\D*/, '');
+  const detail = `Node ${process.versions.node}, ${process.platform} ${process.arch}`;
+  if (isAtLeast(process.versions.node, needed)) return { status: 'ok', detail };
+  return { status: 'failed', detail, hint: `install Node ${needed} or newer` };
+}
+
+/** In a child process: a native addon that does not fit this machine may take its process with it. */
+export const checkAddons = {
+  uWebSockets: () =>
+    checkAddon(
+      'uWebSockets.js',
+      `if (typeof addon.default.App !== 'function') throw new Error('no App in it');`,
+      'its binaries are for glibc 2.27 and newer with Node 20, 2.38 and newer with Node 22 to 25: use such a Node, then run `npm ci`',
+    ),
+  lmdb: () =>
+    checkAddon(
+      'lmdb',
+      `if (typeof addon.open !== 'function') throw new Error('no open in it');`,
+      'run `npm ci` without --omit=optional: its binaries are optional packages; or use Redis',
+    ),
+  lz4: () =>
+    checkAddon(
+      'lz4',
+      `const input = Buffer.from('fairlead '.repeat(100)), output = Buffer.alloc(addon.default.encodeBound(input.length));
+       const size = addon.default.encodeBlock(input, output), back = Buffer.alloc(input.length);
+       addon.default.decodeBlock(output.subarray(0, size), back);
+       if (!back.equals(input)) throw new Error('what it decodes is not what it encoded');`,
+      'it is built on install: needs python3, make and a C++ compiler, then `npm rebuild lz4`',
+    ),
+};
+
+async function checkAddon(name: string, test: string, hint: string): Promise<Finding[]> {
+  const code = `const addon = await import(process.argv[1]); ${test}`;
+  try {
+    const args = ['--input-type=module', '--eval', code, import.meta.resolve(name)];
+    await run(process.execPath, args, { timeout: CHILD_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    return [{ status: 'ok', detail: 'loads' }];
+  } catch (error) {
+    return [{ status: 'failed', detail: `does not load: ${reason(error)}`, hint }];
+  }
+}
+
+/** The line of a child's stderr that names the error. */
+function reason(error: unknown): string {
+  const { stderr = '', message } = error as Error & { stderr?: string };
+  const line = stderr.split('\n').find((text) => /^\w*Error\b/.test(text));
+  return line ?? message.split('\n')[0] ?? 'the child process failed';
+}
+
+export async function checkFiles(): Promise<Finding[]> {
+  // Node raises its soft limit to the hard one by itself: only that counts.
+  const { stdout } = await run('sh', ['-c', 'ulimit -Hn'], { timeout: CHILD_TIMEOUT_MS });
+  const limit = stdout.trim() === 'unlimited' ? Number.POSITIVE_INFINITY : Number(stdout);
+  const detail = `limit ${stdout.trim()}, one a connection`;
+  if (limit >= NEEDED_FILES) return [{ status: 'ok', detail }];
+  return [
+    {
+      status: 'warning',
+      detail,
+      hint: `for many users raise it to ${NEEDED_FILES}: LimitNOFILE in the systemd unit, or /etc/security/limits.conf`,
+    },
+  ];
+}
+
+export async function checkPort(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  const { host, port } = config.listen;
+  const code = await tryListen(host, port);
+  const where = `${host}:${port}`;
+  if (code === undefined) return [{ status: 'ok', detail: port === 0 ? 'any free one' : `${where} is free` }];
+  if (code === 'EADDRINUSE' && (await answersHealth(host, port, signal))) {
+    return [{ status: 'warning', detail: `a server answers at ${where} already`, hint: 'fine when it is yours' }];
+  }
+  const hint = code === 'EADDRNOTAVAIL' ? 'set HOST to an address of this machine' : 'set PORT to a free one';
+  return [{ status: 'failed', detail: `cannot listen on ${where} (${code})`, hint }];
+}
+
+function tryListen(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen({ host, port }, () => server.close(() => resolve(undefined)));
+  });
+}
+
+async function answersHealth(host: string, port: number, signal: AbortSignal): Promise<boolean> {
+  const name = host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  const options = { signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]) };
+  // Whatever listens there and does not speak HTTP is no server of ours: not an error, but the answer.
+  return fetch(`http://${name}:${port}/healthz`, options).then(
+    async (response) => {
+      await response.body?.cancel();
+      return response.ok;
+    },
+    () => false,
+  );
+}
+
+/** Of dotted numbers; what follows them (`-rc1`) does not count. */
+export function isAtLeast(version: string, needed: string): boolean {
+  const have = numbers(version);
+  for (const [index, want] of numbers(needed).entries()) {
+    const got = have[index] ?? 0;
+    if (got !== want) return got > want;
+  }
+  return true;
+}
+
+function numbers(version: string): number[] {
+  return (/^\d+(\.\d+)*/.exec(version)?.[0] ?? '').split('.').map(Number);
+}

@@ -1,0 +1,126 @@
+/** The doctor's checks of what the server leans on: its store and its model. */
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { createClient } from 'redis';
+import type { Config } from '../../shared/config.js';
+import type { Finding } from './doctor.js';
+import { isAtLeast } from './doctor-host.js';
+
+const OLDEST_REDIS = '6.2';
+const REDIS_CONNECT_MS = 4_000;
+const MODEL_MS = 5_000;
+
+export function checkStore(config: Config): Promise<Finding[]> {
+  return config.store.redisUrl === '' ? checkDataDir(config.dataDir) : checkRedis(config.store.redisUrl);
+}
+
+/** The folder, or the nearest one above it that exists, must take files. Makes none: a doctor only looks. */
+async function checkDataDir(dataDir: string): Promise<Finding[]> {
+  let folder = dataDir;
+  for (;;) {
+    try {
+      if (!(await stat(folder)).isDirectory()) {
+        return [{ status: 'failed', detail: `${folder} is no folder`, hint: 'set FAIRLEAD_DATA' }];
+      }
+      await access(folder, constants.W_OK | constants.X_OK);
+      return [{ status: 'ok', detail: `no REDIS_URL: embedded LMDB will be used, in ${dataDir}` }];
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' || folder === dirname(folder)) {
+        const hint = 'make it writable for this user, or set FAIRLEAD_DATA to another folder';
+        return [{ status: 'failed', detail: `the data folder ${dataDir} cannot be written (${code})`, hint }];
+      }
+      folder = dirname(folder);
+    }
+  }
+}
+
+async function checkRedis(url: string): Promise<Finding[]> {
+  const { host } = new URL(url);
+  const client = createClient({
+    url,
+    disableOfflineQueue: true,
+    socket: { connectTimeout: REDIS_CONNECT_MS, reconnectStrategy: false },
+  });
+  let problem = '';
+  client.on('error', (error: NodeJS.ErrnoException) => {
+    problem = error.code ?? error.message;
+  });
+  try {
+    await client.connect();
+    const version = /redis_version:(\S+)/.exec(await client.info('server'))?.[1] ?? '0';
+    const settings = await readSettings(client);
+    return [redisVersion(host, version), ...settings];
+  } catch (error) {
+    const why = problem || (error as Error).message;
+    const hint = 'start it, or correct REDIS_URL (store.redisUrl); without one embedded LMDB is used';
+    return [{ status: 'failed', detail: `Redis at ${host} does not answer (${why})`, hint }];
+  } finally {
+    client.destroy();
+  }
+}
+
+function redisVersion(host: string, version: string): Finding {
+  const detail = `Redis ${version} at ${host}`;
+  if (isAtLeast(version, OLDEST_REDIS)) return { status: 'ok', detail };
+  return { status: 'failed', detail, hint: `install Redis ${OLDEST_REDIS} or newer` };
+}
+
+/** Both may be hidden by a managed Redis; then there is nothing to say. */
+async function readSettings(client: {
+  configGet(names: string[]): Promise<Record<string, string>>;
+}): Promise<Finding[]> {
+  let settings: Record<string, string>;
+  try {
+    settings = await client.configGet(['appendonly', 'maxmemory-policy']);
+  } catch (error) {
+    const detail = `its settings cannot be read (${(error as Error).message})`;
+    return [{ status: 'warning', detail, hint: 'see yourself that appendonly is yes and maxmemory-policy noeviction' }];
+  }
+  const findings: Finding[] = [];
+  if (settings['appendonly'] !== 'yes') {
+    const hint =
+      'CONFIG SET appendonly yes, and in redis.conf: else a crash of Redis loses what was said since its last snapshot';
+    findings.push({ status: 'warning', detail: `appendonly is ${settings['appendonly']}`, hint });
+  }
+  if (settings['maxmemory-policy'] !== 'noeviction') {
+    const hint =
+      'CONFIG SET maxmemory-policy noeviction, and in redis.conf: else Redis drops conversations when it is full';
+    findings.push({ status: 'warning', detail: `maxmemory-policy is ${settings['maxmemory-policy']}`, hint });
+  }
+  return findings;
+}
+
+export async function checkModel(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  const { provider, name } = config.model;
+  const { apiKey, baseUrl } = config.anthropic;
+  if (provider === 'demo' || apiKey === '') {
+    const detail = 'the scripted demo model will be used';
+    return [
+      { status: 'ok', detail: provider === 'demo' ? detail : `${detail} (set ANTHROPIC_API_KEY for a real one)` },
+    ];
+  }
+  const base = (baseUrl || 'https://api.anthropic.com').replace(/\/+$/, '');
+  const options = {
+    headers: { 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' },
+    signal: AbortSignal.any([signal, AbortSignal.timeout(MODEL_MS)]),
+  };
+  let status: number;
+  try {
+    const response = await fetch(`${base}/v1/models?limit=1`, options);
+    status = response.status;
+    await response.body?.cancel();
+  } catch (error) {
+    const why = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code ?? (error as Error).name;
+    const hint =
+      'look at ANTHROPIC_BASE_URL, the network and a proxy; without ANTHROPIC_API_KEY the demo model is used';
+    return [{ status: 'failed', detail: `${base} does not answer (${why})`, hint }];
+  }
+  if (status === 401 || status === 403) {
+    return [{ status: 'failed', detail: `${base} refuses the key (${status})`, hint: 'correct ANTHROPIC_API_KEY' }];
+  }
+  // A gateway need not have this route; what counts is that it is there and takes the key.
+  if (status >= 500) return [{ status: 'warning', detail: `${base} answers ${status}`, hint: 'try again later' }];
+  return [{ status: 'ok', detail: `${name} at ${base}` }];
+}

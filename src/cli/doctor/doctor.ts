@@ -1,0 +1,108 @@
+/** `fairlead doctor`: looks at everything a server needs, at once, each check with a deadline, and says what to do. */
+import { loadConfig, ConfigError, parseConfig, type Config } from '../../shared/config.js';
+import { checkDocker } from './doctor-docker.js';
+import { checkAddons, checkFiles, checkNode, checkPort } from './doctor-host.js';
+import { checkModel, checkStore } from './doctor-services.js';
+import type { Colors } from '../report.js';
+import { clean } from '../terminal-text.js';
+
+const DEADLINE_MS = 15_000;
+
+export type Status = 'ok' | 'warning' | 'failed';
+
+export interface Finding {
+  status: Status;
+  /** What was found, in a line. */
+  detail: string;
+  /** What to do about it. */
+  hint?: string;
+}
+
+export interface Check extends Finding {
+  name: string;
+}
+
+export interface Diagnosis {
+  ok: boolean;
+  checks: Check[];
+}
+
+/** Never rejects: a check that throws or hangs has failed. `ok` is false when something that is needed failed. */
+export async function diagnose(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Promise<Diagnosis> {
+  const { config, findings } = readConfig(env, cwd);
+  const groups = await Promise.all([
+    run('node', async () => [checkNode()]),
+    run('uWebSockets', checkAddons.uWebSockets),
+    run('lz4', checkAddons.lz4),
+    config.store.redisUrl === '' ? run('lmdb', checkAddons.lmdb) : [],
+    run('open files', checkFiles),
+    Promise.resolve(findings),
+    run('store', () => checkStore(config)),
+    run('docker', (signal) => checkDocker(config, signal)),
+    run('model', (signal) => checkModel(config, signal)),
+    run('port', (signal) => checkPort(config, signal)),
+  ]);
+  const checks = groups.flat();
+  return { ok: checks.every(({ status }) => status !== 'failed'), checks };
+}
+
+export function diagnosisText({ ok, checks }: Diagnosis, { green, yellow, red, dim, bold }: Colors): string {
+  const width = Math.max(...checks.map(({ name }) => name.length));
+  const marks = { ok: green('✓'), warning: yellow('!'), failed: red('✗') };
+  const lines = checks.flatMap(({ name, status, detail, hint }) => [
+    `${marks[status]} ${name.padEnd(width)}  ${clean(detail)}`,
+    ...(hint === undefined ? [] : [`  ${' '.repeat(width)}  ${dim('→')} ${clean(hint)}`]),
+  ]);
+  return [
+    ...lines,
+    '',
+    ok ? green('ready: fairlead serve') : bold(red('something that is needed is missing, see ✗')),
+    '',
+  ].join('\n');
+}
+
+async function run(name: string, check: (signal: AbortSignal) => Promise<Finding[]>): Promise<Check[]> {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<Finding[]>((resolve) => {
+    timer = setTimeout(() => {
+      controller.abort();
+      resolve([{ status: 'failed', detail: `no answer within ${DEADLINE_MS / 1000} s` }]);
+    }, DEADLINE_MS);
+  });
+  const found = check(controller.signal).catch((error: unknown): Finding[] => [
+    { status: 'failed', detail: error instanceof Error ? error.message : String(error) },
+  ]);
+  try {
+    return (await Promise.race([found, deadline])).map((finding) => ({ name, ...finding }));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** With a configuration that cannot be used, the other checks look at what the environment alone says. */
+function readConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Config; findings: Check[] } {
+  const name = 'configuration';
+  try {
+    const config = loadConfig(env, cwd);
+    const file = env['FAIRLEAD_CONFIG'] || 'fairlead.json if present';
+    return { config, findings: [{ name, status: 'ok', detail: `valid (${file}, environment)` }] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const findings = error.problems.map(({ path, message }): Check => ({
+      name,
+      status: 'failed',
+      detail: `${path}: ${message}`,
+    }));
+    return { config: environmentOnly(env, cwd), findings };
+  }
+}
+
+function environmentOnly(env: NodeJS.ProcessEnv, cwd: string): Config {
+  try {
+    return parseConfig({}, { ...env, HOST: '' }, cwd);
+  } catch (error) {
+    if (error instanceof ConfigError) return parseConfig({}, {}, cwd);
+    throw error;
+  }
+}

@@ -1,0 +1,141 @@
+/** A root file system for the sandbox from what this host has: node, its libraries, busybox. Runs in the command line's process. */
+import { execFile } from 'node:child_process';
+import { createReadStream } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { pack, type Header, type Pack } from 'tar-stream';
+import { FairleadError } from '../../shared/errors.js';
+import type { BundledFile } from './image-bundle.js';
+
+export const SANDBOX_UID = 10_001;
+const BUSYBOX = '/bin/busybox';
+const NODE_IN_IMAGE = '/usr/local/bin/node';
+/** Of the workspace server's own files; the Dockerfile has it, too. */
+export const SERVER_FOLDER = '/opt/fairlead';
+/** The same files make the same layer: no times of this build. */
+const SAME_FOR_ALL = { mtime: new Date(0), uid: 0, gid: 0 };
+const run = promisify(execFile);
+
+const PASSWD = `root:x:0:0:root:/:/bin/sh
+nobody:x:65534:65534:nobody:/:/bin/false
+fairlead:x:${SANDBOX_UID}:${SANDBOX_UID}::/workspace:/bin/sh
+`;
+const GROUP = `root:x:0:\nnogroup:x:65534:\nfairlead:x:${SANDBOX_UID}:\n`;
+
+/**
+ * A tar stream of the root file system, made as it is read. Rejects with ERR_START when a part is missing; a file that
+ * goes away meanwhile destroys the stream.
+ */
+export async function packRootfs(bundle: readonly BundledFile[]): Promise<Readable> {
+  const [node, applets] = await Promise.all([realpath(process.execPath), listApplets()]);
+  const libraries = await listLibraries(node);
+  const tar = pack();
+  const write = async (): Promise<void> => {
+    const writer = new RootfsWriter(tar);
+    for (const folder of ['/dev', '/proc', '/sys', '/etc', '/bin', '/usr/bin']) await writer.folder(folder);
+    await writer.folder('/tmp', { mode: 0o1777 });
+    await writer.folder('/workspace', { mode: 0o755, uid: SANDBOX_UID, gid: SANDBOX_UID });
+    await writer.file('/etc/passwd', Buffer.from(PASSWD));
+    await writer.file('/etc/group', Buffer.from(GROUP));
+    await writer.hostFile('/bin/busybox', BUSYBOX);
+    for (const applet of applets) await writer.link(`/bin/${applet}`, 'busybox');
+    await writer.link('/usr/bin/env', '/bin/busybox');
+    for (const library of libraries) await writer.hostFile(library, library);
+    await writer.hostFile(NODE_IN_IMAGE, node);
+    for (const { name, content } of bundle) await writer.file(`${SERVER_FOLDER}/${name}`, content);
+    tar.finalize();
+  };
+  write().catch((error: unknown) => tar.destroy(error instanceof Error ? error : new Error(String(error))));
+  return Readable.from(tar, { objectMode: false });
+}
+
+async function listApplets(): Promise<string[]> {
+  try {
+    const { stdout } = await run(BUSYBOX, ['--list']);
+    return stdout.split('\n').filter((name) => /^[\w[.+-]+$/.test(name) && name !== 'busybox');
+  } catch (error) {
+    throw new FairleadError(
+      'ERR_START',
+      `a local image needs ${BUSYBOX}, statically linked: apt-get install busybox-static (or build without --local)`,
+      { cause: error },
+    );
+  }
+}
+
+/** The shared libraries that a binary names, and the loader, by the paths at which it looks for them. */
+async function listLibraries(binary: string): Promise<string[]> {
+  const { stdout } = await run('ldd', [binary]).catch((error: unknown) => {
+    throw new FairleadError('ERR_START', `ldd cannot say which libraries ${binary} needs (a local image needs Linux)`, {
+      cause: error,
+    });
+  });
+  const missing = /^\s*(\S+) => not found/m.exec(stdout)?.[1];
+  if (missing !== undefined)
+    throw new FairleadError('ERR_START', `${binary} needs ${missing}, which this host does not have`);
+  const paths = stdout.split('\n').map((line) => /(?:=>\s+|^\s+)(\/\S+)\s+\(0x/.exec(line)?.[1]);
+  return [...new Set(paths.filter((path) => path !== undefined))];
+}
+
+/** Entries in order, folders before what is in them; all owned by root unless said otherwise. */
+class RootfsWriter {
+  readonly #tar: Pack;
+  readonly #folders = new Set<string>(['/']);
+
+  constructor(tar: Pack) {
+    this.#tar = tar;
+  }
+
+  async folder(path: string, headers: Partial<Header> = {}): Promise<void> {
+    if (this.#folders.has(path)) return;
+    await this.folder(dirname(path));
+    this.#folders.add(path);
+    await this.#entry({ name: relativeName(path), type: 'directory', mode: 0o755, ...headers });
+  }
+
+  async file(path: string, content: Buffer): Promise<void> {
+    await this.folder(dirname(path));
+    await this.#entry({ name: relativeName(path), mode: 0o644 }, content);
+  }
+
+  async link(path: string, target: string): Promise<void> {
+    await this.folder(dirname(path));
+    await this.#entry({ name: relativeName(path), type: 'symlink', linkname: target, mode: 0o777 });
+  }
+
+  /** Links are followed: the image has the file itself under the name by which it is asked for. */
+  async hostFile(path: string, source: string): Promise<void> {
+    await this.folder(dirname(path));
+    const { size } = await stat(source);
+    await new Promise<void>((resolve, reject) => {
+      const entry = this.#tar.entry(
+        { name: relativeName(path), size, mode: 0o755, ...SAME_FOR_ALL },
+        settle(resolve, reject),
+      );
+      const content = createReadStream(source);
+      content.on('data', (chunk) => {
+        if (!entry.write(chunk)) content.pause();
+      });
+      entry.on('drain', () => content.resume());
+      content.on('end', () => entry.end(null));
+      content.on('error', reject);
+    });
+  }
+
+  async #entry(header: Partial<Header> & Pick<Header, 'name'>, content?: Buffer): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const complete = { ...SAME_FOR_ALL, ...header };
+      if (content === undefined) this.#tar.entry(complete, settle(resolve, reject));
+      else this.#tar.entry(complete, content, settle(resolve, reject));
+    });
+  }
+}
+
+function settle(resolve: () => void, reject: (error: Error) => void): (error?: Error | null) => void {
+  return (error) => (error ? reject(error) : resolve());
+}
+
+function relativeName(path: string): string {
+  return join('.', path);
+}

@@ -1,0 +1,140 @@
+/** `fairlead image`: builds the sandbox image, from its Dockerfile or from what this host has. Runs in the command line's process. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import Docker from 'dockerode';
+import { pack } from 'tar-stream';
+import { FairleadError } from '../../shared/errors.js';
+import { VERSION } from '../../shared/version.js';
+import { bundleWorkspaceServer, ENTRY_FILE, type BundledFile } from './image-bundle.js';
+import { packRootfs, SANDBOX_UID, SERVER_FOLDER } from './image-rootfs.js';
+
+export const VERSION_LABEL = 'fairlead.version';
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export interface BuildImageOptions {
+  tag: string;
+  /** From this host's node and busybox instead of the Dockerfile's base: for where no registry is reachable. */
+  local: boolean;
+  /** The Dockerfile's base image, where it is not the official one. */
+  base?: string;
+  docker?: Docker;
+  log: (line: string) => void;
+}
+
+/** Rejects with ERR_START: Docker not reachable, a part missing on the host, or the build failed. */
+export async function buildImage(options: BuildImageOptions): Promise<void> {
+  const docker = options.docker ?? new Docker();
+  await reach(docker);
+  const bundle = await bundleWorkspaceServer();
+  const sizes = bundle.map(({ name, content }) => `${name} ${Math.round(content.length / 1024)} KiB`);
+  options.log(`workspace server bundled: ${sizes.join(', ')}`);
+  try {
+    const progress = options.local
+      ? await importRootfs(docker, options.tag, bundle)
+      : await buildDockerfile(docker, options, bundle);
+    await follow(docker, progress, options.log);
+    const { Size: size } = await docker.getImage(options.tag).inspect();
+    options.log(`image ${options.tag}: ${Math.round(size / 1e6)} MB`);
+  } catch (error) {
+    if (error instanceof FairleadError) throw error;
+    const advice = options.local ? '' : '; where no registry is reachable, build it with --local';
+    throw new FairleadError('ERR_START', `image ${options.tag} was not built: ${messageOf(error)}${advice}`, {
+      cause: error,
+    });
+  }
+}
+
+async function reach(docker: Docker): Promise<void> {
+  try {
+    const deadline = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
+    await docker.listContainers({ limit: 1, abortSignal: deadline });
+  } catch (error) {
+    throw new FairleadError(
+      'ERR_START',
+      `Docker does not answer (${messageOf(error)}): start it (systemctl start docker), or set DOCKER_HOST to where it is`,
+      { cause: error },
+    );
+  }
+}
+
+async function buildDockerfile(
+  docker: Docker,
+  options: BuildImageOptions,
+  bundle: readonly BundledFile[],
+): Promise<NodeJS.ReadableStream> {
+  const context = pack();
+  context.entry({ name: 'Dockerfile' }, await readDockerfile());
+  for (const { name, content } of bundle) context.entry({ name, mode: 0o644 }, content);
+  context.finalize();
+  return docker.buildImage(Readable.from(context, { objectMode: false }), {
+    t: options.tag,
+    labels: { [VERSION_LABEL]: VERSION },
+    buildargs: options.base === undefined ? {} : { BASE: options.base },
+    // No step of it needs a network.
+    networkmode: 'none',
+    forcerm: true,
+  });
+}
+
+async function importRootfs(
+  docker: Docker,
+  tag: string,
+  bundle: readonly BundledFile[],
+): Promise<NodeJS.ReadableStream> {
+  const colon = tag.lastIndexOf(':');
+  const named = colon > tag.lastIndexOf('/') ? { repo: tag.slice(0, colon), tag: tag.slice(colon + 1) } : { repo: tag };
+  return docker.importImage(await packRootfs(bundle), {
+    tag: 'latest',
+    ...named,
+    changes: [
+      `LABEL ${VERSION_LABEL}=${VERSION}`,
+      'ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production HOME=/workspace FAIRLEAD_WORKSPACE=/workspace',
+      `USER ${SANDBOX_UID}:${SANDBOX_UID}`,
+      'WORKDIR /workspace',
+      `ENTRYPOINT ["node", "${SERVER_FOLDER}/${ENTRY_FILE}"]`,
+    ],
+  });
+}
+
+interface BuildEvent {
+  stream?: string;
+  status?: string;
+  id?: string;
+  progress?: string;
+  error?: string;
+}
+
+/** Prints the daemon's steps; its download bars only where they begin and end. */
+async function follow(docker: Docker, stream: NodeJS.ReadableStream, log: (line: string) => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    docker.modem.followProgress(
+      stream,
+      (error: Error | null) => (error ? reject(error) : resolve()),
+      (event: BuildEvent) => {
+        if (event.error !== undefined) reject(new Error(event.error.trim()));
+        if (event.progress !== undefined) return;
+        const line = (event.stream ?? event.status ?? '').trimEnd();
+        if (line !== '') log(event.id === undefined ? line : `${event.id}: ${line}`);
+      },
+    );
+  });
+}
+
+/** It is in the package, not in dist: tsc copies no such files. */
+async function readDockerfile(): Promise<string> {
+  const place = join('workers', 'workspace', 'Dockerfile');
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    try {
+      return await readFile(join(folder, place), 'utf8');
+    } catch (error) {
+      const atTop = dirname(folder) === folder;
+      if (atTop) throw new FairleadError('ERR_START', `${place} is missing from this installation`, { cause: error });
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,79 @@
+/** MCP servers and their prompts as the terminal shows them: whatever a server says is made safe first. Pure. */
+import type { McpPrompt, McpServerInfo } from './mcp-api.js';
+import type { Colors } from '../report.js';
+import { inline } from '../terminal-text.js';
+
+export interface Tested {
+  name: string;
+  ok: boolean;
+  latencyMs?: number;
+  era?: string;
+  error?: string;
+  /** Where it was not asked, why. */
+  note?: string;
+}
+
+/** For the chat, which asks the same. */
+export function serversText(servers: readonly McpServerInfo[], colors: Colors): string {
+  if (servers.length === 0) return 'the configuration has no MCP servers\n';
+  const rows = servers.map(({ name, kind, state, era = '', latencyMs, tools, lastError }) => ({
+    cells: [name, kind, state, era, latencyMs === undefined ? '' : `${latencyMs} ms`, `${tools.length} tools`],
+    state,
+    lastError,
+  }));
+  const widths = rows[0]!.cells.map((_, column) => Math.max(...rows.map(({ cells }) => inline(cells[column]).length)));
+  return rows
+    .map(({ cells, state, lastError }) => {
+      const padded = cells.map((cell, column) => {
+        const text = inline(cell).padEnd(widths[column]!);
+        return column === 2 ? stateColor(state, colors)(text) : text;
+      });
+      const error = lastError === undefined ? '' : `\n  ${colors.dim(inline(lastError, 200))}`;
+      return `${padded.join('  ').trimEnd()}${error}\n`;
+    })
+    .join('');
+}
+
+export function infoText(info: McpServerInfo, colors: Colors): string {
+  const { name, kind, state, era, latencyMs, since, lastError, tools, resources, prompts } = info;
+  const facts = [
+    ['kind', kind],
+    ['state', stateColor(state, colors)(inline(state))],
+    ['since', since === undefined ? '' : new Date(since).toLocaleString()],
+    ['era', era ?? ''],
+    ['latency', latencyMs === undefined ? '' : `${latencyMs} ms`],
+    ['last error', lastError === undefined ? '' : inline(lastError, 500)],
+    ['also has', [...(resources ? ['resources'] : []), ...(prompts ? ['prompts'] : [])].join(', ')],
+  ].filter(([, value]) => value !== '');
+  const lines = facts.map(([label, value]) => `  ${label!.padEnd(10)} ${value}`);
+  const listed = tools.map(
+    (tool) => `  ${colors.bold(inline(tool.name))} ${colors.dim(inline(tool.description, 100))}`,
+  );
+  return `${[colors.bold(inline(name)), ...lines, `  ${'tools'.padEnd(10)} ${tools.length}`, ...listed].join('\n')}\n`;
+}
+
+export function testedText({ name, ok, latencyMs, era, error, note }: Tested, colors: Colors): string {
+  const mark = ok ? colors.green('✓') : colors.red('✗');
+  const facts = [
+    latencyMs === undefined ? '' : `${latencyMs} ms`,
+    era ?? '',
+    error === undefined ? '' : inline(error, 300),
+    note ?? '',
+  ];
+  return `${mark} ${inline(name)} ${colors.dim(facts.filter(Boolean).join(' · '))}\n`;
+}
+
+function stateColor(state: string, colors: Colors): (text: string) => string {
+  if (state === 'healthy') return colors.green;
+  return state === 'down' ? colors.red : colors.yellow;
+}
+
+/** As it is typed to send it. */
+export function promptText(
+  server: string,
+  { name, description = '', arguments: args }: McpPrompt,
+  colors: Colors,
+): string {
+  const wanted = args.map((arg) => (arg.required === true ? inline(arg.name) : `[${inline(arg.name)}]`)).join(' ');
+  return `/${inline(server)}:${inline(name)} ${wanted} ${colors.dim(inline(description, 120))}`;
+}

@@ -1,0 +1,99 @@
+/** `fairlead mcp …`: a running server's MCP servers, looked at, tested, logged in to and out of. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { errorToData, publicMessage } from '../../shared/errors.js';
+import { parseEndpoint } from '../endpoint.js';
+import { McpApi, type McpServerInfo } from './mcp-api.js';
+import { infoText, serversText, testedText, type Tested } from './mcp-text.js';
+import type { Colors } from '../report.js';
+import { inline } from '../terminal-text.js';
+
+const LOOK_MS = 1_000;
+
+export interface McpOptions {
+  url: string;
+  token: string | undefined;
+  json: boolean;
+  colors: Colors;
+  write: (text: string) => void;
+}
+
+export class McpCommands {
+  readonly #options: McpOptions;
+  readonly #api: McpApi;
+
+  constructor(options: McpOptions) {
+    this.#options = options;
+    this.#api = new McpApi(parseEndpoint(options.url).http, options.token);
+  }
+
+  /** Each resolves to the process's exit code. 1: a server is not well. */
+  async list(): Promise<number> {
+    const servers = await this.#api.list();
+    this.#tell({ servers }, serversText(servers, this.#options.colors));
+    return servers.every(({ state }) => isWell(state)) ? 0 : 1;
+  }
+
+  async info(server: string): Promise<number> {
+    const info = await this.#api.info(server);
+    this.#tell(info, infoText(info, this.#options.colors));
+    return isWell(info.state) ? 0 : 1;
+  }
+
+  /** All that can be tested without starting a sandbox; of the others, what is known of them. */
+  async test(server: string | undefined): Promise<number> {
+    const servers = server === undefined ? await this.#api.list() : [await this.#api.info(server)];
+    const tested = await Promise.all(servers.map((info) => this.#testOne(info)));
+    this.#tell({ tested }, tested.map((each) => testedText(each, this.#options.colors)).join(''));
+    return tested.every(({ ok }) => ok) ? 0 : 1;
+  }
+
+  /** Waits until the person has come back from the authorization server. 1: in time he has not. */
+  async login(server: string): Promise<number> {
+    const { colors, write, json } = this.#options;
+    const { url, expiresAt } = await this.#api.login(server);
+    if (json) write(`${JSON.stringify({ url, expiresAt })}\n`);
+    else
+      write(
+        `Open this address to log in to ${inline(server)}:\n\n  ${inline(url, 8_000)}\n\nWaiting for you to come back …\n`,
+      );
+    for (;;) {
+      const info = await this.#api.info(server);
+      if (info.state === 'healthy') {
+        this.#tell(info, `${colors.green('✓')} logged in: ${info.tools.length} tools\n`);
+        return 0;
+      }
+      if (Date.now() > expiresAt) break;
+      await delay(LOOK_MS);
+    }
+    this.#tell({ error: 'nobody came back in time' }, `${colors.red('✗')} nobody came back in time\n`);
+    return 1;
+  }
+
+  async logout(server: string): Promise<number> {
+    const { revoked } = await this.#api.logout(server);
+    const told = revoked ? 'the login is revoked' : 'the login is forgotten here; that server does not revoke it';
+    this.#tell({ revoked }, `${this.#options.colors.green('✓')} ${told}\n`);
+    return 0;
+  }
+
+  async #testOne({ name, kind, state, lastError }: McpServerInfo): Promise<Tested> {
+    if (kind === 'image') {
+      const known = lastError === undefined ? {} : { error: lastError };
+      return { name, ok: isWell(state), ...known, note: 'as its calls have shown: a test starts no sandbox' };
+    }
+    try {
+      return { name, ok: true, ...(await this.#api.test(name)) };
+    } catch (error) {
+      return { name, ok: false, error: publicMessage(errorToData(error)) };
+    }
+  }
+
+  #tell(value: unknown, text: string): void {
+    this.#options.write(this.#options.json ? `${JSON.stringify(value)}\n` : text);
+  }
+}
+
+/** A login that is missing is the person's to make: the server is well. */
+function isWell(state: string): boolean {
+  return state === 'healthy' || state === 'needs_login';
+}

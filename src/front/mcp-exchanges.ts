@@ -1,0 +1,132 @@
+/** Requests to /mcp under way: each is relayed to the agent thread of its session, and its answer back to the client. Main thread. */
+import { randomUUID } from 'node:crypto';
+import type { McpExchange, McpStreamPart } from '../../workers/agent/contract/messages.js';
+import { errorToData, publicMessage } from '../shared/errors.js';
+import type { Agents } from '../threads/agents.js';
+import type { Exchange, Header } from './http.js';
+import type { Subscriber } from './hub.js';
+import type { Presence } from './presence.js';
+import { errorOfClose } from './problem.js';
+
+/** JSON-RPC's own code for a fault that is the server's. */
+const INTERNAL_ERROR = -32_603;
+
+export class McpExchanges {
+  readonly #agents: Agents;
+  readonly #presence: Presence;
+  readonly #open = new Map<string, Relayed>();
+
+  constructor(agents: Agents, presence: Presence) {
+    this.#agents = agents;
+    this.#presence = presence;
+  }
+
+  /** Resolves when the request is answered. Rejects with what the client is to be told, as long as it can be. */
+  async relay(exchange: Exchange, request: Omit<McpExchange, 'exchange'>): Promise<void> {
+    const id = randomUUID();
+    const { session, user } = request;
+    const relayed = new Relayed(exchange, user);
+    const full = this.#presence.enter(user, relayed);
+    if (full) throw full;
+    this.#open.set(id, relayed);
+    let settled = false;
+    exchange.onClose(() => {
+      this.#open.delete(id);
+      this.#presence.leave(user, relayed);
+      if (settled) return;
+      // A thread that is not there to hear of it has nothing left to abort.
+      this.#agents.request(session, 'mcp-abort', { exchange: id }).catch(() => undefined);
+    });
+    try {
+      // For as long as the client is there: a stream may be open for days.
+      const answer = await this.#agents.request(
+        session,
+        'mcp-exchange',
+        { exchange: id, ...request },
+        { timeoutMs: Infinity },
+      );
+      settled = true;
+      if (answer) relayed.answer(answer);
+      else relayed.end();
+    } catch (error) {
+      settled = true;
+      if (!relayed.streaming) throw error;
+      relayed.breakOff(error);
+    }
+  }
+
+  /** What an agent thread streams. Resolves when the client takes more. */
+  async stream({ exchange, head, text }: McpStreamPart): Promise<{ open: boolean }> {
+    const relayed = this.#open.get(exchange);
+    if (!relayed) return { open: false };
+    if (head) relayed.start(head);
+    return { open: await relayed.write(text) };
+  }
+}
+
+class Relayed implements Subscriber {
+  readonly user: string;
+  seq = 0;
+  streaming = false;
+  readonly #exchange: Exchange;
+  #requestId: string | number | undefined;
+  /** Whoever waits for a client that is behind. */
+  #resume: (() => void) | undefined;
+
+  constructor(exchange: Exchange, user: string) {
+    this.#exchange = exchange;
+    this.user = user;
+    exchange.onClose(() => this.#resume?.());
+  }
+
+  get open(): boolean {
+    return this.#exchange.open;
+  }
+
+  answer({ status, headers, body }: { status: number; headers: readonly Header[]; body: string }): void {
+    const type = headers.find(([name]) => name === 'content-type')?.[1] ?? '';
+    const others = headers.filter(([name]) => name !== 'content-type');
+    // Also one of no bytes is a body: without its length the client would wait for the end of the connection.
+    this.#exchange.answer(status, type, body, others);
+  }
+
+  start({ headers, requestId }: NonNullable<McpStreamPart['head']>): void {
+    this.#requestId = requestId;
+    this.streaming = true;
+    this.#exchange.startStream(headers, () => this.#resume?.());
+  }
+
+  /** Resolves with whether the client is still there. */
+  async write(text: string): Promise<boolean> {
+    if (text !== '' && !this.#exchange.write(text)) {
+      await new Promise<void>((resolve) => (this.#resume = resolve));
+      this.#resume = undefined;
+    }
+    return this.open;
+  }
+
+  end(): void {
+    this.#exchange.endStream();
+  }
+
+  /** A stream that ends without its answer leaves the client waiting for it. */
+  breakOff(thrown: unknown): void {
+    if (this.#requestId !== undefined) {
+      const error = { code: INTERNAL_ERROR, message: publicMessage(errorToData(thrown)) };
+      this.#exchange.write(
+        `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', id: this.#requestId, error })}\n\n`,
+      );
+    }
+    this.#exchange.endStream();
+  }
+
+  /** Events of a session are not for MCP clients. */
+  send(): void {
+    return undefined;
+  }
+
+  gone(code: number, reason: string): void {
+    if (this.streaming) this.breakOff(errorOfClose(code, reason));
+    else this.#exchange.fail(errorOfClose(code, reason));
+  }
+}

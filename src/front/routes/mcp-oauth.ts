@@ -1,0 +1,102 @@
+/** Logins to MCP servers over HTTP: begin one, come back from one, forget one, and who we are to authorization servers. Main thread. */
+import { z } from 'zod';
+import type { LoginEnd } from '../../../workers/agent/contract/logins.js';
+import { errorToData, FairleadError } from '../../shared/errors.js';
+import { CALLBACK_PATH, clientDocument, DOCUMENT_PATH, type OAuthIdentity } from '../../shared/oauth-identity.js';
+import type { Agents } from '../../threads/agents.js';
+import type { Exchange } from '../http.js';
+import { del, get, post, type Route } from '../router.js';
+
+/** Several requests to an authorization server. */
+const LOGIN_TIMEOUT_MS = 95_000;
+/** A code or an issuer is far shorter. */
+const MAX_VALUE = 4_096;
+
+const noBody = z.strictObject({});
+
+export interface OAuthRoutesOptions {
+  agents: Agents;
+  identity: () => OAuthIdentity;
+  /** All threads: what they hold of this login is asked for again. */
+  forget: (of: { user: string; server: string }) => Promise<void>;
+}
+
+export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): Route[] {
+  return [
+    post('/v1/mcp/:server/login', noBody, async ({ exchange, user, params }) => {
+      const request = { user, server: params['server']!, unasked: true, identity: identity() };
+      const { url, endsAt } = await agents.request(user, 'mcp-login', request, { timeoutMs: LOGIN_TIMEOUT_MS });
+      exchange.json(200, { url, expiresAt: endsAt });
+    }),
+    del('/v1/mcp/:server/login', async ({ exchange, user, params }) => {
+      const of = { user, server: params['server']! };
+      const { revoked } = await agents.request(user, 'mcp-logout', of, { timeoutMs: LOGIN_TIMEOUT_MS });
+      await forget(of);
+      exchange.json(200, { revoked });
+    }),
+    get(
+      DOCUMENT_PATH,
+      ({ exchange }) => {
+        const document = clientDocument(identity());
+        if (!document) throw new FairleadError('ERR_NOT_FOUND', 'mcp.publicUrl is no https address');
+        exchange.json(200, document);
+      },
+      { access: 'open' },
+    ),
+    // Whoever comes has a state that was made for one login, or nothing: there are no other credentials to ask for.
+    get(
+      CALLBACK_PATH,
+      async ({ exchange, query }) => {
+        const given = callbackOf(query);
+        if (!given) return page(exchange, 400, { ok: false, message: 'this address is not complete' });
+        try {
+          const { of, ...end } = await agents.request(given.state, 'mcp-callback', given, {
+            timeoutMs: LOGIN_TIMEOUT_MS,
+          });
+          if (of && end.ok) await forget(of);
+          page(exchange, end.ok ? 200 : 400, end);
+        } catch (error) {
+          if (errorToData(error).code === 'ERR_INTERNAL') throw error;
+          page(exchange, 503, { ok: false, message: 'the server cannot take you back now: log in again in a moment' });
+        }
+      },
+      { access: 'open', noHead: true },
+    ),
+  ];
+}
+
+type Given = { state: string; code?: string; iss?: string; error?: string };
+
+function callbackOf(query: URLSearchParams): Given | undefined {
+  const value = (name: string): string | undefined => {
+    const text = query.get(name) ?? undefined;
+    return text !== undefined && text.length <= MAX_VALUE ? text : undefined;
+  };
+  const [state, code, iss, error] = [value('state'), value('code'), value('iss'), value('error')];
+  if (state === undefined) return undefined;
+  return {
+    state,
+    ...(code === undefined ? {} : { code }),
+    ...(iss === undefined ? {} : { iss }),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+/** Plain, and nothing may run in it; its address holds a code, which must not be passed on. */
+function page(exchange: Exchange, status: number, end: LoginEnd): void {
+  const [title, text] = end.ok
+    ? ['You are logged in', 'You can close this window.']
+    : ['The login did not work', `${end.message}.`];
+  const html = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)}</title>
+<body><h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p></body></html>
+`;
+  exchange.answer(status, 'text/html; charset=utf-8', html, [
+    ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"],
+    ['Referrer-Policy', 'no-referrer'],
+  ]);
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+}

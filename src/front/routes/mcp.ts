@@ -1,0 +1,74 @@
+/** /v1/mcp…: the configured MCP servers, their health and tools, and what they have beside tools. Main thread. */
+import { z } from 'zod';
+import type { McpRequest, ServerHealth } from '../../../workers/agent/contract/messages.js';
+import { FairleadError } from '../../shared/errors.js';
+import type { Agents } from '../../threads/agents.js';
+import { badFrame } from '../frames.js';
+import { get, post, type Route, type RouteCall } from '../router.js';
+import { isSessionId } from '../session-id.js';
+
+/** A server may have to be started, or a login to be renewed, before it answers. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/** What the main thread knows of the servers, all threads together. */
+export interface McpAdmin {
+  /** Never starts anything. */
+  health(user: string): Promise<ServerHealth[]>;
+  /** Its tools are asked for again, soon. */
+  refresh(server: string): void;
+}
+
+const noBody = z.strictObject({});
+const promptBody = z.strictObject({ arguments: z.record(z.string(), z.string()).default({}) });
+
+type Asked = McpRequest extends infer R
+  ? R extends McpRequest
+    ? Omit<R, 'user' | 'session' | 'server'>
+    : never
+  : never;
+
+export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin }): Route[] {
+  const ask = async (call: RouteCall, asked: Asked): Promise<void> => {
+    const session = sessionOf(call);
+    const { user } = call;
+    const request = { ...asked, user, server: call.params['server']!, ...(session === undefined ? {} : { session }) };
+    const answer = await agents.request(session ?? user, 'mcp-request', request, { timeoutMs: REQUEST_TIMEOUT_MS });
+    call.exchange.json(200, answer);
+  };
+
+  return [
+    get('/v1/mcp', async ({ exchange, user }) => exchange.json(200, { servers: await mcp.health(user) })),
+    get('/v1/mcp/:server', async ({ exchange, user, params }) => {
+      exchange.json(200, named(await mcp.health(user), params['server']!));
+    }),
+    post('/v1/mcp/:server/test', noBody, async ({ exchange, user, params }) => {
+      const server = params['server']!;
+      const tested = await agents.request(user, 'mcp-test', { user, server }, { timeoutMs: REQUEST_TIMEOUT_MS });
+      mcp.refresh(server);
+      exchange.json(200, { name: server, ...tested });
+    }),
+    get('/v1/mcp/:server/prompts', (call) => ask(call, { method: 'prompts/list' })),
+    post('/v1/mcp/:server/prompts/:prompt', promptBody, (call, body) =>
+      ask(call, { method: 'prompts/get', name: call.params['prompt']!, args: body.arguments }),
+    ),
+    get('/v1/mcp/:server/resources', (call) => ask(call, { method: 'resources/list' })),
+    get('/v1/mcp/:server/resources/read', (call) => {
+      const uri = call.query.get('uri') ?? '';
+      if (uri === '') throw badFrame('uri: say which resource');
+      return ask(call, { method: 'resources/read', uri });
+    }),
+  ];
+}
+
+function named(servers: readonly ServerHealth[], name: string): ServerHealth {
+  const server = servers.find((each) => each.name === name);
+  if (!server) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${name}`);
+  return server;
+}
+
+/** ERR_NO_SUCH_SESSION for what cannot be an id. */
+function sessionOf({ query }: RouteCall): string | undefined {
+  const session = query.get('session') || undefined;
+  if (session !== undefined && !isSessionId(session)) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
+  return session;
+}

@@ -1,0 +1,84 @@
+/** /v1/sessions…: make, list, look at and delete sessions, answer what they ask. Main thread. */
+import { z } from 'zod';
+import { FairleadError } from '../../shared/errors.js';
+import type { AgentRequestName, Agents } from '../../threads/agents.js';
+import { approvalBody, badFrame, defined, elicitationBody, sessionBody } from '../frames.js';
+import { REQUEST_TIMEOUT_MS } from '../hub.js';
+import { drainingError, type Presence } from '../presence.js';
+import { del, get, post, type Route, type RouteCall } from '../router.js';
+import { isSessionId, newSessionId } from '../session-id.js';
+
+const DEFAULT_PAGE = 50;
+const MAX_PAGE = 200;
+/** A delete waits for the running turn to stop and for its sandbox to go. */
+const DELETE_TIMEOUT_MS = 60_000;
+
+const noBody = z.strictObject({});
+
+export function sessionRoutes({ agents, presence }: { agents: Agents; presence: Presence }): Route[] {
+  const ask = <K extends AgentRequestName>(
+    session: string,
+    name: K,
+    body: Parameters<typeof agents.request<K>>[2],
+    timeoutMs = REQUEST_TIMEOUT_MS,
+  ): ReturnType<typeof agents.request<K>> => agents.request(session, name, body, { timeoutMs });
+
+  return [
+    post('/v1/sessions', sessionBody, async ({ exchange, user }, body) => {
+      if (presence.draining) throw drainingError();
+      const session = newSessionId();
+      const made = await ask(session, 'create-session', { user, session, ...defined(body) });
+      exchange.json(201, made, [['Location', `/v1/sessions/${session}`]]);
+    }),
+    get('/v1/sessions', async ({ exchange, user, query }) => {
+      const cursor = query.get('cursor') || undefined;
+      const page = { user, limit: limitOf(query), ...(cursor === undefined ? {} : { cursor }) };
+      exchange.json(200, await ask(user, 'list-sessions', page));
+    }),
+    get('/v1/sessions/:session', async (call) => {
+      const of = ofCall(call);
+      call.exchange.json(200, await ask(of.session, 'get-session', of));
+    }),
+    del('/v1/sessions/:session', async (call) => {
+      const of = ofCall(call);
+      await ask(of.session, 'delete-session', of, DELETE_TIMEOUT_MS);
+      call.exchange.empty(204);
+    }),
+    get('/v1/sessions/:session/history', async (call) => {
+      const of = ofCall(call);
+      call.exchange.json(200, await ask(of.session, 'read-history', of));
+    }),
+    post('/v1/sessions/:session/approvals/:call', approvalBody, async (call, body) => {
+      const of = ofCall(call);
+      const callId = call.params['call']!;
+      await ask(of.session, 'answer-approval', { ...of, callId, ...defined(body) });
+      call.exchange.json(200, { callId, approved: body.approved });
+    }),
+    post('/v1/sessions/:session/elicitations/:request', elicitationBody, async (call, body) => {
+      const of = ofCall(call);
+      const requestId = call.params['request']!;
+      await ask(of.session, 'answer-elicitation', { ...of, requestId, ...defined(body) });
+      call.exchange.json(200, { requestId, action: body.action });
+    }),
+    post('/v1/sessions/:session/cancel', noBody, async (call) => {
+      const of = ofCall(call);
+      await ask(of.session, 'cancel-turn', of);
+      call.exchange.json(200, { session: of.session });
+    }),
+  ];
+}
+
+/** ERR_NO_SUCH_SESSION for what cannot be an id. */
+export function ofCall({ user, params }: RouteCall): { user: string; session: string } {
+  const session = params['session'] ?? '';
+  if (!isSessionId(session)) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
+  return { user, session };
+}
+
+function limitOf(query: URLSearchParams): number {
+  const text = query.get('limit');
+  if (text === null) return DEFAULT_PAGE;
+  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (limit < 1) throw badFrame('limit must be an integer of 1 or more');
+  return Math.min(limit, MAX_PAGE);
+}

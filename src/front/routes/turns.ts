@@ -1,0 +1,91 @@
+/** POST …/messages and GET …/events: a turn, or a session's events, over HTTP. Main thread. */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from '../../shared/log.js';
+import { badFrame, messageBody, toUserBlocks } from '../frames.js';
+import type { Agents } from '../../threads/agents.js';
+import type { Exchange } from '../http.js';
+import { attach, REQUEST_TIMEOUT_MS, type Hub, type Subscriber } from '../hub.js';
+import { drainingError, type Presence } from '../presence.js';
+import { get, post, type Route, type RouteCall } from '../router.js';
+import { ofCall } from './sessions.js';
+import { parseSeq } from '../session-id.js';
+import { EventsReader } from '../events-reader.js';
+import type { Heartbeats } from '../sse.js';
+import { JsonTurnReader, SseTurnReader, type TurnReader } from '../turn-readers.js';
+
+export interface TurnParts {
+  agents: Agents;
+  hub: Hub;
+  presence: Presence;
+  heartbeats: Heartbeats;
+  maxUnsentBytes: number;
+  log: Logger;
+}
+
+export function turnRoutes(parts: TurnParts): Route[] {
+  return [
+    post('/v1/sessions/:session/messages', messageBody, (call, body) => runMessage(parts, call, body)),
+    get('/v1/sessions/:session/events', (call) => streamEvents(parts, call), { noHead: true }),
+  ];
+}
+
+async function runMessage(
+  parts: TurnParts,
+  call: RouteCall,
+  body: { id?: string | undefined; text?: string | undefined; content?: Parameters<typeof toUserBlocks>[0]['content'] },
+): Promise<void> {
+  if (parts.presence.draining) throw drainingError();
+  const of = ofCall(call);
+  const { exchange } = call;
+  // Without an id of the client's own, one of ours finds the message's acceptance among the session's events.
+  const id = body.id ?? `http-${randomUUID()}`;
+  const reader: TurnReader = wantsSse(exchange)
+    ? new SseTurnReader(exchange, id, { ...parts, of })
+    : new JsonTurnReader(exchange, id, of.user);
+  enter(parts, of.user, of.session, exchange, reader);
+  await attach(parts, { ...of, resumed: true }, reader, (frames) => reader.attached(frames));
+  if (!reader.open) return;
+  const accepted = await parts.agents.request(
+    of.session,
+    'submit-message',
+    { ...of, id, content: toUserBlocks(body) },
+    { timeoutMs: REQUEST_TIMEOUT_MS },
+  );
+  if (!accepted.duplicate || reader.turn !== 0 || !reader.open) return;
+  // Accepted once before: the same turn is told again, from the log.
+  const { frames } = await parts.agents.request(
+    of.session,
+    'attach',
+    { ...of, after: 0, resumed: true },
+    { timeoutMs: REQUEST_TIMEOUT_MS },
+  );
+  if (reader.open) reader.again(accepted.turn, frames);
+}
+
+async function streamEvents(parts: TurnParts, call: RouteCall): Promise<void> {
+  const of = ofCall(call);
+  const { exchange } = call;
+  // A page's EventSource comes back with the URL it began with: the header is the newer of the two.
+  const given = exchange.head.lastEventId || call.query.get('after') || undefined;
+  const after = given === undefined ? undefined : parseSeq(given);
+  if (given !== undefined && after === undefined) {
+    throw badFrame('after and Last-Event-ID must be an integer of 0 or more');
+  }
+  const reader = new EventsReader(exchange, { ...parts, of });
+  enter(parts, of.user, of.session, exchange, reader);
+  await attach(parts, { ...of, after, resumed: true }, reader, (frames) => reader.attached(frames));
+}
+
+/** Counts the reader in, and has it leave with its request. ERR_TOO_MANY_SOCKETS, ERR_UNAVAILABLE, ERR_DRAINING. */
+function enter(parts: TurnParts, user: string, session: string, exchange: Exchange, reader: Subscriber): void {
+  const full = parts.presence.enter(user, reader);
+  if (full) throw full;
+  exchange.onClose(() => {
+    parts.hub.unsubscribe(session, reader);
+    parts.presence.leave(user, reader);
+  });
+}
+
+function wantsSse({ head }: Exchange): boolean {
+  return /(^|[\s,])text\/event-stream\b/i.test(head.accept);
+}

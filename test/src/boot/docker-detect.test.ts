@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { parseConfig, type Config } from '../../../src/shared/config.js';
+import { detectSandbox } from '../../../src/boot/docker-detect.js';
+import { dockerHost } from '../../helpers/docker.js';
+import { freePort } from '../../helpers/processes.js';
+import { startSilentServer } from '../../helpers/silent-server.js';
+import { ECHO, makeTinyImage } from '../../helpers/tiny-image.js';
+
+const echo = await makeTinyImage(ECHO);
+t.teardown(() => echo.remove());
+
+interface Given {
+  host?: string;
+  image?: string;
+  sandbox?: Record<string, unknown>;
+  listen?: string;
+}
+
+function configOf({ host = dockerHost(), image = echo.tag, sandbox = {}, listen = '127.0.0.1' }: Given = {}): Config {
+  const tokens = [{ user: 'user-1', sha256: '0'.repeat(64) }];
+  return parseConfig(
+    { sandbox, mcpServers: { workspace: { image } }, auth: { tokens } },
+    { DOCKER_HOST: host, HOST: listen },
+  );
+}
+
+const nowhere = join('/nonexistent', 'docker.sock');
+
+t.test('a Docker that answers and has the images is used', async (t) => {
+  t.match(await detectSandbox(configOf()), { driver: 'docker', version: /^\d+\./, describe: /no network/ });
+});
+
+t.test('an image that is missing is an error that says what to do', async (t) => {
+  await t.rejects(detectSandbox(configOf({ image: 'fairlead/workspace:no-such-tag' })), {
+    code: 'ERR_START',
+    message: /npm run image/,
+  });
+  await t.rejects(detectSandbox(configOf({ image: 'no-such-image' })), {
+    code: 'ERR_START',
+    message: /docker pull no-such-image/,
+  });
+});
+
+t.test('a runtime or a limit that Docker has not is an error that names the field', async (t) => {
+  const sandbox = { runtime: 'no-such-runtime', cpus: 10_000 };
+  await t.rejects(detectSandbox(configOf({ sandbox })), {
+    code: 'ERR_START',
+    message: /sandbox\.runtime.*sandbox\.cpus/,
+  });
+});
+
+t.test('a Docker that is configured and not there is an error, never a fallback', async (t) => {
+  const host = `tcp://127.0.0.1:${await freePort()}`;
+  await t.rejects(detectSandbox(configOf({ host })), { code: 'ERR_START' });
+  await t.rejects(detectSandbox(configOf({ host: `unix://${nowhere}` })), { code: 'ERR_START' });
+  await t.rejects(detectSandbox(configOf({ host: '', sandbox: { driver: 'docker' } }), nowhere), {
+    code: 'ERR_START',
+  });
+  await t.rejects(detectSandbox(configOf({ host: 'ftp://somewhere' })), { code: 'ERR_START' });
+});
+
+t.test('a Docker that is configured and hangs is an error within seconds', async (t) => {
+  const silent = await startSilentServer();
+  t.teardown(() => silent.close());
+  const began = performance.now();
+  await t.rejects(detectSandbox(configOf({ host: silent.host })), { code: 'ERR_START' });
+  t.ok(performance.now() - began < 8_000);
+});
+
+t.test('without Docker and with nothing configured, child processes with a warning', async (t) => {
+  const choice = await detectSandbox(configOf({ host: '' }), nowhere);
+  t.match(choice, { driver: 'process', warning: String });
+});
+
+t.test('child processes are refused beyond loopback', async (t) => {
+  await t.rejects(detectSandbox(configOf({ host: '', listen: '0.0.0.0' }), nowhere), { code: 'ERR_START' });
+});
+
+t.test('child processes by name, whatever Docker is there', async (t) => {
+  const choice = await detectSandbox(configOf({ sandbox: { driver: 'process' } }));
+  t.equal(choice.driver, 'process');
+});

@@ -1,0 +1,99 @@
+import t from 'tap';
+import { parseConfig } from '../../../../../src/shared/config.js';
+import {
+  createPolicy,
+  ruledTool,
+  toolKey,
+  type Action,
+  type Policy,
+} from '../../../../../workers/agent/mcp/calls/policy.js';
+import type { KnownTool } from '../../../../../workers/agent/mcp/catalogue/tool-names.js';
+
+function policy(approvals: Record<string, unknown> = {}): {
+  decide: (...args: Parameters<Policy['decide']>) => Action;
+} {
+  const made = createPolicy(parseConfig({ approvals }, {}).approvals);
+  return { decide: (...args) => made.decide(...args) };
+}
+
+function tool(server: string, name: string, readOnly?: boolean): KnownTool {
+  const definition = { name, description: '', inputSchema: {}, ...(readOnly === undefined ? {} : { readOnly }) };
+  return { server, definition };
+}
+
+void t.test('without rules each tool is asked for, or what the default says', async (t) => {
+  t.equal(policy().decide(tool('s', 'a'), []), 'ask');
+  t.equal(policy({ default: 'deny' }).decide(tool('s', 'a'), []), 'deny');
+});
+
+void t.test('the first rule that matches wins', async (t) => {
+  const rules = [
+    { server: 'work*', tool: 'read_*', action: 'allow' },
+    { server: 'work*', action: 'deny' },
+    { tool: '{a,b}', action: 'allow' },
+  ];
+  const { decide } = policy({ rules });
+  t.equal(decide(tool('workspace', 'read_file'), []), 'allow');
+  t.equal(decide(tool('workspace', 'write_file'), []), 'deny');
+  t.equal(decide(tool('other', 'b'), []), 'allow');
+  t.equal(decide(tool('other', 'read_file'), []), 'ask');
+});
+
+void t.test('a rule for read-only tools takes only those that say so', async (t) => {
+  const { decide } = policy({
+    rules: [
+      { readOnly: true, action: 'allow' },
+      { readOnly: false, action: 'deny' },
+    ],
+  });
+  t.equal(decide(tool('s', 'a', true), []), 'allow');
+  t.equal(decide(tool('s', 'a', false), []), 'deny');
+  t.equal(decide(tool('s', 'a'), []), 'deny', 'silence is no promise');
+});
+
+void t.test('what the person allowed turns an ask into a yes, never a deny', async (t) => {
+  const known = tool('s', 'a');
+  t.equal(policy().decide(known, [toolKey(known)]), 'allow');
+  t.equal(policy().decide(tool('other', 'a'), [toolKey(known)]), 'ask');
+  t.equal(policy({ rules: [{ tool: 'a', action: 'deny' }] }).decide(known, [toolKey(known)]), 'deny');
+});
+
+void t.test('a rule for all tools is one for tools with odd names too', async (t) => {
+  const { decide } = policy({ rules: [{ server: 's', tool: '*', action: 'deny' }], default: 'allow' });
+  for (const name of ['a', 'a/b', '.hidden', 'a b']) t.equal(decide(tool('s', name), []), 'deny', name);
+});
+
+void t.test('a yes is forgotten when the tool is described otherwise', async (t) => {
+  const known = tool('s', 'a');
+  const { definition } = known;
+  for (const change of [{ description: 'other' }, { inputSchema: { type: 'object' } }, { destructive: true }]) {
+    t.equal(policy().decide({ server: 's', definition: { ...definition, ...change } }, [toolKey(known)]), 'ask');
+  }
+  const same = { name: 'a', inputSchema: {}, description: '' };
+  t.equal(
+    policy().decide({ server: 's', definition: same }, [toolKey(known)]),
+    'allow',
+    'the order of keys is no change',
+  );
+});
+
+void t.test('reading a resource is ruled by the server that has it', async (t) => {
+  const { decide } = policy({ rules: [{ server: 'docs', tool: 'read_resource', action: 'deny' }] });
+  const read = tool('@fairlead', 'read_resource', true);
+  t.equal(decide(ruledTool(read, { server: 'docs', uri: 'x:y' }), []), 'deny');
+  t.equal(decide(ruledTool(read, { server: 'other', uri: 'x:y' }), []), 'ask');
+  t.equal(
+    ruledTool(tool('s', 'read_resource'), { server: 'docs' }).server,
+    's',
+    'a server’s own tool of that name is its own',
+  );
+});
+
+void t.test('searching for tools and logging in need nobody’s yes, but a rule can deny them', async (t) => {
+  for (const name of ['search_tools', 'connect_docs']) {
+    t.equal(policy().decide(tool('@fairlead', name), []), 'allow');
+    t.equal(policy({ default: 'deny' }).decide(tool('@fairlead', name), []), 'allow');
+    t.equal(policy({ rules: [{ server: '@fairlead', action: 'deny' }] }).decide(tool('@fairlead', name), []), 'deny');
+    t.equal(policy().decide(tool('docs', name), []), 'ask', 'a server’s own');
+  }
+});

@@ -1,0 +1,141 @@
+import t from 'tap';
+import type { ContentBlock } from '../../../../../src/shared/protocol.js';
+import {
+  boundContent,
+  contentOf,
+  outputOf,
+  toModelContent,
+} from '../../../../../workers/agent/mcp/calls/tool-result.js';
+
+const text = (value: string): ContentBlock => ({ type: 'text', text: value });
+
+const saidOf = (block: ContentBlock): unknown[] => toModelContent({ content: [block] });
+const image = (data: string): unknown => saidOf({ type: 'image', data, mimeType: 'image/png' })[0];
+const resource = (resource: unknown): unknown[] => saidOf({ type: 'resource', resource });
+
+void t.test('what fits is passed on as it is', async (t) => {
+  const content: ContentBlock[] = [text('a'), { type: 'image', data: 'AAAA', mimeType: 'image/png' }];
+  t.same(boundContent(content, 5), content);
+  t.same(boundContent([], 5), []);
+});
+
+void t.test('a long text keeps its head and its tail and says that it was cut', async (t) => {
+  const [block] = boundContent([text(`HEAD${'x'.repeat(10_000)}TAIL`)], 100);
+  t.match(block, { type: 'text', truncated: true });
+  const cut = block?.type === 'text' ? block.text : '';
+  t.match(cut, /^HEAD/);
+  t.match(cut, /TAIL$/);
+  t.match(cut, '9908 bytes cut');
+  t.ok(Buffer.byteLength(cut) < 140);
+});
+
+void t.test('a cut never leaves half a character', async (t) => {
+  for (const sample of ['é', '漢', '🙂', 'a🙂']) {
+    for (let max = 0; max < 24; max++) {
+      const [block] = boundContent([text(sample.repeat(50))], max);
+      t.notMatch(block?.type === 'text' && block.text, /\uFFFD/, `${sample} at ${max}`);
+    }
+  }
+});
+
+void t.test('the limit is for all blocks together, and later ones are left out by name', async (t) => {
+  const content = boundContent(
+    [text('x'.repeat(60)), text('y'.repeat(60)), { type: 'image', data: 'z'.repeat(60), mimeType: 'image/png' }],
+    100,
+  );
+  t.match(content, [{ text: 'x'.repeat(60) }, { truncated: true }, { type: 'text', truncated: true }]);
+  t.notMatch(JSON.stringify(content), 'zzz');
+});
+
+const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+
+void t.test('images that the model’s API takes become its image blocks; all else becomes text', async (t) => {
+  t.same(
+    toModelContent({
+      content: [
+        { type: 'image', data: PNG, mimeType: 'image/png' },
+        { type: 'image', data: 'AAAA', mimeType: 'image/svg+xml' },
+        { type: 'audio', data: 'AAAA', mimeType: 'audio/wav' },
+        { type: 'resource_link', uri: 'file:///a', name: 'a', mimeType: 'text/plain' },
+      ],
+    }),
+    [
+      { type: 'image', source: { type: 'base64', media_type: 'image/png', data: PNG } },
+      { type: 'text', text: '[image image/svg+xml, 4 base64 characters]' },
+      { type: 'text', text: '[audio audio/wav, 4 base64 characters: it cannot be listened to here]' },
+      { type: 'text', text: '[link to a resource: file:///a (a; text/plain)]' },
+    ],
+  );
+});
+
+void t.test(
+  'an image is what its bytes are, and none where they are none: the API would refuse it for ever',
+  async (t) => {
+    t.match(image('/9j/4AAQ'), { type: 'image', source: { media_type: 'image/jpeg' } });
+    t.match(image('R0lGODlh'), { type: 'image', source: { media_type: 'image/gif' } });
+    t.match(image('UklGRgAAAABXRUJQ'), { type: 'image', source: { media_type: 'image/webp' } });
+    for (const bad of ['', 'AAAA', 'no base64!', 'iVBORw0K\n', 'iVBOR']) t.match(image(bad), { type: 'text' }, bad);
+  },
+);
+
+void t.test('embedded resources are given as their text, as an image, or by name', async (t) => {
+  t.same(resource({ uri: 'a:b', mimeType: 'text/x', text: 'hello' }), [
+    { type: 'text', text: '[resource a:b, text/x]\nhello' },
+  ]);
+  t.match(resource({ uri: 'a:b', mimeType: 'image/png', blob: PNG }), [{ type: 'text' }, { type: 'image' }]);
+  t.same(resource({ uri: 'a:b', mimeType: 'application/zip', blob: 'AAAA' }), [
+    { type: 'text', text: '[resource a:b, application/zip, 4 base64 characters]' },
+  ]);
+  t.match(resource(undefined), [{ type: 'text' }]);
+});
+
+void t.test('a result without anything says so: the API refuses empty text', async (t) => {
+  const nothing = [{ type: 'text', text: '(no output)' }];
+  t.same(toModelContent({ content: [] }), nothing);
+  t.same(toModelContent({ content: [text('')] }), nothing);
+  t.same(toModelContent({ content: [text(''), text('a')] }), [{ type: 'text', text: 'a' }]);
+});
+
+void t.test(
+  'structured content is given to the client, and to the model where the text does not say the same',
+  async (t) => {
+    const structuredContent = { rows: [1, 2] };
+    const same = outputOf({ content: [text('{ "rows": [1, 2] }')], structuredContent }, { maxBytes: 1_000 });
+    t.same(same.structuredContent, structuredContent);
+    t.equal(toModelContent(same).length, 1);
+    const other = outputOf({ content: [text('two rows')], structuredContent }, { maxBytes: 1_000 });
+    t.same(toModelContent(other), [text('two rows'), text('{"rows":[1,2]}')]);
+  },
+);
+
+void t.test(
+  'structured content that finds no room is left out by name, and one that does not fit its schema is told',
+  async (t) => {
+    const structuredContent = { long: 'x'.repeat(200) };
+    const cut = outputOf({ content: [text('short')], structuredContent }, { maxBytes: 100 });
+    t.notOk('structuredContent' in cut);
+    t.match(cut.content.at(-1), { text: /structured content of \d+ bytes left out/ });
+    const wrong = outputOf(
+      { content: [text('{}')], structuredContent: {} },
+      { maxBytes: 100, problem: 'a is missing' },
+    );
+    t.match(wrong.content.at(-1), { text: /does not fit the tool's output schema: a is missing/ });
+  },
+);
+
+void t.test('more blocks than anyone can read are cut, with a note', (t) => {
+  const many = Array.from({ length: 2_000 }, () => ({ type: 'text' as const, text: '' }));
+  const bounded = boundContent(many, 1_000);
+  t.equal(bounded.length, 501);
+  t.match(bounded.at(-1), { text: '[1500 more blocks left out]', truncated: true });
+  t.end();
+});
+
+void t.test('structured content stands in where there is no other', (t) => {
+  t.same(contentOf({ structuredContent: { a: 1 } }), [{ type: 'text', text: '{"a":1}' }]);
+  t.same(contentOf({ content: [{ type: 'text', text: 'x' }], structuredContent: { a: 1 } }), [
+    { type: 'text', text: 'x' },
+  ]);
+  t.same(contentOf({}), []);
+  t.end();
+});

@@ -1,0 +1,193 @@
+import t from 'tap';
+import { OF, startBench } from '../agent-bench.js';
+import { callsTools, says, type Use } from '../scripted-model.js';
+import { TOOLS } from '../test-tools.js';
+
+const echo = (id: string, text = id): Use => ({ id, name: 'echo', input: { text } });
+const wait = (id: string): Use => ({ id, name: 'wait', input: { key: id } });
+const json = (value: unknown): string => JSON.stringify(value);
+
+void t.test('a denial reaches the model with its reason, and the turn goes on', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(callsTools([echo('c-1')]), says('understood'));
+  await bench.say('go');
+  await bench.asked('c-1');
+  await bench.approve('c-1', { approved: false, reason: 'not on a Friday' });
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  t.match(await bench.event('tool:denied'), { callId: 'c-1', by: 'user', reason: 'not on a Friday' });
+  const result = json(bench.model.requests[1]?.messages.at(-1));
+  t.match(result, 'not on a Friday');
+  t.match(result, '"is_error":true');
+  t.same(bench.box.calls, []);
+  t.notOk(bench.types().includes('tool:start'));
+});
+
+void t.test('a turn whose calls are all denied goes on to an answer', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(callsTools([echo('c-1'), echo('c-2')]), says('then not'));
+  await bench.say('go');
+  t.match(await bench.asked('c-2'), { position: 2, total: 2 });
+  await bench.approve('c-2', { approved: false });
+  await bench.approve('c-1', { approved: false });
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  t.match(await bench.event('text'), { text: 'then not' });
+});
+
+void t.test('edited arguments are checked, used, and told to the client and the model', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(callsTools([echo('c-1', 'rm')]), says('ok'));
+  await bench.say('go');
+  await bench.asked('c-1');
+  await t.rejects(bench.approve('c-1', { args: { text: 5 } }), { code: 'ERR_TOOL_ARGS' });
+  t.match((await bench.request('get-session', OF)).pending, [{ callId: 'c-1' }], 'it waits still');
+  await bench.approve('c-1', { args: { text: 'ls' } });
+  await bench.turnEnd(1);
+  t.same(bench.box.calls, ['echo ls']);
+  t.match(await bench.event('tool:approved'), { by: 'user', args: { text: 'ls' } });
+  t.match(await bench.event('tool:start'), { args: { text: 'ls' } });
+  t.match(json(bench.model.requests[1]?.messages.at(-1)), 'changed the arguments');
+});
+
+void t.test(
+  'a yes for the session answers the tool’s other calls and its later ones, and no other tool’s',
+  async (t) => {
+    const bench = await startBench(t);
+    bench.model.next(
+      callsTools([echo('c-1'), echo('c-2'), { id: 'c-3', name: 'fail' }]),
+      callsTools([echo('c-4')]),
+      says('ok'),
+    );
+    await bench.say('go');
+    await bench.asked('c-3');
+    await bench.approve('c-1', { remember: 'session' });
+    t.match(await bench.event('tool:approved', (event) => event.callId === 'c-2'), { by: 'policy' });
+    t.match((await bench.request('get-session', OF)).pending, [{ callId: 'c-3' }]);
+    await bench.approve('c-3');
+    await bench.turnEnd(1);
+    t.match(await bench.event('tool:approved', (event) => event.callId === 'c-4'), { by: 'policy' });
+    t.match((await bench.store.readSession(OF.session))?.allowed, [/^workspace\/echo#[\w-]{16}$/]);
+  },
+);
+
+void t.test('a call that nobody answers in time is denied by timeout, and the model is told', async (t) => {
+  const bench = await startBench(t, { approvals: { timeoutMs: 50 } });
+  bench.model.next(callsTools([echo('c-1')]), says('nobody there'));
+  await bench.say('go');
+  t.match(await bench.event('tool:denied'), { callId: 'c-1', by: 'timeout' });
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  t.match(json(bench.model.requests[1]?.messages.at(-1)), '"is_error":true');
+});
+
+void t.test('a second answer, an answer to an unknown call and one to a question change nothing', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(callsTools([echo('c-1')]), says('ok'));
+  await bench.say('go');
+  await bench.asked('c-1');
+  const [first, second] = await Promise.allSettled([bench.approve('c-1'), bench.approve('c-1', { approved: false })]);
+  t.equal(first.status, 'fulfilled');
+  t.match(second, { status: 'rejected', reason: { code: 'ERR_CALL_NOT_PENDING' } });
+  await t.rejects(bench.approve('c-9'), { code: 'ERR_CALL_NOT_PENDING' });
+  await t.rejects(bench.request('answer-elicitation', { ...OF, requestId: 'q-1', action: 'accept' }), {
+    code: 'ERR_CALL_NOT_PENDING',
+  });
+  await bench.turnEnd(1);
+  await t.rejects(bench.approve('c-1'), { code: 'ERR_CALL_NOT_PENDING' });
+  t.same(bench.box.calls, ['echo c-1']);
+});
+
+void t.test(
+  'several calls run in parallel and may be answered in any order; results keep the calls’ order',
+  async (t) => {
+    const bench = await startBench(t);
+    bench.model.next(callsTools([wait('c-1'), wait('c-2'), echo('c-3')]), says('ok'));
+    await bench.say('go');
+    await bench.asked('c-3');
+    await bench.approve('c-3', { approved: false });
+    await bench.approve('c-2');
+    await bench.box.started('c-2');
+    await bench.approve('c-1');
+    await bench.box.started('c-1');
+    bench.box.finish('c-1');
+    await bench.event('tool:result', (event) => event.callId === 'c-1');
+    bench.box.finish('c-2');
+    await bench.turnEnd(1);
+    const content = bench.model.requests[1]?.messages.at(-1)?.content as { tool_use_id: string }[];
+    t.same(
+      content.map((block) => block.tool_use_id),
+      ['c-1', 'c-2', 'c-3'],
+    );
+  },
+);
+
+void t.test('rules allow and deny without asking', async (t) => {
+  const bench = await startBench(t, {
+    approvals: {
+      rules: [
+        { readOnly: true, action: 'allow' },
+        { tool: 'f*', action: 'deny' },
+      ],
+    },
+  });
+  bench.model.next(callsTools([echo('c-1'), { id: 'c-2', name: 'fail' }]), says('ok'));
+  await bench.say('go');
+  await bench.turnEnd(1);
+  t.match(await bench.event('tool:approved'), { callId: 'c-1', by: 'policy' });
+  t.match(await bench.event('tool:denied'), { callId: 'c-2', by: 'policy' });
+  t.notOk(bench.types().includes('tool:approval_required'));
+  t.same(bench.box.calls, ['echo c-1']);
+});
+
+void t.test(
+  'tools that the model made up, and arguments that do not fit, are told to the model and not asked for',
+  async (t) => {
+    const bench = await startBench(t);
+    bench.model.next(
+      callsTools(
+        [
+          { id: 'c-1', name: 'teleport', input: {} },
+          { id: 'c-2', name: 'echo', input: { words: 'a' } },
+          { id: 'c-3', name: 'echo', input: {} },
+        ],
+        { invalidInput: ['c-3'] },
+      ),
+      says('sorry'),
+    );
+    await bench.say('go');
+    t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+    t.notOk(bench.types().some((type) => type.startsWith('tool:')));
+    const results = bench.model.requests[1]?.messages.at(-1)?.content as { tool_use_id: string; is_error?: boolean }[];
+    t.match(results, [
+      { tool_use_id: 'c-1', is_error: true },
+      { tool_use_id: 'c-2', is_error: true },
+      { tool_use_id: 'c-3', is_error: true },
+    ]);
+    t.match(json(results[0]), 'echo', 'it is told which tools there are');
+  },
+);
+
+void t.test('a yes for the session is one to the tool as it was described then', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(
+    callsTools([echo('c-1')]),
+    says('ok'),
+    callsTools([echo('c-2')]),
+    says('ok'),
+    callsTools([echo('c-3')]),
+    says('ok'),
+  );
+  await bench.say('one');
+  const asked = await bench.asked('c-1');
+  t.notOk('allowKey' in asked, 'what it is remembered by is nobody else’s business');
+  t.notMatch(JSON.stringify(await bench.attach()), 'allowKey');
+  await bench.approve('c-1', { remember: 'session' });
+  await bench.turnEnd(1);
+  await bench.say('two');
+  await bench.turnEnd(2);
+  t.match(await bench.event('tool:approved', ({ callId }) => callId === 'c-2'), { by: 'policy' });
+  const changed = TOOLS.map((tool) => (tool.name === 'echo' ? { ...tool, description: 'Says it to everybody' } : tool));
+  await bench.request('set-catalogue', { catalogue: { workspace: changed } });
+  await bench.say('three');
+  await bench.asked('c-3');
+  await bench.approve('c-3');
+  await bench.turnEnd(3);
+});

@@ -1,0 +1,36 @@
+import { ClientClosedError, SimpleError } from 'redis';
+import t from 'tap';
+import { isFairleadError } from '../../../../src/shared/errors.js';
+import { asStoreError, passes, replyWord } from '../../../../workers/agent/store/redis-replies.js';
+
+t.test('an error of a script has the code of what failed in it, in the words of any Redis', async (t) => {
+  const before7 =
+    "ERR Error running script (call to f_ab12): @user_script:1: @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.";
+  t.equal(replyWord(before7), 'OOM');
+  t.equal(replyWord("OOM command not allowed when used memory > 'maxmemory'. script: ab12, on @user_script:3."), 'OOM');
+  t.equal(replyWord('ERR Error running script (call to f_ab12): @user_script:9: attempt to compare nil'), 'ERR');
+  t.equal(replyWord(''), '');
+});
+
+t.test('what passes is tried again; what never will is not', async (t) => {
+  for (const message of ['LOADING Redis is loading', 'READONLY You cannot', 'CLUSTERDOWN x', 'MASTERDOWN x']) {
+    t.equal(passes(new SimpleError(message), 1), true, message);
+  }
+  for (const message of ['NOAUTH x', 'WRONGPASS x', 'NOPERM x', 'WRONGTYPE x', 'ERR syntax error']) {
+    t.equal(passes(new SimpleError(message), 1), false, message);
+  }
+  t.equal(passes(new Error('read ECONNRESET'), 1), true);
+  t.equal(passes(new ClientClosedError(), 1), false);
+  t.equal(passes(new TypeError('a fault of the code'), 1), false);
+  t.equal(passes(new Error('The queue is full'), 1), false, 'what is new is shed');
+  t.equal(passes(new Error('The queue is full'), 2), true, 'what was sent before may have landed');
+});
+
+t.test('callers see codes: away or not let in is ERR_UNAVAILABLE, a refused command is a fault', async (t) => {
+  for (const error of [new SimpleError('NOPERM x'), new SimpleError('BUSY x'), new Error('read ECONNRESET')]) {
+    t.ok(isFairleadError(asStoreError(error), 'ERR_UNAVAILABLE'));
+  }
+  t.ok(isFairleadError(asStoreError(new SimpleError('WRONGTYPE x')), 'ERR_INTERNAL'));
+  const fault = new TypeError('a fault of the code');
+  t.equal(asStoreError(fault), fault);
+});

@@ -1,0 +1,53 @@
+/** A start that cannot be: what is said, how soon, and what is never said. */
+import t from 'tap';
+import { openRedisStore } from '../../../../workers/agent/store/redis-store.js';
+import { freePort } from '../../../helpers/processes.js';
+import { failure, newRedis, openStore } from './redis-backend.js';
+import { codeOf, LIMITS, OWNER } from './store-backend.js';
+
+t.test('a Redis that is not there at the start is an error that names it without its password', async (t) => {
+  const port = await freePort();
+  const started = performance.now();
+  const error = await failure(
+    openRedisStore(`redis://someone:s3cret-word@127.0.0.1:${port}/2`, { owner: OWNER, limits: LIMITS }),
+  );
+  t.ok(performance.now() - started < 6000);
+  t.equal(error.code, 'ERR_START');
+  t.ok(error.message.includes(`redis://127.0.0.1:${port}/2`), error.message);
+  for (const url of [
+    'redis://a:s3cret-word@:bad',
+    's3cret-word',
+    'http://a:s3cret-word@127.0.0.1',
+    'redis://a:s3cret-word@h/db',
+    'redis://a:s3cret%zz@h',
+  ]) {
+    const bad = await failure(openRedisStore(url, { owner: OWNER, limits: LIMITS }));
+    t.equal(bad.code, 'ERR_START');
+    t.notOk(`${bad.stack} ${JSON.stringify(bad)} ${String(bad.cause)}`.includes('s3cret'), url);
+  }
+  t.notOk(`${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`.includes('s3cret'));
+});
+
+t.test('a wrong password ends the start at once, the right one works, and neither is in an error', async (t) => {
+  const redis = await newRedis(t, ['--requirepass', 's3cret-word']);
+  const started = performance.now();
+  for (const url of [redis.url, `redis://:s3cret-wrong@127.0.0.1:${redis.port}`]) {
+    const error = await failure(openRedisStore(url, { owner: OWNER, limits: LIMITS }));
+    t.equal(error.code, 'ERR_START');
+    t.notOk(`${error.stack} ${String(error.cause)}`.includes('s3cret'));
+  }
+  t.ok(performance.now() - started < 2500, 'no retries');
+  const store = await openStore(t, `redis://:s3cret-word@127.0.0.1:${redis.port}`, { timeoutMs: 500 });
+  await store.ping();
+  await redis.kill();
+  const error = await failure(store.ping());
+  t.equal(error.code, 'ERR_UNAVAILABLE');
+  t.notOk(`${error.stack} ${String(error.cause)}`.includes('s3cret'));
+});
+
+t.test('a Redis that hangs at the start is an error of the start', async (t) => {
+  const redis = await newRedis(t);
+  redis.pause();
+  t.teardown(() => redis.resume());
+  t.equal(await codeOf(openRedisStore(redis.url, { owner: OWNER, limits: LIMITS })), 'ERR_START');
+});

@@ -1,0 +1,361 @@
+import { randomBytes } from 'node:crypto';
+import { RESP_TYPES } from 'redis';
+import t from 'tap';
+import { isFairleadError } from '../../../../src/shared/errors.js';
+import { contentBytes, mergeBlocks } from '../../../../workers/agent/store/history-codec.js';
+import { SEAL, TAIL } from '../../../../workers/agent/store/redis-scripts.js';
+import { openRedisStore } from '../../../../workers/agent/store/redis-store.js';
+import { failure, newRedis, openStore, rawClient } from './redis-backend.js';
+import { codeOf, deferred, events, LIMITS, newRow, OWNER, say, until, type Backend } from './store-backend.js';
+import { storeSuite } from './store-suite.js';
+
+t.test('the contract of a store, on Redis', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const backend: Backend = {
+    async open(t, { limits, ...options } = {}) {
+      const store = await openRedisStore(redis.url, { owner: OWNER, ...options, limits: { ...LIMITS, ...limits } });
+      t.teardown(() => store.close());
+      return store;
+    },
+    async traces(name) {
+      const keys = await raw.keys('*');
+      const members = await Promise.all(
+        keys.filter((key) => /^fairlead:(sessions$|user:|due:)/.test(key)).map((key) => raw.zRange(key, 0, -1)),
+      );
+      return [...keys, ...members.flat()].filter((text) => text.includes(name));
+    },
+    historyEntries: (session) => raw.lLen(`fairlead:{${session}}:history`),
+    logBytes: async (session) => Number(await raw.hGet(`fairlead:{${session}}:row`, 'logBytes')),
+  };
+  storeSuite(t, backend);
+});
+
+t.test('all keys of a session lie in one slot, and its log is a stream whose ids are the seqs', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const { session, user } = newRow();
+  await store.createSession(newRow({ session, user }));
+  await store.commit(session, { events: events(1, 2), messages: [say('a')], accept: { id: 'm', turn: 1 } });
+  const prefix = `fairlead:{${session}}:`;
+  t.strictSame(
+    (await raw.keys('*')).toSorted(),
+    [
+      'fairlead:sessions',
+      `fairlead:user:${user}`,
+      ...['events', 'history', 'ids', 'row'].map((name) => prefix + name),
+    ].toSorted(),
+  );
+  t.strictSame(
+    ((await raw.xRange(`${prefix}events`, '-', '+')) ?? []).map((entry) => entry.id),
+    ['1-0', '2-0'],
+  );
+});
+
+t.test('a commit is one command on the wire', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1) });
+  await raw.configResetStat();
+  await store.commit(row.session, { events: events(2), messages: [say('a')], row: { turns: 1 } });
+  const calls = (await raw.info('commandstats')).match(/cmdstat_(evalsha|eval|hset|zadd|multi)[^,]*/g);
+  t.ok(calls?.includes('cmdstat_evalsha:calls=1'), String(calls));
+  t.notOk(
+    calls?.some((line) => /zadd|multi|cmdstat_eval:/.test(line)),
+    String(calls),
+  );
+});
+
+t.test('a read keeps its place before later writes, also where Redis knows no script yet', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const { session } = newRow();
+  await store.createSession(newRow({ session }));
+  await store.commit(session, { events: events(1) });
+  await raw.scriptFlush();
+  const [found] = await Promise.all([store.readEvents(session, 0, 10), store.commit(session, { events: events(2) })]);
+  t.strictSame(
+    found.events.map(({ seq }) => seq),
+    [1],
+  );
+});
+
+t.test('a time at which it is due costs a commit one more command, in the same breath', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const { session } = newRow();
+  await store.createSession(newRow({ session }));
+  await store.commit(session, { events: events(1) });
+  await raw.configResetStat();
+  await store.commit(session, { events: events(2), due: Infinity });
+  t.strictSame(await raw.zRangeWithScores(`fairlead:due:${OWNER}`, 0, -1), [{ value: session, score: Infinity }]);
+  await store.commit(session, { events: events(3), due: null });
+  t.strictSame(await store.dueSessions(Infinity), []);
+  const stats = await raw.info('commandstats');
+  for (const [name, calls] of [
+    ['evalsha', 2],
+    ['zadd', 1],
+    ['zrem', 1],
+  ]) {
+    t.ok(stats.includes(`cmdstat_${name}:calls=${calls},`), `${name}: ${stats}`);
+  }
+});
+
+t.test('a session of an earlier version is read, taken and gone on with', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  const key = `fairlead:{${row.session}}:row`;
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1, 3) });
+  await raw.hDel(key, ['owner', 'context', 'commit', 'logBytes', 'due']);
+  const old = { ...row, seq: 3, owner: '', context: null };
+  t.strictSame(await store.readSession(row.session), old);
+  t.equal(await codeOf(store.commit(row.session, { events: events(4) })), 'ERR_STORE_CONFLICT');
+  t.strictSame(await store.takeSession(row.session), { ...old, owner: OWNER });
+  t.strictSame(await store.commit(row.session, { events: events(4) }), { ok: true });
+  const log = (await store.readEvents(row.session, 0, 10)).events.map(({ json }) => json);
+  t.equal(await raw.hGet(key, 'logBytes'), String(Buffer.byteLength(log.join(''))));
+});
+
+t.test('a log past its row is a conflict that writes nothing', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  await store.createSession(row);
+  await raw.xAdd(`fairlead:{${row.session}}:events`, '5-0', { t: '1', e: '{}' });
+  t.equal(
+    await codeOf(store.commit(row.session, { events: events(1), messages: [say('lost')] })),
+    'ERR_STORE_CONFLICT',
+  );
+  t.strictSame(await store.readSession(row.session), row);
+  t.strictSame(await store.readHistory(row.session), []);
+});
+
+t.test('index entries that a crash left wrong are put right by reading', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow({ lastActiveAt: 900_000 });
+  await store.createSession(row);
+  await raw.zAdd('fairlead:sessions', [
+    { score: 5, value: row.session },
+    { score: 6, value: 'orphan' },
+  ]);
+  await raw.zAdd(`fairlead:user:${row.user}`, [{ score: 6, value: 'orphan' }]);
+  t.strictSame(await store.expiredSessions(800_000, 10), ['orphan'], 'an active one is not given away');
+  t.equal(await raw.zScore('fairlead:sessions', row.session), 900_000);
+  t.strictSame((await store.listSessions(row.user, { limit: 10 })).sessions, [row]);
+  t.equal(await raw.zScore(`fairlead:user:${row.user}`, 'orphan'), null);
+  await store.deleteSession('orphan');
+  t.equal(await raw.zScore('fairlead:sessions', 'orphan'), null);
+});
+
+t.test('a damaged block is ERR_HISTORY_CORRUPT', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url);
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1), messages: [say('a')] });
+  await raw.rPush(`fairlead:{${row.session}}:history`, 'not a block');
+  t.equal(await codeOf(store.readHistory(row.session)), 'ERR_HISTORY_CORRUPT');
+});
+
+t.test('a seal keeps what was appended since its reading, and gives up after a clear', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const binary = raw.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  const store = await openStore(t, redis.url);
+  const { session } = newRow();
+  await store.createSession(newRow({ session }));
+  const keys = ['2', `fairlead:{${session}}:row`, `fairlead:{${session}}:history`];
+  type Tail = [number, number, number, ...Buffer[]];
+  const readTail = (): Promise<Tail> => binary.sendCommand<Tail>(['EVAL', TAIL.lua, ...keys]);
+  const seal = async ([generation, length, bytes, ...blocks]: Tail): Promise<string | undefined> => {
+    const numbers = ['9999999999999', ...[generation, length, bytes, blocks.length, 0, 0].map(String)];
+    const [outcome] = await raw.sendCommand<[string]>(['EVAL', SEAL.lua, ...keys, ...numbers, mergeBlocks(blocks)]);
+    return outcome;
+  };
+  const add = (text: string) => store.commit(session, { events: [], messages: [say(text)] });
+
+  for (const text of ['a', 'b']) await add(text);
+  const first = await readTail();
+  await add('c');
+  t.equal(await seal(first), 'ok');
+  t.strictSame(
+    await store.readHistory(session),
+    ['a', 'b', 'c'].map((text) => say(text)),
+  );
+  t.equal(await raw.lLen(`fairlead:{${session}}:history`), 2);
+  const second = await readTail();
+  t.equal(second.length, 4, 'only what was appended is unsealed');
+  t.equal(second[2], contentBytes(second[3] as Buffer), 'and its bytes are counted right');
+  t.equal(await seal(first), 'changed', 'a seal counts as a change');
+
+  await store.commit(session, { events: [], clearHistory: true });
+  for (const text of ['d', 'e', 'f']) await add(text);
+  t.equal(await seal(second), 'changed', 'also when the list is as long again');
+  t.strictSame(
+    await store.readHistory(session),
+    ['d', 'e', 'f'].map((text) => say(text)),
+  );
+});
+
+t.test(
+  'while Redis hangs every method is ERR_UNAVAILABLE within the deadline, and none of it happens later',
+  async (t) => {
+    const redis = await newRedis(t);
+    const store = await openStore(t, redis.url, { timeoutMs: 300 });
+    const row = newRow();
+    await store.createSession(row);
+    await store.commit(row.session, { events: events(1) });
+    redis.pause();
+    t.teardown(() => redis.resume());
+    const started = performance.now();
+    const errors = await Promise.all(
+      [
+        store.ping(),
+        store.createSession(newRow({ session: 'late' })),
+        store.readSession(row.session),
+        store.listSessions(row.user, { limit: 5 }),
+        store.touchSession(row.session, 77_777),
+        store.expiredSessions(5, 5),
+        store.commit(row.session, { events: events(2, 1, 'late'), messages: [say('late')] }),
+        store.readHistory(row.session),
+        store.readEvents(row.session, 0, 5),
+      ].map(failure),
+    );
+    const took = performance.now() - started;
+    t.ok(took >= 250 && took < 1000, `${took} ms`);
+    for (const error of errors) {
+      t.ok(isFairleadError(error, 'ERR_UNAVAILABLE'), error.message);
+      t.ok((error.retryAfterMs ?? 0) > 0);
+    }
+    redis.resume();
+    await until(async () => (await codeOf(store.ping())) === 'ok');
+    t.strictSame(await store.readSession(row.session), { ...row, seq: 1 });
+    t.equal(await store.readSession('late'), undefined);
+    t.strictSame(await store.commit(row.session, { events: events(2) }), { ok: true });
+    t.strictSame(await store.readEvents(row.session, 0, 5), { events: events(1, 2), oldest: 1 });
+    t.strictSame(await store.readHistory(row.session), []);
+  },
+);
+
+t.test('a Redis that was killed and comes back with its data is used again, scripts included', async (t) => {
+  const redis = await newRedis(t, ['--appendonly', 'yes', '--appendfsync', 'always']);
+  const store = await openStore(t, redis.url, { timeoutMs: 2000 });
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1), messages: [say('kept')] });
+  await redis.kill();
+  const away = await failure(store.readSession(row.session));
+  t.equal(away.code, 'ERR_UNAVAILABLE');
+  const waiting = store.commit(row.session, { events: events(2), messages: [say('waited')] });
+  await redis.restart();
+  t.strictSame(await waiting, { ok: true }, 'a command waits for the reconnect within its deadline');
+  t.strictSame(await store.readHistory(row.session), [say('kept'), say('waited')]);
+});
+
+t.test('a command that waits too long for a reconnect is not sent after it', async (t) => {
+  const redis = await newRedis(t, ['--appendonly', 'yes', '--appendfsync', 'always']);
+  const store = await openStore(t, redis.url, { timeoutMs: 400 });
+  const row = newRow();
+  await store.createSession(row);
+  await redis.kill();
+  const codes = await Promise.all([
+    codeOf(store.touchSession(row.session, 5)),
+    codeOf(store.deleteSession(row.session)),
+    codeOf(store.commit(row.session, { events: events(1) })),
+  ]);
+  t.strictSame(codes, ['ERR_UNAVAILABLE', 'ERR_UNAVAILABLE', 'ERR_UNAVAILABLE']);
+  await redis.restart();
+  await until(async () => (await codeOf(store.ping())) === 'ok');
+  t.strictSame(await store.readSession(row.session), row);
+});
+
+t.test('replies that do not pass by the deadline are ERR_UNAVAILABLE: out of memory, read only', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const store = await openStore(t, redis.url, { timeoutMs: 300 });
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1), messages: [say('kept')] });
+  await raw.configSet('maxmemory', '1');
+  const commit = { events: events(2), messages: [say('lost')], clearHistory: true, row: { title: 'lost' } };
+  t.equal(await codeOf(store.commit(row.session, commit)), 'ERR_UNAVAILABLE');
+  t.equal(await codeOf(store.commit(row.session, { events: [], clearHistory: true })), 'ERR_UNAVAILABLE');
+  t.equal(await codeOf(store.createSession(newRow())), 'ERR_UNAVAILABLE');
+  t.strictSame(await store.readSession(row.session), { ...row, seq: 1 }, 'reading goes on, nothing was half written');
+  t.strictSame(await store.readHistory(row.session), [say('kept')]);
+  await store.deleteSession('nobody');
+  await raw.configSet('maxmemory', '0');
+  t.strictSame(await store.commit(row.session, { events: events(2) }), { ok: true });
+
+  await raw.replicaOf('127.0.0.1', 1);
+  t.equal(await codeOf(store.commit(row.session, { events: events(3) })), 'ERR_UNAVAILABLE');
+  await raw.sendCommand(['REPLICAOF', 'NO', 'ONE']);
+  t.strictSame(await store.commit(row.session, { events: events(3) }), { ok: true });
+});
+
+t.test(
+  'while Redis loads its data the start fails in time, a running store waits for it, says ERR_UNAVAILABLE at its deadline, and then goes on',
+  async (t) => {
+    const redis = await newRedis(t, ['--key-load-delay', '60000', '--loading-process-events-interval-bytes', '1024']);
+    const raw = await rawClient(t, redis.url);
+    const [store, patient] = [
+      await openStore(t, redis.url, { timeoutMs: 500 }),
+      await openStore(t, redis.url, { timeoutMs: 60_000 }),
+    ];
+    const row = newRow();
+    await store.createSession(row);
+    for (let i = 0; i < 90; i++) await raw.set(`filler-${i}`, randomBytes(1500).toString('base64'));
+    await raw.sendCommand(['SAVE']);
+    await redis.kill();
+    const loaded = redis.restart();
+    let seen = '';
+    await until(async () => {
+      seen = await failure(store.ping()).then(
+        ({ message }) => message,
+        () => seen,
+      );
+      return seen.includes('LOADING');
+    });
+    t.equal(await codeOf(openRedisStore(redis.url, { owner: OWNER, limits: LIMITS })), 'ERR_START');
+    const overtaken = codeOf(patient.readSession(row.session));
+    const commit = patient.commit(row.session, { events: [], row: { title: 'loaded' } });
+    const read = patient.readSession(row.session);
+    t.equal(await codeOf(store.readSession(row.session)), 'ERR_UNAVAILABLE');
+    await loaded;
+    t.strictSame(await commit, { ok: true });
+    t.equal(await overtaken, 'ERR_UNAVAILABLE', 'a read that would see a later commit is given up');
+    t.match(await read, { session: row.session });
+    row.title = 'loaded';
+    t.strictSame(await store.readSession(row.session), row);
+  },
+);
+
+t.test('a connection on which nothing comes any more is cut and made anew', async (t) => {
+  const redis = await newRedis(t);
+  const wasCut = deferred<Error>();
+  const store = await openStore(t, redis.url, {
+    timeoutMs: 400,
+    onError: (operation, error) => {
+      if (operation === 'connection') wasCut.resolve(error as Error);
+    },
+  });
+  redis.pause();
+  t.teardown(() => redis.resume());
+  t.match((await wasCut.promise).message, /timeout/i);
+  redis.resume();
+  await until(async () => (await codeOf(store.ping())) === 'ok');
+  t.equal(await store.readSession('nobody'), undefined);
+});

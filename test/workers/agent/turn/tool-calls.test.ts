@@ -1,0 +1,107 @@
+import t from 'tap';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import { OF, startBench } from '../agent-bench.js';
+import { callsTools, says, type Use } from '../scripted-model.js';
+
+const ALLOW = { approvals: { default: 'allow' } };
+const echo = (id: string): Use => ({ id, name: 'echo', input: { text: id } });
+const json = (value: unknown): string => JSON.stringify(value);
+
+void t.test('one sandbox serves all calls of a session, and starts with the first tool that needs it', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  bench.model.next(says('no tool'), callsTools([echo('c-1'), echo('c-2')]), callsTools([echo('c-3')]), says('ok'));
+  await bench.say('hi');
+  await bench.turnEnd(1);
+  t.equal(bench.sandboxes.length, 0);
+  await bench.say('go');
+  await bench.turnEnd(2);
+  t.equal(bench.sandboxes.length, 1);
+  t.same(bench.box.calls, ['echo c-1', 'echo c-2', 'echo c-3']);
+});
+
+void t.test('a sandbox that cannot be started is told to the model, and the next call tries again', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  let leases = 0;
+  bench.onLease = (request) => {
+    if (++leases > 1) return bench.lease(request);
+    request.port.close();
+    return Promise.reject(new FairleadError('ERR_SANDBOX', 'no such image'));
+  };
+  bench.model.next(callsTools([echo('c-1')]), callsTools([echo('c-2')]), says('ok'));
+  await bench.say('go');
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  t.match(await bench.event('tool:result', ({ callId }) => callId === 'c-1'), { ok: false });
+  t.match(json(bench.model.requests[1]?.messages.at(-1)), 'ERR_SANDBOX: no such image');
+  t.match(await bench.event('tool:result', ({ callId }) => callId === 'c-2'), { ok: true });
+});
+
+void t.test(
+  'a sandbox that dies in the middle of a call is told to the model, and the next call gets a new one',
+  async (t) => {
+    const bench = await startBench(t, ALLOW);
+    bench.model.next(
+      callsTools([{ id: 'c-1', name: 'wait', input: { key: 'k' } }]),
+      callsTools([echo('c-2')]),
+      says('ok'),
+    );
+    await bench.say('go');
+    await bench.box.started('k');
+    bench.sandboxes[0]!.exit(137, 'out of memory');
+    t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+    const told = json(bench.model.requests[1]?.messages.at(-1));
+    t.match(told, 'ERR_SANDBOX');
+    t.match(told, 'out of memory');
+    t.match(await bench.event('tool:result', ({ callId }) => callId === 'c-2'), { ok: true });
+    t.equal(bench.sandboxes.length, 2);
+  },
+);
+
+void t.test('a tool that fails, and one that takes too long, are told to the model as errors', async (t) => {
+  const bench = await startBench(t, { ...ALLOW, sandbox: { toolTimeoutMs: 200 } });
+  bench.model.next(
+    callsTools([
+      { id: 'c-1', name: 'fail' },
+      { id: 'c-2', name: 'wait', input: { key: 'k' } },
+    ]),
+    says('ok'),
+  );
+  await bench.say('go');
+  await bench.turnEnd(1);
+  t.match(await bench.event('tool:result', ({ callId }) => callId === 'c-1'), {
+    ok: false,
+    content: [{ type: 'text', text: 'it failed' }],
+  });
+  t.match(await bench.event('tool:result', ({ callId }) => callId === 'c-2'), { ok: false });
+  t.match(json(bench.model.requests[1]?.messages.at(-1)), 'ERR_MCP');
+});
+
+void t.test('output of a running tool is passed on with its stream and offset', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  bench.model.next(callsTools([{ id: 'c-1', name: 'wait', input: { key: 'k' } }]), says('ok'));
+  await bench.say('go');
+  t.match(await bench.event('tool:output'), { callId: 'c-1', stream: 'stdout', offset: 0, text: 'waiting k' });
+  bench.box.finish('k');
+  await bench.turnEnd(1);
+});
+
+void t.test('a long result is cut for the client and the model alike', async (t) => {
+  const bench = await startBench(t, { ...ALLOW, limits: { maxToolResultBytes: 100 } });
+  bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'x'.repeat(10_000) } }]), says('ok'));
+  await bench.say('go');
+  await bench.turnEnd(1);
+  const { content } = await bench.event('tool:result');
+  t.match(content, [{ type: 'text', truncated: true }]);
+  t.ok(json(content).length < 300);
+  t.ok(json(bench.model.requests[1]?.messages.at(-1)).length < 400);
+});
+
+void t.test('a session keeps its sandbox when it leaves memory', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  bench.model.next(callsTools([echo('c-1')]), says('ok'), callsTools([echo('c-2')]), says('ok'));
+  await bench.say('one');
+  await bench.turnEnd(1);
+  await bench.request('get-session', OF);
+  await bench.say('two');
+  await bench.turnEnd(2);
+  t.equal(bench.sandboxes.length, 1);
+});

@@ -1,0 +1,67 @@
+/** Frames on their way to clients: what comes in one turn of the event loop crosses the thread as one message. Agent threads. */
+import type { StreamingEvent } from '../../../src/shared/protocol.js';
+import type { AgentHostContract, OutFrame } from '../contract/messages.js';
+
+type Batch = AgentHostContract['notifications']['frames']['batch'];
+type Entry = OutFrame | StreamingEvent;
+
+export class Outbox {
+  readonly #post: (batch: Batch) => void;
+  #bySession = new Map<string, Entry[]>();
+  #scheduled: NodeJS.Immediate | undefined;
+
+  constructor(post: (batch: Batch) => void) {
+    this.#post = post;
+  }
+
+  /** A whole frame: a durable event that is in the store, or an error. */
+  push(session: string, frame: OutFrame): void {
+    this.#entries(session).push(frame);
+  }
+
+  /** A piece of streaming text; one that continues the last piece of its block joins it. */
+  streaming(session: string, event: StreamingEvent): void {
+    const entries = this.#entries(session);
+    const last = entries.at(-1);
+    if (last && 'type' in last && continues(last, event)) last.text += event.text;
+    else entries.push({ ...event });
+  }
+
+  /** Now, so that what is posted next comes after all that was pushed so far. */
+  flush(): void {
+    if (this.#scheduled) clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    if (this.#bySession.size === 0) return;
+    const batch: Batch = [];
+    for (const [session, entries] of this.#bySession) batch.push({ session, frames: entries.map(toFrame) });
+    this.#bySession = new Map();
+    this.#post(batch);
+  }
+
+  /** Resolves when what was pushed so far has been posted: for whoever is about to keep the thread busy. */
+  async sent(): Promise<void> {
+    if (this.#scheduled) await new Promise<void>((resolve) => setImmediate(resolve)); // which comes after the one of the flush
+  }
+
+  #entries(session: string): Entry[] {
+    this.#scheduled ??= setImmediate(() => this.flush());
+    let entries = this.#bySession.get(session);
+    if (!entries) {
+      entries = [];
+      this.#bySession.set(session, entries);
+    }
+    return entries;
+  }
+}
+
+function toFrame(entry: Entry): OutFrame {
+  return 'type' in entry ? { json: JSON.stringify(entry), seq: 0 } : entry;
+}
+
+function continues(last: StreamingEvent, next: StreamingEvent): boolean {
+  if (last.type !== next.type || last.offset + last.text.length !== next.offset) return false;
+  if (last.type === 'tool:output' && next.type === 'tool:output') {
+    return last.callId === next.callId && last.stream === next.stream;
+  }
+  return last.type !== 'tool:output' && next.type !== 'tool:output' && last.block === next.block;
+}

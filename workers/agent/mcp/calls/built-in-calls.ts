@@ -1,0 +1,121 @@
+/** Calls of the tools that are ours: what they answer, in the shape of a server's tool. Agent threads. */
+import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import type { ContentBlock } from '../../../../src/shared/protocol.js';
+import type { AgentParts } from '../../turn/turn.js';
+import type { Caller, ServerAsks } from '../host/server-connection.js';
+import {
+  BUILT_IN,
+  connectsTo,
+  DEFAULT_FOUND,
+  LIST_RESOURCES,
+  READ_RESOURCE,
+  SEARCH_TOOLS,
+} from '../catalogue/built-in.js';
+import { listAll } from '../catalogue/list-all.js';
+import { findTools, foundText } from '../catalogue/tool-search.js';
+
+/** Of one server; a model that wants more asks for a template or a name. */
+const MAX_RESOURCES = 200;
+const MAX_FIELD = 500;
+
+export interface BuiltInCall {
+  name: string;
+  args: Record<string, unknown>;
+  caller: Caller;
+  asks: ServerAsks;
+  signal: AbortSignal;
+  /** What the person has allowed for the session. */
+  allowed: readonly string[];
+}
+
+type Parts = Pick<AgentParts, 'config' | 'servers' | 'toolSet' | 'catalogue' | 'policy'>;
+
+/** Errors of the servers that it asks. */
+export async function callBuiltIn(
+  parts: Parts,
+  call: BuiltInCall,
+): Promise<{ content: ContentBlock[]; isError?: boolean }> {
+  const { name } = call;
+  if (name === SEARCH_TOOLS) return { content: texts(search(parts, call)) };
+  if (name === LIST_RESOURCES) return { content: texts(await listResources(parts, call)) };
+  if (name === READ_RESOURCE) return { content: await readResource(parts, call) };
+  const server = connectsTo(name);
+  if (server === undefined) throw new FairleadError('ERR_MCP', `there is no tool ${name}`);
+  const tools = await parts.catalogue.connect(call.caller, server, call.asks, call.signal);
+  const names = tools.slice(0, 50).map((tool) => tool.name);
+  const more = tools.length > names.length ? ` and ${tools.length - names.length} more` : '';
+  return { content: texts([`The user is logged in to ${server}. Its tools: ${names.join(', ') || 'none'}${more}.`]) };
+}
+
+function search({ toolSet }: Parts, { args, caller }: BuiltInCall): string[] {
+  const { known } = toolSet(caller);
+  const limit = typeof args['limit'] === 'number' ? args['limit'] : DEFAULT_FOUND;
+  const found = findTools(known, String(args['query']), limit);
+  if (found.length > 0) return foundText(found);
+  const servers = [...new Set(known.map(({ server }) => server))].join(', ');
+  return [
+    `No tool fits these words. There are tools of these servers: ${servers}. Try other words, or a server's name.`,
+  ];
+}
+
+/** Of one server, or of all that the rules do not keep from being listed. One that fails does not hide the others. */
+async function listResources(parts: Parts, call: BuiltInCall): Promise<string[]> {
+  const asked = call.args['server'];
+  if (typeof asked === 'string') return resourcesOf(parts, call, asked);
+  const definition = parts.toolSet(call.caller).of(BUILT_IN, LIST_RESOURCES)?.definition;
+  const notes = parts.catalogue.notesOf(call.caller.user);
+  const servers = Object.entries(notes).flatMap(([server, { resources, down }]) => {
+    const isDenied = definition && parts.policy.decide({ server, definition }, call.allowed) === 'deny';
+    return resources === true && down === undefined && !isDenied ? [server] : [];
+  });
+  const lists = servers.map(async (server) => {
+    try {
+      return await resourcesOf(parts, call, server);
+    } catch (error) {
+      if (call.signal.aborted) throw error;
+      return [`${server}: ${publicMessage(errorToData(error))}`];
+    }
+  });
+  const lines = (await Promise.all(lists)).flat();
+  return lines.length > 0 ? lines : ['No server has resources now.'];
+}
+
+async function resourcesOf({ config, servers }: Parts, call: BuiltInCall, server: string): Promise<string[]> {
+  const { asks, signal, caller } = call;
+  const options = { asks, signal, timeoutMs: config.mcp.requestTimeoutMs };
+  const connection = await servers.connection(caller, server);
+  const listed = await listAll(connection, 'resources/list', options);
+  const templates = await listAll(connection, 'resources/templates/list', options);
+  const items = [...listed.items, ...templates.items];
+  const lines = items.slice(0, MAX_RESOURCES).map((item) => JSON.stringify({ server, ...shortItem(item) }));
+  const left = items.length - lines.length;
+  if (items.length === 0) return [`${server} has no resources.`];
+  return [lines.join('\n'), ...(left > 0 ? [`${server} has ${left} more, which are not listed here.`] : [])];
+}
+
+function shortItem(item: Record<string, unknown>): Record<string, string> {
+  const fields = ['uri', 'uriTemplate', 'name', 'title', 'description', 'mimeType'];
+  return Object.fromEntries(
+    fields.flatMap((field) => {
+      const value = item[field];
+      return typeof value === 'string' && value !== '' ? [[field, value.slice(0, MAX_FIELD)]] : [];
+    }),
+  );
+}
+
+async function readResource({ config, servers }: Parts, call: BuiltInCall): Promise<ContentBlock[]> {
+  const { args, asks, signal, caller } = call;
+  const server = String(args['server']);
+  const connection = await servers.connection(caller, server);
+  if (connection.capabilities['resources'] === undefined) {
+    throw new FairleadError('ERR_MCP', `${server} has no resources`);
+  }
+  const timeoutMs = config.mcpServers[server]?.timeoutMs ?? config.sandbox.toolTimeoutMs;
+  const params = { uri: String(args['uri']) };
+  const { contents } = await connection.request({ method: 'resources/read', params, asks, signal, timeoutMs });
+  return (Array.isArray(contents) ? contents : []).map((resource: unknown) => ({ type: 'resource', resource }));
+}
+
+function texts(lines: readonly string[]): ContentBlock[] {
+  return lines.map((text) => ({ type: 'text', text }));
+}

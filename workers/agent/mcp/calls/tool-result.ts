@@ -1,0 +1,169 @@
+/** A tool's result, for the client (whole, bounded) and for the model (in the form its API takes). Pure; agent threads. */
+import type { ContentBlock } from '../../../../src/shared/protocol.js';
+
+/** More blocks than any tool has to say; each costs the client, the log and the model a place. */
+const MAX_BLOCKS = 500;
+
+export interface ToolOutput {
+  content: ContentBlock[];
+  /** Absent where there is none, or no room for it: then `content` says so. */
+  structuredContent?: Record<string, unknown>;
+}
+
+/** What a tool answered, with at most `maxBytes` in all. `problem`: in what the structured content does not fit its schema. */
+export function outputOf(
+  result: { content?: unknown; structuredContent?: unknown },
+  { maxBytes, problem }: { maxBytes: number; problem?: string | undefined },
+): ToolOutput {
+  const given = contentOf(result);
+  const notes =
+    problem === undefined ? [] : [`[The structured content does not fit the tool's output schema: ${problem}]`];
+  const content = boundContent(given, maxBytes);
+  const { structuredContent } = result;
+  if (!isObject(structuredContent)) return { content: [...content, ...notes.map(textBlock)] };
+  const size = Buffer.byteLength(JSON.stringify(structuredContent));
+  const fits = size <= maxBytes - content.reduce((sum, block) => sum + sizeOf(block), 0);
+  // Its JSON as text may have used the room up already, and then nothing is missing.
+  const said = given.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
+  if (!fits && !said) notes.push(`[structured content of ${size} bytes left out: over the limit]`);
+  return { content: [...content, ...notes.map(textBlock)], ...(fits ? { structuredContent } : {}) };
+}
+
+/** MCP content with at most `maxBytes` of text and data in all; what is cut says `truncated` and keeps head and tail. */
+export function boundContent(content: readonly ContentBlock[], maxBytes: number): ContentBlock[] {
+  let left = maxBytes;
+  const result: ContentBlock[] = [];
+  for (const [index, block] of content.entries()) {
+    if (index === MAX_BLOCKS) {
+      result.push({ type: 'text', text: `[${content.length - MAX_BLOCKS} more blocks left out]`, truncated: true });
+      break;
+    }
+    const size = sizeOf(block);
+    if (size <= left) {
+      result.push(block);
+      left -= size;
+    } else if (block.type === 'text') {
+      result.push({ type: 'text', text: headAndTail(block.text, left), truncated: true });
+      left = 0;
+    } else {
+      result.push({ type: 'text', text: `[${block.type} of ${size} bytes left out: over the limit]`, truncated: true });
+    }
+  }
+  return result;
+}
+
+/** What a tool answered: its content, or, where it has only that, its structured content as JSON. */
+export function contentOf(result: { content?: unknown; structuredContent?: unknown }): ContentBlock[] {
+  const content = (result.content ?? []) as ContentBlock[];
+  if (content.length > 0 || result.structuredContent === undefined) return content;
+  return [textBlock(JSON.stringify(result.structuredContent))];
+}
+
+/**
+ * Content blocks of a Messages API tool_result. The structured content is told where the text does not say the same: that
+ * it does is what the specification asks of servers, and not what all do.
+ */
+export function toModelContent({ content, structuredContent }: ToolOutput): unknown[] {
+  const blocks = content.flatMap(toModelBlocks);
+  const isTold =
+    structuredContent === undefined ||
+    content.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
+  if (!isTold) blocks.push(textBlock(JSON.stringify(structuredContent)));
+  // Its API refuses text that is nothing but white space.
+  const filled = blocks.filter((block) => (block as { text?: string }).text?.trim() !== '');
+  return filled.length > 0 ? filled : [textBlock('(no output)')];
+}
+
+function toModelBlocks(block: ContentBlock): unknown[] {
+  switch (block.type) {
+    case 'text':
+      return [textBlock(block.text)];
+    case 'image':
+      return [imageOr(block, `[image ${block.mimeType}, ${block.data.length} base64 characters]`)];
+    case 'audio':
+      return [
+        textBlock(`[audio ${block.mimeType}, ${block.data.length} base64 characters: it cannot be listened to here]`),
+      ];
+    case 'resource':
+      return toModelResource(block['resource']);
+    case 'resource_link':
+      return [textBlock(linkText(block))];
+    default:
+      // Of a later protocol: better told as it is than not at all.
+      return [textBlock(JSON.stringify(block))];
+  }
+}
+
+/** An embedded resource, or one of those that `resources/read` gives. */
+export function toModelResource(resource: unknown): unknown[] {
+  const { uri, mimeType, text, blob }: Record<string, unknown> = isObject(resource) ? resource : {};
+  const kind = typeof mimeType === 'string' ? mimeType : '';
+  const named = `[resource ${String(uri)}${kind === '' ? '' : `, ${kind}`}]`;
+  if (typeof text === 'string') return [textBlock(`${named}\n${text}`)];
+  if (typeof blob !== 'string') return [textBlock(named)];
+  const told = `${named.slice(0, -1)}, ${blob.length} base64 characters]`;
+  return kind.startsWith('image/') ? [textBlock(named), imageOr({ data: blob }, told)] : [textBlock(told)];
+}
+
+/** What the API refuses would end this turn and every later one: it judges the bytes, so their type is taken from them. */
+function imageOr({ data }: { data: string }, text: string): unknown {
+  const mediaType = imageTypeOf(data);
+  return mediaType === undefined
+    ? textBlock(text)
+    : { type: 'image', source: { type: 'base64', media_type: mediaType, data } };
+}
+
+function imageTypeOf(base64: string): string | undefined {
+  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return undefined;
+  const start = Buffer.from(base64.slice(0, 24), 'base64').toString('latin1');
+  if (start.startsWith('\x89PNG\r\n')) return 'image/png';
+  if (start.startsWith('\xFF\xD8\xFF')) return 'image/jpeg';
+  if (start.startsWith('GIF8')) return 'image/gif';
+  return start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP' ? 'image/webp' : undefined;
+}
+
+function linkText(link: Record<string, unknown>): string {
+  const { uri, name, title, description, mimeType } = link;
+  const facts = [title ?? name, mimeType, description].filter((fact) => typeof fact === 'string' && fact !== '');
+  return `[link to a resource: ${String(uri)}${facts.length > 0 ? ` (${facts.join('; ')})` : ''}]`;
+}
+
+function textBlock(text: string): { type: 'text'; text: string } {
+  return { type: 'text', text };
+}
+
+function sizeOf(block: ContentBlock): number {
+  if (block.type === 'text') return Buffer.byteLength(block.text);
+  if (block.type === 'image' || block.type === 'audio') return block.data.length;
+  return Buffer.byteLength(JSON.stringify(block));
+}
+
+function isJsonOf(text: string, value: unknown): boolean {
+  const trimmed = text.trimStart();
+  if (!trimmed.startsWith('{')) return false;
+  try {
+    return JSON.stringify(JSON.parse(trimmed)) === JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Cuts by characters, which is never more bytes than asked for once each is counted at its widest. */
+function headAndTail(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text);
+  const half = Math.max(0, Math.floor(maxBytes / 2));
+  const head = bytes
+    .subarray(0, half)
+    .toString()
+    .replace(/\uFFFD$/, '');
+  const tail = bytes
+    .subarray(bytes.length - half)
+    .toString()
+    .replace(/^\uFFFD+/, '');
+  return `${head}\n[… ${bytes.length - 2 * half} bytes cut …]\n${half > 0 ? tail : ''}`;
+}

@@ -1,0 +1,122 @@
+/** The tools of a user's sessions: what the model is sent, and by which name it calls what. Pure; runs in agent threads. */
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import type { Catalogue, ServerNotes } from '../../contract/messages.js';
+import type { ModelTool } from '../../model/model.js';
+import { BUILT_IN, connectTool, reservedNames, resourceTools, searchTools } from './built-in.js';
+import { modelNames, type NameMode } from './model-names.js';
+import { toModelSchema, type ModelSchema } from './model-schema.js';
+import { deferredServers, tokensOf } from './tool-budget.js';
+
+export interface KnownTool {
+  server: string;
+  definition: ToolDefinition;
+}
+
+export interface NamedTool extends KnownTool {
+  /** What the model is sent of it. */
+  model: ModelTool;
+  /** Left out of `ToolSet.tools`: the model finds it through the search tool. */
+  deferred: boolean;
+  /** Why it cannot be called now; absent: it can. */
+  gone?: string;
+  properties?: ModelSchema['properties'];
+}
+
+export interface ToolSet {
+  /** In a fixed order: servers as configured, the tools of each by name. The prompt cache depends on it. */
+  tools: ModelTool[];
+  /** The servers' tools that can be called now, also those that wait behind the search tool; in that order. */
+  known: readonly NamedTool[];
+  /** `tools`, and after them what of these names waits behind the search tool. */
+  toolsWith(found: Iterable<string>): ModelTool[];
+  /** Also one that is gone. */
+  find(modelName: string): NamedTool | undefined;
+  /** By its server and its own name there. */
+  of(server: string, name: string): KnownTool | undefined;
+}
+
+export interface ToolSetOptions {
+  mode?: NameMode;
+  /** 0: no limit. */
+  toolTokens?: number;
+  /** Which of a server's tools the model may know. */
+  isAllowed?: (server: string, name: string) => boolean;
+  notes?: ServerNotes;
+}
+
+const MAX_DESCRIPTION = 4_096;
+/** Of one server; more than any model can use. */
+const MAX_TOOLS = 2_000;
+
+export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {}): ToolSet {
+  const { mode = 'auto', toolTokens = 0, isAllowed = () => true, notes = {} } = options;
+  const servers = [...new Set([...Object.keys(catalogue), ...Object.keys(notes)])];
+  // Those of a server that is down have their names too: nobody's changes when it goes or comes back.
+  const all = Object.entries(catalogue).flatMap(([server, definitions]) =>
+    sorted(definitions)
+      .filter(({ name }) => isAllowed(server, name))
+      .map((definition) => ({ server, name: definition.name, definition })),
+  );
+  const names = modelNames(all, mode, reservedNames(servers));
+  const named = all.flatMap(({ server, definition }, index): NamedTool[] => {
+    const name = names[index];
+    if (name === undefined) return [];
+    const gone = notes[server]?.down;
+    return [{ server, ...toModel(name, definition), deferred: false, ...(gone === undefined ? {} : { gone }) }];
+  });
+  const callable = named.filter(({ gone }) => gone === undefined);
+  const deferred = deferredServers(
+    callable.map(({ server, model }) => ({ server, tokens: tokensOf(model) })),
+    toolTokens,
+  );
+  for (const tool of named) tool.deferred = deferred.has(tool.server);
+  const builtIn = builtInTools(callable, notes).map((definition): NamedTool => {
+    return { server: BUILT_IN, ...toModel(definition.name, definition), deferred: false };
+  });
+  const byName = new Map([...named, ...builtIn].map((tool) => [tool.model.name, tool]));
+  const byServer = new Map([...named, ...builtIn].map((tool) => [keyOf(tool.server, tool.definition.name), tool]));
+  const tools = [...callable.filter((tool) => !tool.deferred), ...builtIn].map(({ model }) => model);
+  return {
+    tools,
+    known: callable,
+    toolsWith: (found) => {
+      const more = [...new Set(found)].flatMap((name) => byName.get(name) ?? []);
+      return [...tools, ...more.filter((tool) => tool.deferred && tool.gone === undefined).map(({ model }) => model)];
+    },
+    find: (name) => byName.get(name),
+    of: (server, name) => byServer.get(keyOf(server, name)),
+  };
+}
+
+/** Code unit order; of two that a server calls alike, the first. */
+function sorted(definitions: readonly ToolDefinition[]): ToolDefinition[] {
+  const byName = new Map<string, ToolDefinition>();
+  for (const definition of definitions.slice(0, MAX_TOOLS)) {
+    if (!byName.has(definition.name)) byName.set(definition.name, definition);
+  }
+  return [...byName.values()].sort(({ name: a }, { name: b }) => (a < b ? -1 : 1));
+}
+
+function toModel(name: string, definition: ToolDefinition): Pick<NamedTool, 'definition' | 'model' | 'properties'> {
+  const { schema, properties } = toModelSchema(definition.inputSchema);
+  const description = definition.description.slice(0, MAX_DESCRIPTION);
+  return { definition, model: { name, description, inputSchema: schema }, ...(properties ? { properties } : {}) };
+}
+
+function builtInTools(callable: readonly NamedTool[], notes: ServerNotes): ToolDefinition[] {
+  const counts = new Map<string, number>();
+  for (const { server, deferred } of callable) if (deferred) counts.set(server, (counts.get(server) ?? 0) + 1);
+  const found = [...counts].map(([server, tools]) => ({ server, tools }));
+  const withNote = (has: (note: ServerNotes[string]) => boolean): string[] =>
+    Object.entries(notes).flatMap(([server, note]) => (has(note) ? [server] : []));
+  const readable = withNote(({ resources, down }) => resources === true && down === undefined);
+  return [
+    ...(found.length > 0 ? [searchTools(found)] : []),
+    ...(readable.length > 0 ? resourceTools(readable) : []),
+    ...withNote(({ needsLogin }) => needsLogin === true).map(connectTool),
+  ];
+}
+
+function keyOf(server: string, name: string): string {
+  return `${server}/${name}`;
+}

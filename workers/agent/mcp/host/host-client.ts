@@ -1,0 +1,254 @@
+/**
+ * Fairlead as an MCP host, over any transport: what the SDK's client leaves to the application. Questions and logs of the
+ * server find the request they belong to, in both eras. Agent threads.
+ */
+import {
+  Client,
+  isInputRequiredResult,
+  LOG_LEVEL_META_KEY,
+  ProtocolError,
+  SdkError,
+  SdkErrorCode,
+  type CallToolResult,
+  type ClientCapabilities,
+  type ClientOptions,
+  type ConnectOptions,
+  type InputRequiredResult,
+  type Root,
+  type Tool,
+  type Transport,
+} from '@modelcontextprotocol/client';
+import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { counter } from '../../../../src/shared/metrics.js';
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import { VERSION } from '../../../../src/shared/version.js';
+import { InputWanted } from './input-wanted.js';
+import { outputText } from './progress-text.js';
+import { ResourceWatches, type WatchOptions } from './resource-watches.js';
+import { answerOne, answerAll, type Asked } from './server-asks.js';
+import type { Era, RequestOptions, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
+import { ServerLog } from './server-log.js';
+import { UrlQuestions } from './url-questions.js';
+
+/** How often one call may come back for more of the person. */
+const MAX_INPUT_ROUNDS = 10;
+
+const requestsTotal = counter('fairlead_mcp_requests_total', 'Requests to MCP servers, by how they ended', [
+  'server',
+  'ok',
+]);
+
+const NEVER = new AbortController().signal;
+
+export interface HostClientOptions {
+  /** Key in `mcpServers`. */
+  server: string;
+  capabilities: ClientCapabilities;
+  /** The folders that it may work in. */
+  roots?: readonly Root[];
+  log: Logger;
+  /** The legacy era alone without it. */
+  versionNegotiation?: ClientOptions['versionNegotiation'];
+  /** The server says that its tools are others now; as often as it says so. */
+  onToolsChanged?: (() => void) | undefined;
+  /** Why the other side ended, in the words of whoever made the transport; asked when a request fails. */
+  describeFailure?: (error: unknown) => FairleadError | undefined;
+}
+
+type UntypedRequest = (
+  request: { method: string; params: Record<string, unknown> },
+  options: object,
+) => Promise<Record<string, unknown>>;
+
+export class HostClient implements ServerConnection {
+  readonly client: Client;
+  readonly #options: HostClientOptions;
+  readonly #serverLog: ServerLog;
+  readonly #watches: ResourceWatches;
+  readonly #urls = new UrlQuestions();
+  /** Requests of ours that run: a legacy server's own requests do not say to which they belong. */
+  readonly #running = new Set<RequestOptions>();
+  #usedAt = performance.now();
+
+  constructor(options: HostClientOptions) {
+    const { server, capabilities, log, versionNegotiation, onToolsChanged } = options;
+    this.#options = options;
+    this.#serverLog = new ServerLog(server, log);
+    this.client = new Client(
+      { name: 'fairlead', version: VERSION },
+      {
+        capabilities,
+        inputRequired: { autoFulfill: false },
+        ...(versionNegotiation ? { versionNegotiation } : {}),
+        ...(onToolsChanged
+          ? { listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged: () => onToolsChanged() } } }
+          : {}),
+      },
+    );
+    this.client.onerror = (error) => log.debug({ server, err: error.message }, 'mcp protocol error');
+    this.client.setNotificationHandler('notifications/message', ({ params }) => {
+      this.#serverLog.write(params);
+      this.#ofOneOwner()?.onLog?.(params);
+    });
+    this.#watches = new ResourceWatches(this.client);
+    this.client.setNotificationHandler('notifications/elicitation/complete', ({ params }) =>
+      this.#urls.complete(params.elicitationId),
+    );
+    if (capabilities.elicitation) this.#answer('elicitation/create');
+    if (capabilities.sampling) this.#answer('sampling/createMessage');
+    if (capabilities.roots) this.#answer('roots/list');
+  }
+
+  connect(transport: Transport, options?: ConnectOptions): Promise<void> {
+    return this.client.connect(transport, options);
+  }
+
+  get era(): Era {
+    return this.client.getProtocolEra() ?? 'legacy';
+  }
+
+  get capabilities(): Readonly<Record<string, unknown>> {
+    return this.client.getServerCapabilities() ?? {};
+  }
+
+  /** For how long nothing has been asked; 0 while something is, and while a resource is watched. */
+  get idleMs(): number {
+    return this.#running.size > 0 || this.#watches.size > 0 ? 0 : performance.now() - this.#usedAt;
+  }
+
+  callTool(call: ToolCall): Promise<CallToolResult> {
+    const params = { name: call.name, arguments: call.args };
+    const { definition } = call;
+    return this.#run(call, { ...params, ...call.leg }, (params, options) =>
+      this.client.callTool(params as typeof params & { name: string }, {
+        ...options,
+        // Without its output schema, which an answer that only asks for input cannot fit.
+        ...(definition ? { toolDefinition: headersOf(definition) } : {}),
+        onprogress: (progress) => {
+          call.onProgress?.(progress);
+          const { stream, text } = outputText(progress);
+          if (text !== '') call.onOutput(stream, text);
+        },
+      }),
+    );
+  }
+
+  request(request: ServerRequest): Promise<Record<string, unknown>> {
+    const { method } = request;
+    // By the method's name the SDK knows the result's schema; its types want to know the name as well.
+    const send: UntypedRequest = this.client.request.bind(this.client);
+    return this.#run(request, request.params, (params, options) => send({ method, params }, options));
+  }
+
+  async watchResource(uri: string, onUpdated: () => void, options: WatchOptions): Promise<() => Promise<void>> {
+    try {
+      return await this.#watches.add(uri, onUpdated, options);
+    } catch (error) {
+      throw this.#describe(error, { ...options, signal: NEVER });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.client.close();
+  }
+
+  /** The modern era's questions come as an answer: they are put, and the request is made again with what was said. */
+  async #run<T extends object>(
+    request: RequestOptions,
+    params: Record<string, unknown>,
+    send: (
+      params: Record<string, unknown>,
+      options: { signal: AbortSignal; timeout: number; allowInputRequired: true },
+    ) => Promise<T>,
+  ): Promise<T> {
+    const { signal, timeoutMs } = request;
+    const { server } = this.#options;
+    this.#running.add(request);
+    try {
+      let more: { inputResponses?: Record<string, unknown>; requestState?: string } = {};
+      for (let round = 0; round <= MAX_INPUT_ROUNDS; round++) {
+        const result: T | InputRequiredResult = await send(
+          { ...params, ...this.#logMeta(request), ...more },
+          { signal, timeout: timeoutMs, allowInputRequired: true },
+        );
+        if (!isInputRequiredResult(result)) {
+          requestsTotal.inc({ server, ok: 'true' });
+          return result;
+        }
+        if ('leg' in request) throw new InputWanted(result, this.#options.roots ?? []);
+        const inputResponses = await answerAll(this.#options, result, request);
+        const { requestState } = result;
+        more = {
+          ...(Object.keys(inputResponses).length > 0 ? { inputResponses } : {}),
+          ...(requestState === undefined ? {} : { requestState }),
+        };
+      }
+      throw new FairleadError('ERR_MCP', `the server still asks for input after ${MAX_INPUT_ROUNDS} rounds`);
+    } catch (error) {
+      requestsTotal.inc({ server, ok: String(error instanceof InputWanted) });
+      throw this.#describe(error, request);
+    } finally {
+      this.#running.delete(request);
+      this.#usedAt = performance.now();
+    }
+  }
+
+  #logMeta({ logLevel }: RequestOptions): { _meta?: Record<string, unknown> } {
+    return logLevel && this.era === 'modern' ? { _meta: { [LOG_LEVEL_META_KEY]: logLevel } } : {};
+  }
+
+  #answer(method: Asked['method']): void {
+    this.client.setRequestHandler(
+      method,
+      async ({ params }, { mcpReq }) =>
+        // Each answer fits its method's schema, which the SDK checks once more; the union of all is what it wants here.
+        (await this.#answerOne({ method, params } as Asked, mcpReq.signal)) as never,
+    );
+  }
+
+  #answerOne(asked: Asked, signal: AbortSignal): Promise<Record<string, unknown>> {
+    const asks = this.#whose();
+    const answer = (until: AbortSignal): ReturnType<typeof answerOne> => answerOne(this.#options, asked, asks, until);
+    const { elicitationId: id } = (asked.params ?? {}) as { elicitationId?: unknown };
+    return typeof id === 'string' ? this.#urls.ask(id, signal, answer) : answer(signal);
+  }
+
+  /** Of several sessions that share one legacy server nobody can tell whom it means: nobody is asked then. */
+  #whose(): RequestOptions['asks'] {
+    if (this.#running.size === 0) throw new FairleadError('ERR_MCP', 'nothing runs that this could be about');
+    const request = this.#ofOneOwner();
+    if (!request) throw new FairleadError('ERR_MCP', 'several sessions use this server now: use the newer protocol');
+    return request.asks;
+  }
+
+  /** The newest request, when all that run are one owner's: what is not said to be of one must not reach another. */
+  #ofOneOwner(): RequestOptions | undefined {
+    let newest: RequestOptions | undefined;
+    for (const request of this.#running) {
+      if (newest && ownerOf(request) !== ownerOf(newest)) return undefined;
+      newest = request;
+    }
+    return newest;
+  }
+
+  #describe(error: unknown, { signal, timeoutMs }: Pick<RequestOptions, 'signal' | 'timeoutMs'>): FairleadError {
+    if (isFairleadError(error)) return error;
+    if (signal.aborted) return new FairleadError('ERR_CANCELLED', 'cancelled', { cause: error });
+    const described = this.#options.describeFailure?.(error);
+    if (described) return described;
+    if (error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout) {
+      return new FairleadError('ERR_MCP', `the server did not answer within ${timeoutMs} ms`, { cause: error });
+    }
+    const text = error instanceof ProtocolError || error instanceof Error ? error.message : String(error);
+    return new FairleadError('ERR_MCP', text, { cause: error });
+  }
+}
+
+function headersOf({ name, inputSchema }: ToolDefinition): Tool {
+  return { name, inputSchema: inputSchema as Tool['inputSchema'] };
+}
+
+function ownerOf({ asks }: RequestOptions): unknown {
+  return asks.owner ?? asks;
+}

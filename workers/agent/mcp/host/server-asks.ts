@@ -1,0 +1,62 @@
+/** What MCP servers ask of their client: the person, the session's model, the folders. The same for both eras; agent threads. */
+import type {
+  CreateMessageRequest,
+  ElicitRequest,
+  InputRequest,
+  InputRequiredResult,
+  ListRootsRequest,
+  Root,
+} from '@modelcontextprotocol/client';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Question } from '../../turn/questions.js';
+import type { RequestOptions, ServerAsks } from './server-connection.js';
+
+/** More than one answer of a server can sensibly want. */
+export const MAX_INPUTS = 10;
+
+export type Asked = ElicitRequest | CreateMessageRequest | ListRootsRequest;
+
+/** Who asks. */
+export interface AskedServer {
+  server: string;
+  /** The folders that it may work in. */
+  roots?: readonly Root[];
+}
+
+/** ERR_MCP in words for the server where it is not allowed. */
+export async function answerOne(
+  { server, roots = [] }: AskedServer,
+  asked: Asked,
+  asks: ServerAsks,
+  signal: AbortSignal,
+  key?: string,
+): Promise<Record<string, unknown>> {
+  switch (asked.method) {
+    case 'elicitation/create':
+      return { ...(await asks.elicit(toQuestion(server, asked.params), signal, key)) };
+    case 'sampling/createMessage':
+      if (!asks.sample) throw new FairleadError('ERR_MCP', 'this client does not allow sampling');
+      return { ...(await asks.sample(server, asked.params, signal, key)) };
+    case 'roots/list':
+      return { roots: (await asks.roots?.(signal, key)) ?? roots };
+  }
+}
+
+/** The answers to a result of the modern era that asks for input, by the keys that the server gave them. */
+export async function answerAll(
+  server: AskedServer,
+  { inputRequests }: InputRequiredResult,
+  { asks, signal }: Pick<RequestOptions, 'asks' | 'signal'>,
+): Promise<Record<string, unknown>> {
+  const wanted = Object.entries((inputRequests ?? {}) as Record<string, InputRequest>);
+  if (wanted.length > MAX_INPUTS)
+    throw new FairleadError('ERR_MCP', `the server asks for ${wanted.length} inputs at once`);
+  const answers = wanted.map(async ([key, asked]) => [key, await answerOne(server, asked, asks, signal, key)] as const);
+  return Object.fromEntries(await Promise.all(answers));
+}
+
+function toQuestion(server: string, params: ElicitRequest['params']): Question {
+  const { message } = params;
+  if (params.mode === 'url') return { server, mode: 'url', message, url: params.url };
+  return { server, mode: 'form', message, schema: params.requestedSchema };
+}

@@ -1,0 +1,95 @@
+/** What the turn loop, the HTTP routes and `/mcp` want of an MCP server, whatever it is reached by. Types only; agent threads. */
+import type {
+  CallToolResult,
+  CreateMessageRequest,
+  CreateMessageResult,
+  LoggingLevel,
+  Progress,
+  Root,
+} from '@modelcontextprotocol/client';
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import type { Question, QuestionAnswer } from '../../turn/questions.js';
+import type { InputAnswers } from './input-wanted.js';
+
+/** For whom a server is spoken to. */
+export interface Caller {
+  session: string;
+  user: string;
+}
+
+/**
+ * What a server may want of its client while a request to it is open; each aborts with that request. One object, or one
+ * owner, for all requests of a session: whom a legacy server means is told by it.
+ */
+export interface ServerAsks {
+  /** Objects of the same owner are as good as one; the newest of them is asked. Absent: this object is its own. */
+  owner?: string;
+  /** Asks the person. Resolves with `cancel` when there is nobody to ask any more. `key`: how the server named it. */
+  elicit(question: Question, signal: AbortSignal, key?: string): Promise<QuestionAnswer>;
+  /** A message of the session's model. Absent: the configuration does not allow it. Rejects when the person says no. */
+  sample?(
+    server: string,
+    params: CreateMessageRequest['params'],
+    signal: AbortSignal,
+    key?: string,
+  ): Promise<CreateMessageResult>;
+  /** The folders that the server may work in, where it is not up to the connection to say. */
+  roots?(signal: AbortSignal, key?: string): Promise<Root[]>;
+}
+
+export interface RequestOptions {
+  signal: AbortSignal;
+  timeoutMs: number;
+  asks: ServerAsks;
+  /** Text of the server's log (`notifications/message`) while it runs; it goes to our log in any case. */
+  onLog?: (entry: { level: string; logger?: string | undefined; data: unknown }) => void;
+  /** A server of the newer era logs only for requests that say from which level on. */
+  logLevel?: LoggingLevel;
+}
+
+export interface ToolCall extends RequestOptions {
+  name: string;
+  args: Record<string, unknown>;
+  /**
+   * Given: one request is made, with these answers to what the server has asked before; where it asks again the call rejects
+   * with InputWanted. Absent: `asks` is asked, and the request made again, as often as the server wants.
+   */
+  leg?: InputAnswers;
+  /** As it was listed: headers are mirrored from its schema, and structured content is checked against it. */
+  definition?: ToolDefinition;
+  onOutput: (stream: 'stdout' | 'stderr' | 'progress', text: string) => void;
+  /** Each progress notification as the server sent it. */
+  onProgress?: (progress: Progress) => void;
+}
+
+/** A request of the protocol that is no tool call: prompts/*, resources/*, completion/complete. */
+export interface ServerRequest extends RequestOptions {
+  method: string;
+  params: Record<string, unknown>;
+}
+
+export type Era = 'legacy' | 'modern';
+
+/**
+ * One server as one session reaches it. Errors of both calls: ERR_CANCELLED when the signal aborts, ERR_SANDBOX when a
+ * sandbox ends in the middle, ERR_UNAVAILABLE when a remote server does not answer, else ERR_MCP.
+ */
+export interface ServerConnection {
+  readonly era: Era;
+  /** As the server said at the handshake. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  callTool(call: ToolCall): Promise<CallToolResult>;
+  request(request: ServerRequest): Promise<Record<string, unknown>>;
+  /** Calls back when the resource has changed, until the function that this resolves with is called. Errors as above. */
+  watchResource?(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>>;
+}
+
+/** One way to reach servers: sandboxes, processes on the host, HTTP. */
+export interface ServerBackend {
+  /** Opened on the first request, shared by those that come meanwhile. */
+  get(caller: Caller, server: string): Promise<ServerConnection>;
+  /** Gives back all that the session holds, also what is still starting. */
+  releaseSession(session: string): Promise<void>;
+  /** The thread ends: nothing may keep it alive. */
+  disconnect(): Promise<void>;
+}

@@ -1,0 +1,153 @@
+/** What the main thread may ask an agent thread about MCP servers: their tools, health, prompts and resources. Agent threads. */
+import { isCommandServer, isImageServer, isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
+import type { Config } from '../../../src/shared/config.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
+import { threadOf } from '../../../src/shared/threads/route.js';
+import type { Commands } from './command/commands.js';
+import { listAll } from './catalogue/list-all.js';
+import { NOBODY } from './catalogue/nobody.js';
+import { ServerLister } from './catalogue/server-lister.js';
+import { ServerLists } from './catalogue/server-lists.js';
+import { SignalBook } from './catalogue/signal-book.js';
+import { ToolCatalogue } from './catalogue/tool-catalogue.js';
+import type { Caller } from './host/server-connection.js';
+import type { UrlPart } from './url-servers.js';
+import type { McpServers } from './servers.js';
+import type { AgentContract, AgentHostContract, McpRequest, ServerSignals } from '../contract/messages.js';
+import type { SessionTools } from './catalogue/session-tools.js';
+
+/** Less than the main thread waits for all. */
+const STATUS_WAIT_MS = 1_500;
+
+type Handled = 'set-catalogue' | 'refresh-server' | 'mcp-status' | 'mcp-test' | 'mcp-request' | 'mcp-forget';
+
+export interface McpPartOptions {
+  config: Config;
+  index: number;
+  threads: number;
+  channel: Channel<AgentContract, AgentHostContract>;
+  servers: McpServers;
+  commands: Commands;
+  remotes: UrlPart['remotes'];
+  changed: SessionTools;
+  log: Logger;
+}
+
+export interface McpPart {
+  catalogue: ToolCatalogue;
+  /** `mine`: rejects with ERR_NO_SUCH_SESSION for what is not the user's. */
+  handlers(
+    mine: (of: { user: string; session: string }) => Promise<unknown>,
+  ): Pick<RequestHandlers<AgentContract>, Handled>;
+  close(): void;
+}
+
+export function createMcpPart(options: McpPartOptions): McpPart {
+  const { config, index, threads, channel, servers, commands, remotes, changed, log } = options;
+  const { mcpServers } = config;
+  const signals = new SignalBook(Object.keys(mcpServers));
+  const lists = new ServerLists({ config, index, servers, signals });
+  const catalogue = new ToolCatalogue({
+    config,
+    signals,
+    list: (caller, server, how) => lists.list(caller, server, how),
+    changed,
+    onTrouble: (server) => channel.notify('server-trouble', { server }),
+    log,
+  });
+  const isCommand = (server: string): boolean => isCommandServer(mcpServers[server]!);
+  const urls = serversOf(mcpServers, isUrlServer).map(([server]) => server);
+  const listed = [...urls, ...serversOf(mcpServers, isCommandServer).map(([server]) => server)];
+  // One thread asks for all: as many lists as threads would tell the same.
+  const lister = new ServerLister({
+    servers: index === 0 ? listed : [],
+    list: (server, signal) => lists.list(lists.nobody, server, { signal }),
+    watch: (server, onChanged) =>
+      isCommand(server) ? commands.watch(server, onChanged) : remotes.watch(lists.nobody, server, onChanged),
+    tell: (news) => channel.notify('server-tools', news),
+    log,
+  });
+  lister.start();
+
+  return {
+    catalogue,
+    handlers: (mine) => ({
+      'set-catalogue': ({ catalogue: tools, notes = {} }) => {
+        catalogue.set(tools, notes);
+        return null;
+      },
+      'refresh-server': ({ server }) => {
+        lister.refresh(server);
+        return null;
+      },
+      'mcp-status': async ({ user }) => {
+        // Whether he is logged in is asked by one of the threads.
+        if (threadOf(user, threads) === index) await catalogue.ready(callerOf({ user, server: '' }), STATUS_WAIT_MS);
+        return { signals: joinSignals(signals.read(), remoteSignals(remotes, urls)), own: catalogue.ownServers(user) };
+      },
+      'mcp-test': ({ user, server }) => lists.test(callerOf({ user, server }), server),
+      'mcp-request': async (request) => {
+        if (request.session !== undefined) await mine({ user: request.user, session: request.session });
+        return serve(options, request);
+      },
+      'mcp-forget': ({ user, server }) => {
+        catalogue.forget(user, server);
+        return null;
+      },
+    }),
+    close: () => lister.close(),
+  };
+}
+
+function remoteSignals(remotes: UrlPart['remotes'], urls: readonly string[]): ServerSignals[] {
+  return urls.flatMap((name) => {
+    const status = remotes.status(name);
+    return status ? [{ name, ...status }] : [];
+  });
+}
+
+/** What its connections know is nearer to a server than what its calls have shown. */
+function joinSignals(fromCalls: readonly ServerSignals[], fromConnections: readonly ServerSignals[]): ServerSignals[] {
+  const known = new Map(fromCalls.map((signals) => [signals.name, signals]));
+  for (const signals of fromConnections) known.set(signals.name, { ...known.get(signals.name), ...signals });
+  return [...known.values()];
+}
+
+async function serve({ config, servers }: McpPartOptions, request: McpRequest): Promise<Record<string, unknown>> {
+  const { server, session } = request;
+  const settings = config.mcpServers[server];
+  if (!settings) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${server}`);
+  const inSandbox = isImageServer(settings) || (isCommandServer(settings) && settings.sandbox !== undefined);
+  if (inSandbox && session === undefined) {
+    throw new FairleadError('ERR_BAD_FRAME', `${server} runs in a session's sandbox: say which with ?session=`);
+  }
+  const timeoutMs = config.mcp.requestTimeoutMs;
+  const options = { signal: AbortSignal.timeout(timeoutMs), timeoutMs, asks: NOBODY };
+  const connection = await servers.connection(callerOf(request), server);
+  switch (request.method) {
+    case 'prompts/list':
+      return { prompts: (await listAll(connection, 'prompts/list', options)).items };
+    case 'resources/list': {
+      const { items: resources } = await listAll(connection, 'resources/list', options);
+      const { items: resourceTemplates } = await listAll(connection, 'resources/templates/list', options);
+      return { resources, resourceTemplates };
+    }
+    case 'prompts/get':
+    case 'resources/read': {
+      const capability = request.method === 'prompts/get' ? 'prompts' : 'resources';
+      if (connection.capabilities[capability] === undefined) {
+        throw new FairleadError('ERR_NOT_FOUND', `${server} has no ${capability}`);
+      }
+      const params =
+        request.method === 'prompts/get' ? { name: request.name, arguments: request.args } : { uri: request.uri };
+      return connection.request({ ...options, method: request.method, params });
+    }
+  }
+}
+
+/** Without a session there is one of the user's own for it, which is nobody else's. */
+function callerOf({ user, session, server }: { user: string; session?: string; server: string }): Caller {
+  return { user, session: session ?? `pages ${JSON.stringify([user, server])}` };
+}

@@ -1,0 +1,179 @@
+/** The sandboxes of this agent thread's sessions, one for each session and server, or one for all; made on the first tool that needs it. */
+import { isImageServer } from '../../../../src/shared/config-mcp.js';
+import type { Config } from '../../../../src/shared/config.js';
+import type { Logger } from '../../../../src/shared/log.js';
+import { gauge } from '../../../../src/shared/metrics.js';
+import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
+import type { SessionToolsNews } from '../catalogue/session-tools.js';
+import { SandboxConnection, type SandboxHost } from './connection.js';
+import type { Caller, ServerBackend } from '../host/server-connection.js';
+
+/** How late a sandbox may hibernate, as a part of the time after which it does. */
+const LOOKS = 5;
+const MIN_LOOK_MS = 1_000;
+const MAX_LOOK_MS = 30_000;
+
+interface Held {
+  opening: Promise<SandboxConnection>;
+  /** Once it is open. */
+  connection?: SandboxConnection;
+  /** Under way; resolves with whether the sandbox has gone. */
+  hibernation?: Promise<boolean>;
+}
+
+export interface SandboxesOptions {
+  host: SandboxHost;
+  config: Config;
+  /** In whose name this thread holds what all of its sessions share. */
+  shared: string;
+  news: SessionToolsNews;
+  log: Logger;
+}
+
+export class Sandboxes implements ServerBackend {
+  readonly #host: SandboxHost;
+  readonly #config: Config;
+  readonly #shared: string;
+  readonly #news: SessionToolsNews;
+  readonly #log: Logger;
+  /** session → server → its connection. An entry goes when its sandbox ends or hibernates, or its session ends. */
+  readonly #bySession = new Map<string, Map<string, Held>>();
+  /** One for all, while there are any. */
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor({ host, config, shared, news, log }: SandboxesOptions) {
+    this.#host = host;
+    this.#config = config;
+    this.#shared = shared;
+    this.#news = news;
+    this.#log = log;
+    gauge('fairlead_agent_sandboxes', 'Sandboxes that sessions of this thread hold', [], (g) => {
+      g.set([...this.#all()].length);
+    });
+  }
+
+  /** The session's sandbox for that server: leased, and its workspace restored, when it has none. Callers share one start. */
+  async get(caller: Caller, server: string): Promise<SandboxConnection> {
+    const session = this.#isShared(server) ? this.#shared : caller.session;
+    const held = this.#bySession.get(session)?.get(server);
+    if (held?.hibernation && (await held.hibernation)) return this.get(caller, server);
+    return held ? held.opening : this.#open(session, server);
+  }
+
+  /** Gives back all that the session holds, also what is still starting. */
+  async releaseSession(session: string): Promise<void> {
+    const servers = this.#bySession.get(session);
+    if (!servers) return;
+    this.#bySession.delete(session);
+    for (const server of servers.keys()) this.#news.gone(session, server);
+    this.#watch();
+    await Promise.allSettled([...servers.values()].map(async ({ opening }) => (await opening).close()));
+  }
+
+  /** The session goes on elsewhere: its workspaces are saved, as far as they can be. */
+  async hibernateSession(session: string): Promise<void> {
+    const servers = [...(this.#bySession.get(session) ?? [])];
+    await Promise.all(servers.map(([server, held]) => this.#hibernateHeld(session, server, held)));
+  }
+
+  /** The server stops: every workspace is saved, as far as it can be. Resolves with how many were not. */
+  async hibernateAll(): Promise<{ hibernated: number; failed: number }> {
+    const gone = await Promise.all(
+      [...this.#all()].map(({ session, server, held }) => this.#hibernateHeld(session, server, held)),
+    );
+    const hibernated = gone.filter(Boolean).length;
+    return { hibernated, failed: gone.length - hibernated };
+  }
+
+  /** The thread ends: an open port would keep it alive. */
+  async disconnect(): Promise<void> {
+    const all = [...this.#all()];
+    this.#bySession.clear();
+    this.#watch();
+    await Promise.allSettled(all.map(async ({ held }) => (await held.opening).disconnect()));
+  }
+
+  #isShared(name: string): boolean {
+    const server = this.#config.mcpServers[name];
+    return server !== undefined && isImageServer(server) && server.scope === 'shared';
+  }
+
+  #open(session: string, server: string): Promise<SandboxConnection> {
+    const opening = SandboxConnection.open({
+      host: this.#host,
+      session,
+      server,
+      capabilities: capabilitiesFor(this.#config.mcpServers, server),
+      log: this.#log,
+      onEnd: (reason) => {
+        this.#log.warn({ session, server, reason }, 'sandbox ended');
+        this.#forget(session, server, held);
+      },
+      onToolsChanged: () => void this.#noteChanged(session, server, held),
+    });
+    const held: Held = { opening };
+    const servers = this.#bySession.get(session) ?? new Map<string, Held>();
+    servers.set(server, held);
+    this.#bySession.set(session, servers);
+    this.#watch();
+    opening.then(
+      (connection) => (held.connection = connection),
+      () => this.#forget(session, server, held), // the caller gets the error; the next call starts a new one
+    );
+    return opening;
+  }
+
+  #forget(session: string, server: string, held: Held): void {
+    const servers = this.#bySession.get(session);
+    if (servers?.get(server) !== held) return;
+    servers.delete(server);
+    this.#news.gone(session, server);
+    if (servers.size === 0) this.#bySession.delete(session);
+    this.#watch();
+  }
+
+  async #noteChanged(session: string, server: string, held: Held): Promise<void> {
+    const connection = await held.opening.catch(() => undefined); // that failure is told to its caller
+    if (connection && this.#bySession.get(session)?.get(server) === held) {
+      this.#news.changed(session, server, connection);
+    }
+  }
+
+  async #hibernateHeld(session: string, server: string, held: Held): Promise<boolean> {
+    await held.opening.catch(() => undefined); // that failure has been told to its caller
+    return held.connection === undefined || this.#hibernate(session, server, held, held.connection);
+  }
+
+  #hibernate(session: string, server: string, held: Held, connection: SandboxConnection): Promise<boolean> {
+    held.hibernation ??= connection.hibernate(this.#log).then((gone) => {
+      delete held.hibernation;
+      if (gone) this.#forget(session, server, held);
+      return gone;
+    });
+    return held.hibernation;
+  }
+
+  *#all(): Iterable<{ session: string; server: string; held: Held }> {
+    for (const [session, servers] of this.#bySession) {
+      for (const [server, held] of servers) yield { session, server, held };
+    }
+  }
+
+  #watch(): void {
+    const { hibernateAfterMs } = this.#config.sandbox;
+    if (this.#bySession.size === 0 || hibernateAfterMs === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    const every = Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, hibernateAfterMs / LOOKS));
+    this.#timer ??= setInterval(() => this.#look(hibernateAfterMs), every);
+  }
+
+  #look(afterMs: number): void {
+    for (const { session, server, held } of this.#all()) {
+      const { connection } = held;
+      if (connection && connection.idleMs >= afterMs) void this.#hibernate(session, server, held, connection);
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/** What a new subscriber sees first: session:ready, the replay, what is streaming now. Runs in agent threads. */
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { ServerEvent } from '../../../src/shared/protocol.js';
+import type { LoggedEvent, ReadEvents, Store } from '../store/store.js';
+import type { OutFrame } from '../contract/messages.js';
+import type { Session } from './session.js';
+import type { AgentParts } from '../turn/turn.js';
+
+/** The default bound of a log: nearly every replay is one read. */
+const PAGE = 1_000;
+
+/**
+ * `after` undefined joins now; 0 replays all that the log still holds; a log that no longer reaches back to `after`
+ * answers `reset` with the transcript. ERR_BAD_FRAME when `after` is ahead of the log.
+ */
+export async function attachFrames(
+  session: Session,
+  store: Store,
+  parts: AgentParts,
+  options: { after?: number; resumed: boolean },
+): Promise<{ frames: OutFrame[]; seq: number }> {
+  const { after, resumed } = options;
+  const { row } = session;
+  if (after !== undefined && after > row.seq) {
+    // Another server has gone on with it, and this one has not noticed yet: at its next write it does.
+    const stored = await store.readSession(row.session);
+    if (stored && stored.seq >= after) {
+      throw new FairleadError('ERR_UNAVAILABLE', 'the session is with another server', { retryAfterMs: 1_000 });
+    }
+    throw new FairleadError('ERR_BAD_FRAME', `after=${after} is ahead of the session, whose newest seq is ${row.seq}`);
+  }
+  const replay: LoggedEvent[] = [];
+  let reset: { reset: true; transcript: { role: 'user' | 'assistant'; content: unknown[] }[] } | undefined;
+  if (after !== undefined && after < row.seq) {
+    const first = await store.readEvents(row.session, after, PAGE);
+    if (after > 0 && hasGap(after, first)) {
+      // Between two steps: a step that lands meanwhile would be in the transcript and be sent again, or be in neither.
+      reset = { reset: true, transcript: await session.log.between(() => store.readHistory(row.session)) };
+    } else {
+      replay.push(...first.events);
+      await readOn(session, store, replay, after);
+    }
+  }
+  // From here to the answer nothing waits: what was sent before is in the replay, what comes later is sent after it.
+  parts.outbox.flush();
+  const { maxFrameBytes, maxInFlight } = parts.config.limits;
+  const ready: ServerEvent = {
+    type: 'session:ready',
+    session: row.session,
+    seq: row.seq,
+    resumed,
+    model: row.model,
+    pending: session.pending(),
+    limits: { maxFrameBytes, maxInFlight },
+    ...reset,
+  };
+  const frames = [
+    { json: JSON.stringify(ready), seq: 0 },
+    ...replay.filter((event) => event.seq <= row.seq),
+    ...liveFrames(session),
+  ];
+  return { frames, seq: row.seq };
+}
+
+/** Durable events after `after` up to `seq`, for a subscriber that has missed them; undefined: the log does not reach back so far. */
+export async function replayFrames(
+  session: string,
+  store: Store,
+  { after, seq }: { after: number; seq: number },
+): Promise<OutFrame[] | undefined> {
+  const frames: OutFrame[] = [];
+  for (;;) {
+    const last = frames.at(-1)?.seq ?? after;
+    if (last >= seq) return frames;
+    const read = await store.readEvents(session, last, PAGE);
+    if (read.events.length === 0 || hasGap(last, read)) return undefined;
+    frames.push(...read.events);
+  }
+}
+
+function hasGap(after: number, { oldest }: ReadEvents): boolean {
+  return oldest === 0 || after < oldest - 1;
+}
+
+/** The blocks now streaming, whole. */
+export function liveFrames(session: Session): OutFrame[] {
+  return session.snapshot().map((event) => ({ json: JSON.stringify(event), seq: 0 }));
+}
+
+/** The session goes on while its log is read: pages until the replay has caught up with what clients have been sent. */
+async function readOn(session: Session, store: Store, replay: LoggedEvent[], after: number): Promise<void> {
+  for (;;) {
+    const last = replay.at(-1)?.seq ?? after;
+    if (last >= session.row.seq) return;
+    const { events } = await store.readEvents(session.id, last, PAGE);
+    if (events.length === 0) return;
+    replay.push(...events);
+  }
+}

@@ -1,0 +1,61 @@
+/** Steps that close calls without running them: refused by a person, too late, stopped, or lost in a crash. Pure; agent threads. */
+import type { DurableEvent } from '../../../src/shared/protocol.js';
+import type { OpenCall, SessionRow, TranscriptMessage } from '../store/store.js';
+import { isResting, isWaiting, runningTurn } from '../log/progress.js';
+import { denialResult, denialText, resultMessage, type Denial } from '../turn/tool-calls.js';
+
+export interface ClosedCalls {
+  events: DurableEvent[];
+  messages: TranscriptMessage[];
+  callIds: string[];
+}
+
+/** The event and the result that say that this call will not run, or has run nobody knows how far. */
+function close(call: OpenCall, denial: Denial): { event: DurableEvent; result: unknown } {
+  const { callId } = call;
+  const result = denialResult(callId, denial);
+  if (!isWaiting(call)) {
+    const content = [{ type: 'text' as const, text: denialText(denial) }];
+    return { event: { type: 'tool:result', callId, ok: false, content, ms: 0 }, result };
+  }
+  switch (denial.by) {
+    case 'user':
+      return { event: { type: 'tool:denied', callId, ...denial }, result };
+    case 'timeout':
+    case 'policy':
+      return { event: { type: 'tool:denied', callId, by: denial.by }, result };
+    default:
+      return { event: { type: 'tool:denied', callId, by: 'user', reason: 'the turn was stopped' }, result };
+  }
+}
+
+export function closeCalls(closed: readonly { call: OpenCall; denial: Denial }[]): ClosedCalls {
+  const parts = closed.map(({ call, denial }) => close(call, denial));
+  return {
+    events: parts.map(({ event }) => event),
+    messages: parts.length > 0 ? [resultMessage(parts.map(({ result }) => result))] : [],
+    callIds: closed.map(({ call }) => call.callId),
+  };
+}
+
+/** All that is still open in the running turn, which ends: who waits is refused, who runs or rests is over. */
+export function closeAll(row: Pick<SessionRow, 'openTurns'>): ClosedCalls {
+  const calls = runningTurn(row)?.progress.calls ?? [];
+  return closeCalls(calls.map((call) => ({ call, denial: denialOf(call) })));
+}
+
+function denialOf(call: OpenCall): Denial {
+  if (isWaiting(call)) return { by: 'stop' };
+  return isResting(call) ? { by: 'silence' } : { by: 'crash' };
+}
+
+/** Those that nobody has answered in time; with `crashed`, also those whose thread died while they ran. */
+export function closeOverdue(row: Pick<SessionRow, 'openTurns'>, crashed: boolean, now = Date.now()): ClosedCalls {
+  const calls = runningTurn(row)?.progress.calls ?? [];
+  return closeCalls(
+    calls.flatMap((call): { call: OpenCall; denial: Denial }[] => {
+      if (!isWaiting(call)) return crashed && !isResting(call) ? [{ call, denial: { by: 'crash' } }] : [];
+      return call.expiresAt <= now ? [{ call, denial: { by: 'timeout' } }] : [];
+    }),
+  );
+}

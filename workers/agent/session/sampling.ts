@@ -1,0 +1,142 @@
+/** Answers of the session's model for MCP servers that may ask for them: with the person's yes each time, and limits. Agent threads. */
+import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextprotocol/client';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { TranscriptMessage } from '../store/store.js';
+import type { ModelAnswer } from '../model/model.js';
+import { isWaiting, runningTurn, withProgress } from '../log/progress.js';
+import type { Questions } from '../turn/questions.js';
+import type { SessionLog } from '../log/session-log.js';
+import { addUsage, type AgentParts } from '../turn/turn.js';
+
+type Params = CreateMessageRequest['params'];
+type SamplingMessage = Params['messages'][number];
+
+/** What a server may send to the model, all in all. */
+const MAX_BYTES = 1_048_576;
+const MAX_MESSAGES = 100;
+/** What the person is shown of it. */
+const SHOWN = 2_000;
+const ANSWER_TIMEOUT_MS = 120_000;
+/** The pictures that the Messages API takes. */
+const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
+
+/** A yes or a no is all that is asked. */
+const NO_FIELDS = { type: 'object', properties: {} };
+
+export interface SamplingDeps {
+  parts: AgentParts;
+  log: SessionLog;
+  questions: Questions;
+}
+
+export class Sampling {
+  readonly #deps: SamplingDeps;
+  /** By running call, how often its server has asked during it; forgotten with the call. */
+  readonly #asked = new Map<string, number>();
+
+  constructor(deps: SamplingDeps) {
+    this.#deps = deps;
+  }
+
+  /** ERR_MCP in words for the server: not allowed, too much, declined; ERR_MODEL; ERR_CANCELLED when the signal aborts. */
+  async sample(server: string, params: Params, signal: AbortSignal): Promise<CreateMessageResult> {
+    const { parts, questions } = this.#deps;
+    const limits = parts.config.mcpServers[server]?.sampling;
+    if (!limits) throw refused('this client does not allow sampling to this server');
+    const messages = toMessages(params);
+    this.#count(server, limits.maxPerCall);
+    const maxTokens = Math.min(params.maxTokens, limits.maxTokens);
+    const question = {
+      server,
+      mode: 'form',
+      message: questionText(server, params, maxTokens),
+      schema: NO_FIELDS,
+    } as const;
+    const { action } = await questions.ask(question, signal);
+    if (action !== 'accept') throw refused('the person did not allow this request');
+    const answer = await this.#stream({ system: params.systemPrompt ?? '', messages, maxTokens }, signal);
+    await this.#noteUsage(answer);
+    return toResult(answer);
+  }
+
+  async #stream(
+    request: { system: string; messages: TranscriptMessage[]; maxTokens: number },
+    signal: AbortSignal,
+  ): Promise<ModelAnswer> {
+    const { parts, log } = this.#deps;
+    const until = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
+    for await (const event of parts.model.stream({ ...request, model: log.row.model, tools: [] }, until)) {
+      if (event.type === 'done') return event.answer;
+    }
+    throw new FairleadError('ERR_MODEL', 'the model’s stream ended without its answer');
+  }
+
+  /** Of several running calls of one server it cannot be told whose it is: the one that has asked least is taken. */
+  #count(server: string, maxPerCall: number): void {
+    const running = runningTurn(this.#deps.log.row)?.progress.calls.filter((call) => !isWaiting(call)) ?? [];
+    const ids = new Set(running.map(({ callId }) => callId));
+    for (const callId of this.#asked.keys()) if (!ids.has(callId)) this.#asked.delete(callId);
+    const [least] = running
+      .filter((call) => call.server === server)
+      .map(({ callId }) => ({ callId, times: this.#asked.get(callId) ?? 0 }))
+      .sort((a, b) => a.times - b.times);
+    if (!least) throw refused('no call of this server runs');
+    if (least.times >= maxPerCall) throw refused(`no more than ${maxPerCall} requests in one call`);
+    this.#asked.set(least.callId, least.times + 1);
+  }
+
+  async #noteUsage({ usage }: ModelAnswer): Promise<void> {
+    const { log } = this.#deps;
+    await log.commit(() => {
+      const running = runningTurn(log.row);
+      if (!running) return undefined;
+      const sum = addUsage(running.progress.usage, usage);
+      return { events: [], row: { openTurns: withProgress(log.row, running.turn, { usage: sum }) } };
+    });
+  }
+}
+
+function toMessages({ messages, tools, toolChoice, systemPrompt = '' }: Params): TranscriptMessage[] {
+  if (tools !== undefined || toolChoice !== undefined) throw refused('no tools can be used in sampling');
+  if (messages.length === 0 || messages.length > MAX_MESSAGES) throw refused(`between 1 and ${MAX_MESSAGES} messages`);
+  if (JSON.stringify(messages).length + systemPrompt.length > MAX_BYTES) throw refused(`more than ${MAX_BYTES} bytes`);
+  return messages.map(({ role, content }) => ({ role, content: blocksOf(content).map(toModelBlock) }));
+}
+
+function blocksOf(content: SamplingMessage['content']) {
+  return Array.isArray(content) ? content : [content];
+}
+
+function toModelBlock(block: ReturnType<typeof blocksOf>[number]): unknown {
+  if (block.type === 'text') return { type: 'text', text: block.text };
+  if (block.type === 'image' && IMAGES.includes(block.mimeType)) {
+    return { type: 'image', source: { type: 'base64', media_type: block.mimeType, data: block.data } };
+  }
+  throw refused(`the model takes text and pictures, not ${block.type}`);
+}
+
+function questionText(server: string, { messages, systemPrompt }: Params, maxTokens: number): string {
+  const said = messages.flatMap(({ role, content }) =>
+    blocksOf(content).map((block) => `${role}: ${block.type === 'text' ? block.text : `(${block.type})`}`),
+  );
+  const asked = [...(systemPrompt ? [`system: ${systemPrompt}`] : []), ...said].join('\n');
+  const shown = asked.length > SHOWN ? `${asked.slice(0, SHOWN)}… (${asked.length - SHOWN} more characters)` : asked;
+  return `The server ${server} wants the model to answer this, in at most ${maxTokens} tokens:\n\n${shown}`;
+}
+
+function toResult({ content, stopReason, model }: ModelAnswer): CreateMessageResult {
+  const text = content
+    .map((block) => block as { type: string; text?: string })
+    .flatMap((block) => (block.type === 'text' && block.text !== undefined ? [block.text] : []))
+    .join('');
+  return {
+    role: 'assistant',
+    content: { type: 'text', text },
+    model,
+    stopReason: stopReason === 'max_tokens' ? 'maxTokens' : 'endTurn',
+  };
+}
+
+function refused(why: string): FairleadError {
+  return new FairleadError('ERR_MCP', why);
+}

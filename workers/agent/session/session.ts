@@ -1,0 +1,357 @@
+/** A session while something happens in it: turns in line, the running one, what waits for a person. Runs in agent threads. */
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import type { DurableEvent, Pending, UserBlock } from '../../../src/shared/protocol.js';
+import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
+import { answerStep, type Answer } from './answer.js';
+import { LiveText } from '../turn/live-text.js';
+import type { ServerAsks } from '../mcp/host/server-connection.js';
+import { closeOverdue, type ClosedCalls } from './open-calls.js';
+import {
+  isParked,
+  newProgress,
+  pendingOf,
+  runningTurn,
+  waitingCalls,
+  withoutCalls,
+  withProgress,
+} from '../log/progress.js';
+import { closeQuestions, Questions, type QuestionReply } from '../turn/questions.js';
+import { Sampling } from './sampling.js';
+import { SessionLog, type Step } from '../log/session-log.js';
+import { endStep, TurnDriver } from './turn-driver.js';
+import type { LoopEnd } from '../turn/turn-loop.js';
+import { titleOf, toModelBlock } from './user-content.js';
+import type { AgentParts, TurnStop } from '../turn/turn.js';
+
+/** More than an answer has: an answer that was cut leaves its blocks behind, and what comes in its place gets its own. */
+const SKIPPED_BLOCKS = 1_000;
+/** A turn that takes its thread with it each time it runs must come to an end. */
+const MAX_RESUMED = 3;
+
+export interface SessionDeps {
+  store: Store;
+  parts: AgentParts;
+  log: Logger;
+  /** The store refused a step: the session must leave memory and be read again. */
+  onFailure: (session: Session, error: unknown) => void;
+  /** Nothing happens here any more. */
+  onIdle: (session: Session) => void;
+}
+
+/** How the session was found when it was opened. */
+export interface Opening {
+  /** It was another server's until now. */
+  taken: boolean;
+  /** It was in memory when the store went away; what ran in it has been stopped. */
+  lostStore: boolean;
+}
+
+export class Session {
+  readonly log: SessionLog;
+  readonly questions: Questions;
+  readonly #asks: ServerAsks;
+  readonly #live = new LiveText();
+  readonly #deps: SessionDeps;
+  readonly #opening: Opening;
+  /** Handlers at work in this session; while there are any it stays in memory. */
+  #holds = 0;
+  /** Messages being accepted: they count as in flight before the store knows them. */
+  readonly #accepting = new Set<{ id?: string }>();
+  /** While the running turn does something; one that only waits for people has none. */
+  #driver: TurnDriver | undefined;
+  /** Who wants that no turn starts, so that messages wait in line: each clearing of the history while it runs, a drain and a close for good. */
+  #pauses = 0;
+  #draining = false;
+
+  constructor(row: SessionRow, deps: SessionDeps, opening: Opening) {
+    this.#deps = deps;
+    this.#opening = opening;
+    const onFailure = (error: unknown): void => {
+      this.#driver?.stop('interrupted');
+      deps.onFailure(this, error);
+    };
+    this.log = new SessionLog(row, deps.store, deps.parts.outbox, onFailure, opening.taken);
+    this.questions = new Questions(this.log);
+    const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
+    this.#asks = {
+      elicit: (question, signal) => this.questions.ask(question, signal),
+      sample: (server, params, signal) => sampling.sample(server, params, signal),
+    };
+  }
+
+  get id(): string {
+    return this.log.row.session;
+  }
+
+  get row(): SessionRow {
+    return this.log.row;
+  }
+
+  get idle(): boolean {
+    return this.#holds === 0 && !this.#driver && this.#accepting.size === 0 && this.log.idle;
+  }
+
+  hold(): void {
+    this.#holds++;
+  }
+
+  release(): void {
+    this.#holds--;
+    this.#checkIdle();
+  }
+
+  pending(): Pending[] {
+    return pendingOf(this.row);
+  }
+
+  snapshot(): ReturnType<LiveText['snapshot']> {
+    return this.#live.snapshot();
+  }
+
+  /** Goes on where the last step left it; what died in the middle is told. With nothing to do it writes nothing. */
+  async recover(): Promise<void> {
+    const { taken, lostStore } = this.#opening;
+    if (taken) await this.log.commit(() => ({ events: [], row: { openTurns: this.row.openTurns } }));
+    const running = runningTurn(this.row);
+    if (!running || this.#pauses > 0) return this.#goOn();
+    if (isParked(running)) {
+      await this.log.commit(() => this.#lostQuestionsStep());
+      return this.expire();
+    }
+    if (lostStore) return this.#endUndriven(running.turn, storeWasAway());
+    const { resumed, blocks, calls } = running.progress;
+    if (resumed >= MAX_RESUMED) return this.#endUndriven(running.turn, gaveUp());
+    const change = { resumed: resumed + 1, ...(calls.length === 0 ? { blocks: blocks + SKIPPED_BLOCKS } : {}) };
+    await this.log.commit(() => this.#closeStep(closeOverdue(this.row, true), { change, lost: true }));
+    this.#goOn();
+  }
+
+  /** Calls that nobody has answered in time are refused. */
+  async expire(): Promise<void> {
+    const now = Date.now();
+    if (!waitingCalls(this.row).some(({ expiresAt }) => expiresAt <= now)) return;
+    await this.log.commit(() => this.#closeStep(closeOverdue(this.row, false)));
+    this.#goOn();
+  }
+
+  /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS. */
+  async submit(message: {
+    id?: string;
+    content: UserBlock[];
+  }): Promise<{ turn: number; queued: number; duplicate: boolean }> {
+    const { maxInFlight } = this.#deps.parts.config.limits;
+    // Before the limit: a client that sends again what is in flight must not be told that there is no room for it.
+    // One that is being accepted counts as well, and is known when that is done.
+    const twice = message.id !== undefined && [...this.#accepting].some(({ id }) => id === message.id);
+    if (twice) await this.log.settled();
+    const open = message.id !== undefined && this.row.openTurns.find(({ id }) => id === message.id);
+    if (open) return { turn: open.turn, queued: 0, duplicate: true };
+    if (this.row.openTurns.length + this.#accepting.size >= maxInFlight) {
+      const told = `${maxInFlight} messages are in flight; wait for a turn to end`;
+      throw new FairleadError('ERR_TOO_MANY_REQUESTS', told, { retryAfterMs: 1000 });
+    }
+    this.#accepting.add(message);
+    try {
+      const content = message.content.map(toModelBlock);
+      let accepted = { turn: 0, queued: 0 };
+      const result = await this.log.commit(() => {
+        accepted = { turn: this.row.turns + 1, queued: this.row.openTurns.length };
+        return this.#acceptStep(message, content, accepted);
+      });
+      if (!result.ok) return { turn: result.duplicateOf, queued: 0, duplicate: true };
+      this.#goOn();
+      return { ...accepted, duplicate: false };
+    } finally {
+      this.#accepting.delete(message);
+    }
+  }
+
+  /** A message that finds nobody ahead starts its turn in the step that accepts it: one write, not two. */
+  #acceptStep(
+    message: { id?: string; content: UserBlock[] },
+    content: unknown[],
+    { turn, queued }: { turn: number; queued: number },
+  ): Step {
+    const { id } = message;
+    const { row } = this;
+    const startsNow = queued === 0 && this.#pauses === 0;
+    const named = { turn, ...(id === undefined ? {} : { id }) };
+    const openTurn: OpenTurn = {
+      ...named,
+      ...(startsNow ? { progress: newProgress(row.model) } : { waiting: content }),
+    };
+    const accepted: DurableEvent = { type: 'message:accepted', ...named, queued };
+    const shared = {
+      ...(id === undefined ? {} : { accept: { id, turn } }),
+      row: {
+        turns: turn,
+        lastActiveAt: Date.now(),
+        openTurns: [...row.openTurns, openTurn],
+        ...(row.title === '' ? { title: titleOf(message.content) } : {}),
+      },
+    };
+    if (!startsNow) return { ...shared, events: [accepted] };
+    return {
+      ...shared,
+      events: [accepted, { type: 'turn:start', turn }],
+      messages: [{ role: 'user', content }],
+      startsTurn: true,
+    };
+  }
+
+  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS, ERR_DRAINING; on these nothing has changed. */
+  async answer(answer: Answer): Promise<void> {
+    await this.expire();
+    let starts: ReturnType<typeof answerStep>['starts'] = [];
+    await this.log.commit(() => {
+      // Looked at only now: what is said yes to must run.
+      if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+      const planned = answerStep(this.row, answer, this.#deps.parts);
+      ({ starts } = planned);
+      return planned.step;
+    });
+    // In the breath in which the step has landed: nothing else of this session has seen it yet.
+    this.#goOn();
+    for (const call of starts) this.#driver?.startCall(call);
+  }
+
+  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS; on these nothing has changed. */
+  async answerQuestion(reply: QuestionReply): Promise<void> {
+    await this.questions.answer(reply);
+    this.#goOn(); // a call may have rested for it alone
+  }
+
+  /** Stops the running turn; resolves when its `turn:end` is stored. Nothing runs: nothing to do. */
+  async cancel(): Promise<void> {
+    const running = runningTurn(this.row);
+    if (!running) return;
+    const driver = this.#driver ?? this.#drive(running.turn);
+    driver.stop('cancelled');
+    await driver.done;
+  }
+
+  /** Forgets the conversation: the running turn is stopped first, those in line run on the empty transcript. */
+  async reset(): Promise<void> {
+    this.#pauses++;
+    try {
+      await this.log.settled();
+      await this.cancel();
+      await this.log.commit(() => ({
+        events: [{ type: 'history:cleared' }],
+        clearHistory: true,
+        row: { lastActiveAt: Date.now(), context: null },
+      }));
+    } finally {
+      this.#pauses--;
+      this.#goOn();
+    }
+  }
+
+  /** No turn is started any more. */
+  pause(): void {
+    this.#pauses++;
+    this.#draining = true;
+  }
+
+  /** No turn is started any more; the running one may finish. One that waits for a person, or comes to, waits on in the store. */
+  async drain(): Promise<void> {
+    this.pause();
+    await this.log.settled(); // a message that is being stored may start its turn
+    await this.#driver?.done;
+  }
+
+  /** No turn is started any more; the running one is stopped. */
+  async close(stop: TurnStop): Promise<void> {
+    this.pause();
+    await this.log.settled();
+    if (stop === 'cancelled') return this.cancel();
+    this.#driver?.stop(stop);
+    await this.#driver?.done;
+  }
+
+  /** Whatever can go on does: the running turn, unless it only waits for people, or the next in line. */
+  #goOn(): void {
+    if (this.#driver || this.log.failed) return;
+    const [first] = this.row.openTurns;
+    if (this.#pauses > 0 || !first) return this.#checkIdle();
+    if (first.progress) {
+      if (isParked({ turn: first.turn, progress: first.progress })) return this.#checkIdle();
+      this.#drive(first.turn);
+      return;
+    }
+    const { turn, waiting = [] } = first;
+    const started = this.log.commit(() => ({
+      events: [{ type: 'turn:start', turn }],
+      messages: [{ role: 'user', content: waiting }],
+      row: { openTurns: this.row.openTurns.map((open) => (open.turn === turn ? this.#begun(open) : open)) },
+    }));
+    this.#drive(turn, started);
+  }
+
+  #begun({ waiting: _waiting, ...open }: OpenTurn): OpenTurn {
+    return { ...open, progress: newProgress(this.row.model) };
+  }
+
+  #drive(turn: number, started?: Promise<unknown>): TurnDriver {
+    const { parts, log: logger } = this.#deps;
+    this.#driver = new TurnDriver({
+      turn,
+      parts,
+      log: this.log,
+      live: this.#live,
+      asks: this.#asks,
+      questions: this.questions,
+      logger,
+      ...(started ? { started } : {}),
+      onDone: (driver) => {
+        if (this.#driver !== driver) return;
+        this.#driver = undefined;
+        this.#live.clear();
+        this.questions.dropUnasked();
+        this.#goOn();
+      },
+    });
+    return this.#driver;
+  }
+
+  /** Questions that nobody waits for any more, beside calls that wait on. */
+  #lostQuestionsStep(): Step | undefined {
+    const { events, openTurns } = closeQuestions(this.row, false, true);
+    return events.length > 0 ? { events, row: { openTurns } } : undefined;
+  }
+
+  /** A step that closes calls of the running turn. */
+  #closeStep(
+    { events, messages, callIds }: ClosedCalls,
+    { change = {}, lost = false }: { change?: Partial<TurnProgress>; lost?: boolean } = {},
+  ): Step | undefined {
+    const running = runningTurn(this.row);
+    if (!running) return undefined;
+    const openTurns = withProgress({ openTurns: withoutCalls(this.row, running.turn, callIds) }, running.turn, change);
+    const questions = closeQuestions({ openTurns }, false, lost);
+    return { events: [...events, ...questions.events], messages, row: { openTurns: questions.openTurns } };
+  }
+
+  async #endUndriven(turn: number, end: LoopEnd): Promise<void> {
+    await this.log.commit(() => endStep(this.log, turn, end));
+    this.#goOn();
+  }
+
+  #checkIdle(): void {
+    if (this.idle) this.#deps.onIdle(this);
+  }
+}
+
+function storeWasAway(): LoopEnd {
+  const error = {
+    code: 'ERR_UNAVAILABLE',
+    message: 'the store did not answer in time; say it again',
+    retryAfterMs: 1_000,
+  };
+  return { stopReason: 'error', error, events: [], messages: [] };
+}
+
+function gaveUp(): LoopEnd {
+  return { stopReason: 'interrupted', events: [], messages: [] };
+}

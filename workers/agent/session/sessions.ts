@@ -1,0 +1,191 @@
+/** The sessions of this thread that are in memory: opened from the store on demand, gone when idle. Runs in agent threads. */
+import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
+import { gauge } from '../../../src/shared/metrics.js';
+import type { SessionRow } from '../store/store.js';
+import { Session, type SessionDeps } from './session.js';
+
+const RECOVERY_INTERVAL_MS = 1_000;
+
+export interface SessionsOptions extends Omit<SessionDeps, 'onFailure' | 'onIdle'> {
+  /** This server's name in the rows that it owns. */
+  owner: string;
+  /** It is another server's now (or was, and those who listen here have missed what happened there), or it is deleted. */
+  onMoved: (session: string, why: 'taken' | 'deleted') => void;
+  /** It was read again after the store had been away: what was written and not told has to be looked for. */
+  onReread: (session: string, seq: number) => void;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #deps: SessionDeps;
+  readonly #open = new Map<string, Session>();
+  /** Single flight: who asks while a session is being read waits for the same read. */
+  readonly #opening = new Map<string, Promise<Session>>();
+  /** Sessions that lost their store in the middle; read again until the store answers. */
+  readonly #lost = new Set<string>();
+  #recovery: NodeJS.Timeout | undefined;
+  #paused = false;
+  #closed = false;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#deps = {
+      ...options,
+      onFailure: (session, error) => this.#lose(session, error),
+      onIdle: (session) => this.#evict(session),
+    };
+    gauge('fairlead_sessions_in_memory', 'Sessions with something happening', [], (g) => g.set(this.#open.size));
+  }
+
+  /**
+   * Runs `work` on the session, which stays in memory meanwhile; one of another server's is taken over. ERR_NO_SUCH_SESSION:
+   * not there, or not the user's.
+   */
+  async with<T>(of: { session: string; user: string }, work: (session: Session) => Promise<T> | T): Promise<T> {
+    const session = await this.#hold(of.session, of.user);
+    try {
+      if (session.row.user !== of.user) throw noSuchSession();
+      return await work(session);
+    } finally {
+      session.release();
+    }
+  }
+
+  /** Its row, for who only looks: nothing is opened, taken over or written. ERR_NO_SUCH_SESSION. */
+  async read(of: { session: string; user: string }): Promise<SessionRow> {
+    const row = this.#open.get(of.session)?.row ?? (await this.#deps.store.readSession(of.session));
+    if (row?.user !== of.user) throw noSuchSession();
+    return row;
+  }
+
+  /** Opens it if it is still this server's, so that it goes on by itself or ends what is overdue. */
+  async wake(id: string): Promise<void> {
+    const { store, owner } = this.#options;
+    const open = this.#open.get(id);
+    const row = open?.row ?? (await store.readSession(id));
+    if (row?.owner !== owner || row.openTurns.length === 0) return store.forgetDue(id);
+    await this.with({ session: id, user: row.user }, (session) => session.expire());
+  }
+
+  /** Something happens in it, or is about to. */
+  isActive(id: string): boolean {
+    return this.#open.has(id) || this.#opening.has(id);
+  }
+
+  /** Every session in memory; for draining. */
+  all(): Session[] {
+    return [...this.#open.values()];
+  }
+
+  /** Sessions that are opened from now on start no turn that waits in line. */
+  pauseNew(): void {
+    this.#paused = true;
+  }
+
+  /** The session is deleted: it leaves memory without a last word. */
+  forget(session: Session): void {
+    session.log.fail(noSuchSession());
+    if (this.#open.get(session.id) === session) this.#open.delete(session.id);
+    this.#lost.delete(session.id);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#recovery);
+    this.#lost.clear();
+  }
+
+  /** The session with a hold on it, taken before anything can evict it: two copies of one session would fight over its log. */
+  async #hold(id: string, user: string): Promise<Session> {
+    const opening = this.#opening.get(id);
+    if (opening) {
+      const session = await opening; // whoever began to read it still has its hold
+      session.hold();
+      return session;
+    }
+    const open = this.#open.get(id);
+    if (open) {
+      open.hold();
+      return open;
+    }
+    const read = this.#read(id, user).finally(() => this.#opening.delete(id));
+    this.#opening.set(id, read);
+    return read;
+  }
+
+  /** The hold that it is read with is its caller's. */
+  async #read(id: string, user: string): Promise<Session> {
+    const { store, owner } = this.#options;
+    const found = await store.readSession(id);
+    if (found?.user !== user) throw noSuchSession();
+    const taken = found.owner !== owner;
+    const row = taken ? await store.takeSession(id) : found;
+    if (!row) throw noSuchSession();
+    if (taken) this.#options.onMoved(id, 'taken');
+    const session = new Session(row, this.#deps, { taken, lostStore: this.#lost.has(id) });
+    session.hold();
+    if (this.#paused) session.pause();
+    this.#open.set(id, session);
+    try {
+      if (this.#lost.delete(id)) this.#options.onReread(id, row.seq);
+      await session.recover();
+    } catch (error) {
+      session.release();
+      throw error;
+    }
+    return session;
+  }
+
+  #evict(session: Session): void {
+    if (this.#open.get(session.id) === session) this.#open.delete(session.id);
+  }
+
+  #lose(session: Session, error: unknown): void {
+    if (this.#open.get(session.id) !== session) return;
+    this.#open.delete(session.id);
+    if (this.#closed) return;
+    if (!isFairleadError(error, 'ERR_STORE_CONFLICT')) {
+      const message = 'the store does not answer; the turn is stopped';
+      const json = JSON.stringify({
+        type: 'error',
+        code: 'ERR_UNAVAILABLE',
+        message,
+        retryAfterMs: RECOVERY_INTERVAL_MS,
+      });
+      this.#deps.parts.outbox.push(session.id, { json, seq: 0 });
+    }
+    this.#lost.add(session.id);
+    this.#recovery ??= setTimeout(
+      () => void this.#recover(),
+      isFairleadError(error, 'ERR_STORE_CONFLICT') ? 0 : RECOVERY_INTERVAL_MS,
+    );
+  }
+
+  /** Reading a lost session ends its turn; done one after the other, so that a store that is back is not run over. */
+  async #recover(): Promise<void> {
+    for (const id of this.#lost) {
+      try {
+        await this.#reread(id);
+      } catch (error) {
+        if (!isFairleadError(error, 'ERR_NO_SUCH_SESSION')) break; // still away: the rest waits for the next round
+        this.#lost.delete(id);
+      }
+    }
+    this.#recovery = undefined;
+    if (this.#lost.size > 0 && !this.#closed) {
+      this.#recovery = setTimeout(() => void this.#recover(), RECOVERY_INTERVAL_MS);
+    }
+  }
+
+  /** Another server's it stays: it was refused there, and this is where it is noticed. */
+  async #reread(id: string): Promise<void> {
+    const row = await this.#options.store.readSession(id);
+    if (row?.owner === this.#options.owner) return (await this.#hold(id, row.user)).release();
+    this.#lost.delete(id);
+    this.#options.onMoved(id, row ? 'taken' : 'deleted');
+  }
+}
+
+export function noSuchSession(): FairleadError {
+  return new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
+}

@@ -1,0 +1,35 @@
+/** Does the store answer? Asked every few seconds; said when it changes. Runs in agent threads. */
+import type { Logger } from '../../../src/shared/log.js';
+import type { Store } from '../store/store.js';
+
+const INTERVAL_MS = 2_000;
+
+/** `onChange` is called with false when the store stops answering and with true when it is back. */
+export function watchStore(store: Store, log: Logger, onChange: (healthy: boolean) => void): { close(): void } {
+  let healthy = true;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  const note = (now: boolean, why?: string): void => {
+    if (now === healthy || closed) return;
+    healthy = now;
+    if (now) log.info('the store answers again');
+    else log.error({ err: why }, 'the store does not answer');
+    onChange(now);
+  };
+  const check = async (): Promise<void> => {
+    try {
+      await store.ping();
+      note(true);
+    } catch (error) {
+      note(false, (error as Error).message);
+    }
+    if (!closed) timer = setTimeout(() => void check(), INTERVAL_MS);
+  };
+  timer = setTimeout(() => void check(), INTERVAL_MS);
+  return {
+    close: () => {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}

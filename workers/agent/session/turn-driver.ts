@@ -1,0 +1,177 @@
+/** A turn while it is in memory: rounds and calls, until it ends or only waits for people. Runs in agent threads. */
+import { errorToData, publicMessage } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import { counter, histogram, SECONDS_FAST, SECONDS_SLOW } from '../../../src/shared/metrics.js';
+import type { DurableEvent } from '../../../src/shared/protocol.js';
+import type { ServerAsks } from '../mcp/host/server-connection.js';
+import { closeAll } from './open-calls.js';
+import { answeredCalls, isParked, runningTurn } from '../log/progress.js';
+import { closeQuestions, type Questions } from '../turn/questions.js';
+import { runCall } from '../turn/tool-calls.js';
+import { runRound, type LoopEnd } from '../turn/turn-loop.js';
+import {
+  addUsage,
+  NO_USAGE,
+  stopOf,
+  type AgentParts,
+  type StartedCall,
+  type Turn,
+  type TurnStop,
+} from '../turn/turn.js';
+import type { LiveText } from '../turn/live-text.js';
+import type { SessionLog, Step } from '../log/session-log.js';
+
+const turnsTotal = counter('fairlead_turns_total', 'Turns by how they ended', ['stop_reason']);
+const firstToken = histogram('fairlead_first_token_seconds', 'Turn start to the first streamed text', SECONDS_FAST);
+const turnSeconds = histogram('fairlead_turn_seconds', 'Turn start to turn end', SECONDS_SLOW);
+
+export interface TurnDriverOptions {
+  turn: number;
+  parts: AgentParts;
+  log: SessionLog;
+  live: LiveText;
+  asks: ServerAsks;
+  questions: Questions;
+  logger: Logger;
+  /** Its start, where that is still on its way to the store. */
+  started?: Promise<unknown>;
+  /** Called in the same breath in which it finds that nothing is left to do in memory. */
+  onDone: (driver: TurnDriver) => void;
+}
+
+/**
+ * What it works from is the session's row, so that it can begin anywhere: after a restart, when a person has answered, in
+ * the middle of a round. A turn that only waits for people has no driver.
+ */
+export class TurnDriver {
+  readonly turn: number;
+  /** Never rejects. */
+  readonly done: Promise<void>;
+  readonly #options: TurnDriverOptions;
+  readonly #abort = new AbortController();
+  readonly #calls = new Map<string, Promise<void>>();
+  readonly #turn: Turn;
+  readonly #begunAt = performance.now();
+  #streamed = false;
+
+  constructor(options: TurnDriverOptions) {
+    const { turn, parts, log, live, asks, questions, logger, started } = options;
+    this.turn = turn;
+    this.#options = options;
+    this.#turn = {
+      turn,
+      parts,
+      log,
+      live,
+      asks,
+      questions,
+      signal: this.#abort.signal,
+      startCall: (call) => this.startCall(call),
+      onText: () => this.#noteText(),
+    };
+    live.clear();
+    this.done = Promise.resolve(started)
+      .then(() => this.#drive())
+      .catch((error: unknown) => {
+        // Only the store rejects a turn; its failure has been reported by the log.
+        logger.warn({ session: log.row.session, turn, err: (error as Error).message }, 'turn lost its store');
+        options.onDone(this);
+      });
+  }
+
+  stop(stop: TurnStop): void {
+    this.#abort.abort(stop);
+  }
+
+  /** Its start is stored. */
+  startCall(call: StartedCall): void {
+    const done = runCall(this.#turn, call);
+    const settled = done.finally(() => this.#calls.delete(call.callId));
+    this.#calls.set(call.callId, settled);
+    settled.catch(() => undefined); // the drive waits for it, and has its failure
+  }
+
+  async #drive(): Promise<void> {
+    const { log } = this.#options;
+    const { signal } = this.#abort;
+    for (;;) {
+      if (this.#calls.size > 0) {
+        await Promise.all(this.#calls.values());
+        continue;
+      }
+      const running = runningTurn(log.row);
+      if (running?.turn !== this.turn) return this.#options.onDone(this);
+      const answered = signal.aborted ? [] : answeredCalls(running);
+      for (const call of answered) this.startCall(call);
+      if (answered.length > 0) continue;
+      // Who stops has not decided for the person whose yes is waited for; who cancels has.
+      const stops = signal.aborted && (stopOf(signal) === 'cancelled' || !isParked(running));
+      if (!stops && isParked(running)) return this.#options.onDone(this);
+      const end = stops ? stopped(signal) : await this.#round();
+      if (!end) continue;
+      await this.#end(end);
+      return this.#options.onDone(this);
+    }
+  }
+
+  /** A fault of our own must not leave a turn open: it ends in an error. */
+  async #round(): Promise<LoopEnd | undefined> {
+    try {
+      return await runRound(this.#turn);
+    } catch (error) {
+      const { log, logger } = this.#options;
+      if (log.failed) throw error;
+      const data = errorToData(error);
+      const { retryAfterMs } = data;
+      // The history could not be read: no fault of ours.
+      const isFault = data.code !== 'ERR_UNAVAILABLE';
+      if (isFault) logger.error({ session: log.row.session, turn: this.turn, err: error }, 'a fault ended a turn');
+      const told = { code: isFault ? 'ERR_INTERNAL' : data.code, message: publicMessage(data) };
+      const failure = retryAfterMs === undefined ? told : { ...told, retryAfterMs };
+      return { stopReason: 'error', error: failure, events: [], messages: [] };
+    }
+  }
+
+  async #end(end: LoopEnd): Promise<void> {
+    const { log } = this.#options;
+    await log.commit(() => endStep(log, this.turn, end));
+    turnsTotal.inc({ stop_reason: end.stopReason });
+    turnSeconds.observe((performance.now() - this.#begunAt) / 1000);
+  }
+
+  #noteText(): void {
+    if (this.#streamed) return;
+    this.#streamed = true;
+    firstToken.observe((performance.now() - this.#begunAt) / 1000);
+  }
+}
+
+/** The last step of a turn: nothing of it stays open. */
+export function endStep({ row }: SessionLog, turn: number, end: LoopEnd): Step {
+  const progress = runningTurn(row)?.progress;
+  const closed = closeAll(row);
+  const questions = closeQuestions(row, true);
+  const now = Date.now();
+  const event: DurableEvent = {
+    type: 'turn:end',
+    turn,
+    stopReason: end.stopReason,
+    usage: addUsage(progress?.usage ?? NO_USAGE, end.usage ?? NO_USAGE),
+    ms: Math.max(0, now - (progress?.startedAt ?? now)),
+    model: end.model ?? progress?.model ?? row.model,
+    ...(end.error ? { error: end.error } : {}),
+  };
+  return {
+    events: [...questions.events, ...closed.events, ...end.events, event],
+    messages: [...closed.messages, ...end.messages],
+    row: {
+      lastActiveAt: now,
+      openTurns: row.openTurns.filter((open) => open.turn !== turn),
+      ...(end.context ? { context: end.context } : {}),
+    },
+  };
+}
+
+function stopped(signal: AbortSignal): LoopEnd {
+  return { stopReason: stopOf(signal), events: [], messages: [] };
+}

@@ -1,0 +1,16 @@
+/** What a person sent, as the model's API takes it, and as a title. Pure; runs in agent threads. */
+import type { UserBlock } from '../../../src/shared/protocol.js';
+
+const TITLE_CHARACTERS = 80;
+
+/** The first words of a session's first message. */
+export function titleOf(content: readonly UserBlock[]): string {
+  const text = content.find((block) => block.type === 'text')?.text ?? '';
+  return text.trim().replaceAll(/\s+/g, ' ').slice(0, TITLE_CHARACTERS);
+}
+
+/** A Messages API content block. */
+export function toModelBlock(block: UserBlock): unknown {
+  if (block.type === 'text') return { type: 'text', text: block.text };
+  return { type: 'image', source: { type: 'base64', media_type: block.mimeType, data: block.data } };
+}

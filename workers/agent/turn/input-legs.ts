@@ -1,0 +1,91 @@
+/**
+ * Calls of the newer era in the middle of which the server wants something of the person. Between two requests nothing of
+ * such a call runs anywhere: what it needs to go on is in the row, so that it outlives its thread, its server and its
+ * sandbox. A request that has begun is not begun again. Agent threads.
+ */
+import type { CallToolResult } from '@modelcontextprotocol/client';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { CallInput, OpenCall, SessionRow } from '../store/store.js';
+import { InputWanted, type InputAnswers } from '../mcp/host/input-wanted.js';
+import { answerOne, MAX_INPUTS, type Asked } from '../mcp/host/server-asks.js';
+import { runningTurn, withCall } from '../log/progress.js';
+import { cancelled, stopOf, type StartedCall, type Turn } from './turn.js';
+
+/** How often one call may come back for more of the person. */
+const MAX_ROUNDS = 10;
+/** What is more is not written down, and ends with its thread. */
+const MAX_BYTES = 65_536;
+
+type SendLeg = (leg: InputAnswers) => Promise<CallToolResult>;
+
+/** `send`: one request, on whatever connection there is then; it rejects with InputWanted when the server asks. ERR_MCP, and its errors. */
+export async function callInLegs(turn: Turn, call: StartedCall, send: SendLeg): Promise<CallToolResult> {
+  let input = call.input;
+  for (;;) {
+    const leg = input ? await answerAll(turn, call, input) : {};
+    try {
+      return await send(leg);
+    } catch (error) {
+      if (!(error instanceof InputWanted)) throw error;
+      input = await restIn(turn, call, error, (input?.round ?? 0) + 1);
+    }
+  }
+}
+
+/** The turn stops with its thread, and this call only waits for the person: it goes on when there is an answer. */
+export function isResting({ log, signal }: Turn, callId: string): boolean {
+  return signal.aborted && stopOf(signal) === 'interrupted' && openCall(log.row, callId)?.input !== undefined;
+}
+
+async function restIn(
+  { log, turn }: Turn,
+  { callId }: OpenCall,
+  wanted: InputWanted,
+  round: number,
+): Promise<CallInput> {
+  if (round > MAX_ROUNDS)
+    throw new FairleadError('ERR_MCP', `the server still asks for input after ${MAX_ROUNDS} rounds`);
+  const { requests, state, roots } = wanted;
+  const keys = Object.keys(requests);
+  if (keys.length > MAX_INPUTS) throw new FairleadError('ERR_MCP', `the server asks for ${keys.length} inputs at once`);
+  const known = keys.filter((key) => (requests[key] as Asked).method === 'roots/list').map((key) => [key, { roots }]);
+  const input: CallInput = {
+    requests,
+    answers: Object.fromEntries(known),
+    ...(state === undefined ? {} : { state }),
+    round,
+  };
+  if (JSON.stringify(input).length > MAX_BYTES) return input;
+  await log.commit(() => ({ events: [], row: { openTurns: withCall(log.row, turn, callId, { input }) } }));
+  return input;
+}
+
+/** Asks what has not been answered yet, and takes the call out of its rest: from here on it runs. ERR_CANCELLED, errors of the asking. */
+async function answerAll(turn: Turn, call: StartedCall, input: CallInput): Promise<InputAnswers> {
+  const { log, signal, asks, questions } = turn;
+  const { callId, server } = call;
+  const isStored = openCall(log.row, callId)?.input !== undefined;
+  const answers = Object.entries(input.requests).map(async ([key, asked]) => {
+    if (Object.hasOwn(input.answers, key)) return [key, input.answers[key]] as const;
+    const place = isStored ? { callId, key } : undefined;
+    const here = { ...asks, elicit: (question, until) => questions.ask(question, until, place) } satisfies Turn['asks'];
+    return [key, await answerOne({ server }, asked as Asked, here, signal, key)] as const;
+  });
+  const inputResponses = Object.fromEntries(await Promise.all(answers));
+  if (signal.aborted) throw cancelled();
+  if (isStored) {
+    await log.commit(() => {
+      if (signal.aborted) return undefined;
+      return { events: [], row: { openTurns: withCall(log.row, turn.turn, callId, { input: undefined }) } };
+    });
+  }
+  if (signal.aborted) throw cancelled();
+  return {
+    ...(Object.keys(inputResponses).length > 0 ? { inputResponses } : {}),
+    ...(input.state === undefined ? {} : { requestState: input.state }),
+  };
+}
+
+function openCall(row: Pick<SessionRow, 'openTurns'>, callId: string): OpenCall | undefined {
+  return runningTurn(row)?.progress.calls.find((call) => call.callId === callId);
+}

@@ -1,0 +1,172 @@
+/** What MCP servers ask the person in the middle of a call: stored, told, answered once, closed with the call. Runs in agent threads. */
+import { randomUUID } from 'node:crypto';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { DurableEvent, PendingElicitation } from '../../../src/shared/protocol.js';
+import type { OpenQuestion, OpenTurn, SessionRow } from '../store/store.js';
+import { acceptedContent } from './forms.js';
+import { BUILT_IN } from '../mcp/catalogue/built-in.js';
+import type { AgentContract } from '../contract/messages.js';
+import { isWaiting, runningTurn, withCall, withProgress } from '../log/progress.js';
+import type { SessionLog, Step } from '../log/session-log.js';
+
+/** A server that asks more than a person can answer, or more than one can read, is told no. */
+const MAX_OPEN = 10;
+const MAX_BYTES = 65_536;
+
+export type Question = Omit<PendingElicitation, 'kind' | 'requestId'>;
+export type QuestionReply = Omit<AgentContract['requests']['answer-elicitation']['request'], 'user' | 'session'>;
+
+export interface QuestionAnswer {
+  action: 'accept' | 'decline' | 'cancel';
+  content?: Record<string, unknown>;
+}
+
+/** Reason of an abort: the person has done what was asked, in another place than here. */
+export class AnsweredElsewhere {
+  readonly answer: QuestionAnswer;
+
+  constructor(answer: QuestionAnswer) {
+    this.answer = answer;
+  }
+}
+
+type Row = Pick<SessionRow, 'openTurns'>;
+
+export class Questions {
+  readonly #log: SessionLog;
+  /** Whoever waits for an answer; the question itself is in the row. */
+  readonly #waiting = new Map<string, (answer: QuestionAnswer) => void>();
+
+  constructor(log: SessionLog) {
+    this.#log = log;
+  }
+
+  /**
+   * Resolves with the person's answer, or with `cancel` when there is nobody to ask any more. `of`: whose answer it is to
+   * be; such a question stays when its thread goes, and so does its answer.
+   */
+  async ask(question: Question, signal: AbortSignal, of?: OpenQuestion['of']): Promise<QuestionAnswer> {
+    const requestId = randomUUID();
+    const { row } = this.#log;
+    if (signal.aborted || JSON.stringify(question).length > MAX_BYTES) return { action: 'cancel' };
+    let asked = false;
+    await this.#log.commit(() => {
+      const running = runningTurn(row);
+      const open = running?.progress.questions ?? [];
+      if (!running || signal.aborted || open.length >= MAX_OPEN) return undefined;
+      asked = true;
+      const questions = [...open, { requestId, ...question, ...(of ? { of } : {}) }];
+      return {
+        events: [{ type: 'elicitation:request', requestId, ...question }],
+        row: { openTurns: withProgress(row, running.turn, { questions }) },
+      };
+    });
+    if (!asked) return { action: 'cancel' };
+    const answer = new Promise<QuestionAnswer>((resolve) => this.#waiting.set(requestId, resolve));
+    const onAbort = (): void => void this.#withdraw(requestId, signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      return await answer;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#waiting.delete(requestId);
+    }
+  }
+
+  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS where the content is not what was asked for; on these nothing has changed. */
+  async answer({ requestId, action, content }: QuestionReply): Promise<void> {
+    const { row } = this.#log;
+    let answer: QuestionAnswer = { action };
+    await this.#log.commit(() => {
+      const question = openQuestions(row).find((each) => each.requestId === requestId);
+      if (!question) {
+        throw new FairleadError('ERR_CALL_NOT_PENDING', `question ${requestId} is not waiting for an answer`);
+      }
+      if (action === 'accept' && question.schema)
+        answer = { action, content: acceptedContent(question.schema, content) };
+      return withAnswer(closeStep(row, [{ requestId, action, by: 'user' }]), question, answer);
+    });
+    this.#settle(requestId, answer);
+  }
+
+  /** The turn has ended, or the calls that could have asked: nobody waits for an answer any more. */
+  dropUnasked(): void {
+    const open = new Set(openQuestions(this.#log.row).map(({ requestId }) => requestId));
+    for (const requestId of this.#waiting.keys())
+      if (!open.has(requestId)) this.#settle(requestId, { action: 'cancel' });
+  }
+
+  async #withdraw(requestId: string, reason: unknown): Promise<void> {
+    const { row } = this.#log;
+    const elsewhere = reason instanceof AnsweredElsewhere ? reason.answer : undefined;
+    const { action } = elsewhere ?? ({ action: 'cancel' } as const);
+    this.#settle(requestId, elsewhere ?? { action: 'cancel' });
+    const question = openQuestions(row).find((each) => each.requestId === requestId);
+    if (question?.of && reason === 'interrupted') return; // it waits on in the store
+    const step = (): Step | undefined => {
+      const open = openQuestions(row).some((each) => each.requestId === requestId);
+      return open ? closeStep(row, [{ requestId, action, by: elsewhere ? 'user' : 'stop' }]) : undefined;
+    };
+    await this.#log.commit(step).catch(() => undefined); // the log has told its failure; the next opening closes it
+  }
+
+  #settle(requestId: string, answer: QuestionAnswer): void {
+    this.#waiting.get(requestId)?.(answer);
+  }
+}
+
+export function openQuestions(row: Row): OpenQuestion[] {
+  return runningTurn(row)?.progress.questions ?? [];
+}
+
+/**
+ * Events and open turns without the questions of servers of which no call runs any more, or without any. `lost`: whoever
+ * waited for answers has died, so that only those stay of which a call rests.
+ */
+export function closeQuestions(
+  row: Row,
+  all: boolean,
+  lost = false,
+): { events: DurableEvent[]; openTurns: OpenTurn[] } {
+  const running = runningTurn(row);
+  if (!running) return { events: [], openTurns: row.openTurns };
+  const started = running.progress.calls.filter((call) => !isWaiting(call));
+  const asking = new Set(started.map(({ server }) => server));
+  const questions = openQuestions(row);
+  // A call of our own tools (a login, a resource) may be about any server.
+  const isAsked = ({ server, of }: OpenQuestion): boolean => {
+    if (of) return started.some(({ callId }) => callId === of.callId);
+    return !lost && (asking.has(server) || asking.has(BUILT_IN));
+  };
+  const kept = all ? [] : questions.filter(isAsked);
+  const closed = questions.filter((question) => !kept.includes(question));
+  if (closed.length === 0) return { events: [], openTurns: row.openTurns };
+  return {
+    events: closed.map(({ requestId }) => ({ type: 'elicitation:resolved', requestId, action: 'cancel', by: 'stop' })),
+    openTurns: withProgress(row, running.turn, { questions: kept }),
+  };
+}
+
+/** The same step, and the call that rests for this answer has it. */
+function withAnswer(step: Step, { of }: OpenQuestion, answer: QuestionAnswer): Step {
+  const openTurns = step.row?.openTurns;
+  const running = openTurns && runningTurn({ openTurns });
+  const call = running?.progress.calls.find(({ callId }) => callId === of?.callId);
+  if (!of || !running || !call?.input) return step;
+  const input = { ...call.input, answers: { ...call.input.answers, [of.key]: answer } };
+  return { ...step, row: { ...step.row, openTurns: withCall({ openTurns }, running.turn, call.callId, { input }) } };
+}
+
+function closeStep(row: Row, closed: Omit<Extract<DurableEvent, { type: 'elicitation:resolved' }>, 'type'>[]): Step {
+  const running = runningTurn(row);
+  const ids = closed.map(({ requestId }) => requestId);
+  const questions = openQuestions(row).filter(({ requestId }) => !ids.includes(requestId));
+  return {
+    events: closed.map((each) => ({ type: 'elicitation:resolved', ...each })),
+    row: {
+      lastActiveAt: Date.now(),
+      ...(running ? { openTurns: withProgress(row, running.turn, { questions }) } : {}),
+    },
+  };
+}

@@ -1,0 +1,150 @@
+/** One round of a turn: the model's answer, stored together with what it asks for. Runs in agent threads. */
+import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
+import type { DurableEvent, Usage } from '../../../src/shared/protocol.js';
+import type { ModelContext, TranscriptMessage } from '../store/store.js';
+import { foundIn } from '../mcp/catalogue/tool-search.js';
+import { chooseContext, toModelMessages } from '../model/context.js';
+import { repairTranscript } from '../model/repair-transcript.js';
+import type { ModelAnswer } from '../model/model.js';
+import { isWaiting, runningTurn, withProgress } from '../log/progress.js';
+import { planCalls, resultMessage, type ToolUse } from './tool-calls.js';
+import { abortable, addUsage, stopOf, type Turn, type TurnOutcome } from './turn.js';
+
+/** What the turn's last step writes beside `turn:end`. */
+export interface LoopEnd extends TurnOutcome {
+  events: DurableEvent[];
+  messages: TranscriptMessage[];
+  /** Of the answer that this step brings. */
+  usage?: Usage;
+  model?: string;
+  context?: ModelContext;
+}
+
+/**
+ * Resolves with the turn's end, or with undefined when its calls are stored: those that may run have started, the others
+ * wait for a person. Saved in this order: the model's answer together with what is asked for and what starts, then each
+ * result. So a crash at any point leaves a row that says what is open. Rejects only when the store does.
+ */
+export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
+  const { parts, log } = turn;
+  const { maxRounds, historyTokens } = parts.config.model;
+  const progress = runningTurn(log.row)?.progress;
+  if (!progress) throw new Error(`turn ${turn.turn} does not run`);
+  if (progress.rounds >= maxRounds) return tooManyRounds(maxRounds);
+  const transcript = await log.transcript((read) => repairTranscript(read).messages);
+  const { from } = chooseContext(transcript, log.row.context, historyTokens);
+  let answer: ModelAnswer;
+  try {
+    const { session, user } = log.row;
+    await abortable(() => parts.catalogue.ready({ session, user }), turn.signal);
+    answer = await streamAnswer(turn, toModelMessages(transcript, from), progress.blocks, foundIn(transcript));
+  } catch (error) {
+    return brokenAnswer(turn, error);
+  }
+  // Calls of an answer that was cut or refused are not whole: they are dropped, the rest is kept.
+  const wantsTools = answer.stopReason === 'tool_use';
+  const content = wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block));
+  const events = textEvents(turn.turn, progress.blocks, content);
+  const said: TranscriptMessage[] = content.length > 0 ? [{ role: 'assistant', content }] : [];
+  const context: ModelContext = { from, messages: transcript.length + said.length, tokens: tokensOf(answer.usage) };
+  const uses = firstOfEachId(content.filter(isToolUse));
+  if (!wantsTools || uses.length === 0) {
+    const { usage, model } = answer;
+    return { stopReason: endReason(answer), events, messages: said, usage, model, context };
+  }
+  const plan = planCalls(turn, uses, new Set(answer.invalidInput));
+  const results = plan.results.length > 0 ? [resultMessage(plan.results)] : [];
+  await log.commit(() => ({
+    events: [...events, ...plan.events],
+    messages: [...said, ...results],
+    row: {
+      context,
+      openTurns: withProgress(log.row, turn.turn, {
+        rounds: progress.rounds + 1,
+        blocks: progress.blocks + answer.content.length,
+        usage: addUsage(progress.usage, answer.usage),
+        model: answer.model,
+        calls: plan.open,
+      }),
+    },
+  }));
+  turn.live.clear();
+  for (const call of plan.open) if (!isWaiting(call)) turn.startCall(call);
+  return undefined;
+}
+
+async function streamAnswer(
+  turn: Turn,
+  messages: readonly TranscriptMessage[],
+  firstBlock: number,
+  foundTools: readonly string[],
+): Promise<ModelAnswer> {
+  const { parts, log, live, signal } = turn;
+  const { model: settings } = parts.config;
+  const { model, session, user } = log.row;
+  const request = {
+    model,
+    system: settings.system,
+    note: parts.catalogue.note(user),
+    messages,
+    tools: parts.toolSet({ session, user }).toolsWith(foundTools),
+    maxTokens: settings.maxTokens,
+  };
+  // To make the request takes a millisecond, in which nothing else of this thread leaves: the last results go first.
+  await parts.outbox.sent();
+  for await (const event of parts.model.stream(request, signal)) {
+    if (event.type === 'done') return event.answer;
+    turn.onText();
+    parts.outbox.streaming(log.row.session, live.append(event.type, turn.turn, firstBlock + event.block, event.text));
+  }
+  throw new Error('the model’s stream ended without its answer');
+}
+
+/** The stream broke, or was stopped: the text that people have already read is kept, and the turn ends. */
+function brokenAnswer(turn: Turn, error: unknown): LoopEnd {
+  const partial = turn.live.partialText();
+  const events: DurableEvent[] = partial.map(({ block, text }) => ({ type: 'text', turn: turn.turn, block, text }));
+  const messages: TranscriptMessage[] =
+    partial.length > 0 ? [{ role: 'assistant', content: partial.map(({ text }) => ({ type: 'text', text })) }] : [];
+  if (turn.signal.aborted || isFairleadError(error, 'ERR_CANCELLED')) {
+    return { stopReason: stopOf(turn.signal), events, messages };
+  }
+  const { code, retryAfterMs, ...data } = errorToData(error);
+  const message = publicMessage({ code, ...data });
+  return {
+    stopReason: 'error',
+    error: { code, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+    events,
+    messages,
+  };
+}
+
+function tooManyRounds(maxRounds: number): LoopEnd {
+  const message = `the turn reached its limit of ${maxRounds} rounds; say «continue» to go on`;
+  return { stopReason: 'error', error: { code: 'ERR_MAX_ROUNDS', message }, events: [], messages: [] };
+}
+
+function textEvents(turn: number, firstBlock: number, content: readonly unknown[]): DurableEvent[] {
+  return content.flatMap((block, index): DurableEvent[] => {
+    const { type, text } = block as { type: string; text?: string };
+    return type === 'text' && text ? [{ type: 'text', turn, block: firstBlock + index, text }] : [];
+  });
+}
+
+/** All that the request held, and the answer, which the next one holds too. */
+function tokensOf(usage: Usage): number {
+  return usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
+}
+
+function endReason(answer: ModelAnswer): TurnOutcome['stopReason'] {
+  return answer.stopReason === 'tool_use' ? 'end_turn' : answer.stopReason;
+}
+
+/** Calls are known by their id: a second one of the same id is none, as `repairTranscript` sees it too. */
+function firstOfEachId(uses: readonly ToolUse[]): ToolUse[] {
+  return uses.filter((use, index) => uses.findIndex((other) => other.id === use.id) === index);
+}
+
+function isToolUse(block: unknown): block is ToolUse {
+  return (block as { type?: unknown }).type === 'tool_use';
+}

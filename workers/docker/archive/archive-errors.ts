@@ -1,0 +1,44 @@
+/** What an error of a save or restore means, in words that a person and the model will see. Docker thread. */
+import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
+
+export const RETRY_AFTER_MS = 5_000;
+
+export function explainExit(code: number | null, said: string, what: string): FairleadError {
+  if (code === null) {
+    return new FairleadError('ERR_UNAVAILABLE', `${what}: the connection to the sandbox was lost`, {
+      retryAfterMs: RETRY_AFTER_MS,
+    });
+  }
+  if (code === 126 || code === 127) {
+    return new FairleadError('ERR_SANDBOX', `${what}: the image needs sh and tar (${said || `exit code ${code}`})`);
+  }
+  return new FairleadError('ERR_SANDBOX', `${what}: ${said || `tar ended with code ${code}`}`);
+}
+
+export function explainStream(error: unknown, server: string): FairleadError {
+  if (isFairleadError(error)) return error;
+  return new FairleadError('ERR_UNAVAILABLE', `the files of ${server} did not pass: ${textOf(error)}`, {
+    cause: error,
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+export function throwDisk(error: unknown): never {
+  if (isFairleadError(error)) throw error;
+  const { code } = error as NodeJS.ErrnoException;
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  const why = full ? 'the disk of the data folder is full' : `the archive cannot be written: ${textOf(error)}`;
+  throw new FairleadError('ERR_SANDBOX', `the workspace is not saved: ${why}`, { cause: error });
+}
+
+export function lost(server: string, what: string, cause: unknown): FairleadError {
+  return new FairleadError(
+    'ERR_SANDBOX',
+    `the saved files of ${server} cannot be brought back: ${what}; the next call starts with an empty workspace`,
+    { cause },
+  );
+}
+
+export function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,345 @@
+/** Hibernate and restore: a sandbox's /workspace as a checked file in a folder, made and unpacked by the sandbox's own tar. Docker thread. */
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import { ArchiveReader, ArchiveWriter, BrokenArchive, compressor } from './archive-file.js';
+import { foldersOnly, inPieces, pathsOfMode, TarCounter, withOpenFolders } from './archive-tar.js';
+import { explainExit, explainStream, lost, RETRY_AFTER_MS, textOf, throwDisk } from './archive-errors.js';
+import type { RunningSandbox, SandboxProgram } from '../driver/driver.js';
+import { TurnsBySession } from './session-turns.js';
+
+const STDERR_KEPT = 1_000;
+const PIECE_BYTES = 65_536;
+const FOLDERS_FAILED = 90;
+const SESSION = /^[A-Za-z0-9_-]{1,128}$/;
+const SERVER = /^[a-zA-Z0-9_-]{1,32}$/;
+const FILE_NAME = /^([A-Za-z0-9_-]{1,128})~([a-zA-Z0-9_-]{1,32})\.tar\.lz4(\.broken-\d+)?$/;
+
+/**
+ * `$0` is the workspace. GNU tar's 1 only says that a file changed or went while it was read, as a live copy may;
+ * busybox has no other code than 1, so there it is a failure. Both leave sockets out, and say so.
+ */
+const SAVE = `LC_ALL=C tar -C "$0" -cf - .
+code=$?
+if [ "$code" = 1 ]; then case "$(tar --version 2>/dev/null)" in *"GNU tar"*) code=0 ;; esac; fi
+exit "$code"`;
+/**
+ * `$1` is tar's options, `$2` how many pieces the tar has, `$3` whether another one with only its folders follows it on the
+ * same input: unpacking into a folder changes its time. One program for both, since starting one takes longer than the
+ * second tar. dd keeps the first tar from reading on; its code goes around the pipe, which ends with tar's.
+ * umask: busybox tar knows no -p, what it makes has the mode less the umask.
+ */
+const UNPACK = `umask 0; export LC_ALL=C
+fed=$({ { dd bs=${PIECE_BYTES} count="$2" iflag=fullblock status=none; echo "$?" >&3; } | tar -C "$0" "$1" - >&2; } 3>&1) || exit
+[ "$fed" = 0 ] || { echo "dd ended with code $fed" >&2; exit 1; }
+[ "$3" = 0 ] || tar -C "$0" "$1" - || exit ${FOLDERS_FAILED}`;
+const SET_MODE = 'cd "$0" && exec xargs -0 chmod "$1"';
+
+export interface ArchivesOptions {
+  /** Made on load, 0700. */
+  folder: string;
+  /** Of the tar, before compression. */
+  maxBytes: number;
+  /** Of one save or restore, once its turn has come. */
+  timeoutMs: number;
+  log: Logger;
+}
+
+/** One thing at a time for a session's server. After a restore that fails, the sandbox holds anything: destroy it. */
+export class Archives {
+  readonly #options: ArchivesOptions;
+  readonly #turns = new TurnsBySession();
+  #loaded: Promise<void> | undefined;
+
+  constructor(options: ArchivesOptions) {
+    this.#options = options;
+  }
+
+  /** Makes the folder; removes what a crash left half written. Once; ERR_SANDBOX. */
+  load(): Promise<void> {
+    this.#loaded ??= this.#load().catch((error: unknown) => {
+      throw new FairleadError('ERR_SANDBOX', `the folder of saved workspaces cannot be used: ${textOf(error)}`, {
+        cause: error,
+      });
+    });
+    return this.#loaded;
+  }
+
+  async #load(): Promise<void> {
+    const { folder, log } = this.#options;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await chmod(folder, 0o700);
+    for (const name of await readdir(folder)) {
+      if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+      else if (!FILE_NAME.test(name)) log.warn({ file: name }, 'a file among the archives that is none of ours');
+    }
+  }
+
+  /** The folder is the index: who hibernates costs no memory, and each lease one stat of a local file, some microseconds. */
+  has(session: string, server: string): boolean {
+    return existsSync(this.#pathOf(session, server));
+  }
+
+  /** Those that have an archive, or one kept aside. Reads the folder. */
+  async sessions(): Promise<string[]> {
+    const names = await readdir(this.#options.folder);
+    return [...new Set(names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []))];
+  }
+
+  /**
+   * `bytes` on disk; both 0 and no file when the workspace is empty. On any error an older archive stays as it was, and the
+   * sandbox too. ERR_SANDBOX: too large, a file that its owner cannot read, a full disk, no tar in the image, too slow.
+   * ERR_UNAVAILABLE: Docker does not answer. When `signal` aborts, its reason.
+   */
+  save(
+    session: string,
+    server: string,
+    sandbox: RunningSandbox,
+    signal?: AbortSignal,
+  ): Promise<{ bytes: number; files: number }> {
+    return this.#inTurn(session, server, signal, async (cut) => {
+      const path = this.#pathOf(session, server);
+      const temporary = `${path}.tmp`;
+      try {
+        const saved = await this.#write(temporary, server, sandbox, cut);
+        cut.throwIfAborted();
+        if (saved) await rename(temporary, path).catch(throwDisk);
+        else await rm(path, { force: true });
+        await this.#syncFolder();
+        return saved ?? { bytes: 0, files: 0 };
+      } finally {
+        await rm(temporary, { force: true });
+      }
+    });
+  }
+
+  /**
+   * Into a fresh sandbox; then the archive is removed. None there: nothing is done. ERR_SANDBOX, with words for a person:
+   * the archive is broken and kept aside, or the sandbox did not take it and it stays for the next try. ERR_UNAVAILABLE:
+   * Docker does not answer, it stays. When `signal` aborts, its reason; it stays.
+   */
+  restore(session: string, server: string, sandbox: RunningSandbox, signal?: AbortSignal): Promise<{ files: number }> {
+    return this.#inTurn(session, server, signal, async (cut) => {
+      if (!this.has(session, server)) return { files: 0 };
+      const archive = await this.#open(session, server, cut);
+      try {
+        await this.#unpack(archive, server, sandbox, cut);
+      } finally {
+        await archive.close();
+      }
+      cut.throwIfAborted();
+      await rm(this.#pathOf(session, server), { force: true });
+      return { files: archive.counts.files };
+    });
+  }
+
+  /** Cuts short what runs for the session, then removes its archives, those kept aside too. Twice is fine. */
+  async forget(session: string): Promise<void> {
+    check(session, SESSION, 'session');
+    await this.#turns.cutAll(session, new FairleadError('ERR_CANCELLED', 'the session has ended'), async () => {
+      const { folder } = this.#options;
+      for (const name of await readdir(folder)) {
+        if (FILE_NAME.exec(name)?.[1] === session) await rm(join(folder, name), { force: true });
+      }
+    });
+  }
+
+  #pathOf(session: string, server: string): string {
+    check(session, SESSION, 'session');
+    check(server, SERVER, 'server');
+    return join(this.#options.folder, `${session}~${server}.tar.lz4`);
+  }
+
+  async #inTurn<T>(
+    session: string,
+    server: string,
+    signal: AbortSignal | undefined,
+    work: (cut: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    this.#pathOf(session, server);
+    const { timeoutMs } = this.#options;
+    return this.#turns.run(session, server, signal, async (controller) => {
+      const late = new FairleadError('ERR_SANDBOX', `the files of ${server} took longer than ${timeoutMs} ms to move`);
+      const timer = setTimeout(() => controller.abort(late), timeoutMs);
+      try {
+        return await work(controller.signal);
+      } catch (error) {
+        controller.signal.throwIfAborted();
+        throw error;
+      } finally {
+        clearTimeout(timer);
+        controller.abort(); // ends the programs that still run
+      }
+    });
+  }
+
+  /** Undefined when the workspace is empty. */
+  async #write(
+    path: string,
+    server: string,
+    sandbox: RunningSandbox,
+    cut: AbortSignal,
+  ): Promise<{ bytes: number; files: number } | undefined> {
+    const { maxBytes, log } = this.#options;
+    const writer = await ArchiveWriter.create(path).catch(throwDisk);
+    try {
+      const tar = await sandbox.exec(['sh', '-c', SAVE, folderIn(sandbox)], cut);
+      const complaint = keepText(tar);
+      tar.stdin.end();
+      const counter = new TarCounter();
+      const tooLarge = (): Error =>
+        new FairleadError(
+          'ERR_SANDBOX',
+          `the workspace of ${server} is not saved: packed it is over the limit of ${inMib(maxBytes)} MB (sandbox.workspaceMb)`,
+        );
+      await pipeline(
+        tar.stdout,
+        (source: AsyncIterable<Buffer>) => counter.pass(source, maxBytes, tooLarge),
+        compressor(),
+        (source: AsyncIterable<Buffer>) => writer.write(source).catch(throwDisk),
+        { signal: cut },
+      ).catch((error: unknown) => {
+        throw explainStream(error, server);
+      });
+      const code = await unlessCut(tar.exited, cut);
+      if (code !== 0) throw explainExit(code, complaint(), `the workspace of ${server} is not saved`);
+      if (counter.problem !== undefined) {
+        throw new FairleadError('ERR_SANDBOX', `the workspace of ${server} is not saved: the tar: ${counter.problem}`);
+      }
+      if (complaint() !== '') log.warn({ server, tar: complaint() }, 'hibernate: tar has left something to say');
+      const { bytes: tarBytes, files, folders } = counter;
+      if (files + folders === 0) return undefined;
+      return { bytes: await writer.finish({ tarBytes, files, folders }).catch(throwDisk), files };
+    } finally {
+      await writer.close();
+    }
+  }
+
+  async #open(session: string, server: string, cut: AbortSignal): Promise<ArchiveReader> {
+    try {
+      return await ArchiveReader.open(this.#pathOf(session, server), cut);
+    } catch (error) {
+      cut.throwIfAborted();
+      if (error instanceof BrokenArchive) return await this.#keepAside(session, server, error);
+      throw new FairleadError('ERR_UNAVAILABLE', `the archive of ${server} cannot be read: ${textOf(error)}`, {
+        cause: error,
+        retryAfterMs: RETRY_AFTER_MS,
+      });
+    }
+  }
+
+  async #keepAside(session: string, server: string, error: BrokenArchive): Promise<never> {
+    const { folder, log } = this.#options;
+    const path = this.#pathOf(session, server);
+    let number = 1;
+    const name = (): string => `${session}~${server}.tar.lz4.broken-${number}`;
+    while (existsSync(join(folder, name()))) number++;
+    await rename(path, join(folder, name()));
+    await this.#syncFolder();
+    log.error({ session, server, file: join(folder, name()), reason: error.message }, 'an archive is broken');
+    throw lost(server, `the archive is damaged (${error.message}) and is kept for the operator as ${name()}`, error);
+  }
+
+  async #unpack(archive: ArchiveReader, server: string, sandbox: RunningSandbox, cut: AbortSignal): Promise<void> {
+    const { folders, tarBytes } = archive.counts;
+    const folder = folderIn(sandbox);
+    const modes = new Set<number>();
+    async function* tars(): AsyncGenerator<Buffer> {
+      yield* inPieces(withOpenFolders(archive.tar(), modes), PIECE_BYTES);
+      if (folders > 0) yield* foldersOnly(archive.tar());
+    }
+    const pieces = Math.ceil(tarBytes / PIECE_BYTES);
+    const unpack = ['sh', '-c', UNPACK, folder, unpackOptions(sandbox), String(pieces), String(folders)];
+    const what = `the saved files of ${server} could not be put back; they are kept for the next try`;
+    const { code, said, unfed } = await this.#feed(await sandbox.exec(unpack, cut), tars(), cut);
+    if (code !== 0 && code !== FOLDERS_FAILED) throw explainExit(code, said, what);
+    if (unfed) throw explainStream(unfed, server);
+    // From here on every file is there: a folder's time or mode is no reason to refuse them, unless the sandbox is gone.
+    if (code === FOLDERS_FAILED) this.#options.log.warn({ server, tar: said }, 'restore: not all times of folders');
+    for (const mode of modes) {
+      const octal = mode.toString(8).padStart(5, '0'); // five digits: GNU chmod clears a folder's set-id bits only then
+      const chmod = await sandbox.exec(['sh', '-c', SET_MODE, folder, octal], cut);
+      const { code, said } = await this.#feed(chmod, pathsOfMode(archive.tar(), mode), cut);
+      if (code === null) throw explainExit(code, said, what);
+      if (code !== 0) this.#options.log.warn({ server, mode: octal, chmod: said }, 'restore: not all modes');
+    }
+  }
+
+  /** `unfed`: the program has ended with 0 and has not read all. Rejects when cut. */
+  async #feed(
+    program: SandboxProgram,
+    input: AsyncIterable<Buffer>,
+    cut: AbortSignal,
+  ): Promise<{ code: number | null; said: string; unfed: unknown }> {
+    const said = keepText(program);
+    program.stdout.on('error', () => undefined).resume();
+    const ended = new AbortController();
+    // A stream, not the generator itself: pipeline waits for ever on a generator whose socket the other side has ended.
+    const source = Readable.from(input, { objectMode: false });
+    const feeding = pipeline(source, program.stdin, { signal: ended.signal }).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    try {
+      const code = await unlessCut(program.exited, cut);
+      // It may have ended before it has read all: nothing would ever take the rest.
+      ended.abort();
+      return { code, said: said(), unfed: await feeding };
+    } finally {
+      ended.abort();
+      await feeding;
+    }
+  }
+
+  /** A rename is on disk when its folder is. */
+  async #syncFolder(): Promise<void> {
+    const handle = await open(this.#options.folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+/** Docker's is always mounted there; the process driver runs programs inside its own. */
+function folderIn(sandbox: RunningSandbox): string {
+  return sandbox.id.startsWith('process:') ? '.' : '/workspace';
+}
+
+/** In Docker a sandbox has one user, who cannot give files away: no look-up of owners for each file. */
+function unpackOptions(sandbox: RunningSandbox): string {
+  return sandbox.id.startsWith('process:') ? '-xpf' : '-xpof';
+}
+
+/** Reads its stderr to the end, and keeps the start of it. */
+function keepText({ stderr }: SandboxProgram): () => string {
+  let text = '';
+  stderr.on('error', () => undefined);
+  stderr.on('data', (data: Buffer) => {
+    if (text.length < STDERR_KEPT) text += data.toString('utf8', 0, STDERR_KEPT);
+  });
+  return () => text.trim().replaceAll('\n', '; ');
+}
+
+function unlessCut<T>(promise: Promise<T>, cut: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(cut.reason as Error);
+    if (cut.aborted) return onAbort();
+    cut.addEventListener('abort', onAbort, { once: true });
+    void promise.then(resolve, reject).finally(() => cut.removeEventListener('abort', onAbort));
+  });
+}
+
+function inMib(bytes: number): number {
+  return Math.round((bytes / 1_048_576) * 10) / 10;
+}
+
+/** They become parts of a file's name. */
+function check(value: string, allowed: RegExp, what: string): void {
+  if (!allowed.test(value)) throw new FairleadError('ERR_INTERNAL', `not a ${what}: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,85 @@
+/** What a sandbox's container is made with: hardened always, by one pure function. Docker thread. */
+import type { ContainerCreateOptions } from 'dockerode';
+import { createHash } from 'node:crypto';
+import type { Config } from '../../../src/shared/config.js';
+import type { StartRequest } from './driver.js';
+
+export const LABEL_INSTANCE = 'fairlead.instance';
+export const LABEL_SERVER = 'fairlead.server';
+/** What it was made with: see `optionsOf`. */
+export const LABEL_OPTIONS = 'fairlead.options';
+
+/** The image's unprivileged user; given by number, so that an image without it is no way around. */
+export const SANDBOX_UID = 10_001;
+const MIB = 1_048_576;
+const TMP_MB = 64;
+const OPEN_FILES = 4_096;
+/** When the whole machine is short of memory, the kernel takes a sandbox before the server, Docker or the store. */
+const OOM_SCORE = 500;
+
+export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env'>;
+
+export function containerOptions(
+  request: StartRequest,
+  instance: string,
+  sandbox: Config['sandbox'],
+): ContainerCreateOptions {
+  const { name, server } = request;
+  const labels = { [LABEL_INSTANCE]: instance, [LABEL_SERVER]: server, [LABEL_OPTIONS]: optionsOf(request, sandbox) };
+  return { name, Labels: labels, ...optionsFrom(request, sandbox) };
+}
+
+/** All that makes it what it is, its image's content too, in 16 hex digits: two with the same are alike. */
+export function optionsOf(from: MadeFrom, sandbox: Config['sandbox']): string {
+  return createHash('sha256')
+    .update(JSON.stringify(optionsFrom(from, sandbox)))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config['sandbox']): ContainerCreateOptions {
+  const memory = Math.round(sandbox.memoryMb * MIB);
+  const own = `uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
+  return {
+    Image: imageId,
+    User: `${SANDBOX_UID}:${SANDBOX_UID}`,
+    Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
+    Hostname: 'sandbox',
+    Tty: false,
+    OpenStdin: true,
+    // Its stdin outlives our stream: what a server that was killed leaves is taken up by the next one, see adoption.ts.
+    StdinOnce: false,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    HostConfig: {
+      NetworkMode: sandbox.network || 'none',
+      ReadonlyRootfs: true,
+      Tmpfs: {
+        // exec, which Docker's default is not: people write programs there and run them.
+        '/workspace': `rw,exec,nosuid,nodev,size=${sandbox.workspaceMb}m,mode=0700,${own}`,
+        '/tmp': `rw,noexec,nosuid,nodev,size=${TMP_MB}m,mode=0700,${own}`,
+      },
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges'],
+      PidsLimit: sandbox.pids,
+      Memory: memory,
+      MemorySwap: memory, // the same: no swap
+      NanoCpus: Math.round(sandbox.cpus * 1e9),
+      Init: true,
+      LogConfig: { Type: 'none', Config: {} },
+      OomScoreAdj: OOM_SCORE,
+      Ulimits: [
+        { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
+        // A core goes where the host's core_pattern says, which may be a program of the host's that keeps it.
+        { Name: 'core', Soft: 0, Hard: 0 },
+      ],
+      IpcMode: 'private',
+      Privileged: false,
+      // We remove it ourselves and know that it is gone; a daemon's own removal would race with that.
+      AutoRemove: false,
+      RestartPolicy: { Name: 'no' },
+      ...(sandbox.runtime && { Runtime: sandbox.runtime }),
+    },
+  };
+}

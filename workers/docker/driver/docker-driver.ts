@@ -1,0 +1,348 @@
+/** Sandboxes as Docker containers: create, attach, start, and nothing left when a step fails. Docker thread. */
+import type Docker from 'dockerode';
+import type { Duplex } from 'node:stream';
+import type { Config } from '../../../src/shared/config.js';
+import { dockerClient } from '../../../src/shared/docker-client.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import { followContainers, nameGiven } from './container-events.js';
+import { containerOptions, LABEL_INSTANCE, LABEL_OPTIONS, optionsOf } from './container-options.js';
+import { demux, type Demuxed } from './demux.js';
+import { explainExec, explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
+import { DockerSandbox } from './docker-sandbox.js';
+import type {
+  Adopting,
+  ExecOptions,
+  FoundSandbox,
+  RunningSandbox,
+  SandboxDriver,
+  SandboxExit,
+  SandboxProgram,
+  SandboxWatcher,
+  StartRequest,
+} from './driver.js';
+import { openStream } from './open-stream.js';
+import { OutputPace } from './output-pace.js';
+import { BREAK_MS, Operations, type BreakerState, type OperationName } from './operations.js';
+
+const LOOK_TIMEOUT_MS = 10_000;
+const REMOVE_TIMEOUT_MS = 20_000;
+/** After the breaker would let one try: a caller may be the first. */
+const PROBE_LATER_MS = 500;
+
+type Step = (operation: OperationName) => { operation: OperationName; timeoutMs: number };
+
+export class DockerDriver implements SandboxDriver {
+  readonly maxWarm = Infinity;
+  readonly adopting: Adopting = {
+    find: () => this.#find(),
+    optionsOf: (from) => optionsOf(from, this.#config.sandbox),
+  };
+  readonly #docker: Docker;
+  readonly #config: Config;
+  readonly #instance: string;
+  readonly #log: Logger;
+  readonly #operations: Operations;
+  readonly #pace = new OutputPace();
+  readonly #closing = new AbortController();
+  #watcher: SandboxWatcher | undefined;
+  /** While the breaker is open. */
+  #probe: NodeJS.Timeout | undefined;
+  /** Clean-ups of starts that failed: nobody waits for them but `close`. */
+  readonly #cleaning = new Set<Promise<void>>();
+
+  constructor(config: Config, instance: string, log: Logger, onBreaker?: (state: BreakerState) => void) {
+    this.#docker = dockerClient(config.dockerHost);
+    this.#config = config;
+    this.#instance = instance;
+    this.#log = log;
+    this.#operations = new Operations(log, (state) => {
+      onBreaker?.(state);
+      this.#probeWhenOpen(state);
+      if (state === 'closed') this.#watcher?.onBack();
+    });
+  }
+
+  async start(request: StartRequest): Promise<RunningSandbox> {
+    const { name, server, image, signal } = request;
+    const step = this.#steps();
+    let created = false;
+    try {
+      signal.throwIfAborted();
+      // Not cut short by the caller's signal: Docker would go on making it, and a removal now would come too early.
+      const id = await this.#create(request, step('create'));
+      created = true;
+      return await this.#run(id, name, step, signal);
+    } catch (error) {
+      // A create without an answer may still come about after this removal: then the next reconcile finds it.
+      if (created || mayHaveCreated(error)) this.#cleanUp(name);
+      signal.throwIfAborted();
+      throw explainStart(error, server, image, this.#config);
+    }
+  }
+
+  async resolveImage(image: string, server: string): Promise<string> {
+    try {
+      const { Id } = await this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () =>
+        this.#docker.getImage(image).inspect(),
+      );
+      return Id;
+    } catch (error) {
+      throw explainStart(error, server, image, this.#config);
+    }
+  }
+
+  async sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
+    const found = await this.#list();
+    // Asked after the listing: what is in it was known before it was made.
+    const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
+    const results = await Promise.allSettled(
+      leftovers.map(async ({ Id, Names }) => {
+        await this.#remove(Id);
+        for (const name of Names) onRemoved?.(nameGiven(name));
+      }),
+    );
+    for (const result of results) {
+      if (result.status === 'rejected') this.#log.warn({ err: result.reason }, 'a leftover container stays for now');
+    }
+    return results.filter(({ status }) => status === 'fulfilled').length;
+  }
+
+  async #list(): Promise<Docker.ContainerInfo[]> {
+    try {
+      return await this.#operations.remove({ operation: 'list', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
+        this.#docker.listContainers({
+          all: true,
+          filters: { label: [`${LABEL_INSTANCE}=${this.#instance}`] },
+          abortSignal: signal,
+        }),
+      );
+    } catch (error) {
+      throw unavailable('Docker did not list the containers of an earlier run', error);
+    }
+  }
+
+  async #find(): Promise<FoundSandbox[]> {
+    const containers = await this.#list();
+    return containers.map(({ Id: id, Names, State, Labels }) => {
+      const name = nameGiven(Names[0] ?? '');
+      return {
+        id,
+        name,
+        named: Names.some((given) => given.replace(/^\//, '') !== name),
+        runs: State === 'running' || State === 'paused',
+        options: Labels[LABEL_OPTIONS] ?? '',
+        attach: (signal) => this.#attachAgain(id, name, State === 'paused', signal),
+        destroy: () => this.#remove(id),
+      };
+    });
+  }
+
+  watch(watcher: SandboxWatcher): void {
+    this.#watcher = watcher;
+    const options = { docker: this.#docker, instance: this.#instance, watcher, log: this.#log };
+    void followContainers(options, this.#closing.signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    clearTimeout(this.#probe);
+    await Promise.all(this.#cleaning);
+  }
+
+  /** A breaker closes only when a call succeeds, and while /readyz says that Docker is away nobody may come to make one. */
+  #probeWhenOpen(state: BreakerState): void {
+    clearTimeout(this.#probe);
+    if (state !== 'open' || this.#closing.signal.aborted) return;
+    this.#probe = setTimeout(() => {
+      this.#operations
+        .run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () => this.#docker.ping())
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'docker: still away'));
+    }, BREAK_MS + PROBE_LATER_MS);
+    this.#probe.unref(); // it alone must not keep a process that has nothing else to do
+  }
+
+  /** The name is ours and random: if it is taken at a second try, the first one made it and only its answer was lost. */
+  #create(request: StartRequest, options: Parameters<Operations['run']>[0]): Promise<string> {
+    return this.#operations.run(options, async ({ attempt, signal }) => {
+      const description = containerOptions(request, this.#instance, this.#config.sandbox);
+      try {
+        return (await this.#docker.createContainer({ ...description, abortSignal: signal })).id;
+      } catch (error) {
+        if (attempt === 0 || statusOf(error) !== 409) throw error;
+        return (await this.#docker.getContainer(request.name).inspect({ abortSignal: signal })).Id;
+      }
+    });
+  }
+
+  /** By name or id; one that is not there is removed. */
+  async #remove(container: string): Promise<void> {
+    try {
+      await this.#operations.remove({ timeoutMs: REMOVE_TIMEOUT_MS }, async ({ signal }) => {
+        await unless(404, this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal: signal }));
+      });
+    } catch (error) {
+      throw unavailable(`the container ${container} could not be removed now`, error);
+    }
+  }
+
+  /** Attached before it is started, so that nothing it prints is missed. */
+  async #run(id: string, name: string, step: Step, signal: AbortSignal): Promise<DockerSandbox> {
+    const socket = await this.#attach(id, step, signal);
+    const streams = demux(socket, this.#pace);
+    try {
+      await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
+        await unless(304, this.#docker.getContainer(id).start({ abortSignal: attempt.signal })); // an earlier try has
+      });
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+    return this.#sandbox(id, name, socket, streams);
+  }
+
+  /** A container that does not run takes the stream too, and says nothing: looked at afterwards. */
+  async #attachAgain(id: string, name: string, paused: boolean, signal: AbortSignal): Promise<DockerSandbox> {
+    const step = this.#steps();
+    let socket: Duplex | undefined;
+    try {
+      if (paused) {
+        await this.#operations.run({ ...step('start'), signal }, async () => {
+          await unless(409, this.#docker.getContainer(id).unpause()); // somebody else has
+        });
+      }
+      socket = await this.#attach(id, step, signal);
+      const streams = demux(socket, this.#pace);
+      const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
+        this.#docker.getContainer(id).inspect({ abortSignal: attempt.signal }),
+      );
+      if (!State.Running)
+        throw new FairleadError('ERR_SANDBOX', `the container has exited with code ${State.ExitCode}`);
+      return this.#sandbox(id, name, socket, streams);
+    } catch (error) {
+      socket?.destroy();
+      signal.throwIfAborted();
+      throw explainExec(error, ['attach']);
+    }
+  }
+
+  #attach(id: string, step: Step, signal: AbortSignal): Promise<Duplex> {
+    const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+    return this.#operations.run({ ...step('attach'), signal }, (attempt) =>
+      openStream(attempt.signal, (abortSignal) => this.#docker.getContainer(id).attach({ ...options, abortSignal })),
+    );
+  }
+
+  #sandbox(id: string, name: string, socket: Duplex, streams: Demuxed): DockerSandbox {
+    return new DockerSandbox(id, socket, streams, {
+      inspectExit: (lost) => this.#inspectExit(id, lost),
+      exec: (command, execSignal, options) => this.#exec(id, command, execSignal, options),
+      restart: (restartSignal) => this.#restart(id, name, restartSignal),
+      rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
+      remove: () => this.#remove(id),
+    });
+  }
+
+  /** Its writable places are tmpfs: mounted anew, they are empty. */
+  async #restart(id: string, name: string, signal: AbortSignal): Promise<DockerSandbox> {
+    const step = this.#steps();
+    try {
+      await this.#operations.run({ ...step('stop'), signal }, async (attempt) => {
+        await unless(304, this.#docker.getContainer(id).stop({ t: 0, abortSignal: attempt.signal })); // it has stopped
+      });
+      return await this.#run(id, name, step, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unavailable('the container could not be restarted', error);
+    }
+  }
+
+  async #rename(id: string, name: string): Promise<void> {
+    await this.#operations.run({ operation: 'rename', timeoutMs: LOOK_TIMEOUT_MS }, async ({ signal }) => {
+      await unless(400, this.#docker.getContainer(id).rename({ name, abortSignal: signal })); // it has this name
+    });
+  }
+
+  /** Steps that share one deadline, from now. */
+  #steps(): Step {
+    const deadline = performance.now() + this.#config.sandbox.startTimeoutMs;
+    return (operation) => ({ operation, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) });
+  }
+
+  async #exec(
+    id: string,
+    command: readonly string[],
+    signal: AbortSignal,
+    { env = {} }: ExecOptions = {},
+  ): Promise<SandboxProgram> {
+    try {
+      return await this.#operations.run({ operation: 'exec', timeoutMs: LOOK_TIMEOUT_MS, signal }, async (attempt) => {
+        const exec = await this.#docker.getContainer(id).exec({
+          Cmd: [...command],
+          Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+          AttachStdin: true,
+          AttachStdout: true,
+          AttachStderr: true,
+          abortSignal: attempt.signal,
+        });
+        const socket = await openStream(attempt.signal, (abortSignal) =>
+          exec.start({ hijack: true, stdin: true, abortSignal }),
+        );
+        const onAbort = (): void => void socket.destroy();
+        signal.addEventListener('abort', onAbort, { once: true });
+        const { stdout, stderr, ended } = demux(socket);
+        const exited = ended.then(() => {
+          signal.removeEventListener('abort', onAbort);
+          return this.#execExit(exec);
+        });
+        return { stdin: socket, stdout, stderr, exited };
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw explainExec(error, command);
+    }
+  }
+
+  async #execExit(exec: Docker.Exec): Promise<number | null> {
+    try {
+      const { ExitCode } = await this.#operations.run(
+        { operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS },
+        ({ signal }) => exec.inspect({ abortSignal: signal }),
+      );
+      return ExitCode;
+    } catch (error) {
+      this.#log.debug({ err: error }, 'no exit code of a program');
+      return null;
+    }
+  }
+
+  #cleanUp(name: string): void {
+    const cleaning = this.#remove(name)
+      .catch((error: unknown) => this.#log.warn({ err: error, container: name }, 'left to the next reconcile'))
+      .finally(() => this.#cleaning.delete(cleaning));
+    this.#cleaning.add(cleaning);
+  }
+
+  async #inspectExit(id: string, lost: Error | undefined): Promise<SandboxExit> {
+    try {
+      const { State } = await this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
+        this.#docker.getContainer(id).inspect({ abortSignal: signal }),
+      );
+      if (State.OOMKilled) return { code: State.ExitCode, reason: 'out of memory (sandbox.memoryMb)' };
+      if (!State.Running) return { code: State.ExitCode, reason: `exited with code ${State.ExitCode}` };
+      return { code: null, reason: lost ? 'the connection to Docker was lost' : 'closed its output' };
+    } catch (error) {
+      this.#log.debug({ err: error, container: id }, 'no exit code');
+      return { code: null, reason: 'ended, and Docker does not say why' };
+    }
+  }
+}
+
+/** This status says that it has been done already. */
+async function unless(status: number, call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (statusOf(error) !== status) throw error;
+  }
+}

@@ -1,0 +1,99 @@
+/** What an error of the Docker API means: whose fault it is, whether to try again, and how to say it. Docker thread. */
+import { BrokenCircuitError, BulkheadRejectedError } from 'cockatiel';
+import type { Config } from '../../../src/shared/config.js';
+import { DockerTimeout, howToGetImage } from '../../../src/shared/docker-client.js';
+import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
+
+const RETRY_AFTER_MS = 5_000;
+const CONNECTION_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOENT', // no socket file
+  'EAGAIN', // a unix socket whose backlog is full
+  'EACCES',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+]);
+
+export function statusOf(error: unknown): number | undefined {
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof status === 'number' ? status : undefined;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message.trim() : String(error);
+}
+
+export function isConnectionError(error: unknown): boolean {
+  return CONNECTION_CODES.has((error as NodeJS.ErrnoException | null)?.code ?? '');
+}
+
+/** A 500 that tells of the image or its limits, not of the daemon: Docker has no better code for what runc refuses. */
+function isRuntimeRefusal(error: unknown): boolean {
+  const text = textOf(error);
+  if (/no space left on device/i.test(text)) return false; // the box's disk is full, whoever was the first to find out
+  return /OCI runtime|failed to create (?:task|shim)|unable to start container process/i.test(text);
+}
+
+/** The daemon's own fault: trying again may help. A deadline that has passed is not one to try again. */
+export function isRetryable(error: unknown): boolean {
+  return isConnectionError(error) || ((statusOf(error) ?? 0) >= 500 && !isRuntimeRefusal(error));
+}
+
+/** Counts towards the circuit breaker. One bad image must not close Docker to everybody. */
+export function isDaemonFault(error: unknown): boolean {
+  return error instanceof DockerTimeout || isRetryable(error);
+}
+
+/** Whether a container may exist after `create` failed with this. */
+export function mayHaveCreated(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
+  if (error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) return false;
+  if (code === 'ECONNREFUSED' || code === 'ENOENT') return false;
+  const status = statusOf(error);
+  return status === undefined || status >= 500 || status === 409;
+}
+
+/** The error of a start, as the agent thread gets it: ERR_SANDBOX with what to change, or ERR_UNAVAILABLE. */
+export function explainStart(error: unknown, server: string, image: string, config: Config): FairleadError {
+  if (isFairleadError(error)) return error;
+  if (error instanceof BrokenCircuitError) {
+    return unavailable('Docker has failed several times in a row and is left alone for a moment', error);
+  }
+  if (error instanceof BulkheadRejectedError) return unavailable('too many calls to Docker wait already', error);
+  if (isConnectionError(error)) return unavailable('Docker does not answer', error);
+  const text = textOf(error);
+  const refused = (message: string): FairleadError => new FairleadError('ERR_SANDBOX', message, { cause: error });
+  if (statusOf(error) === 404 && /no such image/i.test(text)) {
+    return refused(`the image ${image} of ${server} is not there: ${howToGetImage(image)}`);
+  }
+  if (isRetryable(error)) return unavailable(`Docker failed: ${text}`, error);
+  const { sandbox } = config;
+  if (/runtime/i.test(text) && /unknown|invalid|not found/i.test(text) && !isRuntimeRefusal(error)) {
+    return refused(`sandbox.runtime: Docker knows no runtime ${sandbox.runtime}`);
+  }
+  if (/network .*not found/i.test(text)) return refused(`sandbox.network: Docker knows no network ${sandbox.network}`);
+  if (/memory/i.test(text)) return refused(`sandbox.memoryMb ${sandbox.memoryMb} was refused: ${text}`);
+  if (/cpu/i.test(text)) return refused(`sandbox.cpus ${sandbox.cpus} was refused: ${text}`);
+  if (/pids/i.test(text)) return refused(`sandbox.pids ${sandbox.pids} was refused: ${text}`);
+  return refused(`the sandbox of ${server} (${image}) did not start: ${text}`);
+}
+
+/** A program that was to run inside a sandbox. */
+export function explainExec(error: unknown, command: readonly string[]): FairleadError {
+  if (isFairleadError(error)) return error;
+  if (isDaemonFault(error) || error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) {
+    return unavailable('Docker does not answer', error);
+  }
+  return new FairleadError('ERR_SANDBOX', `${command[0]} does not run in the sandbox: ${textOf(error)}`, {
+    cause: error,
+  });
+}
+
+export function unavailable(message: string, cause: unknown): FairleadError {
+  return new FairleadError('ERR_UNAVAILABLE', message, { cause, retryAfterMs: RETRY_AFTER_MS });
+}

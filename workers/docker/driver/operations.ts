@@ -1,0 +1,167 @@
+/**
+ * Every call to Docker: its deadline, its tries with backoff and jitter, the circuit breaker, the metrics. Docker thread.
+ *
+ * 20 run at once and 100 wait; a call that waits to try again holds no place meanwhile, so that failing calls cannot wait
+ * for each other. Removals have places of their own and ask no breaker: what 20 hanging starts leave behind can be
+ * removed while they hang.
+ */
+import {
+  BrokenCircuitError,
+  bulkhead,
+  circuitBreaker,
+  CircuitState,
+  ConsecutiveBreaker,
+  ExponentialBackoff,
+  handleWhen,
+  retry,
+} from 'cockatiel';
+import { DockerTimeout, withDeadline, type CallOptions } from '../../../src/shared/docker-client.js';
+import type { Logger } from '../../../src/shared/log.js';
+import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
+import { isDaemonFault, isRetryable, statusOf } from './docker-errors.js';
+
+const RETRIES = 2;
+const BREAK_AFTER = 5;
+export const BREAK_MS = 5_000;
+const AT_ONCE = 20;
+const WAITING = 100;
+const REMOVALS_AT_ONCE = 10;
+/** More than any box has containers; what is over it is found by the next reconcile. */
+const REMOVALS_WAITING = 10_000;
+
+const operations = counter('fairlead_docker_operations_total', 'Calls to Docker, after their tries', [
+  'operation',
+  'outcome',
+]);
+const seconds = histogram(
+  'fairlead_docker_operation_seconds',
+  'Calls to Docker, with their tries',
+  [0.005, 0.02, ...SECONDS_SLOW],
+  ['operation'],
+);
+const retries = counter('fairlead_docker_retries_total', 'Calls to Docker that were tried again', ['operation']);
+const running = gauge('fairlead_docker_operations_running', 'Calls to Docker that run, of 20');
+const waiting = gauge('fairlead_docker_operations_waiting', 'Calls to Docker that wait for a place, of 100');
+const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are refused, 0.5 while one tries, else 0');
+breakerOpen.set(0);
+
+export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'rename' | 'exec' | 'inspect' | 'list' | 'remove';
+
+/** open: calls are refused for a moment; half-open: one is tried. */
+export type BreakerState = 'closed' | 'half-open' | 'open';
+
+export interface OperationOptions extends CallOptions {
+  operation: OperationName;
+}
+
+export interface Attempt {
+  /** 0 for the first. */
+  attempt: number;
+  signal: AbortSignal;
+}
+
+export class Operations {
+  readonly #breaker = circuitBreaker(handleWhen(isDaemonFault), {
+    breaker: new ConsecutiveBreaker(BREAK_AFTER),
+    halfOpenAfter: BREAK_MS,
+  });
+  readonly #places = bulkhead(AT_ONCE, WAITING);
+  readonly #removals = bulkhead(REMOVALS_AT_ONCE, REMOVALS_WAITING);
+
+  constructor(log: Logger, onBreaker: (state: BreakerState) => void = () => undefined) {
+    this.#breaker.onStateChange((state) => {
+      onBreaker(state === CircuitState.Closed ? 'closed' : state === CircuitState.HalfOpen ? 'half-open' : 'open');
+      breakerOpen.set(state === CircuitState.Closed ? 0 : state === CircuitState.HalfOpen ? 0.5 : 1);
+      if (state === CircuitState.Open) log.warn('docker: circuit breaker open, calls are refused for a moment');
+      if (state === CircuitState.Closed) log.info('docker: circuit breaker closed');
+    });
+  }
+
+  /** At most three tries, all within the deadline. `call` must be safe to repeat. Rejects with what Docker said. */
+  run<T>(options: OperationOptions, call: (attempt: Attempt) => Promise<T>): Promise<T> {
+    // The deadline ends the call inside the breaker, so that a daemon that hangs counts as ill.
+    return this.#tries(options, isRetryable, (attempt) =>
+      // The place is free again when the deadline has passed, whatever the call still does.
+      this.#inPlace(() => this.#breaker.execute(() => untilAborted(attempt.signal, () => call(attempt)))),
+    );
+  }
+
+  /**
+   * Like `run`, for removals and the look for what is to be removed: in places of their own, with no breaker; a removal that
+   * Docker has under way (409) is asked for again.
+   */
+  remove<T>(
+    { operation = 'remove', ...options }: Omit<OperationOptions, 'operation'> & { operation?: 'remove' | 'list' },
+    call: (attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
+    return this.#tries({ ...options, operation }, isRemovalRetryable, (attempt) =>
+      this.#removals.execute(() => untilAborted(attempt.signal, () => call(attempt))),
+    );
+  }
+
+  async #inPlace<T>(call: () => Promise<T>): Promise<T> {
+    waiting.inc();
+    let runs = false;
+    try {
+      return await this.#places.execute(() => {
+        waiting.dec();
+        running.inc();
+        runs = true;
+        return call();
+      });
+    } finally {
+      (runs ? running : waiting).dec();
+    }
+  }
+
+  async #tries<T>(
+    options: OperationOptions,
+    again: (error: unknown) => boolean,
+    call: (attempt: Attempt) => Promise<T>,
+  ): Promise<T> {
+    const { operation } = options;
+    const stop = seconds.startTimer({ operation });
+    const tries = retry(handleWhen(again), {
+      maxAttempts: RETRIES,
+      backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 2_000 }),
+    });
+    tries.onRetry(() => retries.inc({ operation }));
+    let outcome = 'ok';
+    try {
+      return await withDeadline(options, (signal) =>
+        tries.execute(({ attempt }) => {
+          signal.throwIfAborted(); // a backoff may have outlasted the deadline
+          return call({ attempt, signal });
+        }),
+      );
+    } catch (error) {
+      outcome = outcomeOf(error, options.signal);
+      throw error;
+    } finally {
+      stop();
+      operations.inc({ operation, outcome });
+    }
+  }
+}
+
+function isRemovalRetryable(error: unknown): boolean {
+  return isRetryable(error) || statusOf(error) === 409;
+}
+
+function untilAborted<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    void call()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+function outcomeOf(error: unknown, signal: AbortSignal | undefined): string {
+  if (signal?.aborted) return 'cancelled';
+  if (error instanceof DockerTimeout) return 'timeout';
+  if (error instanceof BrokenCircuitError) return 'breaker_open';
+  return isDaemonFault(error) ? 'failed' : 'refused';
+}

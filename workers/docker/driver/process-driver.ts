@@ -1,0 +1,215 @@
+/** Sandboxes as child processes of the workspace server, for trying out without Docker: no isolation. Docker thread. */
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../../../src/shared/config.js';
+import { isWorkspaceImage } from '../../../src/shared/docker-client.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import type {
+  ExecOptions,
+  RunningSandbox,
+  SandboxDriver,
+  SandboxExit,
+  SandboxProgram,
+  StartRequest,
+} from './driver.js';
+import { killGroup, killRecorded, writeRecord } from '../../../src/shared/process-record.js';
+
+const ENTRY = fileURLToPath(new URL('../../workspace/index.js', import.meta.url));
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/**
+ * A folder each under DATA/sandboxes/INSTANCE: `workspace` is the process's home, beside it the record of its pid, so that
+ * a later run can end what this one left.
+ */
+export class ProcessDriver implements SandboxDriver {
+  /** For trying out: a machine that has no Docker should not fill with processes. */
+  readonly maxWarm = 1;
+  readonly #root: string;
+  readonly #entry: string;
+  readonly #log: Logger;
+
+  constructor(config: Config, instance: string, log: Logger, entry = ENTRY) {
+    this.#root = join(config.dataDir, 'sandboxes', instance.replaceAll(/[^a-zA-Z0-9_-]/g, '_'));
+    this.#entry = entry;
+    this.#log = log;
+  }
+
+  async resolveImage(image: string, server: string): Promise<string> {
+    if (!isWorkspaceImage(image)) {
+      throw new FairleadError(
+        'ERR_SANDBOX',
+        `the server ${server} needs Docker: without it only fairlead/workspace runs, not ${image}`,
+      );
+    }
+    return image;
+  }
+
+  async start(request: StartRequest): Promise<RunningSandbox> {
+    const { name, server, env, signal } = request;
+    const folder = join(this.#root, name);
+    let child: Child | undefined;
+    try {
+      signal.throwIfAborted();
+      const workspace = join(folder, 'workspace');
+      await mkdir(this.#root, { recursive: true, mode: 0o700 });
+      await mkdir(folder, { mode: 0o700 });
+      await mkdir(workspace, { mode: 0o700 });
+      signal.throwIfAborted();
+      child = spawn(process.execPath, [this.#entry], {
+        cwd: workspace,
+        env: environmentOf(workspace, env),
+        detached: true, // a process group of its own, so that all it starts can be ended with it
+        stdio: ['pipe', 'pipe', 'pipe'],
+      });
+      const sandbox = new ProcessSandbox(child, folder, env);
+      await once(child, 'spawn', { signal });
+      await writeRecord(folder, child.pid ?? 0, true);
+      signal.throwIfAborted();
+      return sandbox;
+    } catch (error) {
+      if (child?.pid) killGroup(child.pid);
+      await removeFolder(folder);
+      signal.throwIfAborted();
+      throw new FairleadError('ERR_SANDBOX', `the sandbox of ${server} did not start: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
+    const names = await readdir(this.#root).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    let removed = 0;
+    for (const name of names.filter((found) => !isKnown(found))) {
+      const folder = join(this.#root, name);
+      try {
+        await killRecorded(folder);
+        await removeFolder(folder);
+        onRemoved?.(name);
+        removed++;
+      } catch (error) {
+        this.#log.warn({ err: error, sandbox: name }, 'a leftover sandbox stays for now');
+      }
+    }
+    return removed;
+  }
+
+  watch(): void {
+    // A child's end is told by its own `exit`, always.
+  }
+
+  async close(): Promise<void> {
+    // Nothing runs behind a caller's back here: a failed start cleans up before it rejects.
+  }
+}
+
+class ProcessSandbox implements RunningSandbox {
+  readonly id: string;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exited: Promise<SandboxExit>;
+  readonly #pid: number;
+  readonly #folder: string;
+  readonly #env: Readonly<Record<string, string>>;
+  /** Of programs that run in it beside its server. */
+  readonly #groups = new Set<number>();
+  #removal: Promise<void> | undefined;
+
+  constructor(child: Child, folder: string, env: Readonly<Record<string, string>>) {
+    this.#env = env;
+    this.#pid = child.pid ?? 0;
+    this.id = `process:${this.#pid}`;
+    this.stdin = child.stdin;
+    this.stdout = child.stdout;
+    this.stderr = child.stderr;
+    this.#folder = folder;
+    this.exited = new Promise((resolve) => {
+      child.once('error', (error) => resolve({ code: null, reason: error.message }));
+      child.once('exit', (code, signal) => {
+        // What it started goes with it, and lets go of its stdout. Now: later the group's number may be another's.
+        killGroup(this.#pid);
+        resolve({ code, reason: signal ? `ended by ${signal}` : `exited with code ${code}` });
+      });
+    });
+  }
+
+  /** A group of its own too; what it has started ends with it, or with the sandbox. */
+  async exec(command: readonly string[], signal: AbortSignal, { env = {} }: ExecOptions = {}): Promise<SandboxProgram> {
+    const [file = '', ...args] = command;
+    const workspace = join(this.#folder, 'workspace');
+    signal.throwIfAborted();
+    const child = spawn(file, args, {
+      cwd: workspace,
+      env: environmentOf(workspace, { ...this.#env, ...env }),
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const exited = new Promise<number | null>((resolve) => {
+      child.once('error', () => resolve(null));
+      child.once('close', resolve);
+    });
+    child.stdin.on('error', () => undefined); // told by its exit code
+    try {
+      await once(child, 'spawn');
+    } catch (error) {
+      throw new FairleadError('ERR_SANDBOX', `${file} does not run: ${(error as Error).message}`, { cause: error });
+    }
+    const pid = child.pid ?? 0;
+    const kill = (): void => {
+      killGroup(pid);
+      for (const stream of child.stdio) stream?.destroy();
+    };
+    child.once('exit', () => {
+      killGroup(pid); // now: later the group's number may be another's
+      this.#groups.delete(pid);
+      signal.removeEventListener('abort', kill);
+    });
+    this.#groups.add(pid);
+    signal.addEventListener('abort', kill, { once: true });
+    await writeRecord(this.#folder, pid, false);
+    if (signal.aborted) kill();
+    signal.throwIfAborted();
+    return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exited };
+  }
+
+  destroy(): Promise<void> {
+    this.#removal ??= this.#remove();
+    return this.#removal;
+  }
+
+  async #remove(): Promise<void> {
+    let exited = false;
+    void this.exited.then(() => (exited = true));
+    await Promise.resolve(); // an exit that has been told is known now
+    if (!exited) killGroup(this.#pid);
+    for (const group of this.#groups) killGroup(group);
+    await this.exited;
+    this.stdin.destroy();
+    this.stdout.destroy();
+    this.stderr.destroy();
+    await removeFolder(this.#folder);
+  }
+}
+
+function environmentOf(workspace: string, env: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    LANG: process.env['LANG'] ?? 'C.UTF-8',
+    ...env,
+    HOME: workspace,
+    FAIRLEAD_WORKSPACE: workspace,
+  };
+}
+
+async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+}

@@ -1,0 +1,375 @@
+/** The sandboxes of one image: started and greeted ahead of need, handed out in order, replaced when spent. Docker thread. */
+import { randomBytes } from 'node:crypto';
+import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
+import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
+import { BringUp, type BringUpOptions } from './bring-up.js';
+import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
+import { LeaseLine } from './lease-line.js';
+import {
+  expectedWaitMs,
+  noteDemand,
+  startBackoffMs,
+  type DemandPeriod,
+  type PoolCounts,
+  type PoolLimits,
+  type PoolPlan,
+  type StartHealth,
+} from './plan-pool.js';
+import { makeSandbox, prove, type Sandbox, type SandboxState } from './sandbox.js';
+import type { Offered } from './tool-cache.js';
+import type { WaitingServer } from './waiting-server.js';
+
+export interface ContainerPoolOptions extends BringUpOptions {
+  instance: string;
+  limits: PoolLimits;
+  /** Something has changed that the plan depends on. */
+  onChange: () => void;
+  /** Nothing of a lease is left of this one, by name: it is gone, or was reset and looked at. */
+  onClean?: (name: string) => void;
+  /** Of the box that all pools share: see `expectedWaitMs`. */
+  outlook: () => { room: number; releaseMs: number };
+}
+
+export const PROOF_BEFORE_LEASE_MS = 30_000;
+const PROOF_TIMEOUT_MS = 1_000;
+/** Until one has been seen. */
+const FIRST_START_MS = 1_000;
+/** A daemon that is away is asked again soon; an image that fails is left alone for longer and longer. */
+const AWAY_BACKOFF_MS = 5_000;
+
+const byState = gauge('fairlead_sandboxes', 'Sandboxes by state', ['server', 'state']);
+const starts = counter('fairlead_sandbox_starts_total', 'Sandboxes started for the shelf or the line', [
+  'server',
+  'outcome',
+]);
+const startSeconds = histogram(
+  'fairlead_sandbox_start_seconds',
+  'From create to the answer of its MCP server',
+  SECONDS_SLOW,
+  ['server'],
+);
+const inLine = gauge('fairlead_sandbox_line', 'Leases that wait for a sandbox', ['server']);
+const resets = counter('fairlead_sandbox_resets_total', 'Used sandboxes restarted and checked', ['server', 'outcome']);
+const lostWarm = counter('fairlead_sandbox_warm_lost_total', 'Sandboxes that died on the shelf and were replaced', [
+  'server',
+]);
+
+export class ContainerPool {
+  readonly server: string;
+  readonly limits: PoolLimits;
+  readonly demand: DemandPeriod[] = [];
+  readonly line: LeaseLine<Sandbox>;
+  readonly #options: ContainerPoolOptions;
+  /** A sandbox's state is the queue it sits in; a Set keeps the order. */
+  readonly #queues: Record<SandboxState, Set<Sandbox>> = {
+    starting: new Set(),
+    warm: new Set(),
+    leased: new Set(),
+    draining: new Set(),
+  };
+  #health: StartHealth & { error?: FairleadError } = { failures: 0, notBefore: 0 };
+  #startMs = FIRST_START_MS;
+  readonly #bringUp: BringUp;
+  #closed: FairleadError | undefined;
+
+  constructor(options: ContainerPoolOptions) {
+    this.#options = options;
+    this.server = options.server;
+    this.limits = options.limits;
+    this.#bringUp = new BringUp(options);
+    const { pool, leaseTimeoutMs } = options.config.sandbox;
+    this.line = new LeaseLine(pool.maxWaiting, leaseTimeoutMs, (length) => inLine.set({ server: this.server }, length));
+  }
+
+  get counts(): PoolCounts {
+    const { starting, warm, leased, draining } = this.#queues;
+    return {
+      starting: starting.size,
+      warm: warm.size,
+      leased: leased.size,
+      draining: draining.size,
+      waiting: this.line.length,
+    };
+  }
+
+  get health(): StartHealth {
+    return this.#health;
+  }
+
+  *all(): Iterable<Sandbox> {
+    for (const queue of Object.values(this.#queues)) yield* queue;
+  }
+
+  warm(): Iterable<Sandbox> {
+    return this.#queues.warm;
+  }
+
+  /**
+   * A sandbox, moved to `leased`: the shelf's oldest, or the next one when it is this caller's turn. ERR_UNAVAILABLE with
+   * `retryAfterMs` when the line is full or too slow; ERR_SANDBOX when the image cannot be started; the signal's reason.
+   */
+  async take(signal: AbortSignal): Promise<Sandbox> {
+    noteDemand(this.demand, performance.now(), this.limits.idleMs);
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#closed) throw this.#closed;
+      const [first] = this.line.length === 0 ? this.#queues.warm : [];
+      if (first) this.move(first, 'warm', 'leased');
+      const sandbox = first ?? (await this.#wait(signal));
+      if (performance.now() - sandbox.provenAt < PROOF_BEFORE_LEASE_MS || (await prove(sandbox, PROOF_TIMEOUT_MS)))
+        return sandbox;
+      await this.#replaceDead(sandbox, 'does not answer');
+    }
+  }
+
+  /** The image's tools, from the first sandbox that there is, or ever was, of it. Errors as `take`. */
+  async readTools(signal: AbortSignal): Promise<Offered> {
+    const known = await this.#bringUp.offered();
+    if (known) return known;
+    this.putBack(await this.take(signal));
+    return (await this.#bringUp.offered()) ?? { tools: [], resources: false, prompts: false };
+  }
+
+  /** One that was taken and given to nobody. */
+  putBack(sandbox: Sandbox): void {
+    if (sandbox.state === 'leased') this.move(sandbox, 'leased', 'warm');
+    this.#serve();
+  }
+
+  apply({ start, letGo }: PoolPlan): void {
+    for (let i = 0; i < start; i++) this.#start();
+    for (const sandbox of [...this.#queues.warm].slice(0, letGo)) this.#drainQuietly(sandbox);
+  }
+
+  /** What a sandbox would be made with now; undefined when its image cannot be used. ERR_UNAVAILABLE. */
+  optionsNow(): Promise<string | undefined> {
+    return this.#bringUp.optionsNow();
+  }
+
+  /** One that an earlier run has left and nobody has had: on the shelf once `inTurn` has let it be greeted, else removed. */
+  shelve(found: FoundSandbox, inTurn: (work: () => Promise<void>) => Promise<void>): void {
+    const sandbox = makeSandbox(found.name, found);
+    this.move(sandbox, undefined, 'starting');
+    sandbox.started = inTurn(() => this.#takeIn(sandbox, found));
+  }
+
+  /** One that an earlier run has left and that is somebody's. */
+  hold(found: FoundSandbox): Sandbox {
+    const sandbox = makeSandbox(found.name, found);
+    this.move(sandbox, undefined, 'leased');
+    return sandbox;
+  }
+
+  /** Asks those that have not been heard of for a while; a dead one is replaced. */
+  async proveWarm(olderThanMs: number): Promise<void> {
+    const now = performance.now();
+    const old = [...this.#queues.warm].filter(({ provenAt }) => now - provenAt > olderThanMs);
+    await Promise.all(
+      old.map(async (sandbox) => {
+        if ((await prove(sandbox, PROOF_TIMEOUT_MS)) || sandbox.state !== 'warm') return;
+        await this.#replaceDead(sandbox, 'does not answer');
+      }),
+    );
+  }
+
+  /** Docker says that it has died: nobody is given it, whatever its stream says. */
+  async noteDead(sandbox: Sandbox): Promise<void> {
+    if (sandbox.state === 'warm') await this.#replaceDead(sandbox, 'died');
+  }
+
+  /** The daemon is back: what its absence has put off may be tried now. */
+  noteBack(): void {
+    if (this.#health.error?.code !== 'ERR_UNAVAILABLE') return;
+    this.#health = { failures: 0, notBefore: 0 };
+    this.#options.onChange();
+  }
+
+  /** A session is done with it: destroyed, or where that is configured reset, checked and put on the shelf again. */
+  giveBack(sandbox: Sandbox): Promise<void> {
+    const { config } = this.#options;
+    const { running } = sandbox;
+    if (config.sandbox.reuse !== 'reset' || this.#closed || sandbox.state !== 'leased' || !running?.restart) {
+      return this.drain(sandbox);
+    }
+    this.move(sandbox, 'leased', 'starting');
+    sandbox.started = this.#reset(sandbox, running);
+    return sandbox.started;
+  }
+
+  /** From any state to gone; callers that come later wait for the first one's removal. ERR_UNAVAILABLE. */
+  drain(sandbox: Sandbox): Promise<void> {
+    sandbox.removal ??= this.#remove(sandbox);
+    return sandbox.removal;
+  }
+
+  /** Nothing is started or handed out from now on. */
+  close(error: FairleadError): void {
+    this.#closed = error;
+    this.line.rejectAll(error);
+  }
+
+  /** The only transition. */
+  move(sandbox: Sandbox, from: SandboxState | undefined, to: SandboxState | 'gone'): void {
+    const { server } = this;
+    if (from) {
+      this.#queues[from].delete(sandbox);
+      byState.dec({ server, state: from });
+    }
+    sandbox.state = to;
+    if (to !== 'gone') {
+      this.#queues[to].add(sandbox);
+      byState.inc({ server, state: to });
+    }
+    this.#options.onChange();
+  }
+
+  async #wait(signal: AbortSignal): Promise<Sandbox> {
+    const { error, failures, notBefore } = this.#health;
+    const now = performance.now();
+    // While a broken image rests there is nothing to wait for.
+    if (error && failures > 0 && notBefore > now && this.#queues.starting.size === 0) {
+      throw withRetry(error, notBefore - now);
+    }
+    const { maxStarting } = this.limits;
+    const waitMs = expectedWaitMs({
+      position: this.line.length + 1,
+      starting: this.#queues.starting.size,
+      maxStarting,
+      startMs: this.#startMs,
+      ...this.#options.outlook(),
+    });
+    const waiting = this.line.wait(signal, Math.ceil(waitMs));
+    this.#options.onChange();
+    return waiting;
+  }
+
+  #serve(): void {
+    for (const sandbox of this.#queues.warm) {
+      const waiter = this.line.next();
+      if (!waiter) return;
+      this.move(sandbox, 'warm', 'leased');
+      waiter.resolve(sandbox);
+    }
+  }
+
+  #start(): void {
+    const { instance } = this.#options;
+    const name = `fairlead-${instance.replaceAll(/[^a-zA-Z0-9]/g, '').slice(0, 8)}-${randomBytes(8).toString('hex')}`;
+    const sandbox = makeSandbox(name);
+    this.move(sandbox, undefined, 'starting');
+    sandbox.started = this.#comeUp(sandbox);
+  }
+
+  async #comeUp(sandbox: Sandbox): Promise<void> {
+    const { server } = this;
+    const began = performance.now();
+    try {
+      const { running, waiting } = await this.#bringUp.start(sandbox.name, sandbox.abort.signal);
+      const ms = performance.now() - began;
+      this.#startMs += (ms - this.#startMs) / 4;
+      startSeconds.observe({ server }, ms / 1_000);
+      starts.inc({ server, outcome: 'ok' });
+      this.#health = { failures: 0, notBefore: 0 };
+      this.#shelve(sandbox, running, waiting);
+    } catch (error) {
+      this.#failed(sandbox, error);
+    }
+  }
+
+  async #takeIn(sandbox: Sandbox, found: FoundSandbox): Promise<void> {
+    const { server } = this;
+    try {
+      const { running, waiting } = await this.#bringUp.adopt(found, sandbox.abort.signal);
+      this.#shelve(sandbox, running, waiting);
+    } catch (error) {
+      const { log } = this.#options;
+      if (!this.#closed)
+        log.warn({ err: error, sandbox: found.id, server }, 'a warm sandbox could not be taken up again');
+      this.move(sandbox, 'starting', 'gone');
+    }
+  }
+
+  async #reset(sandbox: Sandbox, used: RunningSandbox): Promise<void> {
+    const { server } = this;
+    try {
+      const { running, waiting } = await this.#bringUp.reset(used, sandbox.abort.signal);
+      resets.inc({ server, outcome: 'ok' });
+      this.#options.onClean?.(sandbox.name);
+      this.#shelve(sandbox, running, waiting);
+    } catch (error) {
+      resets.inc({ server, outcome: 'failed' });
+      const { log } = this.#options;
+      if (!this.#closed) log.warn({ err: error, sandbox: used.id, server }, 'a used sandbox is destroyed, not reset');
+      await used.destroy().then(
+        () => this.#options.onClean?.(sandbox.name),
+        () => undefined, // it has been told that this one is left to the next reconcile
+      );
+      this.move(sandbox, 'starting', 'gone');
+    }
+  }
+
+  #shelve(sandbox: Sandbox, running: RunningSandbox, waiting: WaitingServer): void {
+    sandbox.running = running;
+    sandbox.waiting = waiting;
+    sandbox.provenAt = performance.now();
+    // At the end of its output, not only when Docker has said why: that may take long, and it would be handed out meanwhile.
+    running.stdout.once('end', () => void this.#noteExit(sandbox, running));
+    void running.exited.then(() => this.#noteExit(sandbox, running));
+    this.move(sandbox, 'starting', 'warm');
+    this.#serve();
+  }
+
+  async #noteExit(sandbox: Sandbox, running: RunningSandbox): Promise<void> {
+    if (sandbox.running === running) await this.noteDead(sandbox);
+  }
+
+  /** Those in line are told when nothing is on its way to them any more: one bad start of several is not their affair. */
+  #failed(sandbox: Sandbox, cause: unknown): void {
+    const { log } = this.#options;
+    const error = isFairleadError(cause)
+      ? cause
+      : new FairleadError('ERR_SANDBOX', `the sandbox did not start: ${(cause as Error).message}`, { cause });
+    if (!this.#closed) {
+      const failures = this.#health.failures + 1;
+      const backoff = startBackoffMs(failures, Math.random());
+      const restMs = error.code === 'ERR_UNAVAILABLE' ? Math.min(backoff, AWAY_BACKOFF_MS) : backoff;
+      this.#health = { failures, notBefore: performance.now() + restMs, error: withRetry(error, restMs) };
+      starts.inc({ server: this.server, outcome: error.code });
+      log.warn({ err: error, server: this.server, failures, restMs: Math.round(restMs) }, 'a sandbox did not start');
+      if (this.#queues.starting.size <= 1) this.line.rejectAll(withRetry(error, restMs));
+    }
+    this.move(sandbox, 'starting', 'gone');
+  }
+
+  async #replaceDead(sandbox: Sandbox, why: string): Promise<void> {
+    lostWarm.inc({ server: this.server });
+    this.#options.log.warn({ sandbox: sandbox.running?.id, server: this.server, why }, 'a warm sandbox is replaced');
+    this.#drainQuietly(sandbox);
+  }
+
+  #drainQuietly(sandbox: Sandbox): void {
+    this.drain(sandbox).catch((error: unknown) => {
+      this.#options.log.warn({ err: error, sandbox: sandbox.running?.id }, 'left to the next reconcile');
+    });
+  }
+
+  async #remove(sandbox: Sandbox): Promise<void> {
+    sandbox.abort.abort(new FairleadError('ERR_DRAINING', 'not needed any more'));
+    if (sandbox.state === 'starting') await sandbox.started;
+    if (sandbox.state === 'gone') return; // it may have come up in the same moment
+    this.move(sandbox, sandbox.state, 'draining');
+    sandbox.waiting?.detach();
+    try {
+      await (sandbox.running ?? sandbox.found)?.destroy();
+      this.#options.onClean?.(sandbox.name);
+    } finally {
+      // Gone also when it could not be removed: what nobody knows is what the next reconcile looks for.
+      this.move(sandbox, 'draining', 'gone');
+    }
+  }
+}
+
+function withRetry(error: FairleadError, retryAfterMs: number): FairleadError {
+  if (error.code !== 'ERR_UNAVAILABLE') return error;
+  return new FairleadError(error.code, error.message, { cause: error, retryAfterMs: Math.ceil(retryAfterMs) });
+}

@@ -1,0 +1,70 @@
+/** Who waits for a sandbox, in order: bounded, each with a deadline, and a place that goes with its caller. Docker thread. */
+import { FairleadError } from '../../../src/shared/errors.js';
+
+export interface Waiter<T> {
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+export class LeaseLine<T> {
+  readonly #waiters = new Set<Waiter<T>>();
+  readonly #max: number;
+  readonly #timeoutMs: number;
+  readonly #onLength: (length: number) => void;
+
+  constructor(max: number, timeoutMs: number, onLength: (length: number) => void = () => undefined) {
+    this.#onLength = onLength;
+    this.#max = max;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  get length(): number {
+    return this.#waiters.size;
+  }
+
+  /**
+   * `expectedMs`: how long it will take from here, as far as is known. ERR_UNAVAILABLE at once when the line is full or
+   * would outlast the deadline, and at the deadline; the signal's reason when the caller leaves.
+   */
+  async wait(signal: AbortSignal, expectedMs: number): Promise<T> {
+    signal.throwIfAborted();
+    const timeoutMs = this.#timeoutMs;
+    if (this.length >= this.#max) throw busy(`${this.length} others wait for a sandbox already`, expectedMs);
+    if (expectedMs > timeoutMs) throw busy(`${this.length} others wait for a sandbox`, expectedMs - timeoutMs);
+    return new Promise<T>((resolve, reject) => {
+      // Its place goes in the same step as its caller does: a sandbox must not be handed to nobody.
+      const settle = <A>(end: (value: A) => void) => {
+        return (value: A): void => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', onAbort);
+          this.#waiters.delete(waiter);
+          this.#onLength(this.length);
+          end(value);
+        };
+      };
+      const waiter: Waiter<T> = { resolve: settle(resolve), reject: settle(reject) };
+      const onAbort = (): void => waiter.reject(signal.reason as Error);
+      const timer = setTimeout(() => {
+        waiter.reject(busy(`no sandbox was free within ${timeoutMs} ms`, expectedMs));
+      }, timeoutMs);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#waiters.add(waiter);
+      this.#onLength(this.length);
+    });
+  }
+
+  /** The first in line, who leaves it. */
+  next(): Waiter<T> | undefined {
+    const [first] = this.#waiters;
+    if (first) this.#waiters.delete(first); // its length is told when it is settled, which is at once
+    return first;
+  }
+
+  rejectAll(error: FairleadError): void {
+    for (let waiter = this.next(); waiter; waiter = this.next()) waiter.reject(error);
+  }
+}
+
+function busy(message: string, retryAfterMs: number): FairleadError {
+  return new FairleadError('ERR_UNAVAILABLE', message, { retryAfterMs: Math.max(100, Math.ceil(retryAfterMs)) });
+}

@@ -1,0 +1,157 @@
+/** The pools of the box: one for each image, one budget for all, and the plan of who starts and lets go what. Docker thread. */
+import { freemem } from 'node:os';
+import { isImageServer, poolKey, serversOf } from '../../../src/shared/config-mcp.js';
+import type { Config } from '../../../src/shared/config.js';
+import type { FairleadError } from '../../../src/shared/errors.js';
+import type { Logger } from '../../../src/shared/log.js';
+import { ContainerPool } from './container-pool.js';
+import type { SandboxDriver } from '../driver/driver.js';
+import { planBox } from './plan-pool.js';
+import type { Sandbox, SandboxState } from './sandbox.js';
+import type { ToolCache } from './tool-cache.js';
+
+const PLAN_EVERY_MS = 1_000;
+const PROVE_EVERY_MS = 15_000;
+/** What a start is expected to take of the box's free memory until it is seen. */
+const START_MB = 32;
+/** Until some have been seen. */
+const FIRST_RELEASE_MS = 5_000;
+const MIB = 1_048_576;
+
+export interface PoolsOptions {
+  config: Config;
+  instance: string;
+  driver: SandboxDriver;
+  toolCache?: ToolCache | undefined;
+  log: Logger;
+  onClean?: (name: string) => void;
+  /** Every second, from `open` on. */
+  onTick?: () => void;
+  /** Only what is asked for is started until `fillShelves`. */
+  holdShelves?: boolean | undefined;
+}
+
+export class Pools {
+  readonly #options: PoolsOptions;
+  /** By server; servers with the same image and environment share one. */
+  readonly #byServer = new Map<string, ContainerPool>();
+  #releaseMs = FIRST_RELEASE_MS;
+  #releasedAt = performance.now();
+  #planning: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #provenAt = performance.now();
+  #closed = false;
+  #filling: boolean;
+
+  constructor(options: PoolsOptions) {
+    this.#options = options;
+    this.#filling = !options.holdShelves;
+    const { config, driver } = options;
+    const { min, max, maxStarting, idleMs } = config.sandbox.pool;
+    const shelf = Math.min(max, driver.maxWarm);
+    const limits = { min: Math.min(min, shelf), max: shelf, maxStarting, idleMs };
+    const byImage = new Map<string, ContainerPool>();
+    for (const [server, { image, env, sampling }] of serversOf(config.mcpServers, isImageServer)) {
+      const key = poolKey({ image, env, sampling });
+      const pool =
+        byImage.get(key) ??
+        new ContainerPool({
+          ...options,
+          server,
+          image,
+          env,
+          limits,
+          onChange: () => this.#planSoon(),
+          outlook: () => ({ room: this.#room(this.distinct()), releaseMs: this.#releaseMs }),
+        });
+      byImage.set(key, pool);
+      this.#byServer.set(server, pool);
+    }
+  }
+
+  /** Starts what is asked for, and fills the shelves, from now on. */
+  open(): void {
+    if (this.#closed) return;
+    this.#timer = setInterval(() => {
+      this.#planSoon();
+      this.#options.onTick?.();
+      if (performance.now() - this.#provenAt < PROVE_EVERY_MS) return;
+      this.#provenAt = performance.now();
+      for (const pool of this.distinct()) void pool.proveWarm(PROVE_EVERY_MS / 2);
+    }, PLAN_EVERY_MS);
+    this.#planSoon();
+  }
+
+  fillShelves(): void {
+    this.#filling = true;
+    this.#planSoon();
+  }
+
+  of(server: string): ContainerPool | undefined {
+    return this.#byServer.get(server);
+  }
+
+  distinct(): ContainerPool[] {
+    return [...new Set(this.#byServer.values())];
+  }
+
+  find(name: string): { pool: ContainerPool; sandbox: Sandbox } | undefined {
+    for (const pool of this.distinct()) {
+      for (const sandbox of pool.all()) if (sandbox.name === name) return { pool, sandbox };
+    }
+    return undefined;
+  }
+
+  count(state: SandboxState): number {
+    return this.distinct().reduce((sum, pool) => sum + pool.counts[state], 0);
+  }
+
+  /** One was given back: how often that happens is what people in line are told. */
+  noteRelease(): void {
+    const now = performance.now();
+    this.#releaseMs += (now - this.#releasedAt - this.#releaseMs) / 4;
+    this.#releasedAt = now;
+  }
+
+  /** Nothing is planned, started or handed out from now on. */
+  close(error: FairleadError): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    clearImmediate(this.#planning);
+    for (const pool of this.distinct()) pool.close(error);
+  }
+
+  /** Once for all that happens in one turn of the event loop. */
+  #planSoon(): void {
+    if (this.#closed || !this.#timer) return;
+    this.#planning ??= setImmediate(() => {
+      this.#planning = undefined;
+      if (!this.#closed) this.#plan();
+    });
+  }
+
+  #plan(): void {
+    const pools = this.distinct();
+    const state = pools.map(({ counts, demand, limits, health }) => ({
+      counts,
+      demand,
+      limits: this.#filling ? limits : { ...limits, min: 0 },
+      health,
+    }));
+    const plans = planBox({ pools: state, room: this.#room(pools), now: performance.now() });
+    for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);
+  }
+
+  /** How many containers the budget of the box still allows. */
+  #room(pools: readonly ContainerPool[]): number {
+    const { containers, minFreeMemoryMb } = this.#options.config.sandbox.budget;
+    let total = 0;
+    let starting = 0;
+    for (const { counts } of pools) {
+      total += counts.starting + counts.warm + counts.leased + counts.draining;
+      starting += counts.starting;
+    }
+    const freeMb = freemem() / MIB - minFreeMemoryMb - starting * START_MB;
+    return Math.max(0, Math.min(containers - total, Math.floor(freeMb / START_MB)));
+  }
+}

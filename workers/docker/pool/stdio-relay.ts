@@ -1,0 +1,184 @@
+/** One sandbox's stdio ↔ the MessagePort of its session's agent thread, with backpressure both ways. Docker thread. */
+import { StringDecoder } from 'node:string_decoder';
+import type { Readable } from 'node:stream';
+import type { MessagePort } from 'node:worker_threads';
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { RunningSandbox, SandboxExit } from '../driver/driver.js';
+import { STDIO_WINDOW_BYTES, type StdioFromSandbox, type StdioToSandbox } from '../contract/messages.js';
+
+/** What may wait for a sandbox that does not read its stdin, beyond the message that comes last. */
+const STDIN_WAITING_BYTES = 4_194_304;
+const STDERR_BYTES_A_SECOND = 65_536;
+/** A sandbox that has exited but whose output is held open by something it left behind ends after this. */
+const LAST_OUTPUT_MS = 5_000;
+
+/** What is relayed: a sandbox's own server, or one that was started in it. */
+export type RelayedProcess = Pick<RunningSandbox, 'stdin' | 'stdout' | 'stderr' | 'exited'>;
+
+/**
+ * Takes the port from the first moment, so that an agent that gives up while its sandbox starts is noticed.
+ * Whatever ends it (exit, `close`, a port whose other side is gone, a full stdin) aborts `closed`, once.
+ */
+export class StdioRelay {
+  readonly #port: MessagePort;
+  readonly #controller = new AbortController();
+  readonly #decoder = new StringDecoder('utf8');
+  #sandbox: RelayedProcess | undefined;
+  /** Stdin that came before the sandbox was there. */
+  #early: Uint8Array[] = [];
+  #earlyBytes = 0;
+  #unacked = 0;
+  #abandoned = false;
+  #exit: SandboxExit | undefined;
+  #lastOutput: NodeJS.Timeout | undefined;
+  #stderr = { since: 0, bytes: 0, dropped: 0 };
+
+  constructor(port: MessagePort) {
+    this.#port = port;
+    port.on('message', (message: StdioToSandbox) => this.#receive(message));
+    port.on('close', () => {
+      this.#abandoned ||= !this.closed.aborted;
+      this.#close('the session’s end of the stream has closed');
+    });
+    port.on('messageerror', () => this.end(null, 'a message that cannot be read'));
+  }
+
+  /** The other side went without a word, as an agent thread that dies does. */
+  get abandoned(): boolean {
+    return this.#abandoned;
+  }
+
+  /** Aborts when the sandbox is of no use to its session any more. */
+  get closed(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  attach(sandbox: RelayedProcess): void {
+    this.#sandbox = sandbox;
+    const { stdin, stdout, stderr } = sandbox;
+    // Told by `exited`, or by the end of stdout; a write into a process that is gone is no news.
+    stdin.on('error', () => undefined);
+    stdout.on('readable', this.#pump);
+    stdout.on('end', this.#onEnd);
+    stdout.on('error', this.#onEnd);
+    stderr.on('data', this.#onStderr);
+    stderr.on('error', () => undefined);
+    void this.#awaitExit(sandbox);
+    for (const data of this.#early) stdin.write(data);
+    this.#early = [];
+  }
+
+  async #awaitExit({ stdout, exited }: RelayedProcess): Promise<void> {
+    const exit = await exited;
+    this.#exit = exit;
+    if (stdout.readableEnded || stdout.destroyed) this.end(exit.code, exit.reason);
+    else this.#armLastOutput();
+  }
+
+  /** Tells the agent, last, and closes. Twice is fine: the first reason stands. */
+  end(code: number | null, reason: string): void {
+    if (this.closed.aborted) return;
+    this.#post({ type: 'exit', code, reason });
+    this.#close(reason);
+  }
+
+  #close(reason: string): void {
+    if (this.closed.aborted) return;
+    clearTimeout(this.#lastOutput);
+    this.#early = [];
+    const sandbox = this.#sandbox;
+    if (sandbox) {
+      sandbox.stdout.off('readable', this.#pump);
+      sandbox.stdout.off('end', this.#onEnd);
+      sandbox.stderr.off('data', this.#onStderr);
+    }
+    this.#port.close();
+    this.#controller.abort(new FairleadError('ERR_CANCELLED', reason));
+  }
+
+  #receive(message: StdioToSandbox): void {
+    if (this.closed.aborted) return;
+    switch (message.type) {
+      case 'stdin':
+        this.#write(message.data);
+        return;
+      case 'ack':
+        this.#unacked = Math.max(0, this.#unacked - message.bytes);
+        this.#pump();
+        return;
+      case 'close':
+        this.#close('closed by the session');
+        return;
+    }
+  }
+
+  #write(data: Uint8Array): void {
+    // Judged before this message is added: one long message is no reason to end a sandbox that reads well.
+    if ((this.#sandbox?.stdin.writableLength ?? this.#earlyBytes) > STDIN_WAITING_BYTES) {
+      this.end(null, `does not read its input: more than ${STDIN_WAITING_BYTES} bytes wait`);
+      return;
+    }
+    if (this.#sandbox) {
+      if (this.#sandbox.stdin.writable) this.#sandbox.stdin.write(data);
+      return;
+    }
+    this.#early.push(data);
+    this.#earlyBytes += data.byteLength;
+  }
+
+  readonly #pump = (): void => {
+    const stdout = this.#sandbox?.stdout;
+    if (!stdout) return;
+    for (;;) {
+      // An empty read is what makes an ended stream say so.
+      const size = stdout.readableLength === 0 ? undefined : Math.min(stdout.readableLength, this.#room());
+      if (size === 0) break;
+      const chunk = readBytes(stdout, size);
+      if (!chunk) break;
+      this.#unacked += chunk.byteLength;
+      // A copy of exactly these bytes: a message would carry the whole pooled buffer that they are a view of.
+      this.#post({ type: 'stdout', data: new Uint8Array(chunk) });
+    }
+    if (this.#exit) this.#armLastOutput();
+  };
+
+  #room(): number {
+    return Math.max(0, STDIO_WINDOW_BYTES - this.#unacked);
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#exit) this.end(this.#exit.code, this.#exit.reason);
+  };
+
+  /** While the agent has not acknowledged a full window, it is the agent that everybody waits for. */
+  #armLastOutput(): void {
+    clearTimeout(this.#lastOutput);
+    const exit = this.#exit;
+    if (!exit || this.closed.aborted || this.#room() === 0) return;
+    this.#lastOutput = setTimeout(() => this.end(exit.code, exit.reason), LAST_OUTPUT_MS);
+  }
+
+  /** Always read, so that a chatty server does not stop at its own log; over its rate it is dropped and counted. */
+  readonly #onStderr = (chunk: Buffer): void => {
+    const now = performance.now();
+    if (now - this.#stderr.since > 1_000) {
+      if (this.#stderr.dropped > 0) {
+        this.#post({ type: 'stderr', text: `\n[${this.#stderr.dropped} bytes dropped]\n` });
+      }
+      this.#stderr = { since: now, bytes: 0, dropped: 0 };
+    }
+    const room = Math.max(0, STDERR_BYTES_A_SECOND - this.#stderr.bytes);
+    const kept = chunk.subarray(0, room);
+    this.#stderr.bytes += kept.length;
+    this.#stderr.dropped += chunk.length - kept.length;
+    if (kept.length > 0) this.#post({ type: 'stderr', text: this.#decoder.write(kept) });
+  };
+
+  #post(message: StdioFromSandbox): void {
+    if (!this.closed.aborted) this.#port.postMessage(message);
+  }
+}
+
+function readBytes(stream: Readable, size: number | undefined): Buffer | null {
+  return stream.read(size) as Buffer | null;
+}
