@@ -1,6 +1,6 @@
 /** May people be sent here? What /readyz answers, and why not. Main thread. */
 
-import type { BreakerState } from '../../workers/docker/driver/operations.js';
+import type { BreakerState } from '../../workers/docker/contract/messages.js';
 
 export class Readiness {
   #booted = false;

@@ -18,7 +18,7 @@ import type {
   LeaseRequest,
   LeaseResult,
 } from '../../workers/docker/contract/messages.js';
-import type { BreakerState } from '../../workers/docker/driver/operations.js';
+import type { BreakerState } from '../../workers/docker/contract/messages.js';
 import type { Config } from '../shared/config.js';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';

@@ -14,7 +14,7 @@ import { createLog } from '../../src/shared/log.js';
 import { Archives } from '../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
 import type { LeaseResult } from '../../workers/docker/contract/messages.js';
-import type { BreakerState } from '../../workers/docker/driver/operations.js';
+import type { BreakerState } from '../../workers/docker/contract/messages.js';
 import { Sandboxes } from '../../workers/docker/sandboxes.js';
 import { containersOf, dockerHost, type Container } from './docker.js';
 import { within } from './processes.js';

@@ -11,7 +11,7 @@ import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { MessagePort } from 'node:worker_threads';
 import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
 import type { StdioFromSandbox, StdioToSandbox } from '../../workers/docker/contract/messages.js';
-import type { Handshake } from '../../workers/docker/pool/waiting-server.js';
+import type { Handshake } from '../../workers/docker/contract/messages.js';
 import { deferred } from './processes.js';
 
 class PortServerTransport implements Transport {

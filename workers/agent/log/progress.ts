@@ -1,7 +1,7 @@
 /** The running turn as its session's row holds it: which calls are open, who is waited for, when to look again. Pure; agent threads. */
 import type { Pending } from '../../../src/shared/protocol.js';
 import type { OpenCall, OpenTurn, SessionRow, TurnProgress } from '../store/store.js';
-import { NO_USAGE } from '../turn/turn.js';
+import { NO_USAGE } from './usage.js';
 
 type Row = Pick<SessionRow, 'openTurns'>;
 

@@ -3,7 +3,7 @@ import { isCommandServer, isImageServer } from '../../../src/shared/config-mcp.j
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Sandboxes } from './sandbox/sandboxes.js';
-import type { Caller, ServerBackend, ServerConnection } from './host/server-connection.js';
+import type { Caller, ServerBackend, ServerConnection, ServerConnections } from './host/server-connection.js';
 
 export interface ServerBackends {
   sandboxes: Sandboxes;
@@ -11,7 +11,7 @@ export interface ServerBackends {
   remotes: ServerBackend;
 }
 
-export class McpServers {
+export class McpServers implements ServerConnections {
   readonly #config: Config;
   readonly #backends: ServerBackends;
 

@@ -2,13 +2,14 @@
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
 import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
 import type { Config } from '../../../src/shared/config.js';
-import { FairleadError } from '../../../src/shared/errors.js';
+import type { FairleadError } from '../../../src/shared/errors.js';
 import { Anthropic, Stream } from './anthropic-sdk.js';
 import { AnswerBuilder } from './answer-builder.js';
 import { modelError, toModelError, toStreamError } from './model-errors.js';
 import { modelFetch } from './model-fetch.js';
 import type { Model, ModelEvent, ModelRequest } from './model.js';
 import { toRequest } from './to-request.js';
+import { cancelled } from '../../../src/shared/abort.js';
 
 export interface AnthropicOptions {
   /** The longest silence in the middle of an answer; the API's pings count as life. */
@@ -119,8 +120,4 @@ async function letEnd(events: AsyncGenerator<ServerSentEvent>, abort: AbortContr
   } finally {
     clearTimeout(timer);
   }
-}
-
-function cancelled(): FairleadError {
-  return new FairleadError('ERR_CANCELLED', 'cancelled');
 }

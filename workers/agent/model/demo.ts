@@ -1,10 +1,10 @@
 /** The demo model: scripted, needs no key and no network, calls tools for a few plain phrases. Runs in agent threads. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FairleadError } from '../../../src/shared/errors.js';
 import type { TranscriptMessage } from '../store/store.js';
 import { DEMO_HELP, readPhrases, type DemoCall } from './demo-phrases.js';
 import type { Model, ModelAnswer, ModelEvent, ModelRequest } from './model.js';
+import { cancelled } from '../../../src/shared/abort.js';
 
 export interface DemoOptions {
   /** Between words, ms. */
@@ -116,8 +116,4 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 /** About four characters a token. */
 function estimateTokens(value: unknown): number {
   return Math.ceil((JSON.stringify(value)?.length ?? 0) / 4);
-}
-
-function cancelled(): FairleadError {
-  return new FairleadError('ERR_CANCELLED', 'cancelled');
 }

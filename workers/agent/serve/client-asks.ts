@@ -14,7 +14,7 @@ import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { formProblem } from '../turn/forms.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
-import type { Question, QuestionAnswer } from '../turn/questions.js';
+import type { Question, QuestionAnswer } from '../mcp/host/question.js';
 import type { ServedCall } from './served-call.js';
 
 const CANCELLED: Readonly<QuestionAnswer> = { action: 'cancel' };

@@ -11,7 +11,7 @@ import { BUILT_IN, connectsTo } from '../mcp/catalogue/built-in.js';
 import { callBuiltIn } from '../mcp/calls/built-in-calls.js';
 import type { NamedTool } from '../mcp/catalogue/tool-names.js';
 import { denialText } from '../turn/tool-calls.js';
-import { abortable } from '../turn/turn.js';
+import { abortable } from '../../../src/shared/abort.js';
 import { canElicit, clientAsks, elicit } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
 import type { ServedCall } from './served-call.js';

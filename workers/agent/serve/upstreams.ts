@@ -4,7 +4,7 @@ import { errorToData, FairleadError, isFairleadError, publicMessage } from '../.
 import { listAll, type ListMethod } from '../mcp/catalogue/list-all.js';
 import { NOBODY } from '../mcp/catalogue/nobody.js';
 import type { ServerConnection, ServerRequest } from '../mcp/host/server-connection.js';
-import { abortable } from '../turn/turn.js';
+import { abortable } from '../../../src/shared/abort.js';
 import { clientAsks } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
 import type { PromptRoute } from './routes.js';

@@ -6,7 +6,8 @@ import type { ModelAnswer } from '../model/model.js';
 import { isWaiting, runningTurn, withProgress } from '../log/progress.js';
 import type { Questions } from '../turn/questions.js';
 import type { SessionLog } from '../log/session-log.js';
-import { addUsage, type AgentParts } from '../turn/turn.js';
+import { addUsage } from '../log/usage.js';
+import type { AgentParts } from '../turn/turn.js';
 
 type Params = CreateMessageRequest['params'];
 type SamplingMessage = Params['messages'][number];

@@ -9,15 +9,8 @@ import { answeredCalls, isParked, runningTurn } from '../log/progress.js';
 import { closeQuestions, type Questions } from '../turn/questions.js';
 import { runCall } from '../turn/tool-calls.js';
 import { runRound, type LoopEnd } from '../turn/turn-loop.js';
-import {
-  addUsage,
-  NO_USAGE,
-  stopOf,
-  type AgentParts,
-  type StartedCall,
-  type Turn,
-  type TurnStop,
-} from '../turn/turn.js';
+import { addUsage, NO_USAGE } from '../log/usage.js';
+import { stopOf, type AgentParts, type StartedCall, type Turn, type TurnStop } from '../turn/turn.js';
 import type { LiveText } from '../turn/live-text.js';
 import type { SessionLog, Step } from '../log/session-log.js';
 

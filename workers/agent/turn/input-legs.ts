@@ -9,7 +9,8 @@ import type { CallInput, OpenCall, SessionRow } from '../store/store.js';
 import { InputWanted, type InputAnswers } from '../mcp/host/input-wanted.js';
 import { answerOne, MAX_INPUTS, type Asked } from '../mcp/host/server-asks.js';
 import { runningTurn, withCall } from '../log/progress.js';
-import { cancelled, stopOf, type StartedCall, type Turn } from './turn.js';
+import { cancelled } from '../../../src/shared/abort.js';
+import { stopOf, type StartedCall, type Turn } from './turn.js';
 
 /** How often one call may come back for more of the person. */
 const MAX_ROUNDS = 10;

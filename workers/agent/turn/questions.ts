@@ -1,8 +1,9 @@
 /** What MCP servers ask the person in the middle of a call: stored, told, answered once, closed with the call. Runs in agent threads. */
 import { randomUUID } from 'node:crypto';
 import { FairleadError } from '../../../src/shared/errors.js';
-import type { DurableEvent, PendingElicitation } from '../../../src/shared/protocol.js';
+import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenQuestion, OpenTurn, SessionRow } from '../store/store.js';
+import { AnsweredElsewhere, type Question, type QuestionAnswer } from '../mcp/host/question.js';
 import { acceptedContent } from './forms.js';
 import { BUILT_IN } from '../mcp/catalogue/built-in.js';
 import type { AgentContract } from '../contract/messages.js';
@@ -13,22 +14,7 @@ import type { SessionLog, Step } from '../log/session-log.js';
 const MAX_OPEN = 10;
 const MAX_BYTES = 65_536;
 
-export type Question = Omit<PendingElicitation, 'kind' | 'requestId'>;
 export type QuestionReply = Omit<AgentContract['requests']['answer-elicitation']['request'], 'user' | 'session'>;
-
-export interface QuestionAnswer {
-  action: 'accept' | 'decline' | 'cancel';
-  content?: Record<string, unknown>;
-}
-
-/** Reason of an abort: the person has done what was asked, in another place than here. */
-export class AnsweredElsewhere {
-  readonly answer: QuestionAnswer;
-
-  constructor(answer: QuestionAnswer) {
-    this.answer = answer;
-  }
-}
 
 type Row = Pick<SessionRow, 'openTurns'>;
 

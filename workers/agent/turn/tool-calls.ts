@@ -13,7 +13,8 @@ import { ruledTool, toolKey } from '../mcp/calls/policy.js';
 import { callInLegs, isResting } from './input-legs.js';
 import { runningTurn, withoutCalls } from '../log/progress.js';
 import { closeQuestions } from './questions.js';
-import { abortable, stopOf, type StartedCall, type Turn } from './turn.js';
+import { abortable } from '../../../src/shared/abort.js';
+import { stopOf, type StartedCall, type Turn } from './turn.js';
 
 export interface ToolUse {
   type: 'tool_use';

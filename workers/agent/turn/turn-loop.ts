@@ -8,7 +8,9 @@ import { repairTranscript } from '../model/repair-transcript.js';
 import type { ModelAnswer } from '../model/model.js';
 import { isWaiting, runningTurn, withProgress } from '../log/progress.js';
 import { planCalls, resultMessage, type ToolUse } from './tool-calls.js';
-import { abortable, addUsage, stopOf, type Turn, type TurnOutcome } from './turn.js';
+import { abortable } from '../../../src/shared/abort.js';
+import { addUsage } from '../log/usage.js';
+import { stopOf, type Turn, type TurnOutcome } from './turn.js';
 
 /** What the turn's last step writes beside `turn:end`. */
 export interface LoopEnd extends TurnOutcome {

@@ -1,7 +1,6 @@
 /** One running turn: what its loop, its calls and its session share. Types and small pure parts; agent threads. */
 import type { Config } from '../../../src/shared/config.js';
-import { FairleadError } from '../../../src/shared/errors.js';
-import type { StopReason, Usage, WireError } from '../../../src/shared/protocol.js';
+import type { StopReason, WireError } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
 import type { LiveText } from './live-text.js';
 import type { ToolCatalogue } from '../mcp/catalogue/tool-catalogue.js';
@@ -57,34 +56,4 @@ export interface TurnOutcome {
 
 export function stopOf(signal: AbortSignal): TurnStop {
   return signal.reason === 'interrupted' ? 'interrupted' : 'cancelled';
-}
-
-export const NO_USAGE: Readonly<Usage> = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };
-
-export function addUsage(sum: Readonly<Usage>, more: Readonly<Usage>): Usage {
-  return {
-    inputTokens: sum.inputTokens + more.inputTokens,
-    outputTokens: sum.outputTokens + more.outputTokens,
-    cacheReadTokens: sum.cacheReadTokens + more.cacheReadTokens,
-    cacheWriteTokens: sum.cacheWriteTokens + more.cacheWriteTokens,
-  };
-}
-
-/** Rejects with ERR_CANCELLED as soon as the signal aborts, whatever `work` does; its late result is dropped. Aborted already: it does not begin. */
-export async function abortable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) throw cancelled();
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(cancelled());
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([work(), aborted]);
-  } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
-  }
-}
-
-export function cancelled(): FairleadError {
-  return new FairleadError('ERR_CANCELLED', 'cancelled');
 }

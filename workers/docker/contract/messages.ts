@@ -2,11 +2,16 @@
  * The docker thread's contract: tasks of its Piscina pool, and what runs over the MessagePort of one sandbox's stdio.
  * Types only; imported by every thread that asks for a sandbox.
  */
+import type { DiscoverResult, InitializeResult } from '@modelcontextprotocol/client';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../../../src/shared/config.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
-import type { BreakerState } from '../driver/operations.js';
-import type { Handshake } from '../pool/waiting-server.js';
+
+/** How the server answered when it was greeted, as it sent it: the session's client is given it instead of asking again. */
+export type Handshake = { era: 'legacy'; initialize: InitializeResult } | { era: 'modern'; discover: DiscoverResult };
+
+/** Of the circuit breaker around Docker. */
+export type BreakerState = 'closed' | 'half-open' | 'open';
 
 /** What the pool's worker is started with. */
 export interface DockerWorkerData {

@@ -23,7 +23,8 @@ import type {
 } from './driver.js';
 import { openStream } from './open-stream.js';
 import { OutputPace } from './output-pace.js';
-import { BREAK_MS, Operations, type BreakerState, type OperationName } from './operations.js';
+import { type BreakerState } from '../contract/messages.js';
+import { BREAK_MS, Operations, type OperationName } from './operations.js';
 
 const LOOK_TIMEOUT_MS = 10_000;
 const REMOVE_TIMEOUT_MS = 20_000;

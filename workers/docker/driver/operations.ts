@@ -19,6 +19,7 @@ import { DockerTimeout, withDeadline, type CallOptions } from '../../../src/shar
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
 import { isDaemonFault, isRetryable, statusOf } from './docker-errors.js';
+import type { BreakerState } from '../contract/messages.js';
 
 const RETRIES = 2;
 const BREAK_AFTER = 5;
@@ -46,9 +47,6 @@ const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are ref
 breakerOpen.set(0);
 
 export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'rename' | 'exec' | 'inspect' | 'list' | 'remove';
-
-/** open: calls are refused for a moment; half-open: one is tried. */
-export type BreakerState = 'closed' | 'half-open' | 'open';
 
 export interface OperationOptions extends CallOptions {
   operation: OperationName;

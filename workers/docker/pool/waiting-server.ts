@@ -6,7 +6,6 @@ import {
   SdkErrorCode,
   serializeMessage,
   type ClientCapabilities,
-  type DiscoverResult,
   type InitializeResult,
   type JSONRPCMessage,
   type Transport,
@@ -17,6 +16,7 @@ import { McpLines } from '../../../src/shared/mcp-lines.js';
 import { toToolDefinition, type ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../src/shared/version.js';
 import type { RunningSandbox } from '../driver/driver.js';
+import type { Handshake } from '../contract/messages.js';
 
 /** What a server may print before it is leased: its tools, and little else. */
 const MAX_LINE_BYTES = 4 * 1_048_576;
@@ -26,9 +26,6 @@ const MAX_OLD_LINE_BYTES = 16 * 1_048_576;
 const NEWER_ERA = '2026-07-28';
 
 type Era = Handshake['era'];
-
-/** How the server answered when it was greeted, as it sent it: the session's client is given it instead of asking again. */
-export type Handshake = { era: 'legacy'; initialize: InitializeResult } | { era: 'modern'; discover: DiscoverResult };
 
 export interface GreetOptions {
   server: string;

@@ -1,8 +1,11 @@
 /** Calls of the tools that are ours: what they answer, in the shape of a server's tool. Agent threads. */
 import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
-import type { AgentParts } from '../../turn/turn.js';
-import type { Caller, ServerAsks } from '../host/server-connection.js';
+import type { Config } from '../../../../src/shared/config.js';
+import type { ToolCatalogue } from '../catalogue/tool-catalogue.js';
+import type { ToolSet } from '../catalogue/tool-names.js';
+import type { Policy } from './policy.js';
+import type { Caller, ServerAsks, ServerConnections } from '../host/server-connection.js';
 import {
   BUILT_IN,
   connectsTo,
@@ -28,11 +31,17 @@ export interface BuiltInCall {
   allowed: readonly string[];
 }
 
-type Parts = Pick<AgentParts, 'config' | 'servers' | 'toolSet' | 'catalogue' | 'policy'>;
+export interface BuiltInParts {
+  config: Config;
+  servers: ServerConnections;
+  toolSet: (caller: Caller) => ToolSet;
+  catalogue: ToolCatalogue;
+  policy: Policy;
+}
 
 /** Errors of the servers that it asks. */
 export async function callBuiltIn(
-  parts: Parts,
+  parts: BuiltInParts,
   call: BuiltInCall,
 ): Promise<{ content: ContentBlock[]; isError?: boolean }> {
   const { name } = call;
@@ -47,7 +56,7 @@ export async function callBuiltIn(
   return { content: texts([`The user is logged in to ${server}. Its tools: ${names.join(', ') || 'none'}${more}.`]) };
 }
 
-function search({ toolSet }: Parts, { args, caller }: BuiltInCall): string[] {
+function search({ toolSet }: BuiltInParts, { args, caller }: BuiltInCall): string[] {
   const { known } = toolSet(caller);
   const limit = typeof args['limit'] === 'number' ? args['limit'] : DEFAULT_FOUND;
   const found = findTools(known, String(args['query']), limit);
@@ -59,7 +68,7 @@ function search({ toolSet }: Parts, { args, caller }: BuiltInCall): string[] {
 }
 
 /** Of one server, or of all that the rules do not keep from being listed. One that fails does not hide the others. */
-async function listResources(parts: Parts, call: BuiltInCall): Promise<string[]> {
+async function listResources(parts: BuiltInParts, call: BuiltInCall): Promise<string[]> {
   const asked = call.args['server'];
   if (typeof asked === 'string') return resourcesOf(parts, call, asked);
   const definition = parts.toolSet(call.caller).of(BUILT_IN, LIST_RESOURCES)?.definition;
@@ -80,7 +89,7 @@ async function listResources(parts: Parts, call: BuiltInCall): Promise<string[]>
   return lines.length > 0 ? lines : ['No server has resources now.'];
 }
 
-async function resourcesOf({ config, servers }: Parts, call: BuiltInCall, server: string): Promise<string[]> {
+async function resourcesOf({ config, servers }: BuiltInParts, call: BuiltInCall, server: string): Promise<string[]> {
   const { asks, signal, caller } = call;
   const options = { asks, signal, timeoutMs: config.mcp.requestTimeoutMs };
   const connection = await servers.connection(caller, server);
@@ -103,7 +112,7 @@ function shortItem(item: Record<string, unknown>): Record<string, string> {
   );
 }
 
-async function readResource({ config, servers }: Parts, call: BuiltInCall): Promise<ContentBlock[]> {
+async function readResource({ config, servers }: BuiltInParts, call: BuiltInCall): Promise<ContentBlock[]> {
   const { args, asks, signal, caller } = call;
   const server = String(args['server']);
   const connection = await servers.connection(caller, server);

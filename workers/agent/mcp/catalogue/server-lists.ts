@@ -3,8 +3,7 @@ import { isCommandServer, isImageServer } from '../../../../src/shared/config-mc
 import type { Config } from '../../../../src/shared/config.js';
 import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import { listingSession } from '../host/shared-sessions.js';
-import type { Caller, Era, ServerAsks, ServerConnection } from '../host/server-connection.js';
-import type { McpServers } from '../servers.js';
+import type { Caller, Era, ServerAsks, ServerConnection, ServerConnections } from '../host/server-connection.js';
 import { listTools, type ListOptions } from './list-all.js';
 import { NOBODY } from './nobody.js';
 import type { ListedTools } from './server-lister.js';
@@ -14,7 +13,7 @@ export interface ServerListsOptions {
   config: Config;
   /** Of this thread. */
   index: number;
-  servers: McpServers;
+  servers: ServerConnections;
   signals: SignalBook;
 }
 

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorToData } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
-import type { ServerConnection } from '../host/server-connection.js';
+import type { ServerConnection, SessionToolsNews } from '../host/server-connection.js';
 import { listTools } from './list-all.js';
 import { NOBODY } from './nobody.js';
 import type { ListedTools } from './server-lister.js';
@@ -14,13 +14,6 @@ import type { ListedTools } from './server-lister.js';
 const MIN_GAP_MS = 250;
 /** Of a session's tools as JSON: what all sessions have is kept once, these are kept for each. */
 const MAX_BYTES = 1_048_576;
-
-/** Told by whoever holds the connections. */
-export interface SessionToolsNews {
-  changed(session: string, server: string, connection: ServerConnection): void;
-  /** The connection is no more. */
-  gone(session: string, server: string): void;
-}
 
 interface Changed {
   listed?: ListedTools;

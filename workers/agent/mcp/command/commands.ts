@@ -18,7 +18,7 @@ import { commandFolder, sweepCommands, type ThreadPlace } from './leftovers.js';
 import { ProcessTransport } from './process-transport.js';
 import { startInSandbox } from './sandbox-command.js';
 import { StderrLog } from './stderr-log.js';
-import type { SessionToolsNews } from '../catalogue/session-tools.js';
+import type { SessionToolsNews } from '../host/server-connection.js';
 
 /** Processes on the host that one thread may have at a time: each is tens of megabytes. */
 const MAX_PROCESSES = 200;

@@ -8,7 +8,7 @@ import type {
   Root,
 } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
-import type { Question } from '../../turn/questions.js';
+import type { Question } from './question.js';
 import type { RequestOptions, ServerAsks } from './server-connection.js';
 
 /** More than one answer of a server can sensibly want. */

@@ -8,7 +8,7 @@ import type {
   Root,
 } from '@modelcontextprotocol/client';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
-import type { Question, QuestionAnswer } from '../../turn/questions.js';
+import type { Question, QuestionAnswer } from './question.js';
 import type { InputAnswers } from './input-wanted.js';
 
 /** For whom a server is spoken to. */
@@ -84,6 +84,14 @@ export interface ServerConnection {
   watchResource?(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>>;
 }
 
+/** All servers of the configuration, however each is reached. */
+export interface ServerConnections {
+  /** Opened when it is not. ERR_MCP for a name that the configuration does not have, else the backend's errors. */
+  connection(caller: Caller, server: string): Promise<ServerConnection>;
+  /** Gives back all that the session holds. */
+  releaseSession(session: string): Promise<void>;
+}
+
 /** One way to reach servers: sandboxes, processes on the host, HTTP. */
 export interface ServerBackend {
   /** Opened on the first request, shared by those that come meanwhile. */
@@ -92,4 +100,11 @@ export interface ServerBackend {
   releaseSession(session: string): Promise<void>;
   /** The thread ends: nothing may keep it alive. */
   disconnect(): Promise<void>;
+}
+
+/** Told by whoever holds the connections. */
+export interface SessionToolsNews {
+  changed(session: string, server: string, connection: ServerConnection): void;
+  /** The connection is no more. */
+  gone(session: string, server: string): void;
 }

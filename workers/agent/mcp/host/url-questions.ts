@@ -1,5 +1,5 @@
 /** Addresses that a person has been asked to open, and of which the server says when they have been. Older era; agent threads. */
-import { AnsweredElsewhere } from '../../turn/questions.js';
+import { AnsweredElsewhere } from './question.js';
 
 export class UrlQuestions {
   /** By the id that the server gave it; an entry goes with its question. */

@@ -5,8 +5,8 @@
 import type { FetchLike } from '@modelcontextprotocol/client';
 import type { Config } from '../../../../src/shared/config.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
-import { AnsweredElsewhere } from '../../turn/questions.js';
-import { abortable } from '../../turn/turn.js';
+import { AnsweredElsewhere } from '../host/question.js';
+import { abortable } from '../../../../src/shared/abort.js';
 import { NOBODY } from '../catalogue/nobody.js';
 import { refused, type AuthNeed, type AuthSource, type Credentials } from '../remote/auth-source.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';

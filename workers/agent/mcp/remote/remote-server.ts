@@ -9,7 +9,7 @@ import type { CallToolResult } from '@modelcontextprotocol/client';
 import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
-import { abortable } from '../../turn/turn.js';
+import { abortable } from '../../../../src/shared/abort.js';
 import type { Caller, RequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
 import { describeFailure, eraChanged, needsAuthorization, sessionGone } from '../../http/failures.js';

@@ -4,7 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { McpLines } from '../../../../src/shared/mcp-lines.js';
 import type { StdioFromSandbox, StdioToSandbox } from '../../../docker/contract/messages.js';
-import type { Handshake } from '../../../docker/pool/waiting-server.js';
+import type { Handshake } from '../../../docker/contract/messages.js';
 import { GenerationIds } from './generation-ids.js';
 
 /** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */

@@ -4,7 +4,7 @@ import type { Config } from '../../../../src/shared/config.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { gauge } from '../../../../src/shared/metrics.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
-import type { SessionToolsNews } from '../catalogue/session-tools.js';
+import type { SessionToolsNews } from '../host/server-connection.js';
 import { SandboxConnection, type SandboxHost } from './connection.js';
 import type { Caller, ServerBackend } from '../host/server-connection.js';
 

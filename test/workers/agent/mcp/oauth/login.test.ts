@@ -1,8 +1,9 @@
 import t from 'tap';
 import { BUILT_IN } from '../../../../../workers/agent/mcp/catalogue/built-in.js';
 import { NOBODY } from '../../../../../workers/agent/mcp/catalogue/nobody.js';
-import { AnsweredElsewhere, closeQuestions } from '../../../../../workers/agent/turn/questions.js';
-import { NO_USAGE } from '../../../../../workers/agent/turn/turn.js';
+import { AnsweredElsewhere } from '../../../../../workers/agent/mcp/host/question.js';
+import { closeQuestions } from '../../../../../workers/agent/turn/questions.js';
+import { NO_USAGE } from '../../../../../workers/agent/log/usage.js';
 import { logIn } from '../../../../helpers/oauth-server.js';
 import { IDENTITY, oauthServer, storeDir, TestHost, type Person } from './oauth-kit.js';
 

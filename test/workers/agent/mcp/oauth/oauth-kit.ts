@@ -14,7 +14,7 @@ import { openSecrets } from '../../../../../workers/agent/mcp/oauth/secrets.js';
 import { SafeHttp } from '../../../../../workers/agent/http/http.js';
 import { Remotes } from '../../../../../workers/agent/mcp/remote/remotes.js';
 import type { ServerAsks } from '../../../../../workers/agent/mcp/host/server-connection.js';
-import type { Question, QuestionAnswer } from '../../../../../workers/agent/turn/questions.js';
+import type { Question, QuestionAnswer } from '../../../../../workers/agent/mcp/host/question.js';
 import { logIn, startOAuthServer, type OAuthServer } from '../../../../helpers/oauth-server.js';
 
 export const KEY = '11'.repeat(32);
