@@ -1,7 +1,7 @@
 /** What a server holds when nobody is there: open files, and what keeps its threads' loops alive. Runs in tests. */
 import { connect } from 'node:net';
-import { openFiles } from '../engine/chaos/open-files.js';
-import { until } from '../engine/chaos/until.js';
+import { openFiles } from './open-files.js';
+import { until } from '../helpers/until.js';
 import type { World } from './world.js';
 
 /** Longer than Node, and the model's client, keep a connection that nobody uses; and than a spare thread takes to load. */

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
 import { parseCount } from './options.js';
-import { runChaos } from './run.js';
+import { runChaos } from './system/run.js';
 
 const ends: (() => Promise<unknown>)[] = [];
 

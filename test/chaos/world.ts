@@ -5,14 +5,14 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ContainerInfo } from 'dockerode';
-import { startChaosDockerd, type ChaosDockerd } from '../engine/chaos/dockerd.js';
-import { until } from '../engine/chaos/until.js';
+import { startChaosDockerd, type ChaosDockerd } from './dockerd.js';
+import { until } from '../helpers/until.js';
 import { docker, listContainers } from '../helpers/docker.js';
 import { startEngine, type Engine, type LogLine } from '../helpers/engine.js';
 import { startModelServer, type ModelServer, type Reply } from '../helpers/model-server.js';
 import { startRedis, type TestRedis } from '../helpers/redis.js';
 import { OVERLOADED, replyTo } from './model-script.js';
-import { pick } from './plan.js';
+import { pick } from './system/plan.js';
 import { makeChaosTools } from './tools.js';
 
 export type ServerName = 'a' | 'b';

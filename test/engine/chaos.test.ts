@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import t from 'tap';
-import { runChaos } from '../chaos/run.js';
+import { runChaos } from '../chaos/system/run.js';
 
 /** About a minute on two idle cores. */
 const TIMEOUT_MS = 360_000;

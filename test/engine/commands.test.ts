@@ -8,7 +8,7 @@ import { connect, type TestClient } from '../helpers/ws-client.js';
 import { inside, makeNodeImage } from '../mcp-servers/node-image.js';
 import { sdkV2 } from '../mcp-servers/programs.js';
 import { isAlive } from '../workers/agent/mcp/command/command-bench.js';
-import { until } from './chaos/until.js';
+import { until } from '../helpers/until.js';
 
 t.setTimeout(240_000); // whole processes, on a machine that may be busy
 

@@ -4,13 +4,13 @@
  */
 import { randomInt } from 'node:crypto';
 import t from 'tap';
-import type { Person } from './chaos/person.js';
-import { openFiles } from './chaos/open-files.js';
-import { planChaos } from './chaos/plan.js';
-import { archivesOf, differences, look, runningOf, sessionOfArchive, storeOf } from './chaos/residue.js';
-import { ChaosRun } from './chaos/run.js';
-import { until } from './chaos/until.js';
-import { World } from './chaos/world.js';
+import type { Person } from '../chaos/sandbox/person.js';
+import { openFiles } from '../chaos/open-files.js';
+import { planChaos } from '../chaos/sandbox/plan.js';
+import { archivesOf, differences, look, runningOf, sessionOfArchive, storeOf } from '../chaos/sandbox/residue.js';
+import { ChaosRun } from '../chaos/sandbox/run.js';
+import { until } from '../helpers/until.js';
+import { World } from '../chaos/sandbox/world.js';
 
 /** About 100 s on two idle cores. */
 const TIMEOUT_MS = 300_000;

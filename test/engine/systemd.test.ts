@@ -10,7 +10,7 @@ import { STOP_MARGIN_MS } from '../../src/main.js';
 import { CLI, startEngine } from '../helpers/engine.js';
 import { openNotifySocket, type NotifySocket } from '../helpers/notify-socket.js';
 import { freePort } from '../helpers/processes.js';
-import { until } from './chaos/until.js';
+import { until } from '../helpers/until.js';
 
 const run = promisify(execFile);
 const FOLDER = fileURLToPath(new URL('../../../systemd/', import.meta.url));

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { until } from '../engine/chaos/until.js';
+import { until } from '../helpers/until.js';
 import { callOf, isAlive, makeFolder, OF, startCommands, textOf } from '../workers/agent/mcp/command/command-bench.js';
 import { SHOWS, showAll } from './every-server.js';
 import { everything, filesystem, memory, sdkV1, sdkV2 } from './programs.js';

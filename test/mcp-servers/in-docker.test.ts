@@ -1,6 +1,6 @@
 import t from 'tap';
 import { isFairleadError } from '../../src/shared/errors.js';
-import { until } from '../engine/chaos/until.js';
+import { until } from '../helpers/until.js';
 import { docker } from '../helpers/docker.js';
 import { callOf, OF, startCommands, textOf } from '../workers/agent/mcp/command/command-bench.js';
 import { SHOWS, showAll, type Shows } from './every-server.js';

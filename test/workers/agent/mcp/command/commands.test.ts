@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { writeRecord } from '../../../../../src/shared/process-record.js';
 import { sdkV1, sdkV2 } from '../../../../mcp-servers/programs.js';
-import { until } from '../../../../engine/chaos/until.js';
+import { until } from '../../../../helpers/until.js';
 import { deferred, within } from '../../../../helpers/processes.js';
 import { callOf, isAlive, makeFolder, OF, startCommands, textOf } from './command-bench.js';
 

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap';
 import { inside, makeNodeImage } from '../../../../mcp-servers/node-image.js';
 import { sdkV1, sdkV2 } from '../../../../mcp-servers/programs.js';
 import { startSandboxes, type TestSandboxes } from '../../../../mcp-servers/sandbox-host.js';
-import { until } from '../../../../engine/chaos/until.js';
+import { until } from '../../../../helpers/until.js';
 import { callOf, OF, startCommands, textOf, type CommandBench } from './command-bench.js';
 
 const OTHER = { ...OF, session: 'session-2' };

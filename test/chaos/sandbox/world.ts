@@ -13,10 +13,10 @@ import {
 } from '../../helpers/model-server.js';
 import { deferred } from '../../helpers/processes.js';
 import { startRedis, type TestRedis } from '../../helpers/redis.js';
-import { startChaosDockerd, type ChaosDockerd } from './dockerd.js';
+import { startChaosDockerd, type ChaosDockerd } from '../dockerd.js';
 import { makeChaosImage } from './image.js';
-import { readMetrics } from './metrics.js';
-import { until } from './until.js';
+import { readMetrics } from '../metrics.js';
+import { until } from '../../helpers/until.js';
 
 export const MIN_WARM = 2;
 const WARNING = 40;

@@ -2,8 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from 'redis';
-import { readMetrics } from './metrics.js';
-import { processesOf, type Processes } from './processes.js';
+import { readMetrics } from '../metrics.js';
+import { processesOf, type Processes } from '../processes.js';
 import { MIN_WARM, type World } from './world.js';
 
 export interface Residue extends Processes {

@@ -1,5 +1,5 @@
 /** Which faults happen, and in which order: drawn from a seed, before anything has started. Pure. */
-import { pick, randomFrom } from '../engine/chaos/plan.js';
+import { pick, randomFrom } from '../sandbox/plan.js';
 
 export type FaultKind =
   /** A client's socket goes without a word. */

@@ -2,13 +2,13 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from 'redis';
-import type { TranscriptMessage } from '../../workers/agent/store/store.js';
-import { until } from '../engine/chaos/until.js';
-import { differenceOf, heldAtRest } from './at-rest.js';
+import type { TranscriptMessage } from '../../../workers/agent/store/store.js';
+import { until } from '../../helpers/until.js';
+import { differenceOf, heldAtRest } from '../at-rest.js';
 import { figuresOf, judge, type Account, type Figures } from './checker.js';
 import { Person } from './person.js';
 import { pick, planFaults, randomFrom, type Fault, type FaultKind } from './plan.js';
-import { AGENT_THREADS, World, type ServerName } from './world.js';
+import { AGENT_THREADS, World, type ServerName } from '../world.js';
 
 const SLOW_MS = 1_500;
 const SETTLE_MS = 60_000;

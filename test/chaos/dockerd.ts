@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { docker } from '../../helpers/docker.js';
-import { startDockerd } from '../../helpers/dockerd.js';
-import { eachLine, stopChild, Tail, watchExit } from '../../helpers/processes.js';
+import { docker } from '../helpers/docker.js';
+import { startDockerd } from '../helpers/dockerd.js';
+import { eachLine, stopChild, Tail, watchExit } from '../helpers/processes.js';
 import { processesOf } from './processes.js';
-import { until } from './until.js';
+import { until } from '../helpers/until.js';
 
 const BACK_MS = 30_000;
 const STOP_MS = 20_000;

@@ -1,11 +1,11 @@
 /** One person of a chaos run: wants turns done, comes back whenever it is cut, sends again what was not answered. Runs in tests. */
 import { WebSocket } from 'ws';
-import { within } from '../helpers/processes.js';
-import { connect, type ServerEvent, type TestClient } from '../helpers/ws-client.js';
-import type { TurnWish } from './model-script.js';
+import { within } from '../../helpers/processes.js';
+import { connect, type ServerEvent, type TestClient } from '../../helpers/ws-client.js';
+import type { TurnWish } from '../model-script.js';
 import { pick } from './plan.js';
 import { Record } from './record.js';
-import type { ServerName, World } from './world.js';
+import type { ServerName, World } from '../world.js';
 
 /** Who waits for longer waits for ever. */
 const PATIENCE_MS = 120_000;

@@ -2,7 +2,7 @@
 import { WebSocket } from 'ws';
 import { connect, type EventOf, type ServerEvent, type TestClient } from '../../helpers/ws-client.js';
 import { pick } from './plan.js';
-import { until } from './until.js';
+import { until } from '../../helpers/until.js';
 import type { World } from './world.js';
 
 /** Beyond a lease in line, a start and a tool's own deadline: who waits for longer waits for ever. */

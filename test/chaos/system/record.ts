@@ -1,6 +1,6 @@
 /** What one client has seen of its session, over all its sockets: every durable event once, in order. Pure. */
-import type { DurableEvent } from '../../src/shared/protocol.js';
-import type { ServerEvent } from '../helpers/ws-client.js';
+import type { DurableEvent } from '../../../src/shared/protocol.js';
+import type { ServerEvent } from '../../helpers/ws-client.js';
 
 export type Seen = DurableEvent & { seq: number };
 

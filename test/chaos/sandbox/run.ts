@@ -3,7 +3,7 @@ import type { ContainerInfo } from 'dockerode';
 import { docker } from '../../helpers/docker.js';
 import { Person, type Outcome } from './person.js';
 import { pick, type ChaosEvent, type EventKind } from './plan.js';
-import { until } from './until.js';
+import { until } from '../../helpers/until.js';
 import type { World } from './world.js';
 
 const AT_ONCE = 6;

@@ -1,7 +1,7 @@
 /** Judges a chaos run by what clients have seen, what the store holds and what the workspaces say. Pure. */
-import type { TranscriptMessage } from '../../workers/agent/store/store.js';
-import { validateMessages } from '../helpers/messages-rules.js';
-import type { TurnWish } from './model-script.js';
+import type { TranscriptMessage } from '../../../workers/agent/store/store.js';
+import { validateMessages } from '../../helpers/messages-rules.js';
+import type { TurnWish } from '../model-script.js';
 import type { Seen } from './record.js';
 
 export interface Account {
