@@ -7,7 +7,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from '../src/shared/log.js';
 import { Archives } from '../workers/docker/archive/archives.js';
 import { DockerDriver } from '../workers/docker/driver/docker-driver.js';
-import { Sandboxes } from '../workers/docker/sandboxes.js';
+import { SandboxManager } from '../workers/docker/sandbox-manager.js';
 import { benchConfig, inParallel, table } from './report.js';
 import { HeldSandbox } from './shelf.js';
 
@@ -36,7 +36,7 @@ export async function memoryPerHibernated(options: HibernatedOptions): Promise<s
     timeoutMs: 60_000,
     log,
   });
-  const sandboxes = new Sandboxes({ config, instance: `bench-${randomUUID()}`, driver, archives, log });
+  const sandboxes = new SandboxManager({ config, instance: `bench-${randomUUID()}`, driver, archives, log });
   const hibernateOne = async (): Promise<void> => {
     stopping.throwIfAborted();
     const { port1, port2 } = new MessageChannel();

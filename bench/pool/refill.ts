@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createLog } from '../../src/shared/log.js';
 import { Archives } from '../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
-import { Sandboxes } from '../../workers/docker/sandboxes.js';
+import { SandboxManager } from '../../workers/docker/sandbox-manager.js';
 import type { BareContainers } from '../bare-container.js';
 import { benchConfig, inParallel } from '../report.js';
 import { greeted } from './bare.js';
@@ -68,7 +68,7 @@ async function fillShelf({ containers, atOnce, signal }: RefillOptions): Promise
   const instance = `bench-${randomUUID()}`;
   const driver = new DockerDriver(config, instance, log);
   const archives = new Archives({ folder: join(folder, 'workspaces'), maxBytes: 1, timeoutMs: 1_000, log });
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  const sandboxes = new SandboxManager({ config, instance, driver, archives, log });
   try {
     return await timed(async () => {
       sandboxes.open();

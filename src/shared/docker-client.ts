@@ -4,6 +4,8 @@ import { FairleadError } from './errors.js';
 
 export const DEFAULT_DOCKER_SOCKET = '/var/run/docker.sock';
 export const WORKSPACE_IMAGE = 'fairlead/workspace';
+/** The unprivileged user of every sandbox, and of the workspace image. A number, so that an image without this user is no way around. */
+export const SANDBOX_UID = 10_001;
 
 /** `fairlead/workspace`, with or without a tag or digest. */
 export function isWorkspaceImage(image: string): boolean {

@@ -15,7 +15,7 @@ import { Archives } from '../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
 import type { LeaseResult } from '../../workers/docker/contract/messages.js';
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
-import { Sandboxes } from '../../workers/docker/sandboxes.js';
+import { SandboxManager } from '../../workers/docker/sandbox-manager.js';
 import { containersOf, dockerHost, type Container } from './docker.js';
 import { within } from './processes.js';
 import { SandboxPort } from './sandbox-port.js';
@@ -279,7 +279,7 @@ export interface OpenOptions {
 
 export interface OpenedSandboxes {
   readonly proxy: DockerProxy;
-  readonly sandboxes: Sandboxes;
+  readonly sandboxes: SandboxManager;
   readonly driver: DockerDriver;
   /** Every state that the circuit breaker has come to. */
   readonly breaker: BreakerState[];
@@ -303,7 +303,7 @@ export async function openSandboxes(
   const breaker: BreakerState[] = [];
   const driver = new DockerDriver(config, instance, log, (state) => breaker.push(state));
   const archives = new Archives({ folder: t.testdir(), maxBytes: 1_048_576, timeoutMs: 10_000, log });
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  const sandboxes = new SandboxManager({ config, instance, driver, archives, log });
   sandboxes.open();
   t.teardown(async () => {
     proxy.heal();

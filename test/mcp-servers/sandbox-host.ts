@@ -6,7 +6,7 @@ import type { SandboxHost } from '../../workers/agent/mcp/sandbox/connection.js'
 import { Archives } from '../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
 import { ProcessDriver } from '../../workers/docker/driver/process-driver.js';
-import { Sandboxes } from '../../workers/docker/sandboxes.js';
+import { SandboxManager } from '../../workers/docker/sandbox-manager.js';
 
 interface Teardown {
   teardown: (fn: () => Promise<unknown>) => unknown;
@@ -15,14 +15,14 @@ interface Teardown {
 
 export interface TestSandboxes {
   host: SandboxHost;
-  sandboxes: Sandboxes;
+  sandboxes: SandboxManager;
 }
 
 export function startSandboxes(t: Teardown, config: Config, log: Logger, kind: 'docker' | 'process'): TestSandboxes {
   const instance = randomUUID();
   const driver = kind === 'docker' ? new DockerDriver(config, instance, log) : new ProcessDriver(config, instance, log);
   const archives = new Archives({ folder: t.testdir(), maxBytes: 16 * 1_048_576, timeoutMs: 20_000, log });
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  const sandboxes = new SandboxManager({ config, instance, driver, archives, log });
   sandboxes.open();
   t.teardown(() => sandboxes.close());
   return {

@@ -10,7 +10,7 @@ import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseRe
 import { ProcessDriver } from './driver/process-driver.js';
 import { LeaseRecords } from './pool/lease-records.js';
 import { Reconciler } from './pool/reconcile.js';
-import { Sandboxes } from './sandboxes.js';
+import { SandboxManager } from './sandbox-manager.js';
 import { ToolCache } from './pool/tool-cache.js';
 
 const MIB = 1_048_576;
@@ -38,7 +38,16 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
   // Where sandboxes end with whoever holds them there is nothing to be taken up.
   const records = driver.adopting && new LeaseRecords(join(config.dataDir, 'leases'), log);
   const toolCache = new ToolCache(join(config.dataDir, 'tools'), log);
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, toolCache, log, records, holdShelves: true });
+  const sandboxes = new SandboxManager({
+    config,
+    instance,
+    driver,
+    archives,
+    toolCache,
+    log,
+    records,
+    holdShelves: true,
+  });
   const reconciler = new Reconciler({
     driver,
     isKnown: (name) => sandboxes.isKnown(name),

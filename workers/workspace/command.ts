@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs';
 import { errnoOf, ToolFault } from './fault.js';
 import { HeadTail } from './output.js';
 import { withOutputPipes, type OutputPipes } from './pipes.js';
-import { addGroup, killGroup, markedEnvironment, removeGroup } from './process-groups.js';
+import { addCommandGroup, killCommandGroup, markedEnvironment, removeCommandGroup } from './process-groups.js';
 import type { StreamName } from './progress.js';
 
-export const DEFAULT_TIMEOUT_MS = 30_000;
-export const MAX_TIMEOUT_MS = 600_000;
+export const DEFAULT_COMMAND_TIMEOUT_MS = 30_000;
+export const MAX_COMMAND_TIMEOUT_MS = 600_000;
 const MAX_AT_ONCE = 32;
 /** After the shell has ended, its pipes may be held open by a background process: so long do we wait for the rest. */
 const CLOSE_GRACE_MS = 500;
@@ -99,7 +99,7 @@ async function waitForEnd(child: ChildProcess, pipes: OutputPipes, request: Comm
   let timer: NodeJS.Timeout | undefined;
   let grace: NodeJS.Timeout | undefined;
   const settled = new AbortController();
-  if (child.pid !== undefined) addGroup(child.pid);
+  if (child.pid !== undefined) addCommandGroup(child.pid);
   try {
     await new Promise<void>((resolve, reject) => {
       const waitAtMost = (ms: number): void => {
@@ -110,7 +110,7 @@ async function waitForEnd(child: ChildProcess, pipes: OutputPipes, request: Comm
         // Once the shell has ended its number may be someone else's; what it left in the background may live on.
         if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
         endedBy = by;
-        killGroup(child.pid);
+        killCommandGroup(child.pid);
         waitAtMost(KILL_GRACE_MS);
       };
       const open = new Set<unknown>([child, pipes.stdout, pipes.stderr]);
@@ -136,7 +136,7 @@ async function waitForEnd(child: ChildProcess, pipes: OutputPipes, request: Comm
     clearTimeout(timer);
     clearTimeout(grace);
     settled.abort();
-    if (child.pid !== undefined) removeGroup(child.pid);
+    if (child.pid !== undefined) removeCommandGroup(child.pid);
     pipes.stdout.destroy();
     pipes.stderr.destroy();
   }

@@ -2,7 +2,7 @@
 import { lstat, readlink } from 'node:fs/promises';
 import { errnoOf } from './fault.js';
 import type { Workspace } from './paths.js';
-import { describeScan, walk, type Entry, type WalkSummary } from './walk.js';
+import { describeScan, walk, type WalkEntry, type WalkSummary } from './walk.js';
 
 export const DEFAULT_LISTED = 1000;
 
@@ -36,7 +36,7 @@ export async function listFiles(workspace: Workspace, request: ListRequest, sign
   return { text: lines.join('\n'), ...note };
 }
 
-async function describe(entry: Entry): Promise<string> {
+async function describe(entry: WalkEntry): Promise<string> {
   if (entry.kind === 'folder') return `${entry.name}/`;
   try {
     if (entry.kind === 'link') return `${entry.name} -> ${await readlink(entry.real)}`;

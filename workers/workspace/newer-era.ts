@@ -14,13 +14,13 @@ class LastTransport extends StdioServerTransport {
 
 export function serveNewerEra(tools: readonly Tool[], maxMessageBytes: number): void {
   const transport = new LastTransport(process.stdin, process.stdout, { maxBufferSize: maxMessageBytes });
-  serveStdio(() => createServer(tools), {
+  serveStdio(() => newerEraServer(tools), {
     transport,
     onerror: (error) => process.stderr.write(`${error.message}\n`),
   });
 }
 
-function createServer(tools: readonly Tool[]): Server {
+function newerEraServer(tools: readonly Tool[]): Server {
   const server = new Server(SERVER_INFO, { capabilities: CAPABILITIES });
   server.setRequestHandler('tools/list', () => ({ tools: tools.map(({ listed }) => listed) }));
   server.setRequestHandler('tools/call', async ({ params }, { mcpReq }) => {

@@ -8,7 +8,7 @@ import { errnoOf, faultFromErrno, ToolFault } from './fault.js';
 const ROOT_ALIAS = '/workspace';
 const MAX_PATH = 4096;
 
-export interface Place {
+export interface WorkspacePath {
   /** Absolute, links resolved; only `exists: false` has components that are not there yet. */
   real: string;
   /** Relative to the root, `.` for the root itself: how results and errors name it. */
@@ -39,7 +39,7 @@ export class Workspace {
    * Finds where a path leads, links followed. Throws OUTSIDE_WORKSPACE when that is not below the root, and BROKEN_LINK
    * for a link whose target is missing: to create a file «there» would follow the link to wherever it points.
    */
-  async locate(path: string): Promise<Place> {
+  async locate(path: string): Promise<WorkspacePath> {
     const wanted = this.#absolute(path);
     const shown = this.shown(wanted);
     const missing: string[] = [];
@@ -63,7 +63,7 @@ export class Workspace {
     }
   }
 
-  async locateExisting(path: string): Promise<Place> {
+  async locateExisting(path: string): Promise<WorkspacePath> {
     const place = await this.locate(path);
     if (!place.exists)
       throw new ToolFault('NOT_FOUND', `${place.shown} does not exist. Use list_files to see what does.`);
@@ -71,7 +71,7 @@ export class Workspace {
   }
 
   /** A folder that is there, e.g. to list or to run a command in. */
-  async locateFolder(path: string): Promise<Place> {
+  async locateFolder(path: string): Promise<WorkspacePath> {
     const place = await this.locateExisting(path);
     if (!(await stat(place.real)).isDirectory()) {
       throw new ToolFault('NOT_A_FOLDER', `${place.shown} is a file, not a folder.`);
@@ -83,7 +83,7 @@ export class Workspace {
    * Opens without following a link in the last component, without waiting at a FIFO, and looks afterwards where the
    * handle really is: a command that swaps a folder for a link between `locate` and here gains nothing.
    */
-  async open(place: Place, flags: number, mode?: number): Promise<FileHandle> {
+  async open(place: WorkspacePath, flags: number, mode?: number): Promise<FileHandle> {
     let handle: FileHandle;
     try {
       handle = await open(place.real, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, mode);

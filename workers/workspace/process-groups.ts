@@ -14,15 +14,15 @@ export function markedEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, [MARK_NAME]: mark };
 }
 
-export function addGroup(leader: number): void {
+export function addCommandGroup(leader: number): void {
   running.add(leader);
 }
 
-export function removeGroup(leader: number): void {
+export function removeCommandGroup(leader: number): void {
   running.delete(leader);
 }
 
-export function killGroup(leader: number): void {
+export function killCommandGroup(leader: number): void {
   kill(-leader);
 }
 
@@ -32,7 +32,7 @@ export function killGroup(leader: number): void {
  * someone else's.
  */
 export function killEverything(): void {
-  for (const leader of running) killGroup(leader);
+  for (const leader of running) killCommandGroup(leader);
   running.clear();
   if (!anyStarted || process.platform !== 'linux') return;
   // A process may fork between the look and the kill: look again, but not for ever.

@@ -14,7 +14,7 @@ export const FLUSH_EVERY_MS = 50;
 export const FLUSH_BYTES = 16_384;
 export const MAX_STREAMED_BYTES = 1_048_576;
 
-interface Pending {
+interface StreamBuffer {
   decoder: StringDecoder;
   text: string;
 }
@@ -25,7 +25,7 @@ interface Pending {
  */
 export class ProgressStream {
   readonly #send: (piece: ProgressPiece) => Promise<void>;
-  readonly #pending: Record<StreamName, Pending> = {
+  readonly #pending: Record<StreamName, StreamBuffer> = {
     stdout: { decoder: new StringDecoder('utf8'), text: '' },
     stderr: { decoder: new StringDecoder('utf8'), text: '' },
   };

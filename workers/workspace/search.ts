@@ -2,10 +2,10 @@
 import { constants } from 'node:fs';
 import { ToolFault } from './fault.js';
 import { LineMatcher } from './line-matcher.js';
-import type { Place, Workspace } from './paths.js';
+import type { WorkspacePath, Workspace } from './paths.js';
 import { HUGE_FILE_BYTES } from './read.js';
 import { SNIFF_BYTES } from './text.js';
-import { describeScan, walk, type Entry, type WalkSummary } from './walk.js';
+import { describeScan, walk, type WalkEntry, type WalkSummary } from './walk.js';
 
 export const DEFAULT_RESULTS = 200;
 const MAX_SEARCHED_BYTES = 268_435_456;
@@ -89,11 +89,11 @@ async function nameMatcher(glob: string | undefined): Promise<(name: string) => 
 
 async function readForSearch(
   workspace: Workspace,
-  entry: Entry,
+  entry: WalkEntry,
   shown: string,
   skipped: Skipped,
 ): Promise<string | undefined> {
-  const place: Place = { real: entry.real, shown, exists: true };
+  const place: WorkspacePath = { real: entry.real, shown, exists: true };
   try {
     await using handle = await workspace.open(place, constants.O_RDONLY);
     if ((await handle.stat()).size > HUGE_FILE_BYTES) {

@@ -1,7 +1,7 @@
 /** The tools as MCP sees them: schemas, annotations, results. Runs in the sandbox. */
 import type { CallToolResult, ToolAnnotations } from '@modelcontextprotocol/server';
 import { checkArguments, inputSchema, type ArgumentsOf, type InputSchema, type Properties } from './arguments.js';
-import { DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, runCommand, type CommandResult } from './command.js';
+import { DEFAULT_COMMAND_TIMEOUT_MS, MAX_COMMAND_TIMEOUT_MS, runCommand, type CommandResult } from './command.js';
 import { ToolFault } from './fault.js';
 import { DEFAULT_LISTED, listFiles } from './list.js';
 import type { Workspace } from './paths.js';
@@ -25,7 +25,7 @@ export interface CommandMeta {
   omittedBytes: number;
 }
 
-export interface ToolCall {
+export interface CallContext {
   readonly signal: AbortSignal;
   /** Where the caller asked for progress: resolves when the piece is on its way. */
   readonly report?: ((piece: ProgressPiece) => Promise<void>) | undefined;
@@ -41,7 +41,7 @@ export interface Tool {
     readonly annotations: ToolAnnotations;
   };
   /** Never rejects: arguments that do not fit, and every fault, are results that the model can read. */
-  call(given: Readonly<Record<string, unknown>>, call: ToolCall): Promise<CallToolResult>;
+  call(given: Readonly<Record<string, unknown>>, call: CallContext): Promise<CallToolResult>;
 }
 
 interface Definition<P extends Properties, R extends keyof P> {
@@ -51,7 +51,7 @@ interface Definition<P extends Properties, R extends keyof P> {
   properties: P;
   required: readonly R[];
   annotations: ToolAnnotations;
-  run: (args: ArgumentsOf<P, R>, call: ToolCall) => Promise<CallToolResult>;
+  run: (args: ArgumentsOf<P, R>, call: CallContext) => Promise<CallToolResult>;
 }
 
 const READS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false };
@@ -150,7 +150,7 @@ export function workspaceTools(workspace: Workspace): Tool[] {
       properties: {
         command: { type: 'string', minLength: 1 },
         cwd: { ...aFolder, description: `Where to run it: ${FOLDER}` },
-        timeout_ms: { ...aCount, maximum: MAX_TIMEOUT_MS, default: DEFAULT_TIMEOUT_MS },
+        timeout_ms: { ...aCount, maximum: MAX_COMMAND_TIMEOUT_MS, default: DEFAULT_COMMAND_TIMEOUT_MS },
       },
       required: ['command'],
       annotations: RUNS,

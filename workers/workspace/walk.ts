@@ -3,12 +3,12 @@ import type { Dirent } from 'node:fs';
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, faultFromErrno } from './fault.js';
-import type { Place } from './paths.js';
+import type { WorkspacePath } from './paths.js';
 
 /** Entries looked at in one call, whatever the folder holds. */
 export const MAX_SCANNED = 20_000;
 
-export interface Entry {
+export interface WalkEntry {
   real: string;
   /** Relative to the folder that the walk began in. */
   name: string;
@@ -28,7 +28,11 @@ export interface WalkOptions {
 }
 
 /** Yields entries sorted by name within their folder, or the one file that `start` is; `summary` is filled as it goes. */
-export async function* walk(start: Place, options: WalkOptions, summary: WalkSummary): AsyncGenerator<Entry> {
+export async function* walk(
+  start: WorkspacePath,
+  options: WalkOptions,
+  summary: WalkSummary,
+): AsyncGenerator<WalkEntry> {
   if (!(await stat(start.real)).isDirectory()) {
     summary.scanned++;
     yield { real: start.real, name: '', kind: 'file' };
@@ -52,7 +56,7 @@ export async function* walk(start: Place, options: WalkOptions, summary: WalkSum
 
 async function readFolder(
   folder: { real: string; name: string },
-  start: Place,
+  start: WorkspacePath,
   summary: WalkSummary,
 ): Promise<Dirent[]> {
   const found: Dirent[] = [];
@@ -75,7 +79,7 @@ async function readFolder(
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function kindOf(dirent: Dirent): Entry['kind'] {
+function kindOf(dirent: Dirent): WalkEntry['kind'] {
   if (dirent.isFile()) return 'file';
   if (dirent.isDirectory()) return 'folder';
   return dirent.isSymbolicLink() ? 'link' : 'other';

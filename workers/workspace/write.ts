@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { faultFromErrno, ToolFault } from './fault.js';
-import type { Place, Workspace } from './paths.js';
+import type { WorkspacePath, Workspace } from './paths.js';
 import { HUGE_FILE_BYTES } from './read.js';
 import { decodeText } from './text.js';
 
@@ -57,7 +57,7 @@ export class FileWriter {
     return mine;
   }
 
-  async #readWhole(place: Place): Promise<string> {
+  async #readWhole(place: WorkspacePath): Promise<string> {
     await using handle = await this.#workspace.open(place, constants.O_RDONLY);
     const { size } = await handle.stat();
     if (size > HUGE_FILE_BYTES) {
@@ -70,10 +70,10 @@ export class FileWriter {
   }
 
   /** Written beside and renamed: a full disk or a killed server leaves the old content, never half of the new one. */
-  async #replace(place: Place, bytes: Buffer): Promise<void> {
+  async #replace(place: WorkspacePath, bytes: Buffer): Promise<void> {
     const mode = place.exists ? await this.#modeOf(place) : 0o644;
     const folder = dirname(place.real);
-    const beside: Place = { ...place, real: join(folder, `.fairlead-${randomBytes(6).toString('hex')}.tmp`) };
+    const beside: WorkspacePath = { ...place, real: join(folder, `.fairlead-${randomBytes(6).toString('hex')}.tmp`) };
     try {
       await mkdir(folder, { recursive: true });
       try {
@@ -94,7 +94,7 @@ export class FileWriter {
     }
   }
 
-  async #modeOf(place: Place): Promise<number> {
+  async #modeOf(place: WorkspacePath): Promise<number> {
     const stats = await stat(place.real);
     if (stats.isDirectory())
       throw new ToolFault('IS_A_FOLDER', `${place.shown} is a folder: a file cannot replace it.`);
@@ -114,7 +114,7 @@ function lineNumbers(text: string, found: number[]): string {
   return listed.join(', ') + (found.length > MAX_LISTED_LINES ? ', …' : '');
 }
 
-function ambiguous(place: Place, text: string, found: number[]): ToolFault {
+function ambiguous(place: WorkspacePath, text: string, found: number[]): ToolFault {
   return new ToolFault(
     'AMBIGUOUS',
     `old_text occurs ${found.length} times in ${place.shown} (lines ${lineNumbers(text, found)}). Nothing was changed. ` +
@@ -122,7 +122,7 @@ function ambiguous(place: Place, text: string, found: number[]): ToolFault {
   );
 }
 
-function textNotFound(place: Place, text: string, wanted: string): ToolFault {
+function textNotFound(place: WorkspacePath, text: string, wanted: string): ToolFault {
   let hint = 'Read the file and copy the text exactly, with its spaces and indentation.';
   if (text.includes('\r\n') && text.replaceAll('\r\n', '\n').includes(wanted)) {
     hint = 'The file has Windows line ends: write \\r\\n in old_text and new_text.';

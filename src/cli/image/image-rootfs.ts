@@ -6,10 +6,10 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { pack, type Header, type Pack } from 'tar-stream';
+import { SANDBOX_UID } from '../../shared/docker-client.js';
 import { FairleadError } from '../../shared/errors.js';
 import type { BundledFile } from './image-bundle.js';
 
-export const SANDBOX_UID = 10_001;
 const BUSYBOX = '/bin/busybox';
 const NODE_IN_IMAGE = '/usr/local/bin/node';
 /** Of the workspace server's own files; the Dockerfile has it, too. */

@@ -5,10 +5,11 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import Docker from 'dockerode';
 import { pack } from 'tar-stream';
+import { SANDBOX_UID } from '../../shared/docker-client.js';
 import { FairleadError } from '../../shared/errors.js';
 import { VERSION } from '../../shared/version.js';
 import { bundleWorkspaceServer, ENTRY_FILE, type BundledFile } from './image-bundle.js';
-import { packRootfs, SANDBOX_UID, SERVER_FOLDER } from './image-rootfs.js';
+import { packRootfs, SERVER_FOLDER } from './image-rootfs.js';
 
 export const VERSION_LABEL = 'fairlead.version';
 const CONNECT_TIMEOUT_MS = 10_000;

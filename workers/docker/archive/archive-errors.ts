@@ -3,7 +3,7 @@ import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 
 export const RETRY_AFTER_MS = 5_000;
 
-export function explainExit(code: number | null, said: string, what: string): FairleadError {
+export function exitError(code: number | null, said: string, what: string): FairleadError {
   if (code === null) {
     return new FairleadError('ERR_UNAVAILABLE', `${what}: the connection to the sandbox was lost`, {
       retryAfterMs: RETRY_AFTER_MS,
@@ -15,7 +15,7 @@ export function explainExit(code: number | null, said: string, what: string): Fa
   return new FairleadError('ERR_SANDBOX', `${what}: ${said || `tar ended with code ${code}`}`);
 }
 
-export function explainStream(error: unknown, server: string): FairleadError {
+export function streamError(error: unknown, server: string): FairleadError {
   if (isFairleadError(error)) return error;
   return new FairleadError('ERR_UNAVAILABLE', `the files of ${server} did not pass: ${textOf(error)}`, {
     cause: error,
@@ -31,7 +31,7 @@ export function throwDisk(error: unknown): never {
   throw new FairleadError('ERR_SANDBOX', `the workspace is not saved: ${why}`, { cause: error });
 }
 
-export function lost(server: string, what: string, cause: unknown): FairleadError {
+export function lostFilesError(server: string, what: string, cause: unknown): FairleadError {
   return new FairleadError(
     'ERR_SANDBOX',
     `the saved files of ${server} cannot be brought back: ${what}; the next call starts with an empty workspace`,

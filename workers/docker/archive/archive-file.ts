@@ -25,7 +25,7 @@ const DIGEST_BYTES = 32;
 const SKIPPABLE = 0x18_4d_2a_5f;
 const MARK = 'FLA1';
 /** A block is packed or unpacked at once, on the event loop. */
-const BLOCK_BYTES = 65_536;
+const LZ4_BLOCK_BYTES = 65_536;
 const FRAME_HEADER_BYTES = 7;
 const STORED = 0x80_00_00_00;
 const READ_BYTES = 262_144;
@@ -40,7 +40,7 @@ export interface ArchiveCounts {
 export class BrokenArchive extends Error {}
 
 export function compressor(): Transform {
-  return lz4.createEncoderStream({ blockMaxSize: BLOCK_BYTES, streamChecksum: true });
+  return lz4.createEncoderStream({ blockMaxSize: LZ4_BLOCK_BYTES, streamChecksum: true });
 }
 
 /** Writes compressed bytes as they come, then the trailer; `finish` returns when the disk has them. */
@@ -160,7 +160,7 @@ export class ArchiveReader {
 }
 
 function unpackBlock(block: Buffer): Buffer {
-  const content = Buffer.allocUnsafe(BLOCK_BYTES);
+  const content = Buffer.allocUnsafe(LZ4_BLOCK_BYTES);
   const length = lz4.decodeBlock(block, content);
   if (length < 0) throw new BrokenArchive('a block cannot be unpacked');
   return content.subarray(0, length);

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FairleadError } from '../../../src/shared/errors.js';
 
-const BLOCK_BYTES = 512;
+const TAR_BLOCK_BYTES = 512;
 /** What a `long name` or pax header may have; a path has 4,096 at most. The tar comes from a sandbox, and this is kept in memory. */
 const MAX_ABOUT_BYTES = 65_536;
 const WRITABLE = 0o700;
@@ -28,7 +28,7 @@ class TarReader {
   /** Why this is no whole tar. */
   problem: string | undefined = 'it is empty';
   readonly #onPart: OnPart;
-  readonly #header = Buffer.alloc(BLOCK_BYTES);
+  readonly #header = Buffer.alloc(TAR_BLOCK_BYTES);
   #headerBytes = 0;
   /** Of the entry's content, with its padding. */
   #left = 0;
@@ -53,10 +53,10 @@ class TarReader {
         if (this.#left === 0 && this.#about) this.#endAbout(this.#about);
         continue;
       }
-      const taken = chunk.copy(this.#header, this.#headerBytes, at, at + BLOCK_BYTES - this.#headerBytes);
+      const taken = chunk.copy(this.#header, this.#headerBytes, at, at + TAR_BLOCK_BYTES - this.#headerBytes);
       at += taken;
       this.#headerBytes += taken;
-      if (this.#headerBytes < BLOCK_BYTES) return;
+      if (this.#headerBytes < TAR_BLOCK_BYTES) return;
       this.#headerBytes = 0;
       this.#readHeader(Buffer.from(this.#header));
     }
@@ -74,7 +74,7 @@ class TarReader {
     if (checksumOf(block) !== octal(block, 148, 8)) return this.#fail('a header has the wrong checksum');
     const size = octal(block, 124, 12);
     if (size === undefined) return this.#fail('a size cannot be read');
-    this.#left = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+    this.#left = Math.ceil(size / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
     const type = block[156] === 0 ? '0' : String.fromCharCode(block[156] ?? 0);
     if ('LKxg'.includes(type)) {
       if (size > MAX_ABOUT_BYTES || size === 0) return this.#fail(`a header of type ${type} has ${size} bytes`);
@@ -166,7 +166,7 @@ export async function* foldersOnly(source: AsyncIterable<Buffer>): AsyncGenerato
     about = [];
     return kept;
   });
-  yield Buffer.alloc(2 * BLOCK_BYTES);
+  yield Buffer.alloc(2 * TAR_BLOCK_BYTES);
 }
 
 /** Paths, each closed by a zero byte, of what needs this mode set. */
@@ -218,7 +218,7 @@ function setMode(header: Buffer, mode: number): void {
 /** The checksum counts its own field as spaces. */
 function checksumOf(header: Buffer): number {
   let sum = 8 * 0x20;
-  for (let at = 0; at < BLOCK_BYTES; at++) if (at < 148 || at >= 156) sum += header[at] ?? 0;
+  for (let at = 0; at < TAR_BLOCK_BYTES; at++) if (at < 148 || at >= 156) sum += header[at] ?? 0;
   return sum;
 }
 

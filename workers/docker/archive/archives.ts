@@ -8,7 +8,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { ArchiveReader, ArchiveWriter, BrokenArchive, compressor } from './archive-file.js';
 import { foldersOnly, inPieces, pathsOfMode, TarCounter, withOpenFolders } from './archive-tar.js';
-import { explainExit, explainStream, lost, RETRY_AFTER_MS, textOf, throwDisk } from './archive-errors.js';
+import { exitError, streamError, lostFilesError, RETRY_AFTER_MS, textOf, throwDisk } from './archive-errors.js';
 import type { RunningSandbox, SandboxProgram } from '../driver/driver.js';
 import { TurnsBySession } from './session-turns.js';
 
@@ -203,10 +203,10 @@ export class Archives {
         (source: AsyncIterable<Buffer>) => writer.write(source).catch(throwDisk),
         { signal: cut },
       ).catch((error: unknown) => {
-        throw explainStream(error, server);
+        throw streamError(error, server);
       });
       const code = await unlessCut(tar.exited, cut);
-      if (code !== 0) throw explainExit(code, complaint(), `the workspace of ${server} is not saved`);
+      if (code !== 0) throw exitError(code, complaint(), `the workspace of ${server} is not saved`);
       if (counter.problem !== undefined) {
         throw new FairleadError('ERR_SANDBOX', `the workspace of ${server} is not saved: the tar: ${counter.problem}`);
       }
@@ -241,7 +241,11 @@ export class Archives {
     await rename(path, join(folder, name()));
     await this.#syncFolder();
     log.error({ session, server, file: join(folder, name()), reason: error.message }, 'an archive is broken');
-    throw lost(server, `the archive is damaged (${error.message}) and is kept for the operator as ${name()}`, error);
+    throw lostFilesError(
+      server,
+      `the archive is damaged (${error.message}) and is kept for the operator as ${name()}`,
+      error,
+    );
   }
 
   async #unpack(archive: ArchiveReader, server: string, sandbox: RunningSandbox, cut: AbortSignal): Promise<void> {
@@ -256,15 +260,15 @@ export class Archives {
     const unpack = ['sh', '-c', UNPACK, folder, unpackOptions(sandbox), String(pieces), String(folders)];
     const what = `the saved files of ${server} could not be put back; they are kept for the next try`;
     const { code, said, unfed } = await this.#feed(await sandbox.exec(unpack, cut), tars(), cut);
-    if (code !== 0 && code !== FOLDERS_FAILED) throw explainExit(code, said, what);
-    if (unfed) throw explainStream(unfed, server);
+    if (code !== 0 && code !== FOLDERS_FAILED) throw exitError(code, said, what);
+    if (unfed) throw streamError(unfed, server);
     // From here on every file is there: a folder's time or mode is no reason to refuse them, unless the sandbox is gone.
     if (code === FOLDERS_FAILED) this.#options.log.warn({ server, tar: said }, 'restore: not all times of folders');
     for (const mode of modes) {
       const octal = mode.toString(8).padStart(5, '0'); // five digits: GNU chmod clears a folder's set-id bits only then
       const chmod = await sandbox.exec(['sh', '-c', SET_MODE, folder, octal], cut);
       const { code, said } = await this.#feed(chmod, pathsOfMode(archive.tar(), mode), cut);
-      if (code === null) throw explainExit(code, said, what);
+      if (code === null) throw exitError(code, said, what);
       if (code !== 0) this.#options.log.warn({ server, mode: octal, chmod: said }, 'restore: not all modes');
     }
   }

@@ -2,6 +2,7 @@
 import type { ContainerCreateOptions } from 'dockerode';
 import { createHash } from 'node:crypto';
 import type { Config } from '../../../src/shared/config.js';
+import { SANDBOX_UID } from '../../../src/shared/docker-client.js';
 import type { StartRequest } from './driver.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
@@ -9,8 +10,6 @@ export const LABEL_SERVER = 'fairlead.server';
 /** What it was made with: see `optionsOf`. */
 export const LABEL_OPTIONS = 'fairlead.options';
 
-/** The image's unprivileged user; given by number, so that an image without it is no way around. */
-export const SANDBOX_UID = 10_001;
 const MIB = 1_048_576;
 const TMP_MB = 64;
 const OPEN_FILES = 4_096;

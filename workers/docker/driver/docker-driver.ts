@@ -8,7 +8,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import { followContainers, nameGiven } from './container-events.js';
 import { containerOptions, LABEL_INSTANCE, LABEL_OPTIONS, optionsOf } from './container-options.js';
 import { demux, type Demuxed } from './demux.js';
-import { explainExec, explainStart, mayHaveCreated, statusOf, unavailable } from './docker-errors.js';
+import { execError, startError, mayHaveCreated, statusOf, dockerUnavailable } from './docker-errors.js';
 import { DockerSandbox } from './docker-sandbox.js';
 import type {
   Adopting,
@@ -21,7 +21,7 @@ import type {
   SandboxWatcher,
   StartRequest,
 } from './driver.js';
-import { openStream } from './open-stream.js';
+import { openContainerStream } from './container-stream.js';
 import { OutputPace } from './output-pace.js';
 import { type BreakerState } from '../contract/messages.js';
 import { BREAK_MS, Operations, type OperationName } from './operations.js';
@@ -31,7 +31,7 @@ const REMOVE_TIMEOUT_MS = 20_000;
 /** After the breaker would let one try: a caller may be the first. */
 const PROBE_LATER_MS = 500;
 
-type Step = (operation: OperationName) => { operation: OperationName; timeoutMs: number };
+type NextStep = (operation: OperationName) => { operation: OperationName; timeoutMs: number };
 
 export class DockerDriver implements SandboxDriver {
   readonly maxWarm = Infinity;
@@ -78,7 +78,7 @@ export class DockerDriver implements SandboxDriver {
       // A create without an answer may still come about after this removal: then the next reconcile finds it.
       if (created || mayHaveCreated(error)) this.#cleanUp(name);
       signal.throwIfAborted();
-      throw explainStart(error, server, image, this.#config);
+      throw startError(error, server, image, this.#config);
     }
   }
 
@@ -89,7 +89,7 @@ export class DockerDriver implements SandboxDriver {
       );
       return Id;
     } catch (error) {
-      throw explainStart(error, server, image, this.#config);
+      throw startError(error, server, image, this.#config);
     }
   }
 
@@ -119,7 +119,7 @@ export class DockerDriver implements SandboxDriver {
         }),
       );
     } catch (error) {
-      throw unavailable('Docker did not list the containers of an earlier run', error);
+      throw dockerUnavailable('Docker did not list the containers of an earlier run', error);
     }
   }
 
@@ -183,12 +183,12 @@ export class DockerDriver implements SandboxDriver {
         await unless(404, this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal: signal }));
       });
     } catch (error) {
-      throw unavailable(`the container ${container} could not be removed now`, error);
+      throw dockerUnavailable(`the container ${container} could not be removed now`, error);
     }
   }
 
   /** Attached before it is started, so that nothing it prints is missed. */
-  async #run(id: string, name: string, step: Step, signal: AbortSignal): Promise<DockerSandbox> {
+  async #run(id: string, name: string, step: NextStep, signal: AbortSignal): Promise<DockerSandbox> {
     const socket = await this.#attach(id, step, signal);
     const streams = demux(socket, this.#pace);
     try {
@@ -223,14 +223,16 @@ export class DockerDriver implements SandboxDriver {
     } catch (error) {
       socket?.destroy();
       signal.throwIfAborted();
-      throw explainExec(error, ['attach']);
+      throw execError(error, ['attach']);
     }
   }
 
-  #attach(id: string, step: Step, signal: AbortSignal): Promise<Duplex> {
+  #attach(id: string, step: NextStep, signal: AbortSignal): Promise<Duplex> {
     const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
     return this.#operations.run({ ...step('attach'), signal }, (attempt) =>
-      openStream(attempt.signal, (abortSignal) => this.#docker.getContainer(id).attach({ ...options, abortSignal })),
+      openContainerStream(attempt.signal, (abortSignal) =>
+        this.#docker.getContainer(id).attach({ ...options, abortSignal }),
+      ),
     );
   }
 
@@ -254,7 +256,7 @@ export class DockerDriver implements SandboxDriver {
       return await this.#run(id, name, step, signal);
     } catch (error) {
       signal.throwIfAborted();
-      throw unavailable('the container could not be restarted', error);
+      throw dockerUnavailable('the container could not be restarted', error);
     }
   }
 
@@ -265,7 +267,7 @@ export class DockerDriver implements SandboxDriver {
   }
 
   /** Steps that share one deadline, from now. */
-  #steps(): Step {
+  #steps(): NextStep {
     const deadline = performance.now() + this.#config.sandbox.startTimeoutMs;
     return (operation) => ({ operation, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) });
   }
@@ -286,7 +288,7 @@ export class DockerDriver implements SandboxDriver {
           AttachStderr: true,
           abortSignal: attempt.signal,
         });
-        const socket = await openStream(attempt.signal, (abortSignal) =>
+        const socket = await openContainerStream(attempt.signal, (abortSignal) =>
           exec.start({ hijack: true, stdin: true, abortSignal }),
         );
         const onAbort = (): void => void socket.destroy();
@@ -300,7 +302,7 @@ export class DockerDriver implements SandboxDriver {
       });
     } catch (error) {
       signal.throwIfAborted();
-      throw explainExec(error, command);
+      throw execError(error, command);
     }
   }
 

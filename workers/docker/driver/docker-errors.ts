@@ -59,19 +59,19 @@ export function mayHaveCreated(error: unknown): boolean {
 }
 
 /** The error of a start, as the agent thread gets it: ERR_SANDBOX with what to change, or ERR_UNAVAILABLE. */
-export function explainStart(error: unknown, server: string, image: string, config: Config): FairleadError {
+export function startError(error: unknown, server: string, image: string, config: Config): FairleadError {
   if (isFairleadError(error)) return error;
   if (error instanceof BrokenCircuitError) {
-    return unavailable('Docker has failed several times in a row and is left alone for a moment', error);
+    return dockerUnavailable('Docker has failed several times in a row and is left alone for a moment', error);
   }
-  if (error instanceof BulkheadRejectedError) return unavailable('too many calls to Docker wait already', error);
-  if (isConnectionError(error)) return unavailable('Docker does not answer', error);
+  if (error instanceof BulkheadRejectedError) return dockerUnavailable('too many calls to Docker wait already', error);
+  if (isConnectionError(error)) return dockerUnavailable('Docker does not answer', error);
   const text = textOf(error);
   const refused = (message: string): FairleadError => new FairleadError('ERR_SANDBOX', message, { cause: error });
   if (statusOf(error) === 404 && /no such image/i.test(text)) {
     return refused(`the image ${image} of ${server} is not there: ${howToGetImage(image)}`);
   }
-  if (isRetryable(error)) return unavailable(`Docker failed: ${text}`, error);
+  if (isRetryable(error)) return dockerUnavailable(`Docker failed: ${text}`, error);
   const { sandbox } = config;
   if (/runtime/i.test(text) && /unknown|invalid|not found/i.test(text) && !isRuntimeRefusal(error)) {
     return refused(`sandbox.runtime: Docker knows no runtime ${sandbox.runtime}`);
@@ -84,16 +84,16 @@ export function explainStart(error: unknown, server: string, image: string, conf
 }
 
 /** A program that was to run inside a sandbox. */
-export function explainExec(error: unknown, command: readonly string[]): FairleadError {
+export function execError(error: unknown, command: readonly string[]): FairleadError {
   if (isFairleadError(error)) return error;
   if (isDaemonFault(error) || error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) {
-    return unavailable('Docker does not answer', error);
+    return dockerUnavailable('Docker does not answer', error);
   }
   return new FairleadError('ERR_SANDBOX', `${command[0]} does not run in the sandbox: ${textOf(error)}`, {
     cause: error,
   });
 }
 
-export function unavailable(message: string, cause: unknown): FairleadError {
+export function dockerUnavailable(message: string, cause: unknown): FairleadError {
   return new FairleadError('ERR_UNAVAILABLE', message, { cause, retryAfterMs: RETRY_AFTER_MS });
 }

@@ -12,7 +12,7 @@ import type { Adopting, FoundSandbox, RunningSandbox } from '../driver/driver.js
 import type { LeaseRecord, LeaseRecords } from './lease-records.js';
 import { attachPatiently, waitFor } from './orphans.js';
 import type { Pools } from './pools.js';
-import { keyOf, type Owner, type Workspaces } from './workspaces.js';
+import { ownerKey, type Owner, type Workspaces } from './workspaces.js';
 
 const AT_ONCE = 8;
 const LOOK_AGAIN_MS = 1_000;
@@ -102,9 +102,9 @@ export class Adoption {
 
   /** Resolves when a fresh sandbox of this session's server would be beside none of an earlier run. ERR_UNAVAILABLE; the signal's reason. */
   async settled(owner: Owner, signal: AbortSignal, timeoutMs: number): Promise<void> {
-    const key = keyOf(owner);
+    const key = ownerKey(owner);
     const deadline = performance.now() + timeoutMs;
-    if ([...this.#unplaced.values()].some((record) => record && keyOf(record) === key)) {
+    if ([...this.#unplaced.values()].some((record) => record && ownerKey(record) === key)) {
       await waitFor(this.#placed, signal, timeoutMs);
     }
     for (const ending of this.#ending.values()) {
@@ -172,7 +172,7 @@ export class Adoption {
   ): Fate {
     const { pools, workspaces, keep } = this.#options;
     const record = unplaced.get(found.name);
-    const owned = record && { record, key: keyOf(record), pool: pools.of(record.server) };
+    const owned = record && { record, key: ownerKey(record), pool: pools.of(record.server) };
     const now = owned ? (owned.pool ? options.get(owned.pool) : 'none') : undefined;
     const fate = fateOf({
       found,
@@ -196,7 +196,7 @@ export class Adoption {
         this.#options.log.warn({ err: error, sandbox: found.id }, 'a sandbox of an earlier run stays for now');
       })
       .finally(() => this.#ending.delete(found.name));
-    this.#ending.set(found.name, { key: saveFor ? keyOf(saveFor) : '', done });
+    this.#ending.set(found.name, { key: saveFor ? ownerKey(saveFor) : '', done });
   }
 
   async #saveAndRemove(found: FoundSandbox, saveFor: Owner | undefined): Promise<void> {

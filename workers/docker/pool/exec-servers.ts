@@ -16,7 +16,7 @@ const FULL_RETRY_MS = 5_000;
 const END_OF_INPUT_MS = 1_000;
 const KILL_TIMEOUT_MS = 10_000;
 /** By what is in its environment a process is known as one of ours, and so is what it has started. */
-const MARK = 'FAIRLEAD_EXEC';
+const EXEC_MARK = 'FAIRLEAD_EXEC';
 
 const started = counter('fairlead_sandbox_exec_servers_total', 'Servers started in the sandbox of another', [
   'outcome',
@@ -76,7 +76,7 @@ export class ExecServers {
     }
     const abort = new AbortController();
     const mark = randomBytes(8).toString('hex');
-    const program = await running.exec([command, ...args], abort.signal, { env: { ...env, [MARK]: mark } });
+    const program = await running.exec([command, ...args], abort.signal, { env: { ...env, [EXEC_MARK]: mark } });
     const ended = program.exited.then((code) => exitOf(command, code));
     if (relay.closed.aborted) {
       void this.#stop(running, program, abort, mark);
@@ -110,7 +110,7 @@ export class ExecServers {
 
   /** All that carry this mark, or any. An image without a shell keeps what does not end by itself until the sandbox goes. */
   async #kill(running: RunningSandbox, mark: string): Promise<void> {
-    const script = `for p in /proc/[0-9]*; do if grep -qs '${MARK}=${mark}' "$p/environ"; then kill -9 "\${p#/proc/}"; fi; done`;
+    const script = `for p in /proc/[0-9]*; do if grep -qs '${EXEC_MARK}=${mark}' "$p/environ"; then kill -9 "\${p#/proc/}"; fi; done`;
     try {
       const killer = await running.exec(['sh', '-c', script], AbortSignal.timeout(KILL_TIMEOUT_MS));
       killer.stdout.resume();

@@ -13,7 +13,7 @@ import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
 import type { Lease } from './lease.js';
 import { prove } from './sandbox.js';
 import { WaitingServer } from './waiting-server.js';
-import { keyOf, type Owner } from './workspaces.js';
+import { ownerKey, type Owner } from './workspaces.js';
 
 /** Each is a stream to Docker and a greeting. */
 const AT_ONCE = 8;
@@ -62,7 +62,7 @@ export class Orphans {
 
   /** Without a relay from here on. Of two of one session's server the newer stays, by generation, then by coming later. */
   add(lease: Lease): void {
-    const before = this.#byKey.get(keyOf(lease))?.lease;
+    const before = this.#byKey.get(ownerKey(lease))?.lease;
     if (before) {
       const loser = before.generation > lease.generation ? lease : before;
       this.#options.log.warn({ sandbox: loser.id, session: loser.session }, 'a session has two sandboxes: one goes');
@@ -71,7 +71,7 @@ export class Orphans {
       if (loser === lease) return;
     }
     const orphan: Orphan = { lease, busy: undefined, timer: undefined };
-    this.#byKey.set(keyOf(lease), orphan);
+    this.#byKey.set(ownerKey(lease), orphan);
     waiting.set(this.#byKey.size);
     this.#work(orphan, () => this.#greeting.execute(() => this.#greet(orphan)));
   }
@@ -83,7 +83,7 @@ export class Orphans {
   async take(owner: Owner, signal: AbortSignal, timeoutMs: number): Promise<Lease | undefined> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const orphan = this.#byKey.get(keyOf(owner));
+      const orphan = this.#byKey.get(ownerKey(owner));
       if (!orphan) return undefined;
       const { lease } = orphan;
       if (!orphan.busy && performance.now() - lease.sandbox.provenAt > PROOF_BEFORE_LEASE_MS) {
@@ -101,21 +101,21 @@ export class Orphans {
 
   /** When nothing is done with it at the moment. ERR_UNAVAILABLE when that takes too long. */
   async settled(lease: Lease, timeoutMs: number): Promise<void> {
-    const busy = this.#byKey.get(keyOf(lease))?.busy;
+    const busy = this.#byKey.get(ownerKey(lease))?.busy;
     if (busy) await waitFor(busy, lease.sandbox.abort.signal, timeoutMs);
   }
 
   /** It has ended, or is somebody's again. */
   forget(lease: Lease): void {
-    const orphan = this.#byKey.get(keyOf(lease));
+    const orphan = this.#byKey.get(ownerKey(lease));
     if (orphan?.lease !== lease) return;
     clearTimeout(orphan.timer);
-    this.#byKey.delete(keyOf(lease));
+    this.#byKey.delete(ownerKey(lease));
     waiting.set(this.#byKey.size);
   }
 
   has(lease: Lease): boolean {
-    return this.#byKey.get(keyOf(lease))?.lease === lease;
+    return this.#byKey.get(ownerKey(lease))?.lease === lease;
   }
 
   /** None hibernates by itself any more; those that are not attached yet stay as they are. */

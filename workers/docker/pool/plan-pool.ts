@@ -54,7 +54,7 @@ const MAX_BACKOFF_MS = 60_000;
 /** `room`: containers that the box's budget still allows. */
 export function planPool(input: PoolState & { room: number; now: number }): PoolPlan {
   const { counts, limits, health, now } = input;
-  const target = targetOf(input);
+  const target = demandTarget(input);
   const spare = counts.warm + counts.starting - counts.waiting;
   const missing = Math.max(0, target - spare);
   const start = Math.max(0, Math.min(missing, startsAllowed(counts, limits, health, now), input.room));
@@ -108,7 +108,7 @@ function makeRoom(pools: readonly PoolState[], plans: PoolPlan[], unserved: read
 }
 
 /** The most leases of any two neighbouring periods, so that a burst across their border counts as one. */
-function targetOf({ demand, limits, now }: PoolState & { now: number }): number {
+function demandTarget({ demand, limits, now }: PoolState & { now: number }): number {
   let most = 0;
   for (const [index, period] of demand.entries()) {
     if (isForgotten(period, now, limits.idleMs)) continue;

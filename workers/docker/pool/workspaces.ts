@@ -20,7 +20,7 @@ export interface Saved {
   files: number;
 }
 
-export function keyOf({ session, server }: Owner): string {
+export function ownerKey({ session, server }: Owner): string {
   return `${session} ${server}`; // neither has a space
 }
 
@@ -36,7 +36,7 @@ export class Workspaces {
 
   /** Errors as `Archives.save`: then the sandbox is as before. */
   async save(owner: Owner, sandbox: RunningSandbox): Promise<Saved> {
-    const key = keyOf(owner);
+    const key = ownerKey(owner);
     const saving = this.#saving.execute(() => this.#archives.save(owner.session, owner.server, sandbox));
     const settled = saving
       .catch(() => undefined) // the caller is told
@@ -51,7 +51,7 @@ export class Workspaces {
 
   /** When a save that is under way has ended, however it did. */
   async settled(owner: Owner): Promise<void> {
-    await this.#saves.get(keyOf(owner));
+    await this.#saves.get(ownerKey(owner));
   }
 
   has({ session, server }: Owner): boolean {

@@ -13,7 +13,7 @@ import {
 import Docker from 'dockerode';
 import t from 'tap';
 import { buildImage, VERSION_LABEL } from '../../../../src/cli/image/image.js';
-import { SANDBOX_UID } from '../../../../src/cli/image/image-rootfs.js';
+import { SANDBOX_UID } from '../../../../src/shared/docker-client.js';
 import { VERSION } from '../../../../src/shared/version.js';
 import { docker } from '../../../helpers/docker.js';
 

@@ -279,7 +279,7 @@ class SimulatedPool {
   }
 }
 
-/** Plans every second and after every change, as Sandboxes does. */
+/** Plans every second and after every change, as SandboxManager does. */
 export function simulateDay(script: DayScript): Day {
   const { containers, lengthMs = DAY, clockErrorMs = () => 0 } = script;
   const agenda = new Agenda();

@@ -6,7 +6,7 @@ import { parseConfig } from '../../../../src/shared/config.js';
 import { createLog } from '../../../../src/shared/log.js';
 import { Archives } from '../../../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../../../workers/docker/driver/docker-driver.js';
-import { Sandboxes } from '../../../../workers/docker/sandboxes.js';
+import { SandboxManager } from '../../../../workers/docker/sandbox-manager.js';
 import { containersOf, docker, dockerHost, WORKSPACE_IMAGE } from '../../../helpers/docker.js';
 import { SandboxPort } from '../../../helpers/sandbox-port.js';
 import { makeTinyImage, tinyServer } from '../../../helpers/tiny-image.js';
@@ -16,7 +16,7 @@ const log = createLog('test', 'silent');
 
 interface Opened {
   instance: string;
-  sandboxes: Sandboxes;
+  sandboxes: SandboxManager;
   lease: (session: string) => Promise<{ sandbox: string; port: SandboxPort }>;
 }
 
@@ -29,7 +29,7 @@ function open(t: Test, sandbox: Record<string, unknown>, image = WORKSPACE_IMAGE
   );
   const driver = new DockerDriver(config, instance, log);
   const archives = new Archives({ folder: t.testdir(), maxBytes: 32 * 1_048_576, timeoutMs: 20_000, log });
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, log });
+  const sandboxes = new SandboxManager({ config, instance, driver, archives, log });
   sandboxes.open();
   t.teardown(() => sandboxes.close());
   return {

@@ -29,7 +29,7 @@ const leaseSeconds = histogram(
   [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
 );
 
-export interface SandboxesOptions {
+export interface SandboxManagerOptions {
   config: Config;
   instance: string;
   driver: SandboxDriver;
@@ -43,8 +43,8 @@ export interface SandboxesOptions {
   holdShelves?: boolean | undefined;
 }
 
-export class Sandboxes {
-  readonly #options: SandboxesOptions;
+export class SandboxManager {
+  readonly #options: SandboxManagerOptions;
   readonly #pools: Pools;
   readonly #workspaces: Workspaces;
   readonly #orphans: Orphans;
@@ -61,7 +61,7 @@ export class Sandboxes {
   #failure: unknown;
   #closing: Promise<number> | undefined;
 
-  constructor(options: SandboxesOptions) {
+  constructor(options: SandboxManagerOptions) {
     this.#options = options;
     const { config, driver, records, archives, log } = options;
     this.#execs = new ExecServers(config, log);

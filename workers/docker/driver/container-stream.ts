@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
  * `open` gets a signal of its own: docker-modem never ends a request that may write, so that of a refused one the socket
  * would stay for as long as both ends live. Abort `signal` to give up; once the stream is there, it is the caller's.
  */
-export async function openStream(
+export async function openContainerStream(
   signal: AbortSignal,
   open: (signal: AbortSignal) => Promise<NodeJS.ReadWriteStream>,
 ): Promise<Duplex> {

@@ -5,7 +5,7 @@ import { createLog } from '../../../src/shared/log.js';
 import { Archives } from '../../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../../workers/docker/driver/docker-driver.js';
 import type { LeaseResult } from '../../../workers/docker/contract/messages.js';
-import { Sandboxes } from '../../../workers/docker/sandboxes.js';
+import { SandboxManager } from '../../../workers/docker/sandbox-manager.js';
 import { ToolCache } from '../../../workers/docker/pool/tool-cache.js';
 import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
 import { SandboxPort } from '../../helpers/sandbox-port.js';
@@ -28,7 +28,7 @@ t.teardown(() => Promise.all(Object.values(images).map((image) => image.remove()
 
 interface Opened {
   instance: string;
-  sandboxes: Sandboxes;
+  sandboxes: SandboxManager;
   lease: (server: string, session?: string) => Promise<LeaseResult & { port: SandboxPort }>;
 }
 
@@ -48,7 +48,7 @@ function open(t: Test, { servers = ['echo'], host = dockerHost(), sandbox = {}, 
   const config = parseConfig({ mcpServers, sandbox: settings }, { DOCKER_HOST: host });
   const driver = new DockerDriver(config, instance, log);
   const archives = new Archives({ folder: t.testdir(), maxBytes: 1_048_576, timeoutMs: 10_000, log });
-  const sandboxes = new Sandboxes({ config, instance, driver, archives, toolCache, log });
+  const sandboxes = new SandboxManager({ config, instance, driver, archives, toolCache, log });
   sandboxes.open();
   t.teardown(() => sandboxes.close());
   return {
