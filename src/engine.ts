@@ -1,5 +1,6 @@
 /** The composition root: the parts in the order of the boot, and stopped in the reverse. Main thread. */
 import { availableParallelism } from 'node:os';
+import type { McpStatusResult, UserServer } from '../workers/agent/contract/mcp.js';
 import { readCatalogue } from './boot/catalogue.js';
 import type { Config } from './shared/config.js';
 import { openDataDir } from './boot/data-dir.js';
@@ -12,7 +13,7 @@ import { loginHost } from './boot/oauth-host.js';
 import { oauthIdentity } from './shared/oauth-identity.js';
 import { chooseParts, type Parts } from './boot/parts.js';
 import { Readiness } from './boot/readiness.js';
-import { ServerBook, type Published, type ThreadStatus } from './boot/server-book.js';
+import { ServerBook, type Published } from './boot/server-book.js';
 import { AgentPool } from './threads/agent-pool.js';
 import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
 import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
@@ -196,7 +197,7 @@ async function refreshServer(agents: AgentPool, server: string, log: Logger): Pr
 }
 
 /** A thread that cannot be told goes on with the token that it has, until that is over or refused. */
-async function forgetLogin(agents: AgentPool, of: { user: string; server: string }, log: Logger): Promise<void> {
+async function forgetLogin(agents: AgentPool, of: UserServer, log: Logger): Promise<void> {
   for (const result of await Promise.allSettled(agents.each('mcp-forget', of))) {
     if (result.status === 'fulfilled') continue;
     log.warn({ ...of, err: errorToData(result.reason).message }, 'an agent thread was not told of a login');
@@ -204,7 +205,7 @@ async function forgetLogin(agents: AgentPool, of: { user: string; server: string
 }
 
 /** Of the threads that answer in time. */
-async function threadStatus(agents: AgentPool, user: string): Promise<ThreadStatus[]> {
+async function threadStatus(agents: AgentPool, user: string): Promise<McpStatusResult[]> {
   const all = await Promise.allSettled(agents.each('mcp-status', { user }, { timeoutMs: SCRAPE_TIMEOUT_MS }));
   return all.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 }

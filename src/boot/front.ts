@@ -1,6 +1,7 @@
 /** The front: sockets and HTTP on uWebSockets, handed to connections and routes. Main thread; the only code that loads uWebSockets. */
 import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
-import type { AgentHostContract, McpStreamPart } from '../../workers/agent/contract/messages.js';
+import type { McpStreamPart, UserServer } from '../../workers/agent/contract/mcp.js';
+import type { SessionFrames } from '../../workers/agent/contract/sessions.js';
 import type { Config } from '../shared/config.js';
 import type { Logger } from '../shared/log.js';
 import { oauthIdentity } from '../shared/oauth-identity.js';
@@ -45,14 +46,14 @@ export interface FrontOptions {
   metrics: () => Promise<string>;
   mcp: McpAdmin;
   /** The user has logged in at that MCP server, or out: all threads are told. */
-  forgetLogin: (of: { user: string; server: string }) => Promise<void>;
+  forgetLogin: (of: UserServer) => Promise<void>;
 }
 
 export interface Front {
   /** ERR_START when the address cannot be had. */
   listen(): Promise<{ host: string; port: number; url: string }>;
   /** Frames of one turn of an agent thread's event loop, to whoever listens. */
-  deliver(batch: AgentHostContract['notifications']['frames']['batch']): void;
+  deliver(batch: readonly SessionFrames[]): void;
   /** The session's subscribers are closed with this code. */
   sessionGone(session: string, closeCode: number, reason: string): void;
   /** The session's newest event is this one: who has not been sent it gets what is missing. */

@@ -1,12 +1,13 @@
 /** All MCP servers of the configuration: their tools, as the agent threads are to know them, and their health. Main thread. */
 import type {
   Catalogue,
-  ServerHealth,
-  ServerNews,
+  McpStatusResult,
+  ServerListing,
   ServerNote,
   ServerNotes,
   ServerSignals,
-} from '../../workers/agent/contract/messages.js';
+  ServerStatus,
+} from '../../workers/agent/contract/mcp.js';
 import { isImageServer, isUrlServer, type McpServerConfig } from '../shared/config-mcp.js';
 import type { Config } from '../shared/config.js';
 import { gauge } from '../shared/metrics.js';
@@ -17,17 +18,11 @@ import type { ToolDefinition } from '../shared/tool-definition.js';
 const RECONNECT_MS = 60_000;
 const STATES = ['healthy', 'degraded', 'reconnecting', 'down', 'needs_login'] as const;
 
-type State = ServerHealth['state'];
+type State = ServerStatus['state'];
 
 export interface Published {
   catalogue: Catalogue;
   notes: ServerNotes;
-}
-
-/** What one thread answers to `mcp-status`. */
-export interface ThreadStatus {
-  signals: ServerSignals[];
-  own: { server: string; note: ServerNote; tools?: ToolDefinition[] }[];
 }
 
 interface Entry {
@@ -56,7 +51,7 @@ export class ServerBook {
   }
 
   /** Published in the next turn of the event loop, if anything is new. */
-  note({ server, tools, ...note }: ServerNews): void {
+  note({ server, tools, ...note }: ServerListing): void {
     if (!Object.hasOwn(this.#config.mcpServers, server)) return;
     const before = this.#entries.get(server);
     const kept = note.down === undefined ? tools : (tools ?? before?.tools);
@@ -93,7 +88,7 @@ export class ServerBook {
   }
 
   /** For this user, from what all threads know in passing. */
-  health(threads: readonly ThreadStatus[]): ServerHealth[] {
+  health(threads: readonly McpStatusResult[]): ServerStatus[] {
     return Object.entries(this.#config.mcpServers).map(([name, server]) => {
       const entry = this.#entries.get(name);
       const own = ownOf(name, threads);
@@ -131,7 +126,7 @@ export class ServerBook {
 }
 
 /** The thread of the user knows most of his own. */
-function ownOf(name: string, threads: readonly ThreadStatus[]): ThreadStatus['own'][number] | undefined {
+function ownOf(name: string, threads: readonly McpStatusResult[]): McpStatusResult['own'][number] | undefined {
   const all = threads.flatMap(({ own }) => own.filter(({ server }) => server === name));
   return all.find(({ tools }) => tools !== undefined) ?? all.find(({ note }) => note.needsLogin) ?? all[0];
 }
@@ -148,12 +143,12 @@ function worst(listed: State, signals: readonly ServerSignals[]): State {
   return signals.every(({ state }) => state === 'healthy') ? 'healthy' : 'degraded';
 }
 
-function kindOf(server: McpServerConfig): ServerHealth['kind'] {
+function kindOf(server: McpServerConfig): ServerStatus['kind'] {
   if (isImageServer(server)) return 'image';
   return isUrlServer(server) ? 'url' : 'command';
 }
 
-function shortTool({ name, title, description }: ToolDefinition): ServerHealth['tools'][number] {
+function shortTool({ name, title, description }: ToolDefinition): ServerStatus['tools'][number] {
   return { name, ...(title === undefined ? {} : { title }), description };
 }
 

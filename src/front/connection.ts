@@ -1,5 +1,5 @@
 /** One WebSocket: attach, its frames to the agent thread, the session's events to it. Main thread. */
-import type { OutFrame } from '../../workers/agent/contract/messages.js';
+import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import type { Config } from '../shared/config.js';
 import { errorToData, FairleadError, publicMessage } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';

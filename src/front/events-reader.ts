@@ -1,5 +1,5 @@
 /** GET …/events: all of a session's events as one SSE stream. Main thread. */
-import type { OutFrame } from '../../workers/agent/contract/messages.js';
+import type { OutFrame, SessionRef } from '../../workers/agent/contract/sessions.js';
 import type { Logger } from '../shared/log.js';
 import type { Agents } from '../threads/agents.js';
 import type { Exchange } from './http.js';
@@ -12,7 +12,7 @@ export interface StreamParts {
   heartbeats: Heartbeats;
   maxUnsentBytes: number;
   log: Logger;
-  of: { user: string; session: string };
+  of: SessionRef;
 }
 
 export function openStream(exchange: Exchange, parts: StreamParts): EventStream {

@@ -1,5 +1,5 @@
 /** Who listens to which session, and the way events take to them: each durable one once, in order. Main thread. */
-import type { AgentHostContract, OutFrame } from '../../workers/agent/contract/messages.js';
+import type { OutFrame, SessionFrames, SessionRef } from '../../workers/agent/contract/sessions.js';
 import { errorToData, FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import { CLOSE } from '../shared/protocol.js';
@@ -17,8 +17,6 @@ export interface Subscriber {
   /** The session, or the server, is no more; `code` is a WebSocket close code. */
   gone(code: number, reason: string): void;
 }
-
-type Batch = AgentHostContract['notifications']['frames']['batch'];
 
 /** Frames that wait for a subscriber's missing events; a client that is cut instead comes back with `after`. */
 const MAX_WAITING_FRAMES = 10_000;
@@ -59,7 +57,7 @@ export class Hub {
     return this.#of(session).length;
   }
 
-  deliver(batch: Batch): void {
+  deliver(batch: readonly SessionFrames[]): void {
     for (const { session, frames } of batch) {
       for (const subscriber of this.#of(session)) if (subscriber.open) this.#pass(session, subscriber, frames);
     }
@@ -184,7 +182,7 @@ export async function attach(
 /** The blocks now streaming, for a reader that skipped some; without them its offsets show the gap. */
 export async function catchUpFrames(
   { agents, log }: { agents: Agents; log: Logger },
-  of: { user: string; session: string },
+  of: SessionRef,
 ): Promise<OutFrame[]> {
   try {
     const { frames } = await agents.request(of.session, 'catch-up', of, { timeoutMs: REQUEST_TIMEOUT_MS });

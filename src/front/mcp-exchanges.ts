@@ -1,6 +1,6 @@
 /** Requests to /mcp under way: each is relayed to the agent thread of its session, and its answer back to the client. Main thread. */
 import { randomUUID } from 'node:crypto';
-import type { McpExchange, McpStreamPart } from '../../workers/agent/contract/messages.js';
+import type { McpExchange, McpStreamPart } from '../../workers/agent/contract/mcp.js';
 import { errorToData, publicMessage } from '../shared/errors.js';
 import type { Agents } from '../threads/agents.js';
 import type { Exchange, Header } from './http.js';

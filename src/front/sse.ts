@@ -1,5 +1,5 @@
 /** Server-sent events over one HTTP response: framing, heartbeats by one shared timer, backpressure. Main thread. */
-import type { OutFrame } from '../../workers/agent/contract/messages.js';
+import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import type { FairleadError } from '../shared/errors.js';
 import { slowReaderCloses } from './front-metrics.js';
 import type { Exchange, Header } from './http.js';

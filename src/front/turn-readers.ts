@@ -1,5 +1,5 @@
 /** POST …/messages: the events of one turn, streamed as SSE or gathered into one JSON answer. Main thread. */
-import type { OutFrame } from '../../workers/agent/contract/messages.js';
+import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import { FairleadError } from '../shared/errors.js';
 import type { Pending } from '../shared/protocol.js';
 import { openStream, type StreamParts } from './events-reader.js';

@@ -1,7 +1,23 @@
 /** A turn's events, gathered into the one answer that plain HTTP clients get. Pure. Main thread. */
-import type { FinishedTurn } from '../../workers/agent/contract/messages.js';
-import type { Pending, WireError } from '../shared/protocol.js';
+import type { ContentBlock, Pending, Usage, WireError } from '../shared/protocol.js';
 import type { NumberedEvent } from './turn-filter.js';
+
+/** A finished turn, as plain HTTP clients get it. */
+export interface FinishedTurn {
+  turn: number;
+  text: string;
+  tools: {
+    callId: string;
+    name: string;
+    server: string;
+    ok: boolean;
+    content: ContentBlock[];
+    structuredContent?: Record<string, unknown>;
+  }[];
+  usage: Usage;
+  stopReason: string;
+  model: string;
+}
 
 export type TurnOutcome =
   { ok: true; finished: FinishedTurn } | { ok: false; turn: number; error: WireError | undefined };

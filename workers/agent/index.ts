@@ -8,7 +8,8 @@ import { Channel } from '../../src/shared/threads/channel.js';
 import { agentSlot, startBeat } from '../../src/shared/threads/loop-watch.js';
 import { startAgentThread } from './agent-thread.js';
 import { loadUrlPart } from './mcp/url-servers.js';
-import type { AgentContract, AgentHostContract, AgentWorkerData } from './contract/messages.js';
+import type { AgentContract, AgentHostContract } from './contract/messages.js';
+import type { AgentWorkerData } from './contract/lifecycle.js';
 import { createModel } from './model/create-model.js';
 
 const data = workerData as AgentWorkerData;

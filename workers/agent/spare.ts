@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import './store/open.js';
 import './agent-thread.js';
 import { loadUrlPart } from './mcp/url-servers.js';
-import type { AgentWorkerData } from './contract/messages.js';
+import type { AgentWorkerData } from './contract/lifecycle.js';
 import './model/anthropic.js';
 import './model/create-model.js';
 

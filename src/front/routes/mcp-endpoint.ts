@@ -1,6 +1,6 @@
 /** /mcp: Fairlead as an MCP server over Streamable HTTP. Knows who asks and which session is meant; the protocol is the agent thread's. Main thread. */
 import { createHash } from 'node:crypto';
-import type { McpExchange } from '../../../workers/agent/contract/messages.js';
+import type { McpExchange } from '../../../workers/agent/contract/mcp.js';
 import { FairleadError } from '../../shared/errors.js';
 import { readText } from '../body.js';
 import { badFrame } from '../frames.js';

@@ -1,5 +1,6 @@
 /** Logins to MCP servers over HTTP: begin one, come back from one, forget one, and who we are to authorization servers. Main thread. */
 import { z } from 'zod';
+import type { UserServer } from '../../../workers/agent/contract/mcp.js';
 import type { LoginEnd } from '../../../workers/agent/contract/logins.js';
 import { errorToData, FairleadError } from '../../shared/errors.js';
 import { CALLBACK_PATH, clientDocument, DOCUMENT_PATH, type OAuthIdentity } from '../../shared/oauth-identity.js';
@@ -18,7 +19,7 @@ export interface OAuthRoutesOptions {
   agents: Agents;
   identity: () => OAuthIdentity;
   /** All threads: what they hold of this login is asked for again. */
-  forget: (of: { user: string; server: string }) => Promise<void>;
+  forget: (of: UserServer) => Promise<void>;
 }
 
 export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): Route[] {

@@ -1,6 +1,6 @@
 /** /v1/mcp…: the configured MCP servers, their health and tools, and what they have beside tools. Main thread. */
 import { z } from 'zod';
-import type { McpRequest, ServerHealth } from '../../../workers/agent/contract/messages.js';
+import type { McpRequest, ServerStatus } from '../../../workers/agent/contract/mcp.js';
 import { FairleadError } from '../../shared/errors.js';
 import type { Agents } from '../../threads/agents.js';
 import { badFrame } from '../frames.js';
@@ -13,7 +13,7 @@ const REQUEST_TIMEOUT_MS = 60_000;
 /** What the main thread knows of the servers, all threads together. */
 export interface McpAdmin {
   /** Never starts anything. */
-  health(user: string): Promise<ServerHealth[]>;
+  health(user: string): Promise<ServerStatus[]>;
   /** Its tools are asked for again, soon. */
   refresh(server: string): void;
 }
@@ -60,7 +60,7 @@ export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin })
   ];
 }
 
-function named(servers: readonly ServerHealth[], name: string): ServerHealth {
+function named(servers: readonly ServerStatus[], name: string): ServerStatus {
   const server = servers.find((each) => each.name === name);
   if (!server) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${name}`);
   return server;

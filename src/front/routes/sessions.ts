@@ -1,5 +1,6 @@
 /** /v1/sessions…: make, list, look at and delete sessions, answer what they ask. Main thread. */
 import { z } from 'zod';
+import type { SessionRef } from '../../../workers/agent/contract/sessions.js';
 import { FairleadError } from '../../shared/errors.js';
 import type { AgentRequestName, Agents } from '../../threads/agents.js';
 import { approvalBody, badFrame, defined, elicitationBody, sessionBody } from '../frames.js';
@@ -69,7 +70,7 @@ export function sessionRoutes({ agents, presence }: { agents: Agents; presence: 
 }
 
 /** ERR_NO_SUCH_SESSION for what cannot be an id. */
-export function ofCall({ user, params }: RouteCall): { user: string; session: string } {
+export function ofCall({ user, params }: RouteCall): SessionRef {
   const session = params['session'] ?? '';
   if (!isSessionId(session)) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
   return { user, session };

@@ -4,7 +4,7 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import type { AgentWorkerData } from '../../../workers/agent/contract/messages.js';
+import type { AgentWorkerData } from '../../../workers/agent/contract/lifecycle.js';
 
 const mark = process.env['DIED_MARK'] ?? '';
 

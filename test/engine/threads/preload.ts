@@ -4,7 +4,7 @@
  * SIGWINCH: a fault in it.
  */
 import { BroadcastChannel, isMainThread, workerData } from 'node:worker_threads';
-import type { AgentWorkerData } from '../../../workers/agent/contract/messages.js';
+import type { AgentWorkerData } from '../../../workers/agent/contract/lifecycle.js';
 
 type Blow = 'hang' | 'fill' | 'die';
 

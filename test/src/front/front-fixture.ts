@@ -7,13 +7,9 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import { createFront, type Front } from '../../../src/boot/front.js';
 import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/shared/protocol.js';
 import { Channel, type RequestHandlers } from '../../../src/shared/threads/channel.js';
-import type {
-  AgentContract,
-  AgentHostContract,
-  McpStreamPart,
-  OutFrame,
-  SessionInfo,
-} from '../../../workers/agent/contract/messages.js';
+import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
+import type { McpStreamPart } from '../../../workers/agent/contract/mcp.js';
+import type { OutFrame, SessionInfo, SessionRef } from '../../../workers/agent/contract/sessions.js';
 
 export const USAGE: Usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
 
@@ -110,7 +106,7 @@ export class TestAgent {
     }
   }
 
-  #of({ user, session }: { user: string; session: string }): TestSession {
+  #of({ user, session }: SessionRef): TestSession {
     const state = this.sessions.get(session);
     if (state?.user !== user) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
     return state;
@@ -224,7 +220,7 @@ export class TestAgent {
     return this.#recorded(handlers);
   }
 
-  #nothing(of: { user: string; session: string }): null {
+  #nothing(of: SessionRef): null {
     this.#of(of);
     return null;
   }

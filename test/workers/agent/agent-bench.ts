@@ -13,6 +13,8 @@ import type { Store } from '../../../workers/agent/store/store.js';
 import { Channel } from '../../../src/shared/threads/channel.js';
 import { startAgentThread } from '../../../workers/agent/agent-thread.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
+import type { AnswerApprovalRequest, SubmitMessageResult } from '../../../workers/agent/contract/sessions.js';
+import type { LeaseRequest, LeaseResult } from '../../../workers/docker/contract/messages.js';
 import { HANDSHAKE, serveOnPort, type PortServer } from '../../helpers/port-mcp-server.js';
 import { deferred, within, type Deferred } from '../../helpers/processes.js';
 import { ScriptedModel } from './scripted-model.js';
@@ -23,7 +25,6 @@ export const OWNER = 'server-1';
 const WAIT_MS = 30_000;
 
 type Requests = AgentContract['requests'];
-type Lease = AgentHostContract['requests']['lease-sandbox'];
 export type Event = ServerEvent;
 export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>;
 
@@ -49,7 +50,7 @@ export class AgentBench {
   /** Batches of frames as they crossed the thread. */
   batches = 0;
   /** What a lease does instead of starting a sandbox. */
-  onLease: ((request: Lease['request']) => Promise<Lease['result']>) | undefined;
+  onLease: ((request: LeaseRequest) => Promise<LeaseResult>) | undefined;
   readonly store: Store;
   readonly #json: Record<string, unknown>;
   readonly #dir: string;
@@ -71,11 +72,11 @@ export class AgentBench {
     return this.#agent.channel.request(name, body, { timeoutMs: WAIT_MS });
   }
 
-  say(text: string, id?: string): Promise<Requests['submit-message']['result']> {
+  say(text: string, id?: string): Promise<SubmitMessageResult> {
     return this.request('submit-message', { ...OF, content: [{ type: 'text', text }], ...(id ? { id } : {}) });
   }
 
-  approve(callId: string, more: Partial<Requests['answer-approval']['request']> = {}): Promise<null> {
+  approve(callId: string, more: Partial<AnswerApprovalRequest> = {}): Promise<null> {
     return this.request('answer-approval', { ...OF, callId, approved: true, ...more });
   }
 
@@ -220,7 +221,7 @@ export class AgentBench {
   }
 
   /** A sandbox as the docker thread would start it. */
-  async lease({ port }: Lease['request']): Promise<Lease['result']> {
+  async lease({ port }: LeaseRequest): Promise<LeaseResult> {
     this.sandboxes.push(await serveOnPort(port, createToolServer(this.box)));
     this.#note(() => undefined);
     return { sandbox: `box-${this.sandboxes.length}`, handshake: HANDSHAKE, generation: 0, waitedMs: 1 };

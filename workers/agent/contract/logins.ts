@@ -1,44 +1,53 @@
-/** What the threads ask of each other about logins: all of a user's are kept by one agent thread. Types only. */
+/** Messages about logins at MCP servers: all logins of one user are kept by one agent thread. Types only. */
 import type { OAuthIdentity } from '../../../src/shared/oauth-identity.js';
+import type { UserServer } from './mcp.js';
 
-interface At {
-  user: string;
-  server: string;
+export interface TokenRequest extends UserServer {
+  /** The token that the server has refused: another one is wanted. */
+  refused?: string;
 }
 
-/** A token and how long it may be used without asking again; no token: the server is asked without, and says what it wants. */
+/** A token and how long it may be used without asking again. */
 export interface TokenLease {
+  /** Absent: the request is sent without a token, and the server says what it wants. */
   token?: string;
   /** ms since the epoch. */
   until: number;
 }
 
-/** `refused`: the server has refused this token, so another one is wanted; none can be had: no token. */
-export type TokenRequest = At & { refused?: string };
-
-export interface LoginRequest extends At {
-  /** As the server's challenge said. */
+export interface LoginRequest extends UserServer {
+  /** From the server's challenge. */
   scope?: string;
   resourceMetadataUrl?: string;
-  /** The token has too few scopes: what it has is asked for as well. */
+  /** The token has too few scopes: the new login asks for those that it has as well. */
   stepUp?: boolean;
   /** No request was refused: the server is asked what it wants. */
   unasked?: boolean;
 }
 
+/** A login as the main thread passes it on. */
+export interface IdentifiedLoginRequest extends LoginRequest {
+  /** Our own address, to which the browser returns. */
+  identity: OAuthIdentity;
+}
+
 export interface LoginStarted {
-  /** Names the flow in this process; no secret. */
+  /** Names the flow in this process; not a secret. */
   flow: string;
-  /** Where the person goes. */
+  /** Where the user logs in. */
   url: string;
   issuer: string;
   /** ms since the epoch. */
   endsAt: number;
 }
 
+export interface LoginEndRequest extends UserServer {
+  flow: string;
+}
+
 export type LoginEnd = { ok: true } | { ok: false; message: string };
 
-/** The person's browser has come back, with whatever is in the address. */
+/** The query of the address with which the user's browser returns. */
 export interface Callback {
   state: string;
   code?: string;
@@ -46,33 +55,40 @@ export interface Callback {
   error?: string;
 }
 
-/** `of`: whose flow it was; absent when the state is none that we know. */
-export type CallbackResult = LoginEnd & { of?: At };
+export type CallbackResult = LoginEnd & {
+  /** Whose flow it was; absent when the state is unknown. */
+  of?: UserServer;
+};
+
+export interface LogoutResult {
+  /** The authorization server has revoked the tokens as well. */
+  revoked: boolean;
+}
 
 /** Asked of the thread that keeps the user's logins. */
 export type LoginRequests = {
   /** ERR_UNAVAILABLE when the authorization server does not answer; ERR_MCP when what is stored cannot be opened. */
   'mcp-token': { request: TokenRequest; result: TokenLease };
   /** ERR_MCP, ERR_UNAVAILABLE in words that say what to do. */
-  'mcp-login': { request: LoginRequest & { identity: OAuthIdentity }; result: LoginStarted };
-  /** Answers when the person has come back, or the flow's time is over. */
-  'mcp-login-end': { request: At & { flow: string }; result: LoginEnd };
+  'mcp-login': { request: IdentifiedLoginRequest; result: LoginStarted };
+  /** Answers when the user has come back, or the flow's time is over. */
+  'mcp-login-end': { request: LoginEndRequest; result: LoginEnd };
   /** Any thread can answer; the one that `state` leads to is the user's. */
   'mcp-callback': { request: Callback; result: CallbackResult };
-  /** The login is forgotten here; `revoked`: by the authorization server as well. */
-  'mcp-logout': { request: At; result: { revoked: boolean } };
+  /** Forgets the login. */
+  'mcp-logout': { request: UserServer; result: LogoutResult };
 };
 
 /** Asked of the main thread, which knows the user's thread and our own address. */
 export type LoginHostRequests = {
-  'mcp-token': LoginRequests['mcp-token'];
+  'mcp-token': { request: TokenRequest; result: TokenLease };
   'mcp-login': { request: LoginRequest; result: LoginStarted };
-  'mcp-login-end': LoginRequests['mcp-login-end'];
+  'mcp-login-end': { request: LoginEndRequest; result: LoginEnd };
 };
 
 /** The same, as a session's thread calls it. */
 export interface LoginHost {
   token(request: TokenRequest): Promise<TokenLease>;
   login(request: LoginRequest): Promise<LoginStarted>;
-  loginEnd(request: At & { flow: string }): Promise<LoginEnd>;
+  loginEnd(request: LoginEndRequest): Promise<LoginEnd>;
 }

@@ -1,16 +1,15 @@
 /** Frames on their way to clients: what comes in one turn of the event loop crosses the thread as one message. Agent threads. */
 import type { StreamingEvent } from '../../../src/shared/protocol.js';
-import type { AgentHostContract, OutFrame } from '../contract/messages.js';
+import type { OutFrame, SessionFrames } from '../contract/sessions.js';
 
-type Batch = AgentHostContract['notifications']['frames']['batch'];
 type Entry = OutFrame | StreamingEvent;
 
 export class Outbox {
-  readonly #post: (batch: Batch) => void;
+  readonly #post: (batch: SessionFrames[]) => void;
   #bySession = new Map<string, Entry[]>();
   #scheduled: NodeJS.Immediate | undefined;
 
-  constructor(post: (batch: Batch) => void) {
+  constructor(post: (batch: SessionFrames[]) => void) {
     this.#post = post;
   }
 
@@ -32,7 +31,7 @@ export class Outbox {
     if (this.#scheduled) clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
     if (this.#bySession.size === 0) return;
-    const batch: Batch = [];
+    const batch: SessionFrames[] = [];
     for (const [session, entries] of this.#bySession) batch.push({ session, frames: entries.map(toFrame) });
     this.#bySession = new Map();
     this.#post(batch);

@@ -1,4 +1,5 @@
 /** What the main thread may ask an agent thread about MCP servers: their tools, health, prompts and resources. Agent threads. */
+import type { SessionRef } from '../contract/sessions.js';
 import { isCommandServer, isImageServer, isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -15,7 +16,8 @@ import { ToolCatalogue } from './catalogue/tool-catalogue.js';
 import type { Caller } from './host/server-connection.js';
 import type { UrlPart } from './url-servers.js';
 import type { McpServers } from './servers.js';
-import type { AgentContract, AgentHostContract, McpRequest, ServerSignals } from '../contract/messages.js';
+import type { AgentContract, AgentHostContract } from '../contract/messages.js';
+import type { McpRequest, ServerSignals } from '../contract/mcp.js';
 import type { SessionTools } from './catalogue/session-tools.js';
 
 /** Less than the main thread waits for all. */
@@ -38,9 +40,7 @@ export interface McpPartOptions {
 export interface McpPart {
   catalogue: ToolCatalogue;
   /** `mine`: rejects with ERR_NO_SUCH_SESSION for what is not the user's. */
-  handlers(
-    mine: (of: { user: string; session: string }) => Promise<unknown>,
-  ): Pick<RequestHandlers<AgentContract>, Handled>;
+  handlers(mine: (of: SessionRef) => Promise<unknown>): Pick<RequestHandlers<AgentContract>, Handled>;
   close(): void;
 }
 

@@ -2,6 +2,7 @@
  * What `url` servers need is half of what a thread loads, and time of each start: it is loaded only where the configuration
  * has some. Agent threads.
  */
+import type { UserServer } from '../contract/mcp.js';
 import { isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -13,7 +14,7 @@ export interface UrlPart {
   remotes: ServerBackend & Pick<Remotes, 'watch' | 'status'>;
   handlers: OAuthPart['handlers'];
   /** The login of this user at this server has changed: what is kept of it goes. */
-  forget(of: { user: string; server: string }): void;
+  forget(of: UserServer): void;
   close(): void;
 }
 

@@ -1,7 +1,7 @@
 /** One HTTP request to /mcp as the MCP SDK wants it, and its Response as it goes back to the main thread. Agent threads. */
 import { errorToData, FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
-import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/messages.js';
+import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
 
 /** What of the SDK's headers a client needs; the front sets its own. */
 const PASSED_ON = new Set(['content-type', 'mcp-session-id', 'allow', 'x-accel-buffering']);

@@ -1,5 +1,5 @@
 /** /mcp is loaded by its first request: where nobody connects an MCP client, no thread loads the SDK's server. Agent threads. */
-import type { McpAnswer, McpExchange } from '../contract/messages.js';
+import type { McpAnswer, McpExchange } from '../contract/mcp.js';
 import type { McpServing, ServingOptions } from './serving.js';
 
 export class ServingDoor {

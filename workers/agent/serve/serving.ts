@@ -12,7 +12,7 @@ import { errorToData, FairleadError, isFairleadError } from '../../../src/shared
 import type { Logger } from '../../../src/shared/log.js';
 import { counter } from '../../../src/shared/metrics.js';
 import type { SessionRow } from '../store/store.js';
-import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/messages.js';
+import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
 import { HttpExchange } from './exchange.js';
 import { McpSessions, type McpSession } from './mcp-sessions.js';
 import { authInfoOf, exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';

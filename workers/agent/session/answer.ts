@@ -2,14 +2,12 @@
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, SessionRow } from '../store/store.js';
-import type { AgentContract } from '../contract/messages.js';
+import type { AnswerApprovalRequest } from '../contract/sessions.js';
 import { closeCalls } from './open-calls.js';
 import { runningTurn, waitingCalls, withoutCalls, withProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
 import { startEvent } from '../turn/tool-calls.js';
 import type { AgentParts, StartedCall } from '../turn/turn.js';
-
-export type Answer = AgentContract['requests']['answer-approval']['request'];
 
 export interface AnswerPlan {
   step: Step;
@@ -20,7 +18,7 @@ export interface AnswerPlan {
 /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS. */
 export function answerStep(
   row: SessionRow,
-  answer: Answer,
+  answer: AnswerApprovalRequest,
   { toolSet, toolArgs }: Pick<AgentParts, 'toolSet' | 'toolArgs'>,
 ): AnswerPlan {
   const running = runningTurn(row);

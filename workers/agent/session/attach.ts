@@ -2,7 +2,7 @@
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { ServerEvent } from '../../../src/shared/protocol.js';
 import type { LoggedEvent, ReadEvents, Store } from '../store/store.js';
-import type { OutFrame } from '../contract/messages.js';
+import type { OutFrame } from '../contract/sessions.js';
 import type { Session } from './session.js';
 import type { AgentParts } from '../turn/turn.js';
 

@@ -3,7 +3,8 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { DurableEvent, Pending, UserBlock } from '../../../src/shared/protocol.js';
 import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
-import { answerStep, type Answer } from './answer.js';
+import type { AnswerApprovalRequest } from '../contract/sessions.js';
+import { answerStep } from './answer.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
@@ -201,7 +202,7 @@ export class Session {
   }
 
   /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS, ERR_DRAINING; on these nothing has changed. */
-  async answer(answer: Answer): Promise<void> {
+  async answer(answer: AnswerApprovalRequest): Promise<void> {
     await this.expire();
     let starts: ReturnType<typeof answerStep>['starts'] = [];
     await this.log.commit(() => {

@@ -6,7 +6,7 @@ import type { OpenQuestion, OpenTurn, SessionRow } from '../store/store.js';
 import { AnsweredElsewhere, type Question, type QuestionAnswer } from '../mcp/host/question.js';
 import { acceptedContent } from './forms.js';
 import { BUILT_IN } from '../mcp/catalogue/built-in.js';
-import type { AgentContract } from '../contract/messages.js';
+import type { AnswerElicitationRequest } from '../contract/sessions.js';
 import { isWaiting, runningTurn, withCall, withProgress } from '../log/progress.js';
 import type { SessionLog, Step } from '../log/session-log.js';
 
@@ -14,7 +14,7 @@ import type { SessionLog, Step } from '../log/session-log.js';
 const MAX_OPEN = 10;
 const MAX_BYTES = 65_536;
 
-export type QuestionReply = Omit<AgentContract['requests']['answer-elicitation']['request'], 'user' | 'session'>;
+export type QuestionReply = Omit<AnswerElicitationRequest, 'user' | 'session'>;
 
 type Row = Pick<SessionRow, 'openTurns'>;
 

@@ -1,6 +1,6 @@
 import pino from 'pino';
 import t from 'tap';
-import type { McpExchange, McpStreamPart } from '../../../../workers/agent/contract/messages.js';
+import type { McpExchange, McpStreamPart } from '../../../../workers/agent/contract/mcp.js';
 import { HttpExchange } from '../../../../workers/agent/serve/exchange.js';
 import { deferred } from '../../../helpers/processes.js';
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
-import type { ServerNews } from '../../contract/messages.js';
+import type { ServerListing } from '../../contract/mcp.js';
 import type { Era } from '../host/server-connection.js';
 
 export interface ListedTools {
@@ -24,7 +24,7 @@ export interface ServerListerOptions {
   list: (server: string, signal: AbortSignal) => Promise<ListedTools>;
   /** Calls back whenever the server says that its tools have changed. Called after each list that succeeds. */
   watch: (server: string, onChanged: () => void) => void;
-  tell: (news: ServerNews) => void;
+  tell: (news: ServerListing) => void;
   log: Logger;
   times?: Partial<typeof TIMES>;
 }
@@ -117,7 +117,7 @@ export class ServerLister {
     return jittered(Math.max(this.#times.minAgeMs, Math.min(ttlMs || Infinity, this.#times.ageMs)));
   }
 
-  #tell(watched: Watched, news: ServerNews): void {
+  #tell(watched: Watched, news: ServerListing): void {
     const hash = hashOf(news);
     if (hash === watched.told) return;
     watched.told = hash;
@@ -142,7 +142,7 @@ export class ServerLister {
   }
 }
 
-function hashOf(news: ServerNews): string {
+function hashOf(news: ServerListing): string {
   return createHash('sha256').update(JSON.stringify(news)).digest('base64url');
 }
 

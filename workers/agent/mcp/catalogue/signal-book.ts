@@ -1,5 +1,5 @@
 /** What this thread has come to know of its servers in passing: from lists, calls and tests, never by asking for it. Agent threads. */
-import type { ServerSignals } from '../../contract/messages.js';
+import type { ServerSignals } from '../../contract/mcp.js';
 import type { Era } from '../host/server-connection.js';
 
 /** So many failures in a row are no accident any more. */

@@ -5,7 +5,7 @@ import { errorToData, isFairleadError, publicMessage } from '../../../../src/sha
 import type { Logger } from '../../../../src/shared/log.js';
 import { toolFilter } from '../../../../src/shared/name-globs.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
-import type { Catalogue, ServerNote, ServerNotes } from '../../contract/messages.js';
+import type { Catalogue, ServerNote, ServerNotes } from '../../contract/mcp.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 import { buildToolSet, type ToolSet } from './tool-names.js';
 import { definitionHash } from './definition-hash.js';

@@ -1,6 +1,6 @@
 /** The tools of a user's sessions: what the model is sent, and by which name it calls what. Pure; runs in agent threads. */
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
-import type { Catalogue, ServerNotes } from '../../contract/messages.js';
+import type { Catalogue, ServerNotes } from '../../contract/mcp.js';
 import type { ModelTool } from '../../model/model.js';
 import { BUILT_IN, connectTool, reservedNames, resourceTools, searchTools } from './built-in.js';
 import { modelNames, type NameMode } from './model-names.js';

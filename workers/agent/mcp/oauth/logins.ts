@@ -1,6 +1,7 @@
 /** The logins of the users that this thread keeps: their tokens, new logins, the way back, and the end. Agent threads. */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { randomBytes } from 'node:crypto';
+import type { UserServer } from '../../contract/mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { errorToData, FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
@@ -118,7 +119,7 @@ export class Logins {
   }
 
   /** Also what cannot be opened is forgotten. */
-  async logout({ user, server }: { user: string; server: string }): Promise<{ revoked: boolean }> {
+  async logout({ user, server }: UserServer): Promise<{ revoked: boolean }> {
     this.#auth(server);
     const { secrets, log } = this.#options;
     const login = await this.#readable(user, server);

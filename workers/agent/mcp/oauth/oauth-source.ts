@@ -3,6 +3,7 @@
  * then the person is asked to log in, in the session whose call it is. Agent threads.
  */
 import type { FetchLike } from '@modelcontextprotocol/client';
+import type { UserServer } from '../../contract/mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { AnsweredElsewhere } from '../host/question.js';
@@ -47,7 +48,7 @@ export class OAuthSource implements AuthSource {
   }
 
   /** The login of this user has changed: his next request asks for its token. */
-  forget({ user, server }: { user: string; server: string }): void {
+  forget({ user, server }: UserServer): void {
     this.#leases.set(leaseKey(user, server), undefined);
   }
 

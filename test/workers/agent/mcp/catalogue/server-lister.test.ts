@@ -2,12 +2,12 @@ import t from 'tap';
 import pino from 'pino';
 import { FairleadError } from '../../../../../src/shared/errors.js';
 import { deferred, within, type Deferred } from '../../../../helpers/processes.js';
-import type { ServerNews } from '../../../../../workers/agent/contract/messages.js';
+import type { ServerListing } from '../../../../../workers/agent/contract/mcp.js';
 import { ServerLister, type ListedTools } from '../../../../../workers/agent/mcp/catalogue/server-lister.js';
 
 interface Bench {
   lister: ServerLister;
-  news: ServerNews[];
+  news: ServerListing[];
   /** How often it was asked. */
   lists: () => number;
   asked: (times: number) => Promise<void>;
@@ -20,7 +20,7 @@ function make(
   t: { teardown: (fn: () => void) => unknown },
   list: (time: number) => Promise<ListedTools> | ListedTools,
 ): Bench {
-  const news: ServerNews[] = [];
+  const news: ServerListing[] = [];
   const waiting: { times: number; done: Deferred<void> }[] = [];
   let lists = 0;
   let change: (() => void) | undefined;

@@ -1,0 +1,49 @@
+/** Messages about an agent thread itself: its start, its health, its stop. Types only. */
+import type { Config } from '../../../src/shared/config.js';
+
+export interface AgentWorkerData {
+  config: Config;
+  /** This server's name, the same after a restart: the owner of the sessions that it writes. */
+  instance: string;
+  index: number;
+  /** How many agent threads there are: sessions are shared out by a hash modulo this. */
+  threads: number;
+  /** The parts that the boot decided on. */
+  store: 'redis' | 'lmdb';
+  model: 'anthropic' | 'demo';
+}
+
+export type Nothing = Record<string, never>;
+
+export interface ResumeResult {
+  /** How many sessions with an open turn the thread has found. */
+  sessions: number;
+}
+
+export interface DrainRequest {
+  /** How long running turns may go on before they are interrupted. */
+  graceMs: number;
+}
+
+export interface HibernateAllResult {
+  hibernated: number;
+  /** Sandboxes whose workspace could not be saved; they stay. */
+  failed: number;
+}
+
+export interface CollectMetricsResult {
+  /** prom-client metrics of this thread as JSON. */
+  metrics: object[];
+}
+
+/** The store or the model is unusable. The thread ends after it. */
+export interface StartFailed {
+  code: string;
+  message: string;
+}
+
+export interface ThreadHealth {
+  thread: number;
+  /** The store answers. */
+  store: boolean;
+}

@@ -1,0 +1,163 @@
+/** Messages about sessions: their life, their turns and what their subscribers are sent. Types only. */
+import type { Pending, TranscriptEntry, UserBlock } from '../../../src/shared/protocol.js';
+
+/** A session and the user who asks. ERR_NO_SUCH_SESSION, the same for one that does not exist and one of another user. */
+export interface SessionRef {
+  user: string;
+  session: string;
+}
+
+/** An event on its way to a session's subscribers. */
+export interface OutFrame {
+  /** The event as JSON text. */
+  json: string;
+  /** 0 for streaming events, which a slow subscriber may skip. */
+  seq: number;
+}
+
+/** The events of one session from one turn of the event loop, in order. */
+export interface SessionFrames {
+  session: string;
+  frames: OutFrame[];
+}
+
+/** A session in a list. Times are ms since the epoch. */
+export interface SessionSummary {
+  session: string;
+  model: string;
+  title: string;
+  createdAt: number;
+  lastActiveAt: number;
+  seq: number;
+  turns: number;
+}
+
+export interface SessionInfo extends SessionSummary {
+  running: boolean;
+  pending: Pending[];
+}
+
+export interface CreateSessionRequest extends SessionRef {
+  /** Absent: the configuration's. */
+  model?: string;
+}
+
+export interface CreateSessionResult {
+  session: string;
+  model: string;
+}
+
+export interface AttachRequest extends SessionRef {
+  /** The newest seq that the client has; absent: it joins now, without a replay. */
+  after?: number;
+  /** What `session:ready` says: the session existed before. */
+  resumed: boolean;
+}
+
+export interface AttachResult {
+  frames: OutFrame[];
+  /** The newest seq that the frames contain. */
+  seq: number;
+}
+
+export interface ReplayRequest extends SessionRef {
+  after: number;
+}
+
+export interface ReplayResult {
+  /** Absent: the log does not reach back to `after`. */
+  frames?: OutFrame[];
+}
+
+export interface ReadSeqsRequest {
+  sessions: string[];
+}
+
+export interface ReadSeqsResult {
+  /** The newest seq of each session, in the order of the request; 0: no such session. */
+  seqs: number[];
+}
+
+export interface CatchUpResult {
+  frames: OutFrame[];
+}
+
+export interface SubmitMessageRequest extends SessionRef {
+  /** The client's id of its message: a second message with the same id is not accepted again. */
+  id?: string;
+  content: UserBlock[];
+}
+
+export interface SubmitMessageResult {
+  turn: number;
+  /** Turns ahead of this one. */
+  queued: number;
+  /** This id was accepted before, as `turn`. */
+  duplicate: boolean;
+}
+
+export interface AnswerApprovalRequest extends SessionRef {
+  callId: string;
+  approved: boolean;
+  /** Arguments to run the call with, instead of the model's. */
+  args?: Record<string, unknown>;
+  /** Of a no, for the model. */
+  reason?: string;
+  /** A yes for all calls of this tool in this session. */
+  remember?: 'session';
+}
+
+export interface AnswerElicitationRequest extends SessionRef {
+  requestId: string;
+  action: 'accept' | 'decline' | 'cancel';
+  /** The form's fields, of an `accept`. */
+  content?: Record<string, unknown>;
+}
+
+export interface ListSessionsRequest {
+  user: string;
+  limit: number;
+  /** `next` of the page before. */
+  cursor?: string;
+}
+
+export interface ListSessionsResult {
+  /** Last active first. */
+  sessions: SessionSummary[];
+  /** Absent on the last page. */
+  next?: string;
+}
+
+export interface ReadHistoryResult {
+  transcript: TranscriptEntry[];
+}
+
+export interface SweepSessionsRequest {
+  /** At most this many sessions. */
+  limit: number;
+}
+
+export interface SweepSessionsResult {
+  deleted: number;
+}
+
+export interface MissingSessionsRequest {
+  sessions: string[];
+}
+
+export interface MissingSessionsResult {
+  missing: string[];
+}
+
+/** The session is no more, or is with another server: its subscribers are closed with this WebSocket close code. */
+export interface SessionGone {
+  session: string;
+  closeCode: number;
+  reason: string;
+}
+
+/** The newest event of a session that was read from the store again: subscribers may have missed some. */
+export interface SessionSeq {
+  session: string;
+  seq: number;
+}
