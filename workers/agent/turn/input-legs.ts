@@ -17,19 +17,15 @@ const MAX_ROUNDS = 10;
 /** What is more is not written down, and ends with its thread. */
 const MAX_BYTES = 65_536;
 
-type SendLeg = (leg: InputAnswers) => Promise<CallToolResult>;
+type Send = (answers: InputAnswers) => Promise<CallToolResult | InputWanted>;
 
-/** `send`: one request, on whatever connection there is then; it rejects with InputWanted when the server asks. ERR_MCP, and its errors. */
-export async function callInLegs(turn: Turn, call: StartedCall, send: SendLeg): Promise<CallToolResult> {
+/** `send`: one request, on whatever connection there is then. ERR_MCP, and its errors. */
+export async function callInLegs(turn: Turn, call: StartedCall, send: Send): Promise<CallToolResult> {
   let input = call.input;
   for (;;) {
-    const leg = input ? await answerAll(turn, call, input) : {};
-    try {
-      return await send(leg);
-    } catch (error) {
-      if (!(error instanceof InputWanted)) throw error;
-      input = await restIn(turn, call, error, (input?.round ?? 0) + 1);
-    }
+    const result = await send(input ? await answerAll(turn, call, input) : {});
+    if (!(result instanceof InputWanted)) return result;
+    input = await restIn(turn, call, result, (input?.round ?? 0) + 1);
   }
 }
 

@@ -4,6 +4,7 @@ import { histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, TranscriptMessage } from '../store/store.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
+import type { ToolCall } from '../mcp/host/server-connection.js';
 import { BUILT_IN } from '../mcp/catalogue/built-in.js';
 import { callBuiltIn } from '../mcp/calls/built-in-calls.js';
 import { toServerArgs } from '../mcp/catalogue/model-schema.js';
@@ -159,12 +160,11 @@ async function callServer(turn: Turn, call: StartedCall, definition: ToolDefinit
   const { callId, name, server, args } = call;
   const { session, user } = log.row;
   const offsets = { stdout: 0, stderr: 0, progress: 0 };
-  return callInLegs(turn, call, async (leg) => {
+  return callInLegs(turn, call, async (answers) => {
     const connection = await abortable(() => parts.servers.connection({ session, user }, server), signal);
-    return connection.callTool({
+    const request: ToolCall = {
       name,
       args,
-      leg,
       ...(definition ? { definition } : {}),
       signal,
       asks,
@@ -173,7 +173,8 @@ async function callServer(turn: Turn, call: StartedCall, definition: ToolDefinit
         parts.outbox.streaming(session, { type: 'tool:output', callId, stream, offset: offsets[stream], text });
         offsets[stream] += text.length;
       },
-    });
+    };
+    return connection.sendToolCall(request, answers);
   });
 }
 

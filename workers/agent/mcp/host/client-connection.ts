@@ -1,6 +1,7 @@
 /** What is the same of every connection that has a client of its own: it is asked. Runs in agent threads. */
 import type { CallToolResult } from '@modelcontextprotocol/client';
 import type { HostClient } from './host-client.js';
+import type { InputAnswers, InputWanted } from './input-wanted.js';
 import type { Era, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
 
 export abstract class ClientConnection implements ServerConnection {
@@ -25,6 +26,10 @@ export abstract class ClientConnection implements ServerConnection {
 
   callTool(call: ToolCall): Promise<CallToolResult> {
     return this.client.callTool(call);
+  }
+
+  sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted> {
+    return this.client.sendToolCall(call, answers);
   }
 
   request(request: ServerRequest): Promise<Record<string, unknown>> {

@@ -23,7 +23,7 @@ import type { Logger } from '../../../../src/shared/log.js';
 import { counter } from '../../../../src/shared/metrics.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../../src/shared/version.js';
-import { InputWanted } from './input-wanted.js';
+import { InputWanted, type InputAnswers } from './input-wanted.js';
 import { outputText } from './progress-text.js';
 import { ResourceWatches, type WatchOptions } from './resource-watches.js';
 import { answerOne, answerAll, type Asked } from './server-asks.js';
@@ -118,27 +118,23 @@ export class HostClient implements ServerConnection {
   }
 
   callTool(call: ToolCall): Promise<CallToolResult> {
-    const params = { name: call.name, arguments: call.args };
-    const { definition } = call;
-    return this.#run(call, { ...params, ...call.leg }, (params, options) =>
-      this.client.callTool(params as typeof params & { name: string }, {
-        ...options,
-        // Without its output schema, which an answer that only asks for input cannot fit.
-        ...(definition ? { toolDefinition: headersOf(definition) } : {}),
-        onprogress: (progress) => {
-          call.onProgress?.(progress);
-          const { stream, text } = outputText(progress);
-          if (text !== '') call.onOutput(stream, text);
-        },
-      }),
-    );
+    return this.#withAnswers(call, (answers) => this.#sendToolCall(call, answers));
+  }
+
+  sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted> {
+    return this.#run(call, async () => {
+      const result = await this.#sendToolCall(call, answers);
+      return isInputRequiredResult(result) ? new InputWanted(result, this.#options.roots ?? []) : result;
+    });
   }
 
   request(request: ServerRequest): Promise<Record<string, unknown>> {
-    const { method } = request;
+    const { method, params } = request;
     // By the method's name the SDK knows the result's schema; its types want to know the name as well.
     const send: UntypedRequest = this.client.request.bind(this.client);
-    return this.#run(request, request.params, (params, options) => send({ method, params }, options));
+    return this.#withAnswers(request, (answers) =>
+      send({ method, params: this.#paramsOf(request, params, answers) }, sdkOptions(request)),
+    );
   }
 
   async watchResource(uri: string, onUpdated: () => void, options: WatchOptions): Promise<() => Promise<void>> {
@@ -153,49 +149,65 @@ export class HostClient implements ServerConnection {
     await this.client.close();
   }
 
-  /** The modern era's questions come as an answer: they are put, and the request is made again with what was said. */
-  async #run<T extends object>(
-    request: RequestOptions,
+  #sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputRequiredResult> {
+    const { name, args, definition } = call;
+    const params = this.#paramsOf(call, { name, arguments: args }, answers);
+    return this.client.callTool(params as typeof params & { name: string }, {
+      ...sdkOptions(call),
+      // Without its output schema, which an answer that only asks for input cannot fit.
+      ...(definition ? { toolDefinition: headersOf(definition) } : {}),
+      onprogress: (progress) => {
+        call.onProgress?.(progress);
+        const { stream, text } = outputText(progress);
+        if (text !== '') call.onOutput(stream, text);
+      },
+    });
+  }
+
+  #paramsOf(
+    { logLevel }: RequestOptions,
     params: Record<string, unknown>,
-    send: (
-      params: Record<string, unknown>,
-      options: { signal: AbortSignal; timeout: number; allowInputRequired: true },
-    ) => Promise<T>,
+    answers: InputAnswers,
+  ): Record<string, unknown> {
+    const meta = logLevel && this.era === 'modern' ? { _meta: { [LOG_LEVEL_META_KEY]: logLevel } } : {};
+    return { ...params, ...meta, ...answers };
+  }
+
+  /** The modern era's questions come as an answer: they are put, and the request is made again with what was said. */
+  #withAnswers<T extends object>(
+    request: RequestOptions,
+    send: (answers: InputAnswers) => Promise<T | InputRequiredResult>,
   ): Promise<T> {
-    const { signal, timeoutMs } = request;
-    const { server } = this.#options;
-    this.#running.add(request);
-    try {
-      let more: { inputResponses?: Record<string, unknown>; requestState?: string } = {};
+    return this.#run(request, async () => {
+      let answers: InputAnswers = {};
       for (let round = 0; round <= MAX_INPUT_ROUNDS; round++) {
-        const result: T | InputRequiredResult = await send(
-          { ...params, ...this.#logMeta(request), ...more },
-          { signal, timeout: timeoutMs, allowInputRequired: true },
-        );
-        if (!isInputRequiredResult(result)) {
-          requestsTotal.inc({ server, ok: 'true' });
-          return result;
-        }
-        if ('leg' in request) throw new InputWanted(result, this.#options.roots ?? []);
+        const result = await send(answers);
+        if (!isInputRequiredResult(result)) return result;
         const inputResponses = await answerAll(this.#options, result, request);
         const { requestState } = result;
-        more = {
+        answers = {
           ...(Object.keys(inputResponses).length > 0 ? { inputResponses } : {}),
           ...(requestState === undefined ? {} : { requestState }),
         };
       }
       throw new FairleadError('ERR_MCP', `the server still asks for input after ${MAX_INPUT_ROUNDS} rounds`);
+    });
+  }
+
+  async #run<T>(request: RequestOptions, work: () => Promise<T>): Promise<T> {
+    const { server } = this.#options;
+    this.#running.add(request);
+    try {
+      const result = await work();
+      requestsTotal.inc({ server, ok: 'true' });
+      return result;
     } catch (error) {
-      requestsTotal.inc({ server, ok: String(error instanceof InputWanted) });
+      requestsTotal.inc({ server, ok: 'false' });
       throw this.#describe(error, request);
     } finally {
       this.#running.delete(request);
       this.#usedAt = performance.now();
     }
-  }
-
-  #logMeta({ logLevel }: RequestOptions): { _meta?: Record<string, unknown> } {
-    return logLevel && this.era === 'modern' ? { _meta: { [LOG_LEVEL_META_KEY]: logLevel } } : {};
   }
 
   #answer(method: Asked['method']): void {
@@ -243,6 +255,14 @@ export class HostClient implements ServerConnection {
     const text = error instanceof ProtocolError || error instanceof Error ? error.message : String(error);
     return new FairleadError('ERR_MCP', text, { cause: error });
   }
+}
+
+function sdkOptions({ signal, timeoutMs }: RequestOptions): {
+  signal: AbortSignal;
+  timeout: number;
+  allowInputRequired: true;
+} {
+  return { signal, timeout: timeoutMs, allowInputRequired: true };
 }
 
 function headersOf({ name, inputSchema }: ToolDefinition): Tool {

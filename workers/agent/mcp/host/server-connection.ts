@@ -9,7 +9,7 @@ import type {
 } from '@modelcontextprotocol/client';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Question, QuestionAnswer } from './question.js';
-import type { InputAnswers } from './input-wanted.js';
+import type { InputAnswers, InputWanted } from './input-wanted.js';
 
 /** For whom a server is spoken to. */
 export interface Caller {
@@ -50,11 +50,6 @@ export interface RequestOptions {
 export interface ToolCall extends RequestOptions {
   name: string;
   args: Record<string, unknown>;
-  /**
-   * Given: one request is made, with these answers to what the server has asked before; where it asks again the call rejects
-   * with InputWanted. Absent: `asks` is asked, and the request made again, as often as the server wants.
-   */
-  leg?: InputAnswers;
   /** As it was listed: headers are mirrored from its schema, and structured content is checked against it. */
   definition?: ToolDefinition;
   onOutput: (stream: 'stdout' | 'stderr' | 'progress', text: string) => void;
@@ -71,14 +66,17 @@ export interface ServerRequest extends RequestOptions {
 export type Era = 'legacy' | 'modern';
 
 /**
- * One server as one session reaches it. Errors of both calls: ERR_CANCELLED when the signal aborts, ERR_SANDBOX when a
+ * One server as one session reaches it. Errors of each request: ERR_CANCELLED when the signal aborts, ERR_SANDBOX when a
  * sandbox ends in the middle, ERR_UNAVAILABLE when a remote server does not answer, else ERR_MCP.
  */
 export interface ServerConnection {
   readonly era: Era;
   /** As the server said at the handshake. */
   readonly capabilities: Readonly<Record<string, unknown>>;
+  /** Puts what the server asks to `asks` and makes the request again, as often as the server wants. */
   callTool(call: ToolCall): Promise<CallToolResult>;
+  /** Makes one request, with the answers to what the server has asked before. Resolves with InputWanted when it asks again. */
+  sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted>;
   request(request: ServerRequest): Promise<Record<string, unknown>>;
   /** Calls back when the resource has changed, until the function that this resolves with is called. Errors as above. */
   watchResource?(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>>;

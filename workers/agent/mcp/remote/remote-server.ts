@@ -10,6 +10,7 @@ import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { abortable } from '../../../../src/shared/abort.js';
+import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { Caller, RequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
 import { describeFailure, eraChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
@@ -101,6 +102,18 @@ export class RemoteServer {
     return this.#run(caller, 'tools/call', call, (opened) => {
       onOpened?.(opened);
       return opened.client.callTool(call);
+    });
+  }
+
+  sendToolCall(
+    caller: Caller,
+    call: ToolCall,
+    answers: InputAnswers,
+    onOpened?: (opened: Opened) => void,
+  ): Promise<CallToolResult | InputWanted> {
+    return this.#run(caller, 'tools/call', call, (opened) => {
+      onOpened?.(opened);
+      return opened.client.sendToolCall(call, answers);
     });
   }
 

@@ -6,6 +6,7 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
+import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type {
   Caller,
   Era,
@@ -134,6 +135,10 @@ class RemoteConnection implements ServerConnection {
 
   callTool(call: ToolCall): Promise<CallToolResult> {
     return this.#remote.callTool(this.#caller, call, this.#onOpened);
+  }
+
+  sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted> {
+    return this.#remote.sendToolCall(this.#caller, call, answers, this.#onOpened);
   }
 
   request(request: ServerRequest): Promise<Record<string, unknown>> {
