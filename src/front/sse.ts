@@ -147,8 +147,6 @@ export class EventStream {
   }
 }
 
-/** `type` is the first key of every event that agent threads write. */
-function toSse({ json, seq }: OutFrame): string {
-  const type = /^\{"type":"([\w:]+)"/.exec(json)?.[1] ?? String((JSON.parse(json) as { type?: unknown }).type);
+function toSse({ json, seq, type }: OutFrame): string {
   return `${seq > 0 ? `id: ${seq}\n` : ''}event: ${type}\ndata: ${json}\n\n`;
 }

@@ -1,7 +1,5 @@
-/** Which of a session's events belong to the turn that one message became. Pure. Main thread. */
-import type { DurableEvent } from '../shared/protocol.js';
-
-export type NumberedEvent = DurableEvent & { seq: number };
+/** Which of a session's frames belong to the turn that one message became. Pure. Main thread. */
+import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 
 /**
  * waiting (for the message's acceptance) → queued → running → ended. One turn runs at a time, so that between a turn's
@@ -31,28 +29,30 @@ export class TurnFilter {
     this.#state = 'queued';
   }
 
-  /** Streaming events belong to the turn that runs. */
-  get takesStreaming(): boolean {
-    return this.#state === 'running';
-  }
-
-  take(event: NumberedEvent): boolean {
+  take(frame: OutFrame): boolean {
+    const { type, turn, seq } = frame;
+    if (seq === 0) return this.#state === 'running'; // a streaming event is of the turn that runs
     switch (this.#state) {
       case 'waiting':
-        if (event.type !== 'message:accepted' || event.id !== this.#messageId) return false;
-        this.follow(event.turn);
+        if (turn === undefined || !this.#accepts(frame)) return false;
+        this.follow(turn);
         return true;
       case 'queued':
-        if (!('turn' in event) || event.turn !== this.#turn) return false;
-        if (event.type === 'turn:end') this.#state = 'ended';
-        else if (event.type !== 'message:accepted') this.#state = 'running';
+        if (turn !== this.#turn) return false;
+        if (type === 'turn:end') this.#state = 'ended';
+        else if (type !== 'message:accepted') this.#state = 'running';
         return true;
       case 'running':
-        if (event.type === 'history:cleared' || ('turn' in event && event.turn !== this.#turn)) return false;
-        if (event.type === 'turn:end') this.#state = 'ended';
+        if (type === 'history:cleared' || (turn !== undefined && turn !== this.#turn)) return false;
+        if (type === 'turn:end') this.#state = 'ended';
         return true;
       case 'ended':
         return false;
     }
+  }
+
+  /** The message's id is in the event alone, so that each acceptance is parsed until its own has come. */
+  #accepts({ type, json }: OutFrame): boolean {
+    return type === 'message:accepted' && (JSON.parse(json) as { id?: string }).id === this.#messageId;
   }
 }

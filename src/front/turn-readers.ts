@@ -7,7 +7,7 @@ import type { Exchange } from './http.js';
 import type { Subscriber } from './hub.js';
 import { errorOfClose, errorOfWire } from './problem.js';
 import type { EventStream } from './sse.js';
-import { TurnFilter, type NumberedEvent } from './turn-filter.js';
+import { TurnFilter } from './turn-filter.js';
 import { TurnResult } from './turn-result.js';
 
 /** Longer than this no plain request waits for its turn: 202, and the turn goes on. */
@@ -73,10 +73,7 @@ export class SseTurnReader implements TurnReader {
   }
 
   #mine(frames: readonly OutFrame[]): OutFrame[] {
-    return frames.filter((frame) => {
-      if (frame.seq === 0) return this.#filter.takesStreaming;
-      return this.#filter.take(JSON.parse(frame.json) as NumberedEvent);
-    });
+    return frames.filter((frame) => this.#filter.take(frame));
   }
 
   #endWithTurn(): void {
@@ -133,9 +130,8 @@ export class JsonTurnReader implements TurnReader {
     let mine = 0;
     for (const frame of frames) {
       if (frame.seq === 0) continue;
-      const event = JSON.parse(frame.json) as NumberedEvent;
-      const isMine = this.#filter.take(event);
-      this.#result.take(event, isMine);
+      const isMine = this.#filter.take(frame);
+      this.#result.take(frame, isMine);
       if (isMine) mine++;
     }
     return mine;
@@ -155,7 +151,7 @@ export class JsonTurnReader implements TurnReader {
   }
 }
 
-/** `session:ready` comes first and says what is open. */
+/** The first frame is `session:ready`, which lists the open questions. */
 function pendingOf(frames: readonly OutFrame[]): Pending[] {
   const [ready] = frames;
   return ready ? ((JSON.parse(ready.json) as { pending?: Pending[] }).pending ?? []) : [];

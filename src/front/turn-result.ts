@@ -1,6 +1,6 @@
 /** A turn's events, gathered into the one answer that plain HTTP clients get. Pure. Main thread. */
-import type { ContentBlock, Pending, Usage, WireError } from '../shared/protocol.js';
-import type { NumberedEvent } from './turn-filter.js';
+import type { OutFrame } from '../../workers/agent/contract/sessions.js';
+import type { ContentBlock, DurableEvent, Pending, Usage, WireError } from '../shared/protocol.js';
 
 /** A finished turn, as plain HTTP clients get it. */
 export interface FinishedTurn {
@@ -19,14 +19,28 @@ export interface FinishedTurn {
   model: string;
 }
 
-export type TurnOutcome =
+type NumberedEvent = DurableEvent & { seq: number };
+
+/** Events that ask the user something or settle it, in any turn. */
+const QUESTIONS = typesOf(
+  'tool:approval_required',
+  'tool:approved',
+  'tool:denied',
+  'elicitation:request',
+  'elicitation:resolved',
+  'turn:end',
+);
+/** Events whose fields the turn's answer consists of. */
+const ANSWER = typesOf('text', 'tool:start', 'tool:result', 'turn:end');
+
+export type HttpOutcome =
   { ok: true; finished: FinishedTurn } | { ok: false; turn: number; error: WireError | undefined };
 
 export class TurnResult {
   #text = '';
   readonly #tools = new Map<string, FinishedTurn['tools'][number]>();
   readonly #pending = new Map<string, Pending>();
-  #outcome: TurnOutcome | undefined;
+  #outcome: HttpOutcome | undefined;
 
   constructor(pending: readonly Pending[]) {
     for (const item of pending) this.#pending.set(keyOf(item), item);
@@ -37,12 +51,14 @@ export class TurnResult {
     return [...this.#pending.values()];
   }
 
-  get outcome(): TurnOutcome | undefined {
+  get outcome(): HttpOutcome | undefined {
     return this.#outcome;
   }
 
-  /** Every durable event of the session, in order; `mine` are the turn's own. */
-  take(event: NumberedEvent, mine: boolean): void {
+  /** Takes every durable event of the session, in order; `mine` are the turn's own. Parses only those whose fields it needs. */
+  take({ type, json }: OutFrame, mine: boolean): void {
+    if (!QUESTIONS.has(type) && !(mine && ANSWER.has(type))) return;
+    const event = JSON.parse(json) as NumberedEvent;
     this.#trackPending(event);
     if (mine) this.#gather(event);
   }
@@ -104,6 +120,10 @@ export class TurnResult {
       default:
     }
   }
+}
+
+function typesOf(...types: DurableEvent['type'][]): ReadonlySet<string> {
+  return new Set(types);
 }
 
 function keyOf(item: Pending): string {

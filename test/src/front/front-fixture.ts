@@ -13,6 +13,12 @@ import type { OutFrame, SessionInfo, SessionRef } from '../../../workers/agent/c
 
 export const USAGE: Usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
 
+/** As agent threads make frames. */
+export function frameOf(event: ServerEvent): OutFrame {
+  const { type, seq, turn } = { seq: 0, turn: undefined, ...event };
+  return { json: JSON.stringify(event), seq, type, ...(turn === undefined ? {} : { turn }) };
+}
+
 interface TestSession {
   user: string;
   model: string;
@@ -61,16 +67,13 @@ export class TestAgent {
 
   emit(session: string, ...events: DurableEvent[]): void {
     const state = this.sessions.get(session)!;
-    const frames = events.map(({ type, ...fields }) => {
-      const seq = ++state.seq;
-      return { seq, json: JSON.stringify({ type, seq, ...fields }) };
-    });
+    const frames = events.map((event) => frameOf({ ...event, seq: ++state.seq }));
     state.log.push(...frames);
     this.#channel.notify('frames', { batch: [{ session, frames }] });
   }
 
   stream(session: string, ...events: StreamingEvent[]): void {
-    const frames = events.map((event) => ({ seq: 0, json: JSON.stringify(event) }));
+    const frames = events.map(frameOf);
     this.#channel.notify('frames', { batch: [{ session, frames }] });
   }
 
@@ -134,9 +137,9 @@ export class TestAgent {
         return {
           seq: state.seq,
           frames: [
-            { seq: 0, json: JSON.stringify(ready) },
+            { ...frameOf(ready), seq: 0 },
             ...(after === undefined ? [] : state.log.filter(({ seq }) => seq > after)),
-            ...state.live.map((event) => ({ seq: 0, json: JSON.stringify(event) })),
+            ...state.live.map(frameOf),
           ],
         };
       },
@@ -146,7 +149,7 @@ export class TestAgent {
       },
       'read-seqs': ({ sessions }) => ({ seqs: sessions.map((session) => this.sessions.get(session)?.seq ?? 0) }),
       resume: () => ({ sessions: 0 }),
-      'catch-up': (of) => ({ frames: this.#of(of).live.map((event) => ({ seq: 0, json: JSON.stringify(event) })) }),
+      'catch-up': (of) => ({ frames: this.#of(of).live.map(frameOf) }),
       'submit-message': ({ id, ...of }) => {
         const state = this.#of(of);
         const before = id === undefined ? undefined : state.accepted.get(id);

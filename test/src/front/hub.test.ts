@@ -20,9 +20,9 @@ class Listener implements Subscriber {
   }
 }
 
-type Frame = { seq: number; json: string };
+type Frame = { seq: number; json: string; type: string };
 
-const frame = (seq: number, json = `e${seq}`): Frame => ({ seq, json });
+const frame = (seq: number, json = `e${seq}`): Frame => ({ seq, json, type: 'text' });
 
 /** A hub over a session log that the test writes. */
 function hubOver(
@@ -37,9 +37,7 @@ function hubOver(
   return new Hub({ request } as Agents, pino({ level: 'silent' }));
 }
 
-const batch = (session: string, json: string): Parameters<Hub['deliver']>[0] => [
-  { session, frames: [{ seq: 0, json }] },
-];
+const batch = (session: string, json: string): Parameters<Hub['deliver']>[0] => [{ session, frames: [frame(0, json)] }];
 
 t.test('events go to the session’s subscribers alone, also while one leaves', async (t) => {
   const hub = hubOver();

@@ -48,7 +48,7 @@ class ManualResponse implements ResponseSocket {
   }
 }
 
-const CAUGHT_UP = { seq: 0, json: '{"type":"text:delta","text":"whole"}' };
+const CAUGHT_UP = { seq: 0, type: 'text:delta', json: '{"type":"text:delta","text":"whole"}' };
 
 function start(heartbeats: Heartbeats): { response: ManualResponse; stream: EventStream } {
   const response = new ManualResponse();
@@ -85,10 +85,10 @@ t.test(
     const { response, stream } = start(heartbeats);
     t.teardown(() => stream.end());
     response.takes = false;
-    stream.send([{ seq: 1, json: '{"type":"turn:start","seq":1}' }]);
+    stream.send([{ seq: 1, type: 'turn:start', json: '{"type":"turn:start","seq":1}' }]);
     stream.send([
-      { seq: 0, json: '{"type":"text:delta","text":"skipped"}' },
-      { seq: 2, json: '{"type":"text","seq":2}' },
+      { seq: 0, type: 'text:delta', json: '{"type":"text:delta","text":"skipped"}' },
+      { seq: 2, type: 'text', json: '{"type":"text","seq":2}' },
     ]);
     stream.heartbeat();
     t.equal(response.chunks.length, 1);

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import { TurnFilter } from '../../../src/front/turn-filter.js';
-import { USAGE } from './front-fixture.js';
+import { frameOf, USAGE } from './front-fixture.js';
 
 const end = (turn: number): DurableEvent => ({
   type: 'turn:end',
@@ -14,7 +14,7 @@ const end = (turn: number): DurableEvent => ({
 
 function taken(filter: TurnFilter, events: DurableEvent[]): string[] {
   return events.flatMap((event, index) =>
-    filter.take({ ...event, seq: index + 1 }) ? [`${index + 1} ${event.type}`] : [],
+    filter.take(frameOf({ ...event, seq: index + 1 })) ? [`${index + 1} ${event.type}`] : [],
   );
 }
 
@@ -49,12 +49,13 @@ t.test('a turn in line takes nothing of the turn ahead of it, nor of those after
 t.test('a turn that is followed from the middle of a log is taken from its first event that is left', async (t) => {
   const filter = new TurnFilter('mine');
   filter.follow(2);
-  t.notOk(filter.takesStreaming);
+  const delta = frameOf({ type: 'text:delta', turn: 2, block: 0, offset: 0, text: 'x' });
+  t.notOk(filter.take(delta));
   const events: DurableEvent[] = [
     end(1),
     { type: 'text', turn: 2, block: 1, text: 'x' },
     { type: 'tool:denied', callId: 'c2', by: 'policy' },
   ];
   t.strictSame(taken(filter, events), ['2 text', '3 tool:denied']);
-  t.ok(filter.takesStreaming);
+  t.ok(filter.take(delta));
 });

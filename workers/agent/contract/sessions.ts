@@ -13,6 +13,9 @@ export interface OutFrame {
   json: string;
   /** 0 for streaming events, which a slow subscriber may skip. */
   seq: number;
+  /** The event's own `type` and `turn`, so that the main thread tells events apart without parsing `json`. */
+  type: string;
+  turn?: number;
 }
 
 /** The events of one session from one turn of the event loop, in order. */

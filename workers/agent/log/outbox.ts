@@ -1,6 +1,7 @@
 /** Frames on their way to clients: what comes in one turn of the event loop crosses the thread as one message. Agent threads. */
 import type { StreamingEvent } from '../../../src/shared/protocol.js';
 import type { OutFrame, SessionFrames } from '../contract/sessions.js';
+import { passingFrame } from './frames.js';
 
 type Entry = OutFrame | StreamingEvent;
 
@@ -22,7 +23,7 @@ export class Outbox {
   streaming(session: string, event: StreamingEvent): void {
     const entries = this.#entries(session);
     const last = entries.at(-1);
-    if (last && 'type' in last && continues(last, event)) last.text += event.text;
+    if (last && 'text' in last && continues(last, event)) last.text += event.text;
     else entries.push({ ...event });
   }
 
@@ -54,7 +55,7 @@ export class Outbox {
 }
 
 function toFrame(entry: Entry): OutFrame {
-  return 'type' in entry ? { json: JSON.stringify(entry), seq: 0 } : entry;
+  return 'text' in entry ? passingFrame(entry) : entry;
 }
 
 function continues(last: StreamingEvent, next: StreamingEvent): boolean {

@@ -2,6 +2,7 @@
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { Commit, CommitResult, SessionRow, Store, TranscriptMessage } from '../store/store.js';
+import { durableFrame } from './frames.js';
 import type { Outbox } from './outbox.js';
 import { dueOf } from './progress.js';
 
@@ -99,12 +100,7 @@ export class SessionLog {
     // In the same breath, and before the step: a read sees nothing of a write that is called after it.
     const history = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
     let { seq } = row;
-    const events = step.events.map((event) => {
-      seq++;
-      // seq right after type, where a person who reads the wire looks for it
-      const { type, ...fields } = event;
-      return { seq, json: JSON.stringify({ type, seq, ...fields }) };
-    });
+    const events = step.events.map((event) => durableFrame(event, ++seq));
     const due = step.row?.openTurns ? dueOf({ openTurns: step.row.openTurns }) : this.#due;
     let result: CommitResult;
     try {

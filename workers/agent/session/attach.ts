@@ -3,6 +3,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { ServerEvent } from '../../../src/shared/protocol.js';
 import type { LoggedEvent, ReadEvents, Store } from '../store/store.js';
 import type { OutFrame } from '../contract/sessions.js';
+import { loggedFrame, passingFrame } from '../log/frames.js';
 import type { Session } from './session.js';
 import type { AgentParts } from '../turn/turn.js';
 
@@ -44,7 +45,7 @@ export async function attachFrames(
   // From here to the answer nothing waits: what was sent before is in the replay, what comes later is sent after it.
   parts.outbox.flush();
   const { maxFrameBytes, maxInFlight } = parts.config.limits;
-  const ready: ServerEvent = {
+  const ready: Extract<ServerEvent, { type: 'session:ready' }> = {
     type: 'session:ready',
     session: row.session,
     seq: row.seq,
@@ -55,8 +56,8 @@ export async function attachFrames(
     ...reset,
   };
   const frames = [
-    { json: JSON.stringify(ready), seq: 0 },
-    ...replay.filter((event) => event.seq <= row.seq),
+    passingFrame(ready),
+    ...replay.filter((event) => event.seq <= row.seq).map(loggedFrame),
     ...liveFrames(session),
   ];
   return { frames, seq: row.seq };
@@ -74,7 +75,7 @@ export async function replayFrames(
     if (last >= seq) return frames;
     const read = await store.readEvents(session, last, PAGE);
     if (read.events.length === 0 || hasGap(last, read)) return undefined;
-    frames.push(...read.events);
+    frames.push(...read.events.map(loggedFrame));
   }
 }
 
@@ -84,7 +85,7 @@ function hasGap(after: number, { oldest }: ReadEvents): boolean {
 
 /** The blocks now streaming, whole. */
 export function liveFrames(session: Session): OutFrame[] {
-  return session.snapshot().map((event) => ({ json: JSON.stringify(event), seq: 0 }));
+  return session.snapshot().map(passingFrame);
 }
 
 /** The session goes on while its log is read: pages until the replay has caught up with what clients have been sent. */

@@ -1,6 +1,7 @@
 /** The sessions of this thread that are in memory: opened from the store on demand, gone when idle. Runs in agent threads. */
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { gauge } from '../../../src/shared/metrics.js';
+import { passingFrame } from '../log/frames.js';
 import type { SessionRow } from '../store/store.js';
 import { Session, type SessionDeps } from './session.js';
 
@@ -146,13 +147,8 @@ export class Sessions {
     if (this.#closed) return;
     if (!isFairleadError(error, 'ERR_STORE_CONFLICT')) {
       const message = 'the store does not answer; the turn is stopped';
-      const json = JSON.stringify({
-        type: 'error',
-        code: 'ERR_UNAVAILABLE',
-        message,
-        retryAfterMs: RECOVERY_INTERVAL_MS,
-      });
-      this.#deps.parts.outbox.push(session.id, { json, seq: 0 });
+      const error = { type: 'error', code: 'ERR_UNAVAILABLE', message, retryAfterMs: RECOVERY_INTERVAL_MS } as const;
+      this.#deps.parts.outbox.push(session.id, passingFrame(error));
     }
     this.#lost.add(session.id);
     this.#recovery ??= setTimeout(

@@ -31,9 +31,9 @@ void t.test(
   'what comes in one turn of the event loop is posted once, each session’s frames in their order',
   async (t) => {
     const { outbox, posted } = makeOutbox();
-    outbox.push('a', { json: '{"n":1}', seq: 1 });
+    outbox.push('a', { json: '{"n":1}', seq: 1, type: 'text' });
     outbox.streaming('b', delta(0, 'x'));
-    outbox.push('a', { json: '{"n":2}', seq: 2 });
+    outbox.push('a', { json: '{"n":2}', seq: 2, type: 'text' });
     t.same(posted, []);
     await turnOfTheLoop();
     t.equal(posted.length, 1);
@@ -44,7 +44,7 @@ void t.test(
         ['b', [0]],
       ],
     );
-    outbox.push('a', { json: '{}', seq: 3 });
+    outbox.push('a', { json: '{}', seq: 3, type: 'text' });
     await turnOfTheLoop();
     t.equal(posted.length, 2);
   },
@@ -53,10 +53,10 @@ void t.test(
 void t.test('who is about to keep the thread busy can wait until all has been posted', async (t) => {
   const { outbox, posted } = makeOutbox();
   await outbox.sent();
-  outbox.push('a', { json: '{"n":1}', seq: 1 });
+  outbox.push('a', { json: '{"n":1}', seq: 1, type: 'text' });
   await outbox.sent();
   t.equal(posted.length, 1);
-  outbox.push('a', { json: '{"n":2}', seq: 2 });
+  outbox.push('a', { json: '{"n":2}', seq: 2, type: 'text' });
   outbox.flush();
   await outbox.sent();
   t.equal(posted.length, 2);
@@ -89,7 +89,7 @@ void t.test('pieces that do not continue stay apart', async (t) => {
 void t.test('a durable event between two pieces keeps its place', async (t) => {
   const { outbox, posted } = makeOutbox();
   outbox.streaming('a', delta(0, 'a'));
-  outbox.push('a', { json: '{"text":"durable"}', seq: 1 });
+  outbox.push('a', { json: '{"text":"durable"}', seq: 1, type: 'text' });
   outbox.streaming('a', delta(1, 'b'));
   outbox.flush();
   t.same(textsOf(posted[0]), ['a', 'durable', 'b']);
@@ -108,7 +108,7 @@ void t.test('a flush posts now, once; an empty one posts nothing', async (t) => 
   const { outbox, posted } = makeOutbox();
   outbox.flush();
   t.same(posted, []);
-  outbox.push('a', { json: '{}', seq: 1 });
+  outbox.push('a', { json: '{}', seq: 1, type: 'text' });
   outbox.flush();
   t.equal(posted.length, 1);
   await turnOfTheLoop();
