@@ -15,7 +15,7 @@ import { Archives } from '../workers/docker/archive/archives.js';
 import { demux } from '../workers/docker/driver/demux.js';
 import { DockerDriver } from '../workers/docker/driver/docker-driver.js';
 import type { RunningSandbox } from '../workers/docker/driver/driver.js';
-import { WaitingServer } from '../workers/docker/pool/waiting-server.js';
+import { WaitingServer } from '../workers/docker/pool/warm-server.js';
 import { memoryPerHibernated } from './hibernated-memory.js';
 import { machine } from './machine.js';
 import { benchConfig, median, table, times, untilInterrupted } from './report.js';

@@ -17,7 +17,7 @@ import { docker, dockerHost, WORKSPACE_IMAGE } from '../test/helpers/docker.js';
 import { ECHO, makeTinyImage } from '../test/helpers/tiny-image.js';
 import { DockerDriver } from '../workers/docker/driver/docker-driver.js';
 import type { RunningSandbox } from '../workers/docker/driver/driver.js';
-import { WaitingServer } from '../workers/docker/pool/waiting-server.js';
+import { WaitingServer } from '../workers/docker/pool/warm-server.js';
 import { machine, percentile } from './machine.js';
 import { containerBytes, type ContainerMemory } from './memory/proc.js';
 

@@ -4,20 +4,20 @@ import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
 import type { Logger } from '../../src/shared/log.js';
 import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
 import { counter, histogram } from '../../src/shared/metrics.js';
-import { Adoption } from './pool/adoption.js';
+import { Adoption } from './lease/adoption.js';
 import type { Archives } from './archive/archives.js';
 import type { ContainerPool } from './pool/container-pool.js';
 import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
-import { ExecServers } from './pool/exec-servers.js';
-import type { LeaseRecord, LeaseRecords } from './pool/lease-records.js';
-import type { Lease } from './pool/lease.js';
+import { ExecServers } from './lease/exec-servers.js';
+import type { LeaseRecord, LeaseRecords } from './lease/lease-records.js';
+import type { Lease } from './lease/lease.js';
 import type { ExecRequest, LeaseRequest, LeaseResult } from './contract/messages.js';
-import { Orphans } from './pool/orphans.js';
+import { Orphans } from './lease/orphans.js';
 import { Pools } from './pool/pools.js';
 import type { SandboxState } from './pool/sandbox.js';
-import { StdioRelay } from './pool/stdio-relay.js';
+import { StdioRelay } from './lease/stdio-relay.js';
 import type { Offered, ToolCache } from './pool/tool-cache.js';
-import { Workspaces, type Owner, type Saved } from './pool/workspaces.js';
+import { Workspaces, type Owner, type Saved } from './archive/workspaces.js';
 
 /** What is being taken up when the server stops has so long to come far enough to be saved. */
 const ATTACH_AT_THE_STOP_MS = 10_000;

@@ -8,8 +8,8 @@ import { Archives } from './archive/archives.js';
 import type { SandboxDriver } from './driver/driver.js';
 import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './contract/messages.js';
 import { ProcessDriver } from './driver/process-driver.js';
-import { LeaseRecords } from './pool/lease-records.js';
-import { Reconciler } from './pool/reconcile.js';
+import { LeaseRecords } from './lease/lease-records.js';
+import { Reconciler } from './reconciler.js';
 import { SandboxManager } from './sandbox-manager.js';
 import { ToolCache } from './pool/tool-cache.js';
 

@@ -4,7 +4,7 @@
  */
 import { BroadcastChannel, isMainThread, workerData } from 'node:worker_threads';
 import type { DockerWorkerData } from '../../../workers/docker/contract/messages.js';
-import type { Reconciler as ReconcilerType } from '../../../workers/docker/pool/reconcile.js';
+import type { Reconciler as ReconcilerType } from '../../../workers/docker/reconciler.js';
 
 const channel = new BroadcastChannel('chaos');
 channel.unref();
@@ -13,7 +13,7 @@ if (isMainThread) {
   process.on('SIGUSR2', () => channel.postMessage('die'));
   process.on('SIGHUP', () => channel.postMessage('reconcile'));
 } else if ((workerData as Partial<DockerWorkerData> | null)?.driver !== undefined) {
-  const { Reconciler } = await import('../../../workers/docker/pool/reconcile.js');
+  const { Reconciler } = await import('../../../workers/docker/reconciler.js');
   const reconcilers: ReconcilerType[] = []; // one a thread
   const { start } = Object.getOwnPropertyDescriptors(Reconciler.prototype);
   Reconciler.prototype.start = function (this: ReconcilerType): void {

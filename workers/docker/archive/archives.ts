@@ -10,7 +10,7 @@ import { ArchiveReader, ArchiveWriter, BrokenArchive, compressor } from './archi
 import { foldersOnly, inPieces, pathsOfMode, TarCounter, withOpenFolders } from './archive-tar.js';
 import { exitError, streamError, lostFilesError, RETRY_AFTER_MS, textOf, throwDisk } from './archive-errors.js';
 import type { RunningSandbox, SandboxProgram } from '../driver/driver.js';
-import { TurnsBySession } from './session-turns.js';
+import { TurnsBySession } from './session-queue.js';
 
 const STDERR_KEPT = 1_000;
 const PIECE_BYTES = 65_536;

@@ -1,6 +1,6 @@
 /** An attached container's one stream taken apart into stdout and stderr, with backpressure to the daemon. Docker thread. */
 import { Readable, type Duplex } from 'node:stream';
-import type { OutputPace, PacedStream } from './output-pace.js';
+import type { OutputPace, PacedStream } from './output-throttle.js';
 
 /** Docker's frame: stream type (1 stdout, 2 stderr), three zero bytes, length as big-endian 32 bits, then the bytes. */
 const HEADER_BYTES = 8;

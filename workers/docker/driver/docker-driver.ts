@@ -22,7 +22,7 @@ import type {
   StartRequest,
 } from './driver.js';
 import { openContainerStream } from './container-stream.js';
-import { OutputPace } from './output-pace.js';
+import { OutputPace } from './output-throttle.js';
 import { type BreakerState } from '../contract/messages.js';
 import { BREAK_MS, Operations, type OperationName } from './operations.js';
 

@@ -5,9 +5,9 @@ import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../src/shared/mcp-capabilities.js';
 import type { FoundSandbox, RunningSandbox, SandboxDriver } from '../driver/driver.js';
-import { differenceOf, fingerprintOf } from '../driver/fingerprint.js';
+import { differenceOf, fingerprintOf } from './fingerprint.js';
 import type { ImageUse, KnownImage, Offered, ToolCache } from './tool-cache.js';
-import { WaitingServer, type GreetOptions } from './waiting-server.js';
+import { WaitingServer, type GreetOptions } from './warm-server.js';
 
 export interface BringUpOptions {
   /** For labels, logs and errors. */

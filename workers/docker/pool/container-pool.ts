@@ -4,7 +4,7 @@ import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
 import { BringUp, type BringUpOptions } from './bring-up.js';
 import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
-import { LeaseLine } from './lease-line.js';
+import { LeaseLine } from './lease-queue.js';
 import {
   expectedWaitMs,
   noteDemand,
@@ -17,7 +17,7 @@ import {
 } from './plan-pool.js';
 import { makeSandbox, prove, type Sandbox, type SandboxState } from './sandbox.js';
 import type { Offered } from './tool-cache.js';
-import type { WaitingServer } from './waiting-server.js';
+import type { WaitingServer } from './warm-server.js';
 
 export interface ContainerPoolOptions extends BringUpOptions {
   instance: string;

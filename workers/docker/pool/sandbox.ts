@@ -1,6 +1,6 @@
 /** One sandbox as the pools know it, from its first moment to its end. Docker thread. */
 import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
-import type { WaitingServer } from './waiting-server.js';
+import type { WaitingServer } from './warm-server.js';
 
 /**
  * starting ──▶ warm ──▶ leased ──▶ draining ──▶ gone

@@ -1,6 +1,6 @@
 /** Attacks that make noise: started in a sandbox, going on until they are stopped, while somebody else is measured. */
 import type { RunningSandbox } from '../../../../../workers/docker/driver/driver.js';
-import { StdioRelay } from '../../../../../workers/docker/pool/stdio-relay.js';
+import { StdioRelay } from '../../../../../workers/docker/lease/stdio-relay.js';
 import { SandboxPort } from '../../../../helpers/sandbox-port.js';
 
 const MIB = 1_048_576;

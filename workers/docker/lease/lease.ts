@@ -1,6 +1,6 @@
 /** A sandbox that is someone's. Types only. */
-import type { ContainerPool } from './container-pool.js';
-import type { Sandbox } from './sandbox.js';
+import type { ContainerPool } from '../pool/container-pool.js';
+import type { Sandbox } from '../pool/sandbox.js';
 import type { StdioRelay } from './stdio-relay.js';
 
 export interface Lease {

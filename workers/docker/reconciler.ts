@@ -1,7 +1,7 @@
 /** Containers that nobody knows, sandboxes and saved workspaces of sessions that are no more: at start and every minute. Docker thread. */
-import type { Logger } from '../../../src/shared/log.js';
-import { counter } from '../../../src/shared/metrics.js';
-import type { SandboxDriver } from '../driver/driver.js';
+import type { Logger } from '../../src/shared/log.js';
+import { counter } from '../../src/shared/metrics.js';
+import type { SandboxDriver } from './driver/driver.js';
 
 const EVERY_MS = 60_000;
 

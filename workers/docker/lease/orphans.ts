@@ -8,12 +8,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge } from '../../../src/shared/metrics.js';
-import { PROOF_BEFORE_LEASE_MS } from './container-pool.js';
+import { PROOF_BEFORE_LEASE_MS } from '../pool/container-pool.js';
 import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
 import type { Lease } from './lease.js';
-import { prove } from './sandbox.js';
-import { WaitingServer } from './waiting-server.js';
-import { ownerKey, type Owner } from './workspaces.js';
+import { prove } from '../pool/sandbox.js';
+import { WaitingServer } from '../pool/warm-server.js';
+import { ownerKey, type Owner } from '../archive/workspaces.js';
 
 /** Each is a stream to Docker and a greeting. */
 const AT_ONCE = 8;

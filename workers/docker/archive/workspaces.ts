@@ -1,7 +1,7 @@
 /** The files of sessions on their way out of sandboxes and back: a few at a time, and nobody starts beside one. Docker thread. */
 import { bulkhead } from 'cockatiel';
 import { counter } from '../../../src/shared/metrics.js';
-import type { Archives } from '../archive/archives.js';
+import type { Archives } from './archives.js';
 import type { RunningSandbox } from '../driver/driver.js';
 
 /** Each is a tar in its container and a stream through this thread. */

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { createLog } from '../../../../src/shared/log.js';
-import type { SandboxDriver } from '../../../../workers/docker/driver/driver.js';
-import { Reconciler } from '../../../../workers/docker/pool/reconcile.js';
-import { deferred } from '../../../helpers/processes.js';
+import { createLog } from '../../../src/shared/log.js';
+import type { SandboxDriver } from '../../../workers/docker/driver/driver.js';
+import { Reconciler } from '../../../workers/docker/reconciler.js';
+import { deferred } from '../../helpers/processes.js';
 
 const log = createLog('test', 'silent');
 

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { fateOf, type FateInput } from '../../../../workers/docker/pool/adoption.js';
-import type { LeaseRecord } from '../../../../workers/docker/pool/lease-records.js';
+import { fateOf, type FateInput } from '../../../../workers/docker/lease/adoption.js';
+import type { LeaseRecord } from '../../../../workers/docker/lease/lease-records.js';
 
 const record: LeaseRecord = { session: 's1', server: 'workspace', generation: 0, restoring: false };
 const base: FateInput = {

@@ -1,7 +1,7 @@
 import { PassThrough, Writable } from 'node:stream';
 import t from 'tap';
 import type { RunningSandbox, SandboxExit } from '../../../../workers/docker/driver/driver.js';
-import { StdioRelay } from '../../../../workers/docker/pool/stdio-relay.js';
+import { StdioRelay } from '../../../../workers/docker/lease/stdio-relay.js';
 import { deferred } from '../../../helpers/processes.js';
 import { SandboxPort } from '../../../helpers/sandbox-port.js';
 

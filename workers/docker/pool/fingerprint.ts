@@ -1,7 +1,7 @@
 /** What a sandbox looks like from inside, as text: two that look alike differ in nothing that a session could leave. Docker thread. */
 import { text } from 'node:stream/consumers';
 import { FairleadError } from '../../../src/shared/errors.js';
-import type { RunningSandbox } from './driver.js';
+import type { RunningSandbox } from '../driver/driver.js';
 
 const MAX_DIFFERENCE = 300;
 

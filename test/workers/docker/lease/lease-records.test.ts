@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import t from 'tap';
 import { createLog } from '../../../../src/shared/log.js';
-import { LeaseRecords, type LeaseRecord } from '../../../../workers/docker/pool/lease-records.js';
+import { LeaseRecords, type LeaseRecord } from '../../../../workers/docker/lease/lease-records.js';
 
 const log = createLog('test', 'silent');
 const record: LeaseRecord = { session: 's-1', server: 'workspace', generation: 2, restoring: false };

@@ -7,12 +7,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter } from '../../../src/shared/metrics.js';
-import type { ContainerPool } from './container-pool.js';
+import type { ContainerPool } from '../pool/container-pool.js';
 import type { Adopting, FoundSandbox, RunningSandbox } from '../driver/driver.js';
 import type { LeaseRecord, LeaseRecords } from './lease-records.js';
 import { attachPatiently, waitFor } from './orphans.js';
-import type { Pools } from './pools.js';
-import { ownerKey, type Owner, type Workspaces } from './workspaces.js';
+import type { Pools } from '../pool/pools.js';
+import { ownerKey, type Owner, type Workspaces } from '../archive/workspaces.js';
 
 const AT_ONCE = 8;
 const LOOK_AGAIN_MS = 1_000;

@@ -2,7 +2,7 @@
 import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
-import { LeaseLine } from '../../../../workers/docker/pool/lease-line.js';
+import { LeaseLine } from '../../../../workers/docker/pool/lease-queue.js';
 
 const LONG_MS = 60_000;
 
