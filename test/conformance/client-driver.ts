@@ -5,7 +5,7 @@
 import pino from 'pino';
 import { parseConfig } from '../../src/shared/config.js';
 import type { ToolDefinition } from '../../src/shared/tool-definition.js';
-import { listAll, listTools } from '../../workers/agent/mcp/catalogue/list-all.js';
+import { listAll, listServerTools } from '../../workers/agent/mcp/catalogue/list-all.js';
 import { Logins } from '../../workers/agent/mcp/oauth/logins.js';
 import { OAuthSource } from '../../workers/agent/mcp/oauth/oauth-source.js';
 import { openSecrets } from '../../workers/agent/mcp/oauth/secrets.js';
@@ -93,7 +93,7 @@ try {
 
 async function play(connection: ServerConnection): Promise<void> {
   const options = { signal: AbortSignal.timeout(TIMEOUT_MS), timeoutMs: TIMEOUT_MS, asks };
-  const { tools } = await listTools(connection, options);
+  const { tools } = await listServerTools(connection, options);
   const call = (definition: ToolDefinition | undefined, name: string, args: Record<string, unknown>) =>
     connection.callTool({ ...options, name, args, ...(definition ? { definition } : {}), onOutput: () => undefined });
   const calls = context.toolCalls ?? tools.map((tool) => ({ name: tool.name, arguments: argsFor(tool, tools) }));

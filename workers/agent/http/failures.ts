@@ -61,7 +61,7 @@ const CONNECT_CODES = new Set([
 export function networkFailure(server: string, error: unknown): RemoteFailure {
   const found = remoteFailure(error);
   if (found) return found;
-  const code = codeOf(error);
+  const code = systemCode(error);
   const text = error instanceof Error ? error.message : String(error);
   if (/^(ERR_TLS|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|ERR_SSL)/.test(code)) {
     const message = `the certificate of ${server} is not accepted: ${bounded(text)}`;
@@ -90,7 +90,7 @@ export function needsAuthorization(error: unknown): boolean {
 /** A legacy server has forgotten the session: it restarted. The request was refused, not run. */
 export function sessionGone(error: unknown): boolean {
   const http = httpError(error);
-  return http?.status === 404 || (http?.status === 400 && /session/i.test(textOf(http) ?? ''));
+  return http?.status === 404 || (http?.status === 400 && /session/i.test(bodyText(http) ?? ''));
 }
 
 const UNSUPPORTED_VERSION = -32022;
@@ -113,7 +113,7 @@ export function isOutage(error: unknown, method: string): boolean {
   return causes(error).some((cause) => {
     if (cause instanceof RemoteFailure) return cause.outage;
     if (isTimeout(cause)) return method !== 'tools/call'; // a tool may well take longer than its caller's patience
-    return SdkHttpError.isInstance(cause) && cause.status >= 500 && rpcMessage(textOf(cause)) === undefined;
+    return SdkHttpError.isInstance(cause) && cause.status >= 500 && rpcMessage(bodyText(cause)) === undefined;
   });
 }
 
@@ -151,7 +151,7 @@ const CLOSED = new Set<string>([SdkErrorCode.ConnectionClosed, SdkErrorCode.NotC
 
 function describeStatus(server: string, error: SdkHttpError, cause: unknown): FairleadError {
   const { status } = error;
-  const said = saidBy(textOf(error));
+  const said = saidBy(bodyText(error));
   const mcp = (text: string): FairleadError => new FairleadError('ERR_MCP', text, { cause });
   if (status === 401) {
     return mcp(
@@ -176,7 +176,7 @@ function saidBy(text: string | undefined): string {
   return said === '' ? '' : `: ${bounded(said)}`;
 }
 
-function textOf({ data }: SdkHttpError): string | undefined {
+function bodyText({ data }: SdkHttpError): string | undefined {
   const { text } = data as { text?: unknown };
   return typeof text === 'string' ? text : undefined;
 }
@@ -201,7 +201,7 @@ function httpError(error: unknown): SdkHttpError | undefined {
 }
 
 /** Of a system or undici error, however deep: several addresses that failed are told as one AggregateError. */
-function codeOf(error: unknown): string {
+function systemCode(error: unknown): string {
   for (const cause of causes(error)) {
     const { code } = cause as NodeJS.ErrnoException;
     if (typeof code === 'string' && code !== '') return code;

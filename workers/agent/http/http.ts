@@ -8,7 +8,7 @@
 import { Agent, request, type Dispatcher } from 'undici';
 import { boundedBody, boundedStream, MAX_BODY_BYTES, MAX_ERROR_BYTES } from './body.js';
 import { bounded, networkFailure, RemoteFailure } from './failures.js';
-import { Lanes, type Lane, type StreamHolder } from './lanes.js';
+import { ConnectionSlots, type SlotKind, type StreamHolder } from './connection-slots.js';
 import { checkUrl, guardedConnect, systemResolve, type OutboundRules, type Resolve } from './outbound.js';
 
 const MAX_REDIRECTS = 5;
@@ -33,8 +33,8 @@ export interface SafeHttpOptions {
 }
 
 export interface FetchOptions {
-  lane?: Lane;
-  /** Of the lane `stream`: whose it is. Without one there is none. */
+  slot?: SlotKind;
+  /** Of the slot `stream`: whose it is. Without one there is none. */
   holder?: StreamHolder;
   /** It carries on a call: without a place for a stream it waits for one as a call. */
   waits?: boolean;
@@ -45,12 +45,12 @@ export interface FetchOptions {
 export class SafeHttp {
   readonly #options: SafeHttpOptions;
   readonly #agent: Agent;
-  readonly #lanes: Lanes;
+  readonly #slots: ConnectionSlots;
 
   constructor(options: SafeHttpOptions) {
     const { name, rules, maxConnections, resolve = systemResolve } = options;
     this.#options = options;
-    this.#lanes = new Lanes(name, maxConnections);
+    this.#slots = new ConnectionSlots(name, maxConnections);
     this.#agent = new Agent({
       connections: Math.max(2, maxConnections),
       connect: guardedConnect(rules, resolve),
@@ -66,14 +66,14 @@ export class SafeHttp {
   async exchange(
     url: string | URL,
     init: RequestInit,
-    { lane = 'control', holder, waits, onFailure }: FetchOptions = {},
+    { slot = 'control', holder, waits, onFailure }: FetchOptions = {},
   ): Promise<Response> {
     const deadline = new Deadline(init.signal);
     let release: (() => void) | undefined;
     try {
-      if (lane === 'stream') release = this.#enterStream(deadline, holder);
-      if (!release && (lane !== 'stream' || waits)) {
-        release = await this.#lanes.acquire(lane === 'control' ? lane : 'call', init.signal ?? NEVER);
+      if (slot === 'stream') release = this.#enterStream(deadline, holder);
+      if (!release && (slot !== 'stream' || waits)) {
+        release = await this.#slots.acquire(slot === 'control' ? slot : 'call', init.signal ?? NEVER);
       }
     } catch (error) {
       deadline.clear();
@@ -83,15 +83,15 @@ export class SafeHttp {
       deadline.clear();
       return noStream();
     }
-    return this.#inLane(release, deadline, url, init, lane, onFailure);
+    return this.#inSlot(release, deadline, url, init, slot, onFailure);
   }
 
-  async #inLane(
+  async #inSlot(
     release: () => void,
     deadline: Deadline,
     url: string | URL,
     init: RequestInit,
-    lane: Lane,
+    slot: SlotKind,
     onFailure: FetchOptions['onFailure'],
   ): Promise<Response> {
     const startedAt = performance.now();
@@ -101,12 +101,12 @@ export class SafeHttp {
       if (failure) onFailure?.(failure);
     };
     try {
-      if (lane !== 'call') deadline.start(this.#options.timeoutMs);
+      if (slot !== 'call') deadline.start(this.#options.timeoutMs);
       const answer = await this.#follow(new URL(url), init, deadline.signal);
       const { statusCode: status, headers, body } = answer;
       this.#options.onAnswer?.(performance.now() - startedAt);
       const type = mediaType(headers['content-type']);
-      if (status === 200 && lane !== 'control' && type === 'text/event-stream') {
+      if (status === 200 && slot !== 'control' && type === 'text/event-stream') {
         deadline.stop();
         const stream = boundedStream(body, {
           onEnd: leave,
@@ -128,9 +128,9 @@ export class SafeHttp {
     }
   }
 
-  /** See Lanes.turn. */
-  turn(signal: AbortSignal): Promise<() => void> {
-    return this.#lanes.turn(signal);
+  /** See ConnectionSlots.acquireTurn. */
+  acquireTurn(signal: AbortSignal): Promise<() => void> {
+    return this.#slots.acquireTurn(signal);
   }
 
   /** Ends what runs. */
@@ -140,7 +140,7 @@ export class SafeHttp {
 
   #enterStream(deadline: Deadline, holder?: StreamHolder): (() => void) | undefined {
     if (!holder) return undefined;
-    return this.#lanes.tryStream({
+    return this.#slots.tryStream({
       isIdle: () => holder.isIdle(),
       onEnd: () => holder.onEnd(),
       onEvict: () => {

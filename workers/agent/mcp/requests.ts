@@ -11,7 +11,7 @@ import { listAll } from './catalogue/list-all.js';
 import { NOBODY } from './catalogue/nobody.js';
 import { ServerLister } from './catalogue/server-lister.js';
 import { ServerLists } from './catalogue/server-lists.js';
-import { SignalBook } from './catalogue/signal-book.js';
+import { HealthBook } from './catalogue/health-book.js';
 import { ToolCatalogue } from './catalogue/tool-catalogue.js';
 import type { Caller } from './host/server-connection.js';
 import type { UrlPart } from './url-servers.js';
@@ -47,7 +47,7 @@ export interface McpPart {
 export function createMcpPart(options: McpPartOptions): McpPart {
   const { config, index, threads, channel, servers, commands, remotes, changed, log } = options;
   const { mcpServers } = config;
-  const signals = new SignalBook(Object.keys(mcpServers));
+  const signals = new HealthBook(Object.keys(mcpServers));
   const lists = new ServerLists({ config, index, servers, signals });
   const catalogue = new ToolCatalogue({
     config,

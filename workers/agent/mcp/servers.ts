@@ -2,11 +2,11 @@
 import { isCommandServer, isImageServer } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
-import type { Sandboxes } from './sandbox/sandboxes.js';
+import type { SessionSandboxes } from './sandbox/session-sandboxes.js';
 import type { Caller, ServerBackend, ServerConnection, ServerConnections } from './host/server-connection.js';
 
 export interface ServerBackends {
-  sandboxes: Sandboxes;
+  sandboxes: SessionSandboxes;
   commands: ServerBackend;
   remotes: ServerBackend;
 }

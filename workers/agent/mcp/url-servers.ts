@@ -25,7 +25,7 @@ export async function loadUrlPart({ mcpServers }: Config): Promise<CreateUrlPart
   return (await import('./url-part.js')).createUrlPart;
 }
 
-async function none(): Promise<never> {
+async function noUrlServer(): Promise<never> {
   throw new FairleadError('ERR_NOT_FOUND', 'the configuration has no `url` server');
 }
 
@@ -33,18 +33,18 @@ async function none(): Promise<never> {
 export const withoutUrlServers: CreateUrlPart = () => {
   return {
     remotes: {
-      get: none,
+      get: noUrlServer,
       watch: () => undefined,
       status: () => undefined,
       releaseSession: async () => undefined,
       disconnect: async () => undefined,
     },
     handlers: {
-      'mcp-token': none,
-      'mcp-login': none,
-      'mcp-login-end': none,
-      'mcp-callback': none,
-      'mcp-logout': none,
+      'mcp-token': noUrlServer,
+      'mcp-login': noUrlServer,
+      'mcp-login-end': noUrlServer,
+      'mcp-callback': noUrlServer,
+      'mcp-logout': noUrlServer,
     },
     forget: () => undefined,
     close: () => undefined,

@@ -9,13 +9,13 @@ import {
   type ClientCapabilities,
   type InputRequest,
   type LoggingLevel,
+  type ProtocolEra,
   type Result,
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { createHash, randomUUID } from 'node:crypto';
 import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import { VERSION } from '../../../src/shared/version.js';
-import type { Era } from '../mcp/host/server-connection.js';
 import { stableJson } from '../mcp/catalogue/definition-hash.js';
 import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
 import type { CallLink, ServedCall } from './served-call.js';
@@ -28,7 +28,7 @@ type Handler = (params: Params, ctx: ServerContext) => Promise<Result>;
 
 export interface ServerOptions {
   of: Served;
-  era: Era;
+  era: ProtocolEra;
   /** The older era's. */
   subscriptions?: Subscriptions;
 }

@@ -2,14 +2,14 @@
 import type { Tool } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { toToolDefinition, type ToolDefinition } from '../../../../src/shared/tool-definition.js';
-import type { RequestOptions, ServerConnection } from '../host/server-connection.js';
+import type { ServerRequestOptions, ServerConnection } from '../host/server-connection.js';
 
 const MAX_PAGES = 100;
 const MAX_ITEMS = 5_000;
 /** Of all tools of a server as JSON: they cross threads and stay in each. */
 const MAX_TOOLS_BYTES = 8 * 1024 * 1024;
 
-export type ListOptions = Pick<RequestOptions, 'signal' | 'timeoutMs' | 'asks'>;
+export type ListOptions = Pick<ServerRequestOptions, 'signal' | 'timeoutMs' | 'asks'>;
 
 /** The lists that the protocol has: method → where its items stand, and whose capability it is. */
 const LISTS = {
@@ -51,7 +51,7 @@ export async function listAll(connection: ServerConnection, method: ListMethod, 
 }
 
 /** As `listAll`; ERR_MCP where they are too large to be kept. */
-export async function listTools(
+export async function listServerTools(
   connection: ServerConnection,
   options: ListOptions,
 ): Promise<{ tools: ToolDefinition[]; ttlMs?: number }> {

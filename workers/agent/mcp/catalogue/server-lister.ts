@@ -2,12 +2,12 @@
  * Keeps asking the servers that are no sandboxes for their tools, for all threads of the process: on their word that these
  * have changed, when what they said has aged, and with backoff while they are down. Agent thread 0.
  */
+import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { createHash } from 'node:crypto';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { ServerListing } from '../../contract/mcp.js';
-import type { Era } from '../host/server-connection.js';
 
 export interface ListedTools {
   tools: ToolDefinition[];
@@ -15,7 +15,7 @@ export interface ListedTools {
   ttlMs?: number;
   resources?: boolean;
   prompts?: boolean;
-  era?: Era;
+  era?: ProtocolEra;
 }
 
 export interface ServerListerOptions {
@@ -39,7 +39,7 @@ const TIMES = {
   minAgeMs: 5_000,
 };
 
-interface Watched {
+interface ListedServer {
   failures: number;
   startedAt: number;
   running: boolean;
@@ -53,96 +53,95 @@ interface Watched {
 export class ServerLister {
   readonly #options: ServerListerOptions;
   readonly #times: typeof TIMES;
-  readonly #watched = new Map<string, Watched>();
+  readonly #listed = new Map<string, ListedServer>();
   readonly #abort = new AbortController();
 
   constructor(options: ServerListerOptions) {
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
     for (const server of options.servers) {
-      this.#watched.set(server, { failures: 0, startedAt: -Infinity, running: false, again: false });
+      this.#listed.set(server, { failures: 0, startedAt: -Infinity, running: false, again: false });
     }
   }
 
   start(): void {
-    for (const server of this.#watched.keys()) this.refresh(server);
+    for (const server of this.#listed.keys()) this.refresh(server);
   }
 
   /** Soon; nothing for a server that is not listed here. */
   refresh(server: string): void {
-    const watched = this.#watched.get(server);
-    if (!watched || this.#abort.signal.aborted) return;
-    if (watched.running) {
-      watched.again = true;
+    const listed = this.#listed.get(server);
+    if (!listed || this.#abort.signal.aborted) return;
+    if (listed.running) {
+      listed.again = true;
       return;
     }
-    this.#schedule(server, watched, watched.startedAt + this.#times.minGapMs - performance.now());
+    this.#schedule(server, listed, listed.startedAt + this.#times.minGapMs - performance.now());
   }
 
   close(): void {
     this.#abort.abort();
-    for (const { timer } of this.#watched.values()) clearTimeout(timer);
+    for (const { timer } of this.#listed.values()) clearTimeout(timer);
   }
 
-  #schedule(server: string, watched: Watched, delayMs: number): void {
-    clearTimeout(watched.timer);
+  #schedule(server: string, listed: ListedServer, delayMs: number): void {
+    clearTimeout(listed.timer);
     if (delayMs === Infinity) return;
-    watched.timer = setTimeout(() => void this.#run(server, watched), Math.max(0, delayMs));
+    listed.timer = setTimeout(() => void this.#run(server, listed), Math.max(0, delayMs));
   }
 
-  async #run(server: string, watched: Watched): Promise<void> {
-    watched.running = true;
-    watched.again = false;
-    watched.startedAt = performance.now();
+  async #run(server: string, listed: ListedServer): Promise<void> {
+    listed.running = true;
+    listed.again = false;
+    listed.startedAt = performance.now();
     let nextMs: number;
     try {
-      nextMs = await this.#list(server, watched);
+      nextMs = await this.#list(server, listed);
     } catch (error) {
-      nextMs = this.#failed(server, watched, error);
+      nextMs = this.#failed(server, listed, error);
     }
-    watched.running = false;
+    listed.running = false;
     if (this.#abort.signal.aborted) return;
-    const soon = watched.startedAt + this.#times.minGapMs - performance.now();
-    this.#schedule(server, watched, watched.again ? soon : nextMs);
+    const soon = listed.startedAt + this.#times.minGapMs - performance.now();
+    this.#schedule(server, listed, listed.again ? soon : nextMs);
   }
 
-  async #list(server: string, watched: Watched): Promise<number> {
+  async #list(server: string, listed: ListedServer): Promise<number> {
     const { list, watch, log } = this.#options;
     const { tools, ttlMs, resources = false, prompts = false } = await list(server, this.#abort.signal);
-    if (watched.failures > 0) log.info({ server, tools: tools.length }, 'mcp server: there again');
-    watched.failures = 0;
-    this.#tell(watched, { server, tools, resources, prompts });
+    if (listed.failures > 0) log.info({ server, tools: tools.length }, 'mcp server: there again');
+    listed.failures = 0;
+    this.#tell(listed, { server, tools, resources, prompts });
     watch(server, () => this.refresh(server));
     if (ttlMs === Infinity) return Infinity;
     return jittered(Math.max(this.#times.minAgeMs, Math.min(ttlMs || Infinity, this.#times.ageMs)));
   }
 
-  #tell(watched: Watched, news: ServerListing): void {
-    const hash = hashOf(news);
-    if (hash === watched.told) return;
-    watched.told = hash;
+  #tell(listed: ListedServer, news: ServerListing): void {
+    const hash = updateHash(news);
+    if (hash === listed.told) return;
+    listed.told = hash;
     this.#options.tell(news);
   }
 
-  #failed(server: string, watched: Watched, error: unknown): number {
+  #failed(server: string, listed: ListedServer, error: unknown): number {
     const { log } = this.#options;
     if (this.#abort.signal.aborted) return 0;
     if (isFairleadError(error, 'ERR_MCP_LOGIN')) {
-      this.#tell(watched, { server, perUser: true });
+      this.#tell(listed, { server, perUser: true });
       return jittered(this.#times.ageMs);
     }
     const data = errorToData(error);
     const message = publicMessage(data).slice(0, 500);
-    watched.failures++;
-    if (watched.failures === 1)
-      log.warn({ server, code: data.code, err: data.message }, 'mcp server: cannot be listed');
-    this.#tell(watched, { server, down: message });
+    listed.failures++;
+    if (listed.failures === 1) log.warn({ server, code: data.code, err: data.message }, 'mcp server: cannot be listed');
+    this.#tell(listed, { server, down: message });
     const { firstBackoffMs, maxBackoffMs } = this.#times;
-    return jittered(Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(watched.failures - 1, 10)));
+    return jittered(Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(listed.failures - 1, 10)));
   }
 }
 
-function hashOf(news: ServerListing): string {
+function updateHash(news: ServerListing): string {
   return createHash('sha256').update(JSON.stringify(news)).digest('base64url');
 }
 

@@ -1,20 +1,21 @@
 /** How the servers that are no sandboxes are asked for what they have. Agent threads. */
+import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { isCommandServer, isImageServer } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import { listingSession } from '../host/shared-sessions.js';
-import type { Caller, Era, ServerAsks, ServerConnection, ServerConnections } from '../host/server-connection.js';
-import { listTools, type ListOptions } from './list-all.js';
+import type { Caller, ServerAsks, ServerConnection, ServerConnections } from '../host/server-connection.js';
+import { listServerTools, type ListOptions } from './list-all.js';
 import { NOBODY } from './nobody.js';
 import type { ListedTools } from './server-lister.js';
-import type { SignalBook } from './signal-book.js';
+import type { HealthBook } from './health-book.js';
 
 export interface ServerListsOptions {
   config: Config;
   /** Of this thread. */
   index: number;
   servers: ServerConnections;
-  signals: SignalBook;
+  signals: HealthBook;
 }
 
 export class ServerLists {
@@ -33,7 +34,7 @@ export class ServerLists {
     const options = { signal, asks, timeoutMs: this.timeoutMs };
     return this.#with(caller, server, async (connect) => {
       const connection = await loggedIn(connect, options);
-      const listed = await listTools(connection, options);
+      const listed = await listServerTools(connection, options);
       const { resources, prompts } = connection.capabilities;
       return {
         ...listed,
@@ -47,7 +48,7 @@ export class ServerLists {
   }
 
   /** One request to it, now. ERR_BAD_FRAME where it would take a sandbox to make it; errors of the server. */
-  async test(caller: Caller, server: string): Promise<{ latencyMs: number; era: Era }> {
+  async test(caller: Caller, server: string): Promise<{ latencyMs: number; era: ProtocolEra }> {
     const { timeoutMs } = this;
     const settings = this.#options.config.mcpServers[server];
     if (!settings) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${server}`);
@@ -78,7 +79,7 @@ export class ServerLists {
     return settings !== undefined && isCommandServer(settings) && settings.scope === 'session';
   }
 
-  async #with<T extends { era: Era }>(
+  async #with<T extends { era: ProtocolEra }>(
     { user, session: name }: Caller,
     server: string,
     work: (connect: () => Promise<ServerConnection>) => Promise<T>,

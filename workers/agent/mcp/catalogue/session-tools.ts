@@ -5,8 +5,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorToData } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
-import type { ServerConnection, SessionToolsNews } from '../host/server-connection.js';
-import { listTools } from './list-all.js';
+import type { ServerConnection, SessionToolsListener } from '../host/server-connection.js';
+import { listServerTools } from './list-all.js';
 import { NOBODY } from './nobody.js';
 import type { ListedTools } from './server-lister.js';
 
@@ -24,7 +24,7 @@ interface Changed {
   again: boolean;
 }
 
-export class SessionTools implements SessionToolsNews {
+export class SessionTools implements SessionToolsListener {
   readonly #timeoutMs: number;
   readonly #shared: string;
   readonly #log: Logger;
@@ -84,7 +84,7 @@ export class SessionTools implements SessionToolsNews {
       changed.again = false;
       try {
         const signal = AbortSignal.timeout(this.#timeoutMs);
-        const listed = await listTools(connection, { signal, timeoutMs: this.#timeoutMs, asks: NOBODY });
+        const listed = await listServerTools(connection, { signal, timeoutMs: this.#timeoutMs, asks: NOBODY });
         const bytes = JSON.stringify(listed.tools).length;
         if (bytes <= MAX_BYTES) changed.listed = listed;
         else this.#log.warn({ session, server, bytes }, 'mcp server: its new tools are too large, the old ones stay');

@@ -8,7 +8,7 @@ export interface Weighed {
 
 const CHARACTERS_PER_TOKEN = 4;
 
-export function tokensOf(tool: ModelTool): number {
+export function definitionTokens(tool: ModelTool): number {
   return Math.ceil(JSON.stringify([tool.name, tool.description, tool.inputSchema]).length / CHARACTERS_PER_TOKEN);
 }
 

@@ -9,14 +9,14 @@ import type { Catalogue, ServerNote, ServerNotes } from '../../contract/mcp.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 import { buildToolSet, type ToolSet } from './tool-names.js';
 import { definitionHash } from './definition-hash.js';
-import { FirstNews } from './first-news.js';
+import { FirstListing } from './first-listing.js';
 import type { ListedTools } from './server-lister.js';
 import type { SessionTools } from './session-tools.js';
-import type { SignalBook } from './signal-book.js';
+import type { HealthBook } from './health-book.js';
 
 export interface ToolCatalogueOptions {
   config: Pick<Config, 'mcp' | 'mcpServers'>;
-  signals: SignalBook;
+  signals: HealthBook;
   /** What this user may use of the server; `asks`: he may be asked to log in. ERR_MCP_LOGIN without. */
   list: (caller: Caller, server: string, options: { signal: AbortSignal; asks?: ServerAsks }) => Promise<ListedTools>;
   /** Of servers that are a session's own: what such a server has said since. */
@@ -56,7 +56,7 @@ export class ToolCatalogue {
   readonly #options: ToolCatalogueOptions;
   readonly #times: typeof TIMES;
   readonly #isAllowed: (server: string, name: string) => boolean;
-  readonly #firstNews: FirstNews;
+  readonly #firstNews: FirstListing;
   #catalogue: Catalogue = {};
   #notes: ServerNotes = {};
   #perUser: string[] = [];
@@ -76,7 +76,7 @@ export class ToolCatalogue {
     this.#isAllowed = (server, name) => filters.get(server)?.(name) ?? true;
     const { mcpServers } = options.config;
     const listed = Object.keys(mcpServers).filter((server) => !isImageServer(mcpServers[server]!));
-    this.#firstNews = new FirstNews(listed, this.#times.waitMs);
+    this.#firstNews = new FirstListing(listed, this.#times.waitMs);
     this.set({}, {});
   }
 
@@ -92,8 +92,8 @@ export class ToolCatalogue {
   toolSet({ user, session }: Caller): ToolSet {
     const own = this.#ownOf(user);
     const changed = this.#changedOf(session);
-    const news = [...changed].map(([server, tools]) => [server, hashOf(tools)]);
-    const key = JSON.stringify([this.#perUser.map((server) => keyOf(own.get(server))), news]);
+    const news = [...changed].map(([server, tools]) => [server, toolsHash(tools)]);
+    const key = JSON.stringify([this.#perUser.map((server) => ownKey(own.get(server))), news]);
     const set = this.#sets.get(key) ?? this.#build(own, changed);
     this.#sets.delete(key);
     this.#sets.set(key, set);
@@ -180,7 +180,7 @@ export class ToolCatalogue {
     if (!changed) return NOTHING;
     return new Map(
       [...changed].flatMap(([server, { tools }]) =>
-        hashOf(tools) === hashOf(this.#catalogue[server] ?? []) ? [] : [[server, tools] as const],
+        toolsHash(tools) === toolsHash(this.#catalogue[server] ?? []) ? [] : [[server, tools] as const],
       ),
     );
   }
@@ -267,15 +267,15 @@ export class ToolCatalogue {
   }
 }
 
-function keyOf(own: Own | undefined): unknown[] {
+function ownKey(own: Own | undefined): unknown[] {
   if (!own) return [];
   const { listed, needsLogin, error } = own;
-  return [needsLogin, error ?? '', listed?.resources ?? false, listed && hashOf(listed.tools)];
+  return [needsLogin, error ?? '', listed?.resources ?? false, listed && toolsHash(listed.tools)];
 }
 
 const hashes = new WeakMap<ToolDefinition[], string>();
 
-function hashOf(tools: ToolDefinition[]): string {
+function toolsHash(tools: ToolDefinition[]): string {
   let hash = hashes.get(tools);
   if (hash === undefined) {
     hash = tools.map(definitionHash).join('');

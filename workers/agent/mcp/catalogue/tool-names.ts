@@ -5,7 +5,7 @@ import type { ModelTool } from '../../model/model.js';
 import { BUILT_IN, connectTool, reservedNames, resourceTools, searchTools } from './built-in.js';
 import { modelNames, type NameMode } from './model-names.js';
 import { toModelSchema, type ModelSchema } from './model-schema.js';
-import { deferredServers, tokensOf } from './tool-budget.js';
+import { deferredServers, definitionTokens } from './tool-budget.js';
 
 export interface KnownTool {
   server: string;
@@ -66,7 +66,7 @@ export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {})
   });
   const callable = named.filter(({ gone }) => gone === undefined);
   const deferred = deferredServers(
-    callable.map(({ server, model }) => ({ server, tokens: tokensOf(model) })),
+    callable.map(({ server, model }) => ({ server, tokens: definitionTokens(model) })),
     toolTokens,
   );
   for (const tool of named) tool.deferred = deferred.has(tool.server);
@@ -74,7 +74,7 @@ export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {})
     return { server: BUILT_IN, ...toModel(definition.name, definition), deferred: false };
   });
   const byName = new Map([...named, ...builtIn].map((tool) => [tool.model.name, tool]));
-  const byServer = new Map([...named, ...builtIn].map((tool) => [keyOf(tool.server, tool.definition.name), tool]));
+  const byServer = new Map([...named, ...builtIn].map((tool) => [toolKey(tool.server, tool.definition.name), tool]));
   const tools = [...callable.filter((tool) => !tool.deferred), ...builtIn].map(({ model }) => model);
   return {
     tools,
@@ -84,7 +84,7 @@ export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {})
       return [...tools, ...more.filter((tool) => tool.deferred && tool.gone === undefined).map(({ model }) => model)];
     },
     find: (name) => byName.get(name),
-    of: (server, name) => byServer.get(keyOf(server, name)),
+    of: (server, name) => byServer.get(toolKey(server, name)),
   };
 }
 
@@ -117,6 +117,6 @@ function builtInTools(callable: readonly NamedTool[], notes: ServerNotes): ToolD
   ];
 }
 
-function keyOf(server: string, name: string): string {
+function toolKey(server: string, name: string): string {
   return `${server}/${name}`;
 }

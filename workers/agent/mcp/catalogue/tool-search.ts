@@ -18,8 +18,8 @@ const EMPTY_WORDS = new Set(
 
 /** Best first; the order of the tool set where two are alike. Rare words count for more. */
 export function findTools(tools: readonly NamedTool[], query: string, limit: number): NamedTool[] {
-  const words = [...new Set(wordsOf(query))].filter((word) => !EMPTY_WORDS.has(word)).slice(0, 30);
-  const texts = tools.map((tool) => ({ tool, ...textOf(tool) }));
+  const words = [...new Set(splitWords(query))].filter((word) => !EMPTY_WORDS.has(word)).slice(0, 30);
+  const texts = tools.map((tool) => ({ tool, ...searchable(tool) }));
   const scores = texts.map(() => 0);
   for (const word of words) {
     const worth = texts.map((text) => worthOf(word, text));
@@ -58,14 +58,14 @@ export function foundIn(transcript: readonly TranscriptMessage[]): string[] {
         if (block['name'] === SEARCH_TOOLS) searches.add(String(block['id']));
         else names.add(String(block['name']));
       } else if (block['type'] === 'tool_result' && searches.has(String(block['tool_use_id']))) {
-        for (const name of namesIn(block['content'])) names.add(name);
+        for (const name of namesInResult(block['content'])) names.add(name);
       }
     }
   }
   return [...names];
 }
 
-function namesIn(content: unknown): string[] {
+function namesInResult(content: unknown): string[] {
   if (!Array.isArray(content)) return [];
   return (content as { text?: unknown }[]).flatMap(({ text }) => {
     // Always ours, and always with the name first: the rest need not be parsed at each round.
@@ -82,14 +82,14 @@ interface ToolText {
   parameters: string[];
 }
 
-function textOf({ server, definition }: NamedTool): ToolText {
+function searchable({ server, definition }: NamedTool): ToolText {
   const properties = definition.inputSchema['properties'] ?? {};
   return {
-    name: [...wordsOf(definition.name), ...wordsOf(definition.title ?? '')],
+    name: [...splitWords(definition.name), ...splitWords(definition.title ?? '')],
     wholeName: definition.name.toLowerCase(),
-    server: wordsOf(server),
-    description: wordsOf(definition.description.slice(0, 2_000)),
-    parameters: Object.keys(properties).slice(0, 50).flatMap(wordsOf),
+    server: splitWords(server),
+    description: splitWords(definition.description.slice(0, 2_000)),
+    parameters: Object.keys(properties).slice(0, 50).flatMap(splitWords),
   };
 }
 
@@ -105,7 +105,7 @@ function sameWord(word: string, other: string): boolean {
   return word === other || (word.length > 3 && other.startsWith(word) && other.length - word.length <= 2);
 }
 
-function wordsOf(text: string): string[] {
+function splitWords(text: string): string[] {
   return text
     .replaceAll(/([\p{Ll}\p{N}])(\p{Lu})/gu, '$1 $2')
     .toLowerCase()

@@ -4,7 +4,7 @@ import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js
 import type { Logger } from '../../../../src/shared/log.js';
 import { ClientConnection } from '../host/client-connection.js';
 import { HostClient } from '../host/host-client.js';
-import type { Eras } from './eras.js';
+import type { LegacyServers } from './legacy-servers.js';
 
 /** A process's stdio, however it is reached. */
 export interface CommandTransport extends Transport {
@@ -31,7 +31,7 @@ export interface CommandOptions {
   server: string;
   start: () => Promise<StartedCommand>;
   capabilities: ClientCapabilities;
-  eras: Eras;
+  legacyServers: LegacyServers;
   timeoutMs: number;
   log: Logger;
   /** It has ended by itself; never called after `close`. */
@@ -50,11 +50,11 @@ export class CommandConnection extends ClientConnection {
 
   /** ERR_MCP in plain words, and the errors of `start`; nothing is left of it then. */
   static async open(options: CommandOptions): Promise<CommandConnection> {
-    const { server, eras } = options;
-    if (!eras.isLegacy(server)) {
+    const { server, legacyServers } = options;
+    if (!legacyServers.isLegacy(server)) {
       const connection = await CommandConnection.#connect(options, 'auto');
       if (connection) return connection;
-      eras.noteLegacy(server); // it ended when it was asked: there are servers that take `initialize` and nothing else
+      legacyServers.noteLegacy(server); // it ended when it was asked: there are servers that take `initialize` and nothing else
     }
     const connection = await CommandConnection.#connect(options, 'legacy');
     if (!connection) throw new FairleadError('ERR_MCP', `the server ${server} ended at its start`);
@@ -63,7 +63,7 @@ export class CommandConnection extends ClientConnection {
 
   /** Undefined: it ended while it was asked for its era. */
   static async #connect(options: CommandOptions, mode: 'auto' | 'legacy'): Promise<CommandConnection | undefined> {
-    const { server, eras, timeoutMs, onEnd } = options;
+    const { server, legacyServers, timeoutMs, onEnd } = options;
     const started = await options.start();
     const { transport, tenancy } = started;
     const client = makeClient(options, started, mode);
@@ -74,10 +74,10 @@ export class CommandConnection extends ClientConnection {
       tenancy?.end();
       await transport.close();
       if (mode === 'auto' && exitReason !== '') return undefined;
-      eras.forget(server);
+      legacyServers.forget(server);
       throw explainStart(options, transport.stray, exitReason, error);
     }
-    if (client.era === 'legacy') eras.noteLegacy(server);
+    if (client.era === 'legacy') legacyServers.noteLegacy(server);
     client.client.onclose = () => {
       tenancy?.end();
       onEnd(transport.exitReason);

@@ -9,16 +9,16 @@ import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
 import { sharedSession } from '../host/shared-sessions.js';
 import type { SandboxHost } from '../sandbox/connection.js';
-import type { Sandboxes } from '../sandbox/sandboxes.js';
+import type { SessionSandboxes } from '../sandbox/session-sandboxes.js';
 import type { Caller, ServerBackend } from '../host/server-connection.js';
 import { CommandConnection, type StartedCommand } from './command-connection.js';
-import { Eras } from './eras.js';
+import { LegacyServers } from './legacy-servers.js';
 import { HostProcess } from './host-process.js';
 import { commandFolder, sweepCommands, type ThreadPlace } from './leftovers.js';
 import { ProcessTransport } from './process-transport.js';
 import { startInSandbox } from './sandbox-command.js';
 import { StderrLog } from './stderr-log.js';
-import type { SessionToolsNews } from '../host/server-connection.js';
+import type { SessionToolsListener } from '../host/server-connection.js';
 
 /** Processes on the host that one thread may have at a time: each is tens of megabytes. */
 const MAX_PROCESSES = 200;
@@ -32,7 +32,7 @@ const LOOKS = 4;
 const MIN_LOOK_MS = 50;
 const MAX_LOOK_MS = 30_000;
 
-interface Held {
+interface CommandEntry {
   opening: Promise<CommandConnection>;
   /** Once it is open. */
   connection?: CommandConnection;
@@ -47,9 +47,9 @@ interface Rest {
 export interface CommandsOptions {
   config: Config;
   place: Omit<ThreadPlace, 'dataDir'>;
-  sandboxes: Sandboxes;
+  sandboxes: SessionSandboxes;
   host: Pick<SandboxHost, 'exec'>;
-  news: SessionToolsNews;
+  sessionTools: SessionToolsListener;
   log: Logger;
 }
 
@@ -57,9 +57,9 @@ export class Commands implements ServerBackend {
   readonly #options: CommandsOptions;
   readonly #place: ThreadPlace;
   /** Whoever has it (a session, or the thread itself for all) → server → its connection. An entry goes when its process does. */
-  readonly #byOwner = new Map<string, Map<string, Held>>();
+  readonly #byOwner = new Map<string, Map<string, CommandEntry>>();
   readonly #rests = new Map<string, Rest>();
-  readonly #eras = new Eras();
+  readonly #legacyServers = new LegacyServers();
   readonly #listeners = new Map<string, () => void>();
   readonly #swept: Promise<void>;
   #closed = false;
@@ -91,9 +91,9 @@ export class Commands implements ServerBackend {
     const servers = this.#byOwner.get(session);
     if (!servers) return;
     this.#byOwner.delete(session);
-    for (const server of servers.keys()) this.#options.news.gone(session, server);
+    for (const server of servers.keys()) this.#options.sessionTools.gone(session, server);
     this.#watch();
-    await Promise.allSettled([...servers.values()].map(close));
+    await Promise.allSettled([...servers.values()].map(closeEntry));
   }
 
   async disconnect(): Promise<void> {
@@ -103,7 +103,7 @@ export class Commands implements ServerBackend {
     this.#listeners.clear();
     this.#watch();
     await this.#swept;
-    await Promise.allSettled(all.map(({ held }) => close(held)));
+    await Promise.allSettled(all.map(({ entry }) => closeEntry(entry)));
   }
 
   async #get(owner: string, server: string): Promise<CommandConnection> {
@@ -119,28 +119,28 @@ export class Commands implements ServerBackend {
       server,
       start: () => this.#start(owner, server),
       capabilities: this.#capabilitiesOf(server),
-      eras: this.#eras,
+      legacyServers: this.#legacyServers,
       timeoutMs: config.mcp.requestTimeoutMs,
       log,
       onEnd: (reason) => {
         log.warn({ session: owner, server, reason }, 'mcp server ended');
-        this.#forget(owner, server, held);
+        this.#forget(owner, server, entry);
         this.#noteEnd(owner, server, performance.now() - openedAt);
       },
       onToolsChanged: () => {
         if (owner === sharedSession(this.#place.index)) this.#listeners.get(server)?.();
-        else void this.#noteChanged(owner, server, held);
+        else void this.#noteChanged(owner, server, entry);
       },
     });
-    const held: Held = { opening };
-    const servers = this.#byOwner.get(owner) ?? new Map<string, Held>();
-    servers.set(server, held);
+    const entry: CommandEntry = { opening };
+    const servers = this.#byOwner.get(owner) ?? new Map<string, CommandEntry>();
+    servers.set(server, entry);
     this.#byOwner.set(owner, servers);
     this.#watch();
     opening.then(
-      (connection) => (held.connection = connection),
+      (connection) => (entry.connection = connection),
       () => {
-        this.#forget(owner, server, held); // the caller gets the error
+        this.#forget(owner, server, entry); // the caller gets the error
         this.#noteEnd(owner, server, 0);
       },
     );
@@ -195,25 +195,25 @@ export class Commands implements ServerBackend {
     this.#rests.set(server, { failures, until: performance.now() + restMs });
   }
 
-  #forget(owner: string, server: string, held: Held): void {
+  #forget(owner: string, server: string, entry: CommandEntry): void {
     const servers = this.#byOwner.get(owner);
-    if (servers?.get(server) !== held) return;
+    if (servers?.get(server) !== entry) return;
     servers.delete(server);
-    this.#options.news.gone(owner, server);
+    this.#options.sessionTools.gone(owner, server);
     if (servers.size === 0) this.#byOwner.delete(owner);
     this.#watch();
   }
 
-  async #noteChanged(owner: string, server: string, held: Held): Promise<void> {
-    const connection = await held.opening.catch(() => undefined); // that failure is told to its caller
-    if (connection && this.#byOwner.get(owner)?.get(server) === held) {
-      this.#options.news.changed(owner, server, connection);
+  async #noteChanged(owner: string, server: string, entry: CommandEntry): Promise<void> {
+    const connection = await entry.opening.catch(() => undefined); // that failure is told to its caller
+    if (connection && this.#byOwner.get(owner)?.get(server) === entry) {
+      this.#options.sessionTools.changed(owner, server, connection);
     }
   }
 
-  *#all(): Iterable<{ owner: string; server: string; held: Held }> {
+  *#all(): Iterable<{ owner: string; server: string; entry: CommandEntry }> {
     for (const [owner, servers] of this.#byOwner) {
-      for (const [server, held] of servers) yield { owner, server, held };
+      for (const [server, entry] of servers) yield { owner, server, entry };
     }
   }
 
@@ -229,10 +229,10 @@ export class Commands implements ServerBackend {
   }
 
   #closeIdle(afterMs: number): void {
-    for (const { owner, server, held } of this.#all()) {
-      const { connection } = held;
+    for (const { owner, server, entry } of this.#all()) {
+      const { connection } = entry;
       if (owner === sharedSession(this.#place.index) || !connection || connection.idleMs < afterMs) continue;
-      this.#forget(owner, server, held);
+      this.#forget(owner, server, entry);
       void connection.close();
     }
   }
@@ -248,7 +248,7 @@ export class Commands implements ServerBackend {
   }
 }
 
-async function close({ opening }: Held): Promise<void> {
+async function closeEntry({ opening }: CommandEntry): Promise<void> {
   const connection = await opening.catch(() => undefined); // that failure has been told to its caller
   await connection?.close();
 }

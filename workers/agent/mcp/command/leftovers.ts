@@ -21,21 +21,21 @@ export async function sweepCommands(place: ThreadPlace, log: Logger): Promise<vo
     const root = join(place.dataDir, 'commands');
     const ours = (name: string): boolean =>
       name === String(place.index) || (place.index === 0 && !(Number(name) < place.threads));
-    for (const name of (await namesIn(root)).filter(ours)) await sweepFolder(join(root, name), log);
+    for (const name of (await entriesOf(root)).filter(ours)) await sweepFolder(join(root, name), log);
   } catch (error) {
     log.warn({ err: error }, 'processes of an earlier run could not be looked for');
   }
 }
 
 async function sweepFolder(folder: string, log: Logger): Promise<void> {
-  for (const name of await namesIn(folder)) {
+  for (const name of await entriesOf(folder)) {
     await killRecorded(join(folder, name));
     await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     log.info({ folder: name }, 'a process of an earlier run was ended');
   }
 }
 
-async function namesIn(folder: string): Promise<string[]> {
+async function entriesOf(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {

@@ -3,12 +3,12 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from '../../../../src/shared/log.js';
 import { WORKSPACE_ROOTS, type SandboxConnection, type SandboxHost } from '../sandbox/connection.js';
 import { PortTransport } from '../sandbox/port-transport.js';
-import type { Sandboxes } from '../sandbox/sandboxes.js';
+import type { SessionSandboxes } from '../sandbox/session-sandboxes.js';
 import type { StartedCommand, Tenancy } from './command-connection.js';
 import { StderrLog } from './stderr-log.js';
 
 export interface SandboxCommand {
-  sandboxes: Sandboxes;
+  sandboxes: SessionSandboxes;
   host: Pick<SandboxHost, 'exec'>;
   /** Whose sandbox it is. */
   owner: string;

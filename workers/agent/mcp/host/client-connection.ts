@@ -1,8 +1,8 @@
 /** What is the same of every connection that has a client of its own: it is asked. Runs in agent threads. */
-import type { CallToolResult } from '@modelcontextprotocol/client';
+import type { CallToolResult, ProtocolEra } from '@modelcontextprotocol/client';
 import type { HostClient } from './host-client.js';
 import type { InputAnswers, InputWanted } from './input-wanted.js';
-import type { Era, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
+import type { ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
 
 export abstract class ClientConnection implements ServerConnection {
   protected readonly client: HostClient;
@@ -11,7 +11,7 @@ export abstract class ClientConnection implements ServerConnection {
     this.client = client;
   }
 
-  get era(): Era {
+  get era(): ProtocolEra {
     return this.client.era;
   }
 

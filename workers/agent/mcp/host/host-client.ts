@@ -17,6 +17,7 @@ import {
   type Root,
   type Tool,
   type Transport,
+  type ProtocolEra,
 } from '@modelcontextprotocol/client';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
@@ -27,7 +28,7 @@ import { InputWanted, type InputAnswers } from './input-wanted.js';
 import { outputText } from './progress-text.js';
 import { ResourceWatches, type WatchOptions } from './resource-watches.js';
 import { answerOne, answerAll, type Asked } from './server-asks.js';
-import type { Era, RequestOptions, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
+import type { ServerRequestOptions, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
 import { ServerLog } from './server-log.js';
 import { UrlQuestions } from './url-questions.js';
 
@@ -68,7 +69,7 @@ export class HostClient implements ServerConnection {
   readonly #watches: ResourceWatches;
   readonly #urls = new UrlQuestions();
   /** Requests of ours that run: a legacy server's own requests do not say to which they belong. */
-  readonly #running = new Set<RequestOptions>();
+  readonly #running = new Set<ServerRequestOptions>();
   #usedAt = performance.now();
 
   constructor(options: HostClientOptions) {
@@ -104,7 +105,7 @@ export class HostClient implements ServerConnection {
     return this.client.connect(transport, options);
   }
 
-  get era(): Era {
+  get era(): ProtocolEra {
     return this.client.getProtocolEra() ?? 'legacy';
   }
 
@@ -165,7 +166,7 @@ export class HostClient implements ServerConnection {
   }
 
   #paramsOf(
-    { logLevel }: RequestOptions,
+    { logLevel }: ServerRequestOptions,
     params: Record<string, unknown>,
     answers: InputAnswers,
   ): Record<string, unknown> {
@@ -175,7 +176,7 @@ export class HostClient implements ServerConnection {
 
   /** The modern era's questions come as an answer: they are put, and the request is made again with what was said. */
   #withAnswers<T extends object>(
-    request: RequestOptions,
+    request: ServerRequestOptions,
     send: (answers: InputAnswers) => Promise<T | InputRequiredResult>,
   ): Promise<T> {
     return this.#run(request, async () => {
@@ -194,7 +195,7 @@ export class HostClient implements ServerConnection {
     });
   }
 
-  async #run<T>(request: RequestOptions, work: () => Promise<T>): Promise<T> {
+  async #run<T>(request: ServerRequestOptions, work: () => Promise<T>): Promise<T> {
     const { server } = this.#options;
     this.#running.add(request);
     try {
@@ -227,7 +228,7 @@ export class HostClient implements ServerConnection {
   }
 
   /** Of several sessions that share one legacy server nobody can tell whom it means: nobody is asked then. */
-  #whose(): RequestOptions['asks'] {
+  #whose(): ServerRequestOptions['asks'] {
     if (this.#running.size === 0) throw new FairleadError('ERR_MCP', 'nothing runs that this could be about');
     const request = this.#ofOneOwner();
     if (!request) throw new FairleadError('ERR_MCP', 'several sessions use this server now: use the newer protocol');
@@ -235,8 +236,8 @@ export class HostClient implements ServerConnection {
   }
 
   /** The newest request, when all that run are one owner's: what is not said to be of one must not reach another. */
-  #ofOneOwner(): RequestOptions | undefined {
-    let newest: RequestOptions | undefined;
+  #ofOneOwner(): ServerRequestOptions | undefined {
+    let newest: ServerRequestOptions | undefined;
     for (const request of this.#running) {
       if (newest && ownerOf(request) !== ownerOf(newest)) return undefined;
       newest = request;
@@ -244,7 +245,7 @@ export class HostClient implements ServerConnection {
     return newest;
   }
 
-  #describe(error: unknown, { signal, timeoutMs }: Pick<RequestOptions, 'signal' | 'timeoutMs'>): FairleadError {
+  #describe(error: unknown, { signal, timeoutMs }: Pick<ServerRequestOptions, 'signal' | 'timeoutMs'>): FairleadError {
     if (isFairleadError(error)) return error;
     if (signal.aborted) return new FairleadError('ERR_CANCELLED', 'cancelled', { cause: error });
     const described = this.#options.describeFailure?.(error);
@@ -257,7 +258,7 @@ export class HostClient implements ServerConnection {
   }
 }
 
-function sdkOptions({ signal, timeoutMs }: RequestOptions): {
+function sdkOptions({ signal, timeoutMs }: ServerRequestOptions): {
   signal: AbortSignal;
   timeout: number;
   allowInputRequired: true;
@@ -269,6 +270,6 @@ function headersOf({ name, inputSchema }: ToolDefinition): Tool {
   return { name, inputSchema: inputSchema as Tool['inputSchema'] };
 }
 
-function ownerOf({ asks }: RequestOptions): unknown {
+function ownerOf({ asks }: ServerRequestOptions): unknown {
   return asks.owner ?? asks;
 }

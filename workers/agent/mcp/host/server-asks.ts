@@ -9,7 +9,7 @@ import type {
 } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Question } from './question.js';
-import type { RequestOptions, ServerAsks } from './server-connection.js';
+import type { ServerRequestOptions, ServerAsks } from './server-connection.js';
 
 /** More than one answer of a server can sensibly want. */
 export const MAX_INPUTS = 10;
@@ -46,7 +46,7 @@ export async function answerOne(
 export async function answerAll(
   server: AskedServer,
   { inputRequests }: InputRequiredResult,
-  { asks, signal }: Pick<RequestOptions, 'asks' | 'signal'>,
+  { asks, signal }: Pick<ServerRequestOptions, 'asks' | 'signal'>,
 ): Promise<Record<string, unknown>> {
   const wanted = Object.entries((inputRequests ?? {}) as Record<string, InputRequest>);
   if (wanted.length > MAX_INPUTS)

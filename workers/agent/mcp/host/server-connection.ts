@@ -5,6 +5,7 @@ import type {
   CreateMessageResult,
   LoggingLevel,
   Progress,
+  ProtocolEra,
   Root,
 } from '@modelcontextprotocol/client';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
@@ -37,7 +38,7 @@ export interface ServerAsks {
   roots?(signal: AbortSignal, key?: string): Promise<Root[]>;
 }
 
-export interface RequestOptions {
+export interface ServerRequestOptions {
   signal: AbortSignal;
   timeoutMs: number;
   asks: ServerAsks;
@@ -47,7 +48,7 @@ export interface RequestOptions {
   logLevel?: LoggingLevel;
 }
 
-export interface ToolCall extends RequestOptions {
+export interface ToolCall extends ServerRequestOptions {
   name: string;
   args: Record<string, unknown>;
   /** As it was listed: headers are mirrored from its schema, and structured content is checked against it. */
@@ -58,19 +59,17 @@ export interface ToolCall extends RequestOptions {
 }
 
 /** A request of the protocol that is no tool call: prompts/*, resources/*, completion/complete. */
-export interface ServerRequest extends RequestOptions {
+export interface ServerRequest extends ServerRequestOptions {
   method: string;
   params: Record<string, unknown>;
 }
-
-export type Era = 'legacy' | 'modern';
 
 /**
  * One server as one session reaches it. Errors of each request: ERR_CANCELLED when the signal aborts, ERR_SANDBOX when a
  * sandbox ends in the middle, ERR_UNAVAILABLE when a remote server does not answer, else ERR_MCP.
  */
 export interface ServerConnection {
-  readonly era: Era;
+  readonly era: ProtocolEra;
   /** As the server said at the handshake. */
   readonly capabilities: Readonly<Record<string, unknown>>;
   /** Puts what the server asks to `asks` and makes the request again, as often as the server wants. */
@@ -101,7 +100,7 @@ export interface ServerBackend {
 }
 
 /** Told by whoever holds the connections. */
-export interface SessionToolsNews {
+export interface SessionToolsListener {
   changed(session: string, server: string, connection: ServerConnection): void;
   /** The connection is no more. */
   gone(session: string, server: string): void;

@@ -6,7 +6,7 @@ const MAX_TEXT = 2_000;
 /** Lines of one server in a second; what is beyond is counted. */
 const MAX_PER_SECOND = 20;
 
-type Entry = LoggingMessageNotification['params'];
+type LogMessage = LoggingMessageNotification['params'];
 
 export class ServerLog {
   readonly #server: string;
@@ -20,7 +20,7 @@ export class ServerLog {
     this.#log = log;
   }
 
-  write({ level, logger, data }: Entry): void {
+  write({ level, logger, data }: LogMessage): void {
     const second = Math.floor(performance.now() / 1000);
     if (second !== this.#second) {
       if (this.#left > 0) this.#log.info({ server: this.#server, lines: this.#left }, 'mcp server log: lines left out');

@@ -41,7 +41,7 @@ export async function appToken(
   }
 }
 
-function none(): never {
+function noPerson(): never {
   throw new Error('no person takes part in this grant');
 }
 
@@ -59,10 +59,10 @@ function providerOf({ clientId, clientSecret, privateKey, algorithm }: Credentia
       issuer,
     }),
     tokens: () => undefined,
-    saveTokens: none,
-    redirectToAuthorization: none,
-    saveCodeVerifier: none,
-    codeVerifier: none,
+    saveTokens: noPerson,
+    redirectToAuthorization: noPerson,
+    saveCodeVerifier: noPerson,
+    codeVerifier: noPerson,
     prepareTokenRequest: (scope) =>
       new URLSearchParams({ grant_type: 'client_credentials', ...(scope ? { scope } : {}) }),
     ...(signed ? { addClientAuthentication: signed } : {}),

@@ -9,7 +9,7 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import { AnsweredElsewhere } from '../host/question.js';
 import { abortable } from '../../../../src/shared/abort.js';
 import { NOBODY } from '../catalogue/nobody.js';
-import { refused, type AuthNeed, type AuthSource, type Credentials } from '../remote/auth-source.js';
+import { credentialsRefused, type AuthNeed, type AuthSource, type ServerCredentials } from '../remote/auth-source.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 import { appToken } from './app-tokens.js';
 import { challengeOf, type Challenge } from '../../http/challenge.js';
@@ -36,7 +36,7 @@ export class OAuthSource implements AuthSource {
     this.#options = options;
   }
 
-  async credentialsFor({ user }: Caller, server: string): Promise<Credentials | undefined> {
+  async credentialsFor({ user }: Caller, server: string): Promise<ServerCredentials | undefined> {
     const auth = serverAuth(this.#options.config, server);
     if (!auth || auth.type === 'none') return undefined;
     const { host, fetchFor } = this.#options;
@@ -55,7 +55,7 @@ export class OAuthSource implements AuthSource {
   async whenUnauthorized(need: AuthNeed): Promise<void> {
     const { server, error, round } = need;
     const auth = serverAuth(this.#options.config, server);
-    if (!auth || auth.type === 'none') throw refused(server, error);
+    if (!auth || auth.type === 'none') throw credentialsRefused(server, error);
     const challenge = challengeOf(error);
     if (round > MAX_ROUNDS || (round === MAX_ROUNDS && !challenge.insufficient)) throw stillRefused(server, challenge);
     if (auth.type === 'oauth') return this.#renewOrLogin(need, challenge);
@@ -111,7 +111,7 @@ export class OAuthSource implements AuthSource {
     const { host } = this.#options;
     const started = await abortable(() => host.login(request), signal);
     const over = new AbortController();
-    const question = { server, mode: 'url' as const, message: messageOf(server, started), url: started.url };
+    const question = { server, mode: 'url' as const, message: loginPrompt(server, started), url: started.url };
     const end = abortable(() => host.loginEnd({ user, server, flow: started.flow }), signal);
     const asked = asks.elicit(question, AbortSignal.any([signal, over.signal]));
     try {
@@ -133,7 +133,7 @@ function leaseKey(user: string, server: string): string {
   return JSON.stringify([user, server]);
 }
 
-function messageOf(server: string, { issuer }: LoginStarted): string {
+function loginPrompt(server: string, { issuer }: LoginStarted): string {
   const where = URL.canParse(issuer) ? new URL(issuer).host : issuer;
   return `${server} wants you to log in at ${where}. Open the address, and come back when you are done.`;
 }

@@ -66,12 +66,12 @@ export function loginName(user: string, server: string): string {
 }
 
 export function clientName({ issuer, server, redirectUrl }: { issuer: string; server: string; redirectUrl: string }) {
-  return `mcp-client:{${server}}:${digest(JSON.stringify([issuer, redirectUrl]))}`;
+  return `mcp-client:{${server}}:${sha256(JSON.stringify([issuer, redirectUrl]))}`;
 }
 
 /** The state itself is nowhere: who reads the store cannot finish somebody's login. */
 export function flowName(state: string): string {
-  return `mcp-flow:{${digest(state)}}`;
+  return `mcp-flow:{${sha256(state)}}`;
 }
 
 type Granted = Pick<LoginRecord, 'tokens' | 'client' | 'discovery' | 'scope'>;
@@ -85,6 +85,6 @@ export function newLogin({ tokens, client, discovery, scope }: Granted, now = Da
   return { ...login, ...renewAt, expiresAt: now + lifeMs - Math.min(MAX_SLACK_MS, lifeMs * (1 - GOOD_LIFE)) };
 }
 
-function digest(text: string): string {
+function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url');
 }

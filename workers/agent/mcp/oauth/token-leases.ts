@@ -6,14 +6,14 @@ import type { TokenLease } from '../../contract/logins.js';
 /** Users of this thread with a token in use; the one that was asked for longest ago goes first, and is asked for again. */
 const MAX_LEASES = 10_000;
 
-interface Entry {
+interface LeaseEntry {
   provider: AuthProvider;
   lease?: TokenLease | undefined;
   asking?: Promise<TokenLease> | undefined;
 }
 
 export class TokenLeases {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, LeaseEntry>();
 
   /** The same object each time for a key, as long as it is in use. */
   provider(key: string, ask: () => Promise<TokenLease>): AuthProvider {
@@ -28,8 +28,8 @@ export class TokenLeases {
     entry.asking = undefined;
   }
 
-  #entry(key: string, ask: () => Promise<TokenLease>): Entry {
-    const entry: Entry = this.#entries.get(key) ?? {
+  #entry(key: string, ask: () => Promise<TokenLease>): LeaseEntry {
+    const entry: LeaseEntry = this.#entries.get(key) ?? {
       provider: challengingProvider(() => this.#token(key, ask)),
     };
     this.#entries.delete(key); // to the end of the line

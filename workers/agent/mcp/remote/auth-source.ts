@@ -3,7 +3,7 @@ import type { AuthProvider, OAuthClientProvider } from '@modelcontextprotocol/cl
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 
-export interface Credentials {
+export interface ServerCredentials {
   /** Whose they are: connections are shared by those with the same key alone. A user's name, or '' for all alike. */
   key: string;
   /** Made once for a key and server: the same object each time. */
@@ -28,7 +28,7 @@ export interface AuthNeed {
 
 export interface AuthSource {
   /** Undefined: this server gets the headers of its configuration and nothing else. Cheap: asked at each call. */
-  credentialsFor(caller: Caller, server: string): Promise<Credentials | undefined>;
+  credentialsFor(caller: Caller, server: string): Promise<ServerCredentials | undefined>;
   /**
    * Resolves when the request is worth making once more (the person has agreed, a token was renewed). Rejects with what
    * the caller is told: ERR_CANCELLED, or ERR_MCP that says what to do.
@@ -39,11 +39,11 @@ export interface AuthSource {
 /** Headers of the configuration alone. */
 export const NO_AUTH: AuthSource = {
   credentialsFor: async () => undefined,
-  whenUnauthorized: ({ server, error }) => Promise.reject(refused(server, error)),
+  whenUnauthorized: ({ server, error }) => Promise.reject(credentialsRefused(server, error)),
 };
 
 /** In words that say what to do. */
-export function refused(server: string, cause: unknown): FairleadError {
+export function credentialsRefused(server: string, cause: unknown): FairleadError {
   const text = `${server} refuses our credentials: check its headers and auth in the configuration, or log in with «fairlead mcp login ${server}»`;
   return new FairleadError('ERR_MCP', text, { cause });
 }

@@ -17,12 +17,12 @@ import {
   type TransportSendOptions,
 } from '@modelcontextprotocol/client';
 import { STREAM_ENDED, type RemoteFailure } from '../../http/failures.js';
-import type { StreamHolder } from '../../http/lanes.js';
+import type { StreamHolder } from '../../http/connection-slots.js';
 import { isNoPlace, noStream } from '../../http/http.js';
 import type { McpFetch } from './mcp-fetch.js';
 
 /** To our fetch, by which request's id: the SDK has no other way to hand it on. Never sent. */
-const EXCHANGE_HEADER = 'fairlead-exchange';
+const REQUEST_HEADER = 'fairlead-exchange';
 /** A stream that a server leaves open after its answer is closed after this. */
 const ANSWERED_MS = 5_000;
 const MIN_RECONNECT_MS = 100;
@@ -57,7 +57,7 @@ export interface RemoteTransport extends Transport {
   end(): Promise<void>;
 }
 
-interface Exchange {
+interface PendingRequest {
   abort: AbortController;
   /** Of a subscription, which has no other answer than its end. */
   onEnd: (() => void) | undefined;
@@ -85,7 +85,7 @@ export class HttpTransport implements RemoteTransport {
   readonly #fetch: McpFetch;
   readonly #inner: StreamableHTTPClientTransport;
   /** Requests of ours whose streams are open. */
-  readonly #exchanges = new Map<RequestId, Exchange>();
+  readonly #pending = new Map<RequestId, PendingRequest>();
   /** Where streams that we have let go would be taken up: they are not. */
   readonly #letGoAt = new Set<string>();
   readonly #reconnects = new Set<NodeJS.Timeout>();
@@ -132,25 +132,25 @@ export class HttpTransport implements RemoteTransport {
     }
     const { id, method, params } = message;
     const isModern = params?._meta?.[PROTOCOL_VERSION_META_KEY] !== undefined;
-    const exchange: Exchange = {
+    const pending: PendingRequest = {
       abort: new AbortController(),
       onEnd: options.onRequestStreamEnd,
       waits: false,
       isModern,
     };
-    this.#exchanges.set(id, exchange);
+    this.#pending.set(id, pending);
     // The request's own signal, so it goes with the request: no listener stays behind.
     options.requestSignal?.addEventListener('abort', () => this.#letGo(id), { once: true });
     try {
-      if (method === 'tools/call' && this.sessionId !== undefined) await this.#prepare(exchange);
-      exchange.abort.signal.throwIfAborted();
+      if (method === 'tools/call' && this.sessionId !== undefined) await this.#prepare(pending);
+      pending.abort.signal.throwIfAborted();
       await this.#inner.send(message, {
         // Not with a signal: the SDK joins it to its own, which Node 20 then holds for as long as the connection lives.
-        headers: { ...options.headers, [EXCHANGE_HEADER]: JSON.stringify(id) },
-        onresumptiontoken: (token) => (exchange.lastEvent = token),
+        headers: { ...options.headers, [REQUEST_HEADER]: JSON.stringify(id) },
+        onresumptiontoken: (token) => (pending.lastEvent = token),
         onRequestStreamEnd: () => this.#ended(id),
       });
-      if (exchange.answeredAt !== undefined) this.#remove(id); // it was one piece of JSON
+      if (pending.answeredAt !== undefined) this.#remove(id); // it was one piece of JSON
     } catch (error) {
       this.#remove(id);
       throw error;
@@ -167,7 +167,7 @@ export class HttpTransport implements RemoteTransport {
   }
 
   sweep(now: number): void {
-    for (const [id, { answeredAt }] of this.#exchanges) {
+    for (const [id, { answeredAt }] of this.#pending) {
       if (answeredAt !== undefined && now - answeredAt >= ANSWERED_MS) this.#letGo(id);
     }
   }
@@ -181,7 +181,7 @@ export class HttpTransport implements RemoteTransport {
     this.#closed = true;
     for (const timer of this.#reconnects) clearTimeout(timer);
     this.#reconnects.clear();
-    for (const [id, { abort }] of this.#exchanges) {
+    for (const [id, { abort }] of this.#pending) {
       this.#remove(id);
       abort.abort();
     }
@@ -189,12 +189,12 @@ export class HttpTransport implements RemoteTransport {
   }
 
   /** Waits until there is a stream to be had beside the call, and has it. */
-  async #prepare(exchange: Exchange): Promise<void> {
+  async #prepare(pending: PendingRequest): Promise<void> {
     if (this.#stream === 'none') return;
-    exchange.waits = true;
-    exchange.leave = await this.#fetch.turn(exchange.abort.signal);
-    exchange.waits = false;
-    if (exchange.abort.signal.aborted) exchange.leave();
+    pending.waits = true;
+    pending.leave = await this.#fetch.acquireTurn(pending.abort.signal);
+    pending.waits = false;
+    if (pending.abort.signal.aborted) pending.leave();
     else await this.#openStream();
   }
 
@@ -206,7 +206,7 @@ export class HttpTransport implements RemoteTransport {
   }
 
   get #isIdle(): boolean {
-    return !this.#isListening && [...this.#exchanges.values()].every(({ waits }) => waits);
+    return !this.#isListening && [...this.#pending.values()].every(({ waits }) => waits);
   }
 
   async #tryStream(): Promise<void> {
@@ -221,20 +221,20 @@ export class HttpTransport implements RemoteTransport {
 
   async #post(url: string | URL, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
-    const id = headers.get(EXCHANGE_HEADER);
-    headers.delete(EXCHANGE_HEADER);
+    const id = headers.get(REQUEST_HEADER);
+    headers.delete(REQUEST_HEADER);
     const onFailure = (failure: RemoteFailure): void => this.#fail(failure);
     if (id === null) return this.#fetch.fetch(url, { ...init, headers }, { onFailure });
-    const exchange = this.#exchanges.get(JSON.parse(id) as RequestId);
-    const signal = exchange?.abort.signal ?? AbortSignal.abort();
-    return this.#fetch.fetch(url, { ...init, headers, signal }, { lane: 'call', onFailure });
+    const pending = this.#pending.get(JSON.parse(id) as RequestId);
+    const signal = pending?.abort.signal ?? AbortSignal.abort();
+    return this.#fetch.fetch(url, { ...init, headers, signal }, { slot: 'call', onFailure });
   }
 
   /** The SDK wants a stream: that of the session, or what is left of a call's that was cut. */
   async #get(url: string | URL, init: RequestInit): Promise<Response> {
     const lastEvent = new Headers(init.headers).get('last-event-id') ?? undefined;
     if (lastEvent !== undefined && this.#letGoAt.delete(lastEvent)) return noStream();
-    const call = [...this.#exchanges.values()].find((each) => lastEvent !== undefined && each.lastEvent === lastEvent);
+    const call = [...this.#pending.values()].find((each) => lastEvent !== undefined && each.lastEvent === lastEvent);
     const ofCall = call !== undefined;
     const isWanted = !this.#isIdle || this.#stream === 'wanted';
     if (!isWanted || (!ofCall && this.#stream === 'none')) return noStream();
@@ -250,7 +250,7 @@ export class HttpTransport implements RemoteTransport {
     const response = await this.#fetch.fetch(
       url,
       { ...init, ...(signal ? { signal } : {}) },
-      { lane: 'stream', holder, waits: ofCall, onFailure },
+      { slot: 'stream', holder, waits: ofCall, onFailure },
     );
     if (!ofCall)
       this.#stream = response.ok ? 'open' : response.status === 405 && !isNoPlace(response) ? 'none' : 'closed';
@@ -260,43 +260,43 @@ export class HttpTransport implements RemoteTransport {
   #receive(message: JSONRPCMessage, extra?: MessageExtraInfo): void {
     this.#inVain = 0;
     if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
-      const exchange = message.id === undefined ? undefined : this.#exchanges.get(message.id);
-      if (exchange) exchange.answeredAt ??= performance.now();
+      const pending = message.id === undefined ? undefined : this.#pending.get(message.id);
+      if (pending) pending.answeredAt ??= performance.now();
       // One that does not say its kind is complete (SEP-2322); the SDK would refuse it.
-      if (exchange?.isModern && isJSONRPCResultResponse(message)) message.result['resultType'] ??= 'complete';
+      if (pending?.isModern && isJSONRPCResultResponse(message)) message.result['resultType'] ??= 'complete';
     }
     this.onmessage?.(message, extra);
   }
 
   /** Its stream is over, and will not be resumed: without an answer there will be none. */
   #ended(id: RequestId): void {
-    const exchange = this.#remove(id);
-    if (!exchange) return;
-    if (exchange.onEnd) return exchange.onEnd();
-    if (exchange.answeredAt !== undefined) return;
+    const pending = this.#remove(id);
+    if (!pending) return;
+    if (pending.onEnd) return pending.onEnd();
+    if (pending.answeredAt !== undefined) return;
     const error = { code: -32000, message: 'the stream ended before its answer', data: this.failure ?? STREAM_ENDED };
     this.onmessage?.({ jsonrpc: '2.0', id, error });
   }
 
   #letGo(id: unknown): void {
-    const exchange = this.#remove(id as RequestId);
-    if (!exchange) return;
-    if (exchange.lastEvent !== undefined && exchange.answeredAt === undefined) this.#letGoAt.add(exchange.lastEvent);
-    exchange.abort.abort();
+    const pending = this.#remove(id as RequestId);
+    if (!pending) return;
+    if (pending.lastEvent !== undefined && pending.answeredAt === undefined) this.#letGoAt.add(pending.lastEvent);
+    pending.abort.abort();
   }
 
-  #remove(id: RequestId): Exchange | undefined {
-    const exchange = this.#exchanges.get(id);
-    this.#exchanges.delete(id);
-    exchange?.leave?.();
-    return exchange;
+  #remove(id: RequestId): PendingRequest | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.leave?.();
+    return pending;
   }
 
   /** What was too long once would be so again when it is resumed. */
   #fail(failure: RemoteFailure): void {
     if (failure.code !== 'ERR_MCP') return; // cut off: the SDK resumes it where the server can
     this.failure = failure;
-    for (const [id, { answeredAt }] of this.#exchanges) if (answeredAt === undefined) this.#ended(id);
+    for (const [id, { answeredAt }] of this.#pending) if (answeredAt === undefined) this.#ended(id);
     void this.close();
   }
 

@@ -1,5 +1,5 @@
 /**
- * The `fetch` of one connection to a `url` server: the configuration's headers, the right lane, and answers that are none of
+ * The `fetch` of one connection to a `url` server: the configuration's headers, the right slot, and answers that are none of
  * the protocol as errors that say what they are. Agent threads.
  */
 import { noteRefused } from '../../http/challenge.js';
@@ -30,12 +30,12 @@ export class McpFetch {
   }
 
   /** Before a tool call that needs a stream beside it. */
-  turn(signal: AbortSignal): Promise<() => void> {
-    return this.#http.turn(signal);
+  acquireTurn(signal: AbortSignal): Promise<() => void> {
+    return this.#http.acquireTurn(signal);
   }
 
-  stream(url: string | URL, init: RequestInit, options: Omit<FetchOptions, 'lane'>): Promise<Response> {
-    return this.#send(url, { ...init, headers: new Headers(init.headers) }, { ...options, lane: 'stream' });
+  stream(url: string | URL, init: RequestInit, options: Omit<FetchOptions, 'slot'>): Promise<Response> {
+    return this.#send(url, { ...init, headers: new Headers(init.headers) }, { ...options, slot: 'stream' });
   }
 
   /** Answers come by the one stream: its end is that of the connection. */
@@ -49,7 +49,7 @@ export class McpFetch {
         const response = await this.#send(
           url,
           { ...init, headers },
-          { lane: 'stream', holder, onFailure: onStreamEnd },
+          { slot: 'stream', holder, onFailure: onStreamEnd },
         );
         if (isNoPlace(response)) throw this.#noneLeft();
         return response.ok ? onEnd(response, onStreamEnd) : response;

@@ -4,7 +4,7 @@ import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { HostClient } from '../host/host-client.js';
-import type { Credentials } from './auth-source.js';
+import type { ServerCredentials } from './auth-source.js';
 import { describeFailure, perhapsSse } from '../../http/failures.js';
 import type { SafeHttp } from '../../http/http.js';
 import { HttpTransport, type HttpTransportOptions, type RemoteTransport } from './http-transport.js';
@@ -12,15 +12,15 @@ import { McpFetch } from './mcp-fetch.js';
 import { SseTransport } from './sse-transport.js';
 
 /** modern holds nothing for a session; legacy and sse do. */
-export type Kind = 'modern' | 'legacy' | 'sse';
+export type ProtocolKind = 'modern' | 'legacy' | 'sse';
 
-export interface Known {
-  kind: Kind;
+export interface KnownProtocol {
+  kind: ProtocolKind;
   /** Of the modern era: with it, connecting costs no request. */
   discover?: DiscoverResult;
 }
 
-export interface Opened extends Known {
+export interface OpenedConnection extends KnownProtocol {
   client: HostClient;
   transport: RemoteTransport;
 }
@@ -37,9 +37,9 @@ export interface OpeningOptions {
 /** Rejects with what `describeFailure` says. What is known from before is believed; the caller forgets it when it proves wrong. */
 export async function openConnection(
   options: OpeningOptions,
-  credentials: Credentials | undefined,
-  known: Known | undefined,
-): Promise<Opened> {
+  credentials: ServerCredentials | undefined,
+  known: KnownProtocol | undefined,
+): Promise<OpenedConnection> {
   const { server, config, http } = options;
   const url = new URL(config.url);
   const transport: HttpTransportOptions = {
@@ -61,7 +61,11 @@ export async function openConnection(
   }
 }
 
-async function connect(options: OpeningOptions, transport: RemoteTransport, known: Known | undefined): Promise<Opened> {
+async function connect(
+  options: OpeningOptions,
+  transport: RemoteTransport,
+  known: KnownProtocol | undefined,
+): Promise<OpenedConnection> {
   const { server, capabilities, timeoutMs, log } = options;
   const client = new HostClient({
     server,
@@ -82,7 +86,7 @@ async function connect(options: OpeningOptions, transport: RemoteTransport, know
   return { client, transport, kind: known?.kind === 'sse' ? 'sse' : 'legacy' };
 }
 
-function priorOf(known: Known | undefined): PriorDiscovery | undefined {
+function priorOf(known: KnownProtocol | undefined): PriorDiscovery | undefined {
   if (!known) return undefined;
   if (known.kind === 'modern') return known.discover ? { kind: 'modern', discover: known.discover } : undefined;
   return { kind: 'legacy' };

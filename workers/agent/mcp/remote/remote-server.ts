@@ -11,12 +11,12 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { abortable } from '../../../../src/shared/abort.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
-import type { Caller, RequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
+import type { Caller, ServerRequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
 import { describeFailure, eraChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
 import { SafeHttp, type SafeHttpOptions } from '../../http/http.js';
-import { Held } from './held.js';
-import { openConnection, type Known, type Opened, type OpeningOptions } from './opening.js';
+import { KeptConnection } from './kept-connection.js';
+import { openConnection, type KnownProtocol, type OpenedConnection, type OpeningOptions } from './opening.js';
 import { probe } from './probe.js';
 import { Resilience, type ServerHealth } from './resilience.js';
 
@@ -37,7 +37,7 @@ export interface RemoteServerOptions {
   log: Logger;
 }
 
-interface Verdict extends Known {
+interface Verdict extends KnownProtocol {
   at: number;
   /** Whose `discover` it is: what one user is told is not for another. */
   key: string;
@@ -48,9 +48,9 @@ export class RemoteServer {
   readonly #http: SafeHttp;
   readonly #resilience: Resilience;
   /** slot → connection: `k KEY` for what is shared by those with the same credentials, `s SESSION` for a session's own. */
-  readonly #held = new Map<string, Held>();
+  readonly #held = new Map<string, KeptConnection>();
   /** session → what it has begun to open while it was not known whether it would be its own. */
-  readonly #unsettled = new Map<string, Held>();
+  readonly #unsettled = new Map<string, KeptConnection>();
   #verdict: Verdict | undefined;
   #usedAt = -Infinity;
   #closed = false;
@@ -79,7 +79,7 @@ export class RemoteServer {
   }
 
   /** For a moment in which nothing is asked yet; undefined where the person has to log in first. */
-  async connect(caller: Caller): Promise<Opened | undefined> {
+  async connect(caller: Caller): Promise<OpenedConnection | undefined> {
     const known = await this.#openNow(caller);
     if (known) return known;
     const late = new AbortController();
@@ -98,7 +98,7 @@ export class RemoteServer {
   }
 
   /** `onOpened`: told of the connection that it goes over, each time that it is tried. */
-  callTool(caller: Caller, call: ToolCall, onOpened?: (opened: Opened) => void): Promise<CallToolResult> {
+  callTool(caller: Caller, call: ToolCall, onOpened?: (opened: OpenedConnection) => void): Promise<CallToolResult> {
     return this.#run(caller, 'tools/call', call, (opened) => {
       onOpened?.(opened);
       return opened.client.callTool(call);
@@ -109,7 +109,7 @@ export class RemoteServer {
     caller: Caller,
     call: ToolCall,
     answers: InputAnswers,
-    onOpened?: (opened: Opened) => void,
+    onOpened?: (opened: OpenedConnection) => void,
   ): Promise<CallToolResult | InputWanted> {
     return this.#run(caller, 'tools/call', call, (opened) => {
       onOpened?.(opened);
@@ -120,7 +120,7 @@ export class RemoteServer {
   request(
     caller: Caller,
     request: ServerRequest,
-    onOpened?: (opened: Opened) => void,
+    onOpened?: (opened: OpenedConnection) => void,
   ): Promise<Record<string, unknown>> {
     const { method, params } = request;
     const isFirstPage = method === 'tools/list' && params['cursor'] === undefined;
@@ -141,7 +141,7 @@ export class RemoteServer {
   }
 
   /** One of its own, which its caller closes: for what goes on by itself. */
-  async openOwn(caller: Caller): Promise<Opened> {
+  async openOwn(caller: Caller): Promise<OpenedConnection> {
     const credentials = await this.#options.auth.credentialsFor(caller, this.#options.server);
     return this.#connect(credentials, this.#known(credentials?.key ?? ''));
   }
@@ -187,13 +187,13 @@ export class RemoteServer {
   async #run<T>(
     caller: Caller,
     method: string,
-    { signal, asks }: RequestOptions,
-    request: (opened: Opened) => Promise<T>,
+    { signal, asks }: ServerRequestOptions,
+    request: (opened: OpenedConnection) => Promise<T>,
   ): Promise<T> {
     let refusals = 0;
     let renewed = false;
     for (;;) {
-      let opened: Opened | undefined;
+      let opened: OpenedConnection | undefined;
       try {
         return await this.#attempts(method, signal, async () => request((opened = await this.#open(caller))));
       } catch (error) {
@@ -214,14 +214,14 @@ export class RemoteServer {
     return abortable(() => this.#resilience.run(method, signal, attempt), signal);
   }
 
-  #forgotten({ kind, transport }: Opened, error: unknown): boolean {
+  #forgotten({ kind, transport }: OpenedConnection, error: unknown): boolean {
     if (kind !== 'modern') return transport.sessionId !== undefined && sessionGone(error);
     const changed = eraChanged(error);
     if (changed) this.#verdict = undefined;
     return changed;
   }
 
-  #drop(opened: Opened): void {
+  #drop(opened: OpenedConnection): void {
     for (const [slot, held] of this.#held) {
       if (held.opened !== opened) continue;
       this.#held.delete(slot);
@@ -230,7 +230,7 @@ export class RemoteServer {
   }
 
   /** As `#open`, when it is there already. */
-  async #openNow({ session, user }: Caller): Promise<Opened | undefined> {
+  async #openNow({ session, user }: Caller): Promise<OpenedConnection | undefined> {
     const { auth, server } = this.#options;
     const key = (await auth.credentialsFor({ session, user }, server))?.key ?? '';
     const own = this.#held.get(ownSlot(session));
@@ -240,7 +240,7 @@ export class RemoteServer {
   }
 
   /** The connection of the caller's session, or the one that it shares; those who come meanwhile share one start. */
-  async #open(caller: Caller): Promise<Opened> {
+  async #open(caller: Caller): Promise<OpenedConnection> {
     if (this.#closed) throw new FairleadError('ERR_DRAINING', 'the thread ends');
     const { auth, server } = this.#options;
     const credentials = await auth.credentialsFor(caller, server);
@@ -257,8 +257,8 @@ export class RemoteServer {
     return this.#open(caller); // it turned out to be the session's of whoever came first
   }
 
-  #hold(slot: string, key: string, session: string, opening: Promise<Opened>): Held {
-    const held = new Held(key, session, opening);
+  #hold(slot: string, key: string, session: string, opening: Promise<OpenedConnection>): KeptConnection {
+    const held = new KeptConnection(key, session, opening);
     this.#held.set(slot, held);
     if (slot !== ownSlot(session)) this.#unsettled.set(session, held);
     const forget = (at: string): void => {
@@ -267,7 +267,7 @@ export class RemoteServer {
     const settle = (): void => {
       if (this.#unsettled.get(session) === held) this.#unsettled.delete(session);
     };
-    const place = (opened: Opened): void => {
+    const place = (opened: OpenedConnection): void => {
       settle();
       if (this.#held.get(slot) !== held) return; // released meanwhile, and ended by whoever did
       this.#learn(opened, key);
@@ -285,20 +285,23 @@ export class RemoteServer {
     return held;
   }
 
-  #connect(credentials: Parameters<typeof openConnection>[1], known: Known | undefined): Promise<Opened> {
+  #connect(
+    credentials: Parameters<typeof openConnection>[1],
+    known: KnownProtocol | undefined,
+  ): Promise<OpenedConnection> {
     const { server, config, capabilities, http, log } = this.#options;
     const { timeoutMs } = http;
     return openConnection({ server, config, http: this.#http, capabilities, timeoutMs, log }, credentials, known);
   }
 
-  #learn({ kind, discover }: Opened, key: string): void {
+  #learn({ kind, discover }: OpenedConnection, key: string): void {
     const isNew = this.#verdict?.kind !== kind;
     if (!isNew && this.#isFresh(this.#verdict)) return; // or a server that is used all the time would never be asked
     this.#verdict = { kind, key, at: performance.now(), ...(discover ? { discover } : {}) };
     if (isNew) this.#options.log.info({ server: this.#options.server, kind }, 'mcp server: connected');
   }
 
-  #known(key: string): Known | undefined {
+  #known(key: string): KnownProtocol | undefined {
     const verdict = this.#verdict;
     if (!verdict || !this.#isFresh(verdict)) return undefined;
     return verdict.kind === 'modern' && verdict.key !== key ? undefined : verdict;
@@ -309,7 +312,10 @@ export class RemoteServer {
   }
 
   /** All pages, without the tools whose headers the protocol forbids: the SDK knows both. */
-  async #listTools({ client }: Opened, { signal, timeoutMs }: ServerRequest): Promise<Record<string, unknown>> {
+  async #listTools(
+    { client }: OpenedConnection,
+    { signal, timeoutMs }: ServerRequest,
+  ): Promise<Record<string, unknown>> {
     try {
       return { ...(await client.client.listTools(undefined, { signal, timeout: timeoutMs, cacheMode: 'refresh' })) };
     } catch (error) {

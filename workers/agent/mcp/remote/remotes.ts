@@ -1,5 +1,5 @@
 /** `url` servers: HTTP connections that all sessions of an agent thread share. Agent threads. */
-import type { CallToolResult } from '@modelcontextprotocol/client';
+import type { CallToolResult, ProtocolEra } from '@modelcontextprotocol/client';
 import { isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
@@ -7,20 +7,13 @@ import type { Logger } from '../../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
-import type {
-  Caller,
-  Era,
-  ServerBackend,
-  ServerConnection,
-  ServerRequest,
-  ToolCall,
-} from '../host/server-connection.js';
+import type { Caller, ServerBackend, ServerConnection, ServerRequest, ToolCall } from '../host/server-connection.js';
 import { NO_AUTH, type AuthSource } from './auth-source.js';
-import type { Opened } from './opening.js';
+import type { OpenedConnection } from './opening.js';
 import type { Resolve } from '../../http/outbound.js';
 import { RemoteServer } from './remote-server.js';
 import type { ServerHealth } from './resilience.js';
-import { Watch } from './watch.js';
+import { ListChangeListener } from './list-change-listener.js';
 
 const MIN_TICK_MS = 200;
 const MAX_TICK_MS = 5_000;
@@ -31,11 +24,11 @@ export interface RemotesOptions {
   resolve?: Resolve;
 }
 
-export type RemoteStatus = ServerHealth & { era?: Era };
+export type RemoteStatus = ServerHealth & { era?: ProtocolEra };
 
 export class Remotes implements ServerBackend {
   readonly #servers: ReadonlyMap<string, RemoteServer>;
-  readonly #watches = new Map<string, Watch>();
+  readonly #watches = new Map<string, ListChangeListener>();
   readonly #log: Logger;
   /** The one timer of the thread for all of them. */
   readonly #timer: NodeJS.Timeout | undefined;
@@ -70,7 +63,10 @@ export class Remotes implements ServerBackend {
     const held = this.#watches.get(server);
     if (held) held.onChanged = onChanged;
     else
-      this.#watches.set(server, new Watch({ remote: this.#server(server), server, caller, onChanged, log: this.#log }));
+      this.#watches.set(
+        server,
+        new ListChangeListener({ remote: this.#server(server), server, caller, onChanged, log: this.#log }),
+      );
   }
 
   /** Undefined while this thread has not used it. */
@@ -116,16 +112,16 @@ const UNKNOWN = { tools: {}, prompts: {}, resources: {} };
 class RemoteConnection implements ServerConnection {
   readonly #remote: RemoteServer;
   readonly #caller: Caller;
-  #opened: Opened | undefined;
-  readonly #onOpened = (opened: Opened): void => void (this.#opened = opened);
+  #opened: OpenedConnection | undefined;
+  readonly #onOpened = (opened: OpenedConnection): void => void (this.#opened = opened);
 
-  constructor(remote: RemoteServer, caller: Caller, opened: Opened | undefined) {
+  constructor(remote: RemoteServer, caller: Caller, opened: OpenedConnection | undefined) {
     this.#remote = remote;
     this.#caller = caller;
     this.#opened = opened;
   }
 
-  get era(): Era {
+  get era(): ProtocolEra {
     return this.#opened?.client.era ?? 'legacy';
   }
 

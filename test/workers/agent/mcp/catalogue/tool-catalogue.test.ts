@@ -5,7 +5,7 @@ import { FairleadError } from '../../../../../src/shared/errors.js';
 import type { ToolDefinition } from '../../../../../src/shared/tool-definition.js';
 import { deferred } from '../../../../helpers/processes.js';
 import { NOBODY } from '../../../../../workers/agent/mcp/catalogue/nobody.js';
-import { SignalBook } from '../../../../../workers/agent/mcp/catalogue/signal-book.js';
+import { HealthBook } from '../../../../../workers/agent/mcp/catalogue/health-book.js';
 import type { ListedTools } from '../../../../../workers/agent/mcp/catalogue/server-lister.js';
 import { ToolCatalogue, type ToolCatalogueOptions } from '../../../../../workers/agent/mcp/catalogue/tool-catalogue.js';
 import { SessionTools } from '../../../../../workers/agent/mcp/catalogue/session-tools.js';
@@ -34,7 +34,7 @@ function make(
   published: Published = HEARD_OF,
 ) {
   const troubles: string[] = [];
-  const signals = new SignalBook(Object.keys(config.mcpServers));
+  const signals = new HealthBook(Object.keys(config.mcpServers));
   const log = pino({ level: 'silent' });
   const onTrouble = (server: string): void => void troubles.push(server);
   const changed = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });

@@ -10,7 +10,7 @@ import { registry } from '../../../../../src/shared/metrics.js';
 import { RECORD_FILE } from '../../../../../src/shared/process-record.js';
 import { Commands } from '../../../../../workers/agent/mcp/command/commands.js';
 import type { SandboxHost } from '../../../../../workers/agent/mcp/sandbox/connection.js';
-import { Sandboxes } from '../../../../../workers/agent/mcp/sandbox/sandboxes.js';
+import { SessionSandboxes } from '../../../../../workers/agent/mcp/sandbox/session-sandboxes.js';
 import type {
   ServerAsks,
   ServerConnection,
@@ -32,7 +32,7 @@ interface Teardown {
 
 export interface CommandBench {
   commands: Commands;
-  sandboxes: Sandboxes;
+  sandboxes: SessionSandboxes;
   dataDir: string;
   /** Folders of processes that are there. */
   folders: () => string[];
@@ -71,9 +71,9 @@ export function startCommands(t: Teardown, options: BenchOptions): CommandBench 
   );
   const host = options.host?.(config, log) ?? NO_SANDBOXES;
   const shared = sharedSession(index);
-  const news = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
-  const sandboxes = new Sandboxes({ host, config, shared, news, log });
-  const commands = new Commands({ config, place: { index, threads }, sandboxes, host, news, log });
+  const sessionTools = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
+  const sandboxes = new SessionSandboxes({ host, config, shared, sessionTools, log });
+  const commands = new Commands({ config, place: { index, threads }, sandboxes, host, sessionTools, log });
   t.teardown(async () => {
     await commands.disconnect();
     await sandboxes.disconnect();

@@ -7,7 +7,7 @@ import { FairleadError } from '../../../../../src/shared/errors.js';
 import { registry } from '../../../../../src/shared/metrics.js';
 import type { LeaseRequest, LeaseResult } from '../../../../../workers/docker/contract/messages.js';
 import { SandboxConnection, type SandboxHost } from '../../../../../workers/agent/mcp/sandbox/connection.js';
-import { Sandboxes } from '../../../../../workers/agent/mcp/sandbox/sandboxes.js';
+import { SessionSandboxes } from '../../../../../workers/agent/mcp/sandbox/session-sandboxes.js';
 import { HANDSHAKE, serveOnPort, type PortServer } from '../../../../helpers/port-mcp-server.js';
 import { deferred } from '../../../../helpers/processes.js';
 import { createToolServer, ToolBox } from '../../test-tools.js';
@@ -150,10 +150,16 @@ void t.test('a sandbox that others have had is spoken to with ids of its own gen
   t.notMatch(await running, { content: [{ text: 'not for you' }] });
 });
 
-function makeSandboxes(host: SandboxHost, hibernateAfterMs = 300_000): Sandboxes {
+function makeSandboxes(host: SandboxHost, hibernateAfterMs = 300_000): SessionSandboxes {
   registry.removeSingleMetric('fairlead_agent_sandboxes'); // each real agent thread has a registry of its own
   const news = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
-  return new Sandboxes({ host, config: parseConfig({ sandbox: { hibernateAfterMs } }, {}), shared: 'all', news, log });
+  return new SessionSandboxes({
+    host,
+    config: parseConfig({ sandbox: { hibernateAfterMs } }, {}),
+    shared: 'all',
+    sessionTools: news,
+    log,
+  });
 }
 
 void t.test('concurrent callers of one session share one start; sessions and servers do not share', async (t) => {

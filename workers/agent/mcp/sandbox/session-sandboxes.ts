@@ -4,7 +4,7 @@ import type { Config } from '../../../../src/shared/config.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { gauge } from '../../../../src/shared/metrics.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
-import type { SessionToolsNews } from '../host/server-connection.js';
+import type { SessionToolsListener } from '../host/server-connection.js';
 import { SandboxConnection, type SandboxHost } from './connection.js';
 import type { Caller, ServerBackend } from '../host/server-connection.js';
 
@@ -13,7 +13,7 @@ const LOOKS = 5;
 const MIN_LOOK_MS = 1_000;
 const MAX_LOOK_MS = 30_000;
 
-interface Held {
+interface SandboxEntry {
   opening: Promise<SandboxConnection>;
   /** Once it is open. */
   connection?: SandboxConnection;
@@ -21,31 +21,31 @@ interface Held {
   hibernation?: Promise<boolean>;
 }
 
-export interface SandboxesOptions {
+export interface SessionSandboxesOptions {
   host: SandboxHost;
   config: Config;
   /** In whose name this thread holds what all of its sessions share. */
   shared: string;
-  news: SessionToolsNews;
+  sessionTools: SessionToolsListener;
   log: Logger;
 }
 
-export class Sandboxes implements ServerBackend {
+export class SessionSandboxes implements ServerBackend {
   readonly #host: SandboxHost;
   readonly #config: Config;
   readonly #shared: string;
-  readonly #news: SessionToolsNews;
+  readonly #sessionTools: SessionToolsListener;
   readonly #log: Logger;
   /** session → server → its connection. An entry goes when its sandbox ends or hibernates, or its session ends. */
-  readonly #bySession = new Map<string, Map<string, Held>>();
+  readonly #bySession = new Map<string, Map<string, SandboxEntry>>();
   /** One for all, while there are any. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ host, config, shared, news, log }: SandboxesOptions) {
+  constructor({ host, config, shared, sessionTools, log }: SessionSandboxesOptions) {
     this.#host = host;
     this.#config = config;
     this.#shared = shared;
-    this.#news = news;
+    this.#sessionTools = sessionTools;
     this.#log = log;
     gauge('fairlead_agent_sandboxes', 'Sandboxes that sessions of this thread hold', [], (g) => {
       g.set([...this.#all()].length);
@@ -55,9 +55,9 @@ export class Sandboxes implements ServerBackend {
   /** The session's sandbox for that server: leased, and its workspace restored, when it has none. Callers share one start. */
   async get(caller: Caller, server: string): Promise<SandboxConnection> {
     const session = this.#isShared(server) ? this.#shared : caller.session;
-    const held = this.#bySession.get(session)?.get(server);
-    if (held?.hibernation && (await held.hibernation)) return this.get(caller, server);
-    return held ? held.opening : this.#open(session, server);
+    const entry = this.#bySession.get(session)?.get(server);
+    if (entry?.hibernation && (await entry.hibernation)) return this.get(caller, server);
+    return entry ? entry.opening : this.#open(session, server);
   }
 
   /** Gives back all that the session holds, also what is still starting. */
@@ -65,7 +65,7 @@ export class Sandboxes implements ServerBackend {
     const servers = this.#bySession.get(session);
     if (!servers) return;
     this.#bySession.delete(session);
-    for (const server of servers.keys()) this.#news.gone(session, server);
+    for (const server of servers.keys()) this.#sessionTools.gone(session, server);
     this.#watch();
     await Promise.allSettled([...servers.values()].map(async ({ opening }) => (await opening).close()));
   }
@@ -73,13 +73,13 @@ export class Sandboxes implements ServerBackend {
   /** The session goes on elsewhere: its workspaces are saved, as far as they can be. */
   async hibernateSession(session: string): Promise<void> {
     const servers = [...(this.#bySession.get(session) ?? [])];
-    await Promise.all(servers.map(([server, held]) => this.#hibernateHeld(session, server, held)));
+    await Promise.all(servers.map(([server, entry]) => this.#hibernateHeld(session, server, entry)));
   }
 
   /** The server stops: every workspace is saved, as far as it can be. Resolves with how many were not. */
   async hibernateAll(): Promise<{ hibernated: number; failed: number }> {
     const gone = await Promise.all(
-      [...this.#all()].map(({ session, server, held }) => this.#hibernateHeld(session, server, held)),
+      [...this.#all()].map(({ session, server, entry }) => this.#hibernateHeld(session, server, entry)),
     );
     const hibernated = gone.filter(Boolean).length;
     return { hibernated, failed: gone.length - hibernated };
@@ -90,7 +90,7 @@ export class Sandboxes implements ServerBackend {
     const all = [...this.#all()];
     this.#bySession.clear();
     this.#watch();
-    await Promise.allSettled(all.map(async ({ held }) => (await held.opening).disconnect()));
+    await Promise.allSettled(all.map(async ({ entry }) => (await entry.opening).disconnect()));
   }
 
   #isShared(name: string): boolean {
@@ -107,55 +107,55 @@ export class Sandboxes implements ServerBackend {
       log: this.#log,
       onEnd: (reason) => {
         this.#log.warn({ session, server, reason }, 'sandbox ended');
-        this.#forget(session, server, held);
+        this.#forget(session, server, entry);
       },
-      onToolsChanged: () => void this.#noteChanged(session, server, held),
+      onToolsChanged: () => void this.#noteChanged(session, server, entry),
     });
-    const held: Held = { opening };
-    const servers = this.#bySession.get(session) ?? new Map<string, Held>();
-    servers.set(server, held);
+    const entry: SandboxEntry = { opening };
+    const servers = this.#bySession.get(session) ?? new Map<string, SandboxEntry>();
+    servers.set(server, entry);
     this.#bySession.set(session, servers);
     this.#watch();
     opening.then(
-      (connection) => (held.connection = connection),
-      () => this.#forget(session, server, held), // the caller gets the error; the next call starts a new one
+      (connection) => (entry.connection = connection),
+      () => this.#forget(session, server, entry), // the caller gets the error; the next call starts a new one
     );
     return opening;
   }
 
-  #forget(session: string, server: string, held: Held): void {
+  #forget(session: string, server: string, entry: SandboxEntry): void {
     const servers = this.#bySession.get(session);
-    if (servers?.get(server) !== held) return;
+    if (servers?.get(server) !== entry) return;
     servers.delete(server);
-    this.#news.gone(session, server);
+    this.#sessionTools.gone(session, server);
     if (servers.size === 0) this.#bySession.delete(session);
     this.#watch();
   }
 
-  async #noteChanged(session: string, server: string, held: Held): Promise<void> {
-    const connection = await held.opening.catch(() => undefined); // that failure is told to its caller
-    if (connection && this.#bySession.get(session)?.get(server) === held) {
-      this.#news.changed(session, server, connection);
+  async #noteChanged(session: string, server: string, entry: SandboxEntry): Promise<void> {
+    const connection = await entry.opening.catch(() => undefined); // that failure is told to its caller
+    if (connection && this.#bySession.get(session)?.get(server) === entry) {
+      this.#sessionTools.changed(session, server, connection);
     }
   }
 
-  async #hibernateHeld(session: string, server: string, held: Held): Promise<boolean> {
-    await held.opening.catch(() => undefined); // that failure has been told to its caller
-    return held.connection === undefined || this.#hibernate(session, server, held, held.connection);
+  async #hibernateHeld(session: string, server: string, entry: SandboxEntry): Promise<boolean> {
+    await entry.opening.catch(() => undefined); // that failure has been told to its caller
+    return entry.connection === undefined || this.#hibernate(session, server, entry, entry.connection);
   }
 
-  #hibernate(session: string, server: string, held: Held, connection: SandboxConnection): Promise<boolean> {
-    held.hibernation ??= connection.hibernate(this.#log).then((gone) => {
-      delete held.hibernation;
-      if (gone) this.#forget(session, server, held);
+  #hibernate(session: string, server: string, entry: SandboxEntry, connection: SandboxConnection): Promise<boolean> {
+    entry.hibernation ??= connection.hibernate(this.#log).then((gone) => {
+      delete entry.hibernation;
+      if (gone) this.#forget(session, server, entry);
       return gone;
     });
-    return held.hibernation;
+    return entry.hibernation;
   }
 
-  *#all(): Iterable<{ session: string; server: string; held: Held }> {
+  *#all(): Iterable<{ session: string; server: string; entry: SandboxEntry }> {
     for (const [session, servers] of this.#bySession) {
-      for (const [server, held] of servers) yield { session, server, held };
+      for (const [server, entry] of servers) yield { session, server, entry };
     }
   }
 
@@ -171,9 +171,9 @@ export class Sandboxes implements ServerBackend {
   }
 
   #look(afterMs: number): void {
-    for (const { session, server, held } of this.#all()) {
-      const { connection } = held;
-      if (connection && connection.idleMs >= afterMs) void this.#hibernate(session, server, held, connection);
+    for (const { session, server, entry } of this.#all()) {
+      const { connection } = entry;
+      if (connection && connection.idleMs >= afterMs) void this.#hibernate(session, server, entry, connection);
     }
   }
 }

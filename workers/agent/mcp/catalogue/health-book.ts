@@ -1,6 +1,6 @@
 /** What this thread has come to know of its servers in passing: from lists, calls and tests, never by asking for it. Agent threads. */
+import type { ProtocolEra } from '@modelcontextprotocol/client';
 import type { ServerSignals } from '../../contract/mcp.js';
-import type { Era } from '../host/server-connection.js';
 
 /** So many failures in a row are no accident any more. */
 const DOWN_AFTER = 3;
@@ -12,7 +12,7 @@ interface Known extends ServerSignals {
   failures: number;
 }
 
-export class SignalBook {
+export class HealthBook {
   readonly #servers: ReadonlySet<string>;
   /** Of the configuration's servers alone, so that it has a bound. */
   readonly #known = new Map<string, Known>();
@@ -21,7 +21,7 @@ export class SignalBook {
     this.#servers = new Set(servers);
   }
 
-  noteGood(server: string, { era, latencyMs }: { era?: Era; latencyMs?: number } = {}): void {
+  noteGood(server: string, { era, latencyMs }: { era?: ProtocolEra; latencyMs?: number } = {}): void {
     const known = this.#of(server);
     if (!known) return;
     known.failures = 0;

@@ -1,22 +1,22 @@
 /** A connection that is kept for later requests, from the moment it starts until it has ended. Agent threads. */
-import type { Opened } from './opening.js';
+import type { OpenedConnection } from './opening.js';
 
 /** How long the end of a session may take at the server. */
 const END_MS = 2_000;
 
-export class Held {
+export class KeptConnection {
   /** Whose credentials it was opened with. */
   readonly key: string;
   /** Of whoever came first; of the legacy era it is his alone. */
   readonly session: string;
-  readonly opening: Promise<Opened>;
+  readonly opening: Promise<OpenedConnection>;
   /** Once it is open. */
-  opened: Opened | undefined;
+  opened: OpenedConnection | undefined;
   /** Whichever way it went. Never rejects. */
   readonly settled: Promise<void>;
   #ending: Promise<void> | undefined;
 
-  constructor(key: string, session: string, opening: Promise<Opened>) {
+  constructor(key: string, session: string, opening: Promise<OpenedConnection>) {
     this.key = key;
     this.session = session;
     this.opening = opening;

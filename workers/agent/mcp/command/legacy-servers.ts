@@ -4,7 +4,7 @@
 const REMEMBER_MS = 60 * 60_000;
 
 /** By server name, so never more than the configuration has. The newer era is not remembered: asking is what tells what the server has. */
-export class Eras {
+export class LegacyServers {
   readonly #legacyUntil = new Map<string, number>();
 
   isLegacy(server: string): boolean {

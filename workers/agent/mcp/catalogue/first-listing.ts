@@ -1,5 +1,5 @@
 /** The moment after a start in which not every server has been heard of: the first turns wait for it. Agent threads. */
-export class FirstNews {
+export class FirstListing {
   /** Each has said what it has, or could not be asked, or the wait for that is over. Never rejects. */
   readonly over: Promise<void>;
   readonly #servers: readonly string[];

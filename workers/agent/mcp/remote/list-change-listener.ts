@@ -4,8 +4,8 @@
  */
 import type { Logger } from '../../../../src/shared/log.js';
 import type { Caller } from '../host/server-connection.js';
-import { Held } from './held.js';
-import type { Opened } from './opening.js';
+import { KeptConnection } from './kept-connection.js';
+import type { OpenedConnection } from './opening.js';
 import type { RemoteServer } from './remote-server.js';
 
 const FIRST_DELAY_MS = 1_000;
@@ -22,7 +22,7 @@ const CHANGES = [
   ['resources', 'resourcesListChanged', 'notifications/resources/list_changed'],
 ] as const;
 
-export interface WatchOptions {
+export interface ListChangeListenerOptions {
   remote: RemoteServer;
   server: string;
   caller: Caller;
@@ -30,17 +30,17 @@ export interface WatchOptions {
   log: Logger;
 }
 
-export class Watch {
+export class ListChangeListener {
   onChanged: () => void;
-  readonly #options: WatchOptions;
-  #held: Held | undefined;
+  readonly #options: ListChangeListenerOptions;
+  #held: KeptConnection | undefined;
   #retry: NodeJS.Timeout | undefined;
   #tell: NodeJS.Timeout | undefined;
   #failures = 0;
   #askedAt = performance.now();
   #closed = false;
 
-  constructor(options: WatchOptions) {
+  constructor(options: ListChangeListenerOptions) {
     this.#options = options;
     this.onChanged = options.onChanged;
     void this.#listen();
@@ -62,7 +62,7 @@ export class Watch {
 
   async #listen(): Promise<void> {
     const { remote, caller, server, log } = this.#options;
-    const held = new Held('', caller.session, remote.openOwn(caller));
+    const held = new KeptConnection('', caller.session, remote.openOwn(caller));
     this.#held = held;
     try {
       const opened = await held.opening;
@@ -104,7 +104,7 @@ export class Watch {
   }
 }
 
-function changes({ client }: Opened, capability: string): boolean {
+function changes({ client }: OpenedConnection, capability: string): boolean {
   const has = client.capabilities[capability] as { listChanged?: unknown } | undefined;
   return has?.listChanged === true;
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Lanes, type StreamHolder } from '../../../../workers/agent/http/lanes.js';
+import { ConnectionSlots, type StreamHolder } from '../../../../workers/agent/http/connection-slots.js';
 
 const never = new AbortController().signal;
 
@@ -15,11 +15,11 @@ function holder(idle: boolean): StreamHolder & { evicted: boolean; ended: boolea
 }
 
 void t.test('calls leave places for what is no call, and get theirs in the order they came', async (t) => {
-  const lanes = new Lanes('it', 10);
-  const held = await Promise.all(Array.from({ length: 9 }, () => lanes.acquire('call', never)));
+  const slots = new ConnectionSlots('it', 10);
+  const held = await Promise.all(Array.from({ length: 9 }, () => slots.acquire('call', never)));
   const order: string[] = [];
-  const waiting = ['first', 'second'].map((name) => lanes.acquire('call', never).then(() => order.push(name)));
-  const answer = await lanes.acquire('control', never);
+  const waiting = ['first', 'second'].map((name) => slots.acquire('call', never).then(() => order.push(name)));
+  const answer = await slots.acquire('control', never);
   t.same(order, [], 'an answer passes where calls wait');
   answer();
   held[0]!();
@@ -32,42 +32,42 @@ void t.test('calls leave places for what is no call, and get theirs in the order
 });
 
 void t.test('who is cancelled while waiting has no place and leaves none behind', async (t) => {
-  const lanes = new Lanes('it', 2);
-  const held = await lanes.acquire('call', never);
+  const slots = new ConnectionSlots('it', 2);
+  const held = await slots.acquire('call', never);
   const abort = new AbortController();
-  const waiting = lanes.acquire('call', abort.signal);
+  const waiting = slots.acquire('call', abort.signal);
   abort.abort(new Error('no more'));
   await t.rejects(waiting, { message: 'no more' });
   held();
-  t.type(await lanes.acquire('call', never), 'function');
+  t.type(await slots.acquire('call', never), 'function');
 });
 
 void t.test('too many who wait are told to come later', async (t) => {
-  const lanes = new Lanes('it', 2);
-  await lanes.acquire('call', never);
+  const slots = new ConnectionSlots('it', 2);
+  await slots.acquire('call', never);
   const aborts = Array.from({ length: 2_000 }, () => new AbortController());
-  const waiting = aborts.map(({ signal }) => lanes.acquire('call', signal).catch(() => 'cancelled'));
-  await t.rejects(lanes.acquire('call', never), { code: 'ERR_UNAVAILABLE', retryAfterMs: Number, sent: false });
+  const waiting = aborts.map(({ signal }) => slots.acquire('call', signal).catch(() => 'cancelled'));
+  await t.rejects(slots.acquire('call', never), { code: 'ERR_UNAVAILABLE', retryAfterMs: Number, sent: false });
   for (const abort of aborts) abort.abort();
   t.same(new Set(await Promise.all(waiting)), new Set(['cancelled']));
 });
 
 void t.test('an idle stream ends for whoever needs its place, one in use does not', async (t) => {
-  const lanes = new Lanes('it', 6); // two streams
+  const slots = new ConnectionSlots('it', 6); // two streams
   const [idle, busy, third, fourth] = [holder(true), holder(false), holder(false), holder(false)];
-  t.type(lanes.tryStream(idle), 'function');
-  t.type(lanes.tryStream(busy), 'function');
-  t.type(lanes.tryStream(third), 'function');
+  t.type(slots.tryStream(idle), 'function');
+  t.type(slots.tryStream(busy), 'function');
+  t.type(slots.tryStream(third), 'function');
   t.match(idle, { evicted: true, ended: true });
-  t.equal(lanes.tryStream(fourth), undefined);
+  t.equal(slots.tryStream(fourth), undefined);
   t.match(busy, { evicted: false, ended: false });
 });
 
 void t.test('no more calls have a turn than there are streams to go with them', async (t) => {
-  const lanes = new Lanes('it', 8); // three streams, one of them for whoever listens
-  const turns = await Promise.all([lanes.turn(never), lanes.turn(never)]);
+  const slots = new ConnectionSlots('it', 8); // three streams, one of them for whoever listens
+  const turns = await Promise.all([slots.acquireTurn(never), slots.acquireTurn(never)]);
   let third = false;
-  const waiting = lanes.turn(never).then(() => (third = true));
+  const waiting = slots.acquireTurn(never).then(() => (third = true));
   t.notOk(third);
   turns[0]();
   await waiting;

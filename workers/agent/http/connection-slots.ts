@@ -7,7 +7,7 @@
 import { WaitQueue } from './wait-queue.js';
 
 /** call: a request with its answer; control: all that is no request; stream: a GET that stays open. */
-export type Lane = 'call' | 'control' | 'stream';
+export type SlotKind = 'call' | 'control' | 'stream';
 
 /** Who has a stream that stays open. */
 export interface StreamHolder {
@@ -21,7 +21,7 @@ export interface StreamHolder {
 
 type Release = () => void;
 
-export class Lanes {
+export class ConnectionSlots {
   readonly #max: number;
   readonly #forCalls: number;
   readonly #forStreams: number;
@@ -56,13 +56,13 @@ export class Lanes {
   }
 
   /** Waits for a place; resolves with what gives it back. Rejects as `WaitQueue.wait`. */
-  async acquire(lane: 'call' | 'control', signal: AbortSignal): Promise<Release> {
-    if (lane === 'call' && !this.#isFree(lane)) this.#evict();
-    return this.#isFree(lane) ? this.#take(lane) : this.#waiting[lane].wait(signal);
+  async acquire(slot: 'call' | 'control', signal: AbortSignal): Promise<Release> {
+    if (slot === 'call' && !this.#isFree(slot)) this.#evict();
+    return this.#isFree(slot) ? this.#take(slot) : this.#waiting[slot].wait(signal);
   }
 
   /** For a tool call that needs a stream beside it: no more run at once than there are streams to be had. */
-  async turn(signal: AbortSignal): Promise<Release> {
+  async acquireTurn(signal: AbortSignal): Promise<Release> {
     return this.#hasTurn() ? this.#takeTurn() : this.#waiting.turn.wait(signal);
   }
 
@@ -73,7 +73,7 @@ export class Lanes {
 
   #takeTurn(): Release {
     this.#turns++;
-    return once(() => {
+    return releaseOnce(() => {
       this.#turns--;
       if (this.#hasTurn()) this.#waiting.turn.next(() => this.#takeTurn());
     });
@@ -92,18 +92,18 @@ export class Lanes {
     }
   }
 
-  #isFree(lane: Lane): boolean {
-    return this.#open < this.#max && (lane === 'control' || this.#long < this.#forCalls);
+  #isFree(slot: SlotKind): boolean {
+    return this.#open < this.#max && (slot === 'control' || this.#long < this.#forCalls);
   }
 
-  #take(lane: Lane): Release {
+  #take(slot: SlotKind): Release {
     this.#open++;
-    if (lane !== 'control') this.#long++;
-    if (lane === 'stream') this.#streams++;
-    return once(() => {
+    if (slot !== 'control') this.#long++;
+    if (slot === 'stream') this.#streams++;
+    return releaseOnce(() => {
       this.#open--;
-      if (lane !== 'control') this.#long--;
-      if (lane === 'stream') this.#streams--;
+      if (slot !== 'control') this.#long--;
+      if (slot === 'stream') this.#streams--;
       for (const next of ['control', 'call'] as const) {
         if (this.#isFree(next)) this.#waiting[next].next(() => this.#take(next));
       }
@@ -111,7 +111,7 @@ export class Lanes {
   }
 }
 
-function once(work: () => void): Release {
+function releaseOnce(work: () => void): Release {
   let done = false;
   return () => {
     if (done) return;
