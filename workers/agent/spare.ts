@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
 import './store/open.js';
-import './agent-thread.js';
+import './thread/agent-thread.js';
 import { loadUrlPart } from './mcp/url-servers.js';
 import type { AgentWorkerData } from './contract/lifecycle.js';
 import './model/anthropic.js';

@@ -11,7 +11,7 @@ import type { ServerEvent } from '../../../src/shared/protocol.js';
 import { openStore } from '../../../workers/agent/store/open.js';
 import type { Store } from '../../../workers/agent/store/store.js';
 import { Channel } from '../../../src/shared/threads/channel.js';
-import { startAgentThread } from '../../../workers/agent/agent-thread.js';
+import { startAgentThread } from '../../../workers/agent/thread/agent-thread.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
 import type { AnswerApprovalRequest, SubmitMessageResult } from '../../../workers/agent/contract/sessions.js';
 import type { LeaseRequest, LeaseResult } from '../../../workers/docker/contract/messages.js';
