@@ -6,7 +6,7 @@ import { histogram, SECONDS_FAST, watchThread } from '../../src/shared/metrics.j
 import { openStore } from './store/open.js';
 import { Channel } from '../../src/shared/threads/channel.js';
 import { agentSlot, startBeat } from '../../src/shared/threads/loop-watch.js';
-import { startAgentThread } from './thread/agent-thread.js';
+import { AgentThread } from './thread/agent-thread.js';
 import { loadUrlPart } from './mcp/url-servers.js';
 import type { AgentContract, AgentHostContract } from './contract/messages.js';
 import type { AgentWorkerData } from './contract/lifecycle.js';
@@ -34,7 +34,7 @@ try {
     beat.close();
     parentPort?.close();
   };
-  startAgentThread({ data, channel, store, model, log, createUrlPart, onClosed });
+  new AgentThread({ data, channel, store, model, log, createUrlPart, onClosed }).serve();
   setImmediate(() => void model.warmUp?.()); // after the word that it serves has left
 } catch (error) {
   const { code, message } = errorToData(error);

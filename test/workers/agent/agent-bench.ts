@@ -11,7 +11,7 @@ import type { ServerEvent } from '../../../src/shared/protocol.js';
 import { openStore } from '../../../workers/agent/store/open.js';
 import type { Store } from '../../../workers/agent/store/store.js';
 import { Channel } from '../../../src/shared/threads/channel.js';
-import { startAgentThread } from '../../../workers/agent/thread/agent-thread.js';
+import { AgentThread } from '../../../workers/agent/thread/agent-thread.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
 import type { AnswerApprovalRequest, SubmitMessageResult } from '../../../workers/agent/contract/sessions.js';
 import type { LeaseRequest, LeaseResult } from '../../../workers/docker/contract/messages.js';
@@ -208,14 +208,14 @@ export class AgentBench {
         'session-gone': (gone) => this.#note(() => this.gone.push(gone)),
       },
     );
-    startAgentThread({
+    new AgentThread({
       data: { config: parseConfig(this.#json, {}, this.#dir), index: 0, threads: 1, instance: OWNER },
       channel: new Channel<AgentContract, AgentHostContract>(port2),
       store: cuttable(this.store, life),
       model: this.model,
       log: pino({ level: process.env['LOG_LEVEL'] ?? 'silent' }),
       onClosed: () => closed.resolve(),
-    });
+    }).serve();
     await ready.promise;
     return { channel, end: (cut) => endAgent({ channel, life, closed, ports: [port1, port2] }, cut) };
   }

@@ -1,4 +1,5 @@
 /** The sessions of this thread that are in memory: opened from the store on demand, gone when idle. Runs in agent threads. */
+import { atMost } from '../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { gauge } from '../../../src/shared/metrics.js';
 import { passingFrame } from '../log/frames.js';
@@ -11,7 +12,7 @@ export interface SessionsOptions extends Omit<SessionDeps, 'onFailure' | 'onIdle
   /** This server's name in the rows that it owns. */
   owner: string;
   /** It is another server's now (or was, and those who listen here have missed what happened there), or it is deleted. */
-  onMoved: (session: string, why: 'taken' | 'deleted') => void;
+  onMoved: (session: string, why: 'moved' | 'deleted') => void;
   /** It was read again after the store had been away: what was written and not told has to be looked for. */
   onReread: (session: string, seq: number) => void;
 }
@@ -73,14 +74,14 @@ export class Sessions {
     return this.#open.has(id) || this.#opening.has(id);
   }
 
-  /** Every session in memory; for draining. */
-  all(): Session[] {
-    return [...this.#open.values()];
-  }
-
-  /** Sessions that are opened from now on start no turn that waits in line. */
-  pauseNew(): void {
+  /**
+   * Starts no turn that waits in line. Running turns may go on for `graceMs`, then they are interrupted; those that wait for
+   * a person wait on in the store.
+   */
+  async drain(graceMs: number): Promise<void> {
     this.#paused = true;
+    await atMost(graceMs, Promise.all([...this.#open.values()].map((session) => session.drain())));
+    await Promise.all([...this.#open.values()].map((session) => session.close('interrupted')));
   }
 
   /** The session is deleted: it leaves memory without a last word. */
@@ -122,7 +123,7 @@ export class Sessions {
     const taken = found.owner !== owner;
     const row = taken ? await store.takeSession(id) : found;
     if (!row) throw noSuchSession();
-    if (taken) this.#options.onMoved(id, 'taken');
+    if (taken) this.#options.onMoved(id, 'moved');
     const session = new Session(row, this.#deps, { taken, lostStore: this.#lost.has(id) });
     session.hold();
     if (this.#paused) session.pause();
@@ -178,7 +179,7 @@ export class Sessions {
     const row = await this.#options.store.readSession(id);
     if (row?.owner === this.#options.owner) return (await this.#hold(id, row.user)).release();
     this.#lost.delete(id);
-    this.#options.onMoved(id, row ? 'taken' : 'deleted');
+    this.#options.onMoved(id, row ? 'moved' : 'deleted');
   }
 }
 

@@ -1,0 +1,91 @@
+/** The MCP servers of one agent thread: how each is reached, and what the main thread may ask about them. Agent threads. */
+import type { Logger } from '../../../src/shared/log.js';
+import type { Channel } from '../../../src/shared/threads/channel.js';
+import type { AgentWorkerData } from '../contract/lifecycle.js';
+import type { AgentContract, AgentHostContract } from '../contract/messages.js';
+import type { SessionRef } from '../contract/sessions.js';
+import type { ToolCatalogue } from '../mcp/catalogue/tool-catalogue.js';
+import { SessionTools } from '../mcp/catalogue/session-tools.js';
+import { Commands } from '../mcp/command/commands.js';
+import { sharedSession } from '../mcp/host/shared-sessions.js';
+import { createMcpPart, type McpPart } from '../mcp/requests.js';
+import type { SandboxHost } from '../mcp/sandbox/connection.js';
+import { SessionSandboxes } from '../mcp/sandbox/session-sandboxes.js';
+import { McpServers } from '../mcp/servers.js';
+import type { CreateUrlPart, UrlPart } from '../mcp/url-servers.js';
+import type { Store } from '../store/store.js';
+
+/** The docker thread has deadlines of its own, and its line for a sandbox is long when the box is full. */
+const NO_TIMEOUT = { timeoutMs: Infinity };
+
+type AgentChannel = Channel<AgentContract, AgentHostContract>;
+
+export interface AgentMcpOptions {
+  data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance'>;
+  store: Store;
+  channel: AgentChannel;
+  createUrlPart: CreateUrlPart;
+  log: Logger;
+}
+
+export class AgentMcp {
+  readonly servers: McpServers;
+  readonly #urls: UrlPart;
+  readonly #part: McpPart;
+
+  constructor({ data, store, channel, createUrlPart, log }: AgentMcpOptions) {
+    const { config } = data;
+    const shared = sharedSession(data.index);
+    const sessionTools = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
+    const host = sandboxHost(channel);
+    const sandboxes = new SessionSandboxes({ host, config, shared, sessionTools, log });
+    const commands = new Commands({ config, place: data, sandboxes, host, sessionTools, log });
+    this.#urls = createUrlPart({ ...data, store, channel, log });
+    const { remotes } = this.#urls;
+    this.servers = new McpServers(config, { sandboxes, commands, remotes });
+    this.#part = createMcpPart({
+      ...data,
+      channel,
+      servers: this.servers,
+      commands,
+      remotes,
+      changed: sessionTools,
+      log,
+    });
+  }
+
+  get catalogue(): ToolCatalogue {
+    return this.#part.catalogue;
+  }
+
+  /** `checkOwner` rejects with ERR_NO_SUCH_SESSION for a session that is not the user's. */
+  handlers(checkOwner: (of: SessionRef) => Promise<unknown>): McpHandlers {
+    const handlers = this.#part.handlers(checkOwner);
+    return {
+      ...handlers,
+      ...this.#urls.handlers,
+      'mcp-forget': (of) => {
+        this.#urls.forget(of);
+        return handlers['mcp-forget'](of);
+      },
+    };
+  }
+
+  close(): void {
+    this.#part.close();
+    this.#urls.close();
+  }
+}
+
+type McpHandlers = ReturnType<McpPart['handlers']> & UrlPart['handlers'];
+
+/** The docker thread, behind the main thread. */
+function sandboxHost(channel: AgentChannel): SandboxHost {
+  return {
+    lease: (request) => channel.request('lease-sandbox', request, { ...NO_TIMEOUT, transfer: [request.port] }),
+    exec: async (request) =>
+      void (await channel.request('exec-server', request, { ...NO_TIMEOUT, transfer: [request.port] })),
+    hibernate: async (sandbox) => void (await channel.request('hibernate-sandbox', { sandbox }, NO_TIMEOUT)),
+    release: async (sandbox) => void (await channel.request('release-sandbox', { sandbox })),
+  };
+}

@@ -1,0 +1,168 @@
+/** What the main thread may ask of an agent thread about sessions and their turns. Agent threads. */
+import { FairleadError } from '../../../src/shared/errors.js';
+import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
+import type { AgentWorkerData } from '../contract/lifecycle.js';
+import type { AgentContract } from '../contract/messages.js';
+import type { SessionInfo, SessionRef, SessionSummary } from '../contract/sessions.js';
+import { pendingOf, runningTurn } from '../log/progress.js';
+import { isSharedSession } from '../mcp/host/shared-sessions.js';
+import { attachFrames, liveFrames, replayFrames } from '../session/attach.js';
+import type { Session } from '../session/session.js';
+import type { Sessions } from '../session/sessions.js';
+import type { SessionRow, Store } from '../store/store.js';
+import type { AgentParts } from '../turn/turn.js';
+import type { SessionExits } from './session-exits.js';
+
+/** Activity that no step writes (an attach, a read) moves the session's row at most this often. */
+const TOUCH_INTERVAL_MS = 60_000;
+
+type SessionRequestName =
+  | 'create-session'
+  | 'attach'
+  | 'replay'
+  | 'read-seqs'
+  | 'catch-up'
+  | 'submit-message'
+  | 'answer-approval'
+  | 'answer-elicitation'
+  | 'cancel-turn'
+  | 'reset-history'
+  | 'get-session'
+  | 'list-sessions'
+  | 'delete-session'
+  | 'read-history'
+  | 'sweep-sessions'
+  | 'missing-sessions';
+
+export interface SessionRequestsOptions {
+  data: Pick<AgentWorkerData, 'config' | 'threads' | 'instance'>;
+  store: Store;
+  parts: AgentParts;
+  sessions: Sessions;
+  exits: SessionExits;
+}
+
+export class SessionRequests {
+  readonly #options: SessionRequestsOptions;
+  readonly #defaultModel: string;
+  #draining = false;
+
+  constructor(options: SessionRequestsOptions) {
+    this.#options = options;
+    const { model, config } = options.parts;
+    // The scripted model is named as such everywhere, whatever the configuration would ask a real one for.
+    this.#defaultModel = model.provider === 'demo' ? 'demo' : config.model.name;
+  }
+
+  /** From now on no session is created and no message accepted. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** ERR_DRAINING, ERR_MODEL_NOT_ALLOWED, ERR_STORE_CONFLICT when it exists. */
+  async create({ user, session }: SessionRef, model = this.#defaultModel): Promise<{ session: string; model: string }> {
+    this.#refuseWhenDraining();
+    const { data, store } = this.#options;
+    if (model !== this.#defaultModel && !data.config.model.allow.includes(model)) {
+      throw new FairleadError('ERR_MODEL_NOT_ALLOWED', `the model ${model} is not in model.allow`);
+    }
+    await store.createSession(newRow({ session, user, model, owner: data.instance }));
+    return { session, model };
+  }
+
+  /** Runs `work` while the session stays in memory, and counts as its use. ERR_NO_SUCH_SESSION. */
+  use<T>(of: SessionRef, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#options.sessions.with(of, async (session) => {
+      await this.#touch(session.row);
+      return work(session);
+    });
+  }
+
+  handlers(): Pick<RequestHandlers<AgentContract>, SessionRequestName> {
+    const { data, store, parts, sessions, exits } = this.#options;
+    return {
+      'create-session': ({ model, ...of }) => this.create(of, model),
+      attach: ({ after, resumed, ...of }) =>
+        this.use(of, (session) =>
+          attachFrames(session, store, parts, { resumed, ...(after === undefined ? {} : { after }) }),
+        ),
+      replay: async ({ after, ...of }) => {
+        const { session, seq } = await sessions.read(of);
+        const frames = await replayFrames(session, store, { after, seq });
+        return frames ? { frames } : {};
+      },
+      'read-seqs': async ({ sessions: asked }) => ({ seqs: await store.readSeqs(asked) }),
+      'catch-up': (of) =>
+        sessions.with(of, (session) => {
+          parts.outbox.flush();
+          return { frames: liveFrames(session) };
+        }),
+      'submit-message': ({ id, content, ...of }) => {
+        this.#refuseWhenDraining();
+        return sessions.with(of, (session) => session.submit({ content, ...(id === undefined ? {} : { id }) }));
+      },
+      'answer-approval': (answer) => this.#do(answer, (session) => session.answer(answer)),
+      'answer-elicitation': ({ user, session: id, ...reply }) =>
+        this.#do({ user, session: id }, (session) => session.answerQuestion(reply)),
+      'cancel-turn': (of) => this.#do(of, (session) => session.cancel()),
+      'reset-history': (of) => this.#do(of, (session) => session.reset()),
+      'get-session': async (of) => infoOf(await sessions.read(of)),
+      'list-sessions': async ({ user, limit, cursor }) => {
+        const page = await store.listSessions(user, { limit, ...(cursor === undefined ? {} : { cursor }) });
+        return { sessions: page.sessions.map(summaryOf), ...(page.next === undefined ? {} : { next: page.next }) };
+      },
+      'delete-session': (of) => this.#do(of, (session) => exits.delete(session)),
+      'read-history': async (of) => {
+        const row = await sessions.read(of);
+        await this.#touch(row);
+        return { transcript: await store.readHistory(row.session) };
+      },
+      'sweep-sessions': (request) => exits.sweep(request),
+      'missing-sessions': async ({ sessions: asked }) => {
+        const ids = asked.filter((session) => !isSharedSession(session, data.threads));
+        const rows = await Promise.all(ids.map((session) => store.readSession(session)));
+        return { missing: ids.filter((_, index) => rows[index] === undefined) };
+      },
+    };
+  }
+
+  async #do(of: SessionRef, work: (session: Session) => Promise<void>): Promise<null> {
+    await this.#options.sessions.with(of, work);
+    return null;
+  }
+
+  #refuseWhenDraining(): void {
+    if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+  }
+
+  async #touch(row: SessionRow): Promise<void> {
+    const now = Date.now();
+    if (now - row.lastActiveAt < TOUCH_INTERVAL_MS) return;
+    row.lastActiveAt = now;
+    await this.#options.store.touchSession(row.session, now);
+  }
+}
+
+function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'>): SessionRow {
+  const now = Date.now();
+  return {
+    ...of,
+    title: '',
+    createdAt: now,
+    lastActiveAt: now,
+    seq: 0,
+    turns: 0,
+    openTurns: [],
+    allowed: [],
+    context: null,
+  };
+}
+
+function summaryOf(row: SessionRow): SessionSummary {
+  const { session, model, title, createdAt, lastActiveAt, seq, turns } = row;
+  return { session, model, title, createdAt, lastActiveAt, seq, turns };
+}
+
+function infoOf(row: SessionRow): SessionInfo {
+  return { ...summaryOf(row), running: runningTurn(row) !== undefined, pending: pendingOf(row) };
+}
