@@ -13,10 +13,12 @@ void t.test('public addresses pass, and no others', async (t) => {
     ['255.255.255.255', '240.0.0.1', '198.18.0.1', '192.0.2.1', '::1', '::', 'fe80::1', 'fc00::1', 'fd00:ec2::254'],
     ['ff02::1', '::ffff:127.0.0.1', '::ffff:10.0.0.1', '::127.0.0.1', '64:ff9b::7f00:1', '2002:7f00:1::', '2001::1'],
     ['2001:db8::1', 'fec0::1'],
+    // Next to ::127.0.0.1 and ::10.0.0.1, and below and above what is routed, 2000::/3.
+    ['::7f00:1', '::a00:1', '1fff::1', '4000::1', '8000::1'],
   ].flat();
   for (const address of refused) t.type(addressProblem(address, 'example.com', STRICT), 'string', address);
-  for (const address of ['8.8.8.8', '2606:4700::1111'])
-    t.equal(addressProblem(address, 'example.com', STRICT), undefined);
+  const passing = ['8.8.8.8', '2606:4700::1111', '::ffff:8.8.8.8', '2000::1', '3fff:ffff::1'];
+  for (const address of passing) t.equal(addressProblem(address, 'example.com', STRICT), undefined);
   const rules = { allowLoopback: true, allowHosts: ['inside.example'] };
   t.equal(addressProblem('10.0.0.1', 'inside.example', rules), undefined);
   t.type(addressProblem('10.0.0.1', 'other.example', rules), 'string');
