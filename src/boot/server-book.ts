@@ -2,10 +2,10 @@
 import type {
   Catalogue,
   McpStatusResult,
+  ServerHealth,
   ServerListing,
   ServerNote,
   ServerNotes,
-  ServerSignals,
   ServerStatus,
 } from '../../workers/agent/contract/mcp.js';
 import { isImageServer, isUrlServer, type McpServerConfig } from '../shared/config-mcp.js';
@@ -92,13 +92,13 @@ export class ServerBook {
     return Object.entries(this.#config.mcpServers).map(([name, server]) => {
       const entry = this.#entries.get(name);
       const own = ownOf(name, threads);
-      const signals = threads.flatMap((thread) => thread.signals.filter((signal) => signal.name === name));
+      const seen = threads.flatMap(({ health }) => health[name] ?? []);
       const note = own?.note ?? entry?.note ?? {};
-      const state = own ? ownState(own.note) : worst(this.#stateOf(name, entry), signals);
-      const since = Math.max(0, entry?.since ?? 0, ...signals.map((signal) => signal.since ?? 0));
-      const lastError = note.down ?? signals.find((signal) => signal.lastError !== undefined)?.lastError;
-      const latencies = signals.flatMap(({ latencyMs }) => (latencyMs === undefined ? [] : [latencyMs]));
-      const era = signals.find((signal) => signal.era !== undefined)?.era;
+      const state = own ? ownState(own.note) : worst(this.#stateOf(name, entry), seen);
+      const since = Math.max(0, entry?.since ?? 0, ...seen.map(({ since }) => since ?? 0));
+      const lastError = note.down ?? seen.find(({ lastError }) => lastError !== undefined)?.lastError;
+      const latencies = seen.flatMap(({ latencyMs }) => (latencyMs === undefined ? [] : [latencyMs]));
+      const era = seen.find(({ era }) => era !== undefined)?.era;
       const tools = own ? own.tools : entry?.tools;
       const isAllowed = toolFilter(server.tools);
       return {
@@ -137,10 +137,10 @@ function ownState({ needsLogin, down }: ServerNote): State {
 }
 
 /** One thread's trouble is not yet the server's. */
-function worst(listed: State, signals: readonly ServerSignals[]): State {
-  if (listed !== 'healthy' || signals.length === 0) return listed;
-  if (signals.every(({ state }) => state === 'down')) return 'down';
-  return signals.every(({ state }) => state === 'healthy') ? 'healthy' : 'degraded';
+function worst(listed: State, seen: readonly ServerHealth[]): State {
+  if (listed !== 'healthy' || seen.length === 0) return listed;
+  if (seen.every(({ state }) => state === 'down')) return 'down';
+  return seen.every(({ state }) => state === 'healthy') ? 'healthy' : 'degraded';
 }
 
 function kindOf(server: McpServerConfig): ServerStatus['kind'] {

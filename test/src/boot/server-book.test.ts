@@ -52,7 +52,7 @@ t.test(
       catalogue: { web: [{ name: 'a' }] },
       notes: { web: { down: 'away', resources: true } },
     });
-    t.match(book.health([])[1], { name: 'web', state: 'reconnecting', lastError: 'away' });
+    t.match(book.health([])[1], { state: 'reconnecting', lastError: 'away' });
     book.note({ server: 'web', tools: [tool('a')], resources: true });
     t.same(book.published().notes, { web: { resources: true } });
     t.match(book.health([])[1], { state: 'healthy' });
@@ -63,10 +63,10 @@ t.test('health joins what the threads know: one thread’s trouble is not yet th
   const { book } = make();
   book.note({ server: 'box', tools: [tool('x')] });
   book.note({ server: 'web', tools: [tool('a'), tool('b')] });
-  const good = { name: 'web', state: 'healthy' as const, latencyMs: 10, era: 'modern' as const };
-  const bad = { name: 'web', state: 'down' as const, latencyMs: 30, lastError: 'cut' };
+  const good = { state: 'healthy' as const, latencyMs: 10, era: 'modern' as const };
+  const bad = { state: 'down' as const, latencyMs: 30, lastError: 'cut' };
   const of = (...signals: (typeof good | typeof bad)[]) =>
-    book.health(signals.map((each) => ({ signals: [each], own: [] })))[1];
+    book.health(signals.map((each) => ({ health: { web: each }, own: [] })))[1];
   t.match(of(good, bad), { state: 'degraded', latencyMs: 20, era: 'modern', lastError: 'cut', tools: [{ name: 'a' }] });
   t.equal(of(good)?.tools.length, 1, 'what is denied is not shown');
   t.match(of(bad, bad), { state: 'down' });
@@ -77,9 +77,9 @@ t.test('health joins what the threads know: one thread’s trouble is not yet th
 t.test('a server with a login each is told of as the user’s own thread knows it', async (t) => {
   const { book } = make();
   book.note({ server: 'own', perUser: true });
-  const unknown = { signals: [], own: [{ server: 'own', note: { perUser: true } }] };
-  const asked = { signals: [], own: [{ server: 'own', note: { perUser: true, needsLogin: true } }] };
-  const known = { signals: [], own: [{ server: 'own', note: { perUser: true }, tools: [tool('a')] }] };
+  const unknown = { health: {}, own: [{ server: 'own', note: { perUser: true } }] };
+  const asked = { health: {}, own: [{ server: 'own', note: { perUser: true, needsLogin: true } }] };
+  const known = { health: {}, own: [{ server: 'own', note: { perUser: true }, tools: [tool('a')] }] };
   t.match(book.health([unknown, asked])[2], { state: 'needs_login', tools: [] });
   t.match(book.health([unknown, known])[2], { state: 'healthy', tools: [{ name: 'a' }] });
 });

@@ -199,7 +199,7 @@ export class TestAgent {
       },
       'set-catalogue': () => null,
       'refresh-server': () => null,
-      'mcp-status': () => ({ signals: [], own: [] }),
+      'mcp-status': () => ({ health: {}, own: [] }),
       'mcp-test': () => ({ latencyMs: 1, era: 'modern' }),
       'mcp-request': ({ method }) => ({ method }),
       'mcp-forget': () => null,

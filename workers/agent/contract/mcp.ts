@@ -25,24 +25,29 @@ export interface ServerListing extends Omit<ServerNote, 'needsLogin'> {
   tools?: ToolDefinition[];
 }
 
-/** A server as /v1/mcp shows it. */
-export interface ServerStatus {
-  name: string;
-  kind: 'image' | 'command' | 'url';
-  state: 'healthy' | 'degraded' | 'reconnecting' | 'down' | 'needs_login';
+/** degraded: its last requests failed; down: so did several in a row; reconnecting: one request tries whether it is back. */
+export type ServerState = 'healthy' | 'degraded' | 'reconnecting' | 'down';
+
+/** How a server is doing, as one thread has learnt from its own requests. */
+export interface ServerHealth {
+  state: ServerState;
   era?: 'legacy' | 'modern';
   /** Of a request and its response, smoothed. */
   latencyMs?: number;
   lastError?: string;
   /** When it entered this state, ms since the epoch. */
   since?: number;
+}
+
+/** A server as /v1/mcp shows it. */
+export interface ServerStatus extends Omit<ServerHealth, 'state'> {
+  name: string;
+  kind: 'image' | 'command' | 'url';
+  state: ServerState | 'needs_login';
   tools: { name: string; title?: string; description: string }[];
   resources: boolean;
   prompts: boolean;
 }
-
-/** What one thread knows of a server from its own requests. */
-export type ServerSignals = Pick<ServerStatus, 'name' | 'state' | 'era' | 'latencyMs' | 'lastError' | 'since'>;
 
 export interface SetCatalogueRequest {
   catalogue: Catalogue;
@@ -62,7 +67,8 @@ export interface McpStatusRequest {
 }
 
 export interface McpStatusResult {
-  signals: ServerSignals[];
+  /** By server name; without the servers that this thread has not used. */
+  health: Record<string, ServerHealth>;
   /** Servers with a login, as this user sees them. */
   own: { server: string; note: ServerNote; tools?: ToolDefinition[] }[];
 }

@@ -17,7 +17,7 @@ import type { Caller } from './host/server-connection.js';
 import type { UrlPart } from './url-servers.js';
 import type { McpServers } from './servers.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
-import type { McpRequest, ServerSignals } from '../contract/mcp.js';
+import type { McpRequest } from '../contract/mcp.js';
 import type { SessionTools } from './catalogue/session-tools.js';
 
 /** Less than the main thread waits for all. */
@@ -47,18 +47,20 @@ export interface McpPart {
 export function createMcpPart(options: McpPartOptions): McpPart {
   const { config, index, threads, channel, servers, commands, remotes, changed, log } = options;
   const { mcpServers } = config;
-  const signals = new HealthBook(Object.keys(mcpServers));
-  const lists = new ServerLists({ config, index, servers, signals });
+  const urls = serversOf(mcpServers, isUrlServer).map(([server]) => server);
+  const health = new HealthBook(Object.keys(mcpServers), (server) =>
+    urls.includes(server) ? remotes.status(server) : undefined,
+  );
+  const lists = new ServerLists({ config, index, servers, health });
   const catalogue = new ToolCatalogue({
     config,
-    signals,
+    health,
     list: (caller, server, how) => lists.list(caller, server, how),
     changed,
     onTrouble: (server) => channel.notify('server-trouble', { server }),
     log,
   });
   const isCommand = (server: string): boolean => isCommandServer(mcpServers[server]!);
-  const urls = serversOf(mcpServers, isUrlServer).map(([server]) => server);
   const listed = [...urls, ...serversOf(mcpServers, isCommandServer).map(([server]) => server)];
   // One thread asks for all: as many lists as threads would tell the same.
   const lister = new ServerLister({
@@ -85,7 +87,7 @@ export function createMcpPart(options: McpPartOptions): McpPart {
       'mcp-status': async ({ user }) => {
         // Whether he is logged in is asked by one of the threads.
         if (threadOf(user, threads) === index) await catalogue.ready(callerOf({ user, server: '' }), STATUS_WAIT_MS);
-        return { signals: joinSignals(signals.read(), remoteSignals(remotes, urls)), own: catalogue.ownServers(user) };
+        return { health: health.read(), own: catalogue.ownServers(user) };
       },
       'mcp-test': ({ user, server }) => lists.test(callerOf({ user, server }), server),
       'mcp-request': async (request) => {
@@ -99,20 +101,6 @@ export function createMcpPart(options: McpPartOptions): McpPart {
     }),
     close: () => lister.close(),
   };
-}
-
-function remoteSignals(remotes: UrlPart['remotes'], urls: readonly string[]): ServerSignals[] {
-  return urls.flatMap((name) => {
-    const status = remotes.status(name);
-    return status ? [{ name, ...status }] : [];
-  });
-}
-
-/** What its connections know is nearer to a server than what its calls have shown. */
-function joinSignals(fromCalls: readonly ServerSignals[], fromConnections: readonly ServerSignals[]): ServerSignals[] {
-  const known = new Map(fromCalls.map((signals) => [signals.name, signals]));
-  for (const signals of fromConnections) known.set(signals.name, { ...known.get(signals.name), ...signals });
-  return [...known.values()];
 }
 
 async function serve({ config, servers }: McpPartOptions, request: McpRequest): Promise<Record<string, unknown>> {

@@ -1,60 +1,49 @@
-/** What this thread has come to know of its servers in passing: from lists, calls and tests, never by asking for it. Agent threads. */
+/** How this thread's servers are doing, as its lists, calls and tests have shown; no request is made to find out. Agent threads. */
 import type { ProtocolEra } from '@modelcontextprotocol/client';
-import type { ServerSignals } from '../../contract/mcp.js';
+import type { ServerHealth } from '../../contract/mcp.js';
+import { HealthTracker } from '../host/health-tracker.js';
 
-/** So many failures in a row are no accident any more. */
 const DOWN_AFTER = 3;
-/** How much a new latency counts. */
-const WEIGHT = 0.2;
 const MAX_ERROR = 500;
 
-interface Known extends ServerSignals {
-  failures: number;
-}
-
 export class HealthBook {
-  readonly #servers: ReadonlySet<string>;
-  /** Of the configuration's servers alone, so that it has a bound. */
-  readonly #known = new Map<string, Known>();
+  readonly #servers: readonly string[];
+  readonly #ofConnections: (server: string) => ServerHealth | undefined;
+  /** Bounded: it takes servers of the configuration only. */
+  readonly #trackers = new Map<string, HealthTracker>();
 
-  constructor(servers: Iterable<string>) {
-    this.#servers = new Set(servers);
+  /** `ofConnections`: what the server's own connections know; it outweighs what calls have shown. */
+  constructor(
+    servers: readonly string[],
+    ofConnections: (server: string) => ServerHealth | undefined = () => undefined,
+  ) {
+    this.#servers = servers;
+    this.#ofConnections = ofConnections;
   }
 
-  noteGood(server: string, { era, latencyMs }: { era?: ProtocolEra; latencyMs?: number } = {}): void {
-    const known = this.#of(server);
-    if (!known) return;
-    known.failures = 0;
-    delete known.lastError;
-    if (era) known.era = era;
-    if (latencyMs !== undefined) {
-      known.latencyMs = known.latencyMs === undefined ? latencyMs : known.latencyMs * (1 - WEIGHT) + latencyMs * WEIGHT;
-    }
-    this.#move(known, 'healthy');
+  noteGood(server: string, era?: ProtocolEra): void {
+    this.#of(server)?.succeeded(era);
   }
 
   noteBad(server: string, message: string): void {
-    const known = this.#of(server);
-    if (!known) return;
-    known.failures++;
-    known.lastError = message.slice(0, MAX_ERROR);
-    this.#move(known, known.failures < DOWN_AFTER ? 'degraded' : 'down');
+    this.#of(server)?.failed(message.slice(0, MAX_ERROR));
   }
 
-  read(): ServerSignals[] {
-    return [...this.#known.values()].map(({ failures: _failures, ...signals }) => signals);
+  /** By server name; without the servers of which nothing is known. */
+  read(): Record<string, ServerHealth> {
+    const known = this.#servers.flatMap((server): [string, ServerHealth][] => {
+      const ofCalls = this.#trackers.get(server)?.current;
+      const ofConnections = this.#ofConnections(server);
+      const health = ofConnections ? { ...ofCalls, ...ofConnections } : ofCalls;
+      return health ? [[server, health]] : [];
+    });
+    return Object.fromEntries(known);
   }
 
-  #of(server: string): Known | undefined {
-    if (!this.#servers.has(server)) return undefined;
-    const known = this.#known.get(server) ?? { name: server, state: 'healthy', since: Date.now(), failures: 0 };
-    this.#known.set(server, known);
-    return known;
-  }
-
-  #move(known: Known, state: ServerSignals['state']): void {
-    if (known.state === state) return;
-    known.state = state;
-    known.since = Date.now();
+  #of(server: string): HealthTracker | undefined {
+    if (!this.#servers.includes(server)) return undefined;
+    const tracker = this.#trackers.get(server) ?? new HealthTracker({ downAfter: DOWN_AFTER });
+    this.#trackers.set(server, tracker);
+    return tracker;
   }
 }

@@ -15,7 +15,7 @@ export interface ServerListsOptions {
   /** Of this thread. */
   index: number;
   servers: ServerConnections;
-  signals: HealthBook;
+  health: HealthBook;
 }
 
 export class ServerLists {
@@ -84,18 +84,18 @@ export class ServerLists {
     server: string,
     work: (connect: () => Promise<ServerConnection>) => Promise<T>,
   ): Promise<T> {
-    const { servers, signals } = this.#options;
+    const { servers, health } = this.#options;
     const isOwn = this.#startsOne(server);
     // A name that nobody else has: it is let go of below.
     const session = isOwn ? `${name}_${server}` : name;
     try {
       const result = await work(() => servers.connection({ user, session }, server));
-      signals.noteGood(server, { era: result.era });
+      health.noteGood(server, result.era);
       return result;
     } catch (error) {
       const data = errorToData(error);
       // A server that wants a login is as well as can be.
-      if (data.code !== 'ERR_MCP_LOGIN' && data.code !== 'ERR_CANCELLED') signals.noteBad(server, publicMessage(data));
+      if (data.code !== 'ERR_MCP_LOGIN' && data.code !== 'ERR_CANCELLED') health.noteBad(server, publicMessage(data));
       throw error;
     } finally {
       if (isOwn) await servers.releaseSession(session);

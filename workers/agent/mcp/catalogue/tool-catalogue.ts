@@ -16,7 +16,7 @@ import type { HealthBook } from './health-book.js';
 
 export interface ToolCatalogueOptions {
   config: Pick<Config, 'mcp' | 'mcpServers'>;
-  signals: HealthBook;
+  health: HealthBook;
   /** What this user may use of the server; `asks`: he may be asked to log in. ERR_MCP_LOGIN without. */
   list: (caller: Caller, server: string, options: { signal: AbortSignal; asks?: ServerAsks }) => Promise<ListedTools>;
   /** Of servers that are a session's own: what such a server has said since. */
@@ -132,12 +132,12 @@ export class ToolCatalogue {
   }
 
   noteGood(server: string): void {
-    this.#options.signals.noteGood(server);
+    this.#options.health.noteGood(server);
   }
 
   /** A call there has failed: whoever lists that server looks at once whether it is still there. */
   noteTrouble(user: string, server: string, message: string): void {
-    this.#options.signals.noteBad(server, message);
+    this.#options.health.noteBad(server, message);
     if (!Object.hasOwn(this.#options.config.mcpServers, server)) return;
     const own = this.#perUser.includes(server) ? this.#ownOf(user).get(server) : undefined;
     if (own) {

@@ -18,7 +18,8 @@ import { SafeHttp, type SafeHttpOptions } from '../../http/http.js';
 import { KeptConnection } from './kept-connection.js';
 import { openConnection, type KnownProtocol, type OpenedConnection, type OpeningOptions } from './opening.js';
 import { probe } from './probe.js';
-import { Resilience, type ServerHealth } from './resilience.js';
+import { Resilience } from './resilience.js';
+import type { ServerHealth } from '../../contract/mcp.js';
 
 /** After this a server is asked again which era it speaks, as soon as somebody connects. */
 const ERA_MS = 600_000;
@@ -58,14 +59,14 @@ export class RemoteServer {
   constructor(options: RemoteServerOptions) {
     const { server, config, http, log } = options;
     this.#options = options;
-    this.#http = new SafeHttp({ ...http, name: server, onAnswer: (ms) => this.#resilience.measured(ms) });
+    this.#http = new SafeHttp({ ...http, name: server, onAnswer: (ms) => this.#resilience.health.measured(ms) });
     this.#resilience = new Resilience({ server, log, probe: () => probe(this.#http, server, config) });
   }
 
-  get health(): ServerHealth & { era?: 'legacy' | 'modern' } {
+  get health(): ServerHealth {
     const kind = this.#verdict?.kind;
     const era = kind === undefined ? undefined : kind === 'modern' ? 'modern' : 'legacy';
-    return { ...this.#resilience.health, ...(era ? { era } : {}) };
+    return { ...this.#resilience.health.current, ...(era ? { era } : {}) };
   }
 
   /** Whether it was ever used by this thread. */

@@ -8,11 +8,11 @@ import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { Caller, ServerBackend, ServerConnection, ServerRequest, ToolCall } from '../host/server-connection.js';
+import type { ServerHealth } from '../../contract/mcp.js';
 import { NO_AUTH, type AuthSource } from './auth-source.js';
 import type { OpenedConnection } from './opening.js';
 import type { Resolve } from '../../http/outbound.js';
 import { RemoteServer } from './remote-server.js';
-import type { ServerHealth } from './resilience.js';
 import { ListChangeListener } from './list-change-listener.js';
 
 const MIN_TICK_MS = 200;
@@ -23,8 +23,6 @@ export interface RemotesOptions {
   /** Of names to addresses; the system's where it is absent. */
   resolve?: Resolve;
 }
-
-export type RemoteStatus = ServerHealth & { era?: ProtocolEra };
 
 export class Remotes implements ServerBackend {
   readonly #servers: ReadonlyMap<string, RemoteServer>;
@@ -70,7 +68,7 @@ export class Remotes implements ServerBackend {
   }
 
   /** Undefined while this thread has not used it. */
-  status(server: string): RemoteStatus | undefined {
+  status(server: string): ServerHealth | undefined {
     const remote = this.#server(server);
     return remote.isKnown ? remote.health : undefined;
   }

@@ -13,6 +13,8 @@ import {
 } from 'cockatiel';
 import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
+import type { ServerState } from '../../contract/mcp.js';
+import { HealthTracker, type Circuit } from '../host/health-tracker.js';
 import { bounded, isOutage, mayRepeat, remoteFailure } from '../../http/failures.js';
 
 const RETRIES = 2;
@@ -23,18 +25,13 @@ const BREAK_AFTER = 5;
 const FIRST_BREAK_MS = 1_000;
 const MAX_BREAK_MS = 30_000;
 const RETRY_AFTER_MS = 5_000;
-/** Of the newest in the mean. */
-const LATENCY_WEIGHT = 0.2;
 
-export type ServerState = 'healthy' | 'degraded' | 'reconnecting' | 'down';
-
-export interface ServerHealth {
-  /** degraded: its last exchange failed; down: the breaker refuses calls; reconnecting: it is being tried. */
-  state: ServerState;
-  since: number;
-  lastError?: string;
-  latencyMs?: number;
-}
+const CIRCUITS: Record<CircuitState, Circuit> = {
+  [CircuitState.Closed]: 'closed',
+  [CircuitState.HalfOpen]: 'half-open',
+  [CircuitState.Open]: 'open',
+  [CircuitState.Isolated]: 'open',
+};
 
 export interface ResilienceOptions {
   server: string;
@@ -53,25 +50,12 @@ export class Resilience {
     halfOpenAfter: new ExponentialBackoff({ initialDelay: FIRST_BREAK_MS, maxDelay: MAX_BREAK_MS }),
   });
   readonly #retry = { safe: retries(true), unsafe: retries(false) };
-  #failures = 0;
-  #lastError: string | undefined;
-  #latencyMs: number | undefined;
-  #state: ServerState = 'healthy';
-  #since = Date.now();
+  readonly health = new HealthTracker({ onChange: (state, before) => this.#tell(state, before) });
   #probing: Promise<void> | undefined;
 
   constructor(options: ResilienceOptions) {
     this.#options = options;
-    this.#breaker.onStateChange(() => this.#judge());
-  }
-
-  get health(): ServerHealth {
-    return {
-      state: this.#state,
-      since: this.#since,
-      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
-      ...(this.#latencyMs === undefined ? {} : { latencyMs: Math.round(this.#latencyMs) }),
-    };
+    this.#breaker.onStateChange((state) => this.health.circuitIs(CIRCUITS[state]));
   }
 
   /** Tries again what may be sent again; `tools/call` only when it was not sent. ERR_UNAVAILABLE while the breaker is open. */
@@ -88,10 +72,6 @@ export class Resilience {
     return this.#probing;
   }
 
-  measured(ms: number): void {
-    this.#latencyMs = this.#latencyMs === undefined ? ms : this.#latencyMs + LATENCY_WEIGHT * (ms - this.#latencyMs);
-  }
-
   async #throughBreaker<T>(method: string, attempt: () => Promise<T>, probeFirst = true): Promise<Outcome<T>> {
     // Whether it is back is found out by something cheap: a call may take minutes, and all others would wait for it.
     if (probeFirst && this.#breaker.state !== CircuitState.Closed) await this.probe();
@@ -99,11 +79,11 @@ export class Resilience {
       return await this.#breaker.execute(async (): Promise<Outcome<T>> => {
         try {
           const value = await attempt();
-          this.#succeeded();
+          this.health.succeeded();
           return { value };
         } catch (error) {
           if (isOutage(error, method)) {
-            this.#failed(error);
+            this.health.failed(bounded(publicMessage(errorToData(error))));
             throw error;
           }
           return { error };
@@ -112,44 +92,17 @@ export class Resilience {
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) throw error;
       const { server } = this.#options;
-      const text = `${server} has failed several times in a row and is left alone for a moment: ${this.#lastError ?? ''}`;
+      const text = `${server} has failed several times in a row and is left alone for a moment: ${this.health.lastError ?? ''}`;
       throw new FairleadError('ERR_UNAVAILABLE', text, { cause: error, retryAfterMs: RETRY_AFTER_MS });
     }
   }
 
-  #succeeded(): void {
-    this.#failures = 0;
-    this.#lastError = undefined;
-    this.#judge();
-  }
-
-  #failed(error: unknown): void {
-    this.#failures++;
-    this.#lastError = bounded(publicMessage(errorToData(error)));
-    this.#judge();
-  }
-
-  #judge(): void {
-    const state = this.#stateNow();
-    if (state === this.#state) return;
+  #tell(state: ServerState, before: ServerState): void {
     const { log, server } = this.#options;
-    const was = this.#state;
-    this.#state = state;
-    this.#since = Date.now();
-    if (state === 'down' && was !== 'reconnecting') log.warn({ server, err: this.#lastError }, 'mcp server: down');
-    if (state === 'healthy' && was !== 'degraded') log.info({ server }, 'mcp server: there again');
-  }
-
-  #stateNow(): ServerState {
-    switch (this.#breaker.state) {
-      case CircuitState.HalfOpen:
-        return 'reconnecting';
-      case CircuitState.Open:
-      case CircuitState.Isolated:
-        return 'down';
-      case CircuitState.Closed:
-        return this.#failures > 0 ? 'degraded' : 'healthy';
+    if (state === 'down' && before !== 'reconnecting') {
+      log.warn({ server, err: this.health.lastError }, 'mcp server: down');
     }
+    if (state === 'healthy' && before !== 'degraded') log.info({ server }, 'mcp server: there again');
   }
 }
 

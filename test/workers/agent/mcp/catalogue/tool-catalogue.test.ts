@@ -34,14 +34,14 @@ function make(
   published: Published = HEARD_OF,
 ) {
   const troubles: string[] = [];
-  const signals = new HealthBook(Object.keys(config.mcpServers));
+  const health = new HealthBook(Object.keys(config.mcpServers));
   const log = pino({ level: 'silent' });
   const onTrouble = (server: string): void => void troubles.push(server);
   const changed = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
-  const catalogue = new ToolCatalogue({ config, signals, list, changed, onTrouble, log, times });
+  const catalogue = new ToolCatalogue({ config, health, list, changed, onTrouble, log, times });
   catalogue.set(published.catalogue, published.notes);
   const names = (user: string): string[] => catalogue.toolSet(of(user)).tools.map(({ name }) => name);
-  return { catalogue, changed, names, troubles, signals };
+  return { catalogue, changed, names, troubles, health };
 }
 
 t.test('whoever has not logged in is offered to, and has the tools once he has', async (t) => {
@@ -125,13 +125,13 @@ t.test('a user’s server that fails is told of, and its tools that were known s
 });
 
 t.test('trouble with a server of all is told to whoever lists it, not more often than that helps', async (t) => {
-  const { catalogue, troubles, signals } = make(async () => ({ tools: [] }));
+  const { catalogue, troubles, health } = make(async () => ({ tools: [] }));
   for (let call = 0; call < 5; call++) catalogue.noteTrouble('ada', 'common', 'away');
   catalogue.noteTrouble('ada', 'invented', 'away');
   t.same(troubles, ['common']);
-  t.match(signals.read(), [{ name: 'common', state: 'down', lastError: 'away' }]);
+  t.match(health.read(), { common: { state: 'down', lastError: 'away' } });
   catalogue.noteGood('common');
-  t.match(signals.read(), [{ name: 'common', state: 'healthy' }]);
+  t.match(health.read(), { common: { state: 'healthy' } });
 });
 
 t.test('no more users than its bound are known at a time', async (t) => {

@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
-import type { RemoteStatus } from '../../../../../workers/agent/mcp/remote/remotes.js';
+import type { ServerHealth } from '../../../../../workers/agent/contract/mcp.js';
 import type { ServerConnection } from '../../../../../workers/agent/mcp/host/server-connection.js';
 import { deferred, eachLine, freePort, stopChild, watchExit, within } from '../../../../helpers/processes.js';
 import {
@@ -87,7 +87,7 @@ for (const [mode, path, type] of [
     const backend = remotes(t, { everything: { url, ...(type ? { type } : {}) } });
     const connection = await backend.get(caller(), 'everything');
     await tryEverything(t, connection);
-    t.match(backend.status('everything'), { state: 'healthy', era: 'legacy' } satisfies Partial<RemoteStatus>);
+    t.match(backend.status('everything'), { state: 'healthy', era: 'legacy' } satisfies Partial<ServerHealth>);
     const running = connection.callTool(call('trigger-long-running-operation', { duration: 60, steps: 1 }));
     running.catch(() => undefined); // looked at below
     await connection.request(request('ping')); // later than the call, which is at the server then

@@ -1,0 +1,88 @@
+/** How one server is doing: the one state machine for it, whoever sees its requests succeed and fail. Agent threads. */
+import type { ProtocolEra } from '@modelcontextprotocol/client';
+import type { ServerHealth, ServerState } from '../../contract/mcp.js';
+
+/** The weight of the newest latency in the mean. */
+const LATENCY_WEIGHT = 0.2;
+
+/** Of a circuit breaker. open: it refuses requests; half-open: one request tries whether the server is back. */
+export type Circuit = 'closed' | 'open' | 'half-open';
+
+export interface HealthTrackerOptions {
+  /** Failures in a row after which the server is down. Absent: its circuit breaker says so. */
+  downAfter?: number;
+  onChange?: (state: ServerState, before: ServerState) => void;
+}
+
+export class HealthTracker {
+  readonly #downAfter: number;
+  readonly #onChange: HealthTrackerOptions['onChange'];
+  #failures = 0;
+  #circuit: Circuit = 'closed';
+  #state: ServerState = 'healthy';
+  #since = Date.now();
+  #lastError: string | undefined;
+  #latencyMs: number | undefined;
+  #era: ProtocolEra | undefined;
+
+  constructor({ downAfter = Infinity, onChange }: HealthTrackerOptions = {}) {
+    this.#downAfter = downAfter;
+    this.#onChange = onChange;
+  }
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  get lastError(): string | undefined {
+    return this.#lastError;
+  }
+
+  get current(): ServerHealth {
+    return {
+      state: this.#state,
+      since: this.#since,
+      ...(this.#era ? { era: this.#era } : {}),
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...(this.#latencyMs === undefined ? {} : { latencyMs: Math.round(this.#latencyMs) }),
+    };
+  }
+
+  succeeded(era?: ProtocolEra): void {
+    this.#era = era ?? this.#era;
+    this.#failures = 0;
+    this.#lastError = undefined;
+    this.#judge();
+  }
+
+  failed(message: string): void {
+    this.#failures++;
+    this.#lastError = message;
+    this.#judge();
+  }
+
+  measured(latencyMs: number): void {
+    const mean = this.#latencyMs ?? latencyMs;
+    this.#latencyMs = mean + LATENCY_WEIGHT * (latencyMs - mean);
+  }
+
+  circuitIs(circuit: Circuit): void {
+    this.#circuit = circuit;
+    this.#judge();
+  }
+
+  #judge(): void {
+    const before = this.#state;
+    const state = this.#stateNow();
+    if (state === before) return;
+    this.#state = state;
+    this.#since = Date.now();
+    this.#onChange?.(state, before);
+  }
+
+  #stateNow(): ServerState {
+    if (this.#circuit === 'half-open') return 'reconnecting';
+    if (this.#circuit === 'open' || this.#failures >= this.#downAfter) return 'down';
+    return this.#failures > 0 ? 'degraded' : 'healthy';
+  }
+}
