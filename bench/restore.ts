@@ -15,7 +15,7 @@ import { Archives } from '../workers/docker/archive/archives.js';
 import { demux } from '../workers/docker/driver/demux.js';
 import { DockerDriver } from '../workers/docker/driver/docker-driver.js';
 import type { RunningSandbox } from '../workers/docker/driver/driver.js';
-import { WaitingServer } from '../workers/docker/pool/warm-server.js';
+import { WarmServer } from '../workers/docker/pool/warm-server.js';
 import { memoryPerHibernated } from './hibernated-memory.js';
 import { machine } from './machine.js';
 import { benchConfig, median, table, times, untilInterrupted } from './report.js';
@@ -54,11 +54,11 @@ const driver = new DockerDriver(config, instance, log);
 const docker = dockerClient(dockerHost());
 const archives = new Archives({ folder: join(folder, 'workspaces'), maxBytes: MAX_BYTES, timeoutMs: 60_000, log });
 
-/** Greeted, as one from the shelf is: a server that still boots would take half of its container's CPU from tar. */
+/** ReadySandbox, as one from the shelf is: a server that still boots would take half of its container's CPU from tar. */
 async function startSandbox(): Promise<RunningSandbox> {
   const name = `fairlead-${instance}-${randomUUID().slice(0, 8)}`;
   const sandbox = await driver.start({ name, server: SERVER, image: WORKSPACE_IMAGE, env: {}, signal: stopping });
-  await WaitingServer.open(sandbox, { server: SERVER, capabilities: {}, timeoutMs: 60_000 });
+  await WarmServer.open(sandbox, { server: SERVER, capabilities: {}, timeoutMs: 60_000 });
   return sandbox;
 }
 
@@ -141,7 +141,7 @@ try {
   if (rounds > 0) await compareTimes();
   if (sessions > 0) console.log(await memoryPerHibernated({ sessions, folder, log, stopping }));
 } finally {
-  await driver.sweepLeftovers(() => false);
+  await driver.removeUnknown(() => false);
   await driver.close();
   await rm(folder, { recursive: true, force: true });
 }

@@ -17,7 +17,7 @@ import { docker, dockerHost, WORKSPACE_IMAGE } from '../test/helpers/docker.js';
 import { ECHO, makeTinyImage } from '../test/helpers/tiny-image.js';
 import { DockerDriver } from '../workers/docker/driver/docker-driver.js';
 import type { RunningSandbox } from '../workers/docker/driver/driver.js';
-import { WaitingServer } from '../workers/docker/pool/warm-server.js';
+import { WarmServer } from '../workers/docker/pool/warm-server.js';
 import { machine, percentile } from './machine.js';
 import { containerBytes, type ContainerMemory } from './memory/proc.js';
 
@@ -76,7 +76,7 @@ async function removeAll(): Promise<void> {
 }
 
 async function greetServer(sandbox: RunningSandbox): Promise<number> {
-  const server = await WaitingServer.open(sandbox, { server: 'workspace', capabilities: {}, timeoutMs: TIMEOUT_MS });
+  const server = await WarmServer.open(sandbox, { server: 'workspace', capabilities: {}, timeoutMs: TIMEOUT_MS });
   const answeredAt = performance.now();
   await server.listTools(TIMEOUT_MS);
   if (!(await server.isAlive(TIMEOUT_MS))) throw new Error('no answer to ping');

@@ -80,7 +80,7 @@ async function boot(config: Config, log: Logger, opened: Opened): Promise<Engine
     driver: parts.sandbox.driver,
     log,
     closeTimeoutMs: SANDBOXES_DEADLINE_MS,
-    shelvesAfter: readiness.whenBooted, // containers that start take the processors from the boot
+    fillPoolsAfter: readiness.whenBooted, // containers that start take the processors from the boot
     missingSessions: (sessions) => agents.request(sessions[0] ?? '', 'missing-sessions', { sessions }),
     onBreaker: (state) => readiness.dockerBreaker(state),
   });

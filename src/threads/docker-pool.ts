@@ -45,7 +45,7 @@ export interface DockerPoolOptions {
   /** The worker has died: its sandboxes' ports have closed, its callers are settled, a new one starts and takes its sandboxes up. */
   onWorkerLost?: (error: FairleadError) => void;
   /** Until then only those sandboxes are started that somebody asks for. Absent: shelves are filled at once. */
-  shelvesAfter?: Promise<unknown>;
+  fillPoolsAfter?: Promise<unknown>;
   /** How long `close` waits for sandboxes to go; what is left is taken up or removed at the next start. */
   closeTimeoutMs?: number;
 }
@@ -174,13 +174,13 @@ class PiscinaDockerPool implements DockerPool {
     port.once('close', () => this.#lost(channel));
     port.unref(); // it alone must not keep the process; the deadlines of its callers do that
     this.#connected = channel;
-    void this.#fillShelves(channel);
+    void this.#fillPools(channel);
     this.#control.resolve(channel);
   }
 
-  async #fillShelves(channel: Control): Promise<void> {
-    await this.#options.shelvesAfter;
-    if (this.#connected === channel) channel.notify('fill-shelves', {});
+  async #fillPools(channel: Control): Promise<void> {
+    await this.#options.fillPoolsAfter;
+    if (this.#connected === channel) channel.notify('fill-pools', {});
   }
 
   /** Those who wait for the worker that did not come get the error; those who ask from now on wait for the next one. */

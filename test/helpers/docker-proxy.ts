@@ -272,8 +272,8 @@ function upstreamOf(host: string): { socketPath: string; path: string } | { host
 export interface OpenOptions {
   /** Images by the server's name. */
   images: Record<string, string>;
-  /** So many on each shelf, whatever the demand; beyond them what is leased is all there is. */
-  shelf?: number;
+  /** Warm sandboxes per pool, whatever the demand: beyond them only leased ones exist. */
+  warm?: number;
   sandbox?: Record<string, unknown>;
 }
 
@@ -291,12 +291,12 @@ export interface OpenedSandboxes {
 /** Closed, and the proxy with it, when the test ends. */
 export async function openSandboxes(
   t: Test,
-  { images, shelf = 0, sandbox = {} }: OpenOptions,
+  { images, warm = 0, sandbox = {} }: OpenOptions,
 ): Promise<OpenedSandboxes> {
   const proxy = await DockerProxy.start();
   const instance = randomUUID();
   const mcpServers = Object.fromEntries(Object.entries(images).map(([name, image]) => [name, { image }]));
-  const pool = { min: shelf, max: shelf, ...(sandbox['pool'] as object | undefined) };
+  const pool = { min: warm, max: warm, ...(sandbox['pool'] as object | undefined) };
   const settings = { startTimeoutMs: 20_000, ...sandbox, pool };
   const config = parseConfig({ mcpServers, sandbox: settings }, { DOCKER_HOST: proxy.host });
   const log = createLog('test', process.env['TEST_LOG'] ?? 'silent');

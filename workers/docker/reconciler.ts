@@ -8,7 +8,7 @@ const EVERY_MS = 60_000;
 const leftovers = counter('fairlead_sandbox_leftovers_total', 'Sandboxes that nobody knew and that were removed');
 
 export interface ReconcilerOptions {
-  driver: Pick<SandboxDriver, 'sweepLeftovers'>;
+  driver: Pick<SandboxDriver, 'removeUnknown'>;
   /** By name, as the driver's start was given it. */
   isKnown: (name: string) => boolean;
   /** This one is gone now, by name. */
@@ -76,7 +76,7 @@ export class Reconciler {
 
   async #run(): Promise<number> {
     const { driver, isKnown, onRemoved } = this.#options;
-    const removed = await driver.sweepLeftovers(isKnown, onRemoved);
+    const removed = await driver.removeUnknown(isKnown, onRemoved);
     leftovers.inc(removed);
     if (removed > 0) this.#options.log.info({ removed }, 'leftover sandboxes removed');
     return removed;

@@ -39,8 +39,8 @@ export interface SandboxManagerOptions {
   toolCache?: ToolCache | undefined;
   /** Without them nothing outlives this thread: what it leaves is no one's. */
   records?: LeaseRecords | undefined;
-  /** Only what is asked for is started until `fillShelves`. */
-  holdShelves?: boolean | undefined;
+  /** Only what is asked for is started until `fillPools`. */
+  fillLater?: boolean | undefined;
 }
 
 export class SandboxManager {
@@ -55,8 +55,8 @@ export class SandboxManager {
   /** On their way back to their pools. */
   readonly #ending = new Set<Lease>();
   /** Whose containers do not say yet whose they are. */
-  readonly #unnamed = new Set<Lease>();
-  #naming = false;
+  readonly #toRename = new Set<Lease>();
+  #renaming = false;
   /** Why this thread cannot serve at all. */
   #failure: unknown;
   #closing: Promise<number> | undefined;
@@ -68,7 +68,7 @@ export class SandboxManager {
     this.#pools = new Pools({
       ...options,
       onClean: (name) => records?.remove(name),
-      onTick: () => void this.#nameLeased(),
+      onTick: () => void this.#renameLeased(),
     });
     const pools = this.#pools;
     const workspaces = new Workspaces(archives);
@@ -88,7 +88,7 @@ export class SandboxManager {
     });
     const keep = (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool): void => {
       const { session, server, generation } = record;
-      const sandbox = pool.hold(found);
+      const sandbox = pool.adoptLeased(found);
       const lease: Lease = { id: found.id, session, server, sandbox, pool, generation, used: true };
       this.#leases.set(lease.id, lease);
       this.#orphans.add(lease);
@@ -123,14 +123,14 @@ export class SandboxManager {
     this.#pools.open();
   }
 
-  fillShelves(): void {
-    this.#pools.fillShelves();
+  fillPools(): void {
+    this.#pools.fillPools();
   }
 
   /** When it is known what everything that an earlier run has left is; never when that cannot be found out. */
-  async placed(): Promise<void> {
+  async adopted(): Promise<void> {
     if (this.#failure !== undefined) return new Promise(() => undefined);
-    await this.#adoption?.placed;
+    await this.#adoption?.done;
   }
 
   isKnown(name: string): boolean {
@@ -209,7 +209,7 @@ export class SandboxManager {
   }
 
   async #close(): Promise<number> {
-    this.#unnamed.clear();
+    this.#toRename.clear();
     this.#pools.close(stopping());
     await this.#adoption?.stop();
     this.#orphans.close();
@@ -283,9 +283,9 @@ export class SandboxManager {
   /** No await from here to its end: a sandbox is the pool's, a lease's or an orphan, at every moment. */
   #handOver(lease: Lease, relay: StdioRelay): LeaseResult['handshake'] {
     const { sandbox, pool, session, server } = lease;
-    const { running, waiting } = sandbox;
+    const { running, mcp } = sandbox;
     if (this.#closing) throw stopping();
-    if (!running || !waiting) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
+    if (!running || !mcp) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
     if (relay.closed.aborted && !lease.used) {
       this.#options.records?.remove(sandbox.name);
       pool.putBack(sandbox); // nobody has written into it
@@ -299,11 +299,11 @@ export class SandboxManager {
     lease.relay = relay;
     this.#leases.set(lease.id, lease);
     relay.closed.addEventListener('abort', () => void this.#onClosed(lease, relay), { once: true });
-    waiting.detach();
+    mcp.detach();
     relay.attach(running);
-    if (running.assign) this.#unnamed.add(lease);
+    if (running.assign) this.#toRename.add(lease);
     this.#options.log.info({ session, server, sandbox: lease.id }, 'sandbox leased');
-    return waiting.handshake;
+    return mcp.handshake;
   }
 
   /** An agent thread that has died takes no person's sandbox with it. */
@@ -314,14 +314,14 @@ export class SandboxManager {
   }
 
   /** One at a time and not at once: people wait for starts and for first answers, nobody for a name. */
-  async #nameLeased(): Promise<void> {
-    if (this.#naming) return;
-    this.#naming = true;
-    for (const lease of this.#unnamed) {
-      this.#unnamed.delete(lease);
+  async #renameLeased(): Promise<void> {
+    if (this.#renaming) return;
+    this.#renaming = true;
+    for (const lease of this.#toRename) {
+      this.#toRename.delete(lease);
       await lease.sandbox.running?.assign?.(lease.session);
     }
-    this.#naming = false;
+    this.#renaming = false;
   }
 
   async #hibernate(lease: Lease): Promise<Saved> {
@@ -354,7 +354,7 @@ export class SandboxManager {
     if (this.#leases.get(lease.id) === lease) {
       this.#leases.delete(lease.id); // before it goes back: it may be another's at once
       this.#orphans.forget(lease);
-      this.#unnamed.delete(lease);
+      this.#toRename.delete(lease);
       this.#options.records?.end(lease.sandbox.name);
       this.#pools.noteRelease();
       lease.ended = lease.pool.giveBack(lease.sandbox).finally(() => this.#ending.delete(lease));

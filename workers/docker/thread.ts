@@ -46,7 +46,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     toolCache,
     log,
     records,
-    holdShelves: true,
+    fillLater: true,
   });
   const reconciler = new Reconciler({
     driver,
@@ -92,12 +92,12 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       },
       'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
     },
-    { 'fill-shelves': () => sandboxes.fillShelves() },
+    { 'fill-pools': () => sandboxes.fillPools() },
   );
   const open = async (): Promise<void> => {
     await archives.load();
     sandboxes.open();
-    await sandboxes.placed();
+    await sandboxes.adopted();
     reconciler.start();
   };
   open().catch(() => undefined); // told to whoever asks for a sandbox

@@ -6,10 +6,10 @@ import { deferred } from '../../helpers/processes.js';
 
 const log = createLog('test', 'silent');
 
-type Sweeper = Pick<SandboxDriver, 'sweepLeftovers'>;
+type Sweeper = Pick<SandboxDriver, 'removeUnknown'>;
 
-function driverOf(sweepLeftovers: SandboxDriver['sweepLeftovers']): Sweeper {
-  return { sweepLeftovers };
+function driverOf(removeUnknown: SandboxDriver['removeUnknown']): Sweeper {
+  return { removeUnknown };
 }
 
 t.test('sweeps at once and again and again, also after one that failed, until it is closed', async (t) => {

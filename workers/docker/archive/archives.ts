@@ -10,7 +10,7 @@ import { ArchiveReader, ArchiveWriter, BrokenArchive, compressor } from './archi
 import { foldersOnly, inPieces, pathsOfMode, TarCounter, withOpenFolders } from './archive-tar.js';
 import { exitError, streamError, lostFilesError, RETRY_AFTER_MS, textOf, throwDisk } from './archive-errors.js';
 import type { RunningSandbox, SandboxProgram } from '../driver/driver.js';
-import { TurnsBySession } from './session-queue.js';
+import { SessionQueue } from './session-queue.js';
 
 const STDERR_KEPT = 1_000;
 const PIECE_BYTES = 65_536;
@@ -52,7 +52,7 @@ export interface ArchivesOptions {
 /** One thing at a time for a session's server. After a restore that fails, the sandbox holds anything: destroy it. */
 export class Archives {
   readonly #options: ArchivesOptions;
-  readonly #turns = new TurnsBySession();
+  readonly #queue = new SessionQueue();
   #loaded: Promise<void> | undefined;
 
   constructor(options: ArchivesOptions) {
@@ -140,7 +140,7 @@ export class Archives {
   /** Cuts short what runs for the session, then removes its archives, those kept aside too. Twice is fine. */
   async forget(session: string): Promise<void> {
     check(session, SESSION, 'session');
-    await this.#turns.cutAll(session, new FairleadError('ERR_CANCELLED', 'the session has ended'), async () => {
+    await this.#queue.cancelAll(session, new FairleadError('ERR_CANCELLED', 'the session has ended'), async () => {
       const { folder } = this.#options;
       for (const name of await readdir(folder)) {
         if (FILE_NAME.exec(name)?.[1] === session) await rm(join(folder, name), { force: true });
@@ -162,7 +162,7 @@ export class Archives {
   ): Promise<T> {
     this.#pathOf(session, server);
     const { timeoutMs } = this.#options;
-    return this.#turns.run(session, server, signal, async (controller) => {
+    return this.#queue.run(session, server, signal, async (controller) => {
       const late = new FairleadError('ERR_SANDBOX', `the files of ${server} took longer than ${timeoutMs} ms to move`);
       const timer = setTimeout(() => controller.abort(late), timeoutMs);
       try {

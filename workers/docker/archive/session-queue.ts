@@ -1,6 +1,6 @@
 /** One thing at a time for each server of a session; what ends the session cuts them all. Docker thread. */
 
-interface Turn {
+interface Job {
   /** Undefined: of all servers. */
   server: string | undefined;
   controller: AbortController;
@@ -8,8 +8,8 @@ interface Turn {
   done: Promise<unknown>;
 }
 
-export class TurnsBySession {
-  readonly #turns = new Map<string, Set<Turn>>();
+export class SessionQueue {
+  readonly #jobs = new Map<string, Set<Job>>();
 
   /** `work` starts when those before it have ended; its controller aborts with `signal`. */
   async run<T>(
@@ -18,9 +18,9 @@ export class TurnsBySession {
     signal: AbortSignal | undefined,
     work: (controller: AbortController) => Promise<T>,
   ): Promise<T> {
-    const turns = this.#turns.get(session) ?? new Set();
-    this.#turns.set(session, turns);
-    const before = [...turns].filter((turn) => [turn.server, server].includes(undefined) || turn.server === server);
+    const jobs = this.#jobs.get(session) ?? new Set();
+    this.#jobs.set(session, jobs);
+    const before = [...jobs].filter((job) => [job.server, server].includes(undefined) || job.server === server);
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(signal?.reason);
     if (signal?.aborted) onAbort();
@@ -29,20 +29,20 @@ export class TurnsBySession {
       controller.signal.throwIfAborted();
       return work(controller);
     });
-    const turn: Turn = { server, controller, done: running.catch(() => undefined) };
-    turns.add(turn);
+    const job: Job = { server, controller, done: running.catch(() => undefined) };
+    jobs.add(job);
     try {
       return await running;
     } finally {
       signal?.removeEventListener('abort', onAbort);
-      turns.delete(turn);
-      if (turns.size === 0) this.#turns.delete(session);
+      jobs.delete(job);
+      if (jobs.size === 0) this.#jobs.delete(session);
     }
   }
 
   /** Aborts, with `reason`, what runs or waits for a server, and comes after it. */
-  cutAll(session: string, reason: Error, work: () => Promise<void>): Promise<void> {
-    for (const { server, controller } of this.#turns.get(session) ?? []) {
+  cancelAll(session: string, reason: Error, work: () => Promise<void>): Promise<void> {
+    for (const { server, controller } of this.#jobs.get(session) ?? []) {
       if (server !== undefined) controller.abort(reason);
     }
     return this.run(session, undefined, undefined, work);

@@ -96,7 +96,7 @@ export interface DockerControl {
   requests: Omit<DockerTasks, 'lease-sandbox'>;
   notifications: {
     /** Nothing more urgent wants the processors: sandboxes may be started that nobody has asked for. */
-    'fill-shelves': Record<string, never>;
+    'fill-pools': Record<string, never>;
   };
 }
 

@@ -1,6 +1,6 @@
 /** An attached container's one stream taken apart into stdout and stderr, with backpressure to the daemon. Docker thread. */
 import { Readable, type Duplex } from 'node:stream';
-import type { OutputPace, PacedStream } from './output-throttle.js';
+import type { OutputThrottle, ThrottledStream } from './output-throttle.js';
 
 /** Docker's frame: stream type (1 stdout, 2 stderr), three zero bytes, length as big-endian 32 bits, then the bytes. */
 const HEADER_BYTES = 8;
@@ -15,26 +15,26 @@ export interface Demuxed {
 }
 
 /** Not docker-modem's demuxStream: that one keeps a whole frame in memory and heeds nobody who reads slowly. */
-export function demux(source: Duplex, pace?: OutputPace): Demuxed {
+export function demux(source: Duplex, throttle?: OutputThrottle): Demuxed {
   const header = Buffer.alloc(HEADER_BYTES);
   let headerBytes = 0;
   let left = 0;
   const full = new Set<Readable>();
-  let rests = false;
-  const goOn = (): void => {
-    if (full.size === 0 && !rests) source.resume();
+  let waits = false;
+  const resume = (): void => {
+    if (full.size === 0 && !waits) source.resume();
   };
-  const paced: PacedStream = {
-    goOn() {
-      rests = false;
-      goOn();
+  const throttled: ThrottledStream = {
+    resume() {
+      waits = false;
+      resume();
     },
   };
   const make = (): Readable => {
     const stream: Readable = new Readable({
       read() {
         full.delete(stream);
-        goOn();
+        resume();
       },
     });
     return stream;
@@ -44,8 +44,8 @@ export function demux(source: Duplex, pace?: OutputPace): Demuxed {
   let target = stdout;
 
   const onData = (chunk: Buffer): void => {
-    if (pace && !pace.take(paced, chunk.length)) {
-      rests = true;
+    if (throttle && !throttle.take(throttled, chunk.length)) {
+      waits = true;
       source.pause();
     }
     let offset = 0;
@@ -78,7 +78,7 @@ export function demux(source: Duplex, pace?: OutputPace): Demuxed {
   const ended = new Promise<Error | undefined>((resolve) => {
     const end = (error?: Error): void => {
       source.off('data', onData);
-      pace?.leave(paced);
+      throttle?.leave(throttled);
       stdout.push(null);
       stderr.push(null);
       resolve(error);

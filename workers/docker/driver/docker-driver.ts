@@ -22,7 +22,7 @@ import type {
   StartRequest,
 } from './driver.js';
 import { openContainerStream } from './container-stream.js';
-import { OutputPace } from './output-throttle.js';
+import { OutputThrottle } from './output-throttle.js';
 import { type BreakerState } from '../contract/messages.js';
 import { BREAK_MS, Operations, type OperationName } from './operations.js';
 
@@ -44,7 +44,7 @@ export class DockerDriver implements SandboxDriver {
   readonly #instance: string;
   readonly #log: Logger;
   readonly #operations: Operations;
-  readonly #pace = new OutputPace();
+  readonly #throttle = new OutputThrottle();
   readonly #closing = new AbortController();
   #watcher: SandboxWatcher | undefined;
   /** While the breaker is open. */
@@ -93,7 +93,7 @@ export class DockerDriver implements SandboxDriver {
     }
   }
 
-  async sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
+  async removeUnknown(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
     const found = await this.#list();
     // Asked after the listing: what is in it was known before it was made.
     const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
@@ -190,7 +190,7 @@ export class DockerDriver implements SandboxDriver {
   /** Attached before it is started, so that nothing it prints is missed. */
   async #run(id: string, name: string, step: NextStep, signal: AbortSignal): Promise<DockerSandbox> {
     const socket = await this.#attach(id, step, signal);
-    const streams = demux(socket, this.#pace);
+    const streams = demux(socket, this.#throttle);
     try {
       await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
         await unless(304, this.#docker.getContainer(id).start({ abortSignal: attempt.signal })); // an earlier try has
@@ -213,7 +213,7 @@ export class DockerDriver implements SandboxDriver {
         });
       }
       socket = await this.#attach(id, step, signal);
-      const streams = demux(socket, this.#pace);
+      const streams = demux(socket, this.#throttle);
       const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
         this.#docker.getContainer(id).inspect({ abortSignal: attempt.signal }),
       );

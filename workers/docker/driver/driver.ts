@@ -103,7 +103,7 @@ export interface SandboxDriver {
   /** Absent: its sandboxes end with their stdin. */
   readonly adopting?: Adopting;
   /** Removes what this instance made and `isKnown` (asked by name) does not know; answers how many. */
-  sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number>;
+  removeUnknown(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number>;
   /** Tells of ends that a sandbox's own streams may not show, until `close`. */
   watch(watcher: SandboxWatcher): void;
   /** Waits for removals under way. */

@@ -63,7 +63,7 @@ export class Operations {
     breaker: new ConsecutiveBreaker(BREAK_AFTER),
     halfOpenAfter: BREAK_MS,
   });
-  readonly #places = bulkhead(AT_ONCE, WAITING);
+  readonly #slots = bulkhead(AT_ONCE, WAITING);
   readonly #removals = bulkhead(REMOVALS_AT_ONCE, REMOVALS_WAITING);
 
   constructor(log: Logger, onBreaker: (state: BreakerState) => void = () => undefined) {
@@ -80,7 +80,7 @@ export class Operations {
     // The deadline ends the call inside the breaker, so that a daemon that hangs counts as ill.
     return this.#tries(options, isRetryable, (attempt) =>
       // The place is free again when the deadline has passed, whatever the call still does.
-      this.#inPlace(() => this.#breaker.execute(() => untilAborted(attempt.signal, () => call(attempt)))),
+      this.#inSlot(() => this.#breaker.execute(() => untilAborted(attempt.signal, () => call(attempt)))),
     );
   }
 
@@ -97,11 +97,11 @@ export class Operations {
     );
   }
 
-  async #inPlace<T>(call: () => Promise<T>): Promise<T> {
+  async #inSlot<T>(call: () => Promise<T>): Promise<T> {
     waiting.inc();
     let runs = false;
     try {
-      return await this.#places.execute(() => {
+      return await this.#slots.execute(() => {
         waiting.dec();
         running.inc();
         runs = true;

@@ -10,39 +10,39 @@ const WINDOW_BYTES = 262_144;
 const MIN_SHARE_BYTES = 16_384;
 
 /** One stream's place in it. */
-export interface PacedStream {
+export interface ThrottledStream {
   /** Called once after `take` has said false. */
-  goOn(): void;
+  resume(): void;
 }
 
-export class OutputPace {
-  readonly #used = new Map<PacedStream, number>();
-  readonly #resting = new Set<PacedStream>();
+export class OutputThrottle {
+  readonly #used = new Map<ThrottledStream, number>();
+  readonly #waiting = new Set<ThrottledStream>();
   #share = WINDOW_BYTES;
   /** Only while something prints. */
   #timer: NodeJS.Timeout | undefined;
 
-  /** False: it has had its share of this window, and rests until `goOn`. */
-  take(stream: PacedStream, bytes: number): boolean {
+  /** False: it has had its share of this window, and waits until `resume`. */
+  take(stream: ThrottledStream, bytes: number): boolean {
     if (!this.#timer) this.#timer = setTimeout(() => this.#nextWindow(), WINDOW_MS);
     const used = (this.#used.get(stream) ?? 0) + bytes;
     this.#used.set(stream, used);
     if (used <= this.#share) return true;
-    this.#resting.add(stream);
+    this.#waiting.add(stream);
     return false;
   }
 
-  leave(stream: PacedStream): void {
+  leave(stream: ThrottledStream): void {
     this.#used.delete(stream);
-    this.#resting.delete(stream);
+    this.#waiting.delete(stream);
   }
 
   #nextWindow(): void {
     this.#timer = undefined;
-    const rested = [...this.#resting];
-    this.#share = Math.max(MIN_SHARE_BYTES, WINDOW_BYTES / Math.max(1, rested.length));
+    const waiting = [...this.#waiting];
+    this.#share = Math.max(MIN_SHARE_BYTES, WINDOW_BYTES / Math.max(1, waiting.length));
     this.#used.clear();
-    this.#resting.clear();
-    for (const stream of rested) stream.goOn();
+    this.#waiting.clear();
+    for (const stream of waiting) stream.resume();
   }
 }

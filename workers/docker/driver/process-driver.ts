@@ -82,7 +82,7 @@ export class ProcessDriver implements SandboxDriver {
     }
   }
 
-  async sweepLeftovers(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
+  async removeUnknown(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
     const names = await readdir(this.#root).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;

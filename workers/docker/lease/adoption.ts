@@ -25,9 +25,9 @@ const adoptions = counter('fairlead_sandbox_adoptions_total', 'Sandboxes of an e
  * keep: it waits for its session. shelve: nobody has had it. save: its session's, but it cannot go on as it is: its files are
  * saved, then it goes. remove: no one's.
  */
-export type Fate = 'keep' | 'shelve' | 'save' | 'remove';
+export type AdoptionDecision = 'keep' | 'warm' | 'save' | 'remove';
 
-export interface FateInput {
+export interface AdoptionInput {
   found: Pick<FoundSandbox, 'runs' | 'named' | 'options'>;
   /** nobody: there is no record. unknown: there is one that names no session. */
   record: LeaseRecord | 'nobody' | 'unknown';
@@ -39,11 +39,11 @@ export interface FateInput {
   outdated: boolean;
 }
 
-export function fateOf({ found, record, options, archived, outdated }: FateInput): Fate {
+export function decideAdoption({ found, record, options, archived, outdated }: AdoptionInput): AdoptionDecision {
   if (!found.runs || record === 'unknown' || outdated) return 'remove';
   const alike = Array.isArray(options) && options.includes(found.options);
   // A record that was lost must not make somebody's sandbox another's.
-  if (record === 'nobody') return alike && !found.named ? 'shelve' : 'remove';
+  if (record === 'nobody') return alike && !found.named ? 'warm' : 'remove';
   // The archive goes when all of it has been put back: until then a half filled workspace is nothing to go on with.
   if (record.restoring && archived) return 'remove';
   // Never more rights than the configuration gives now; without the image nothing better than what runs is to be had.
@@ -63,13 +63,13 @@ export interface AdoptionOptions {
 export class Adoption {
   readonly #options: AdoptionOptions;
   readonly #closing = new AbortController();
-  readonly #turns = bulkhead(AT_ONCE, Infinity);
+  readonly #slots = bulkhead(AT_ONCE, Infinity);
   /** By name: records of the earlier run whose sandboxes have not been looked for yet. */
-  #unplaced = new Map<string, LeaseRecord | undefined>();
+  #pending = new Map<string, LeaseRecord | undefined>();
   /** By name: what is being removed, after its session's files (`key`) were saved where there are any; never reject. */
   readonly #ending = new Map<string, { key: string; done: Promise<void> }>();
   #firstLook: Promise<unknown> = Promise.resolve();
-  #placed: Promise<void> = Promise.resolve();
+  #done: Promise<void> = Promise.resolve();
 
   constructor(options: AdoptionOptions) {
     this.#options = options;
@@ -79,10 +79,10 @@ export class Adoption {
   start(): void {
     const { records } = this.#options;
     records.load();
-    this.#unplaced = records.read();
-    const first = this.#tryPlace();
+    this.#pending = records.read();
+    const first = this.#tryAdopt();
     this.#firstLook = first;
-    this.#placed = this.#placeAll(first);
+    this.#done = this.#retryUntilListed(first);
   }
 
   /** When it has been looked once, whether Docker has answered or not. */
@@ -91,21 +91,21 @@ export class Adoption {
   }
 
   /** When it is known what everything is; or it is closed. */
-  get placed(): Promise<void> {
-    return this.#placed;
+  get done(): Promise<void> {
+    return this.#done;
   }
 
   /** Not to be removed by anybody else. */
   isPending(name: string): boolean {
-    return this.#unplaced.has(name) || this.#ending.has(name);
+    return this.#pending.has(name) || this.#ending.has(name);
   }
 
   /** Resolves when a fresh sandbox of this session's server would be beside none of an earlier run. ERR_UNAVAILABLE; the signal's reason. */
   async settled(owner: Owner, signal: AbortSignal, timeoutMs: number): Promise<void> {
     const key = ownerKey(owner);
     const deadline = performance.now() + timeoutMs;
-    if ([...this.#unplaced.values()].some((record) => record && ownerKey(record) === key)) {
-      await waitFor(this.#placed, signal, timeoutMs);
+    if ([...this.#pending.values()].some((record) => record && ownerKey(record) === key)) {
+      await waitFor(this.#done, signal, timeoutMs);
     }
     for (const ending of this.#ending.values()) {
       if (ending.key === key) await waitFor(ending.done, signal, deadline - performance.now());
@@ -123,14 +123,14 @@ export class Adoption {
     await Promise.all([...this.#ending.values()].map(({ done }) => done));
   }
 
-  async #placeAll(first: Promise<boolean>): Promise<void> {
+  async #retryUntilListed(first: Promise<boolean>): Promise<void> {
     const { signal } = this.#closing;
-    for (let placed = await first; !placed && !signal.aborted; placed = await this.#tryPlace()) {
+    for (let placed = await first; !placed && !signal.aborted; placed = await this.#tryAdopt()) {
       await delay(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined); // aborted: the loop ends
     }
   }
 
-  async #tryPlace(): Promise<boolean> {
+  async #tryAdopt(): Promise<boolean> {
     const { driver, pools, log } = this.#options;
     try {
       const found = await driver.find();
@@ -138,7 +138,7 @@ export class Adoption {
       // Only asked when it matters: an image that is not there is no news to a box that has nothing left over.
       if (found.length > 0) for (const pool of pools.distinct()) options.set(pool, await pool.optionsNow());
       if (this.#closing.signal.aborted) return false;
-      this.#place(found, options);
+      this.#adoptAll(found, options);
       return true;
     } catch (error) {
       if (!this.#closing.signal.aborted) log.warn({ err: error }, 'what an earlier run left could not be looked for');
@@ -147,50 +147,51 @@ export class Adoption {
   }
 
   /** No await from here to its end: each is the earlier run's or this one's, at every moment. */
-  #place(found: readonly FoundSandbox[], options: ReadonlyMap<ContainerPool, string | undefined>): void {
+  #adoptAll(found: readonly FoundSandbox[], options: ReadonlyMap<ContainerPool, string | undefined>): void {
     const { records, log } = this.#options;
-    const unplaced = this.#unplaced;
-    this.#unplaced = new Map();
-    const generationOf = ({ name }: FoundSandbox): number => unplaced.get(name)?.generation ?? -1;
+    const pending = this.#pending;
+    this.#pending = new Map();
+    const generationOf = ({ name }: FoundSandbox): number => pending.get(name)?.generation ?? -1;
     const kept = new Set<string>();
-    const fates: Partial<Record<Fate, number>> = {};
+    const decisions: Partial<Record<AdoptionDecision, number>> = {};
     for (const one of found.toSorted((a, b) => generationOf(b) - generationOf(a))) {
-      const fate = this.#placeOne(one, unplaced, options, kept);
-      fates[fate] = (fates[fate] ?? 0) + 1;
-      adoptions.inc({ fate });
-      unplaced.delete(one.name);
+      const decision = this.#adoptOne(one, pending, options, kept);
+      decisions[decision] = (decisions[decision] ?? 0) + 1;
+      // 'shelve' is the label of 0.1.0, which dashboards know.
+      adoptions.inc({ fate: decision === 'warm' ? 'shelve' : decision });
+      pending.delete(one.name);
     }
-    for (const name of unplaced.keys()) records.remove(name);
-    if (found.length > 0) log.info(fates, 'sandboxes of an earlier run taken up');
+    for (const name of pending.keys()) records.remove(name);
+    if (found.length > 0) log.info(decisions, 'sandboxes of an earlier run taken up');
   }
 
-  #placeOne(
+  #adoptOne(
     found: FoundSandbox,
-    unplaced: ReadonlyMap<string, LeaseRecord | undefined>,
+    pending: ReadonlyMap<string, LeaseRecord | undefined>,
     options: ReadonlyMap<ContainerPool, string | undefined>,
     kept: Set<string>,
-  ): Fate {
+  ): AdoptionDecision {
     const { pools, workspaces, keep } = this.#options;
-    const record = unplaced.get(found.name);
+    const record = pending.get(found.name);
     const owned = record && { record, key: ownerKey(record), pool: pools.of(record.server) };
     const now = owned ? (owned.pool ? options.get(owned.pool) : 'none') : undefined;
-    const fate = fateOf({
+    const decision = decideAdoption({
       found,
-      record: record ?? (unplaced.has(found.name) ? 'unknown' : 'nobody'),
+      record: record ?? (pending.has(found.name) ? 'unknown' : 'nobody'),
       options: owned ? (now === undefined ? 'unknown' : now === 'none' ? 'none' : [now]) : defined(options.values()),
       archived: record !== undefined && workspaces.has(record),
       outdated: owned !== undefined && kept.has(owned.key),
     });
-    if (owned && (fate === 'keep' || fate === 'save')) kept.add(owned.key);
-    const shelf = [...options].find(([, value]) => value === found.options)?.[0];
-    if (fate === 'keep' && owned?.pool) keep(found, owned.record, owned.pool);
-    else if (fate === 'shelve' && shelf) shelf.shelve(found, (work) => this.#turns.execute(work));
-    else this.#end(found, fate === 'save' ? record : undefined);
-    return fate;
+    if (owned && (decision === 'keep' || decision === 'save')) kept.add(owned.key);
+    const pool = [...options].find(([, value]) => value === found.options)?.[0];
+    if (decision === 'keep' && owned?.pool) keep(found, owned.record, owned.pool);
+    else if (decision === 'warm' && pool) pool.adoptWarm(found, (work) => this.#slots.execute(work));
+    else this.#end(found, decision === 'save' ? record : undefined);
+    return decision;
   }
 
   #end(found: FoundSandbox, saveFor: Owner | undefined): void {
-    const done = this.#turns
+    const done = this.#slots
       .execute(() => this.#saveAndRemove(found, saveFor))
       .catch((error: unknown) => {
         this.#options.log.warn({ err: error, sandbox: found.id }, 'a sandbox of an earlier run stays for now');

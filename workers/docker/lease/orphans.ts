@@ -8,25 +8,25 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge } from '../../../src/shared/metrics.js';
-import { PROOF_BEFORE_LEASE_MS } from '../pool/container-pool.js';
+import { CHECK_BEFORE_LEASE_MS } from '../pool/container-pool.js';
 import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
 import type { Lease } from './lease.js';
-import { prove } from '../pool/sandbox.js';
-import { WaitingServer } from '../pool/warm-server.js';
+import { checkAlive } from '../pool/sandbox.js';
+import { WarmServer } from '../pool/warm-server.js';
 import { ownerKey, type Owner } from '../archive/workspaces.js';
 
 /** Each is a stream to Docker and a greeting. */
 const AT_ONCE = 8;
 const ATTACH_AGAIN_MS = 2_000;
 /** What runs in it may leave it little time to answer; one on a shelf has nothing else to do. */
-const PROOF_TIMEOUT_MS = 5_000;
+const CHECK_TIMEOUT_MS = 5_000;
 
 const waiting = gauge('fairlead_sandbox_orphans', 'Sandboxes that run on and wait for their session to come back');
 const outcomes = counter('fairlead_sandbox_orphans_total', 'Sandboxes that had lost whoever held them', ['outcome']);
 
 interface Orphan {
   readonly lease: Lease;
-  /** Greeted, looked at or saved at the moment: nobody gets it before that has ended. Never rejects. */
+  /** ReadySandbox, looked at or saved at the moment: nobody gets it before that has ended. Never rejects. */
   busy: Promise<void> | undefined;
   /** Until it hibernates. */
   timer: NodeJS.Timeout | undefined;
@@ -86,8 +86,8 @@ export class Orphans {
       const orphan = this.#byKey.get(ownerKey(owner));
       if (!orphan) return undefined;
       const { lease } = orphan;
-      if (!orphan.busy && performance.now() - lease.sandbox.provenAt > PROOF_BEFORE_LEASE_MS) {
-        this.#work(orphan, () => this.#prove(lease));
+      if (!orphan.busy && performance.now() - lease.sandbox.aliveAt > CHECK_BEFORE_LEASE_MS) {
+        this.#work(orphan, () => this.#check(lease));
       }
       if (orphan.busy) {
         await waitFor(orphan.busy, signal, deadline - performance.now());
@@ -153,13 +153,13 @@ export class Orphans {
       const running = sandbox.running ?? (await attachPatiently(sandbox.found, sandbox.abort.signal, log));
       sandbox.running = running;
       nextGeneration(lease);
-      sandbox.waiting = await WaitingServer.open(running, {
+      sandbox.mcp = await WarmServer.open(running, {
         server,
         capabilities: capabilities(server),
         timeoutMs: greetTimeoutMs,
         again: true,
       });
-      sandbox.provenAt = performance.now();
+      sandbox.aliveAt = performance.now();
       // Its relay would have noticed; until it has one again, this does.
       void running.exited.then(({ reason }) => this.#noteExit(lease, reason));
       outcomes.inc({ outcome: 'kept' });
@@ -172,8 +172,8 @@ export class Orphans {
     }
   }
 
-  async #prove(lease: Lease): Promise<void> {
-    if ((await prove(lease.sandbox, PROOF_TIMEOUT_MS)) || !this.has(lease)) return;
+  async #check(lease: Lease): Promise<void> {
+    if ((await checkAlive(lease.sandbox, CHECK_TIMEOUT_MS)) || !this.has(lease)) return;
     outcomes.inc({ outcome: 'lost' });
     this.#options.log.warn({ sandbox: lease.id, session: lease.session }, 'an orphaned sandbox does not answer');
     await this.#options.giveUp(lease);

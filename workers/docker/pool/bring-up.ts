@@ -7,7 +7,7 @@ import { capabilitiesFor } from '../../../src/shared/mcp-capabilities.js';
 import type { FoundSandbox, RunningSandbox, SandboxDriver } from '../driver/driver.js';
 import { differenceOf, fingerprintOf } from './fingerprint.js';
 import type { ImageUse, KnownImage, Offered, ToolCache } from './tool-cache.js';
-import { WaitingServer, type GreetOptions } from './warm-server.js';
+import { WarmServer, type GreetOptions } from './warm-server.js';
 
 export interface BringUpOptions {
   /** For labels, logs and errors. */
@@ -21,9 +21,9 @@ export interface BringUpOptions {
   log: Logger;
 }
 
-export interface Greeted {
+export interface ReadySandbox {
   running: RunningSandbox;
-  waiting: WaitingServer;
+  mcp: WarmServer;
 }
 
 type Destroyable = Pick<RunningSandbox, 'id' | 'destroy'>;
@@ -48,7 +48,7 @@ export class BringUp {
   }
 
   /** ERR_SANDBOX, ERR_UNAVAILABLE, or the signal's reason; nothing is left of what did not come up. */
-  async start(name: string, signal: AbortSignal): Promise<Greeted> {
+  async start(name: string, signal: AbortSignal): Promise<ReadySandbox> {
     const { driver, image, env, server, config } = this.#options;
     const deadline = performance.now() + config.sandbox.startTimeoutMs;
     const imageId = await this.#resolveImage();
@@ -76,7 +76,7 @@ export class BringUp {
   }
 
   /** One that is there already and that nobody has had. Errors as `start`; destroyed then. */
-  async adopt(found: FoundSandbox, signal: AbortSignal): Promise<Greeted> {
+  async adopt(found: FoundSandbox, signal: AbortSignal): Promise<ReadySandbox> {
     const { config } = this.#options;
     return this.#orDestroy(found, signal, async () => {
       const imageId = await this.#resolveImage();
@@ -115,22 +115,22 @@ export class BringUp {
     timeoutMs: number,
     imageId: string,
     { signal, again }: { signal: AbortSignal; again: boolean },
-  ): Promise<Greeted> {
+  ): Promise<ReadySandbox> {
     const deadline = performance.now() + timeoutMs;
     const known = await this.#knownOf(imageId);
-    const waiting = await WaitingServer.open(running, { ...this.#greeting(msLeft(deadline)), again });
+    const mcp = await WarmServer.open(running, { ...this.#greeting(msLeft(deadline)), again });
     if (!known) {
-      const found = await offeredBy(waiting, msLeft(deadline));
+      const found = await offeredBy(mcp, msLeft(deadline));
       this.#known = { imageId, ...found };
       await this.#options.toolCache?.write(this.#useOf(imageId), found);
     }
     await this.#lookAtFirst(running, signal);
     signal.throwIfAborted();
-    return { running, waiting };
+    return { running, mcp };
   }
 
   /** Ends all that a session left, and looks whether it has. ERR_SANDBOX with the difference; the sandbox is gone then. */
-  async reset(used: RunningSandbox, signal: AbortSignal): Promise<Greeted> {
+  async reset(used: RunningSandbox, signal: AbortSignal): Promise<ReadySandbox> {
     const { config } = this.#options;
     const first = this.#firstLook;
     let running = used;
@@ -138,16 +138,16 @@ export class BringUp {
       if (first === undefined || !used.restart)
         throw new FairleadError('ERR_SANDBOX', 'it cannot be restarted and looked at');
       running = await used.restart(signal);
-      const waiting = await WaitingServer.open(running, this.#greeting(config.sandbox.startTimeoutMs));
+      const mcp = await WarmServer.open(running, this.#greeting(config.sandbox.startTimeoutMs));
       const difference = differenceOf(first, await fingerprintOf(running, signal));
       if (difference) throw new FairleadError('ERR_SANDBOX', `it is not as it was at first: ${difference}`);
       signal.throwIfAborted();
-      return { running, waiting };
+      return { running, mcp };
     });
   }
 
   /** `destroy` names the container, so that it also ends what a restart has made of it. */
-  async #orDestroy(made: Destroyable, signal: AbortSignal, work: () => Promise<Greeted>): Promise<Greeted> {
+  async #orDestroy(made: Destroyable, signal: AbortSignal, work: () => Promise<ReadySandbox>): Promise<ReadySandbox> {
     const { log } = this.#options;
     const destroy = (): Promise<void> =>
       made
@@ -189,11 +189,11 @@ export class BringUp {
   }
 }
 
-async function offeredBy(waiting: WaitingServer, timeoutMs: number): Promise<KnownImage> {
-  const { handshake } = waiting;
+async function offeredBy(mcp: WarmServer, timeoutMs: number): Promise<KnownImage> {
+  const { handshake } = mcp;
   const { capabilities } = handshake.era === 'modern' ? handshake.discover : handshake.initialize;
   return {
-    tools: await waiting.listTools(timeoutMs),
+    tools: await mcp.listTools(timeoutMs),
     resources: capabilities.resources !== undefined,
     prompts: capabilities.prompts !== undefined,
     modern: handshake.era === 'modern',

@@ -4,7 +4,7 @@ import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
 import { BringUp, type BringUpOptions } from './bring-up.js';
 import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
-import { LeaseLine } from './lease-queue.js';
+import { LeaseQueue } from './lease-queue.js';
 import {
   expectedWaitMs,
   noteDemand,
@@ -15,9 +15,9 @@ import {
   type PoolPlan,
   type StartHealth,
 } from './plan-pool.js';
-import { makeSandbox, prove, type Sandbox, type SandboxState } from './sandbox.js';
+import { makeSandbox, checkAlive, type Sandbox, type SandboxState } from './sandbox.js';
 import type { Offered } from './tool-cache.js';
-import type { WaitingServer } from './warm-server.js';
+import type { WarmServer } from './warm-server.js';
 
 export interface ContainerPoolOptions extends BringUpOptions {
   instance: string;
@@ -27,11 +27,11 @@ export interface ContainerPoolOptions extends BringUpOptions {
   /** Nothing of a lease is left of this one, by name: it is gone, or was reset and looked at. */
   onClean?: (name: string) => void;
   /** Of the box that all pools share: see `expectedWaitMs`. */
-  outlook: () => { room: number; releaseMs: number };
+  forecast: () => { room: number; releaseMs: number };
 }
 
-export const PROOF_BEFORE_LEASE_MS = 30_000;
-const PROOF_TIMEOUT_MS = 1_000;
+export const CHECK_BEFORE_LEASE_MS = 30_000;
+const CHECK_TIMEOUT_MS = 1_000;
 /** Until one has been seen. */
 const FIRST_START_MS = 1_000;
 /** A daemon that is away is asked again soon; an image that fails is left alone for longer and longer. */
@@ -48,7 +48,7 @@ const startSeconds = histogram(
   SECONDS_SLOW,
   ['server'],
 );
-const inLine = gauge('fairlead_sandbox_line', 'Leases that wait for a sandbox', ['server']);
+const queued = gauge('fairlead_sandbox_line', 'Leases that wait for a sandbox', ['server']);
 const resets = counter('fairlead_sandbox_resets_total', 'Used sandboxes restarted and checked', ['server', 'outcome']);
 const lostWarm = counter('fairlead_sandbox_warm_lost_total', 'Sandboxes that died on the shelf and were replaced', [
   'server',
@@ -58,7 +58,7 @@ export class ContainerPool {
   readonly server: string;
   readonly limits: PoolLimits;
   readonly demand: DemandPeriod[] = [];
-  readonly line: LeaseLine<Sandbox>;
+  readonly queue: LeaseQueue<Sandbox>;
   readonly #options: ContainerPoolOptions;
   /** A sandbox's state is the queue it sits in; a Set keeps the order. */
   readonly #queues: Record<SandboxState, Set<Sandbox>> = {
@@ -78,7 +78,9 @@ export class ContainerPool {
     this.limits = options.limits;
     this.#bringUp = new BringUp(options);
     const { pool, leaseTimeoutMs } = options.config.sandbox;
-    this.line = new LeaseLine(pool.maxWaiting, leaseTimeoutMs, (length) => inLine.set({ server: this.server }, length));
+    this.queue = new LeaseQueue(pool.maxWaiting, leaseTimeoutMs, (length) =>
+      queued.set({ server: this.server }, length),
+    );
   }
 
   get counts(): PoolCounts {
@@ -88,7 +90,7 @@ export class ContainerPool {
       warm: warm.size,
       leased: leased.size,
       draining: draining.size,
-      waiting: this.line.length,
+      waiting: this.queue.length,
     };
   }
 
@@ -113,10 +115,10 @@ export class ContainerPool {
     for (;;) {
       signal.throwIfAborted();
       if (this.#closed) throw this.#closed;
-      const [first] = this.line.length === 0 ? this.#queues.warm : [];
+      const [first] = this.queue.length === 0 ? this.#queues.warm : [];
       if (first) this.move(first, 'warm', 'leased');
       const sandbox = first ?? (await this.#wait(signal));
-      if (performance.now() - sandbox.provenAt < PROOF_BEFORE_LEASE_MS || (await prove(sandbox, PROOF_TIMEOUT_MS)))
+      if (performance.now() - sandbox.aliveAt < CHECK_BEFORE_LEASE_MS || (await checkAlive(sandbox, CHECK_TIMEOUT_MS)))
         return sandbox;
       await this.#replaceDead(sandbox, 'does not answer');
     }
@@ -136,9 +138,9 @@ export class ContainerPool {
     this.#serve();
   }
 
-  apply({ start, letGo }: PoolPlan): void {
+  apply({ start, stop }: PoolPlan): void {
     for (let i = 0; i < start; i++) this.#start();
-    for (const sandbox of [...this.#queues.warm].slice(0, letGo)) this.#drainQuietly(sandbox);
+    for (const sandbox of [...this.#queues.warm].slice(0, stop)) this.#drainQuietly(sandbox);
   }
 
   /** What a sandbox would be made with now; undefined when its image cannot be used. ERR_UNAVAILABLE. */
@@ -147,26 +149,26 @@ export class ContainerPool {
   }
 
   /** One that an earlier run has left and nobody has had: on the shelf once `inTurn` has let it be greeted, else removed. */
-  shelve(found: FoundSandbox, inTurn: (work: () => Promise<void>) => Promise<void>): void {
+  adoptWarm(found: FoundSandbox, inTurn: (work: () => Promise<void>) => Promise<void>): void {
     const sandbox = makeSandbox(found.name, found);
     this.move(sandbox, undefined, 'starting');
-    sandbox.started = inTurn(() => this.#takeIn(sandbox, found));
+    sandbox.started = inTurn(() => this.#adopt(sandbox, found));
   }
 
   /** One that an earlier run has left and that is somebody's. */
-  hold(found: FoundSandbox): Sandbox {
+  adoptLeased(found: FoundSandbox): Sandbox {
     const sandbox = makeSandbox(found.name, found);
     this.move(sandbox, undefined, 'leased');
     return sandbox;
   }
 
   /** Asks those that have not been heard of for a while; a dead one is replaced. */
-  async proveWarm(olderThanMs: number): Promise<void> {
+  async checkWarm(olderThanMs: number): Promise<void> {
     const now = performance.now();
-    const old = [...this.#queues.warm].filter(({ provenAt }) => now - provenAt > olderThanMs);
+    const old = [...this.#queues.warm].filter(({ aliveAt }) => now - aliveAt > olderThanMs);
     await Promise.all(
       old.map(async (sandbox) => {
-        if ((await prove(sandbox, PROOF_TIMEOUT_MS)) || sandbox.state !== 'warm') return;
+        if ((await checkAlive(sandbox, CHECK_TIMEOUT_MS)) || sandbox.state !== 'warm') return;
         await this.#replaceDead(sandbox, 'does not answer');
       }),
     );
@@ -205,7 +207,7 @@ export class ContainerPool {
   /** Nothing is started or handed out from now on. */
   close(error: FairleadError): void {
     this.#closed = error;
-    this.line.rejectAll(error);
+    this.queue.rejectAll(error);
   }
 
   /** The only transition. */
@@ -232,20 +234,20 @@ export class ContainerPool {
     }
     const { maxStarting } = this.limits;
     const waitMs = expectedWaitMs({
-      position: this.line.length + 1,
+      position: this.queue.length + 1,
       starting: this.#queues.starting.size,
       maxStarting,
       startMs: this.#startMs,
-      ...this.#options.outlook(),
+      ...this.#options.forecast(),
     });
-    const waiting = this.line.wait(signal, Math.ceil(waitMs));
+    const waiting = this.queue.wait(signal, Math.ceil(waitMs));
     this.#options.onChange();
     return waiting;
   }
 
   #serve(): void {
     for (const sandbox of this.#queues.warm) {
-      const waiter = this.line.next();
+      const waiter = this.queue.next();
       if (!waiter) return;
       this.move(sandbox, 'warm', 'leased');
       waiter.resolve(sandbox);
@@ -264,23 +266,23 @@ export class ContainerPool {
     const { server } = this;
     const began = performance.now();
     try {
-      const { running, waiting } = await this.#bringUp.start(sandbox.name, sandbox.abort.signal);
+      const { running, mcp } = await this.#bringUp.start(sandbox.name, sandbox.abort.signal);
       const ms = performance.now() - began;
       this.#startMs += (ms - this.#startMs) / 4;
       startSeconds.observe({ server }, ms / 1_000);
       starts.inc({ server, outcome: 'ok' });
       this.#health = { failures: 0, notBefore: 0 };
-      this.#shelve(sandbox, running, waiting);
+      this.#makeWarm(sandbox, running, mcp);
     } catch (error) {
       this.#failed(sandbox, error);
     }
   }
 
-  async #takeIn(sandbox: Sandbox, found: FoundSandbox): Promise<void> {
+  async #adopt(sandbox: Sandbox, found: FoundSandbox): Promise<void> {
     const { server } = this;
     try {
-      const { running, waiting } = await this.#bringUp.adopt(found, sandbox.abort.signal);
-      this.#shelve(sandbox, running, waiting);
+      const { running, mcp } = await this.#bringUp.adopt(found, sandbox.abort.signal);
+      this.#makeWarm(sandbox, running, mcp);
     } catch (error) {
       const { log } = this.#options;
       if (!this.#closed)
@@ -292,10 +294,10 @@ export class ContainerPool {
   async #reset(sandbox: Sandbox, used: RunningSandbox): Promise<void> {
     const { server } = this;
     try {
-      const { running, waiting } = await this.#bringUp.reset(used, sandbox.abort.signal);
+      const { running, mcp } = await this.#bringUp.reset(used, sandbox.abort.signal);
       resets.inc({ server, outcome: 'ok' });
       this.#options.onClean?.(sandbox.name);
-      this.#shelve(sandbox, running, waiting);
+      this.#makeWarm(sandbox, running, mcp);
     } catch (error) {
       resets.inc({ server, outcome: 'failed' });
       const { log } = this.#options;
@@ -308,10 +310,10 @@ export class ContainerPool {
     }
   }
 
-  #shelve(sandbox: Sandbox, running: RunningSandbox, waiting: WaitingServer): void {
+  #makeWarm(sandbox: Sandbox, running: RunningSandbox, mcp: WarmServer): void {
     sandbox.running = running;
-    sandbox.waiting = waiting;
-    sandbox.provenAt = performance.now();
+    sandbox.mcp = mcp;
+    sandbox.aliveAt = performance.now();
     // At the end of its output, not only when Docker has said why: that may take long, and it would be handed out meanwhile.
     running.stdout.once('end', () => void this.#noteExit(sandbox, running));
     void running.exited.then(() => this.#noteExit(sandbox, running));
@@ -336,7 +338,7 @@ export class ContainerPool {
       this.#health = { failures, notBefore: performance.now() + restMs, error: withRetry(error, restMs) };
       starts.inc({ server: this.server, outcome: error.code });
       log.warn({ err: error, server: this.server, failures, restMs: Math.round(restMs) }, 'a sandbox did not start');
-      if (this.#queues.starting.size <= 1) this.line.rejectAll(withRetry(error, restMs));
+      if (this.#queues.starting.size <= 1) this.queue.rejectAll(withRetry(error, restMs));
     }
     this.move(sandbox, 'starting', 'gone');
   }
@@ -358,7 +360,7 @@ export class ContainerPool {
     if (sandbox.state === 'starting') await sandbox.started;
     if (sandbox.state === 'gone') return; // it may have come up in the same moment
     this.move(sandbox, sandbox.state, 'draining');
-    sandbox.waiting?.detach();
+    sandbox.mcp?.detach();
     try {
       await (sandbox.running ?? sandbox.found)?.destroy();
       this.#options.onClean?.(sandbox.name);

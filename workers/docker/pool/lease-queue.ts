@@ -6,7 +6,7 @@ export interface Waiter<T> {
   reject(error: Error): void;
 }
 
-export class LeaseLine<T> {
+export class LeaseQueue<T> {
   readonly #waiters = new Set<Waiter<T>>();
   readonly #max: number;
   readonly #timeoutMs: number;

@@ -37,7 +37,7 @@ export interface StartHealth {
 export interface PoolPlan {
   start: number;
   /** Of the warm ones, oldest first. */
-  letGo: number;
+  stop: number;
   target: number;
 }
 
@@ -58,18 +58,18 @@ export function planPool(input: PoolState & { room: number; now: number }): Pool
   const spare = counts.warm + counts.starting - counts.waiting;
   const missing = Math.max(0, target - spare);
   const start = Math.max(0, Math.min(missing, startsAllowed(counts, limits, health, now), input.room));
-  const letGo = Math.max(0, Math.min(counts.warm, counts.warm - counts.waiting - target));
-  return { start, letGo: start > 0 ? 0 : letGo, target };
+  const stop = Math.max(0, Math.min(counts.warm, counts.warm - counts.waiting - target));
+  return { start, stop: start > 0 ? 0 : stop, target };
 }
 
 /**
  * The pools of one box share its budget: those with people in line first, who hold the fewest before the others, then
  * shelves by how much is missing. Where there is no room for people in line, idle sandboxes of other pools go.
  */
-export function planBox(input: { pools: readonly PoolState[]; room: number; now: number }): PoolPlan[] {
+export function planPools(input: { pools: readonly PoolState[]; room: number; now: number }): PoolPlan[] {
   const { pools, now } = input;
   const wanted = pools.map((pool) => planPool({ ...pool, room: Infinity, now }));
-  const plans = wanted.map(({ letGo, target }) => ({ start: 0, letGo, target }));
+  const plans = wanted.map(({ stop, target }) => ({ start: 0, stop, target }));
   let room = Math.max(0, input.room);
   /** One at a time, to the lowest rank; what is left of `want` had no room. */
   const share = (want: number[], rankOf: (index: number) => number): void => {
@@ -95,14 +95,14 @@ export function planBox(input: { pools: readonly PoolState[]; room: number; now:
 }
 
 function makeRoom(pools: readonly PoolState[], plans: PoolPlan[], unserved: readonly number[]): void {
-  const going = pools.reduce((sum, { counts }, index) => sum + counts.draining + (plans[index]?.letGo ?? 0), 0);
+  const going = pools.reduce((sum, { counts }, index) => sum + counts.draining + (plans[index]?.stop ?? 0), 0);
   let needed = unserved.reduce((sum, count) => sum + count, 0) - going;
   while (needed > 0) {
-    const surplus = pools.map(({ counts }, index) => counts.warm - counts.waiting - (plans[index]?.letGo ?? 0));
+    const surplus = pools.map(({ counts }, index) => counts.warm - counts.waiting - (plans[index]?.stop ?? 0));
     const richest = surplus.indexOf(Math.max(...surplus));
     const plan = plans[richest];
     if (!plan || (surplus[richest] ?? 0) <= 0) return;
-    plan.letGo++;
+    plan.stop++;
     needed--;
   }
 }

@@ -6,12 +6,12 @@ import type { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { ContainerPool } from './container-pool.js';
 import type { SandboxDriver } from '../driver/driver.js';
-import { planBox } from './plan-pool.js';
+import { planPools } from './plan-pool.js';
 import type { Sandbox, SandboxState } from './sandbox.js';
 import type { ToolCache } from './tool-cache.js';
 
 const PLAN_EVERY_MS = 1_000;
-const PROVE_EVERY_MS = 15_000;
+const CHECK_EVERY_MS = 15_000;
 /** What a start is expected to take of the box's free memory until it is seen. */
 const START_MB = 32;
 /** Until some have been seen. */
@@ -27,8 +27,8 @@ export interface PoolsOptions {
   onClean?: (name: string) => void;
   /** Every second, from `open` on. */
   onTick?: () => void;
-  /** Only what is asked for is started until `fillShelves`. */
-  holdShelves?: boolean | undefined;
+  /** Only what is asked for is started until `fillPools`. */
+  fillLater?: boolean | undefined;
 }
 
 export class Pools {
@@ -39,17 +39,17 @@ export class Pools {
   #releasedAt = performance.now();
   #planning: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #provenAt = performance.now();
+  #checkedAt = performance.now();
   #closed = false;
   #filling: boolean;
 
   constructor(options: PoolsOptions) {
     this.#options = options;
-    this.#filling = !options.holdShelves;
+    this.#filling = !options.fillLater;
     const { config, driver } = options;
     const { min, max, maxStarting, idleMs } = config.sandbox.pool;
-    const shelf = Math.min(max, driver.maxWarm);
-    const limits = { min: Math.min(min, shelf), max: shelf, maxStarting, idleMs };
+    const maxWarm = Math.min(max, driver.maxWarm);
+    const limits = { min: Math.min(min, maxWarm), max: maxWarm, maxStarting, idleMs };
     const byImage = new Map<string, ContainerPool>();
     for (const [server, { image, env, sampling }] of serversOf(config.mcpServers, isImageServer)) {
       const key = poolKey({ image, env, sampling });
@@ -62,7 +62,7 @@ export class Pools {
           env,
           limits,
           onChange: () => this.#planSoon(),
-          outlook: () => ({ room: this.#room(this.distinct()), releaseMs: this.#releaseMs }),
+          forecast: () => ({ room: this.#room(this.distinct()), releaseMs: this.#releaseMs }),
         });
       byImage.set(key, pool);
       this.#byServer.set(server, pool);
@@ -75,14 +75,14 @@ export class Pools {
     this.#timer = setInterval(() => {
       this.#planSoon();
       this.#options.onTick?.();
-      if (performance.now() - this.#provenAt < PROVE_EVERY_MS) return;
-      this.#provenAt = performance.now();
-      for (const pool of this.distinct()) void pool.proveWarm(PROVE_EVERY_MS / 2);
+      if (performance.now() - this.#checkedAt < CHECK_EVERY_MS) return;
+      this.#checkedAt = performance.now();
+      for (const pool of this.distinct()) void pool.checkWarm(CHECK_EVERY_MS / 2);
     }, PLAN_EVERY_MS);
     this.#planSoon();
   }
 
-  fillShelves(): void {
+  fillPools(): void {
     this.#filling = true;
     this.#planSoon();
   }
@@ -138,7 +138,7 @@ export class Pools {
       limits: this.#filling ? limits : { ...limits, min: 0 },
       health,
     }));
-    const plans = planBox({ pools: state, room: this.#room(pools), now: performance.now() });
+    const plans = planPools({ pools: state, room: this.#room(pools), now: performance.now() });
     for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);
   }
 

@@ -1,6 +1,6 @@
 /** One sandbox as the pools know it, from its first moment to its end. Docker thread. */
 import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
-import type { WaitingServer } from './warm-server.js';
+import type { WarmServer } from './warm-server.js';
 
 /**
  * starting ──▶ warm ──▶ leased ──▶ draining ──▶ gone
@@ -21,9 +21,9 @@ export interface Sandbox {
   readonly found?: FoundSandbox;
   /** From `warm` on. */
   running?: RunningSandbox;
-  waiting?: WaitingServer;
+  mcp?: WarmServer;
   /** When it last answered, ms on the monotonic clock. */
-  provenAt: number;
+  aliveAt: number;
   /** Settles with its start; never rejects. */
   started: Promise<void>;
   removal?: Promise<void>;
@@ -35,14 +35,14 @@ export function makeSandbox(name: string, found?: FoundSandbox): Sandbox {
     abort: new AbortController(),
     state: 'starting',
     ...(found && { found }),
-    provenAt: 0,
+    aliveAt: 0,
     started: Promise.resolve(),
   };
 }
 
 /** Does it answer? */
-export async function prove(sandbox: Sandbox, timeoutMs: number): Promise<boolean> {
-  if (!(await sandbox.waiting?.isAlive(timeoutMs))) return false;
-  sandbox.provenAt = performance.now();
+export async function checkAlive(sandbox: Sandbox, timeoutMs: number): Promise<boolean> {
+  if (!(await sandbox.mcp?.isAlive(timeoutMs))) return false;
+  sandbox.aliveAt = performance.now();
   return true;
 }

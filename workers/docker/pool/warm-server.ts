@@ -37,12 +37,12 @@ export interface GreetOptions {
   modern?: boolean;
 }
 
-export class WaitingServer {
+export class WarmServer {
   readonly handshake: Handshake;
   readonly #client: Client;
-  readonly #transport: ShelfTransport;
+  readonly #transport: WarmTransport;
 
-  private constructor(client: Client, transport: ShelfTransport, handshake: Handshake) {
+  private constructor(client: Client, transport: WarmTransport, handshake: Handshake) {
     this.#client = client;
     this.#transport = transport;
     this.handshake = handshake;
@@ -52,14 +52,14 @@ export class WaitingServer {
    * In the older era first: nearly all know it, and our own server starts faster with it. One that refuses is asked whether
    * it knows the newer one. ERR_SANDBOX in plain words when it exits, answers garbage or does not answer in time. Destroys nothing.
    */
-  static async open(sandbox: RunningSandbox, options: GreetOptions): Promise<WaitingServer> {
+  static async open(sandbox: RunningSandbox, options: GreetOptions): Promise<WarmServer> {
     const deadline = performance.now() + options.timeoutMs;
     const eras: Era[] = options.modern ? ['modern'] : ['legacy', 'modern'];
     let refusal: Error | undefined;
     for (const era of eras) {
       const timeoutMs = Math.max(1, Math.ceil(deadline - performance.now()));
       try {
-        return await WaitingServer.#connect(sandbox, { ...options, timeoutMs }, era);
+        return await WarmServer.#connect(sandbox, { ...options, timeoutMs }, era);
       } catch (error) {
         if (isFairleadError(error)) throw error;
         refusal ??= error as Error;
@@ -74,8 +74,8 @@ export class WaitingServer {
     sandbox: RunningSandbox,
     { server, capabilities, timeoutMs, again = false }: GreetOptions,
     era: Era,
-  ): Promise<WaitingServer> {
-    const transport = new ShelfTransport(sandbox, again);
+  ): Promise<WarmServer> {
+    const transport = new WarmTransport(sandbox, again);
     const client = new Client(
       { name: 'fairlead', version: VERSION },
       { capabilities, ...(era === 'modern' ? { versionNegotiation: { mode: { pin: NEWER_ERA } } } : {}) },
@@ -83,10 +83,10 @@ export class WaitingServer {
     try {
       await client.connect(transport, { timeout: timeoutMs });
       const discover = client.getDiscoverResult();
-      if (discover) return new WaitingServer(client, transport, { era: 'modern', discover });
+      if (discover) return new WarmServer(client, transport, { era: 'modern', discover });
       const { initialize } = transport;
       if (initialize === undefined) throw new Error('no answer to initialize');
-      return new WaitingServer(client, transport, { era: 'legacy', initialize });
+      return new WarmServer(client, transport, { era: 'legacy', initialize });
     } catch (error) {
       const exit = transport.ended && (await sandbox.exited);
       await client.close();
@@ -130,7 +130,7 @@ export class WaitingServer {
 }
 
 /** JSON lines over the sandbox's own streams, until they are handed over. */
-class ShelfTransport implements Transport {
+class WarmTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;

@@ -168,7 +168,7 @@ t.test('tries are further and further apart, and no two calls keep step', async 
 t.test(
   'a daemon that answers 500: few calls in 20 s, one probe at a time, and service when it is well again',
   async (t) => {
-    const opened = await openSandboxes(t, { images, shelf: 2 });
+    const opened = await openSandboxes(t, { images, warm: 2 });
     const { proxy, sandboxes, breaker } = opened;
     await settled(() => sandboxes.count('warm') === 2);
     proxy.fault(ANY, { status: 500, message: 'the daemon is unwell' });
@@ -242,7 +242,7 @@ t.test('an open breaker finds out by itself that Docker is well again', async (t
 t.test(
   'a daemon that hangs: the shelf serves, who waits is told in time, nothing is left, and it goes on after',
   async (t) => {
-    const opened = await openSandboxes(t, { images, shelf: 2, sandbox: { startTimeoutMs: 2_000 } });
+    const opened = await openSandboxes(t, { images, warm: 2, sandbox: { startTimeoutMs: 2_000 } });
     const { proxy, sandboxes } = opened;
     await settled(() => sandboxes.count('warm') === 2);
     proxy.fault(ANY, 'hang');
@@ -259,7 +259,7 @@ t.test(
     proxy.heal();
     await serves(opened);
     await settled(() => sandboxes.count('warm') === 2 && sandboxes.count('starting') === 0);
-    await opened.driver.sweepLeftovers((name) => sandboxes.isKnown(name));
+    await opened.driver.removeUnknown((name) => sandboxes.isKnown(name));
     t.equal((await opened.containers()).length, 4, 'two on the shelf, two leased');
   },
 );
@@ -324,7 +324,7 @@ t.test(
 t.test(
   'a daemon that restarts: leases are told, others refused at once, the shelf is full again by itself',
   async (t) => {
-    const opened = await openSandboxes(t, { images, shelf: 2 });
+    const opened = await openSandboxes(t, { images, warm: 2 });
     const { proxy, sandboxes } = opened;
     await settled(() => sandboxes.count('warm') === 2);
     const { port } = await opened.lease('echo');
@@ -341,7 +341,7 @@ t.test(
     await proxy.up();
     await settled(() => sandboxes.count('warm') >= 2);
     await serves(opened);
-    await opened.driver.sweepLeftovers((name) => sandboxes.isKnown(name));
+    await opened.driver.removeUnknown((name) => sandboxes.isKnown(name));
     const now = (await opened.containers()).map(({ id }) => id);
     t.same(
       now.filter((id) => before.includes(id)),

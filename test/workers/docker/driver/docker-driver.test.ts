@@ -201,7 +201,7 @@ t.test('a sweep removes the leftovers of its own instance and of no other', asyn
     const sandbox = await earlier.start(request);
     t.teardown(() => sandbox.destroy());
   }
-  t.equal(await new DockerDriver(configOf(), instance, log).sweepLeftovers((name) => name === known.name), 2);
+  t.equal(await new DockerDriver(configOf(), instance, log).removeUnknown((name) => name === known.name), 2);
   t.equal(await left(instance), 1);
   t.equal(await left(other), 1);
 });
@@ -215,7 +215,7 @@ t.test('its name says whose it is, until it is reset; by the name it was given i
   const nameNow = async (): Promise<string> => (await docker().getContainer(sandbox.id).inspect()).Name;
   await sandbox.assign?.('Some_session-1');
   t.equal(await nameNow(), `/${request.name}.Some_session-1`);
-  t.equal(await driver.sweepLeftovers((name) => name === request.name), 0);
+  t.equal(await driver.removeUnknown((name) => name === request.name), 0);
   const again = await sandbox.restart?.(request.signal);
   t.equal(again?.id, sandbox.id);
   t.equal(await nameNow(), `/${request.name}`);
@@ -241,7 +241,7 @@ t.test('a daemon that is not there is ERR_UNAVAILABLE with a time to come back',
   const driver = new DockerDriver(configOf({}, `tcp://127.0.0.1:${await freePort()}`), randomUUID(), log);
   await t.rejects(driver.start(requestOf()), { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
   await t.rejects(
-    driver.sweepLeftovers(() => false),
+    driver.removeUnknown(() => false),
     { code: 'ERR_UNAVAILABLE' },
   );
 });

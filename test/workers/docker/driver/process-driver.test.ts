@@ -133,7 +133,7 @@ t.test('a sweep ends what an earlier run left, and neither what is known nor ano
   const foreign = await driver('theirs').start(requestOf({ env }));
   t.teardown(() => Promise.all([left, held, foreign].map((sandbox) => sandbox.destroy())));
   await mkdir(join(root, 'mine', 'half-made'), { recursive: true });
-  t.equal(await driver().sweepLeftovers((name) => name === known.name), 2);
+  t.equal(await driver().removeUnknown((name) => name === known.name), 2);
   await left.exited;
   await child.dead;
   t.same(await readdir(join(root, 'mine')), [known.name]);
@@ -153,7 +153,7 @@ t.test('a recorded pid that now belongs to another process is left alone', async
   await mkdir(folder, { recursive: true });
   const record = await recordOf(innocent.pid ?? 0);
   await writeFile(join(folder, 'process.json'), JSON.stringify({ ...record, started: '1' }));
-  t.equal(await driver().sweepLeftovers(() => false), 1);
+  t.equal(await driver().removeUnknown(() => false), 1);
   innocent.stdin.write('alive');
   const [data] = (await once(innocent.stdout, 'data')) as [Buffer];
   t.equal(data.toString(), 'alive');
@@ -162,5 +162,5 @@ t.test('a recorded pid that now belongs to another process is left alone', async
 
 t.test('a sweep of an instance that never ran finds nothing', async (t) => {
   const { driver } = await open(t);
-  t.equal(await driver().sweepLeftovers(() => false), 0);
+  t.equal(await driver().removeUnknown(() => false), 0);
 });

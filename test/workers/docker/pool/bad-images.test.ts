@@ -139,7 +139,7 @@ t.test('broken images are started a few times in 20 s, however often they are as
     empty: await makeEmptyImage(t),
     missing: 'fairlead-test/no-such-image:1',
   };
-  const opened = await openSandboxes(t, { images, shelf: 3, sandbox: { startTimeoutMs: 5_000 } });
+  const opened = await openSandboxes(t, { images, warm: 3, sandbox: { startTimeoutMs: 5_000 } });
   const { proxy, sandboxes } = opened;
   await settled(() => sandboxes.count('warm') === 3);
   const until = performance.now() + 20_000;
@@ -174,7 +174,7 @@ t.test('the full line of an image that does not answer is its own affair', async
   const pool = { maxWaiting: 3, maxStarting: 2 };
   const opened = await openSandboxes(t, {
     images: tags('good', 'mute'),
-    shelf: 2,
+    warm: 2,
     sandbox: { pool, startTimeoutMs: 6_000 },
   });
   const { sandboxes } = opened;

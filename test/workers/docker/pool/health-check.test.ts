@@ -72,7 +72,7 @@ async function harmOne(opened: OpenedSandboxes, harm: Harm): Promise<{ bad: stri
 }
 
 async function openTwo(t: Parameters<typeof openSandboxes>[0]): Promise<OpenedSandboxes> {
-  const opened = await openSandboxes(t, { images, shelf: 2 });
+  const opened = await openSandboxes(t, { images, warm: 2 });
   await settled(() => opened.sandboxes.count('warm') === 2);
   await opened.proxy.received(NEWS, 1);
   return opened;
@@ -151,30 +151,30 @@ t.test('what has waited long is asked before it is handed over; of four dead one
     env: {},
     log,
     limits,
-    outlook: () => ({ room: 10, releaseMs: 0 }),
+    forecast: () => ({ room: 10, releaseMs: 0 }),
     onChange: () => undefined, // this test is the planner
   });
   t.teardown(async () => {
     await Promise.all([...pool.all()].map((sandbox) => pool.drain(sandbox)));
     await driver.close();
   });
-  pool.apply({ start: 5, letGo: 0, target: 5 });
+  pool.apply({ start: 5, stop: 0, target: 5 });
   await settled(() => pool.counts.warm === 5);
   const warm = [...pool.warm()];
   const bad = warm.slice(0, 4);
   await Promise.all(bad.map(({ running }, i) => (i % 2 ? pause : stopServer)(running?.id ?? '')));
-  for (const sandbox of warm) sandbox.provenAt = performance.now() - 31_000;
+  for (const sandbox of warm) sandbox.aliveAt = performance.now() - 31_000;
   const signal = new AbortController().signal;
   const [first, second] = [pool.take(signal), pool.take(signal)];
   t.equal(await Promise.race([first, second]), warm[4]);
   await settled(() => pool.counts.waiting === 1); // the other one has found the shelf empty
-  pool.apply({ start: 1, letGo: 0, target: 0 });
+  pool.apply({ start: 1, stop: 0, target: 0 });
   const both = await Promise.all([first, second]);
   t.same(
     both.filter((sandbox) => bad.includes(sandbox)),
     [],
   );
-  t.ok(both.every(({ provenAt }) => performance.now() - provenAt < 30_000));
+  t.ok(both.every(({ aliveAt }) => performance.now() - aliveAt < 30_000));
   await settled(() => pool.counts.draining === 0);
   t.same(
     bad.map(({ state }) => state),
@@ -183,7 +183,7 @@ t.test('what has waited long is asked before it is handed over; of four dead one
 });
 
 t.test('killed, paused, cut off, one after the other and at random: every lease works', async (t) => {
-  const opened = await openSandboxes(t, { images, shelf: 4, sandbox: { pool: { maxStarting: 4 } } });
+  const opened = await openSandboxes(t, { images, warm: 4, sandbox: { pool: { maxStarting: 4 } } });
   const { sandboxes, proxy } = opened;
   const cutOff: Harm = async (id) => proxy.cut(new RegExp(`^POST /containers/${id}/attach`));
   const leased = new Set<string>();

@@ -2,7 +2,7 @@
 import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
-import { LeaseLine } from '../../../../workers/docker/pool/lease-queue.js';
+import { LeaseQueue } from '../../../../workers/docker/pool/lease-queue.js';
 
 const LONG_MS = 60_000;
 
@@ -26,129 +26,129 @@ function timers(): number {
 }
 
 t.test('serves in the order in which they came', async (t) => {
-  const line = new LeaseLine<string>(10, LONG_MS);
+  const queue = new LeaseQueue<string>(10, LONG_MS);
   const served: string[] = [];
   const callers = ['first', 'second', 'third'].map(async (name) => {
-    served.push(`${name} ${await line.wait(caller().signal, 0)}`);
+    served.push(`${name} ${await queue.wait(caller().signal, 0)}`);
   });
-  t.equal(line.length, 3);
-  for (const value of ['a', 'b', 'c']) line.next()?.resolve(value);
+  t.equal(queue.length, 3);
+  for (const value of ['a', 'b', 'c']) queue.next()?.resolve(value);
   await Promise.all(callers);
   t.same(served, ['first a', 'second b', 'third c']);
-  t.equal(line.length, 0);
-  t.equal(line.next(), undefined);
+  t.equal(queue.length, 0);
+  t.equal(queue.next(), undefined);
 });
 
 t.test('who comes again stands at the end', async (t) => {
-  const line = new LeaseLine<number>(10, LONG_MS);
+  const queue = new LeaseQueue<number>(10, LONG_MS);
   const { signal } = caller();
-  const first = line.wait(signal, 0);
-  const second = line.wait(signal, 0);
-  line.next()?.resolve(1);
+  const first = queue.wait(signal, 0);
+  const second = queue.wait(signal, 0);
+  queue.next()?.resolve(1);
   t.equal(await first, 1);
-  const again = line.wait(signal, 0);
-  line.next()?.resolve(2);
-  line.next()?.resolve(3);
+  const again = queue.wait(signal, 0);
+  queue.next()?.resolve(2);
+  queue.next()?.resolve(3);
   t.same(await Promise.all([second, again]), [2, 3]);
 });
 
 t.test('one more than the bound is refused at once, and there is a place again when one has gone', async (t) => {
-  const line = new LeaseLine<number>(2, LONG_MS);
-  const first = line.wait(caller().signal, 0);
-  const second = line.wait(caller().signal, 0);
+  const queue = new LeaseQueue<number>(2, LONG_MS);
+  const first = queue.wait(caller().signal, 0);
+  const second = queue.wait(caller().signal, 0);
   const late = caller();
-  const { code, retryAfterMs } = await refusalOf(line.wait(late.signal, 2_345.2));
+  const { code, retryAfterMs } = await refusalOf(queue.wait(late.signal, 2_345.2));
   t.equal(code, 'ERR_UNAVAILABLE');
   t.equal(retryAfterMs, 2_346);
   t.equal(late.listeners().length, 0);
-  t.equal(line.length, 2);
-  line.next()?.resolve(1);
-  const third = line.wait(late.signal, 0);
-  line.next()?.resolve(2);
-  line.next()?.resolve(3);
+  t.equal(queue.length, 2);
+  queue.next()?.resolve(1);
+  const third = queue.wait(late.signal, 0);
+  queue.next()?.resolve(2);
+  queue.next()?.resolve(3);
   t.same(await Promise.all([first, second, third]), [1, 2, 3]);
 });
 
 t.test('a wait that would outlast the deadline is refused at once, and told by how much', async (t) => {
-  const line = new LeaseLine<number>(2, LONG_MS);
+  const queue = new LeaseQueue<number>(2, LONG_MS);
   const { signal, listeners } = caller();
-  const { code, retryAfterMs } = await refusalOf(line.wait(signal, LONG_MS + 5_000));
+  const { code, retryAfterMs } = await refusalOf(queue.wait(signal, LONG_MS + 5_000));
   t.equal(code, 'ERR_UNAVAILABLE');
   t.equal(retryAfterMs, 5_000);
-  t.equal((await refusalOf(line.wait(signal, LONG_MS + 1))).retryAfterMs, 100, 'never a storm of retries');
-  t.equal(line.length, 0);
+  t.equal((await refusalOf(queue.wait(signal, LONG_MS + 1))).retryAfterMs, 100, 'never a storm of retries');
+  t.equal(queue.length, 0);
   t.equal(listeners().length, 0);
-  const waiting = line.wait(signal, LONG_MS);
-  line.next()?.resolve(1);
+  const waiting = queue.wait(signal, LONG_MS);
+  queue.next()?.resolve(1);
   t.equal(await waiting, 1, 'exactly the deadline is in time');
 });
 
 t.test('at the deadline it is refused, its place goes, and those behind it move up', async (t) => {
-  const line = new LeaseLine<number>(10, 20);
+  const queue = new LeaseQueue<number>(10, 20);
   const late = caller();
-  const { code, retryAfterMs } = await refusalOf(line.wait(late.signal, 0));
+  const { code, retryAfterMs } = await refusalOf(queue.wait(late.signal, 0));
   t.equal(code, 'ERR_UNAVAILABLE');
   t.ok(retryAfterMs !== undefined && retryAfterMs >= 100);
-  t.equal(line.length, 0);
+  t.equal(queue.length, 0);
   t.equal(late.listeners().length, 0);
-  t.equal(line.next(), undefined, 'no sandbox is handed to one that has been refused');
+  t.equal(queue.next(), undefined, 'no sandbox is handed to one that has been refused');
 });
 
 t.test('a caller that leaves takes its place with it in the same step', async (t) => {
-  const line = new LeaseLine<number>(2, LONG_MS);
+  const queue = new LeaseQueue<number>(2, LONG_MS);
   const [front, behind] = [caller(), caller()];
-  const left = line.wait(front.signal, 0);
-  const waiting = line.wait(behind.signal, 0);
+  const left = queue.wait(front.signal, 0);
+  const waiting = queue.wait(behind.signal, 0);
   const why = new Error('the client has gone');
   front.leave(why);
-  t.equal(line.length, 1);
-  const newcomer = line.wait(caller().signal, 0);
-  line.next()?.resolve(1);
-  line.next()?.resolve(2);
+  t.equal(queue.length, 1);
+  const newcomer = queue.wait(caller().signal, 0);
+  queue.next()?.resolve(1);
+  queue.next()?.resolve(2);
   await t.rejects(left, why);
   t.same(await Promise.all([waiting, newcomer]), [1, 2]);
   t.equal(front.listeners().length + behind.listeners().length, 0);
-  await t.rejects(line.wait(AbortSignal.abort(why), 0), why);
-  t.equal(line.length, 0, 'who has gone before takes none');
+  await t.rejects(queue.wait(AbortSignal.abort(why), 0), why);
+  t.equal(queue.length, 0, 'who has gone before takes none');
 });
 
 t.test('leaving after being served changes nothing', async (t) => {
-  const line = new LeaseLine<number>(2, LONG_MS);
+  const queue = new LeaseQueue<number>(2, LONG_MS);
   const { signal, leave } = caller();
-  const waiting = line.wait(signal, 0);
-  const behind = line.wait(caller().signal, 0);
-  line.next()?.resolve(1);
+  const waiting = queue.wait(signal, 0);
+  const behind = queue.wait(caller().signal, 0);
+  queue.next()?.resolve(1);
   leave(new Error('too late'));
   t.equal(await waiting, 1);
-  t.equal(line.length, 1);
-  line.next()?.resolve(2);
+  t.equal(queue.length, 1);
+  queue.next()?.resolve(2);
   t.equal(await behind, 2);
 });
 
 t.test('all can be refused with one error, and the line goes on', async (t) => {
-  const line = new LeaseLine<number>(5, LONG_MS);
+  const queue = new LeaseQueue<number>(5, LONG_MS);
   const callers = Array.from({ length: 5 }, caller);
-  const waiting = callers.map(({ signal }) => line.wait(signal, 0));
+  const waiting = callers.map(({ signal }) => queue.wait(signal, 0));
   const error = new FairleadError('ERR_SANDBOX', 'the image does not start');
-  line.rejectAll(error);
-  t.equal(line.length, 0);
+  queue.rejectAll(error);
+  t.equal(queue.length, 0);
   for (const one of waiting) t.equal(await refusalOf(one), error);
   for (const { listeners } of callers) t.equal(listeners().length, 0);
-  const later = line.wait(caller().signal, 0);
-  line.next()?.resolve(1);
+  const later = queue.wait(caller().signal, 0);
+  queue.next()?.resolve(1);
   t.equal(await later, 1);
 });
 
 t.test('tells its length with every change', async (t) => {
   const lengths: number[] = [];
-  const line = new LeaseLine<number>(3, LONG_MS, (length) => lengths.push(length));
+  const queue = new LeaseQueue<number>(3, LONG_MS, (length) => lengths.push(length));
   const [first, second, third] = [caller(), caller(), caller()];
-  const all = Promise.allSettled([first, second, third].map(({ signal }) => line.wait(signal, 0)));
-  await refusalOf(line.wait(caller().signal, 0));
+  const all = Promise.allSettled([first, second, third].map(({ signal }) => queue.wait(signal, 0)));
+  await refusalOf(queue.wait(caller().signal, 0));
   t.same(lengths, [1, 2, 3], 'one that is refused was never in it');
   second.leave(new Error('gone'));
-  line.next()?.resolve(1);
-  line.rejectAll(new FairleadError('ERR_DRAINING', 'stopping'));
+  queue.next()?.resolve(1);
+  queue.rejectAll(new FairleadError('ERR_DRAINING', 'stopping'));
   await all;
   t.same(lengths, [1, 2, 3, 2, 1, 0]);
 });
@@ -156,15 +156,15 @@ t.test('tells its length with every change', async (t) => {
 t.test('leaves no listener and no timer, however it ends', async (t) => {
   const before = timers();
   const lengths: number[] = [];
-  const line = new LeaseLine<number>(100, LONG_MS, (length) => lengths.push(length));
+  const queue = new LeaseQueue<number>(100, LONG_MS, (length) => lengths.push(length));
   const callers = Array.from({ length: 100 }, caller);
-  const all = Promise.allSettled(callers.map(({ signal }) => line.wait(signal, 0)));
+  const all = Promise.allSettled(callers.map(({ signal }) => queue.wait(signal, 0)));
   for (const { listeners } of callers) t.equal(listeners().length, 1);
   for (const [index, { leave }] of callers.entries()) {
     if (index % 3 === 0) leave(new Error('gone'));
-    if (index % 3 === 1) line.next()?.resolve(index);
+    if (index % 3 === 1) queue.next()?.resolve(index);
   }
-  line.rejectAll(new FairleadError('ERR_DRAINING', 'stopping'));
+  queue.rejectAll(new FairleadError('ERR_DRAINING', 'stopping'));
   await all;
   t.equal(lengths.at(-1), 0);
   t.equal(timers(), before);

@@ -53,8 +53,8 @@ function longestBelowMs({ samples, served }: PoolDay, min: number, from = 0): nu
 }
 
 /** Exactly `min` on the shelf and nothing under way at every second between. */
-function rests({ samples, starts, letGo }: PoolDay, min: number, from: number, to: number): boolean {
-  if (within(starts, from, to) + within(letGo, from, to) > 0) return false;
+function rests({ samples, starts, stops }: PoolDay, min: number, from: number, to: number): boolean {
+  if (within(starts, from, to) + within(stops, from, to) > 0) return false;
   return samples.slice(Math.ceil(from / SECOND), to / SECOND).every((at) => at.warm === min && at.starting === 0);
 }
 
@@ -80,7 +80,7 @@ t.test('an office day: a burst at nine, a break at noon, and silence at night', 
 t.test('a constant trickle neither waits nor makes the shelf flap', async (t) => {
   const regular = dayOf({ limits, arrivals: people(DAY / (20 * SECOND), 0, DAY) }, { seed: 4 });
   t.same(regular.faults, []);
-  t.equal(regular.letGo.length, 0);
+  t.equal(regular.stops.length, 0);
   t.equal(
     longestWaitMs({ ...regular, served: regular.served.slice(1) }),
     0,
@@ -93,10 +93,10 @@ t.test('a constant trickle neither waits nor makes the shelf flap', async (t) =>
   t.same(random.faults, []);
   t.equal(longestWaitMs(random), 0);
   t.ok(longestBelowMs(random, limits.min, from) <= REFILL_MS);
-  const letGo = random.letGo.length;
-  t.ok(letGo > 0 && letGo < arrivals.length / 100, `${letGo} let go for ${arrivals.length} leases`);
+  const stops = random.stops.length;
+  t.ok(stops > 0 && stops < arrivals.length / 100, `${stops} stopped for ${arrivals.length} leases`);
   const minutes = Array.from({ length: (to - from) / MINUTE }, (_, i) => from + i * MINUTE);
-  const restless = minutes.filter((at) => within(random.letGo, at, at + MINUTE) > limits.min / 2).length;
+  const restless = minutes.filter((at) => within(random.stops, at, at + MINUTE) > limits.min / 2).length;
   t.ok(restless <= 4, `in ${restless} minutes more than half of min is let go`);
 });
 
@@ -111,7 +111,7 @@ t.test('sixty at once with ten on the shelf: served as fast as starts go, then k
   t.equal(shelfAt(day, at + MINUTE), 60);
   t.equal(shelfAt(day, at + limits.idleMs - SECOND), 60);
   t.ok(rests(day, limits.min, at + limits.idleMs + 2 * SECOND, DAY));
-  t.equal(day.letGo.length, 50);
+  t.equal(day.stops.length, 50);
 });
 
 t.test('the same burst every ten minutes is found ready from the second time on', async (t) => {
@@ -119,7 +119,7 @@ t.test('the same burst every ten minutes is found ready from the second time on'
   const day = dayOf({ limits, arrivals }, { seed: 8 });
   t.same(day.faults, []);
   t.equal(Math.max(...day.served.filter(({ at }) => at > HOUR + MINUTE).map(({ waitedMs }) => waitedMs)), 0);
-  t.equal(within(day.letGo, 0, 2 * HOUR + 50 * MINUTE + limits.idleMs), 0);
+  t.equal(within(day.stops, 0, 2 * HOUR + 50 * MINUTE + limits.idleMs), 0);
 });
 
 t.test('a burst that lies across the border of two periods is remembered as one', async (t) => {
@@ -248,7 +248,7 @@ t.test('idle ones of another image make room for people in line, and come back w
   if (!quiet || !busy) throw new Error('two pools');
   t.equal(busy.served.length, 15);
   t.ok(longestWaitMs(busy) < 15 * SECOND, `the last one waited ${longestWaitMs(busy)} ms`);
-  t.equal(within(quiet.letGo, 2 * HOUR, DAY), 15, 'no more of them go than people have come');
+  t.equal(within(quiet.stops, 2 * HOUR, DAY), 15, 'no more of them go than people have come');
   t.ok(rests(quiet, 20, 2 * HOUR + limits.idleMs + 10 * MINUTE, DAY));
   t.ok(rests(busy, 0, 2 * HOUR + limits.idleMs + 10 * MINUTE, DAY));
 });

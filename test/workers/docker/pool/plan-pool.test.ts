@@ -5,7 +5,7 @@ import {
   DEMAND_PERIOD_MS,
   expectedWaitMs,
   noteDemand,
-  planBox,
+  planPools,
   planPool,
   startBackoffMs,
   type DemandPeriod,
@@ -49,11 +49,11 @@ function startOf(counts: Partial<PoolCounts>, health: StartHealth, min = 10): nu
 }
 
 function startsOf(room: number, ...pools: State[]): number[] {
-  return planBox({ pools, room, now }).map(({ start }) => start);
+  return planPools({ pools, room, now }).map(({ start }) => start);
 }
 
-function letGoOf(room: number, ...pools: State[]): number[] {
-  return planBox({ pools, room, now }).map(({ letGo }) => letGo);
+function stopsOf(room: number, ...pools: State[]): number[] {
+  return planPools({ pools, room, now }).map(({ stop }) => stop);
 }
 
 function waitOf(position: number, maxStarting = 4): number {
@@ -61,19 +61,19 @@ function waitOf(position: number, maxStarting = 4): number {
 }
 
 t.test('an empty shelf is filled to min, maxStarting at a time and no more than there is room for', async (t) => {
-  t.same(planOf(poolWith({})), { start: 4, letGo: 0, target: 10 });
-  t.same(planOf(poolWith({ starting: 3 })), { start: 1, letGo: 0, target: 10 });
-  t.same(planOf(poolWith({ starting: 4 })), { start: 0, letGo: 0, target: 10 });
-  t.same(planOf(poolWith({ warm: 9 })), { start: 1, letGo: 0, target: 10 });
-  t.same(planOf(poolWith({ warm: 10, leased: 50 })), { start: 0, letGo: 0, target: 10 });
-  t.same(planOf(poolWith({}), 2), { start: 2, letGo: 0, target: 10 });
-  t.same(planOf(poolWith({}), 0), { start: 0, letGo: 0, target: 10 });
+  t.same(planOf(poolWith({})), { start: 4, stop: 0, target: 10 });
+  t.same(planOf(poolWith({ starting: 3 })), { start: 1, stop: 0, target: 10 });
+  t.same(planOf(poolWith({ starting: 4 })), { start: 0, stop: 0, target: 10 });
+  t.same(planOf(poolWith({ warm: 9 })), { start: 1, stop: 0, target: 10 });
+  t.same(planOf(poolWith({ warm: 10, leased: 50 })), { start: 0, stop: 0, target: 10 });
+  t.same(planOf(poolWith({}), 2), { start: 2, stop: 0, target: 10 });
+  t.same(planOf(poolWith({}), 0), { start: 0, stop: 0, target: 10 });
 });
 
 t.test('who waits is served beyond the shelf, and what is on its way to them is no surplus', async (t) => {
   t.equal(planOf(poolWith({ waiting: 3, warm: 10 })).start, 3);
   t.equal(planOf(poolWith({ waiting: 3 }, { limits: { ...limits, min: 0, max: 0 } })).start, 3);
-  t.same(planOf(poolWith({ waiting: 20, starting: 2, warm: 12 })), { start: 2, letGo: 0, target: 10 });
+  t.same(planOf(poolWith({ waiting: 20, starting: 2, warm: 12 })), { start: 2, stop: 0, target: 10 });
 });
 
 t.test('the target is what was asked for within two neighbouring periods, between min and max', async (t) => {
@@ -89,10 +89,10 @@ t.test('the target is what was asked for within two neighbouring periods, betwee
 });
 
 t.test('the surplus goes when demand is forgotten, and not while someone could use it', async (t) => {
-  t.same(planOf(poolWith({ warm: 60 })), { start: 0, letGo: 50, target: 10 });
-  t.same(planOf(poolWith({ warm: 12, starting: 4 })), { start: 0, letGo: 2, target: 10 });
-  t.same(planOf(poolWith({ warm: 9, starting: 4 })), { start: 0, letGo: 0, target: 10 });
-  t.equal(planOf(poolWith({ warm: 60, waiting: 45 })).letGo, 5);
+  t.same(planOf(poolWith({ warm: 60 })), { start: 0, stop: 50, target: 10 });
+  t.same(planOf(poolWith({ warm: 12, starting: 4 })), { start: 0, stop: 2, target: 10 });
+  t.same(planOf(poolWith({ warm: 9, starting: 4 })), { start: 0, stop: 0, target: 10 });
+  t.equal(planOf(poolWith({ warm: 60, waiting: 45 })).stop, 5);
 });
 
 t.test('after a failure one start at a time, and none before the rest is over', async (t) => {
@@ -124,16 +124,16 @@ t.test(
   'where there is no room for people in line, idle ones of the fullest shelf go, as many as are needed',
   async (t) => {
     const full = poolWith({ warm: 10 });
-    t.same(letGoOf(0, full, poolWith({ waiting: 3 })), [3, 0]);
-    t.same(letGoOf(1, full, poolWith({ waiting: 3 })), [2, 0]);
-    t.same(letGoOf(3, full, poolWith({ waiting: 3 })), [0, 0]);
-    t.same(letGoOf(0, full, poolWith({ waiting: 3, draining: 2 })), [1, 0], 'two are going already');
-    t.same(letGoOf(0, full, poolWith({ waiting: 30 })), [4, 0], 'no more than may start');
-    t.same(letGoOf(0, full, poolWith({ waiting: 1 }), poolWith({ warm: 8 })), [1, 0, 0]);
-    t.same(letGoOf(0, full, poolWith({})), [0, 0], 'not for a shelf');
-    t.same(letGoOf(0, poolWith({ leased: 10 }), poolWith({ waiting: 1 })), [0, 0], 'not what is in use');
+    t.same(stopsOf(0, full, poolWith({ waiting: 3 })), [3, 0]);
+    t.same(stopsOf(1, full, poolWith({ waiting: 3 })), [2, 0]);
+    t.same(stopsOf(3, full, poolWith({ waiting: 3 })), [0, 0]);
+    t.same(stopsOf(0, full, poolWith({ waiting: 3, draining: 2 })), [1, 0], 'two are going already');
+    t.same(stopsOf(0, full, poolWith({ waiting: 30 })), [4, 0], 'no more than may start');
+    t.same(stopsOf(0, full, poolWith({ waiting: 1 }), poolWith({ warm: 8 })), [1, 0, 0]);
+    t.same(stopsOf(0, full, poolWith({})), [0, 0], 'not for a shelf');
+    t.same(stopsOf(0, poolWith({ leased: 10 }), poolWith({ waiting: 1 })), [0, 0], 'not what is in use');
     const resting: StartHealth = { failures: 3, notBefore: now + SECOND };
-    t.same(letGoOf(0, full, poolWith({ waiting: 3 }, { health: resting })), [0, 0], 'not for an image that rests');
+    t.same(stopsOf(0, full, poolWith({ waiting: 3 }, { health: resting })), [0, 0], 'not for an image that rests');
   },
 );
 
@@ -160,16 +160,16 @@ function frozen<T extends object>(value: T): T {
 }
 
 /** What is wrong with a plan, for any state. */
-function wrongOf({ counts, limits, health }: State, { start, letGo, target }: PoolPlan): string[] {
+function wrongOf({ counts, limits, health }: State, { start, stop, target }: PoolPlan): string[] {
   const { starting, warm, waiting } = counts;
   const isFailing = health.failures > 0;
   const spare = warm + starting - waiting;
   const wrong: [boolean, string][] = [
     [!Number.isInteger(start) || start < 0, 'start is no count'],
-    [!Number.isInteger(letGo) || letGo < 0, 'letGo is no count'],
+    [!Number.isInteger(stop) || stop < 0, 'stop is no count'],
     [target < limits.min || target > limits.max, 'the target is not between min and max'],
-    [start > 0 && letGo > 0, 'starts and lets go'],
-    [letGo > Math.max(0, warm - waiting), 'lets go what people wait for'],
+    [start > 0 && stop > 0, 'starts and lets go'],
+    [stop > Math.max(0, warm - waiting), 'lets go what people wait for'],
     [start > 0 && starting + start > (isFailing ? 1 : limits.maxStarting), 'starts too many at once'],
     [start > 0 && spare + start > target, 'starts more than the line and the target need'],
     [isFailing && start > 0 && health.notBefore > now, 'starts an image that rests'],
@@ -178,12 +178,12 @@ function wrongOf({ counts, limits, health }: State, { start, letGo, target }: Po
 }
 
 /** The counts when a plan has been carried out and nothing else has happened. */
-function after(state: State, { start, letGo }: PoolPlan): State {
+function after(state: State, { start, stop }: PoolPlan): State {
   const { counts } = state;
   const { starting, warm, draining } = counts;
   return {
     ...state,
-    counts: { ...counts, starting: starting + start, warm: warm - letGo, draining: draining + letGo },
+    counts: { ...counts, starting: starting + start, warm: warm - stop, draining: draining + stop },
   };
 }
 
@@ -200,9 +200,9 @@ t.test('holds for any pool', async (t) => {
     const canStart = room > 0 && state.health.failures === 0 && starting < state.limits.maxStarting;
     if (canStart && warm + starting - waiting < plan.target && plan.start === 0)
       wrong.push('does not start what is missing');
-    if (warm - waiting > plan.target && plan.letGo !== warm - waiting - plan.target) wrong.push('keeps a surplus');
+    if (warm - waiting > plan.target && plan.stop !== warm - waiting - plan.target) wrong.push('keeps a surplus');
     const next = planOf(after(state, plan), room - plan.start);
-    if (next.start + next.letGo > 0) wrong.push('a second plan wants more');
+    if (next.start + next.stop > 0) wrong.push('a second plan wants more');
     if (!isDeepStrictEqual(planOf(state, room), plan)) wrong.push('the same state, another plan');
     bad.push(...wrong.map((what) => ({ what, state, room, plan })));
   }
@@ -215,7 +215,7 @@ t.test('holds for any box', async (t) => {
   for (let i = 0; i < 5_000; i++) {
     const pools = frozen(Array.from({ length: 1 + Math.floor(random() * 4) }, () => randomState(random)));
     const room = Math.floor(random() ** 3 * 60);
-    const plans = planBox({ pools, room, now });
+    const plans = planPools({ pools, room, now });
     const wrong = plans.flatMap((plan, index) => wrongOf(pools[index] as State, plan));
     const alone = pools.map((pool) => planPool({ ...pool, room: Infinity, now }));
     const starts = plans.reduce((sum, { start }) => sum + start, 0);
@@ -227,17 +227,17 @@ t.test('holds for any box', async (t) => {
     });
     const isUnserved = unserved.some((count) => count > 0);
     if (isUnserved && unserved.some((count) => count < 0)) wrong.push('fills a shelf while someone is in line');
-    const extra = plans.reduce((sum, { letGo }, index) => sum + letGo - (alone[index]?.letGo ?? 0), 0);
+    const extra = plans.reduce((sum, { stop }, index) => sum + stop - (alone[index]?.stop ?? 0), 0);
     if (!isUnserved && extra !== 0) wrong.push('lets go what nobody needs the room of');
     if (extra < 0 || extra > unserved.reduce((sum, count) => sum + Math.max(0, count), 0))
       wrong.push('makes too much room');
-    const next = planBox({
+    const next = planPools({
       pools: pools.map((pool, i) => after(pool, plans[i] as PoolPlan)),
       room: room - starts,
       now,
     });
-    if (next.some(({ start, letGo }) => start + letGo > 0)) wrong.push('a second plan wants more');
-    if (!isDeepStrictEqual(planBox({ pools, room, now }), plans)) wrong.push('the same state, another plan');
+    if (next.some(({ start, stop }) => start + stop > 0)) wrong.push('a second plan wants more');
+    if (!isDeepStrictEqual(planPools({ pools, room, now }), plans)) wrong.push('the same state, another plan');
     bad.push(...wrong.map((what) => ({ what, pools, room, plans })));
   }
   t.same(bad.slice(0, 1), []);

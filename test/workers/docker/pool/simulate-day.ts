@@ -2,7 +2,7 @@
 import {
   expectedWaitMs,
   noteDemand,
-  planBox,
+  planPools,
   startBackoffMs,
   type DemandPeriod,
   type PoolCounts,
@@ -57,7 +57,7 @@ export interface PoolDay {
   /** From the line: out of patience, or because of a start that failed. */
   left: number[];
   starts: number[];
-  letGo: number[];
+  stops: number[];
 }
 
 export interface Day {
@@ -157,7 +157,7 @@ interface Clock {
 class SimulatedPool {
   readonly limits: PoolLimits;
   readonly demand: DemandPeriod[] = [];
-  readonly day: PoolDay = { samples: [], served: [], refused: [], left: [], starts: [], letGo: [] };
+  readonly day: PoolDay = { samples: [], served: [], refused: [], left: [], starts: [], stops: [] };
   readonly #script: Required<PoolScript>;
   readonly #clock: Clock;
   readonly #line: { since: number }[] = [];
@@ -225,10 +225,10 @@ class SimulatedPool {
     });
   }
 
-  apply({ start, letGo }: PoolPlan): void {
+  apply({ start, stop }: PoolPlan): void {
     for (let i = 0; i < start; i++) this.#start();
-    for (let i = 0; i < letGo; i++) {
-      this.day.letGo.push(this.#clock.at);
+    for (let i = 0; i < stop; i++) {
+      this.day.stops.push(this.#clock.at);
       this.#warm--;
       this.#drain();
     }
@@ -302,9 +302,9 @@ export function simulateDay(script: DayScript): Day {
   const room = (): number => containers - pools.reduce((sum, { total }) => sum + total, 0);
   const plan = (): boolean => {
     const state = pools.map(({ counts, demand, limits, health }) => ({ counts, demand, limits, health }));
-    const plans = planBox({ pools: state, room: Math.max(0, room()), now: clock.wall() });
+    const plans = planPools({ pools: state, room: Math.max(0, room()), now: clock.wall() });
     for (const [index, each] of plans.entries()) pools[index]?.apply(each);
-    return plans.some(({ start, letGo }) => start + letGo > 0);
+    return plans.some(({ start, stop }) => start + stop > 0);
   };
   for (let tick = 0; tick <= lengthMs;) {
     clock.at = Math.min(tick, agenda.nextAt());
