@@ -4,7 +4,7 @@ import type { McpStreamPart, UserServer } from '../../workers/agent/contract/mcp
 import type { SessionFrames } from '../../workers/agent/contract/sessions.js';
 import type { Config } from '../shared/config.js';
 import type { Logger } from '../shared/log.js';
-import { oauthIdentity } from '../shared/oauth-identity.js';
+import { oauthIdentity, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import { ByteBudget } from '../front/byte-budget.js';
@@ -52,6 +52,8 @@ export interface FrontOptions {
 export interface Front {
   /** ERR_START when the address cannot be had. */
   listen(): Promise<{ host: string; port: number; url: string }>;
+  /** Who Fairlead is to authorization servers. Undefined until it listens: before that no user could come back to it. */
+  identity(): OAuthIdentity | undefined;
   /** Frames of one turn of an agent thread's event loop, to whoever listens. */
   deliver(batch: readonly SessionFrames[]): void;
   /** The session's subscribers are closed with this code. */
@@ -96,7 +98,7 @@ export function createFront(options: FrontOptions): Front {
       ...sessionRoutes({ agents, presence }),
       ...mcpRoutes(mcpExchanges),
       ...serverRoutes({ agents, mcp }),
-      ...oauthRoutes({ agents, forget: forgetLogin, identity: () => oauthIdentity(config.mcp.publicUrl, ownUrl()) }),
+      ...oauthRoutes({ agents, forget: forgetLogin, identity: ownIdentity }),
       ...turnRoutes({ agents, hub, presence, heartbeats, maxUnsentBytes, log }),
     ],
     auth,
@@ -146,6 +148,7 @@ export function createFront(options: FrontOptions): Front {
       port = uws.us_socket_local_port(token);
       return { host, port, url: ownUrl() };
     },
+    identity: () => (listener ? ownIdentity() : undefined),
     deliver: (batch) => hub.deliver(batch),
     sessionGone: (session, closeCode, reason) => hub.gone(session, closeCode, reason),
     noteSeq: (session, seq) => hub.noteSeq(session, seq),
@@ -166,6 +169,10 @@ export function createFront(options: FrontOptions): Front {
   function ownUrl(): string {
     const { host } = listen;
     return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  }
+
+  function ownIdentity(): OAuthIdentity {
+    return oauthIdentity(config.mcp.publicUrl, ownUrl());
   }
 
   function listenExclusively(host: string, port: number, resolve: (token: us_listen_socket | false) => void): void {

@@ -10,10 +10,10 @@ export class Readiness {
   #draining = false;
   readonly #withoutStore = new Set<number>();
   #breaker: BreakerState = 'closed';
-  readonly #threadsDown: () => number;
+  readonly #threads: { readonly size: number; readonly alive: number };
 
-  constructor(threadsDown: () => number) {
-    this.#threadsDown = threadsDown;
+  constructor(threads: { readonly size: number; readonly alive: number }) {
+    this.#threads = threads;
   }
 
   booted(): void {
@@ -41,7 +41,7 @@ export class Readiness {
   }
 
   read(): { ready: boolean; reasons: string[] } {
-    const down = this.#threadsDown();
+    const down = this.#threads.size - this.#threads.alive;
     const reasons = [
       ...(this.#booted ? [] : ['starting']),
       ...(this.#draining ? ['draining'] : []),

@@ -18,43 +18,45 @@ const DOORWAY = new URL('../../workers/agent/index.js', import.meta.url);
 const SPARE = new URL('../../workers/agent/spare.js', import.meta.url);
 const RETRY_MS = 1_000;
 
-export class AgentPool implements Agents {
-  readonly #threads: AgentSupervisor[];
-  readonly #spare: SpareAgent | undefined;
+/** What all agent threads are started with, but for each one's index. */
+export type AgentPoolData = Omit<AgentWorkerData, 'index'>;
 
-  constructor(data: Omit<AgentWorkerData, 'index'>, host: AgentHost, log: Logger, loops: LoopWatch) {
-    const { maxHeapMb, spare } = data.config.agents;
-    const resourceLimits = maxHeapMb === 0 ? {} : { maxOldGenerationSizeMb: maxHeapMb };
-    if (spare) {
-      const workerData: AgentWorkerData = { ...data, index: -1 };
-      const spawn = (): Worker => new Worker(SPARE, { workerData, resourceLimits, name: 'agent-spare' });
-      this.#spare = new SpareAgent({ spawn, log });
-    }
-    const spawn = (index: number, again: boolean): Worker => {
-      const workerData: AgentWorkerData = { ...data, index };
-      const spared = again ? this.#spare?.take(index) : undefined;
-      return spared ?? new Worker(DOORWAY, { workerData, resourceLimits, name: `agent-${index}` });
-    };
-    const onRestarted: AgentHost['onRestarted'] = (index, channel) => {
-      this.#spare?.prepare();
-      return host.onRestarted?.(index, channel);
-    };
-    this.#threads = Array.from(
-      { length: data.threads },
-      (_, index) => new AgentSupervisor({ index, host: { ...host, onRestarted }, log, loops, spawn }),
-    );
+export class AgentPool implements Agents {
+  readonly #data: AgentPoolData;
+  readonly #log: Logger;
+  readonly #loops: LoopWatch;
+  readonly #spare: SpareAgent | undefined;
+  /** Empty until `start`. */
+  #threads: AgentSupervisor[] = [];
+
+  constructor(data: AgentPoolData, log: Logger, loops: LoopWatch) {
+    this.#data = data;
+    this.#log = log;
+    this.#loops = loops;
+    const spawn = (): Worker => this.#spawn(SPARE, -1, 'agent-spare');
+    if (data.config.agents.spare) this.#spare = new SpareAgent({ spawn, log });
   }
 
   get size(): number {
-    return this.#threads.length;
+    return this.#data.threads;
   }
 
   get alive(): number {
     return this.#threads.filter((thread) => thread.alive).length;
   }
 
-  /** All threads serve, or the first error. */
-  async start(): Promise<void> {
+  /** Resolves when all threads serve; rejects with the first error. `host` answers what they ask. */
+  async start(host: AgentHost): Promise<void> {
+    const spawn = (index: number, again: boolean): Worker => {
+      const spared = again ? this.#spare?.take(index) : undefined;
+      return spared ?? this.#spawn(DOORWAY, index, `agent-${index}`);
+    };
+    const onRestarted: AgentHost['onRestarted'] = (index, channel) => {
+      this.#spare?.prepare();
+      return host.onRestarted?.(index, channel);
+    };
+    const each = { host: { ...host, onRestarted }, log: this.#log, loops: this.#loops, spawn };
+    this.#threads = Array.from({ length: this.size }, (_, index) => new AgentSupervisor({ index, ...each }));
     await Promise.all(this.#threads.map((thread) => thread.start()));
     this.#spare?.prepare();
   }
@@ -69,7 +71,10 @@ export class AgentPool implements Agents {
     body: Requests[K]['request'],
     options: { timeoutMs?: number } = {},
   ): Promise<Requests[K]['result']> {
-    const thread = this.#threads[threadOf(session, this.#threads.length)]!;
+    const thread = this.#threads[threadOf(session, this.size)];
+    if (!thread) {
+      throw new FairleadError('ERR_UNAVAILABLE', 'the server is still starting', { retryAfterMs: RETRY_MS });
+    }
     try {
       const channel = await thread.channel();
       return await channel.request(name, body, options);
@@ -96,5 +101,12 @@ export class AgentPool implements Agents {
   async close(deadlineMs: number): Promise<void> {
     await this.#spare?.close();
     await Promise.all(this.#threads.map((thread) => thread.close(deadlineMs)));
+  }
+
+  #spawn(file: URL, index: number, name: string): Worker {
+    const { maxHeapMb } = this.#data.config.agents;
+    const resourceLimits = maxHeapMb === 0 ? {} : { maxOldGenerationSizeMb: maxHeapMb };
+    const workerData: AgentWorkerData = { ...this.#data, index };
+    return new Worker(file, { workerData, resourceLimits, name });
   }
 }

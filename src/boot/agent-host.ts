@@ -1,0 +1,68 @@
+/** What agent threads ask of the main thread and tell it, handed to the part that answers. Main thread. */
+import { FairleadError } from '../shared/errors.js';
+import { threadOf } from '../shared/threads/route.js';
+import type { AgentHost } from '../threads/agent-life.js';
+import type { AgentPool } from '../threads/agent-pool.js';
+import type { DockerPool } from '../threads/docker-pool.js';
+import type { AllAgents } from './all-agents.js';
+import type { Front } from './front.js';
+import type { Readiness } from './readiness.js';
+import type { ServerBook } from './server-book.js';
+
+/** A little less than the agent thread waits for its answer. */
+const LOGIN_TIMEOUT_MS = 95_000;
+/** The time that a user has for a login, and ours. */
+const LOGIN_END_TIMEOUT_MS = 690_000;
+
+export interface AgentHostParts {
+  agents: AgentPool;
+  all: AllAgents;
+  docker: DockerPool;
+  front: Front;
+  book: ServerBook;
+  readiness: Readiness;
+}
+
+export function agentHost({ agents, all, docker, front, book, readiness }: AgentHostParts): AgentHost {
+  return {
+    requests: {
+      'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
+      'exec-server': (request) => docker.run('exec-server', request, [request.port]),
+      'release-sandbox': (request) => docker.run('release-sandbox', request),
+      'hibernate-sandbox': async (request) => {
+        await docker.run('hibernate-sandbox', request);
+        return null;
+      },
+      'release-session': async (request) => {
+        await docker.run('release-session', request);
+        return null;
+      },
+      // All of one user's logins are on one thread, which is the one of the user's name.
+      'mcp-token': (request) => agents.request(request.user, 'mcp-token', request, { timeoutMs: LOGIN_TIMEOUT_MS }),
+      'mcp-login': (request) => {
+        const identity = front.identity();
+        if (!identity)
+          throw new FairleadError('ERR_UNAVAILABLE', 'the server is still starting', { retryAfterMs: 1_000 });
+        return agents.request(request.user, 'mcp-login', { ...request, identity }, { timeoutMs: LOGIN_TIMEOUT_MS });
+      },
+      'mcp-login-end': (request) =>
+        agents.request(request.user, 'mcp-login-end', request, { timeoutMs: LOGIN_END_TIMEOUT_MS }),
+      'mcp-stream': (part) => front.streamMcp(part),
+    },
+    notifications: {
+      frames: ({ batch }) => front.deliver(batch),
+      'session-gone': ({ session, closeCode, reason }) => front.sessionGone(session, closeCode, reason),
+      'session-seq': ({ session, seq }) => front.noteSeq(session, seq),
+      health: ({ thread, store }) => readiness.storeHealth(thread, store),
+      'server-tools': (listing) => book.note(listing),
+      'server-trouble': ({ server }) => void all.refresh(server),
+    },
+    prepare: async (channel) => void (await channel.request('set-catalogue', book.published())),
+    onRestarted: async (index, channel) => {
+      // While the server drains no turn goes on: the new thread was not told to drain, and the next start resumes them.
+      if (readiness.isDraining) return;
+      await channel.request('resume', {});
+      await front.checkMissed((session) => threadOf(session, agents.size) === index);
+    },
+  };
+}
