@@ -1,13 +1,10 @@
 /** What the boot, the stop and the front ask of every agent thread at once. Main thread. */
 import type { McpStatusResult, UserServer } from '../../workers/agent/contract/mcp.js';
-import type { AgentContract } from '../../workers/agent/contract/messages.js';
 import { errorToData, isFairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { AgentPool } from '../threads/agent-pool.js';
-import type { AgentRequestName } from '../threads/agents.js';
+import type { AgentRequestName, AgentRequests } from '../threads/agents.js';
 import type { Published } from './server-book.js';
-
-type Requests = AgentContract['requests'];
 
 /** How long a thread may take beyond the grace of its turns. */
 const DRAIN_MARGIN_MS = 5_000;
@@ -89,11 +86,11 @@ export class AllAgents {
   /** The answers of the threads that are up; `onFailure` gets each failure. */
   async #each<K extends AgentRequestName>(
     name: K,
-    body: Requests[K]['request'],
+    body: AgentRequests[K]['request'],
     onFailure: (message: string, error: unknown) => void,
     timeoutMs?: number,
-  ): Promise<Requests[K]['result'][]> {
-    const answers: Requests[K]['result'][] = [];
+  ): Promise<AgentRequests[K]['result'][]> {
+    const answers: AgentRequests[K]['result'][] = [];
     const options = timeoutMs === undefined ? {} : { timeoutMs };
     for (const result of await Promise.allSettled(this.#agents.each(name, body, options))) {
       if (result.status === 'fulfilled') answers.push(result.value);

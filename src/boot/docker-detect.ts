@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
 import { isImageServer, serversOf } from '../shared/config-mcp.js';
 import { LOOPBACK, type Config } from '../shared/config.js';
-import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, withDeadline } from '../shared/docker-client.js';
+import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, callDocker } from '../shared/docker-client.js';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
 
 const ANSWER_MS = 3_000;
@@ -49,7 +49,7 @@ interface DockerInfo {
 }
 
 function ask<T>(operation: string, call: () => Promise<T>): Promise<T> {
-  return withDeadline({ operation, timeoutMs: ANSWER_MS }, call);
+  return callDocker({ operation, timeoutMs: ANSWER_MS }, call);
 }
 
 function fallBack(config: Config, why: string): SandboxChoice {

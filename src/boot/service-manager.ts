@@ -33,7 +33,7 @@ export interface NotifySocket {
   watchdogMs: number;
 }
 
-const NOBODY: ServiceManager = {
+const NO_MANAGER: ServiceManager = {
   status: () => undefined,
   follow: () => undefined,
   stopping: () => undefined,
@@ -42,7 +42,7 @@ const NOBODY: ServiceManager = {
 
 /** ERR_START when systemd waits for word from us and its library cannot be used: it would kill us later, and not say why. */
 export async function openServiceManager(log: Logger): Promise<ServiceManager> {
-  if (!process.env['NOTIFY_SOCKET']) return NOBODY;
+  if (!process.env['NOTIFY_SOCKET']) return NO_MANAGER;
   return new Systemd(await openNotifySocket(), log);
 }
 

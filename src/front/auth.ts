@@ -6,7 +6,7 @@ import { PROTOCOL } from '../shared/protocol.js';
 export const LOCAL_USER = 'local';
 const BEARER = 'bearer.';
 
-export interface Credentials {
+export interface AuthHeaders {
   authorization: string;
   /** `Sec-WebSocket-Protocol` as it came; empty outside an upgrade. */
   protocols?: string;
@@ -25,7 +25,7 @@ export class Auth {
   }
 
   /** The user's name; undefined for no or bad credentials. */
-  userOf(credentials: Credentials): string | undefined {
+  userOf(credentials: AuthHeaders): string | undefined {
     if (!this.required) return LOCAL_USER;
     const token = tokenOf(credentials);
     if (token === undefined) return undefined;
@@ -41,7 +41,7 @@ export class Auth {
   }
 }
 
-function tokenOf({ authorization, protocols = '' }: Credentials): string | undefined {
+function tokenOf({ authorization, protocols = '' }: AuthHeaders): string | undefined {
   const header = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
   if (header !== undefined) return header;
   return offered(protocols)

@@ -35,7 +35,7 @@ export interface ConnectionContext {
 }
 
 /** What the upgrade request asks for, as it was judged. */
-export type Opening =
+export type JudgedUpgrade =
   { refused: FairleadError } | { refused?: never; user: string; session?: string; after?: number; model?: string };
 
 /** Frames that came before `session:ready` was sent. */
@@ -64,7 +64,7 @@ export class Connection implements Subscriber {
   /** Set from the attach's answer to the close. */
   #session = '';
   /** Until `session:ready` is sent. */
-  #opening: Opening | undefined;
+  #opening: JudgedUpgrade | undefined;
   #early: Early | undefined;
   #backlog: Backlog | undefined;
   /** In a row. */
@@ -76,7 +76,7 @@ export class Connection implements Subscriber {
   #behind = false;
   #catchingUp = false;
 
-  constructor(context: ConnectionContext, opening: Opening) {
+  constructor(context: ConnectionContext, opening: JudgedUpgrade) {
     this.#context = context;
     this.#opening = opening;
   }
@@ -155,7 +155,7 @@ export class Connection implements Subscriber {
     this.#end(code, reason);
   }
 
-  async #attach(opening: Exclude<Opening, { refused: FairleadError }>): Promise<void> {
+  async #attach(opening: Exclude<JudgedUpgrade, { refused: FairleadError }>): Promise<void> {
     const { agents } = this.#context;
     const { user, after, model } = opening;
     const session = opening.session ?? newSessionId();

@@ -15,7 +15,7 @@ export interface StreamParts {
   of: SessionRef;
 }
 
-export function openStream(exchange: Exchange, parts: StreamParts): EventStream {
+export function openEventStream(exchange: Exchange, parts: StreamParts): EventStream {
   const { heartbeats, maxUnsentBytes, of } = parts;
   return new EventStream(exchange, { heartbeats, maxUnsentBytes, catchUp: () => catchUpFrames(parts, of) });
 }
@@ -38,7 +38,7 @@ export class EventsReader implements Subscriber {
   }
 
   attached(frames: readonly OutFrame[]): void {
-    this.#stream = openStream(this.#exchange, this.#parts);
+    this.#stream = openEventStream(this.#exchange, this.#parts);
     this.#stream.replay(frames);
   }
 

@@ -66,6 +66,7 @@ const frameSchema = z.discriminatedUnion('type', [
 
 const FRAME_TYPES = ['message', 'tool:approval', 'elicitation:reply', 'turn:cancel', 'history:reset', 'ping'];
 
+export const noBody = z.strictObject({});
 export const sessionBody = z.strictObject({ model: z.string().min(1).max(200).optional() });
 export const messageBody = z.strictObject(messageFields).refine(hasOne, ONE_OF);
 export const approvalBody = z.strictObject(approvalFields);

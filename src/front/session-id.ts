@@ -1,14 +1,20 @@
 /** Session ids: made by the front, since the thread that owns a session is found by its id. Main thread. */
 import { randomBytes } from 'node:crypto';
+import { FairleadError } from '../shared/errors.js';
 
 /** 144 random bits, 24 url-safe characters; never a leading `-`, which a command line would take for an option. */
 export function newSessionId(): string {
   return randomBytes(18).toString('base64url').replace(/^-/, '_');
 }
 
-/** What cannot be an id is answered like one that does not exist. */
-export function isSessionId(text: string): boolean {
-  return /^[\w-]{1,128}$/.test(text);
+/** The id, or ERR_NO_SUCH_SESSION: text that cannot be an id is answered like an id that does not exist. */
+export function toSessionId(text: string): string {
+  if (/^[\w-]{1,128}$/.test(text)) return text;
+  throw unknownSession();
+}
+
+export function unknownSession(): FairleadError {
+  return new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
 }
 
 /** A seq as a client writes it: decimal digits. Undefined when it is none. */

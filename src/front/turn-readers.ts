@@ -2,7 +2,7 @@
 import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import { FairleadError } from '../shared/errors.js';
 import type { Pending } from '../shared/protocol.js';
-import { openStream, type StreamParts } from './events-reader.js';
+import { openEventStream, type StreamParts } from './events-reader.js';
 import type { Exchange } from './http.js';
 import type { Subscriber } from './hub.js';
 import { errorOfClose, errorOfWire } from './problem.js';
@@ -51,7 +51,7 @@ export class SseTurnReader implements TurnReader {
   send(frames: readonly OutFrame[]): void {
     const mine = this.#mine(frames);
     if (mine.length === 0) return;
-    this.#stream ??= openStream(this.#exchange, this.#parts);
+    this.#stream ??= openEventStream(this.#exchange, this.#parts);
     this.#stream.send(mine);
     this.#endWithTurn();
   }
@@ -60,7 +60,7 @@ export class SseTurnReader implements TurnReader {
     this.#filter.follow(turn);
     const mine = this.#mine(frames);
     if (mine.length === 0) return this.#exchange.fail(duplicateError());
-    this.#stream = openStream(this.#exchange, this.#parts);
+    this.#stream = openEventStream(this.#exchange, this.#parts);
     this.#stream.replay(mine);
     this.#endWithTurn();
     return undefined;
@@ -103,7 +103,7 @@ export class JsonTurnReader implements TurnReader {
   }
 
   attached(frames: readonly OutFrame[]): void {
-    this.#result = new TurnResult(pendingOf(frames));
+    this.#result = new TurnResult(openQuestionsIn(frames));
     const timer = setTimeout(() => this.#answerPending(), MAX_WAIT_MS);
     this.#exchange.onClose(() => clearTimeout(timer));
   }
@@ -115,7 +115,7 @@ export class JsonTurnReader implements TurnReader {
 
   again(turn: number, frames: readonly OutFrame[]): void {
     this.#filter.follow(turn);
-    this.#result = new TurnResult(pendingOf(frames));
+    this.#result = new TurnResult(openQuestionsIn(frames));
     if (this.#take(frames) === 0) return this.#exchange.fail(duplicateError());
     this.#settle();
     return undefined;
@@ -152,7 +152,7 @@ export class JsonTurnReader implements TurnReader {
 }
 
 /** The first frame is `session:ready`, which lists the open questions. */
-function pendingOf(frames: readonly OutFrame[]): Pending[] {
+function openQuestionsIn(frames: readonly OutFrame[]): Pending[] {
   const [ready] = frames;
   return ready ? ((JSON.parse(ready.json) as { pending?: Pending[] }).pending ?? []) : [];
 }

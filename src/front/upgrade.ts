@@ -1,27 +1,28 @@
-/** The upgrade request, judged: who, which session, from where. Its verdict is told after the upgrade, by a close code. Main thread. */
+/** The upgrade request, judged: who asks, for which session, from which event on. Main thread. */
 import { FairleadError } from '../shared/errors.js';
-import type { Auth, Credentials } from './auth.js';
-import type { Opening } from './connection.js';
-import { badFrame } from './frames.js';
-import { isSessionId, parseSeq } from './session-id.js';
+import type { Auth, AuthHeaders } from './auth.js';
+import type { JudgedUpgrade } from './connection.js';
+import { badFrame, defined } from './frames.js';
+import { parseSeq, toSessionId } from './session-id.js';
 
-export function judgeUpgrade(auth: Auth, credentials: Credentials, query: string): Opening {
-  const user = auth.userOf(credentials);
-  if (user === undefined) return { refused: new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials') };
-  const params = new URLSearchParams(query);
-  // An empty value is an absent one: `?session=$SESSION` of a shell that has none.
-  const session = params.get('session') || undefined;
-  if (session !== undefined && !isSessionId(session)) {
-    return { refused: new FairleadError('ERR_NO_SUCH_SESSION', 'no such session') };
+/** A refusal is told after the upgrade, by a close code, since a browser shows its page no HTTP status of an upgrade. */
+export function judgeUpgrade(auth: Auth, headers: AuthHeaders, query: string): JudgedUpgrade {
+  try {
+    return judge(auth, headers, new URLSearchParams(query));
+  } catch (error) {
+    if (error instanceof FairleadError) return { refused: error };
+    throw error;
   }
-  const after = params.get('after') || undefined;
-  const seq = after === undefined ? undefined : parseSeq(after);
-  if (after !== undefined && seq === undefined) return { refused: badFrame('after must be an integer of 0 or more') };
+}
+
+function judge(auth: Auth, headers: AuthHeaders, params: URLSearchParams): JudgedUpgrade {
+  const user = auth.userOf(headers);
+  if (user === undefined) throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
+  // An empty value counts as absent: a shell without the variable sends `?session=$SESSION` so.
+  const session = params.get('session') || undefined;
+  const given = params.get('after') || undefined;
+  const after = given === undefined ? undefined : parseSeq(given);
+  if (given !== undefined && after === undefined) throw badFrame('after must be an integer of 0 or more');
   const model = params.get('model') || undefined;
-  return {
-    user,
-    ...(session === undefined ? {} : { session }),
-    ...(seq === undefined ? {} : { after: seq }),
-    ...(model === undefined ? {} : { model }),
-  };
+  return { user, ...defined({ session: session && toSessionId(session), after, model }) };
 }

@@ -76,15 +76,15 @@ export async function atMost(ms: number, work: Promise<unknown>): Promise<boolea
   }
 }
 
-export interface Pending<T> {
+export interface Deferred<T> {
   promise: Promise<T>;
   resolve: (value: T) => void;
   reject: (error: Error) => void;
 }
 
 /** Promise.withResolvers, which Node 20 lacks. A rejection that nobody waits for is not reported. */
-export function pending<T>(): Pending<T> {
-  const settle: Partial<Pending<T>> = {};
+export function pending<T>(): Deferred<T> {
+  const settle: Partial<Deferred<T>> = {};
   const promise = new Promise<T>((resolve, reject) => Object.assign(settle, { resolve, reject }));
   promise.catch(() => undefined);
   return { promise, resolve: (value) => settle.resolve?.(value), reject: (error) => settle.reject?.(error) };

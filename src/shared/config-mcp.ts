@@ -1,9 +1,7 @@
 /** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and what is common to all of them. Main thread. */
 import { z } from 'zod';
+import { glob, positive, positiveMs } from './config-fields.js';
 
-const positive = z.number().int().positive();
-const positiveMs = positive.max(1_000_000_000);
-const glob = z.string().min(1).max(200);
 const strings = z.record(z.string(), z.string());
 /** The ecosystem writes headers and environments in files that are checked in: their values come from `${NAME}`. */
 const env = strings.default({});
@@ -127,7 +125,7 @@ export type ImageServerConfig = z.infer<typeof imageServer>;
 export type CommandServerConfig = z.infer<typeof commandServer>;
 export type UrlServerConfig = z.infer<typeof urlServer>;
 
-export type McpServers = Readonly<Record<string, McpServerConfig>>;
+export type McpServerConfigs = Readonly<Record<string, McpServerConfig>>;
 
 export function isImageServer(server: McpServerConfig): server is ImageServerConfig {
   return 'image' in server;
@@ -143,7 +141,7 @@ export function isUrlServer(server: McpServerConfig): server is UrlServerConfig 
 
 /** Those of one kind, by name, in the configuration's order. */
 export function serversOf<T extends McpServerConfig>(
-  servers: McpServers,
+  servers: McpServerConfigs,
   isKind: (server: McpServerConfig) => server is T,
 ): [string, T][] {
   return Object.entries(servers).flatMap(([name, server]): [string, T][] => (isKind(server) ? [[name, server]] : []));
@@ -156,7 +154,7 @@ export function poolKey({ image, env, sampling }: Pick<ImageServerConfig, 'image
 
 /** Problems that no single field shows. */
 export function* mcpProblems(
-  servers: McpServers,
+  servers: McpServerConfigs,
   {
     allowHostCommands,
     allowLoopback,

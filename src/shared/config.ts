@@ -2,19 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { isImageServer, mcpProblems, mcpSchema, mcpServerSchema, poolKey, serversOf } from './config-mcp.js';
 import { FairleadError } from './errors.js';
 
-/** Eleven days. Node's timers take 2^31 - 1 ms and fire at once beyond it; some deadlines are twice what is configured. */
-const MAX_TIMER_MS = 1_000_000_000;
-const ms = z.number().int().nonnegative().max(MAX_TIMER_MS);
 /** A thread that does nothing is silent for a fourth of the limit, and a collection of garbage takes its time. */
 const MIN_HANG_MS = 200;
 /** An agent thread that has just started has 40 MB of it in use. */
 const MIN_HEAP_MB = 96;
-const positive = z.number().int().positive();
-const positiveMs = positive.max(MAX_TIMER_MS);
-const glob = z.string().min(1).max(200);
 
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),

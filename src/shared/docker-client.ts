@@ -1,5 +1,6 @@
 /** A dockerode client for a given address, and a deadline around each of its calls. Boot (main thread) and docker thread. */
 import Docker from 'dockerode';
+import { withDeadline } from './abort.js';
 import { FairleadError } from './errors.js';
 
 export const DEFAULT_DOCKER_SOCKET = '/var/run/docker.sock';
@@ -54,29 +55,17 @@ export class DockerTimeout extends FairleadError {
   }
 }
 
-export interface CallOptions {
+export interface DockerCallOptions {
   operation: string;
   timeoutMs: number;
   /** Its reason is thrown when it aborts. */
   signal?: AbortSignal;
 }
 
-/** Runs `call` with a signal that aborts at the deadline; settles then, whatever the client does with it. */
-export async function withDeadline<T>(options: CallOptions, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const { operation, timeoutMs, signal } = options;
-  signal?.throwIfAborted();
-  // Not AbortSignal.timeout: it cannot be taken back, and it would cut an attached stream long after its call.
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new DockerTimeout(operation, timeoutMs)), Math.max(0, timeoutMs));
-  const onAbort = (): void => controller.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await new Promise<T>((resolve, reject) => {
-      controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), { once: true });
-      call(controller.signal).then(resolve, reject);
-    });
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-  }
+/** Runs `call` with a signal that aborts at the deadline: DockerTimeout. */
+export function callDocker<T>(
+  { operation, timeoutMs, signal }: DockerCallOptions,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return withDeadline({ timeoutMs, signal, late: () => new DockerTimeout(operation, timeoutMs) }, call);
 }

@@ -1,5 +1,6 @@
 /** One life of an agent thread, from its start to its exit. Main thread. */
 import type { Worker } from 'node:worker_threads';
+import { pending, withDeadline } from '../shared/abort.js';
 import { FairleadError, type ErrorCode } from '../shared/errors.js';
 import type { AgentContract, AgentHostContract } from '../../workers/agent/contract/messages.js';
 import { Channel, type NotificationHandlers, type RequestHandlers } from '../shared/threads/channel.js';
@@ -34,21 +35,16 @@ export function startLife(
 ): AgentLife {
   const channel: AgentChannel = new Channel(worker);
   let fault: Error | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  const served = new Promise<void>((resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new FairleadError('ERR_START', 'an agent thread did not start in time'));
-    }, START_TIMEOUT_MS);
-    channel.handle(host.requests, {
-      ...host.notifications,
-      ready: () => resolve(),
-      'start-failed': ({ code, message }) => reject(new FairleadError(code as ErrorCode, message)),
-    });
-    worker.on('error', (error) => {
-      fault = error;
-    });
-    worker.once('exit', () => reject(fault ?? goneError()));
+  const served = pending<void>();
+  channel.handle(host.requests, {
+    ...host.notifications,
+    ready: () => served.resolve(),
+    'start-failed': ({ code, message }) => served.reject(new FairleadError(code as ErrorCode, message)),
   });
+  worker.on('error', (error) => {
+    fault = error;
+  });
+  worker.once('exit', () => served.reject(fault ?? goneError()));
   const ended = new Promise<void>((resolve) => {
     worker.once('exit', (code) => {
       onEnd(code, fault);
@@ -56,10 +52,16 @@ export function startLife(
       resolve();
     });
   });
-  const ready = served.then(() => host.prepare(channel)).finally(() => clearTimeout(timer));
+  const ready = withDeadline({ timeoutMs: START_TIMEOUT_MS, late: lateError }, () => served.promise).then(() =>
+    host.prepare(channel),
+  );
   // One that cannot serve has nothing to close in order.
   ready.catch(() => void worker.terminate());
   return { worker, channel, ready, ended };
+}
+
+function lateError(): FairleadError {
+  return new FairleadError('ERR_START', 'an agent thread did not start in time');
 }
 
 function goneError(): FairleadError {

@@ -1,17 +1,14 @@
 /** The agent threads: a request goes to the thread that owns its session. Main thread. */
 import { Worker } from 'node:worker_threads';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
-import type { AgentRequestName, Agents } from './agents.js';
+import type { AgentRequestName, AgentRequests, Agents } from './agents.js';
 import type { Logger } from '../shared/log.js';
-import type { AgentContract } from '../../workers/agent/contract/messages.js';
 import type { AgentWorkerData } from '../../workers/agent/contract/lifecycle.js';
 import type { AgentHost } from './agent-life.js';
 import type { LoopWatch } from '../shared/threads/loop-watch.js';
 import { threadOf } from '../shared/threads/route.js';
 import { SpareAgent } from './spare-agent.js';
 import { AgentSupervisor } from './supervisor.js';
-
-type Requests = AgentContract['requests'];
 
 // dist/src/threads/agent-pool.js → dist/workers/agent/
 const DOORWAY = new URL('../../workers/agent/index.js', import.meta.url);
@@ -68,9 +65,9 @@ export class AgentPool implements Agents {
   async request<K extends AgentRequestName>(
     session: string,
     name: K,
-    body: Requests[K]['request'],
+    body: AgentRequests[K]['request'],
     options: { timeoutMs?: number } = {},
-  ): Promise<Requests[K]['result']> {
+  ): Promise<AgentRequests[K]['result']> {
     const thread = this.#threads[threadOf(session, this.size)];
     if (!thread) {
       throw new FairleadError('ERR_UNAVAILABLE', 'the server is still starting', { retryAfterMs: RETRY_MS });
@@ -90,9 +87,9 @@ export class AgentPool implements Agents {
   /** The same request to every thread that is up, each with its own outcome. */
   each<K extends AgentRequestName>(
     name: K,
-    body: Requests[K]['request'],
+    body: AgentRequests[K]['request'],
     options: { timeoutMs?: number } = {},
-  ): Promise<Requests[K]['result']>[] {
+  ): Promise<AgentRequests[K]['result']>[] {
     return this.#threads
       .filter((thread) => thread.alive)
       .map(async (thread) => (await thread.channel()).request(name, body, options));

@@ -19,6 +19,7 @@ import type {
   LeaseResult,
 } from '../../workers/docker/contract/messages.js';
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
+import { pending, withDeadline } from '../shared/abort.js';
 import type { Config } from '../shared/config.js';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
@@ -138,10 +139,11 @@ class PiscinaDockerPool implements DockerPool {
     const { leaseTimeoutMs, startTimeoutMs } = this.#options.config.sandbox;
     const timeoutMs = leaseTimeoutMs + startTimeoutMs + 5_000;
     try {
-      // Piscina's own signal would end the whole thread to stop one task: it gets none.
-      const running = this.#piscina.run(request, { name: 'lease-sandbox', transferList: [...transfer] });
-      const result = await withTimeout(running as Promise<TaskResult<LeaseResult>>, timeoutMs);
-      return fromTaskResult(result);
+      // Without a signal: to stop one task, Piscina would end the whole thread.
+      const result = await withTimeout(timeoutMs, () =>
+        this.#piscina.run(request, { name: 'lease-sandbox', transferList: [...transfer] }),
+      );
+      return fromTaskResult(result as TaskResult<LeaseResult>);
     } catch (error) {
       throw isFairleadError(error) ? error : this.#explain(error as Error);
     }
@@ -153,7 +155,7 @@ class PiscinaDockerPool implements DockerPool {
     timeoutMs: number,
     transfer: readonly TransferListItem[] = [],
   ): Promise<DockerTasks[K]['result']> {
-    const control = await withTimeout(this.#control.promise, timeoutMs);
+    const control = await withTimeout(timeoutMs, () => this.#control.promise);
     return control.request(name, request, { timeoutMs, transfer });
   }
 
@@ -229,38 +231,14 @@ class PiscinaDockerPool implements DockerPool {
   }
 }
 
-interface Pending<T> {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-  reject: (error: Error) => void;
-}
-
-/** Promise.withResolvers, which Node 20 has not. */
-function pending<T>(): Pending<T> {
-  const settle: Partial<Pending<T>> = {};
-  const promise = new Promise<T>((resolve, reject) => Object.assign(settle, { resolve, reject }));
-  promise.catch(() => undefined); // nobody may be waiting
-  return { promise, resolve: (value) => settle.resolve?.(value), reject: (error) => settle.reject?.(error) };
-}
-
 function lostError(cause?: Error): FairleadError {
   return new FairleadError('ERR_UNAVAILABLE', 'the docker thread has died', { cause, retryAfterMs: LOST_RETRY_MS });
 }
 
-async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new FairleadError('ERR_UNAVAILABLE', `the docker thread did not answer within ${timeoutMs} ms`, {
-          retryAfterMs: FULL_RETRY_MS,
-        }),
-      );
-    }, timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
+function withTimeout<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  const late = (): FairleadError =>
+    new FairleadError('ERR_UNAVAILABLE', `the docker thread did not answer within ${timeoutMs} ms`, {
+      retryAfterMs: FULL_RETRY_MS,
+    });
+  return withDeadline({ timeoutMs, late }, work);
 }

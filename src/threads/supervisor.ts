@@ -1,12 +1,13 @@
 /** One agent thread under supervision: its end and its hanging noticed, started again with backoff. Main thread. */
 import type { Worker } from 'node:worker_threads';
+import { pending, withDeadline } from '../shared/abort.js';
+import { backoffMs } from '../shared/backoff.js';
 import { FairleadError, errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import { startLife, type AgentChannel, type AgentHost, type AgentLife } from './agent-life.js';
 import { agentSlot, type LoopWatch } from '../shared/threads/loop-watch.js';
 
-const BACKOFF_MIN_MS = 100;
-const BACKOFF_MAX_MS = 5_000;
+const BACKOFF = { firstMs: 100, maxMs: 5_000 };
 /** A thread that has served this long starts again at once, as after its first end. */
 const HEALTHY_AFTER_MS = 10_000;
 /** How long a request waits for a thread that is being started again. */
@@ -31,19 +32,14 @@ type State =
   | { name: 'ending'; life: AgentLife } // it hangs
   | { name: 'waiting'; timer: NodeJS.Timeout };
 
-interface Serving {
-  promise: Promise<AgentChannel>;
-  resolve: (channel: AgentChannel) => void;
-  reject: (error: Error) => void;
-}
-
 export class AgentSupervisor {
   readonly #options: SupervisorOptions;
   readonly #log: Logger;
   #state: State = { name: 'stopped' };
   /** What those wait for who come while the thread is down. */
-  #serving = pending();
-  #backoffMs = 0;
+  #serving = pending<AgentChannel>();
+  /** Ends in a row, each soon after its start. */
+  #ends = 0;
   #closing = false;
   #served = false;
   /** Until the thread has gone: one that hangs in an addon cannot be ended, and must not be called healthy. */
@@ -152,9 +148,9 @@ export class AgentSupervisor {
 
   #goesDown(): void {
     if (this.#state.name !== 'ready') return;
-    this.#serving = pending();
+    this.#serving = pending<AgentChannel>();
     this.#downSince = performance.now();
-    if (Date.now() - this.#state.since > HEALTHY_AFTER_MS) this.#backoffMs = 0;
+    if (Date.now() - this.#state.since > HEALTHY_AFTER_MS) this.#ends = 0;
   }
 
   #ended(code: number, fault: Error | undefined): void {
@@ -163,8 +159,8 @@ export class AgentSupervisor {
     this.#watch = undefined;
     // A first start that fails is the boot's to report; only a thread that has served is started again.
     if (this.#closing || !this.#served) return this.#stop(fault);
-    const delayMs = this.#backoffMs;
-    this.#backoffMs = Math.min(Math.max(delayMs * 2, BACKOFF_MIN_MS), BACKOFF_MAX_MS);
+    const delayMs = this.#ends === 0 ? 0 : Math.round(backoffMs(this.#ends, BACKOFF));
+    this.#ends++;
     this.#log.error(
       { code, err: fault?.message, errCode: codeOf(fault), stack: fault?.stack, delayMs },
       'agent thread ended; starting it again',
@@ -177,21 +173,16 @@ export class AgentSupervisor {
     this.#serving.reject(fault ?? stoppedError());
   }
 
-  async #wait(): Promise<AgentChannel> {
+  #wait(): Promise<AgentChannel> {
     const { restartWaitMs = RESTART_WAIT_MS } = this.#options;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        const text = 'the thread behind this request is being started again';
-        reject(new FairleadError('ERR_UNAVAILABLE', text, { retryAfterMs: RETRY_MS }));
-      }, restartWaitMs);
-    });
-    try {
-      return await Promise.race([this.#serving.promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return withDeadline({ timeoutMs: restartWaitMs, late: restartingError }, () => this.#serving.promise);
   }
+}
+
+function restartingError(): FairleadError {
+  return new FairleadError('ERR_UNAVAILABLE', 'the thread behind this request is being started again', {
+    retryAfterMs: RETRY_MS,
+  });
 }
 
 function stoppedError(): FairleadError {
@@ -201,12 +192,4 @@ function stoppedError(): FairleadError {
 /** Node's own code, ERR_WORKER_OUT_OF_MEMORY above all. */
 function codeOf(fault: Error | undefined): unknown {
   return fault && 'code' in fault ? fault.code : undefined;
-}
-
-/** Promise.withResolvers, which Node 20 has not. */
-function pending(): Serving {
-  const settle: Partial<Serving> = {};
-  const promise = new Promise<AgentChannel>((resolve, reject) => Object.assign(settle, { resolve, reject }));
-  promise.catch(() => undefined); // nobody may be waiting
-  return { promise, resolve: (channel) => settle.resolve?.(channel), reject: (error) => settle.reject?.(error) };
 }

@@ -2,7 +2,7 @@
 import type Docker from 'dockerode';
 import { isImageServer, serversOf } from '../../shared/config-mcp.js';
 import { LOOPBACK, type Config } from '../../shared/config.js';
-import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, withDeadline } from '../../shared/docker-client.js';
+import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, callDocker } from '../../shared/docker-client.js';
 import type { Finding } from './doctor.js';
 
 const CALL_MS = 5_000;
@@ -13,7 +13,7 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
   const where = config.dockerHost || DEFAULT_DOCKER_SOCKET;
   const docker = dockerClient(config.dockerHost, CALL_MS);
   const ask = <T>(operation: string, call: () => Promise<T>): Promise<T> =>
-    withDeadline({ operation, timeoutMs: CALL_MS, signal }, call);
+    callDocker({ operation, timeoutMs: CALL_MS, signal }, call);
   let info: { ServerVersion?: string; NCPU?: number; Runtimes?: Record<string, unknown> };
   try {
     info = (await ask('info', () => docker.info())) as typeof info;

@@ -1,12 +1,11 @@
 /** /mcp: Fairlead as an MCP server over Streamable HTTP. Knows who asks and which session is meant; the protocol is the agent thread's. Main thread. */
 import { createHash } from 'node:crypto';
 import type { McpExchange } from '../../../workers/agent/contract/mcp.js';
-import { FairleadError } from '../../shared/errors.js';
 import { readText } from '../body.js';
 import { badFrame } from '../frames.js';
 import type { RequestHead } from '../http.js';
 import type { Route, RouteCall } from '../router.js';
-import { isSessionId, newSessionId } from '../session-id.js';
+import { newSessionId, toSessionId, unknownSession } from '../session-id.js';
 import type { McpExchanges } from '../mcp-exchanges.js';
 
 /** The only headers that leave this thread; `authorization` is none of them. */
@@ -56,7 +55,7 @@ export function targetOf(
   const mcpSession = headers['mcp-session-id'];
   if (mcpSession !== undefined) {
     const session = MCP_SESSION.exec(mcpSession)?.[1];
-    if (session === undefined) throw noSuchSession();
+    if (session === undefined) throw unknownSession();
     return { session, by: { mcpSession } };
   }
   const inQuery = query.get('session') ?? undefined;
@@ -65,10 +64,7 @@ export function targetOf(
     throw badFrame('?session and Fairlead-Session name two sessions');
   }
   const named = inQuery ?? inHeader;
-  if (named !== undefined) {
-    if (!isSessionId(named)) throw noSuchSession();
-    return { session: named, by: 'id' };
-  }
+  if (named !== undefined) return { session: toSessionId(named), by: 'id' };
   if (isNewer(headers)) return { session: userSession(user), by: 'user' };
   return { session: newSessionId(), by: 'new' };
 }
@@ -81,8 +77,4 @@ function isNewer(headers: Readonly<Record<string, string>>): boolean {
 /** Clients of the newer era have no session: the same one is kept for each user. Its name is no secret; it is the user's alone. */
 export function userSession(user: string): string {
   return `mcp_${createHash('sha256').update(user).digest('base64url').slice(0, 24)}`;
-}
-
-function noSuchSession(): FairleadError {
-  return new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
 }

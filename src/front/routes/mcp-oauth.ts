@@ -1,10 +1,10 @@
 /** Logins to MCP servers over HTTP: begin one, come back from one, forget one, and who we are to authorization servers. Main thread. */
-import { z } from 'zod';
 import type { UserServer } from '../../../workers/agent/contract/mcp.js';
 import type { LoginEnd } from '../../../workers/agent/contract/logins.js';
 import { errorToData, FairleadError } from '../../shared/errors.js';
 import { CALLBACK_PATH, clientDocument, DOCUMENT_PATH, type OAuthIdentity } from '../../shared/oauth-identity.js';
 import type { Agents } from '../../threads/agents.js';
+import { noBody } from '../frames.js';
 import type { Exchange } from '../http.js';
 import { del, get, post, type Route } from '../router.js';
 
@@ -12,8 +12,6 @@ import { del, get, post, type Route } from '../router.js';
 const LOGIN_TIMEOUT_MS = 95_000;
 /** A code or an issuer is far shorter. */
 const MAX_VALUE = 4_096;
-
-const noBody = z.strictObject({});
 
 export interface OAuthRoutesOptions {
   agents: Agents;

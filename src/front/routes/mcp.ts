@@ -3,12 +3,12 @@ import { z } from 'zod';
 import type { McpRequest, ServerStatus } from '../../../workers/agent/contract/mcp.js';
 import { FairleadError } from '../../shared/errors.js';
 import type { Agents } from '../../threads/agents.js';
-import { badFrame } from '../frames.js';
+import { badFrame, noBody } from '../frames.js';
 import { get, post, type Route, type RouteCall } from '../router.js';
-import { isSessionId } from '../session-id.js';
+import { toSessionId } from '../session-id.js';
 
 /** A server may have to be started, or a login to be renewed, before it answers. */
-const REQUEST_TIMEOUT_MS = 60_000;
+const SERVER_TIMEOUT_MS = 60_000;
 
 /** What the main thread knows of the servers, all threads together. */
 export interface McpAdmin {
@@ -18,7 +18,6 @@ export interface McpAdmin {
   refresh(server: string): void;
 }
 
-const noBody = z.strictObject({});
 const promptBody = z.strictObject({ arguments: z.record(z.string(), z.string()).default({}) });
 
 type Asked = McpRequest extends infer R
@@ -29,10 +28,10 @@ type Asked = McpRequest extends infer R
 
 export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin }): Route[] {
   const ask = async (call: RouteCall, asked: Asked): Promise<void> => {
-    const session = sessionOf(call);
-    const { user } = call;
+    const { user, query } = call;
+    const session = query.get('session') ? toSessionId(query.get('session')!) : undefined;
     const request = { ...asked, user, server: call.params['server']!, ...(session === undefined ? {} : { session }) };
-    const answer = await agents.request(session ?? user, 'mcp-request', request, { timeoutMs: REQUEST_TIMEOUT_MS });
+    const answer = await agents.request(session ?? user, 'mcp-request', request, { timeoutMs: SERVER_TIMEOUT_MS });
     call.exchange.json(200, answer);
   };
 
@@ -43,7 +42,7 @@ export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin })
     }),
     post('/v1/mcp/:server/test', noBody, async ({ exchange, user, params }) => {
       const server = params['server']!;
-      const tested = await agents.request(user, 'mcp-test', { user, server }, { timeoutMs: REQUEST_TIMEOUT_MS });
+      const tested = await agents.request(user, 'mcp-test', { user, server }, { timeoutMs: SERVER_TIMEOUT_MS });
       mcp.refresh(server);
       exchange.json(200, { name: server, ...tested });
     }),
@@ -64,11 +63,4 @@ function named(servers: readonly ServerStatus[], name: string): ServerStatus {
   const server = servers.find((each) => each.name === name);
   if (!server) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${name}`);
   return server;
-}
-
-/** ERR_NO_SUCH_SESSION for what cannot be an id. */
-function sessionOf({ query }: RouteCall): string | undefined {
-  const session = query.get('session') || undefined;
-  if (session !== undefined && !isSessionId(session)) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
-  return session;
 }

@@ -1,20 +1,16 @@
 /** /v1/sessions…: make, list, look at and delete sessions, answer what they ask. Main thread. */
-import { z } from 'zod';
 import type { SessionRef } from '../../../workers/agent/contract/sessions.js';
-import { FairleadError } from '../../shared/errors.js';
 import type { AgentRequestName, Agents } from '../../threads/agents.js';
-import { approvalBody, badFrame, defined, elicitationBody, sessionBody } from '../frames.js';
+import { approvalBody, badFrame, defined, elicitationBody, noBody, sessionBody } from '../frames.js';
 import { REQUEST_TIMEOUT_MS } from '../hub.js';
 import { drainingError, type Presence } from '../presence.js';
 import { del, get, post, type Route, type RouteCall } from '../router.js';
-import { isSessionId, newSessionId } from '../session-id.js';
+import { newSessionId, toSessionId } from '../session-id.js';
 
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 200;
 /** A delete waits for the running turn to stop and for its sandbox to go. */
 const DELETE_TIMEOUT_MS = 60_000;
-
-const noBody = z.strictObject({});
 
 export function sessionRoutes({ agents, presence }: { agents: Agents; presence: Presence }): Route[] {
   const ask = <K extends AgentRequestName>(
@@ -71,9 +67,7 @@ export function sessionRoutes({ agents, presence }: { agents: Agents; presence: 
 
 /** ERR_NO_SUCH_SESSION for what cannot be an id. */
 export function ofCall({ user, params }: RouteCall): SessionRef {
-  const session = params['session'] ?? '';
-  if (!isSessionId(session)) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
-  return { user, session };
+  return { user, session: toSessionId(params['session'] ?? '') };
 }
 
 function limitOf(query: URLSearchParams): number {

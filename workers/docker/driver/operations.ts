@@ -15,7 +15,7 @@ import {
   handleWhen,
   retry,
 } from 'cockatiel';
-import { DockerTimeout, withDeadline, type CallOptions } from '../../../src/shared/docker-client.js';
+import { DockerTimeout, callDocker, type DockerCallOptions } from '../../../src/shared/docker-client.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
 import { isDaemonFault, isRetryable, statusOf } from './docker-errors.js';
@@ -48,7 +48,7 @@ breakerOpen.set(0);
 
 export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'rename' | 'exec' | 'inspect' | 'list' | 'remove';
 
-export interface OperationOptions extends CallOptions {
+export interface OperationOptions extends DockerCallOptions {
   operation: OperationName;
 }
 
@@ -126,7 +126,7 @@ export class Operations {
     tries.onRetry(() => retries.inc({ operation }));
     let outcome = 'ok';
     try {
-      return await withDeadline(options, (signal) =>
+      return await callDocker(options, (signal) =>
         tries.execute(({ attempt }) => {
           signal.throwIfAborted(); // a backoff may have outlasted the deadline
           return call({ attempt, signal });
