@@ -1,4 +1,5 @@
 /** Frames on their way to clients: what comes in one turn of the event loop crosses the thread as one message. Agent threads. */
+import { setImmediate as immediate } from 'node:timers/promises';
 import type { StreamingEvent } from '../../../src/shared/protocol.js';
 import type { OutFrame, SessionFrames } from '../contract/sessions.js';
 import { passingFrame } from './frames.js';
@@ -40,7 +41,7 @@ export class Outbox {
 
   /** Resolves when what was pushed so far has been posted: for whoever is about to keep the thread busy. */
   async sent(): Promise<void> {
-    if (this.#scheduled) await new Promise<void>((resolve) => setImmediate(resolve)); // which comes after the one of the flush
+    if (this.#scheduled) await immediate(); // runs after the flush, which was scheduled earlier
   }
 
   #entries(session: string): Entry[] {

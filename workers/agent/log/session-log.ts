@@ -4,10 +4,10 @@ import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { Commit, CommitResult, SessionRow, Store, TranscriptMessage } from '../store/store.js';
 import { durableFrame } from './frames.js';
 import type { Outbox } from './outbox.js';
-import { dueOf } from './progress.js';
+import { wakeAtOf } from './progress.js';
 
 /** A step as its writer sees it: events without seq, and whatever else must land with them. */
-export interface Step extends Omit<Commit, 'events' | 'due'> {
+export interface Step extends Omit<Commit, 'events' | 'wakeAt'> {
   events: DurableEvent[];
   /** A turn runs as soon as this has landed: the transcript is read on the way, not after. */
   startsTurn?: boolean;
@@ -20,18 +20,18 @@ export class SessionLog {
   readonly #onFailure: (error: unknown) => void;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
-  /** What the store's index of due sessions has. */
-  #due: number | null | undefined;
+  /** What the store's index of wakeAt sessions has. */
+  #wakeAt: number | null | undefined;
   #failure: FairleadError | undefined;
   /** The transcript, while a turn needs it. */
   #transcript: TranscriptMessage[] | undefined;
   /** The history as it was before the newest messages, being read, and those messages. */
   #early: { history: Promise<TranscriptMessage[] | undefined>; messages: TranscriptMessage[] } | undefined;
 
-  /** `taken`: from another server, whose index it was in. */
-  constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void, taken = false) {
+  /** `takenOver`: from another server, whose index it was in. */
+  constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void, takenOver = false) {
     this.row = row;
-    this.#due = taken ? undefined : dueOf(row);
+    this.#wakeAt = takenOver ? undefined : wakeAtOf(row);
     this.#store = store;
     this.#outbox = outbox;
     this.#onFailure = onFailure;
@@ -101,13 +101,13 @@ export class SessionLog {
     const history = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
     let { seq } = row;
     const events = step.events.map((event) => durableFrame(event, ++seq));
-    const due = step.row?.openTurns ? dueOf({ openTurns: step.row.openTurns }) : this.#due;
+    const wakeAt = step.row?.openTurns ? wakeAtOf({ openTurns: step.row.openTurns }) : this.#wakeAt;
     let result: CommitResult;
     try {
       result = await this.#store.commit(row.session, {
         ...step,
         events,
-        ...(due === this.#due || due === undefined ? {} : { due }),
+        ...(wakeAt === this.#wakeAt || wakeAt === undefined ? {} : { wakeAt }),
       });
     } catch (error) {
       this.fail(
@@ -119,7 +119,7 @@ export class SessionLog {
       throw this.#failure!;
     }
     if (!result.ok) return result;
-    this.#due = due;
+    this.#wakeAt = wakeAt;
     Object.assign(row, step.row, { seq });
     if (step.clearHistory) this.#transcript = this.#transcript && [];
     if (step.messages) this.#transcript?.push(...step.messages);

@@ -4,7 +4,7 @@ import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, SessionRow } from '../store/store.js';
 import type { AnswerApprovalRequest } from '../contract/sessions.js';
 import { closeCalls } from './open-calls.js';
-import { runningTurn, waitingCalls, withoutCalls, withProgress } from '../log/progress.js';
+import { runningTurn, pendingApprovals, withoutCalls, withProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
 import { startEvent } from '../turn/tool-calls.js';
 import type { AgentParts, StartedCall } from '../turn/turn.js';
@@ -22,7 +22,7 @@ export function answerStep(
   { toolSet, toolArgs }: Pick<AgentParts, 'toolSet' | 'toolArgs'>,
 ): AnswerPlan {
   const running = runningTurn(row);
-  const call = waitingCalls(row).find(({ callId }) => callId === answer.callId);
+  const call = pendingApprovals(row).find(({ callId }) => callId === answer.callId);
   if (!running || !call) {
     throw new FairleadError('ERR_CALL_NOT_PENDING', `call ${answer.callId} is not waiting for an answer`);
   }
@@ -40,10 +40,10 @@ export function answerStep(
     const problem = tool ? toolArgs.problem(tool.definition, args) : 'the tool is not there any more';
     if (problem) throw new FairleadError('ERR_TOOL_ARGS', `the arguments do not fit the tool's schema: ${problem}`);
   }
-  const key = keyOf(call);
+  const key = allowKeyOf(call);
   // «Yes, always» answers the tool's other calls too.
   const same = answer.remember
-    ? waitingCalls(row).filter((other) => other.callId !== call.callId && keyOf(other) === key)
+    ? pendingApprovals(row).filter((other) => other.callId !== call.callId && allowKeyOf(other) === key)
     : [];
   const first = { ...started(call), args, ...(edited ? { edited } : {}) };
   const starts: StartedCall[] = [first, ...same.map(started)];
@@ -74,6 +74,6 @@ function started({ expiresAt: _expiresAt, ...call }: OpenCall): StartedCall {
 }
 
 /** One that an earlier version has stored has no other. */
-function keyOf({ allowKey, server, name }: OpenCall): string {
+function allowKeyOf({ allowKey, server, name }: OpenCall): string {
   return allowKey ?? `${server}/${name}`;
 }

@@ -1,7 +1,7 @@
 /** Steps that close calls without running them: refused by a person, too late, stopped, or lost in a crash. Pure; agent threads. */
 import type { DurableEvent } from '../../../src/shared/protocol.js';
-import type { OpenCall, SessionRow, TranscriptMessage } from '../store/store.js';
-import { isResting, isWaiting, runningTurn } from '../log/progress.js';
+import type { OpenCall, TranscriptMessage } from '../store/store.js';
+import { runningTurn, waitsForApproval, waitsForInput, type WithTurns } from '../log/progress.js';
 import { denialResult, denialText, resultMessage, type Denial } from '../turn/tool-calls.js';
 
 export interface ClosedCalls {
@@ -11,10 +11,10 @@ export interface ClosedCalls {
 }
 
 /** The event and the result that say that this call will not run, or has run nobody knows how far. */
-function close(call: OpenCall, denial: Denial): { event: DurableEvent; result: unknown } {
+function closeCall(call: OpenCall, denial: Denial): { event: DurableEvent; result: unknown } {
   const { callId } = call;
   const result = denialResult(callId, denial);
-  if (!isWaiting(call)) {
+  if (!waitsForApproval(call)) {
     const content = [{ type: 'text' as const, text: denialText(denial) }];
     return { event: { type: 'tool:result', callId, ok: false, content, ms: 0 }, result };
   }
@@ -30,7 +30,7 @@ function close(call: OpenCall, denial: Denial): { event: DurableEvent; result: u
 }
 
 export function closeCalls(closed: readonly { call: OpenCall; denial: Denial }[]): ClosedCalls {
-  const parts = closed.map(({ call, denial }) => close(call, denial));
+  const parts = closed.map(({ call, denial }) => closeCall(call, denial));
   return {
     events: parts.map(({ event }) => event),
     messages: parts.length > 0 ? [resultMessage(parts.map(({ result }) => result))] : [],
@@ -39,22 +39,22 @@ export function closeCalls(closed: readonly { call: OpenCall; denial: Denial }[]
 }
 
 /** All that is still open in the running turn, which ends: who waits is refused, who runs or rests is over. */
-export function closeAll(row: Pick<SessionRow, 'openTurns'>): ClosedCalls {
+export function closeAll(row: WithTurns): ClosedCalls {
   const calls = runningTurn(row)?.progress.calls ?? [];
   return closeCalls(calls.map((call) => ({ call, denial: denialOf(call) })));
 }
 
 function denialOf(call: OpenCall): Denial {
-  if (isWaiting(call)) return { by: 'stop' };
-  return isResting(call) ? { by: 'silence' } : { by: 'crash' };
+  if (waitsForApproval(call)) return { by: 'stop' };
+  return waitsForInput(call) ? { by: 'silence' } : { by: 'crash' };
 }
 
 /** Those that nobody has answered in time; with `crashed`, also those whose thread died while they ran. */
-export function closeOverdue(row: Pick<SessionRow, 'openTurns'>, crashed: boolean, now = Date.now()): ClosedCalls {
+export function closeOverdue(row: WithTurns, crashed: boolean, now = Date.now()): ClosedCalls {
   const calls = runningTurn(row)?.progress.calls ?? [];
   return closeCalls(
     calls.flatMap((call): { call: OpenCall; denial: Denial }[] => {
-      if (!isWaiting(call)) return crashed && !isResting(call) ? [{ call, denial: { by: 'crash' } }] : [];
+      if (!waitsForApproval(call)) return crashed && !waitsForInput(call) ? [{ call, denial: { by: 'crash' } }] : [];
       return call.expiresAt <= now ? [{ call, denial: { by: 'timeout' } }] : [];
     }),
   );

@@ -3,7 +3,7 @@ import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextpro
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { ModelAnswer } from '../model/model.js';
-import { isWaiting, runningTurn, withProgress } from '../log/progress.js';
+import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
 import type { Questions } from '../turn/questions.js';
 import type { SessionLog } from '../log/session-log.js';
 import { addUsage } from '../log/usage.js';
@@ -43,8 +43,8 @@ export class Sampling {
   async sample(server: string, params: Params, signal: AbortSignal): Promise<CreateMessageResult> {
     const { parts, questions } = this.#deps;
     const limits = parts.config.mcpServers[server]?.sampling;
-    if (!limits) throw refused('this client does not allow sampling to this server');
-    const messages = toMessages(params);
+    if (!limits) throw refusal('this client does not allow sampling to this server');
+    const messages = toTranscript(params);
     this.#count(server, limits.maxPerCall);
     const maxTokens = Math.min(params.maxTokens, limits.maxTokens);
     const question = {
@@ -54,7 +54,7 @@ export class Sampling {
       schema: NO_FIELDS,
     } as const;
     const { action } = await questions.ask(question, signal);
-    if (action !== 'accept') throw refused('the person did not allow this request');
+    if (action !== 'accept') throw refusal('the person did not allow this request');
     const answer = await this.#stream({ system: params.systemPrompt ?? '', messages, maxTokens }, signal);
     await this.#noteUsage(answer);
     return toResult(answer);
@@ -72,17 +72,17 @@ export class Sampling {
     throw new FairleadError('ERR_MODEL', 'the model’s stream ended without its answer');
   }
 
-  /** Of several running calls of one server it cannot be told whose it is: the one that has asked least is taken. */
+  /** Of several running calls of one server it cannot be told whose it is: the one that has asked least is takenOver. */
   #count(server: string, maxPerCall: number): void {
-    const running = runningTurn(this.#deps.log.row)?.progress.calls.filter((call) => !isWaiting(call)) ?? [];
+    const running = runningTurn(this.#deps.log.row)?.progress.calls.filter((call) => !waitsForApproval(call)) ?? [];
     const ids = new Set(running.map(({ callId }) => callId));
     for (const callId of this.#asked.keys()) if (!ids.has(callId)) this.#asked.delete(callId);
     const [least] = running
       .filter((call) => call.server === server)
       .map(({ callId }) => ({ callId, times: this.#asked.get(callId) ?? 0 }))
       .sort((a, b) => a.times - b.times);
-    if (!least) throw refused('no call of this server runs');
-    if (least.times >= maxPerCall) throw refused(`no more than ${maxPerCall} requests in one call`);
+    if (!least) throw refusal('no call of this server runs');
+    if (least.times >= maxPerCall) throw refusal(`no more than ${maxPerCall} requests in one call`);
     this.#asked.set(least.callId, least.times + 1);
   }
 
@@ -97,23 +97,23 @@ export class Sampling {
   }
 }
 
-function toMessages({ messages, tools, toolChoice, systemPrompt = '' }: Params): TranscriptMessage[] {
-  if (tools !== undefined || toolChoice !== undefined) throw refused('no tools can be used in sampling');
-  if (messages.length === 0 || messages.length > MAX_MESSAGES) throw refused(`between 1 and ${MAX_MESSAGES} messages`);
-  if (JSON.stringify(messages).length + systemPrompt.length > MAX_BYTES) throw refused(`more than ${MAX_BYTES} bytes`);
-  return messages.map(({ role, content }) => ({ role, content: blocksOf(content).map(toModelBlock) }));
+function toTranscript({ messages, tools, toolChoice, systemPrompt = '' }: Params): TranscriptMessage[] {
+  if (tools !== undefined || toolChoice !== undefined) throw refusal('no tools can be used in sampling');
+  if (messages.length === 0 || messages.length > MAX_MESSAGES) throw refusal(`between 1 and ${MAX_MESSAGES} messages`);
+  if (JSON.stringify(messages).length + systemPrompt.length > MAX_BYTES) throw refusal(`more than ${MAX_BYTES} bytes`);
+  return messages.map(({ role, content }) => ({ role, content: blocksOf(content).map(toSampledBlock) }));
 }
 
 function blocksOf(content: SamplingMessage['content']) {
   return Array.isArray(content) ? content : [content];
 }
 
-function toModelBlock(block: ReturnType<typeof blocksOf>[number]): unknown {
+function toSampledBlock(block: ReturnType<typeof blocksOf>[number]): unknown {
   if (block.type === 'text') return { type: 'text', text: block.text };
   if (block.type === 'image' && IMAGES.includes(block.mimeType)) {
     return { type: 'image', source: { type: 'base64', media_type: block.mimeType, data: block.data } };
   }
-  throw refused(`the model takes text and pictures, not ${block.type}`);
+  throw refusal(`the model takes text and pictures, not ${block.type}`);
 }
 
 function questionText(server: string, { messages, systemPrompt }: Params, maxTokens: number): string {
@@ -138,6 +138,6 @@ function toResult({ content, stopReason, model }: ModelAnswer): CreateMessageRes
   };
 }
 
-function refused(why: string): FairleadError {
+function refusal(why: string): FairleadError {
   return new FairleadError('ERR_MCP', why);
 }

@@ -9,11 +9,11 @@ import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
 import {
-  isParked,
+  isSuspended,
   newProgress,
   pendingOf,
   runningTurn,
-  waitingCalls,
+  pendingApprovals,
   withoutCalls,
   withProgress,
 } from '../log/progress.js';
@@ -41,9 +41,9 @@ export interface SessionDeps {
 }
 
 /** How the session was found when it was opened. */
-export interface Opening {
+export interface SessionOpening {
   /** It was another server's until now. */
-  taken: boolean;
+  takenOver: boolean;
   /** It was in memory when the store went away; what ran in it has been stopped. */
   lostStore: boolean;
 }
@@ -54,7 +54,7 @@ export class Session {
   readonly #asks: ServerAsks;
   readonly #live = new LiveText();
   readonly #deps: SessionDeps;
-  readonly #opening: Opening;
+  readonly #opening: SessionOpening;
   /** Handlers at work in this session; while there are any it stays in memory. */
   #holds = 0;
   /** Messages being accepted: they count as in flight before the store knows them. */
@@ -65,14 +65,14 @@ export class Session {
   #pauses = 0;
   #draining = false;
 
-  constructor(row: SessionRow, deps: SessionDeps, opening: Opening) {
+  constructor(row: SessionRow, deps: SessionDeps, opening: SessionOpening) {
     this.#deps = deps;
     this.#opening = opening;
     const onFailure = (error: unknown): void => {
       this.#driver?.stop('interrupted');
       deps.onFailure(this, error);
     };
-    this.log = new SessionLog(row, deps.store, deps.parts.outbox, onFailure, opening.taken);
+    this.log = new SessionLog(row, deps.store, deps.parts.outbox, onFailure, opening.takenOver);
     this.questions = new Questions(this.log);
     const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
     this.#asks = {
@@ -112,11 +112,11 @@ export class Session {
 
   /** Goes on where the last step left it; what died in the middle is told. With nothing to do it writes nothing. */
   async recover(): Promise<void> {
-    const { taken, lostStore } = this.#opening;
-    if (taken) await this.log.commit(() => ({ events: [], row: { openTurns: this.row.openTurns } }));
+    const { takenOver, lostStore } = this.#opening;
+    if (takenOver) await this.log.commit(() => ({ events: [], row: { openTurns: this.row.openTurns } }));
     const running = runningTurn(this.row);
     if (!running || this.#pauses > 0) return this.#goOn();
-    if (isParked(running)) {
+    if (isSuspended(running)) {
       await this.log.commit(() => this.#lostQuestionsStep());
       return this.expire();
     }
@@ -131,7 +131,7 @@ export class Session {
   /** Calls that nobody has answered in time are refused. */
   async expire(): Promise<void> {
     const now = Date.now();
-    if (!waitingCalls(this.row).some(({ expiresAt }) => expiresAt <= now)) return;
+    if (!pendingApprovals(this.row).some(({ expiresAt }) => expiresAt <= now)) return;
     await this.log.commit(() => this.#closeStep(closeOverdue(this.row, false)));
     this.#goOn();
   }
@@ -277,7 +277,7 @@ export class Session {
     const [first] = this.row.openTurns;
     if (this.#pauses > 0 || !first) return this.#checkIdle();
     if (first.progress) {
-      if (isParked({ turn: first.turn, progress: first.progress })) return this.#checkIdle();
+      if (isSuspended({ turn: first.turn, progress: first.progress })) return this.#checkIdle();
       this.#drive(first.turn);
       return;
     }

@@ -65,7 +65,7 @@ export class Sessions {
     const { store, owner } = this.#options;
     const open = this.#open.get(id);
     const row = open?.row ?? (await store.readSession(id));
-    if (row?.owner !== owner || row.openTurns.length === 0) return store.forgetDue(id);
+    if (row?.owner !== owner || row.openTurns.length === 0) return store.dropWakeUp(id);
     await this.with({ session: id, user: row.user }, (session) => session.expire());
   }
 
@@ -97,7 +97,7 @@ export class Sessions {
     this.#lost.clear();
   }
 
-  /** The session with a hold on it, taken before anything can evict it: two copies of one session would fight over its log. */
+  /** The session with a hold on it, takenOver before anything can evict it: two copies of one session would fight over its log. */
   async #hold(id: string, user: string): Promise<Session> {
     const opening = this.#opening.get(id);
     if (opening) {
@@ -120,11 +120,11 @@ export class Sessions {
     const { store, owner } = this.#options;
     const found = await store.readSession(id);
     if (found?.user !== user) throw noSuchSession();
-    const taken = found.owner !== owner;
-    const row = taken ? await store.takeSession(id) : found;
+    const takenOver = found.owner !== owner;
+    const row = takenOver ? await store.takeOver(id) : found;
     if (!row) throw noSuchSession();
-    if (taken) this.#options.onMoved(id, 'moved');
-    const session = new Session(row, this.#deps, { taken, lostStore: this.#lost.has(id) });
+    if (takenOver) this.#options.onMoved(id, 'moved');
+    const session = new Session(row, this.#deps, { takenOver, lostStore: this.#lost.has(id) });
     session.hold();
     if (this.#paused) session.pause();
     this.#open.set(id, session);

@@ -5,7 +5,7 @@ import { counter, histogram, SECONDS_FAST, SECONDS_SLOW } from '../../../src/sha
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeAll } from './open-calls.js';
-import { answeredCalls, isParked, runningTurn } from '../log/progress.js';
+import { answeredCalls, isSuspended, runningTurn } from '../log/progress.js';
 import { closeQuestions, type Questions } from '../turn/questions.js';
 import { runCall } from '../turn/tool-calls.js';
 import { runRound, type LoopEnd } from '../turn/turn-loop.js';
@@ -98,8 +98,8 @@ export class TurnDriver {
       for (const call of answered) this.startCall(call);
       if (answered.length > 0) continue;
       // Who stops has not decided for the person whose yes is waited for; who cancels has.
-      const stops = signal.aborted && (stopOf(signal) === 'cancelled' || !isParked(running));
-      if (!stops && isParked(running)) return this.#options.onDone(this);
+      const stops = signal.aborted && (stopOf(signal) === 'cancelled' || !isSuspended(running));
+      if (!stops && isSuspended(running)) return this.#options.onDone(this);
       const end = stops ? stopped(signal) : await this.#round();
       if (!end) continue;
       await this.#end(end);

@@ -1,42 +1,38 @@
 /** One deadline for all of an operation's steps. Runs in agent threads. */
+import { withDeadline } from '../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 
 /** When a client that was told ERR_UNAVAILABLE may come back. */
 const RETRY_AFTER_MS = 1000;
 
-export interface Deadline {
-  /** Aborted when the caller has been given up on: what has not started by then must not start. */
+export interface OperationDeadline {
+  /** Aborts at the deadline: a command that has not been sent by then must not be sent. */
   readonly signal: AbortSignal;
   /** On the clock of `performance.now()`, ms. */
   readonly at: number;
-  /** Why the work goes on still: told to the caller with the deadline. */
+  /** Why the operation is being tried again; part of the error at the deadline. */
   lastFailure?: string;
 }
 
 /** Rejects with ERR_UNAVAILABLE at the deadline, whatever `work` does then. */
-export async function withDeadline<T>(
+export function withStoreDeadline<T>(
   timeoutMs: number,
   store: string,
-  work: (deadline: Deadline) => Promise<T>,
+  work: (deadline: OperationDeadline) => Promise<T>,
 ): Promise<T> {
-  const controller = new AbortController();
-  const deadline: Deadline = { signal: controller.signal, at: performance.now() + timeoutMs };
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      const why = deadline.lastFailure === undefined ? '' : `: ${deadline.lastFailure}`;
-      reject(unavailable(`${store} did not answer within ${timeoutMs} ms${why}`));
-      controller.abort();
-    }, timeoutMs);
+  const at = performance.now() + timeoutMs;
+  let deadline: OperationDeadline | undefined;
+  const late = (): Error => {
+    const why = deadline?.lastFailure === undefined ? '' : `: ${deadline.lastFailure}`;
+    return storeUnavailable(`${store} did not answer within ${timeoutMs} ms${why}`);
+  };
+  return withDeadline({ timeoutMs, late }, (signal) => {
+    deadline = { signal, at };
+    return work(deadline);
   });
-  try {
-    return await Promise.race([work(deadline), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
-export function unavailable(message: string, cause?: unknown): FairleadError {
+export function storeUnavailable(message: string, cause?: unknown): FairleadError {
   return new FairleadError('ERR_UNAVAILABLE', message, { cause, retryAfterMs: RETRY_AFTER_MS });
 }
 

@@ -1,17 +1,17 @@
 /** Secrets in the embedded store, with the version that compare-and-set goes by. Runs in agent threads, inside a transaction. */
-import { digest, type LmdbTables, type StoredSecret } from './lmdb-tables.js';
+import { keyDigest, type LmdbTables, type StoredSecret } from './lmdb-tables.js';
 import type { Secret, WriteSecret } from './store.js';
 
 /** Each write clears away a few of those whose time is over: no more of them stay than one that was never written again leaves. */
 const MAX_CLEARED = 10;
 
-export function readSecret({ secrets }: LmdbTables, key: string): Secret | undefined {
-  const found = secrets.get(digest(key));
+export function getSecret({ secrets }: LmdbTables, key: string): Secret | undefined {
+  const found = secrets.get(keyDigest(key));
   if (found === undefined || isOver(found)) return undefined;
   return { bytes: Buffer.from(found.base64, 'base64'), version: found.version };
 }
 
-export function writeSecret(
+export function putSecret(
   tables: LmdbTables,
   key: string,
   bytes: Uint8Array,
@@ -20,7 +20,7 @@ export function writeSecret(
   const { secrets, secretEnds } = tables;
   const now = Date.now();
   clearOver(tables, now);
-  const id = digest(key);
+  const id = keyDigest(key);
   const found = secrets.get(id);
   const before = found === undefined || isOver(found) ? undefined : found;
   if (ifVersion !== undefined && (before?.version ?? 0) !== ifVersion) return undefined;
@@ -37,7 +37,7 @@ export function writeSecret(
 }
 
 export function removeSecret({ secrets, secretEnds }: LmdbTables, key: string): void {
-  const id = digest(key);
+  const id = keyDigest(key);
   const found = secrets.get(id);
   if (found?.endsAt !== undefined) void secretEnds.remove([found.endsAt, id]);
   void secrets.remove(id);

@@ -1,12 +1,12 @@
 /** The embedded store: the same contract on LMDB in the data folder, shared by the agent threads of one process. */
 import { Background } from './background.js';
-import { isForeign, unavailable, withDeadline, type Deadline } from './deadline.js';
+import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { appendEvents } from './lmdb-log.js';
-import { readSecret, removeSecret, writeSecret } from './lmdb-secrets.js';
-import { ALL, digest, keysUnder, openTables, type LmdbTables, type StoredRow } from './lmdb-tables.js';
-import { checkCommit, conflict, placeFromCursor, placeToCursor, type Place } from './row-codec.js';
+import { getSecret, removeSecret, putSecret } from './lmdb-secrets.js';
+import { ALL_USERS, keyDigest, keysUnder, openTables, type LmdbTables, type StoredRow } from './lmdb-tables.js';
+import { checkCommit, conflict, placeFromCursor, placeToCursor, type ListPlace } from './row-codec.js';
 import type {
   Commit,
   CommitResult,
@@ -67,16 +67,16 @@ class LmdbStore implements Store {
     });
   }
 
-  takeSession(session: string): Promise<SessionRow | undefined> {
-    return this.#write('takeSession', (tables) => {
+  takeOver(session: string): Promise<SessionRow | undefined> {
+    return this.#write('takeOver', (tables) => {
       const row = tables.rows.get(session);
       if (row === undefined) return undefined;
-      const taken = { ...row, owner: this.#options.owner };
-      if (row.owner !== taken.owner) {
-        moveDue(tables, row, taken);
-        void tables.rows.put(session, taken);
+      const takenOver = { ...row, owner: this.#options.owner };
+      if (row.owner !== takenOver.owner) {
+        moveWakeUp(tables, row, takenOver);
+        void tables.rows.put(session, takenOver);
       }
-      return publicRow(taken);
+      return publicRow(takenOver);
     });
   }
 
@@ -84,21 +84,21 @@ class LmdbStore implements Store {
     return this.#read('readSeqs', ({ rows }) => sessions.map((session) => rows.get(session)?.seq ?? 0));
   }
 
-  dueSessions(before: number): Promise<string[]> {
-    const key = digest(this.#options.owner);
-    return this.#read('dueSessions', ({ due }) => {
-      const keys = due.getKeys({ start: [key], end: before === Infinity ? [key, ''] : [key, before] });
+  sessionsToWake(before: number): Promise<string[]> {
+    const key = keyDigest(this.#options.owner);
+    return this.#read('sessionsToWake', ({ wakeUps }) => {
+      const keys = wakeUps.getKeys({ start: [key], end: before === Infinity ? [key, ''] : [key, before] });
       return Array.from(keys, ([, , session]) => session);
     });
   }
 
   /** Those that are gone or another server's left the table in the same step; only one's own is to be found here. */
-  async forgetDue(session: string): Promise<void> {
-    await this.#write('forgetDue', (tables) => {
+  async dropWakeUp(session: string): Promise<void> {
+    await this.#write('dropWakeUp', (tables) => {
       const row = tables.rows.get(session);
       if (row?.due === undefined || row.owner !== this.#options.owner) return;
       const { due: _due, ...rest } = row;
-      moveDue(tables, row, rest);
+      moveWakeUp(tables, row, rest);
       void tables.rows.put(session, rest);
     });
   }
@@ -106,9 +106,9 @@ class LmdbStore implements Store {
   async listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage> {
     const from = page.cursor === undefined ? undefined : placeFromCursor(page.cursor);
     return this.#read('listSessions', ({ rows, index }) => {
-      const key = digest(user);
+      const key = keyDigest(user);
       const start = from === undefined ? [key, Number.MAX_SAFE_INTEGER] : [key, from.at, from.session];
-      const places: Place[] = [];
+      const places: ListPlace[] = [];
       // One more than asked for says whether there is a next page, and one for the cursor's own place, which may be gone.
       for (const [, at, session] of index.getKeys({ start, end: [key], reverse: true, limit: page.limit + 2 })) {
         if (from === undefined || at !== from.at || session !== from.session) places.push({ at, session });
@@ -127,7 +127,7 @@ class LmdbStore implements Store {
     await this.#write('touchSession', (tables) => {
       const row = tables.rows.get(session);
       if (row === undefined) return;
-      moveInIndexes(tables, row, at);
+      moveActivity(tables, row, at);
       void tables.rows.put(session, { ...row, lastActiveAt: at });
     });
   }
@@ -151,7 +151,7 @@ class LmdbStore implements Store {
 
   expiredSessions(before: number, limit: number): Promise<string[]> {
     return this.#read('expiredSessions', ({ index }) => {
-      const keys = index.getKeys({ start: [ALL], end: [ALL, before], limit });
+      const keys = index.getKeys({ start: [ALL_USERS], end: [ALL_USERS, before], limit });
       return Array.from(keys, ([, , session]) => session);
     });
   }
@@ -159,7 +159,7 @@ class LmdbStore implements Store {
   async commit(session: string, commit: Commit): Promise<CommitResult> {
     checkCommit(session, commit);
     const block = commit.messages && commit.messages.length > 0 ? encodeBlock(commit.messages) : undefined;
-    const idDigest = commit.accept === undefined ? undefined : digest(commit.accept.id);
+    const idDigest = commit.accept === undefined ? undefined : keyDigest(commit.accept.id);
     const outcome = await this.#write('commit', (tables) => {
       const row = tables.rows.get(session);
       if (row === undefined) throw conflict(session, 'is not there');
@@ -171,10 +171,10 @@ class LmdbStore implements Store {
       if (first !== undefined && first.seq !== row.seq + 1) throw conflict(session, `has seq ${row.seq} already`);
       const next: StoredRow = { ...row, ...definedOf(commit.row), seq: row.seq + commit.events.length };
       next.logBytes = appendEvents(tables, row, commit.events, limits);
-      if (commit.due !== undefined) {
+      if (commit.wakeAt !== undefined) {
         delete next.due;
-        if (commit.due !== null) next.due = Math.min(commit.due, Number.MAX_VALUE);
-        moveDue(tables, row, next);
+        if (commit.wakeAt !== null) next.due = Math.min(commit.wakeAt, Number.MAX_VALUE);
+        moveWakeUp(tables, row, next);
       }
       if (commit.accept !== undefined && idDigest !== undefined) {
         remember(tables, next, idDigest, commit.accept.turn, limits.maxMessageIds);
@@ -190,7 +190,7 @@ class LmdbStore implements Store {
         next.nextBlock += 1;
         next.tailBytes += contentBytes(block);
       }
-      if (next.lastActiveAt !== row.lastActiveAt) moveInIndexes(tables, row, next.lastActiveAt);
+      if (next.lastActiveAt !== row.lastActiveAt) moveActivity(tables, row, next.lastActiveAt);
       void tables.rows.put(session, next);
       return { tailBytes: next.tailBytes };
     });
@@ -220,11 +220,11 @@ class LmdbStore implements Store {
   }
 
   readSecret(key: string): Promise<Secret | undefined> {
-    return this.#read('readSecret', (tables) => readSecret(tables, key));
+    return this.#read('readSecret', (tables) => getSecret(tables, key));
   }
 
   writeSecret(key: string, bytes: Uint8Array, options: WriteSecret = {}): Promise<number | undefined> {
-    return this.#write('writeSecret', (tables) => writeSecret(tables, key, bytes, options));
+    return this.#write('writeSecret', (tables) => putSecret(tables, key, bytes, options));
   }
 
   async deleteSecret(key: string): Promise<void> {
@@ -263,7 +263,7 @@ class LmdbStore implements Store {
     });
   }
 
-  /** LMDB reads are memory reads: synchronous, from a snapshot taken now and not from one that this turn of the event loop began with. */
+  /** LMDB reads are memory reads: synchronous, from a snapshot takenOver now and not from one that this turn of the event loop began with. */
   #read<T>(operation: string, work: (tables: LmdbTables) => T): Promise<T> {
     return this.#call(operation, async () => {
       this.#tables.root.resetReadTxn();
@@ -279,7 +279,7 @@ class LmdbStore implements Store {
     return this.#call(operation, async ({ signal }) => {
       try {
         return await this.#tables.root.childTransaction(() => {
-          if (signal.aborted) throw unavailable('the embedded store came to it only after the deadline');
+          if (signal.aborted) throw storeUnavailable('the embedded store came to it only after the deadline');
           return work(this.#tables);
         });
       } catch (error) {
@@ -288,15 +288,15 @@ class LmdbStore implements Store {
     });
   }
 
-  async #call<T>(operation: string, work: (deadline: Deadline) => Promise<T>): Promise<T> {
+  async #call<T>(operation: string, work: (deadline: OperationDeadline) => Promise<T>): Promise<T> {
     if (this.#closing !== undefined && operation !== 'readTail' && operation !== 'seal') {
-      throw unavailable('the embedded store is closed');
+      throw storeUnavailable('the embedded store is closed');
     }
     const started = performance.now();
     try {
-      return await withDeadline(this.#options.limits.timeoutMs, 'the embedded store', work);
+      return await withStoreDeadline(this.#options.limits.timeoutMs, 'the embedded store', work);
     } catch (error) {
-      if (isForeign(error)) throw unavailable(`the embedded store cannot serve now: ${error.message}`, error);
+      if (isForeign(error)) throw storeUnavailable(`the embedded store cannot serve now: ${error.message}`, error);
       throw error;
     } finally {
       this.#options.observe?.(operation, (performance.now() - started) / 1000);
@@ -304,7 +304,7 @@ class LmdbStore implements Store {
   }
 }
 
-/** A failed flush (a full disk) rejects with a promise of its reason, which must be taken or its rejection is unhandled. */
+/** A failed flush (a full disk) rejects with a promise of its reason, which must be takenOver or its rejection is unhandled. */
 async function reasonOf(error: unknown): Promise<unknown> {
   if (!(error instanceof Error) || !('commitError' in error)) return error;
   try {
@@ -337,20 +337,20 @@ function definedOf(row: Commit['row']): Partial<SessionRow> {
 
 function indexKeys({ session, user, lastActiveAt }: SessionRow): [string, number, string][] {
   return [
-    [ALL, lastActiveAt, session],
-    [digest(user), lastActiveAt, session],
+    [ALL_USERS, lastActiveAt, session],
+    [keyDigest(user), lastActiveAt, session],
   ];
 }
 
-function moveInIndexes({ index }: LmdbTables, row: SessionRow, at: number): void {
+function moveActivity({ index }: LmdbTables, row: SessionRow, at: number): void {
   for (const key of indexKeys(row)) void index.remove(key);
   for (const key of indexKeys({ ...row, lastActiveAt: at })) void index.put(key, 0);
 }
 
-function moveDue({ due }: LmdbTables, before: StoredRow, after: StoredRow): void {
+function moveWakeUp({ wakeUps }: LmdbTables, before: StoredRow, after: StoredRow): void {
   const { session } = before;
-  if (before.due !== undefined) void due.remove([digest(before.owner), before.due, session]);
-  if (after.due !== undefined) void due.put([digest(after.owner), after.due, session], 0);
+  if (before.due !== undefined) void wakeUps.remove([keyDigest(before.owner), before.due, session]);
+  if (after.due !== undefined) void wakeUps.put([keyDigest(after.owner), after.due, session], 0);
 }
 
 function removeSession(tables: LmdbTables, row: StoredRow): void {
@@ -362,7 +362,7 @@ function removeSession(tables: LmdbTables, row: StoredRow): void {
   for (const key of Array.from(ids.getKeys(range))) void ids.remove(key);
   for (const key of indexKeys(row)) void index.remove(key);
   const { due: _due, ...rest } = row;
-  moveDue(tables, row, rest);
+  moveWakeUp(tables, row, rest);
   void rows.remove(row.session);
 }
 

@@ -42,7 +42,7 @@ export interface LmdbTables {
   /** ['all', lastActiveAt, session] and [digest of the user, lastActiveAt, session]. */
   index: Database<number, [string, number, string]>;
   /** [digest of the owner, due, session]. */
-  due: Database<number, [string, number, string]>;
+  wakeUps: Database<number, [string, number, string]>;
   /** digest of the key → secret. */
   secrets: Database<StoredSecret, string>;
   /** [when a secret's time is over, digest of its key]. */
@@ -52,7 +52,7 @@ export interface LmdbTables {
 export type EventKey = [session: string, seq: number, at: number] | [string, number, number, bytes: number];
 
 /** The index of all sessions; no digest is so short. */
-export const ALL = 'all';
+export const ALL_USERS = 'all';
 
 export function openTables(dir: string): LmdbTables {
   try {
@@ -74,7 +74,7 @@ export function openTables(dir: string): LmdbTables {
       events: root.openDB('events', { encoding: 'string' }),
       ids: root.openDB('ids', { encoding: 'json' }),
       index: root.openDB('index', { encoding: 'json' }),
-      due: root.openDB('due', { encoding: 'json' }),
+      wakeUps: root.openDB('due', { encoding: 'json' }),
       secrets: root.openDB('secrets', { encoding: 'json' }),
       secretEnds: root.openDB('secretEnds', { encoding: 'json' }),
     };
@@ -89,7 +89,7 @@ export function openTables(dir: string): LmdbTables {
 }
 
 /** Users and message ids as key parts: keys are bounded in LMDB and hold no NUL; JSON keeps lone surrogates apart. */
-export function digest(text: string): string {
+export function keyDigest(text: string): string {
   return createHash('sha256').update(JSON.stringify(text)).digest('base64url');
 }
 

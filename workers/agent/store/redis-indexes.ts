@@ -1,9 +1,9 @@
 /** The indexes beside the sessions in Redis: by last activity, of all and of each user, and what is due. Runs in agent threads. */
 import type { RedisCall } from './redis-link.js';
-import { escapeText, type Place } from './row-codec.js';
+import { escapeText, type ListPlace } from './row-codec.js';
 
 /** All sessions by last activity; outside the sessions' hash slots, as are the users' own. */
-export const ALL = 'fairlead:sessions';
+export const SESSIONS_KEY = 'fairlead:sessions';
 
 /** How much later a session may come to its place in a list. */
 const DELAY_MS = 50;
@@ -14,7 +14,7 @@ export function userKey(user: string): string {
 }
 
 /** The sessions that a server must look at, by when. */
-export function dueKey(owner: string): string {
+export function wakeUpKey(owner: string): string {
   return `fairlead:due:${escapeText(owner)}`;
 }
 
@@ -55,9 +55,9 @@ export class IndexMoves {
 /** Of sessions that are in there: one that was deleted in the meantime does not come back. */
 export async function moveInIndexes(call: RedisCall, moves: readonly IndexMove[], ...flags: 'GT'[]): Promise<void> {
   if (moves.length === 0) return;
-  const keys = new Map<string, string[]>([[ALL, []]]);
+  const keys = new Map<string, string[]>([[SESSIONS_KEY, []]]);
   for (const { session, user, at } of moves) {
-    for (const key of [ALL, userKey(user)]) {
+    for (const key of [SESSIONS_KEY, userKey(user)]) {
       const members = keys.get(key) ?? [];
       members.push(String(at), session);
       keys.set(key, members);
@@ -70,10 +70,10 @@ export async function moveInIndexes(call: RedisCall, moves: readonly IndexMove[]
 export async function placesAfter(
   call: RedisCall,
   key: string,
-  from: Place | undefined,
+  from: ListPlace | undefined,
   count: number,
-): Promise<Place[]> {
-  const places: Place[] = [];
+): Promise<ListPlace[]> {
+  const places: ListPlace[] = [];
   for (let offset = 0; places.length < count; offset += count) {
     const range = [key, from === undefined ? '+inf' : String(from.at), '-inf', 'BYSCORE', 'REV'];
     const found = await call.send<[string, number][]>([

@@ -2,9 +2,10 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES, type RedisArgument } from 'redis';
+import { backoffMs, type Backoff } from '../../../src/shared/backoff.js';
 import { FairleadError } from '../../../src/shared/errors.js';
-import { unavailable, withDeadline, type Deadline } from './deadline.js';
-import { addressOf, asStoreError, isRefusal, messageOf, passes, whatToDo } from './redis-replies.js';
+import { storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
+import { addressOf, asStoreError, isRefusal, redisMessage, passes, whatToDo } from './redis-replies.js';
 import type { Script } from './redis-scripts.js';
 import type { StoreOptions } from './store.js';
 
@@ -13,9 +14,8 @@ const START_MS = 3000;
 const LOADING_POLL_MS = 100;
 /** Commands that wait to be sent or answered, all sessions of a thread together. */
 const MAX_QUEUED = 10_000;
-const MAX_BACKOFF_MS = 1000;
-const RECONNECT_MS = 50;
-const TRY_AGAIN_MS = 20;
+const RECONNECT: Backoff = { firstMs: 50, maxMs: 1000 };
+const TRY_AGAIN: Backoff = { firstMs: 20, maxMs: 1000 };
 const BINARY = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 type Client = ReturnType<typeof connectTo>;
 
@@ -34,7 +34,7 @@ export interface RedisCall {
   write<T extends [string, number, ...unknown[]]>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
 }
 
-export interface CallOptions {
+export interface RedisCallOptions {
   /** Work that no caller waits for: tried once, since a later try could undo what came after it, and done also while closing. */
   background?: boolean;
   /** A read that says true sees too much from now on: it is not tried again. */
@@ -63,7 +63,7 @@ export class RedisLink {
     const client = connectTo(url, options, state);
     const link = new RedisLink(client, options);
     try {
-      await withDeadline(START_MS, 'Redis', async ({ signal }) => {
+      await withStoreDeadline(START_MS, 'Redis', async ({ signal }) => {
         await client.connect();
         await link.#greet(signal, state);
       });
@@ -81,13 +81,13 @@ export class RedisLink {
    * Runs an operation against its deadline; what comes out is its result or a FairleadError. Until then `work` is run again
    * when the connection was lost under it or Redis could not serve: what it writes must be the same done twice as done once.
    */
-  async call<T>(operation: string, work: (call: RedisCall) => Promise<T>, options: CallOptions = {}): Promise<T> {
-    if (this.#draining && !options.background) throw unavailable('the connection to Redis is closed');
+  async call<T>(operation: string, work: (call: RedisCall) => Promise<T>, options: RedisCallOptions = {}): Promise<T> {
+    if (this.#draining && !options.background) throw storeUnavailable('the connection to Redis is closed');
     const { limits, observe } = this.#options;
     const started = performance.now();
     this.#active += 1;
     try {
-      return await withDeadline(limits.timeoutMs, 'Redis', (deadline) => this.#try(deadline, work, options));
+      return await withStoreDeadline(limits.timeoutMs, 'Redis', (deadline) => this.#try(deadline, work, options));
     } catch (error) {
       throw asStoreError(error);
     } finally {
@@ -111,14 +111,18 @@ export class RedisLink {
 
   async #close(): Promise<void> {
     try {
-      await withDeadline(this.#options.limits.timeoutMs, 'Redis', () => this.#client.close());
+      await withStoreDeadline(this.#options.limits.timeoutMs, 'Redis', () => this.#client.close());
     } catch (error) {
       this.#options.onError?.('close', error);
       this.#client.destroy();
     }
   }
 
-  async #try<T>(deadline: Deadline, work: (call: RedisCall) => Promise<T>, options: CallOptions): Promise<T> {
+  async #try<T>(
+    deadline: OperationDeadline,
+    work: (call: RedisCall) => Promise<T>,
+    options: RedisCallOptions,
+  ): Promise<T> {
     const { background = false, overtaken = () => false } = options;
     // Each command of the operation listens until it is written; an operation may have a thousand.
     setMaxListeners(0, deadline.signal);
@@ -127,14 +131,14 @@ export class RedisLink {
         return await work(this.#callUntil(deadline));
       } catch (error) {
         if (deadline.signal.aborted || background || overtaken() || !passes(error, tries)) throw error;
-        deadline.lastFailure = messageOf(error);
-        await pause(backoff(TRY_AGAIN_MS, tries - 1), undefined, { signal: deadline.signal });
+        deadline.lastFailure = redisMessage(error);
+        await pause(backoffMs(tries, TRY_AGAIN), undefined, { signal: deadline.signal });
       }
-      if (overtaken()) throw unavailable(`Redis lost the read: ${deadline.lastFailure}`);
+      if (overtaken()) throw storeUnavailable(`Redis lost the read: ${deadline.lastFailure}`);
     }
   }
 
-  #callUntil(deadline: Deadline): RedisCall {
+  #callUntil(deadline: OperationDeadline): RedisCall {
     // A command that is still in the client's queue at the deadline is taken out of it; one that is on the wire cannot be.
     const text = { abortSignal: deadline.signal };
     const binary = { ...text, ...BINARY };
@@ -158,7 +162,7 @@ export class RedisLink {
           this.#learnClock(reply[1], sentAt);
           if (reply[0] !== 'late') return reply;
         }
-        throw unavailable('Redis came to it only after the deadline');
+        throw storeUnavailable('Redis came to it only after the deadline');
       },
     };
   }
@@ -181,7 +185,7 @@ export class RedisLink {
       } catch (error) {
         if (signal.aborted || !(error instanceof ErrorReply) || !error.message.startsWith('LOADING')) throw error;
         state.lastError = error;
-        await new Promise((resolve) => setTimeout(resolve, LOADING_POLL_MS));
+        await pause(LOADING_POLL_MS);
       }
     }
   }
@@ -212,7 +216,7 @@ function connectTo(url: string, { limits, onError }: StoreOptions, state: StartS
       connectTimeout: Math.max(limits.timeoutMs, 1000),
       socketTimeout: Math.max(limits.timeoutMs * 2, 1000),
       reconnectStrategy: (retries, cause) =>
-        state.starting && isRefusal(cause) ? cause : backoff(RECONNECT_MS, retries),
+        state.starting && isRefusal(cause) ? cause : backoffMs(retries + 1, RECONNECT),
     },
   });
   client.on('error', (error: unknown) => {
@@ -236,9 +240,4 @@ async function evaluate<T>(
     if (!(error instanceof ErrorReply) || !error.message.startsWith('NOSCRIPT')) throw error;
     return await send<T>(['EVAL', script.lua, ...rest]);
   }
-}
-
-/** Doubles with each try, half of it by chance: those who failed together do not come back together. */
-function backoff(firstMs: number, tries: number): number {
-  return Math.min(firstMs * 2 ** tries, MAX_BACKOFF_MS) * (0.5 + Math.random() / 2);
 }

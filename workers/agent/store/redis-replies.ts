@@ -1,7 +1,7 @@
 /** What Redis and its client say when they fail: whether it passes, and what it means to a caller or an operator. Pure; runs in agent threads. */
 import { ClientClosedError, DisconnectsClientError, ErrorReply } from 'redis';
 import { FairleadError } from '../../../src/shared/errors.js';
-import { isForeign, unavailable } from './deadline.js';
+import { isForeign, storeUnavailable } from './deadline.js';
 
 /** Redis is there and cannot serve now, but may in a moment. */
 const PASSING = wordsOf('OOM READONLY LOADING BUSY UNKILLABLE MASTERDOWN CLUSTERDOWN TRYAGAIN MISCONF NOREPLICAS');
@@ -26,11 +26,12 @@ export function passes(error: unknown, tries: number): boolean {
 export function asStoreError(error: unknown): unknown {
   if (error instanceof ErrorReply) {
     const word = replyWord(error.message);
-    if (PASSING.has(word) || LOCKED.has(word)) return unavailable(`Redis cannot serve now: ${error.message}`, error);
+    if (PASSING.has(word) || LOCKED.has(word))
+      return storeUnavailable(`Redis cannot serve now: ${error.message}`, error);
     return new FairleadError('ERR_INTERNAL', `Redis refused a command: ${error.message}`, { cause: error });
   }
   // The connection, or its full queue.
-  return isForeign(error) ? unavailable(`Redis is away: ${messageOf(error)}`, error) : error;
+  return isForeign(error) ? storeUnavailable(`Redis is away: ${redisMessage(error)}`, error) : error;
 }
 
 /** The code of an error reply. */
@@ -45,7 +46,7 @@ export function isRefusal(error: unknown): error is Error {
 
 /** For the operator, of a start that failed. */
 export function whatToDo(error: unknown): string {
-  const said = messageOf(error);
+  const said = redisMessage(error);
   if (/^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH)/.test(said)) {
     return `does not let us in (${said}): put the right user and password in store.redisUrl (REDIS_URL)`;
   }
@@ -56,9 +57,9 @@ export function whatToDo(error: unknown): string {
   return `cannot be used (${said}): start it, correct store.redisUrl (REDIS_URL), or leave that empty for the embedded store`;
 }
 
-export function messageOf(error: unknown): string {
+export function redisMessage(error: unknown): string {
   // Node's error for a name with several addresses has its messages inside.
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join(', ');
+  if (error instanceof AggregateError) return error.errors.map(redisMessage).join(', ');
   return error instanceof Error ? error.message : String(error);
 }
 

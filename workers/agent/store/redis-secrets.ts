@@ -7,13 +7,13 @@ export function secretKey(key: string): string {
   return `fairlead:secret:${key}`;
 }
 
-export async function readSecret(call: RedisCall, key: string): Promise<Secret | undefined> {
+export async function fetchSecret(call: RedisCall, key: string): Promise<Secret | undefined> {
   type Reply = [version: Buffer | null, bytes: Buffer | null];
   const [version, bytes] = await call.sendBinary<Reply>(['HMGET', secretKey(key), 'version', 'bytes']);
   return version && bytes ? { bytes, version: Number(version.toString()) } : undefined;
 }
 
-export async function writeSecret(
+export async function storeSecret(
   call: RedisCall,
   { key, bytes, nonce, ifVersion, ttlMs }: WriteSecret & { key: string; bytes: Uint8Array; nonce: string },
 ): Promise<number | undefined> {

@@ -4,9 +4,9 @@ import { Background } from './background.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { ReadOrder } from './read-order.js';
-import { ALL, dueKey, IndexMoves, moveInIndexes, placesAfter, userKey } from './redis-indexes.js';
+import { SESSIONS_KEY, wakeUpKey, IndexMoves, moveInIndexes, placesAfter, userKey } from './redis-indexes.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
-import { readSecret, secretKey, writeSecret } from './redis-secrets.js';
+import { fetchSecret, secretKey, storeSecret } from './redis-secrets.js';
 import { COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
 import {
   checkCommit,
@@ -18,7 +18,7 @@ import {
   rowFromValues,
   rowToFields,
   unescapeText,
-  type Place,
+  type ListPlace,
 } from './row-codec.js';
 import type {
   Commit,
@@ -61,7 +61,7 @@ export class RedisStore implements Store {
   /** What another thread has moved further in the meantime stays there; one that is lost in a crash is repaired by expiredSessions. */
   readonly #moves = new IndexMoves((moves) => this.#inBackground('index', (call) => moveInIndexes(call, moves, 'GT')));
   readonly #owner: string;
-  readonly #due: string;
+  readonly #wakeUps: string;
   /** Names this instance's commits, with a count. */
   readonly #instance = randomUUID();
   #commits = 0;
@@ -71,7 +71,7 @@ export class RedisStore implements Store {
     this.#link = link;
     this.#options = options;
     this.#owner = escapeText(options.owner);
-    this.#due = dueKey(options.owner);
+    this.#wakeUps = wakeUpKey(options.owner);
     this.#background = new Background(options.onError);
   }
 
@@ -84,7 +84,7 @@ export class RedisStore implements Store {
     await this.#link.call('createSession', async (call) => {
       // The indexes go first: should we die in between, the janitor finds an entry without a row, never a row without an entry.
       const [, , [outcome]] = await Promise.all([
-        call.send(['ZADD', ALL, 'NX', String(lastActiveAt), session]),
+        call.send(['ZADD', SESSIONS_KEY, 'NX', String(lastActiveAt), session]),
         call.send(['ZADD', userKey(user), 'NX', String(lastActiveAt), session]),
         call.write<[string, number]>(
           CREATE,
@@ -100,17 +100,17 @@ export class RedisStore implements Store {
     return this.#read('readSession', session, (call) => readRow(call, session));
   }
 
-  async takeSession(session: string): Promise<SessionRow | undefined> {
+  async takeOver(session: string): Promise<SessionRow | undefined> {
     this.#reads.write(session);
-    return this.#link.call('takeSession', async (call) => {
-      type Reply = ['ok', number, owner: string, due: string, (string | null)[]] | ['gone', number];
+    return this.#link.call('takeOver', async (call) => {
+      type Reply = ['ok', number, owner: string, wakeAt: string, (string | null)[]] | ['gone', number];
       const args = [this.#owner, ...ROW_FIELDS];
       const reply = await call.write<Reply>(TAKE, [keysOf(session).row], args);
       if (reply[0] === 'gone') return undefined;
-      const [, , before, due, values] = reply;
+      const [, , before, wakeAt, values] = reply;
       // What it is due for is from now on ours. Also where it was ours already: an earlier try may have got as far as the row.
-      if (due !== '') await call.send(['ZADD', this.#due, due, session]);
-      if (before !== this.#owner) await call.send(['ZREM', dueKey(unescapeText(before)), session]);
+      if (wakeAt !== '') await call.send(['ZADD', this.#wakeUps, wakeAt, session]);
+      if (before !== this.#owner) await call.send(['ZREM', wakeUpKey(unescapeText(before)), session]);
       return rowFromValues(values);
     });
   }
@@ -127,13 +127,15 @@ export class RedisStore implements Store {
     return seqs;
   }
 
-  dueSessions(before: number): Promise<string[]> {
+  sessionsToWake(before: number): Promise<string[]> {
     const end = before === Infinity ? '+inf' : `(${before}`;
-    return this.#link.call('dueSessions', (call) => call.send<string[]>(['ZRANGE', this.#due, '-inf', end, 'BYSCORE']));
+    return this.#link.call('sessionsToWake', (call) =>
+      call.send<string[]>(['ZRANGE', this.#wakeUps, '-inf', end, 'BYSCORE']),
+    );
   }
 
-  async forgetDue(session: string): Promise<void> {
-    await this.#link.call('forgetDue', (call) => call.send(['ZREM', this.#due, session]));
+  async dropWakeUp(session: string): Promise<void> {
+    await this.#link.call('dropWakeUp', (call) => call.send(['ZREM', this.#wakeUps, session]));
   }
 
   async listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage> {
@@ -168,9 +170,9 @@ export class RedisStore implements Store {
       const user = await call.send<string | null>(['HGET', row, 'user']);
       await Promise.all([
         ...(user === null ? [] : [call.send(['ZREM', userKey(unescapeText(user)), session])]),
-        call.send(['ZREM', this.#due, session]),
+        call.send(['ZREM', this.#wakeUps, session]),
         call.send(['UNLINK', history, events, ids, row]),
-        call.send(['ZREM', ALL, session]),
+        call.send(['ZREM', SESSIONS_KEY, session]),
       ]);
     });
   }
@@ -189,11 +191,11 @@ export class RedisStore implements Store {
         [String(before), String(openBefore)],
       );
       if (reply[0] === 'kept') return false;
-      const due = new Set([this.#due, ...(reply[0] === 'ok' ? [dueKey(unescapeText(reply[3]))] : [])]);
+      const wakeUps = new Set([this.#wakeUps, ...(reply[0] === 'ok' ? [wakeUpKey(unescapeText(reply[3]))] : [])]);
       await Promise.all([
         ...(user === null ? [] : [call.send(['ZREM', userKey(unescapeText(user)), session])]),
-        ...Array.from(due, (key) => call.send(['ZREM', key, session])),
-        call.send(['ZREM', ALL, session]),
+        ...Array.from(wakeUps, (key) => call.send(['ZREM', key, session])),
+        call.send(['ZREM', SESSIONS_KEY, session]),
       ]);
       return true;
     });
@@ -203,7 +205,7 @@ export class RedisStore implements Store {
     this.#moves.flush();
     return this.#link.call('expiredSessions', async (call) => {
       for (let repairs = 0; repairs < MAX_REPAIRS; repairs++) {
-        const range = [ALL, '-inf', `(${before}`, 'BYSCORE', 'LIMIT', '0', String(limit)];
+        const range = [SESSIONS_KEY, '-inf', `(${before}`, 'BYSCORE', 'LIMIT', '0', String(limit)];
         const found = await call.send<string[]>(['ZRANGE', ...range]);
         const rows = await Promise.all(found.map((session) => readActivity(call, session)));
         // The row is the truth; an index that a crash left behind it is moved, not believed.
@@ -221,8 +223,8 @@ export class RedisStore implements Store {
     const { row, history, events, ids } = keysOf(session);
     const block = commit.messages && commit.messages.length > 0 ? encodeBlock(commit.messages) : undefined;
     const fields = rowToFields(commit.row ?? {});
-    const due = commit.due === undefined ? undefined : scoreOf(commit.due);
-    if (due !== undefined) fields.push('due', due);
+    const wakeAt = commit.wakeAt === undefined ? undefined : scoreOf(commit.wakeAt);
+    if (wakeAt !== undefined) fields.push('due', wakeAt);
     const { maxEvents, maxBytes, maxAgeMs, maxMessageIds } = this.#options.limits;
     this.#commits += 1;
     const args = [
@@ -242,18 +244,18 @@ export class RedisStore implements Store {
         ['ok', number, string, number] | ['duplicate', number, number, string] | ['conflict', number, string, string];
       // Its place in the index is taken first: should we die in between, an entry finds nothing to do; no session is forgotten.
       const [, reply] = await Promise.all([
-        due ? call.send(['ZADD', this.#due, due, session]) : undefined,
+        wakeAt ? call.send(['ZADD', this.#wakeUps, wakeAt, session]) : undefined,
         call.write<Reply>(COMMIT, [row, history, events, ids], args),
       ]);
       if (reply[0] !== 'ok') {
-        if (due) this.#moveDue(session, reply[3]);
+        if (wakeAt) this.#moveWakeUp(session, reply[3]);
         if (reply[0] === 'duplicate') return { ok: false, duplicateOf: reply[2] };
         throw conflict(session, reply[2]);
       }
       const [, , user, tailBytes] = reply;
       const at = commit.row?.lastActiveAt;
       if (at !== undefined) this.#moves.add({ session, user: unescapeText(user), at });
-      if (due === '') this.#moveDue(session, due);
+      if (wakeAt === '') this.#moveWakeUp(session, wakeAt);
       if (wantsSeal(tailBytes)) {
         this.#background.startOnce('seal', session, MAX_SEALING, () => this.#seal(session));
       }
@@ -281,12 +283,12 @@ export class RedisStore implements Store {
   }
 
   readSecret(key: string): Promise<Secret | undefined> {
-    return this.#link.call('readSecret', (call) => readSecret(call, key));
+    return this.#link.call('readSecret', (call) => fetchSecret(call, key));
   }
 
   writeSecret(key: string, bytes: Uint8Array, options: WriteSecret = {}): Promise<number | undefined> {
     const nonce = randomUUID();
-    return this.#link.call('writeSecret', (call) => writeSecret(call, { key, bytes, nonce, ...options }));
+    return this.#link.call('writeSecret', (call) => storeSecret(call, { key, bytes, nonce, ...options }));
   }
 
   async deleteSecret(key: string): Promise<void> {
@@ -314,9 +316,9 @@ export class RedisStore implements Store {
    * waited for: whatever the caller asks next comes after it on the same connection; what is lost is an entry that finds
    * nothing to do.
    */
-  #moveDue(session: string, due: string): void {
-    const command = due === '' ? ['ZREM', this.#due, session] : ['ZADD', this.#due, due, session];
-    this.#inBackground('due', (call) => call.send(command));
+  #moveWakeUp(session: string, wakeAt: string): void {
+    const command = wakeAt === '' ? ['ZREM', this.#wakeUps, session] : ['ZADD', this.#wakeUps, wakeAt, session];
+    this.#inBackground('wake-up', (call) => call.send(command));
   }
 
   #inBackground(operation: string, work: (call: RedisCall) => Promise<unknown>): void {
@@ -339,9 +341,9 @@ export class RedisStore implements Store {
 }
 
 /** The row's `due`, and its place in the index; '' is none. */
-function scoreOf(due: number | null): string {
-  if (due === null) return '';
-  return due === Infinity ? '+inf' : String(due);
+function scoreOf(wakeAt: number | null): string {
+  if (wakeAt === null) return '';
+  return wakeAt === Infinity ? '+inf' : String(wakeAt);
 }
 
 async function readRow(call: RedisCall, session: string): Promise<SessionRow | undefined> {
@@ -349,7 +351,7 @@ async function readRow(call: RedisCall, session: string): Promise<SessionRow | u
 }
 
 /** An index entry without a row reads as never active: it goes the way of the expired. */
-async function readActivity(call: RedisCall, session: string): Promise<Place & { user: string }> {
+async function readActivity(call: RedisCall, session: string): Promise<ListPlace & { user: string }> {
   type Reply = [at: string | null, user: string | null];
   const [at, user] = await call.send<Reply>(['HMGET', keysOf(session).row, 'lastActiveAt', 'user']);
   return { session, at: Number(at ?? 0), user: unescapeText(user ?? '') };

@@ -66,7 +66,8 @@ export function checkCommit(session: string, commit: Commit): void {
   if (first < 1 || gap >= 0) {
     throw new FairleadError('ERR_INTERNAL', `session ${session}: the seqs of a commit have a gap at event ${gap}`);
   }
-  if (Number.isNaN(commit.due)) throw new FairleadError('ERR_INTERNAL', `session ${session}: due is not a number`);
+  if (Number.isNaN(commit.wakeAt))
+    throw new FairleadError('ERR_INTERNAL', `session ${session}: wakeAt is not a number`);
 }
 
 export function conflict(session: string, why: string): FairleadError {
@@ -74,17 +75,17 @@ export function conflict(session: string, why: string): FairleadError {
 }
 
 /** A place in a list that is sorted by activity and session, both falling. */
-export interface Place {
+export interface ListPlace {
   at: number;
   session: string;
 }
 
-export function placeToCursor({ at, session }: Place): string {
+export function placeToCursor({ at, session }: ListPlace): string {
   return Buffer.from(`${at} ${session}`, 'utf8').toString('base64url');
 }
 
 /** ERR_BAD_FRAME for what no page gave out: it comes from a client. */
-export function placeFromCursor(cursor: string): Place {
+export function placeFromCursor(cursor: string): ListPlace {
   const match = /^(\d{1,16}) ([\w-]+)$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'));
   if (match?.[1] === undefined || match[2] === undefined) {
     throw new FairleadError('ERR_BAD_FRAME', 'cursor: not one that a page gave out');

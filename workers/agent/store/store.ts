@@ -108,7 +108,7 @@ export interface Commit {
    * When its owner must look at the session though nobody asks for it, ms since the epoch; Infinity: when it starts;
    * null: never. Absent: as before.
    */
-  due?: number | null;
+  wakeAt?: number | null;
   /** A client's message id: remembered, so that it is accepted once. */
   accept?: { id: string; turn: number };
 }
@@ -151,13 +151,13 @@ export interface Store {
    * Makes this server its owner, so that the earlier one's next commit is refused; its row as of that moment. What it was
    * due for is this owner's from now on.
    */
-  takeSession(session: string): Promise<SessionRow | undefined>;
+  takeOver(session: string): Promise<SessionRow | undefined>;
   /** The newest seq of each, in their order; 0 where there is no such session. */
   readSeqs(sessions: readonly string[]): Promise<number[]>;
   /** Sessions of this owner that are due before `before`, soonest first; `Infinity`: all that will ever be. */
-  dueSessions(before: number): Promise<string[]>;
+  sessionsToWake(before: number): Promise<string[]>;
   /** Takes a session that is gone, or another server's, out of this owner's due ones. */
-  forgetDue(session: string): Promise<void>;
+  dropWakeUp(session: string): Promise<void>;
   /** The user's sessions, last active first. `limit` 1…100. */
   listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage>;
   /** Moves the session in the activity indexes; a session that is gone stays gone. */
@@ -207,7 +207,7 @@ export interface StoreLimits {
   maxAgeMs: number;
   /** How many message ids are remembered per session. */
   maxMessageIds: number;
-  /** Deadline of one command, ms. */
+  /** OperationDeadline of one command, ms. */
   timeoutMs: number;
 }
 

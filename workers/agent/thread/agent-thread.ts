@@ -12,7 +12,7 @@ import { withoutUrlServers, type CreateUrlPart } from '../mcp/url-servers.js';
 import type { Model } from '../model/model.js';
 import { servingRequests } from '../serve/requests.js';
 import { ServingDoor } from '../serve/serving-door.js';
-import { DueSessions } from '../session/due-sessions.js';
+import { WakeUps } from '../session/wake-ups.js';
 import { Sessions } from '../session/sessions.js';
 import { watchStore } from '../session/store-health.js';
 import type { Store } from '../store/store.js';
@@ -40,7 +40,7 @@ export class AgentThread {
   readonly #sessions: Sessions;
   readonly #serving: ServingDoor;
   readonly #requests: SessionRequests;
-  readonly #due: DueSessions;
+  readonly #wakeUps: WakeUps;
   readonly #health: { close(): void };
 
   constructor(options: AgentThreadOptions) {
@@ -81,7 +81,7 @@ export class AgentThread {
     const exits = new SessionExits({ data, channel, store, sessions, serving: this.#serving, servers, outbox, log });
     this.#requests = new SessionRequests({ data, store, parts, sessions, exits });
     const isMine = (session: string): boolean => threadOf(session, threads) === index;
-    this.#due = new DueSessions({ store, isMine, wake: (session) => sessions.wake(session), log });
+    this.#wakeUps = new WakeUps({ store, isMine, wake: (session) => sessions.wake(session), log });
     this.#health = watchStore(store, log, (healthy) => channel.notify('health', { thread: index, store: healthy }));
   }
 
@@ -103,7 +103,7 @@ export class AgentThread {
         this.#serving.toolsChanged();
         return null;
       },
-      resume: async () => ({ sessions: await this.#due.start() }),
+      resume: async () => ({ sessions: await this.#wakeUps.start() }),
       'hibernate-all': () => this.#mcp.servers.hibernateAll(),
       'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
       drain: async ({ graceMs }) => {
@@ -115,7 +115,7 @@ export class AgentThread {
 
   async #drain(graceMs: number): Promise<void> {
     this.#requests.drain();
-    this.#due.close();
+    this.#wakeUps.close();
     await Promise.all([this.#sessions.drain(graceMs), this.#serving.drain(AbortSignal.timeout(graceMs))]);
     this.#outbox.flush();
   }
@@ -124,7 +124,7 @@ export class AgentThread {
     const { channel, store, onClosed } = this.#options;
     this.#health.close();
     this.#mcp.close();
-    this.#due.close();
+    this.#wakeUps.close();
     this.#sessions.close();
     await this.#serving.close();
     this.#outbox.flush();

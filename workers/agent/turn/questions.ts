@@ -7,7 +7,7 @@ import { AnsweredElsewhere, type Question, type QuestionAnswer } from '../mcp/ho
 import { acceptedContent } from './forms.js';
 import { BUILT_IN } from '../mcp/catalogue/built-in.js';
 import type { AnswerElicitationRequest } from '../contract/sessions.js';
-import { isWaiting, runningTurn, withCall, withProgress } from '../log/progress.js';
+import { waitsForApproval, runningTurn, withCall, withProgress } from '../log/progress.js';
 import type { SessionLog, Step } from '../log/session-log.js';
 
 /** A server that asks more than a person can answer, or more than one can read, is told no. */
@@ -117,7 +117,7 @@ export function closeQuestions(
 ): { events: DurableEvent[]; openTurns: OpenTurn[] } {
   const running = runningTurn(row);
   if (!running) return { events: [], openTurns: row.openTurns };
-  const started = running.progress.calls.filter((call) => !isWaiting(call));
+  const started = running.progress.calls.filter((call) => !waitsForApproval(call));
   const asking = new Set(started.map(({ server }) => server));
   const questions = openQuestions(row);
   // A call of our own tools (a login, a resource) may be about any server.

@@ -6,7 +6,7 @@ import { foundIn } from '../mcp/catalogue/tool-search.js';
 import { chooseContext, toModelMessages } from '../model/context.js';
 import { repairTranscript } from '../model/repair-transcript.js';
 import type { ModelAnswer } from '../model/model.js';
-import { isWaiting, runningTurn, withProgress } from '../log/progress.js';
+import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
 import { planCalls, resultMessage, type ToolUse } from './tool-calls.js';
 import { abortable } from '../../../src/shared/abort.js';
 import { addUsage } from '../log/usage.js';
@@ -71,7 +71,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
     },
   }));
   turn.live.clear();
-  for (const call of plan.open) if (!isWaiting(call)) turn.startCall(call);
+  for (const call of plan.open) if (!waitsForApproval(call)) turn.startCall(call);
   return undefined;
 }
 

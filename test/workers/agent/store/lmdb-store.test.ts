@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { openLmdbStore } from '../../../../workers/agent/store/lmdb-store.js';
-import { digest, openTables, type StoredRow } from '../../../../workers/agent/store/lmdb-tables.js';
+import { keyDigest, openTables, type StoredRow } from '../../../../workers/agent/store/lmdb-tables.js';
 import { codeOf, deferred, events, LIMITS, newRow, OWNER, say, type Backend } from './store-backend.js';
 import { storeSuite } from './store-suite.js';
 
@@ -24,11 +24,11 @@ async function newBackend(t: Test): Promise<Backend & { dir: string }> {
     },
     async traces(name) {
       raw.root.resetReadTxn();
-      const { rows, history, events, ids, index, due } = raw;
-      const keys = [rows, history, events, ids, index, due].flatMap((table) =>
+      const { rows, history, events, ids, index, wakeUps } = raw;
+      const keys = [rows, history, events, ids, index, wakeUps].flatMap((table) =>
         Array.from(table.getKeys() as Iterable<unknown>, (key) => JSON.stringify(key)),
       );
-      return keys.filter((key) => key.includes(name) || key.includes(digest(name)));
+      return keys.filter((key) => key.includes(name) || key.includes(keyDigest(name)));
     },
     async historyEntries(session) {
       raw.root.resetReadTxn();
@@ -77,7 +77,7 @@ t.test('a session of an earlier version is read, taken and gone on with', async 
   const read = { ...row, seq: 3, owner: '', context: null };
   t.strictSame(await store.readSession(row.session), read);
   t.equal(await codeOf(store.commit(row.session, { events: events(4) })), 'ERR_STORE_CONFLICT');
-  t.strictSame(await store.takeSession(row.session), { ...read, owner: OWNER });
+  t.strictSame(await store.takeOver(row.session), { ...read, owner: OWNER });
   t.strictSame(await store.commit(row.session, { events: events(4) }), { ok: true });
   t.strictSame(await store.readEvents(row.session, 0, 10), { events: events(1, 4), oldest: 1 });
   const bytes = events(1, 4).reduce((sum, { json }) => sum + json.length, 0);

@@ -40,7 +40,7 @@ function step(seq: number) {
     messages: [say(`message ${seq}`)],
     row: { turns: seq, lastActiveAt: 1_000 + seq },
     accept: { id: `id-${seq}`, turn: seq },
-    due: seq % 2 === 0 ? null : Infinity,
+    wakeAt: seq % 2 === 0 ? null : Infinity,
   };
 }
 
@@ -59,7 +59,7 @@ for (const cut of ['before', 'after'] as Cut[]) {
       await wasCut;
     }
     await holds(t, store, session, 6);
-    t.strictSame(await store.dueSessions(Infinity), []);
+    t.strictSame(await store.sessionsToWake(Infinity), []);
     t.strictSame(await store.commit(session, { ...step(7), accept: { id: 'id-4', turn: 9 } }), {
       ok: false,
       duplicateOf: 4,
@@ -72,9 +72,9 @@ for (const cut of ['before', 'after'] as Cut[]) {
     t.strictSame(await store.readSession(made.session), made);
     const other = await openPatient(t, proxy.url, { owner: 'server-2' });
     const taking = proxy.arm(cut, 'server-2');
-    t.match(await other.takeSession(session), { seq: 7, owner: 'server-2' });
+    t.match(await other.takeOver(session), { seq: 7, owner: 'server-2' });
     await taking;
-    t.strictSame(await other.dueSessions(Infinity), [session], 'due as it was');
+    t.strictSame(await other.sessionsToWake(Infinity), [session], 'woken as before');
     t.equal(await codeOf(store.commit(session, step(8))), 'ERR_STORE_CONFLICT');
     t.equal(proxy.cuts, 7);
   });
@@ -221,7 +221,7 @@ t.test('a password or right that is missing is not tried again', async (t) => {
   const store = await openPatient(t, redis.url);
   const { session } = await newSession(store);
   await raw.sendCommand(['ACL', 'SETUSER', 'default', '-evalsha']);
-  t.equal(await codeOf(store.commit(session, { ...step(1), due: null })), 'ERR_UNAVAILABLE');
+  t.equal(await codeOf(store.commit(session, { ...step(1), wakeAt: null })), 'ERR_UNAVAILABLE');
   t.equal(await refusals(raw, 'NOPERM'), 1);
   await raw.sendCommand(['ACL', 'SETUSER', 'default', '+evalsha']);
   t.strictSame(await store.commit(session, step(1)), { ok: true });

@@ -93,10 +93,10 @@ t.test('a time at which it is due costs a commit one more command, in the same b
   await store.createSession(newRow({ session }));
   await store.commit(session, { events: events(1) });
   await raw.configResetStat();
-  await store.commit(session, { events: events(2), due: Infinity });
+  await store.commit(session, { events: events(2), wakeAt: Infinity });
   t.strictSame(await raw.zRangeWithScores(`fairlead:due:${OWNER}`, 0, -1), [{ value: session, score: Infinity }]);
-  await store.commit(session, { events: events(3), due: null });
-  t.strictSame(await store.dueSessions(Infinity), []);
+  await store.commit(session, { events: events(3), wakeAt: null });
+  t.strictSame(await store.sessionsToWake(Infinity), []);
   const stats = await raw.info('commandstats');
   for (const [name, calls] of [
     ['evalsha', 2],
@@ -119,7 +119,7 @@ t.test('a session of an earlier version is read, taken and gone on with', async 
   const old = { ...row, seq: 3, owner: '', context: null };
   t.strictSame(await store.readSession(row.session), old);
   t.equal(await codeOf(store.commit(row.session, { events: events(4) })), 'ERR_STORE_CONFLICT');
-  t.strictSame(await store.takeSession(row.session), { ...old, owner: OWNER });
+  t.strictSame(await store.takeOver(row.session), { ...old, owner: OWNER });
   t.strictSame(await store.commit(row.session, { events: events(4) }), { ok: true });
   const log = (await store.readEvents(row.session, 0, 10)).events.map(({ json }) => json);
   t.equal(await raw.hGet(key, 'logBytes'), String(Buffer.byteLength(log.join(''))));

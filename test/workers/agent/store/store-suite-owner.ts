@@ -18,13 +18,13 @@ export function ownerSuite(t: Test, backend: Backend): void {
       messages: [say('lost')],
       row: { title: 'lost', lastActiveAt: 9_000 },
       accept: { id: 'lost', turn: 2 },
-      due: Infinity,
+      wakeAt: Infinity,
     };
     t.equal(await codeOf(second.commit(session, refused)), 'ERR_STORE_CONFLICT');
     t.strictSame(await first.readSession(session), before);
-    t.strictSame(await second.dueSessions(Infinity), []);
+    t.strictSame(await second.sessionsToWake(Infinity), []);
 
-    t.strictSame(await second.takeSession(session), { ...before, owner: 'server-2' });
+    t.strictSame(await second.takeOver(session), { ...before, owner: 'server-2' });
     t.strictSame(await second.readSession(session), { ...before, owner: 'server-2' });
     t.equal(await codeOf(first.commit(session, refused)), 'ERR_STORE_CONFLICT');
     t.strictSame(await first.readHistory(session), [say('kept')]);
@@ -32,11 +32,11 @@ export function ownerSuite(t: Test, backend: Backend): void {
     await first.touchSession(session, 50_000);
     t.equal((await second.readSession(session))?.lastActiveAt, 50_000, 'anybody may touch it');
 
-    t.match(await first.takeSession(session), { owner: OWNER, seq: 2, lastActiveAt: 50_000 });
-    t.match(await first.takeSession(session), { owner: OWNER, seq: 2 }, 'taking twice is fine');
+    t.match(await first.takeOver(session), { owner: OWNER, seq: 2, lastActiveAt: 50_000 });
+    t.match(await first.takeOver(session), { owner: OWNER, seq: 2 }, 'taking twice is fine');
     t.equal(await codeOf(second.commit(session, { events: events(3) })), 'ERR_STORE_CONFLICT');
     t.strictSame(await first.commit(session, { events: events(3) }), { ok: true });
-    t.equal(await first.takeSession('nobody'), undefined);
+    t.equal(await first.takeOver('nobody'), undefined);
     t.strictSame(await backend.traces('nobody'), []);
   });
 
@@ -49,7 +49,7 @@ export function ownerSuite(t: Test, backend: Backend): void {
       for (let round = 0; round < 15; round++) {
         const codes = await Promise.all(
           stores.map(async (store, who) => {
-            const row = await store.takeSession(session);
+            const row = await store.takeOver(session);
             return codeOf(
               store.commit(session, { events: events((row?.seq ?? 0) + 1), messages: [say(`${round} ${who}`)] }),
             );
@@ -64,60 +64,60 @@ export function ownerSuite(t: Test, backend: Backend): void {
     },
   );
 
-  t.test('sessions that are due come soonest first, those for the start last, and to their owner only', async (t) => {
+  t.test('sessions to wake come soonest first, those for the start last, and to their owner only', async (t) => {
     const owner = 'due {*}\0 ünï';
     const [store, other] = [await backend.open(t, { owner }), await backend.open(t, { owner: 'due-2' })];
     const made: string[] = [];
-    for (const due of [3_000, Infinity, 1_000, null, 2_000]) {
+    for (const wakeAt of [3_000, Infinity, 1_000, null, 2_000]) {
       const { session } = await newSession(store, { owner });
-      await store.commit(session, { events: events(1), due });
+      await store.commit(session, { events: events(1), wakeAt });
       made.push(session);
     }
     const [three, start, one, none, two] = made as [string, string, string, string, string];
-    t.strictSame(await store.dueSessions(Infinity), [one, two, three, start]);
-    t.strictSame(await store.dueSessions(3_000), [one, two]);
-    t.strictSame(await store.dueSessions(3_000.5), [one, two, three]);
-    t.strictSame(await store.dueSessions(1_000), []);
-    t.strictSame(await other.dueSessions(Infinity), []);
+    t.strictSame(await store.sessionsToWake(Infinity), [one, two, three, start]);
+    t.strictSame(await store.sessionsToWake(3_000), [one, two]);
+    t.strictSame(await store.sessionsToWake(3_000.5), [one, two, three]);
+    t.strictSame(await store.sessionsToWake(1_000), []);
+    t.strictSame(await other.sessionsToWake(Infinity), []);
 
-    await store.commit(one, { events: [], due: 5_000 });
+    await store.commit(one, { events: [], wakeAt: 5_000 });
     await store.commit(two, { events: [] });
-    await store.commit(three, { events: [], due: null });
-    await store.commit(none, { events: [], due: 1 });
-    t.strictSame(await store.dueSessions(Infinity), [none, two, one, start]);
+    await store.commit(three, { events: [], wakeAt: null });
+    await store.commit(none, { events: [], wakeAt: 1 });
+    t.strictSame(await store.sessionsToWake(Infinity), [none, two, one, start]);
     await store.deleteSession(two);
-    t.strictSame(await store.dueSessions(Infinity), [none, one, start]);
-    await store.forgetDue(none);
-    await store.forgetDue(none);
-    await store.forgetDue('nobody');
-    t.strictSame(await store.dueSessions(Infinity), [one, start]);
+    t.strictSame(await store.sessionsToWake(Infinity), [none, one, start]);
+    await store.dropWakeUp(none);
+    await store.dropWakeUp(none);
+    await store.dropWakeUp('nobody');
+    t.strictSame(await store.sessionsToWake(Infinity), [one, start]);
   });
 
-  t.test('a commit that is refused leaves what was due as it was', async (t) => {
+  t.test('a commit that is refused leaves the wake-up as it was', async (t) => {
     const [owner, thief] = ['due-3', 'due-4'];
     const [store, other] = [await backend.open(t, { owner }), await backend.open(t, { owner: thief })];
     const due = (await newSession(store, { owner })).session;
     const idle = (await newSession(store, { owner })).session;
-    await store.commit(due, { events: events(1), due: 1_000, accept: { id: 'm', turn: 1 } });
+    await store.commit(due, { events: events(1), wakeAt: 1_000, accept: { id: 'm', turn: 1 } });
     await store.commit(idle, { events: events(1), accept: { id: 'm', turn: 1 } });
     for (const session of [due, idle]) {
       for (const wrong of [{ events: events(2), accept: { id: 'm', turn: 2 } }, { events: events(1) }]) {
-        const outcome = await store.commit(session, { ...wrong, due: 9_000 }).catch(() => 'refused');
+        const outcome = await store.commit(session, { ...wrong, wakeAt: 9_000 }).catch(() => 'refused');
         t.not((outcome as { ok?: boolean }).ok, true);
-        t.strictSame(await store.dueSessions(Infinity), [due]);
+        t.strictSame(await store.sessionsToWake(Infinity), [due]);
       }
     }
-    t.strictSame(await store.dueSessions(1_001), [due], 'at its old time');
-    t.equal(await codeOf(store.commit('nobody', { events: [], due: 5 })), 'ERR_STORE_CONFLICT');
-    t.equal(await codeOf(store.commit(due, { events: [], due: Number.NaN })), 'ERR_INTERNAL');
-    t.strictSame(await store.dueSessions(Infinity), [due]);
+    t.strictSame(await store.sessionsToWake(1_001), [due], 'at its old time');
+    t.equal(await codeOf(store.commit('nobody', { events: [], wakeAt: 5 })), 'ERR_STORE_CONFLICT');
+    t.equal(await codeOf(store.commit(due, { events: [], wakeAt: Number.NaN })), 'ERR_INTERNAL');
+    t.strictSame(await store.sessionsToWake(Infinity), [due]);
 
-    await other.takeSession(due);
-    t.strictSame(await store.dueSessions(Infinity), [], 'what it is due for goes with it');
-    t.strictSame(await other.dueSessions(1_001), [due]);
-    t.equal(await codeOf(store.commit(due, { events: events(2), due: 2_000 })), 'ERR_STORE_CONFLICT');
-    t.strictSame(await store.dueSessions(Infinity), []);
-    t.strictSame(await other.dueSessions(1_001), [due]);
+    await other.takeOver(due);
+    t.strictSame(await store.sessionsToWake(Infinity), [], 'its wake-up goes with it');
+    t.strictSame(await other.sessionsToWake(1_001), [due]);
+    t.equal(await codeOf(store.commit(due, { events: events(2), wakeAt: 2_000 })), 'ERR_STORE_CONFLICT');
+    t.strictSame(await store.sessionsToWake(Infinity), []);
+    t.strictSame(await other.sessionsToWake(1_001), [due]);
   });
 
   t.test('an expired session is deleted whole; an active one, or one with an open turn, is not', async (t) => {
@@ -125,7 +125,7 @@ export function ownerSuite(t: Test, backend: Backend): void {
     const store = await backend.open(t, { owner });
     const row = await newSession(store, { owner, lastActiveAt: 900 });
     const { session } = row;
-    const full = { events: events(1, 3), messages: [say('hello')], accept: { id: 'm', turn: 1 }, due: 1_000 };
+    const full = { events: events(1, 3), messages: [say('hello')], accept: { id: 'm', turn: 1 }, wakeAt: 1_000 };
     await store.commit(session, { ...full, row: { openTurns: [{ turn: 1 }], lastActiveAt: 1_000 } });
     t.equal(await store.deleteExpired(session, 1_001), false, 'a turn is open');
     t.equal(await store.deleteExpired(session, 1_001, 1_000), false, 'and not for that long');
@@ -137,7 +137,7 @@ export function ownerSuite(t: Test, backend: Backend): void {
     t.equal(await store.deleteExpired(session, 1_001), true, 'twice is fine');
     t.equal(await store.deleteExpired('nobody', 1_001), true);
     t.equal(await codeOf(store.commit(session, { events: events(4) })), 'ERR_STORE_CONFLICT');
-    t.strictSame(await store.dueSessions(Infinity), []);
+    t.strictSame(await store.sessionsToWake(Infinity), []);
     t.strictSame(await backend.traces(session), []);
     t.strictSame(await backend.traces(row.user), []);
   });

@@ -6,20 +6,20 @@ import type { Store } from '../store/store.js';
 const LOOK_MS = 1_000;
 const AT_ONCE = 16;
 
-export interface DueOptions {
-  store: Pick<Store, 'dueSessions'>;
+export interface WakeUpOptions {
+  store: Pick<Store, 'sessionsToWake'>;
   isMine: (session: string) => boolean;
   wake: (session: string) => Promise<void>;
   log: Logger;
 }
 
 /** One timer for all who wait, whoever waits costs an entry of the store's index. */
-export class DueSessions {
-  readonly #options: DueOptions;
+export class WakeUps {
+  readonly #options: WakeUpOptions;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(options: DueOptions) {
+  constructor(options: WakeUpOptions) {
     this.#options = options;
   }
 
@@ -44,13 +44,13 @@ export class DueSessions {
     try {
       await this.#wakeAll(await this.#find(Date.now()));
     } catch (error) {
-      this.#options.log.debug({ err: errorToData(error).message }, 'due sessions could not be looked for');
+      this.#options.log.debug({ err: errorToData(error).message }, 'looking for sessions to wake failed');
     }
     if (!this.#closed) this.#timer = setTimeout(() => void this.#look(), LOOK_MS);
   }
 
   async #find(before: number): Promise<string[]> {
-    return (await this.#options.store.dueSessions(before)).filter((session) => this.#options.isMine(session));
+    return (await this.#options.store.sessionsToWake(before)).filter((session) => this.#options.isMine(session));
   }
 
   /** One that fails is due still, and found again; after a start, when somebody comes to it. */
