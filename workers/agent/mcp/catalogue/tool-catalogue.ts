@@ -1,4 +1,6 @@
 /** The tools of this thread's sessions: those that all users have, and those that a user has once he has logged in. Agent threads. */
+import { LRUCache } from 'lru-cache';
+import { atMost } from '../../../../src/shared/abort.js';
 import { isImageServer, isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
@@ -61,11 +63,11 @@ export class ToolCatalogue {
   #notes: ServerNotes = {};
   #perUser: string[] = [];
   /** By what differs between users: those who have the same tools share one. The least recently used goes first. */
-  readonly #sets = new Map<string, ToolSet>();
+  readonly #sets = new LRUCache<string, ToolSet>({ max: MAX_SETS });
   /** server → when its last trouble was told. */
   readonly #troubles = new Map<string, number>();
   /** user → server. The least recently used user goes first. */
-  readonly #users = new Map<string, Map<string, Own>>();
+  readonly #users = new LRUCache<string, Map<string, Own>>({ max: MAX_USERS });
 
   constructor(options: ToolCatalogueOptions) {
     this.#options = options;
@@ -94,10 +96,8 @@ export class ToolCatalogue {
     const changed = this.#changedOf(session);
     const news = [...changed].map(([server, tools]) => [server, toolsHash(tools)]);
     const key = JSON.stringify([this.#perUser.map((server) => ownKey(own.get(server))), news]);
-    const set = this.#sets.get(key) ?? this.#build(own, changed);
-    this.#sets.delete(key);
-    this.#sets.set(key, set);
-    if (this.#sets.size > MAX_SETS) this.#sets.delete(this.#sets.keys().next().value!);
+    let set = this.#sets.get(key);
+    if (!set) this.#sets.set(key, (set = this.#build(own, changed)));
     return set;
   }
 
@@ -110,13 +110,8 @@ export class ToolCatalogue {
     if (!this.#firstNews.isOver) await this.#firstNews.over;
     const due = this.#perUser.filter((server) => (this.#ownOf(caller.user).get(server)?.until ?? 0) <= Date.now());
     if (due.length === 0 && !changed.of(caller.session)) return;
-    let timer: NodeJS.Timeout | undefined;
-    const waited = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, waitMs);
-    });
     const asked = [changed.ready(caller.session), ...due.map((server) => this.#refresh(caller, server))];
-    await Promise.race([Promise.all(asked), waited]);
-    clearTimeout(timer);
+    await atMost(waitMs, Promise.all(asked));
   }
 
   /** The person is asked to log in where he has not. Resolves with the tools that he has then; errors of the server. */
@@ -128,7 +123,7 @@ export class ToolCatalogue {
 
   /** He has logged in or out, or the server has shown that what is known is wrong. */
   forget(user: string, server: string): void {
-    this.#users.get(user)?.delete(server);
+    this.#users.peek(user)?.delete(server);
   }
 
   noteGood(server: string): void {
@@ -219,10 +214,7 @@ export class ToolCatalogue {
 
   #ownOf(user: string): Map<string, Own> {
     const own = this.#users.get(user) ?? new Map<string, Own>();
-    if (this.#perUser.length === 0) return own;
-    this.#users.delete(user);
-    this.#users.set(user, own);
-    if (this.#users.size > MAX_USERS) this.#users.delete(this.#users.keys().next().value!);
+    if (this.#perUser.length > 0) this.#users.set(user, own);
     return own;
   }
 
@@ -239,7 +231,7 @@ export class ToolCatalogue {
   async #replace(caller: Caller, server: string, own: Own, before: Own | undefined): Promise<void> {
     const after = await this.#list(caller, server, before);
     // A login, or its end, that came meanwhile knows better.
-    if (this.#users.get(caller.user)?.get(server) === own) this.#note(caller.user, server, after);
+    if (this.#users.peek(caller.user)?.get(server) === own) this.#note(caller.user, server, after);
   }
 
   async #list(caller: Caller, server: string, before: Own | undefined): Promise<Own> {

@@ -1,4 +1,5 @@
 /** Where logins are kept: sealed in the store, or, without a key to seal them with, in this thread's memory. Agent threads. */
+import { LRUCache } from 'lru-cache';
 import type { Store, WriteSecret } from '../../store/store.js';
 import { Sealer } from './seal.js';
 
@@ -49,39 +50,28 @@ class SealedSecrets implements Secrets {
 interface InMemory {
   json: string;
   version: number;
-  endsAt: number;
 }
 
 /** Gone with the thread, on purpose: what cannot be sealed is not written down. */
 class MemorySecrets implements Secrets {
-  readonly #kept = new Map<string, InMemory>();
+  readonly #kept = new LRUCache<string, InMemory>({ max: MAX_IN_MEMORY });
   #versions = 0;
 
   async read(name: string): Promise<Kept | undefined> {
-    const found = this.#find(name);
+    const found = this.#kept.peek(name);
     return found && { value: JSON.parse(found.json), version: found.version };
   }
 
   async write(name: string, value: unknown, { ifVersion, ttlMs }: WriteSecret = {}): Promise<number | undefined> {
-    if (ifVersion !== undefined && (this.#find(name)?.version ?? 0) !== ifVersion) return undefined;
+    if (ifVersion !== undefined && (this.#kept.peek(name)?.version ?? 0) !== ifVersion) return undefined;
     const version = ++this.#versions;
-    this.#kept.delete(name); // to the end of the line
-    this.#kept.set(name, { json: JSON.stringify(value), version, endsAt: Date.now() + (ttlMs ?? Infinity) });
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MAX_IN_MEMORY && this.#find(oldest)) break;
-      this.#kept.delete(oldest);
-    }
+    // To the cache a time to live of 0 is none.
+    const ttl = ttlMs === undefined ? 0 : Math.max(1, ttlMs);
+    this.#kept.set(name, { json: JSON.stringify(value), version }, { ttl });
     return version;
   }
 
   async remove(name: string): Promise<void> {
     this.#kept.delete(name);
-  }
-
-  #find(name: string): InMemory | undefined {
-    const found = this.#kept.get(name);
-    if (found && found.endsAt > Date.now()) return found;
-    this.#kept.delete(name);
-    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 /** The tokens that this thread's requests carry now: asked for once, and again when their time is over. Agent threads. */
 import type { AuthProvider } from '@modelcontextprotocol/client';
+import { LRUCache } from 'lru-cache';
 import { challengingProvider } from '../../http/challenge.js';
 import type { TokenLease } from '../../contract/logins.js';
 
@@ -13,7 +14,7 @@ interface LeaseEntry {
 }
 
 export class TokenLeases {
-  readonly #entries = new Map<string, LeaseEntry>();
+  readonly #entries = new LRUCache<string, LeaseEntry>({ max: MAX_LEASES });
 
   /** The same object each time for a key, as long as it is in use. */
   provider(key: string, ask: () => Promise<TokenLease>): AuthProvider {
@@ -22,7 +23,7 @@ export class TokenLeases {
 
   /** The next request asks for it again, or carries this one. */
   set(key: string, lease: TokenLease | undefined): void {
-    const entry = this.#entries.get(key);
+    const entry = this.#entries.peek(key);
     if (!entry) return;
     entry.lease = lease;
     entry.asking = undefined;
@@ -32,12 +33,7 @@ export class TokenLeases {
     const entry: LeaseEntry = this.#entries.get(key) ?? {
       provider: challengingProvider(() => this.#token(key, ask)),
     };
-    this.#entries.delete(key); // to the end of the line
     this.#entries.set(key, entry);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= MAX_LEASES) break;
-      this.#entries.delete(oldest);
-    }
     return entry;
   }
 
