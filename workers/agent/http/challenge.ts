@@ -5,9 +5,9 @@ import {
   type AuthProvider,
   type FetchLike,
 } from '@modelcontextprotocol/client';
+import { causes } from './causes.js';
 
 const MAX_SCOPE = 2_000;
-const MAX_CAUSES = 10;
 
 type UnauthorizedContext = Parameters<NonNullable<AuthProvider['onUnauthorized']>>[0];
 
@@ -62,13 +62,11 @@ export async function askChallenge(url: string, fetch: FetchLike): Promise<Chall
 
 /** The challenge behind an error, however often it was wrapped. */
 export function challengeOf(error: unknown): Challenge {
-  let each = error;
-  for (let depth = 0; depth < MAX_CAUSES && each instanceof Error; depth++) {
-    if (each instanceof ChallengeError) return each.challenge;
-    if (each instanceof InsufficientScopeError) {
-      return challenge(true, each.requiredScope, each.resourceMetadataUrl, undefined);
+  for (const cause of causes(error)) {
+    if (cause instanceof ChallengeError) return cause.challenge;
+    if (cause instanceof InsufficientScopeError) {
+      return challenge(true, cause.requiredScope, cause.resourceMetadataUrl, undefined);
     }
-    each = each.cause;
   }
   return { insufficient: false };
 }

@@ -8,11 +8,11 @@ import {
   UnauthorizedError,
 } from '@modelcontextprotocol/client';
 import { FairleadError, type ErrorCode, type ErrorOptions } from '../../../src/shared/errors.js';
+import { causes } from './causes.js';
 import { ChallengeError } from './challenge.js';
 
 const RETRY_AFTER_MS = 5_000;
 const MAX_TEXT = 300;
-const MAX_CAUSES = 8;
 
 export interface RemoteFailureOptions extends ErrorOptions {
   /** The request may have reached the server. */
@@ -207,18 +207,6 @@ function systemCode(error: unknown): string {
     if (typeof code === 'string' && code !== '') return code;
   }
   return '';
-}
-
-export function causes(error: unknown): unknown[] {
-  const chain: unknown[] = [];
-  for (let cause = error; cause !== undefined && cause !== null && chain.length < MAX_CAUSES;) {
-    chain.push(cause);
-    cause =
-      cause instanceof AggregateError && cause.errors.length > 0
-        ? (cause.errors[0] as unknown)
-        : (cause as Error).cause;
-  }
-  return chain;
 }
 
 export function bounded(text: string): string {

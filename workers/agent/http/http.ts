@@ -6,6 +6,7 @@
  * either.
  */
 import { Agent, request, type Dispatcher } from 'undici';
+import { onAbort } from '../../../src/shared/abort.js';
 import { boundedBody, boundedStream, MAX_BODY_BYTES, MAX_ERROR_BYTES } from './body.js';
 import { bounded, networkFailure, RemoteFailure } from './failures.js';
 import { ConnectionSlots, type SlotKind, type StreamHolder } from './connection-slots.js';
@@ -68,7 +69,7 @@ export class SafeHttp {
     init: RequestInit,
     { slot = 'control', holder, waits, onFailure }: FetchOptions = {},
   ): Promise<Response> {
-    const deadline = new Deadline(init.signal);
+    const deadline = new ExchangeDeadline(init.signal);
     let release: (() => void) | undefined;
     try {
       if (slot === 'stream') release = this.#enterStream(deadline, holder);
@@ -88,7 +89,7 @@ export class SafeHttp {
 
   async #inSlot(
     release: () => void,
-    deadline: Deadline,
+    deadline: ExchangeDeadline,
     url: string | URL,
     init: RequestInit,
     slot: SlotKind,
@@ -138,7 +139,7 @@ export class SafeHttp {
     await this.#agent.destroy();
   }
 
-  #enterStream(deadline: Deadline, holder?: StreamHolder): (() => void) | undefined {
+  #enterStream(deadline: ExchangeDeadline, holder?: StreamHolder): (() => void) | undefined {
     if (!holder) return undefined;
     return this.#slots.tryStream({
       isIdle: () => holder.isIdle(),
@@ -218,17 +219,14 @@ export function isNoPlace({ status, statusText }: Response): boolean {
 const NEVER = new AbortController().signal;
 
 /** Aborts with the caller's signal, and by itself once it has been started, unless it is stopped in time. */
-class Deadline {
+class ExchangeDeadline {
   readonly #abort = new AbortController();
-  readonly #caller: AbortSignal | undefined;
+  readonly #leaveCaller: () => void;
   #timer: NodeJS.Timeout | undefined;
-  readonly #onAbort = (): void => this.#abort.abort(this.#caller?.reason);
   passed = false;
 
   constructor(caller?: AbortSignal | null) {
-    this.#caller = caller ?? undefined;
-    if (caller?.aborted) this.#onAbort();
-    else caller?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#leaveCaller = onAbort(caller ?? undefined, () => this.#abort.abort(caller?.reason));
   }
 
   get signal(): AbortSignal {
@@ -255,7 +253,7 @@ class Deadline {
 
   clear(): void {
     this.stop();
-    this.#caller?.removeEventListener('abort', this.#onAbort);
+    this.#leaveCaller();
   }
 }
 

@@ -1,4 +1,5 @@
 /** Who waits for a place, first come first served, bounded. Agent threads. */
+import { onAbort } from '../../../src/shared/abort.js';
 import { RemoteFailure } from './failures.js';
 
 const MAX_WAITING = 2_000;
@@ -14,24 +15,24 @@ export class WaitQueue<T> {
   }
 
   /** Resolves when it is one's turn. Rejects with ERR_UNAVAILABLE when too many wait, or as the signal says. */
-  wait(signal: AbortSignal): Promise<T> {
+  async wait(signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
     const waiting = this.#waiting;
+    if (waiting.size >= MAX_WAITING) {
+      const text = `${waiting.size} requests to ${this.#server} wait already: see mcp.maxConnections`;
+      throw new RemoteFailure('ERR_UNAVAILABLE', text, { sent: false, retryAfterMs: RETRY_AFTER_MS });
+    }
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      if (waiting.size >= MAX_WAITING) {
-        const text = `${waiting.size} requests to ${this.#server} wait already: see mcp.maxConnections`;
-        return reject(new RemoteFailure('ERR_UNAVAILABLE', text, { sent: false, retryAfterMs: RETRY_AFTER_MS }));
-      }
-      const go = (place: T): void => {
-        signal.removeEventListener('abort', onAbort);
-        resolve(place);
-      };
-      const onAbort = (): void => {
+      // Left at once on either way: no place may go to a request that has been cancelled, and none be lost.
+      const stop = onAbort(signal, () => {
         waiting.delete(go);
         reject(signal.reason);
+      });
+      const go = (place: T): void => {
+        stop();
+        resolve(place);
       };
       waiting.add(go);
-      signal.addEventListener('abort', onAbort, { once: true });
     });
   }
 

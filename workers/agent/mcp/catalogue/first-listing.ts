@@ -1,21 +1,23 @@
-/** The moment after a start in which not every server has been heard of: the first turns wait for it. Agent threads. */
+/** The moment after a start in which not every server has been listed: the first turns wait for it. Agent threads. */
+import { pending } from '../../../../src/shared/abort.js';
+
 export class FirstListing {
-  /** Each has said what it has, or could not be asked, or the wait for that is over. Never rejects. */
+  /** Resolves when each server has been listed or has failed, or when the wait is over. Never rejects. */
   readonly over: Promise<void>;
   readonly #servers: readonly string[];
-  #end: () => void = () => undefined;
+  readonly #end: () => void;
   #isOver = false;
 
   constructor(servers: readonly string[], waitMs: number) {
     this.#servers = servers;
-    this.over = new Promise((resolve) => {
-      const timer = setTimeout(() => this.#end(), waitMs).unref(); // nothing else may be left to do
-      this.#end = () => {
-        clearTimeout(timer);
-        this.#isOver = true;
-        resolve();
-      };
-    });
+    const { promise, resolve } = pending<void>();
+    this.over = promise;
+    this.#end = () => {
+      clearTimeout(timer);
+      this.#isOver = true;
+      resolve();
+    };
+    const timer = setTimeout(this.#end, waitMs).unref(); // it must not keep the thread up
     this.note(() => false);
   }
 
@@ -23,7 +25,7 @@ export class FirstListing {
     return this.#isOver;
   }
 
-  note(isHeardOf: (server: string) => boolean): void {
-    if (this.#servers.every(isHeardOf)) this.#end();
+  note(isListed: (server: string) => boolean): void {
+    if (this.#servers.every(isListed)) this.#end();
   }
 }

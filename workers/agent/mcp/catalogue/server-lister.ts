@@ -4,6 +4,7 @@
  */
 import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { createHash } from 'node:crypto';
+import { backoffMs } from '../../../../src/shared/backoff.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
@@ -136,8 +137,8 @@ export class ServerLister {
     listed.failures++;
     if (listed.failures === 1) log.warn({ server, code: data.code, err: data.message }, 'mcp server: cannot be listed');
     this.#tell(listed, { server, down: message });
-    const { firstBackoffMs, maxBackoffMs } = this.#times;
-    return jittered(Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(listed.failures - 1, 10)));
+    const { firstBackoffMs: firstMs, maxBackoffMs: maxMs } = this.#times;
+    return backoffMs(listed.failures, { firstMs, maxMs });
   }
 }
 

@@ -1,6 +1,7 @@
 /** `command` servers: processes on the host, or in the sandbox of an `image` server. Agent threads. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { pathToFileURL } from 'node:url';
+import { backoffMs } from '../../../../src/shared/backoff.js';
 import { isCommandServer, type CommandServerConfig } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
@@ -23,8 +24,7 @@ import type { SessionToolsListener } from '../host/server-connection.js';
 /** Processes on the host that one thread may have at a time: each is tens of megabytes. */
 const MAX_PROCESSES = 200;
 const FULL_RETRY_MS = 5_000;
-const FIRST_BACKOFF_MS = 500;
-const MAX_BACKOFF_MS = 30_000;
+const BACKOFF = { firstMs: 500, maxMs: 30_000 };
 /** A shared server that has lived so long starts again at once when it ends. */
 const HEALTHY_MS = 60_000;
 /** How late an idle one may be closed, as a part of the time after which it is. */
@@ -188,10 +188,9 @@ export class Commands implements ServerBackend {
       this.#rests.delete(server);
       return;
     }
-    const failures = Math.min((this.#rests.get(server)?.failures ?? 0) + 1, 10);
-    const backoff = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (failures - 1));
+    const failures = (this.#rests.get(server)?.failures ?? 0) + 1;
     // Its first end is not yet a habit: who calls next finds it again.
-    const restMs = failures === 1 ? 0 : backoff * (0.75 + Math.random() / 2);
+    const restMs = failures === 1 ? 0 : backoffMs(failures, BACKOFF);
     this.#rests.set(server, { failures, until: performance.now() + restMs });
   }
 

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { atMost } from '../../../../src/shared/abort.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { killGroup, writeRecord } from '../../../../src/shared/process-record.js';
 
@@ -91,29 +92,15 @@ export class HostProcess {
   }
 
   async #stop(): Promise<void> {
-    let gone = false;
-    void this.exited.then(() => (gone = true));
-    await Promise.resolve(); // an exit that has been told is known now
     this.stdin.end();
-    if (!gone) await this.#exitWithin(END_OF_INPUT_MS);
-    if (!gone) {
+    if (!(await atMost(END_OF_INPUT_MS, this.exited))) {
       killGroup(this.pid, 'SIGTERM');
-      await this.#exitWithin(SIGTERM_MS);
+      if (!(await atMost(SIGTERM_MS, this.exited))) killGroup(this.pid);
     }
-    if (!gone) killGroup(this.pid);
     await this.exited;
     this.stdin.destroy();
     this.stderr.destroy();
     await removeFolder(this.#folder);
-  }
-
-  async #exitWithin(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    });
-    await Promise.race([this.exited, late]);
-    clearTimeout(timer);
   }
 }
 

@@ -1,5 +1,6 @@
 /** An MCP transport over the stdio of a process on the host, whom nobody trusts. Agent threads. */
 import { serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
+import { atMost } from '../../../../src/shared/abort.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { McpLines } from '../../../../src/shared/mcp-lines.js';
 import type { HostProcess } from './host-process.js';
@@ -22,7 +23,6 @@ export class ProcessTransport implements Transport {
   readonly #lines = new McpLines(MAX_LINE_BYTES);
   /** One microtask apart, as in PortTransport: else progress that comes with its result is lost. */
   #delivered: Promise<void> = Promise.resolve();
-  #lastOutput: NodeJS.Timeout | undefined;
   #closed = false;
   /** Why the process ended, in plain words; '' while it lives, and when it was closed by us. */
   exitReason = '';
@@ -46,10 +46,7 @@ export class ProcessTransport implements Transport {
   /** What it has said last is still heard. */
   async #endAfter(exited: HostProcess['exited'], ended: Promise<unknown>): Promise<void> {
     const { reason } = await exited;
-    const late = new Promise((resolve) => {
-      this.#lastOutput = setTimeout(resolve, LAST_OUTPUT_MS);
-    });
-    await Promise.race([ended, late]);
+    await atMost(LAST_OUTPUT_MS, ended);
     this.#deliver(() => this.#end(reason));
   }
 
@@ -96,7 +93,6 @@ export class ProcessTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.exitReason = reason;
-    clearTimeout(this.#lastOutput);
     const { stdout, exited } = this.#process;
     stdout.off('data', this.#onData);
     stdout.resume(); // read to its end, so that a process that still writes can go

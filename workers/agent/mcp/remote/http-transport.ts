@@ -16,6 +16,7 @@ import {
   type Transport,
   type TransportSendOptions,
 } from '@modelcontextprotocol/client';
+import { backoffMs } from '../../../../src/shared/backoff.js';
 import { STREAM_ENDED, type RemoteFailure } from '../../http/failures.js';
 import type { StreamHolder } from '../../http/connection-slots.js';
 import { isNoPlace, noStream } from '../../http/http.js';
@@ -31,6 +32,7 @@ const MAX_RECONNECT_MS = 30_000;
 const FIRST_MS = 500;
 /** Two streams may be cut at once, and again. */
 const FREE_RECONNECTS = 4;
+const BACKOFF = { firstMs: 2 * FIRST_MS, maxMs: MAX_RECONNECT_MS };
 
 const RECONNECTION = {
   initialReconnectionDelay: FIRST_MS,
@@ -307,14 +309,14 @@ export class HttpTransport implements RemoteTransport {
     }
     // A stream that opens and ends at once counts as a success to the SDK, which would open it again for ever.
     if (attempt === 0) this.#inVain++;
-    const wait =
-      this.#inVain > FREE_RECONNECTS ? Math.max(delay, FIRST_MS * 2 ** (this.#inVain - FREE_RECONNECTS)) : delay;
+    const beyond = this.#inVain - FREE_RECONNECTS;
+    const least = beyond > 0 ? backoffMs(beyond, BACKOFF) : MIN_RECONNECT_MS;
     const timer = setTimeout(
       () => {
         this.#reconnects.delete(timer);
         reconnect();
       },
-      Math.min(MAX_RECONNECT_MS, Math.max(MIN_RECONNECT_MS, wait)),
+      Math.min(MAX_RECONNECT_MS, Math.max(least, delay)),
     );
     this.#reconnects.add(timer);
     return () => {

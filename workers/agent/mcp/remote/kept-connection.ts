@@ -1,4 +1,5 @@
 /** A connection that is kept for later requests, from the moment it starts until it has ended. Agent threads. */
+import { atMost } from '../../../../src/shared/abort.js';
 import type { OpenedConnection } from './opening.js';
 
 /** How long the end of a session may take at the server. */
@@ -48,17 +49,12 @@ export class KeptConnection {
     if (!opened) return;
     const { client, transport } = opened;
     delete client.client.onclose;
-    if (tell && transport.sessionId !== undefined) await atMost(END_MS, transport.end());
+    // A failure changes nothing: the server ends the session by itself some day.
+    if (tell && transport.sessionId !== undefined)
+      await atMost(
+        END_MS,
+        transport.end().catch(() => undefined),
+      );
     await client.close();
   }
-}
-
-/** Its failure changes nothing: the server ends the session by itself some day. */
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work.catch(() => undefined), deadline]);
-  clearTimeout(timer);
 }

@@ -2,14 +2,14 @@
  * Listens to one `url` server for changes of its lists, on a connection of its own: `subscriptions/listen` in the modern era,
  * the open stream of the legacy one. One for each server and process. Agent thread 0.
  */
+import { backoffMs } from '../../../../src/shared/backoff.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { Caller } from '../host/server-connection.js';
 import { KeptConnection } from './kept-connection.js';
 import type { OpenedConnection } from './opening.js';
 import type { RemoteServer } from './remote-server.js';
 
-const FIRST_DELAY_MS = 1_000;
-const MAX_DELAY_MS = 60_000;
+const BACKOFF = { firstMs: 1_000, maxMs: 60_000 };
 /** A legacy stream that has gone is silent about it: only a question shows. */
 const PING_MS = 60_000;
 const PING_TIMEOUT_MS = 10_000;
@@ -90,9 +90,8 @@ export class ListChangeListener {
 
   #again(): void {
     if (this.#closed) return;
-    const delay = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(this.#failures++, 10));
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => void this.#listen(), delay * (0.8 + Math.random() * 0.4));
+    this.#retry = setTimeout(() => void this.#listen(), backoffMs(++this.#failures, BACKOFF));
   }
 
   #changed(): void {

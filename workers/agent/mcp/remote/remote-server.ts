@@ -9,7 +9,7 @@ import type { CallToolResult } from '@modelcontextprotocol/client';
 import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
-import { abortable } from '../../../../src/shared/abort.js';
+import { abortable, withDeadline } from '../../../../src/shared/abort.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { Caller, ServerRequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
@@ -83,18 +83,18 @@ export class RemoteServer {
   async connect(caller: Caller): Promise<OpenedConnection | undefined> {
     const known = await this.#openNow(caller);
     if (known) return known;
-    const late = new AbortController();
-    const ms = 2 * this.#options.http.timeoutMs;
-    const timer = setTimeout(() => late.abort(), ms);
+    const timeoutMs = 2 * this.#options.http.timeoutMs;
+    const late = (): FairleadError => {
+      const text = `${this.#options.server} could not be connected to within ${timeoutMs} ms`;
+      return new FairleadError('ERR_UNAVAILABLE', text, { retryAfterMs: timeoutMs });
+    };
     try {
-      return await this.#attempts('initialize', late.signal, () => this.#open(caller));
+      return await withDeadline({ timeoutMs, late }, (signal) =>
+        this.#attempts('initialize', signal, () => this.#open(caller)),
+      );
     } catch (error) {
       if (needsAuthorization(error)) return undefined;
-      if (!late.signal.aborted) throw error;
-      const text = `${this.#options.server} could not be connected to within ${ms} ms`;
-      throw new FairleadError('ERR_UNAVAILABLE', text, { cause: error, retryAfterMs: ms });
-    } finally {
-      clearTimeout(timer);
+      throw error;
     }
   }
 

@@ -11,6 +11,7 @@ import {
   retry,
   type FailureReason,
 } from 'cockatiel';
+import { backoffMs } from '../../../../src/shared/backoff.js';
 import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ServerState } from '../../contract/mcp.js';
@@ -18,7 +19,7 @@ import { HealthTracker, type Circuit } from '../host/health-tracker.js';
 import { bounded, isOutage, mayRepeat, remoteFailure } from '../../http/failures.js';
 
 const RETRIES = 2;
-const FIRST_DELAY_MS = 200;
+const RETRY_BACKOFF = { firstMs: 200, maxMs: 1_000, jitter: 0.5 };
 /** A server that wants us to wait for longer is told of, not waited for. */
 const MAX_WAIT_MS = 10_000;
 const BREAK_AFTER = 5;
@@ -118,7 +119,7 @@ function retries(safe: boolean) {
       maxAttempts: RETRIES,
       backoff: new DelegateBackoff<{ attempt: number; result: FailureReason<unknown> }>(({ attempt, result }) => {
         const asked = 'error' in result ? (remoteFailure(result.error)?.waitMs ?? 0) : 0;
-        return asked + FIRST_DELAY_MS * 2 ** (attempt - 1) * (0.5 + Math.random());
+        return asked + backoffMs(attempt, RETRY_BACKOFF);
       }),
     },
   );
