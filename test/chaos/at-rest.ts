@@ -1,21 +1,20 @@
-/** What a server holds when nobody is there: open files, and what keeps its threads' loops alive. Runs in tests. */
-import { connect } from 'node:net';
-import { openFiles } from './open-files.js';
+/** What a server holds when nobody is connected: open files, and what keeps its threads' loops alive. Runs in tests. */
 import { until } from '../helpers/until.js';
+import { openFiles } from './open-files.js';
 import type { World } from './world.js';
 
-/** Longer than Node, and the model's client, keep a connection that nobody uses; and than a spare thread takes to load. */
+/** Longer than Node and the model's client keep an unused connection, and than a spare thread takes to load. */
 const STILL_MS = 8_000;
 const TIMEOUT_MS = 90_000;
-/** Node 20 never closes a module's file that is being opened when its thread dies; Node 24 does. Nothing of ours can. */
+/** Node 20 never closes a module's file that is being opened when its thread dies; Node 24 does. Fairlead cannot. */
 const MODULE = /\.m?js$/;
 
 /** Sorted words, the same for two processes that hold the same. */
 export async function heldAtRest(world: World): Promise<string[]> {
   const ports = { [world.redis.port]: 'redis', [Number(new URL(world.model.url).port)]: 'model' };
   const look = async (): Promise<string[]> => [
-    ...(await openFiles(world.servers.a.pid, ports)).filter((file) => !MODULE.test(file)),
-    ...(await loopsOf(world.socketOf('a'))),
+    ...(await openFiles(world.engine.pid, ports)).filter((file) => !MODULE.test(file)),
+    ...(await world.loopResources()).sort(),
   ];
   let held = await look();
   let since = performance.now();
@@ -29,19 +28,7 @@ export async function heldAtRest(world: World): Promise<string[]> {
   return held;
 }
 
-/** As the preload tells them: `agent 0: Timeout 3`. */
-function loopsOf(path: string): Promise<string[]> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const socket = connect(path, () => socket.write('resources'));
-    socket.setEncoding('utf8');
-    socket.on('data', (chunk: string) => (text += chunk));
-    socket.on('end', () => resolve((JSON.parse(text) as string[]).sort()));
-    socket.on('error', reject);
-  });
-}
-
-/** What the one has and the other has not, each by how often; empty when they hold the same. */
+/** What only one of the two holds, with the difference in number; empty when they hold the same. */
 export function differenceOf(before: readonly string[], after: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const each of before) counts.set(each, (counts.get(each) ?? 0) + 1);

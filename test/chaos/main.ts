@@ -1,8 +1,22 @@
-/** `npm run chaos`: a long chaos run, by hand. Prints its seed, its figures and every violation; exit 1 when there is one. */
+/** `npm run chaos`: a chaos run by hand. Prints its seed, its figures and every violation; exits with 1 when there is one. */
 import { randomInt } from 'node:crypto';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { parseCount } from './options.js';
-import { runChaos } from './system/run.js';
+import type { ChaosOptions, ChaosReport } from './report.js';
+import { EVENTS } from './sandbox/plan.js';
+import { runSandboxChaos } from './sandbox/run.js';
+import { runSystemChaos } from './system/run.js';
+
+interface Plan {
+  run: (options: ChaosOptions) => Promise<ChaosReport>;
+  events: number;
+  people: number;
+}
+
+const PLANS: Record<'system' | 'sandbox', Plan> = {
+  system: { run: runSystemChaos, events: 1_000, people: 24 },
+  sandbox: { run: runSandboxChaos, events: EVENTS, people: 6 },
+};
 
 const ends: (() => Promise<unknown>)[] = [];
 
@@ -15,22 +29,32 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 
 const program = new Command('chaos')
   .description(
-    'Real servers, Redis and Docker; people who talk to them; faults all the while. Needs redis-server, dockerd and root. ' +
-      'CHAOS_TRACE=1 tells each step.',
+    'Starts a real server, Redis and Docker, lets users work, and injects faults all the while; then judges what was lost. ' +
+      'Needs redis-server, dockerd and root. CHAOS_TRACE=1 prints each step.',
   )
-  .option('--events <n>', 'how many faults', parseCount, 1_000)
-  .option('--seed <n>', 'which faults, and in which order; the same seed draws the same (default: random)', parseCount)
-  .option('--people <n>', 'how many people talk meanwhile', parseCount, 24)
-  .action(async (options: { events: number; seed?: number; people: number }) => {
-    const seed = options.seed ?? randomInt(2 ** 31);
-    process.stdout.write(`chaos: seed ${seed}, ${options.events} faults, ${options.people} people\n`);
+  .addOption(
+    new Option(
+      '--plan <name>',
+      'system: everything dies; sandbox: containers and what runs them die, and nothing may be left',
+    )
+      .choices(Object.keys(PLANS))
+      .default('system'),
+  )
+  .option('--events <n>', `how many events (default: system ${PLANS.system.events}, sandbox ${EVENTS})`, parseCount)
+  .option('--seed <n>', 'the same seed draws the same events in the same order (default: random)', parseCount)
+  .option('--people <n>', 'how many users at the same time (default: system 24, sandbox 6)', parseCount)
+  .action(async (options: { plan: keyof typeof PLANS; events?: number; seed?: number; people?: number }) => {
+    const { plan, seed = randomInt(2 ** 31) } = options;
+    const { events = PLANS[plan].events, people = PLANS[plan].people } = options;
+    process.stdout.write(`chaos: plan ${plan}, seed ${seed}, ${events} events, ${people} users\n`);
     try {
-      const report = await runChaos({
-        ...options,
+      const report = await PLANS[plan].run({
         seed,
+        events,
+        people,
         onTeardown: (end) => ends.push(end),
         onProgress: (done, of) => {
-          if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${of} faults `);
+          if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${of} events `);
         },
       });
       if (process.stderr.isTTY) process.stderr.write('\r');

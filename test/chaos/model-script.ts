@@ -1,11 +1,11 @@
-/** The model of a chaos run: does what the last thing said tells it to, and fails when the run wants it to. Runs in tests. */
+/** The model of a chaos run: does what the user's last message says, and fails when the run wants it to. Runs in tests. */
 import { offeredTool, text, type Block, type Reply, type RequestBody } from '../helpers/model-server.js';
 
-/** What a person wants of a turn; it travels as JSON in the message. */
+/** What a user wants of a turn; it travels as JSON in the message. */
 export interface TurnWish {
-  /** Unique. */
+  /** Unique in its session. */
   id: string;
-  /** Each round's calls: `tool:effect`. After the last round comes an answer in text. */
+  /** Each round's calls: `tool:text`. After the last round comes an answer in text. */
   rounds: string[][];
   /** How long the text is, in pieces. */
   pieces: number;
@@ -20,11 +20,11 @@ export function replyTo(body: RequestBody): Reply {
   if (!wish) return text('nothing was asked for');
   const round = body.messages.slice(said).filter(({ role }) => role === 'assistant').length;
   const calls = (wish.rounds[round] ?? []).flatMap((call, index): Block[] => {
-    const [name = '', effect = ''] = call.split(':');
+    const [name = '', argument = ''] = call.split(':');
     const offered = offeredTool(body, name);
     return offered === undefined
       ? []
-      : [{ tool: offered, input: { text: effect }, id: `${wish.id}-${round}-${index}` }];
+      : [{ tool: offered, input: { text: argument }, id: `${wish.id}-${round}-${index}` }];
   });
   const words = Array.from({ length: wish.pieces }, (_, piece) => `${wish.id} round ${round} piece ${piece}. `).join(
     '',

@@ -1,15 +1,18 @@
-/** What a server has and leaves on the machine: containers, processes, open files, archives, and what it says of them. Runs in tests. */
+/** What a server has and leaves on the machine: containers, processes, archives, and what its metrics say of them. Runs in tests. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from 'redis';
 import { readMetrics } from '../metrics.js';
 import { processesOf, type Processes } from '../processes.js';
-import { MIN_WARM, type World } from './world.js';
+import type { World } from '../world.js';
+
+/** Of the warm pool. */
+export const MIN_WARM = 2;
 
 export interface Residue extends Processes {
   containers: { id: string; state: string; session: string }[];
   archives: string[];
-  /** What the docker thread counts by state, and what agent threads hold. */
+  /** Sandboxes by state as the docker thread counts them, and how many the agent threads hold. */
   states: Record<string, number>;
   held: number;
 }
@@ -27,7 +30,7 @@ export async function look(world: World): Promise<Residue> {
   };
 }
 
-/** Without what Docker itself has forgotten: see ChaosDockerd. */
+/** Without the containers that Docker itself has forgotten: see ChaosDockerd. */
 export async function runningOf(world: World): Promise<Processes> {
   const { shims, inside, unborn } = await processesOf(world.dockerd.folder);
   const known = new Set((await world.containers()).map(({ Id }) => Id));
@@ -37,7 +40,7 @@ export async function runningOf(world: World): Promise<Processes> {
   return { shims, inside, unborn };
 }
 
-/** What is not as it should be, when exactly these sessions hold a sandbox; empty when all is well. */
+/** What differs from a state in which exactly these sessions hold a sandbox; empty when nothing does. */
 export function differences(seen: Residue, holders: readonly string[]): string[] {
   const wrong: string[] = [];
   const same = (what: string, is: unknown, should: unknown): void => {
@@ -46,8 +49,8 @@ export function differences(seen: Residue, holders: readonly string[]): string[]
   };
   same('states', seen.states, { starting: 0, warm: MIN_WARM, leased: holders.length, draining: 0 });
   same('held by agent threads', seen.held, holders.length);
-  const shelf = Array.from({ length: MIN_WARM }, () => '');
-  same('containers', seen.containers.map(({ session }) => session).sort(), [...shelf, ...holders].sort());
+  const warm = Array.from({ length: MIN_WARM }, () => '');
+  same('containers', seen.containers.map(({ session }) => session).sort(), [...warm, ...holders].sort());
   const running = seen.containers.filter(({ state }) => state === 'running').map(({ id }) => id);
   same('running', running.length, seen.containers.length);
   const ids = seen.containers.map(({ id }) => id).sort();
@@ -70,7 +73,7 @@ export function sessionOfArchive(name: string): string {
   return name.split('~')[0] ?? '';
 }
 
-/** The sessions that the store has, and how many keys it holds in all. */
+/** The sessions in the store's index, and all keys. */
 export async function storeOf({ redis }: World): Promise<{ sessions: string[]; keys: string[] }> {
   const client = createClient({ url: redis.url });
   await client.connect();
@@ -81,7 +84,7 @@ export async function storeOf({ redis }: World): Promise<{ sessions: string[]; k
   }
 }
 
-/** `/fairlead-INSTANCE-RANDOM` on the shelf, with `.SESSION` at its end from then on. */
+/** A container is named `/fairlead-INSTANCE-RANDOM` while it is warm, and gets `.SESSION` at its end when it is leased. */
 function sessionOf(name = ''): string {
   return /\.(.+)$/.exec(name)?.[1] ?? '';
 }

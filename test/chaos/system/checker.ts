@@ -1,8 +1,8 @@
-/** Judges a chaos run by what clients have seen, what the store holds and what the workspaces say. Pure. */
+/** Judges a run by what clients have seen, what the store holds and what the workspaces say. Pure. */
 import type { TranscriptMessage } from '../../../workers/agent/store/store.js';
 import { validateMessages } from '../../helpers/messages-rules.js';
 import type { TurnWish } from '../model-script.js';
-import type { Seen } from './record.js';
+import type { Seen } from './session-record.js';
 
 export interface Account {
   name: string;
@@ -10,9 +10,9 @@ export interface Account {
   wishes: ReadonlyMap<string, TurnWish>;
   accepted: ReadonlyMap<string, number>;
   transcript: readonly TranscriptMessage[];
-  /** What the last turn's tool found: the workspace's id, then the effects in it. */
+  /** The workspace's id, then the effects in it, as the last turn's tool found them. */
   workspace: string;
-  /** It may have been lost for a reason that is not the server's. */
+  /** A fault of the run may have cost the session its workspace. */
   mayHaveLost: boolean;
 }
 
@@ -26,7 +26,7 @@ export interface Figures {
   interruptedCalls: number;
 }
 
-/** In words; empty when nothing was lost, repeated or invented. */
+/** Problems in words; empty when nothing was lost, repeated or invented. */
 export function judge(account: Account): string[] {
   return [
     ...judgeMessages(account),
@@ -71,7 +71,7 @@ function judgeTurns({ events, accepted }: Account): string[] {
   return mixed ? [...problems, 'turns ran at the same time'] : problems;
 }
 
-/** Each call: asked at most once, decided before it starts, started at most once, one result where it started. */
+/** A call is asked for at most once, decided before it starts, started at most once, and has one result if it started. */
 function judgeCalls({ events }: Account): string[] {
   const problems: string[] = [];
   const byCall = new Map<string, Seen['type'][]>();

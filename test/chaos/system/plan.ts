@@ -1,14 +1,14 @@
 /** Which faults happen, and in which order: drawn from a seed, before anything has started. Pure. */
-import { pick, randomFrom } from '../sandbox/plan.js';
+import { randomFrom } from '../random.js';
 
 export type FaultKind =
-  /** A client's socket goes without a word. */
+  /** A client's socket is cut. */
   | 'cut'
   /** A client stops reading for a while. */
   | 'slow-reader'
   /** A second device joins a session, from its start. */
   | 'second-device'
-  /** One client comes ten times in a moment. */
+  /** One client connects ten times in a row. */
   | 'reconnect-storm'
   | 'kill-agent-thread'
   | 'hang-agent-thread'
@@ -22,18 +22,18 @@ export type FaultKind =
   | 'kill-container'
   | 'cut-model'
   | 'model-overloaded'
-  /** A second server on the same Redis opens somebody's session. */
+  /** A second server on the same Redis opens a session of the first one. */
   | 'take-session';
 
 export interface Fault {
   readonly kind: FaultKind;
-  /** 0…1: whom it strikes, and how. */
+  /** 0…1: whom it strikes, and which variant of the fault. */
   readonly draw: number;
-  /** Before the next one, ms. */
+  /** Until the next fault, ms. */
   readonly pauseMs: number;
 }
 
-/** How often, of 1,000. What costs everybody seconds is rare, or nothing else would ever get done. */
+/** How often, of 1,000. A fault that costs everybody seconds is rare, or no turn would ever end. */
 const WEIGHTS: Record<FaultKind, number> = {
   cut: 330,
   'slow-reader': 80,
@@ -55,7 +55,7 @@ const WEIGHTS: Record<FaultKind, number> = {
 };
 const MAX_PAUSE_MS = 400;
 
-/** As many of each as their weight says, at least one, in an order of the seed's. */
+/** As many of each as its weight says, at least one, in an order that the seed decides. */
 export function planFaults(seed: number, events: number): Fault[] {
   const random = randomFrom(seed);
   const total = Object.values(WEIGHTS).reduce((sum, weight) => sum + weight, 0);
@@ -69,5 +69,3 @@ export function planFaults(seed: number, events: number): Fault[] {
     .sort((a, b) => a.at - b.at)
     .map(({ kind }) => ({ kind, draw: random(), pauseMs: Math.round(random() * MAX_PAUSE_MS) }));
 }
-
-export { pick, randomFrom };

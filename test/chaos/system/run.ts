@@ -1,115 +1,107 @@
-/** A chaos run: people who want turns done, faults all the while, a judgement at the end. Runs in tests. */
+/**
+ * System chaos: users want turns done while everything that Fairlead depends on dies at random; then a checker judges what
+ * clients saw, what the store says and what is left on the machine. Runs in tests.
+ */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from 'redis';
 import type { TranscriptMessage } from '../../../workers/agent/store/store.js';
 import { until } from '../../helpers/until.js';
 import { differenceOf, heldAtRest } from '../at-rest.js';
+import { pick, randomFrom } from '../random.js';
+import { complaintsOf, countIn, type ChaosOptions, type ChaosReport } from '../report.js';
+import { AGENT_THREADS, World } from '../world.js';
+import { ChattyUser } from './chatty-user.js';
 import { figuresOf, judge, type Account, type Figures } from './checker.js';
-import { Person } from './person.js';
-import { pick, planFaults, randomFrom, type Fault, type FaultKind } from './plan.js';
-import { AGENT_THREADS, World, type ServerName } from '../world.js';
+import { planFaults, type Fault, type FaultKind } from './plan.js';
 
 const SLOW_MS = 1_500;
 const SETTLE_MS = 60_000;
 const OVERLOADS = 3;
-const ERROR = 50;
 
-export interface ChaosOptions {
-  seed: number;
-  events: number;
-  people: number;
-  onTeardown: (end: () => Promise<unknown>) => void;
-  /** Told now and then how far it is. */
-  onProgress?: (done: number, of: number) => void;
+const CONFIG = {
+  listen: { drainTimeoutMs: 1_000 },
+  agents: { hangTimeoutMs: 2_000 },
+  approvals: { timeoutMs: 12_000 },
+  sandbox: { hibernateAfterMs: 4_000, leaseTimeoutMs: 30_000, startTimeoutMs: 15_000 },
+};
+
+function pool(min: number, max: number): object {
+  return { min, max, maxStarting: 3, idleMs: 3_000 };
 }
 
-export interface ChaosReport {
-  seed: number;
-  violations: string[];
-  faults: Partial<Record<FaultKind, number>>;
-  figures: Figures;
-  /** What the servers have logged as errors, and as warnings of Node. */
-  complaints: string[];
-  seconds: number;
-}
-
-export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+export async function runSystemChaos(options: ChaosOptions): Promise<ChaosReport<Figures>> {
   const began = performance.now();
-  const world = await World.start(options.onTeardown);
+  const { onTeardown } = options;
+  const world = await World.start({ config: CONFIG, pools: { a: pool(3, 8), b: pool(0, 2) }, onTeardown });
   const random = randomFrom(options.seed ^ 0x5eed);
-  const people = Array.from(
+  const users = Array.from(
     { length: options.people },
-    (_, index) => new Person({ world, name: `p${index}`, random: randomFrom(Math.floor(random() * 2 ** 32)) }),
+    (_, index) => new ChattyUser({ world, name: `p${index}`, random: randomFrom(Math.floor(random() * 2 ** 32)) }),
   );
-  options.onTeardown(() => Promise.all(people.map((person) => person.leave())));
+  onTeardown(() => Promise.all(users.map((user) => user.leave())));
   let over = false;
   const violations: string[] = [];
-  const lives = people.map((person) =>
-    person.live(() => over).catch((error: unknown) => violations.push((error as Error).message)),
+  const lives = users.map((user) =>
+    user.live(() => over).catch((error: unknown) => violations.push((error as Error).message)),
   );
   const faults = planFaults(options.seed, options.events);
-  const done: ChaosReport['faults'] = {};
+  const events: Record<string, number> = {};
   const strikes: Promise<unknown>[] = [];
   for (const [index, fault] of faults.entries()) {
     options.onProgress?.(index, faults.length);
-    const strike = perform(world, people, fault).catch((error: unknown) => {
+    const strike = perform(world, users, fault).catch((error: unknown) => {
       const failure = `the fault ${fault.kind} failed: ${(error as Error).message}`;
       world.note(failure);
       violations.push(failure);
     });
     strikes.push(strike);
     if (isHeavy(fault.kind)) await strike;
-    await new Promise((resolve) => setTimeout(resolve, fault.pauseMs));
-    done[fault.kind] = (done[fault.kind] ?? 0) + 1;
+    await delay(fault.pauseMs);
+    countIn(events, fault.kind);
   }
   await Promise.all(strikes);
   over = true;
   await Promise.all(lives);
   options.onProgress?.(faults.length, faults.length);
-  const accounts = await settleAccounts(world, people, violations);
+  const accounts = await settleAccounts(world, users, violations);
   violations.push(
     ...accounts.flatMap(judge),
-    ...people.flatMap(({ violations: own, record }) => [...own, ...record.violations]),
+    ...users.flatMap(({ violations: own, record }) => [...own, ...record.violations]),
   );
-  violations.push(...(await judgeResidue(world, people).catch((error: Error) => [`no judgement: ${error.message}`])));
+  violations.push(...(await judgeResidue(world, users).catch((error: Error) => [`no judgement: ${error.message}`])));
   violations.push(...world.model.violations.map((problem) => `the model was sent what it refuses: ${problem}`));
   return {
     seed: options.seed,
     violations,
-    faults: done,
+    events,
     figures: figuresOf(accounts),
     complaints: complaintsOf(world),
     seconds: (performance.now() - began) / 1_000,
   };
 }
 
-function complaintsOf(world: World): string[] {
-  return world.logs.flatMap((line) =>
-    line.level >= ERROR || line.level === 0 || /Warning/.test(line.msg) ? [JSON.stringify(line).slice(0, 600)] : [],
-  );
-}
-
-/** Those that the next fault waits for: else they would all lie in line at the end. */
+/** The next fault waits for a heavy one: otherwise they would all queue up to the end. */
 function isHeavy(kind: FaultKind): boolean {
   return !['cut', 'slow-reader', 'second-device', 'reconnect-storm', 'cut-model', 'model-overloaded'].includes(kind);
 }
 
-async function perform(world: World, people: readonly Person[], { kind, draw }: Fault): Promise<void> {
-  const person = pick(people, draw)!;
+async function perform(world: World, users: readonly ChattyUser[], { kind, draw }: Fault): Promise<void> {
+  const user = pick(users, draw)!;
   const thread = Math.floor((draw * 1_000) % AGENT_THREADS);
-  world.note(`${kind} ${person.name}`);
+  world.note(`${kind} ${user.name}`);
   switch (kind) {
     case 'cut':
-      return person.cut();
+      return user.cut();
     case 'slow-reader':
-      return person.slowDown(SLOW_MS);
+      return user.slowDown(SLOW_MS);
     case 'second-device':
-      return person.addDevice();
+      return user.addDevice();
     case 'reconnect-storm':
-      return person.storm();
+      return user.storm();
     case 'take-session':
-      return person.move();
+      return user.move();
     case 'kill-agent-thread':
       return world.strikeThread(`die agent ${thread}`);
     case 'hang-agent-thread':
@@ -129,7 +121,7 @@ async function perform(world: World, people: readonly Person[], { kind, draw }: 
     case 'restart-dockerd':
       return world.restartDockerd(draw < 0.5 ? 'SIGKILL' : 'SIGTERM');
     case 'kill-container':
-      return world.killContainer(draw);
+      return void (await world.strikeContainer('kill', draw));
     case 'cut-model':
       return world.cutModel();
     case 'model-overloaded':
@@ -137,17 +129,16 @@ async function perform(world: World, people: readonly Person[], { kind, draw }: 
   }
 }
 
-/** The last word of each: what is in its workspace, and what the store says was said. */
-async function settleAccounts(world: World, people: readonly Person[], violations: string[]): Promise<Account[]> {
-  for (const name of ['a', 'b'] as const) await serverReady(world, name);
+/** Of each user: what clients saw, what the store says, and what is in the workspace. */
+async function settleAccounts(world: World, users: readonly ChattyUser[], violations: string[]): Promise<Account[]> {
+  for (const name of world.servers.keys()) await world.ready(name);
   const accounts: Account[] = [];
-  for (const person of people) {
+  for (const user of users) {
     try {
-      const { text } = await person.lastTurn();
-      const url = `${world.servers[person.server].url}/v1/sessions/${person.session}/history`;
+      const { text } = await user.lastTurn();
+      const url = `${world.server(user.server).url}/v1/sessions/${user.session}/history`;
       const { transcript } = (await (await fetch(url)).json()) as { transcript: TranscriptMessage[] };
-      const { name, wishes, record } = person;
-      const mayHaveLost = person.moved || world.mayHaveLost(person.session);
+      const { name, wishes, record } = user;
       accounts.push({
         name,
         events: record.events,
@@ -155,7 +146,7 @@ async function settleAccounts(world: World, people: readonly Person[], violation
         accepted: record.accepted,
         transcript,
         workspace: text,
-        mayHaveLost,
+        mayHaveLost: user.moved || mayHaveLost(world, user.session),
       });
     } catch (error) {
       violations.push((error as Error).message);
@@ -164,34 +155,24 @@ async function settleAccounts(world: World, people: readonly Person[], violation
   return accounts;
 }
 
-async function serverReady(world: World, name: ServerName): Promise<void> {
-  let said = '';
-  const ready = async (): Promise<boolean> => {
-    try {
-      const answer = await fetch(`${world.servers[name].url}/readyz`);
-      said = await answer.text();
-      return answer.ok;
-    } catch (error) {
-      said = `it does not answer: ${String((error as Error).cause)}`;
-      return false;
-    }
-  };
-  await until(`server ${name} is ready`, ready, { timeoutMs: SETTLE_MS, tell: () => said });
+/** Its workspace may be gone because of a fault. */
+function mayHaveLost(world: World, session: string): boolean {
+  return world.harm > 0 || world.sandboxesOf(session).some((id) => world.harmed.has(id));
 }
 
-/** With all sessions deleted, only shelves are left; with both servers stopped in order, nothing. */
-async function judgeResidue(world: World, people: readonly Person[]): Promise<string[]> {
-  await Promise.all(people.map((person) => person.leave()));
+/** With all sessions deleted, only warm sandboxes may be left; with both servers stopped in order, nothing. */
+async function judgeResidue(world: World, users: readonly ChattyUser[]): Promise<string[]> {
+  await Promise.all(users.map((user) => user.leave()));
   const problems: string[] = [];
   const redis = createClient({ url: world.redis.url });
   redis.on('error', (error: Error) => problems.push(error.message));
   await redis.connect();
   for (const session of await redis.zRange('fairlead:sessions', 0, -1)) {
-    const { status } = await fetch(`${world.servers.a.url}/v1/sessions/${session}`, { method: 'DELETE' });
+    const { status } = await fetch(`${world.engine.url}/v1/sessions/${session}`, { method: 'DELETE' });
     if (status !== 204) problems.push(`session ${session} could not be deleted: ${status}`);
   }
-  // What a deletion at one server leaves at the other, that one's next reconcile takes: a restart begins with one.
-  await world.servers.b.restart({ samePort: true });
+  // The other server learns of a deletion when it reconciles, and a start begins with that.
+  await world.server('b').restart({ samePort: true });
   let left: string[] = [];
   const exact = async (): Promise<boolean> => {
     left = [
@@ -209,9 +190,9 @@ async function judgeResidue(world: World, people: readonly Person[]): Promise<st
   await world.killServer();
   const more = differenceOf(held, await heldAtRest(world));
   if (more.length > 0) problems.push(`the server held what a new one does not, or the other way: ${more.join(', ')}`);
-  for (const name of ['a', 'b'] as const) {
-    world.servers[name].signal('SIGTERM');
-    const { code } = await world.servers[name].exited;
+  for (const [name, server] of world.servers) {
+    server.signal('SIGTERM');
+    const { code } = await server.exited;
     if (code !== 0) problems.push(`server ${name} ended with ${code}`);
   }
   const containers = (await world.containers()).map(({ Names, State }) => `${Names[0]} ${State}`);
@@ -220,6 +201,6 @@ async function judgeResidue(world: World, people: readonly Person[]): Promise<st
 }
 
 async function filesOf(world: World): Promise<string[]> {
-  const folders = [world.servers.a.dataDir, world.servers.b.dataDir].map((dir) => join(dir, 'workspaces'));
+  const folders = [...world.servers.values()].map(({ dataDir }) => join(dataDir, 'workspaces'));
   return (await Promise.all(folders.map((folder) => readdir(folder)))).flat();
 }

@@ -1,16 +1,25 @@
-/** One session and whoever talks to it: calls tools, leaves, comes back, and knows what its workspace must hold. Runs in tests. */
+/** A user with one session who does what the plan says: calls tools, leaves, comes back, and knows what the workspace must hold. Runs in tests. */
 import { WebSocket } from 'ws';
 import { connect, type EventOf, type ServerEvent, type TestClient } from '../../helpers/ws-client.js';
-import { pick } from './plan.js';
+import { pick } from '../random.js';
+import type { TurnWish } from '../model-script.js';
 import { until } from '../../helpers/until.js';
-import type { World } from './world.js';
+import type { World } from '../world.js';
 
-/** Beyond a lease in line, a start and a tool's own deadline: who waits for longer waits for ever. */
+/** Longer than a queued lease, a start and a tool's own deadline together: whoever waits longer waits for ever. */
 const ANSWER_MS = 60_000;
 const CONNECT_MS = 30_000;
 
-/** How a turn went; `lost`: the server went away in the middle, as the test told it to. */
+/** How a turn went; `lost`: the run took the server away in the middle. */
 export type Outcome = 'ok' | 'failed' | 'lost' | 'refused';
+
+interface Confirmed {
+  marker: number;
+  /** The world's `harm` and `deaths`. */
+  harm: number;
+  /** Sandboxes that the session has had. */
+  leases: number;
+}
 
 interface Turn {
   outcome: Outcome;
@@ -18,24 +27,25 @@ interface Turn {
   text: string;
 }
 
-export class Person {
+export class ScriptedUser {
   readonly #world: World;
-  /** '' until it is there. */
+  /** '' until the first attach. */
   session = '';
-  /** An event is about it. */
+  /** An event happens to this user now. */
   busy = true;
-  /** What the contract's own checks found. */
+  /** Broken promises of the protocol and of the workspace, in words. */
   readonly problems: string[] = [];
   #client: TestClient | undefined;
-  /** The world's, when its socket was opened. */
+  /** The world's, when the socket was opened. */
   #epoch = 0;
   #lastSeq = 0;
   #approves = true;
   /** A call that never ends may be under way. */
   #naps = false;
   #written = 0;
-  /** The newest that was confirmed, the harm done to all by then, and how many sandboxes it had had. */
-  #confirmed: { marker: number; harm: number; leases: number } | undefined;
+  /** The newest confirmed marker, and what had happened by then. */
+  #confirmed: Confirmed | undefined;
+  #said = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -48,15 +58,15 @@ export class Person {
 
   async write(): Promise<Outcome> {
     const marker = ++this.#written;
-    const harm = this.#world.harm;
-    const { outcome } = await this.#turn(`write ${this.session}#${marker}`);
-    if (outcome === 'ok') this.#confirmed = { marker, harm, leases: this.#world.leases(this.session).length };
+    const harm = this.#harm;
+    const { outcome } = await this.#turn(`write:${this.session}#${marker}`);
+    if (outcome === 'ok') this.#confirmed = { marker, harm, leases: this.#leases.length };
     return outcome;
   }
 
-  /** Its own marker, not older than what was confirmed; or nothing, where that was ended from outside. */
+  /** Must find the session's own marker, no older than the confirmed one; or nothing, where its container was ended from outside. */
   async read(): Promise<{ outcome: Outcome; text: string }> {
-    const { outcome, text } = await this.#turn('read');
+    const { outcome, text } = await this.#turn('read:');
     if (outcome !== 'ok') return { outcome, text };
     const confirmed = this.#confirmed;
     const [owner, number] = text.split('#');
@@ -72,12 +82,12 @@ export class Person {
     return { outcome, text };
   }
 
-  /** `draw` below ½: while its sandbox may be on its way, else when it runs. */
+  /** `draw` below ½: while the sandbox may still start; else while the call runs. */
   async cancel(draw: number): Promise<Outcome> {
     return this.#withConnection(async (client) => {
-      const turn = await this.#say(client, 'nap');
+      const turn = await this.#say(client, 'nap:');
       if (turn === undefined) return 'refused';
-      // What runs is cancelled, and that may still be an older turn of this session.
+      // A cancel ends the running turn, which may still be an older one.
       await client.waitFor((event) => event.type === 'turn:start' && event.turn === turn, {
         from: 0,
         timeoutMs: ANSWER_MS,
@@ -89,17 +99,17 @@ export class Person {
     });
   }
 
-  /** Begins a call that stays in the middle. Failed when it has ended already. */
+  /** Begins a call that never ends. `failed` when it has ended nevertheless. */
   async nap(): Promise<Outcome> {
     return this.#withConnection(async (client) => {
-      const turn = await this.#say(client, 'nap');
+      const turn = await this.#say(client, 'nap:');
       if (turn === undefined) return 'refused';
       this.#naps = true;
       return (await this.#untilItRuns(client, turn)) ? 'ok' : 'failed';
     });
   }
 
-  /** Ends a call that stays in the middle, if there is one. */
+  /** Ends a call that never ends, if there is one. */
   async stopNap(): Promise<void> {
     if (!this.#naps) return;
     const client = await this.#attach();
@@ -107,17 +117,17 @@ export class Person {
     this.#naps = false;
   }
 
-  /** The network goes: between calls, while it is asked, at a call's start, or while one runs. */
+  /** The socket is cut: between calls, while an approval is asked for, at a call's start, or while a call runs. */
   async cut(draw: number): Promise<Outcome> {
     return this.#withConnection(async (client) => {
       const way = pick(['between', 'asked', 'starting', 'running'] as const, draw);
       if (way === 'asked') {
         this.#approves = false;
-        if ((await this.#say(client, 'read')) !== undefined) await client.waitFor('tool:approval_required');
+        if ((await this.#say(client, 'read:')) !== undefined) await client.waitFor('tool:approval_required');
       } else if (way === 'starting') {
-        await this.#say(client, `write ${this.session}#${++this.#written}`);
+        await this.#say(client, `write:${this.session}#${++this.#written}`);
       } else if (way === 'running') {
-        const turn = await this.#say(client, 'nap');
+        const turn = await this.#say(client, 'nap:');
         this.#naps = true;
         if (turn !== undefined) await this.#untilItRuns(client, turn);
       }
@@ -126,7 +136,7 @@ export class Person {
     });
   }
 
-  /** Resolves when it is gone from the store. */
+  /** Resolves when the session is gone from the store. */
   async delete(): Promise<void> {
     const gone = async (): Promise<boolean> => {
       const { url } = await this.#world.up();
@@ -147,26 +157,34 @@ export class Person {
     this.problems.push(...client.gaps().filter((problem) => !problem.startsWith('socket:')));
   }
 
-  #mayHaveLost({ harm, leases }: { harm: number; leases: number }): boolean {
-    if (this.#world.harm !== harm) return true;
-    const since = this.#world.leases(this.session).slice(Math.max(0, leases - 1));
+  get #harm(): number {
+    return this.#world.harm + this.#world.deaths;
+  }
+
+  get #leases(): string[] {
+    return this.#world.sandboxesOf(this.session, 'sandbox leased');
+  }
+
+  #mayHaveLost({ harm, leases }: Confirmed): boolean {
+    if (this.#harm !== harm) return true;
+    const since = this.#leases.slice(Math.max(0, leases - 1));
     return since.some((id) => this.#world.harmed.has(id));
   }
 
-  #turn(text: string): Promise<Turn> {
+  #turn(call: string): Promise<Turn> {
     const began = async (client: TestClient): Promise<Turn> => {
-      const turn = await this.#say(client, text);
+      const turn = await this.#say(client, call);
       if (turn === undefined) return { outcome: 'refused', text: '' };
       const end = await client.turnEnd(turn, { timeoutMs: ANSWER_MS });
       const result = resultOf(client.events, turn);
       const said = textOf(result);
-      this.#world.note(`${this.session} ${text}: ${end.stopReason} ${end.error?.code ?? ''} ${said}`);
+      this.#world.note(`${this.session} ${call}: ${end.stopReason} ${end.error?.code ?? ''} ${said}`);
       return { outcome: result?.ok === true ? 'ok' : 'failed', text: said };
     };
     return this.#withConnection(began, { outcome: 'lost', text: '' });
   }
 
-  /** `lost` when the server was taken away meanwhile; any other failure is one of the product's. */
+  /** `lost` when the run took the server away meanwhile; any other failure is Fairlead's. */
   async #withConnection<T extends Outcome | Turn>(
     work: (client: TestClient) => Promise<T>,
     lost: T = 'lost' as T,
@@ -181,17 +199,18 @@ export class Person {
     }
   }
 
-  /** The turn that it became; undefined when it was refused, as a server that stops does. */
-  async #say(client: TestClient, text: string): Promise<number | undefined> {
-    const id = client.say(text);
+  /** Asks for one call, `tool:text`. Resolves with the turn; undefined when the server refused because it stops. */
+  async #say(client: TestClient, call: string): Promise<number | undefined> {
+    const wish: TurnWish = { id: `${this.session}-${++this.#said}`, rounds: [[call]], pieces: 1 };
+    const id = client.say(JSON.stringify(wish));
     const about = (event: ServerEvent): boolean => 'id' in event && event.id === id;
     const answer = await client.waitFor(about, { timeoutMs: ANSWER_MS });
     if (answer.type === 'message:accepted') return answer.turn;
     if (answer.type === 'error' && answer.code === 'ERR_DRAINING') return undefined;
-    throw new Error(`${this.session}: ${text} was answered with ${JSON.stringify(answer)}`);
+    throw new Error(`${this.session}: ${call} was answered with ${JSON.stringify(answer)}`);
   }
 
-  /** False when it ended before it ran. */
+  /** False when the turn ended before the call ran. */
   async #untilItRuns(client: TestClient, turn: number): Promise<boolean> {
     const seen = await client.waitFor(
       (event) => event.type === 'tool:output' || (event.type === 'turn:end' && event.turn === turn),
@@ -219,7 +238,7 @@ export class Person {
         return true;
       } catch (error) {
         this.#world.note(`${this.session} could not attach: ${(error as Error).message.slice(0, 200)}`);
-        return false; // the server is on its way out, or back
+        return false; // the server stops or starts just now
       }
     };
     await until(`${this.session} is attached`, attached, { timeoutMs: CONNECT_MS });
@@ -235,7 +254,7 @@ export class Person {
   }
 }
 
-/** Turns of one session run one after the other: what stands between its start and its end is its own. */
+/** Turns of a session run one after the other, so the result between a turn's start and its end belongs to it. */
 function resultOf(events: readonly ServerEvent[], turn: number): EventOf<'tool:result'> | undefined {
   const from = events.findIndex((event) => event.type === 'turn:start' && event.turn === turn);
   const to = events.findIndex((event) => event.type === 'turn:end' && event.turn === turn);

@@ -1,13 +1,13 @@
-/** What one client has seen of its session, over all its sockets: every durable event once, in order. Pure. */
+/** What one client has seen of its session over all its sockets: each durable event once, in order. Pure. */
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { ServerEvent } from '../../helpers/ws-client.js';
 
 export type Seen = DurableEvent & { seq: number };
 
-export class Record {
+export class SessionRecord {
   readonly events: Seen[] = [];
   readonly violations: string[] = [];
-  /** Calls that wait for an answer. */
+  /** Calls that wait for the user's answer. */
   readonly asked = new Set<string>();
   /** Message id → its turn. */
   readonly accepted = new Map<string, number>();
@@ -17,7 +17,7 @@ export class Record {
     return this.events.at(-1)?.seq ?? 0;
   }
 
-  /** False for what is not durable. */
+  /** False when the event is not durable. */
   take(event: ServerEvent): event is Seen {
     if (!('seq' in event)) return false;
     if (event.type === 'session:ready') {
@@ -55,7 +55,7 @@ export class Record {
     }
   }
 
-  /** With `after` the replay follows, so what it says is pending is judged against what was known. */
+  /** `pending` is judged only when no replay follows: then it must name what was known to be pending. */
   #checkReady({ reset, seq, pending }: ServerEvent & { type: 'session:ready' }): void {
     if (reset) this.violations.push('the log did not reach back');
     if (seq < this.lastSeq) this.violations.push(`the session is at ${seq}, and ${this.lastSeq} was seen`);

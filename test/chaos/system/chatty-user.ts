@@ -1,39 +1,39 @@
-/** One person of a chaos run: wants turns done, comes back whenever it is cut, sends again what was not answered. Runs in tests. */
+/** A user who wants one turn after another done, reconnects whenever cut, and repeats what was not answered. Runs in tests. */
 import { WebSocket } from 'ws';
 import { within } from '../../helpers/processes.js';
 import { connect, type ServerEvent, type TestClient } from '../../helpers/ws-client.js';
 import type { TurnWish } from '../model-script.js';
-import { pick } from './plan.js';
-import { Record } from './record.js';
+import { pick } from '../random.js';
 import type { ServerName, World } from '../world.js';
+import { SessionRecord } from './session-record.js';
 
-/** Who waits for longer waits for ever. */
+/** Whoever waits longer waits for ever. */
 const PATIENCE_MS = 120_000;
 const AGAIN_MS = 150;
 const LATE_MS = 2_500;
 const STORM = 10;
 
-export interface PersonOptions {
+export interface ChattyUserOptions {
   world: World;
   name: string;
   random: () => number;
 }
 
-export class Person {
+export class ChattyUser {
   readonly name: string;
-  readonly record = new Record();
-  /** Another device of the same person, which only listens. */
-  readonly others: { record: Record; client: TestClient }[] = [];
+  readonly record = new SessionRecord();
+  /** Other devices of the same user, which only listen. */
+  readonly others: { record: SessionRecord; client: TestClient }[] = [];
   readonly violations: string[] = [];
   readonly wishes = new Map<string, TurnWish>();
   session = '';
   server: ServerName = 'a';
   turns = 0;
-  /** Between servers: its files stay where they were made. */
+  /** Whether the session changed servers: its files stay where they were made. */
   moved = false;
   readonly #world: World;
   readonly #random: () => number;
-  /** Said and not accepted yet. */
+  /** Messages that are sent and not accepted yet, by id. */
   readonly #unanswered = new Map<string, string>();
   readonly #watchers = new Set<() => void>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -42,19 +42,19 @@ export class Person {
   #wantsCancel = false;
   #left = false;
 
-  constructor({ world, name, random }: PersonOptions) {
+  constructor({ world, name, random }: ChattyUserOptions) {
     this.#world = world;
     this.name = name;
     this.#random = random;
   }
 
-  /** Turn after turn, until `enough`. */
+  /** Takes turn after turn until `enough` says so. */
   async live(enough: () => boolean): Promise<void> {
     await this.#connect();
     while (!enough()) await this.#takeTurn();
   }
 
-  /** One more turn, in which nothing is disturbed any more: its end, and what its tool said. */
+  /** One more turn, without faults: how it ended, and what its tool said. */
   async lastTurn(): Promise<{ stopReason: string; text: string }> {
     const id = await this.#say({ rounds: [['effects:x']], pieces: 1 });
     const turn = await this.#accepted(id);
@@ -64,7 +64,7 @@ export class Person {
     return { stopReason: this.record.ended.get(turn)!.stopReason, text: block?.type === 'text' ? block.text : '' };
   }
 
-  /** The network goes. */
+  /** The socket is cut without a close frame. */
   cut(): void {
     this.#client?.socket.terminate();
   }
@@ -83,12 +83,12 @@ export class Person {
     }
   }
 
-  /** Attaches a second device, which sees all from the first event on. */
+  /** Attaches a second device, which reads from the first event on. */
   async addDevice(): Promise<void> {
     if (this.session === '') return;
-    const record = new Record();
+    const record = new SessionRecord();
     try {
-      const client = await connect(this.#world.servers[this.server].wsUrl, {
+      const client = await connect(this.#world.server(this.server).wsUrl, {
         session: this.session,
         after: 0,
         crashes: true,
@@ -100,16 +100,16 @@ export class Person {
     }
   }
 
-  /** Goes to the other server, without a word to this one. */
+  /** Goes on at the other server and tells this one nothing. */
   async move(): Promise<void> {
     this.server = this.server === 'a' ? 'b' : 'a';
     this.moved = true;
     const before = this.#client;
     this.#client = undefined;
-    await this.#connecting; // else an attempt that has just succeeded would be taken for this one
+    await this.#connecting; // an attempt that has just succeeded must not be taken for the new one
     await new Promise(setImmediate);
     await this.#connect();
-    // The socket at the old server stays open until that server has noticed, or this person leaves.
+    // The socket at the old server stays open until that server notices the takeover, or the user leaves.
     if (before && before.socket.readyState === WebSocket.OPEN)
       this.others.push({ record: this.record, client: before });
   }
@@ -135,7 +135,7 @@ export class Person {
     const naps = random() < 0.08;
     const pieces = 1 + Math.floor(random() * 12);
     const ids = [await this.#say({ rounds: naps ? [...rounds, ['nap:x']] : rounds, pieces })];
-    // Now and then one more in line behind it.
+    // Sometimes one more message is queued behind it.
     if (random() < 0.15) ids.push(await this.#say({ rounds: [], pieces: 2 }));
     const cancels = naps || random() < 0.12;
     const turns: number[] = [];
@@ -153,7 +153,7 @@ export class Person {
     this.#send({ type: 'turn:cancel' });
   }
 
-  /** Effects are named by the call, so that each is to happen once in all the world. */
+  /** Each effect has the name of its call, so a repetition anywhere shows. */
   async #say({ rounds, pieces }: Pick<TurnWish, 'rounds' | 'pieces'>): Promise<string> {
     const id = `${this.name}-${this.wishes.size + 1}`;
     const named = rounds.map((calls, round) =>
@@ -208,7 +208,7 @@ export class Person {
     return `asked ${[...this.record.asked].join()}, socket ${this.#client?.socket.readyState}, last ${last.join(' ')}`;
   }
 
-  /** Until a socket is open and ready; whoever asks meanwhile waits for the same. */
+  /** Resolves when a socket is open and ready; concurrent callers share one attempt. */
   #connect(): Promise<void> {
     this.#connecting ??= this.#tryToConnect().finally(() => (this.#connecting = undefined));
     return this.#connecting;
@@ -235,8 +235,8 @@ export class Person {
   }
 
   async #attach(): Promise<void> {
-    const { wsUrl } = this.#world.servers[this.server];
-    this.#client = undefined; // what a socket that is closing still has would come again with the replay
+    const { wsUrl } = this.#world.server(this.server);
+    this.#client = undefined; // frames of a closing socket would come twice, with the replay
     const resume = this.session === '' ? {} : { session: this.session, after: this.record.lastSeq };
     const client = await connect(wsUrl, { ...resume, crashes: true });
     this.#client = client;
@@ -247,8 +247,8 @@ export class Person {
       this.violations.push(...client.gaps().filter((problem) => !problem.startsWith('socket:')));
       if (this.#client !== client) return;
       this.#client = undefined;
-      // In a while: an attempt that has just succeeded would be taken for one that is under way.
-      if (!this.#left) setImmediate(() => void this.#connect().catch(() => undefined)); // told as a violation
+      // Deferred: an attempt that has just succeeded must not be taken for one under way.
+      if (!this.#left) setImmediate(() => void this.#connect().catch(() => undefined)); // recorded as a violation
     });
     try {
       const ready = await client.ready;
@@ -271,7 +271,7 @@ export class Person {
     for (const watcher of this.#watchers) watcher();
   }
 
-  /** Not accepted for now: said again in a while, under the same id. */
+  /** The server refused for now: repeats the message later, under the same id. */
   #sendAgain({ id, code, retryAfterMs }: ServerEvent & { type: 'error' }): void {
     this.#world.note(`${this.name}: ${code} ${id ?? ''}`);
     if (code === 'ERR_CALL_NOT_PENDING' || code === 'ERR_DUPLICATE_MESSAGE') return;
@@ -286,7 +286,7 @@ export class Person {
     );
   }
 
-  /** Some yes, some no, some never: those are refused when their time is over. */
+  /** Approves most calls, denies some, and leaves some to their timeout. */
   #answerLate(callId: string): void {
     const draw = this.#random();
     if (draw < 0.04) return;
