@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect, UpgradeRefused } from '../../helpers/ws-client.js';
-import { startFront } from './front-fixture.js';
+import { otherPort, startFront } from './front-fixture.js';
 
 t.test('a new socket gets a new session, and session:ready first', async (t) => {
   const fixture = await startFront();
@@ -347,7 +347,7 @@ t.test('a peer that says nothing is cut when its idle time is over', async (t) =
 t.test('an upgrade refused for its Origin is 403, and what is no upgrade is 426', async (t) => {
   const fixture = await startFront({ origins: ['https://app.example'] });
   t.teardown(() => fixture.close());
-  for (const origin of ['https://evil.example', 'null', `${fixture.url}1`]) {
+  for (const origin of ['https://evil.example', 'null', otherPort(fixture)]) {
     const error = await connect(fixture.url, { origin }).catch((thrown: unknown) => thrown);
     t.ok(error instanceof UpgradeRefused && error.status === 403, origin);
   }

@@ -5,6 +5,7 @@ import pino from 'pino';
 import { parseConfig, type Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { createFront, type Front } from '../../../src/boot/front.js';
+import type { RequestHead } from '../../../src/front/http.js';
 import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/shared/protocol.js';
 import { Channel, type RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
@@ -12,6 +13,23 @@ import type { McpStreamPart } from '../../../workers/agent/contract/mcp.js';
 import type { OutFrame, SessionInfo, SessionRef } from '../../../workers/agent/contract/sessions.js';
 
 export const USAGE: Usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
+
+/** A request without anything. */
+export const HEAD: RequestHead = {
+  method: 'GET',
+  path: '/',
+  query: '',
+  host: '',
+  origin: '',
+  authorization: '',
+  accept: '',
+  contentType: '',
+  contentLength: '',
+  chunked: false,
+  lastEventId: '',
+  mcp: {},
+  fromLoopback: true,
+};
 
 /** As agent threads make frames. */
 export function frameOf(event: ServerEvent): OutFrame {
@@ -254,6 +272,11 @@ export interface Fixture {
   port: number;
   readiness: { ready: boolean; reasons: string[] };
   close(): Promise<void>;
+}
+
+/** An origin with the front's own host and another port that exists. */
+export function otherPort({ port }: Fixture): string {
+  return `http://127.0.0.1:${port === 65_535 ? port - 1 : port + 1}`;
 }
 
 export interface FixtureOptions {

@@ -24,3 +24,24 @@ t.test('sockets, frames, bad frames and HTTP requests are counted', async (t) =>
   await client.close();
   t.match(await registry.metrics(), /^fairlead_connections 0$/m);
 });
+
+t.test('sockets that were refused do not count as open, nor as left', async (t) => {
+  const fixture = await startFront({ limits: { maxSocketsPerUser: 1 }, tokens: { ann: 'token-a', bob: 'token-b' } });
+  t.teardown(() => fixture.close());
+  const open = await connect(fixture.url, { token: 'token-a' });
+  t.teardown(() => open.terminate());
+  await open.ready;
+  for (const options of [{ token: 'token-a' }, { token: 'wrong' }, {}]) {
+    await (
+      await connect(fixture.url, options)
+    ).closed;
+  }
+  t.match(await registry.metrics(), /^fairlead_connections 1$/m);
+  const second = await connect(fixture.url, { token: 'token-b' });
+  t.teardown(() => second.terminate());
+  await second.ready;
+  t.match(await registry.metrics(), /^fairlead_connections 2$/m);
+  await open.close();
+  await second.close();
+  t.match(await registry.metrics(), /^fairlead_connections 0$/m);
+});

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import t from 'tap';
 import { FairleadError } from '../../../src/shared/errors.js';
-import { startFront, type Fixture } from './front-fixture.js';
+import { otherPort, startFront, type Fixture } from './front-fixture.js';
 
 /** A request as bytes, for what `fetch` would not send. Resolves with the whole answer. */
 async function raw({ port }: Fixture, request: string): Promise<string> {
@@ -103,7 +103,11 @@ t.test('an unknown path is 404, a wrong method 405 with Allow, HEAD is GET witho
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   t.strictSame(await problem(await fetch(`${fixture.url}/nope`)), { status: 404, code: 'ERR_NOT_FOUND' });
-  t.strictSame(await problem(await fetch(`${fixture.url}/v1/sessions/%zz`)), { status: 404, code: 'ERR_NOT_FOUND' });
+  fixture.agent.make('s');
+  t.equal((await fetch(`${fixture.url}/v1/sessions/s/history`)).status, 200);
+  for (const path of ['/v1/sessions/%zz', '/v1/sessions//history', '/v1/sessions/', '/v1/mcp//prompts']) {
+    t.strictSame(await problem(await fetch(fixture.url + path)), { status: 404, code: 'ERR_NOT_FOUND' }, path);
+  }
   const wrong = await fetch(`${fixture.url}/v1/sessions`, { method: 'PUT' });
   t.equal(wrong.headers.get('allow'), 'POST, GET, HEAD, OPTIONS');
   t.strictSame(await problem(wrong), { status: 405, code: 'ERR_METHOD_NOT_ALLOWED' });
@@ -229,7 +233,7 @@ t.test('a page of another origin is refused, also without auth; one on the list 
   const fixture = await startFront({ origins: ['https://app.example'] });
   t.teardown(() => fixture.close());
   const url = `${fixture.url}/v1/sessions`;
-  for (const origin of ['https://evil.example', 'null', 'http://localhost:1', `${fixture.url}0`]) {
+  for (const origin of ['https://evil.example', 'null', 'http://localhost:1', otherPort(fixture)]) {
     const refused = await fetch(url, { headers: { origin } });
     t.equal(refused.headers.get('access-control-allow-origin'), null);
     t.strictSame(await problem(refused), { status: 403, code: 'ERR_FORBIDDEN_ORIGIN' }, origin);

@@ -89,6 +89,56 @@ t.test('events that were missed are read and sent before those that came meanwhi
   t.equal(a.seq, 6);
 });
 
+t.test('one event that is missing is enough: it is read and sent first', async (t) => {
+  const asked: number[] = [];
+  const hub = hubOver({
+    replay: async (after) => {
+      asked.push(after);
+      return { frames: [frame(2), frame(3)] };
+    },
+  });
+  const a = new Listener();
+  hub.subscribe('one', a);
+  hub.deliver([{ session: 'one', frames: [frame(1)] }]);
+  hub.deliver([{ session: 'one', frames: [frame(2)] }]);
+  t.strictSame([asked, a.seen], [[], ['e1', 'e2']], 'nothing is missing: nothing is asked for');
+  const b = new Listener();
+  hub.subscribe('two', b);
+  hub.deliver([{ session: 'two', frames: [frame(1)] }]);
+  hub.deliver([{ session: 'two', frames: [frame(3)] }]);
+  await new Promise(setImmediate);
+  t.strictSame([asked, b.seen], [[1], ['e1', 'e2', 'e3']]);
+});
+
+t.test('a subscriber for whom more than 10,000 frames wait is told to come back', async (t) => {
+  for (const [waiting, seen] of [
+    [10_000, []],
+    [10_001, ['gone 1001']],
+  ] as const) {
+    const hub = hubOver({ replay: () => new Promise(() => undefined) });
+    const a = new Listener();
+    hub.subscribe('one', a);
+    hub.deliver([{ session: 'one', frames: [frame(2)] }]); // which waits itself
+    hub.deliver([{ session: 'one', frames: Array.from({ length: waiting - 1 }, (_, index) => frame(index + 3)) }]);
+    t.strictSame(a.seen, seen, `${waiting} wait`);
+    t.equal(hub.sessions, seen.length === 0 ? 1 : 0);
+  }
+});
+
+t.test('a subscriber that leaves while its missing events are read is sent nothing', async (t) => {
+  for (const leaves of [false, true]) {
+    const answer = deferred<{ frames: Frame[] }>();
+    const hub = hubOver({ replay: () => answer.promise });
+    const a = new Listener();
+    hub.subscribe('one', a);
+    hub.deliver([{ session: 'one', frames: [frame(2)] }]);
+    if (leaves) hub.unsubscribe('one', a);
+    answer.resolve({ frames: [frame(1), frame(2)] });
+    await new Promise(setImmediate);
+    t.strictSame(a.seen, leaves ? [] : ['e1', 'e2']);
+  }
+});
+
 t.test('who cannot be told what was missed is closed, to come back with its last seq', async (t) => {
   for (const replay of [async () => ({}), () => Promise.reject(new Error('away'))]) {
     const hub = hubOver({ replay });

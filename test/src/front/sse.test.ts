@@ -1,23 +1,8 @@
 import pino from 'pino';
 import t from 'tap';
-import { Exchange, type RequestHead, type ResponseSocket } from '../../../src/front/http.js';
+import { Exchange, type ResponseSocket } from '../../../src/front/http.js';
 import { EventStream, Heartbeats } from '../../../src/front/sse.js';
-
-const HEAD: RequestHead = {
-  method: 'GET',
-  path: '/',
-  query: '',
-  host: '',
-  origin: '',
-  authorization: '',
-  accept: '',
-  contentType: '',
-  contentLength: '',
-  chunked: false,
-  lastEventId: '',
-  mcp: {},
-  fromLoopback: true,
-};
+import { HEAD } from './front-fixture.js';
 
 /** Another library's response behind the front's small interface: its reader takes what the test lets it. */
 class ManualResponse implements ResponseSocket {

@@ -13,6 +13,7 @@ import type { Store } from '../../../workers/agent/store/store.js';
 import { Channel } from '../../../src/shared/threads/channel.js';
 import { AgentThread } from '../../../workers/agent/thread/agent-thread.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
+import type { McpStreamPart } from '../../../workers/agent/contract/mcp.js';
 import type { AnswerApprovalRequest, SubmitMessageResult } from '../../../workers/agent/contract/sessions.js';
 import type { LeaseRequest, LeaseResult } from '../../../workers/docker/contract/messages.js';
 import { HANDSHAKE, serveOnPort, type PortServer } from '../../helpers/port-mcp-server.js';
@@ -47,6 +48,7 @@ export class AgentBench {
   readonly released: string[] = [];
   readonly hibernated: string[] = [];
   readonly sandboxes: PortServer[] = [];
+  readonly streamed: McpStreamPart[] = [];
   /** Batches of frames as they crossed the thread. */
   batches = 0;
   /** What a lease does instead of starting a sandbox. */
@@ -180,7 +182,10 @@ export class AgentBench {
           this.#note(() => this.released.push(sandbox));
           return null;
         },
-        'mcp-stream': () => ({ open: true }),
+        'mcp-stream': (part) => {
+          this.#note(() => this.streamed.push(part));
+          return { open: true };
+        },
         'mcp-token': () => ({ until: 0 }),
         'mcp-login': () => {
           throw new FairleadError('ERR_MCP', 'nobody logs in on this bench');

@@ -190,6 +190,57 @@ void t.test('the sweep deletes sessions past their time to live and no other', a
   await bench.turnEnd(1);
 });
 
+void t.test('the sweep leaves a running session alone, however long ago it was last used', async (t) => {
+  const bench = await startBench(t, { store: { sessionTtlMs: 60_000 }, approvals: { timeoutMs: 60_000 } });
+  const { script, begun, goOn } = saysThenWaits('Once');
+  bench.model.next(script);
+  await bench.say('go');
+  await begun;
+  await bench.store.touchSession(OF.session, 1); // beyond its time to live, and beyond that of one with an open turn
+  t.same(await bench.request('sweep-sessions', { limit: 10 }), { deleted: 0 });
+  goOn();
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  await bench.store.touchSession(OF.session, 1);
+  t.same(await bench.request('sweep-sessions', { limit: 10 }), { deleted: 1 }, 'it runs no more');
+});
+
+void t.test('the sweep leaves a session alone while an MCP client has a request open in it', async (t) => {
+  const bench = await startBench(t, { store: { sessionTtlMs: 60_000 } });
+  const common = { ...OF, headers: { accept: 'application/json, text/event-stream' }, body: '' };
+  const initialize = {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'initialize',
+    params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'c', version: '1' } },
+  };
+  await bench.request('mcp-exchange', {
+    ...common,
+    exchange: 'e-1',
+    by: 'id',
+    method: 'POST',
+    headers: { ...common.headers, 'content-type': 'application/json' },
+    body: JSON.stringify(initialize),
+  });
+  const id = new Map(bench.streamed[0]?.head?.headers).get('mcp-session-id') ?? '';
+  const headers = { ...common.headers, 'mcp-session-id': id, 'mcp-protocol-version': '2025-06-18' };
+  const listening = bench.request('mcp-exchange', {
+    ...common,
+    exchange: 'e-2',
+    by: { mcpSession: id },
+    method: 'GET',
+    headers,
+  });
+  await bench.until(
+    () => bench.streamed.some(({ exchange }) => exchange === 'e-2'),
+    () => 'the stream did not open',
+  );
+  await bench.store.touchSession(OF.session, 1);
+  t.same(await bench.request('sweep-sessions', { limit: 10 }), { deleted: 0 });
+  await bench.request('mcp-abort', { exchange: 'e-2' });
+  await listening;
+  t.same(await bench.request('sweep-sessions', { limit: 10 }), { deleted: 1 }, 'nobody uses it any more');
+});
+
 void t.test('the sweep leaves a session alone that waits for a person', async (t) => {
   const bench = await startBench(t, { store: { sessionTtlMs: 1 } });
   bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'a' } }]), says('ok'));
