@@ -1,4 +1,4 @@
-/** The composition root: the parts in the order of the boot, and stopped in the reverse. Main thread. */
+/** The composition root: opens the parts in the order of the boot and closes them in the reverse order. Main thread. */
 import { availableParallelism } from 'node:os';
 import { agentHost } from './boot/agent-host.js';
 import { AllAgents, SANDBOXES_DEADLINE_MS, STATUS_TIMEOUT_MS } from './boot/all-agents.js';
@@ -20,7 +20,7 @@ import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
 
 /** How long an agent thread has to close its store. */
 const CLOSE_DEADLINE_MS = 5_000;
-/** Times the limit of a hang: the docker thread's end costs everybody's tool calls, an agent thread's those of its sessions. */
+/** Times the hang limit, since ending the docker thread costs everybody's tool calls, an agent thread only its sessions'. */
 const DOCKER_PATIENCE = 2;
 
 export interface Engine {
@@ -28,7 +28,7 @@ export interface Engine {
   parts: Parts;
   /** How many tools the configured servers have. */
   tools: number;
-  /** What /readyz answers. */
+  /** The answer of /readyz. */
   readiness(): { ready: boolean; reasons: string[] };
   /** The event loops of all threads turn. */
   healthy(): boolean;
@@ -36,7 +36,7 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-/** The steps of the stop, run in the reverse order: at the end, and when a later part fails to start. */
+/** The steps of the stop. They run in the reverse order, also when a later part fails to start. */
 class StopSteps {
   readonly #steps: (() => Promise<void> | void)[] = [];
 
@@ -49,7 +49,7 @@ class StopSteps {
   }
 }
 
-/** ERR_START says which part and what to do. */
+/** ERR_START names the part that cannot be used and says what to do. */
 export async function startEngine(config: Config, log: Logger): Promise<Engine> {
   const onStop = new StopSteps();
   try {

@@ -7,8 +7,8 @@ import { openServiceManager, type ServiceManager } from './boot/service-manager.
 import { VERSION } from './shared/version.js';
 
 /**
- * Beyond the drain, before the process ends by force: more than the deadlines of the stop's parts (engine.ts) together, of
- * which saving workspaces and removing containers may take a minute each.
+ * How long the stop may take beyond the drain before the process ends by force: more than all deadlines of the stop's steps
+ * (engine.ts) together, of which saving workspaces and removing containers may take a minute each.
  */
 export const STOP_MARGIN_MS = 140_000;
 
@@ -22,7 +22,7 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
   const log = createLog('main', config.logLevel);
   const manager = await openServiceManager(log);
   manager.status('starting');
-  // Only now, so that --check-config loads neither addons nor threads.
+  // Loaded only now, so that --check-config loads no addon and starts no thread.
   const { startEngine } = await import('./engine.js');
   const starting = startEngine(config, log);
   handleSignals(config, log, starting, manager);
@@ -31,7 +31,7 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
   manager.follow(engine);
 }
 
-/** First signal: drain, exit 0. Second: end at once; what is left is swept at the next start. */
+/** The first signal drains, then exits with 0. The second ends at once; the next start removes what is left. */
 function handleSignals(config: Config, log: Logger, starting: Promise<Engine>, manager: ServiceManager): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {

@@ -1,4 +1,4 @@
-/** What agent threads ask of the main thread and tell it, handed to the part that answers. Main thread. */
+/** Hands what agent threads ask and report to the part that answers. Main thread. */
 import { FairleadError } from '../shared/errors.js';
 import { threadOf } from '../shared/threads/route.js';
 import type { AgentHost } from '../threads/agent-life.js';
@@ -37,7 +37,7 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
         await docker.run('release-session', request);
         return null;
       },
-      // All of one user's logins are on one thread, which is the one of the user's name.
+      // All logins of a user live on one thread, which the user's name selects.
       'mcp-token': (request) => agents.request(request.user, 'mcp-token', request, { timeoutMs: LOGIN_TIMEOUT_MS }),
       'mcp-login': (request) => {
         const identity = front.identity();
@@ -59,7 +59,7 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
     },
     prepare: async (channel) => void (await channel.request('set-catalogue', book.published())),
     onRestarted: async (index, channel) => {
-      // While the server drains no turn goes on: the new thread was not told to drain, and the next start resumes them.
+      // The new thread was not told to drain, so nothing is resumed here; the next start resumes it.
       if (readiness.isDraining) return;
       await channel.request('resume', {});
       await front.checkMissed((session) => threadOf(session, agents.size) === index);

@@ -1,4 +1,4 @@
-/** The data folder: made private, held by one server at a time, and with it the instance's name. Main thread. */
+/** Opens the data folder, which one server holds at a time and which keeps the instance's name. Main thread. */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
@@ -7,18 +7,18 @@ import { FairleadError } from '../shared/errors.js';
 
 export interface DataDir {
   dir: string;
-  /** Survives restarts: the label by which this server knows its own containers. */
+  /** The label of this server's containers. It survives restarts. */
   instance: string;
   release(): void;
 }
 
 /**
- * The hold is a Unix socket that listens: it ends with its process, however that dies, and a pid that is used again
+ * A listening Unix socket holds the folder. Unlike a pid file it ends with its process, however that dies, and a reused pid
  * cannot fool it. ERR_START when the folder cannot be used or another server holds it.
  */
 export async function openDataDir(dir: string): Promise<DataDir> {
   try {
-    // Private when it is ours to make; one that is there already is somebody's, and may be shared on purpose.
+    // A new folder is private. An existing one keeps its mode, since somebody may share it on purpose.
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const hold = await holdFolder(dir);
     try {
@@ -40,7 +40,7 @@ export async function openDataDir(dir: string): Promise<DataDir> {
 }
 
 async function holdFolder(dir: string): Promise<Server> {
-  // A socket's path may have 107 bytes; the relative one is often the shorter.
+  // The path of a socket is limited to 107 bytes; the relative one is often shorter.
   const full = join(dir, 'server.sock');
   const short = relative(process.cwd(), full);
   const path = short.length < full.length ? short : full;
@@ -58,7 +58,7 @@ async function holdFolder(dir: string): Promise<Server> {
   throw new FairleadError('ERR_START', `the data folder ${dir} cannot be held: another server is starting on it`);
 }
 
-/** undefined when something is at that path already. */
+/** Undefined when the path exists already. */
 function listenOn(path: string): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());

@@ -1,4 +1,4 @@
-/** Decides at boot where sandboxes run, and checks that they can: what is configured and missing is an error. Main thread. */
+/** Decides at the boot where sandboxes run, and checks that they can run there. Main thread. */
 import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
 import { isImageServer, serversOf } from '../shared/config-mcp.js';
@@ -15,11 +15,11 @@ const PROCESS: SandboxChoice = {
   driver: 'process',
   describe: 'child process in a private folder, NO ISOLATION',
   warning:
-    'Sandboxes are plain child processes: what the agent runs can read and change all that you can, and reach your network. ' +
+    'Sandboxes are plain child processes: what the agent runs can read and change everything that you can, and reach your network. ' +
     'For trying out on your own machine only. Install Docker for containers.',
 };
 
-/** ERR_START: Docker is configured and does not answer, or answers and lacks what the configuration names. */
+/** ERR_START when Docker is configured and does not answer, or lacks what the configuration names. */
 export async function detectSandbox(config: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): Promise<SandboxChoice> {
   if (config.sandbox.driver === 'process') return PROCESS;
   const wanted = config.sandbox.driver === 'docker' || config.dockerHost !== '';
@@ -56,7 +56,7 @@ function fallBack(config: Config, why: string): SandboxChoice {
   if (LOOPBACK.has(config.listen.host)) return PROCESS;
   throw new FairleadError(
     'ERR_START',
-    `no Docker (${why}), and without it nothing is isolated, which is refused beyond loopback: start Docker, or listen on 127.0.0.1`,
+    `there is no Docker (${why}), and Fairlead refuses to listen beyond loopback without isolation: start Docker, or listen on 127.0.0.1`,
   );
 }
 
@@ -64,10 +64,10 @@ function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
   const problems: string[] = [];
   const runtimes = Object.keys(info.Runtimes ?? {});
   if (sandbox.runtime !== '' && !runtimes.includes(sandbox.runtime)) {
-    problems.push(`sandbox.runtime: Docker knows no runtime ${sandbox.runtime}, only ${runtimes.join(', ')}`);
+    problems.push(`sandbox.runtime: Docker has no runtime ${sandbox.runtime}; it has ${runtimes.join(', ')}`);
   }
   if (sandbox.cpus > info.NCPU) {
-    problems.push(`sandbox.cpus: ${sandbox.cpus} is more than the ${info.NCPU} that Docker has`);
+    problems.push(`sandbox.cpus: ${sandbox.cpus} is more than the ${info.NCPU} CPUs that Docker has`);
   }
   return problems;
 }
@@ -83,7 +83,7 @@ async function imageProblems(config: Config, docker: Docker): Promise<string[]> 
         const missing = (error as { statusCode?: number }).statusCode === 404;
         return missing
           ? `mcpServers.${name}.image: Docker has no image ${image}: ${howToGetImage(image)}`
-          : `mcpServers.${name}.image: ${image} could not be looked at (${reasonOf(error)})`;
+          : `mcpServers.${name}.image: ${image} could not be inspected (${reasonOf(error)})`;
       }
     }),
   );

@@ -1,4 +1,4 @@
-/** The janitor: once a minute the agent threads delete sessions past their time to live. Main thread. */
+/** Has the agent threads delete expired sessions once a minute. Main thread. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
@@ -6,7 +6,7 @@ import type { AllAgents } from './all-agents.js';
 
 const SWEEP_INTERVAL_MS = 60_000;
 
-/** A sweep starts a minute after the last one ended. */
+/** Each sweep starts a minute after the end of the last one. */
 export function startJanitor(all: AllAgents, log: Logger): { close(): void } {
   const abort = new AbortController();
   const run = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-/** Which real parts this start uses, and which embedded defaults; what is configured must answer. Main thread. */
+/** Chooses between real parts and embedded defaults, and checks the real ones. Main thread. */
 import type { Config } from '../shared/config.js';
 import { detectSandbox } from './docker-detect.js';
 import { FairleadError } from '../shared/errors.js';
@@ -11,7 +11,7 @@ export interface Parts {
 
 const MODEL_CHECK_TIMEOUT_MS = 5_000;
 
-/** ERR_START with what to do when a part that is configured does not answer. The store is checked by the threads that open it. */
+/** ERR_START with what to do when a configured part does not answer. Agent threads check the store when they open it. */
 export async function chooseParts(config: Config): Promise<Parts> {
   const [sandbox, model] = await Promise.all([detectSandbox(config), chooseModel(config)]);
   return { store: chooseStore(config), sandbox, model };
@@ -38,7 +38,7 @@ async function chooseModel(config: Config): Promise<Parts['model']> {
   return { kind: 'anthropic', describe: `${name} at ${new URL(base).host}` };
 }
 
-/** Any answer counts as there, except one that refuses the key: gateways need not know this path. */
+/** Any answer will do except one that refuses the key, since a gateway need not know this path. */
 async function checkModel(base: string, apiKey: string): Promise<void> {
   const where = `the model at ${base}`;
   let status: number;

@@ -1,11 +1,11 @@
-/** May people be sent here? What /readyz answers, and why not. Main thread. */
+/** Whether a load balancer may send users here, and why not: the answer of /readyz. Main thread. */
 
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
 
 export class Readiness {
   #booted = false;
   #onBooted: () => void = () => undefined;
-  /** Resolves when the boot is over. */
+  /** Resolves at the end of the boot. */
   readonly whenBooted = new Promise<void>((resolve) => (this.#onBooted = resolve));
   #draining = false;
   readonly #withoutStore = new Set<number>();
@@ -29,13 +29,13 @@ export class Readiness {
     return this.#draining;
   }
 
-  /** An agent thread says whether its store answers. */
+  /** An agent thread reports whether its store answers. */
   storeHealth(thread: number, healthy: boolean): void {
     if (healthy) this.#withoutStore.delete(thread);
     else this.#withoutStore.add(thread);
   }
 
-  /** Docker refuses, or answers again. */
+  /** The docker thread reports its circuit breaker. */
   dockerBreaker(state: BreakerState): void {
     this.#breaker = state;
   }

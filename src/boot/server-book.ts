@@ -1,4 +1,4 @@
-/** All MCP servers of the configuration: their tools, as the agent threads are to know them, and their health. Main thread. */
+/** Keeps the tools and the health of all configured MCP servers, for the agent threads and for /v1/mcp. Main thread. */
 import type {
   Catalogue,
   McpStatusResult,
@@ -14,7 +14,7 @@ import { gauge } from '../shared/metrics.js';
 import { toolFilter } from '../shared/name-globs.js';
 import type { ToolDefinition } from '../shared/tool-definition.js';
 
-/** A server that is asked again and again is not given up for so long. */
+/** A server that does not answer counts as reconnecting for this long, then as down. */
 const RECONNECT_MS = 60_000;
 const STATES = ['healthy', 'degraded', 'reconnecting', 'down', 'needs_login'] as const;
 
@@ -26,10 +26,10 @@ export interface Published {
 }
 
 interface Entry {
-  /** The last ones that it gave: those of a server that is down keep their names. Absent: none yet. */
+  /** The last tools that it listed; a server that is down keeps them, so that no tool changes its name. Absent: none yet. */
   tools?: ToolDefinition[];
   note: ServerNote;
-  /** Of its latest change between there and away. */
+  /** When it last changed between up and down, ms since the epoch. */
   since: number;
 }
 
@@ -42,7 +42,7 @@ export class ServerBook {
   constructor(config: Pick<Config, 'mcpServers'>, publish: (published: Published) => void) {
     this.#config = config;
     this.#publish = publish;
-    gauge('fairlead_mcp_server_state', 'MCP servers by the state that lists have shown', ['server', 'state'], (g) => {
+    gauge('fairlead_mcp_server_state', 'MCP servers by state', ['server', 'state'], (g) => {
       for (const name of Object.keys(config.mcpServers)) {
         const now = this.#stateOf(name, this.#entries.get(name));
         for (const state of STATES) g.set({ server: name, state }, state === now ? 1 : 0);
@@ -50,14 +50,14 @@ export class ServerBook {
     });
   }
 
-  /** Published in the next turn of the event loop, if anything is new. */
+  /** Publishes in the next turn of the event loop, if anything has changed. */
   note({ server, tools, ...note }: ServerListing): void {
     if (!Object.hasOwn(this.#config.mcpServers, server)) return;
     const before = this.#entries.get(server);
     const kept = note.down === undefined ? tools : (tools ?? before?.tools);
     const wasThere = before !== undefined && before.note.down === undefined;
     const since = before && wasThere === (note.down === undefined) ? before.since : Date.now();
-    // While it is down its other abilities are not known better than before.
+    // A server that is down says nothing of its resources and prompts: what is known of them stays.
     const entry: Entry = {
       ...(kept ? { tools: kept } : {}),
       note: note.down === undefined ? note : { ...before?.note, ...note },
@@ -73,13 +73,13 @@ export class ServerBook {
     });
   }
 
-  /** In the configuration's order. */
+  /** All servers, in the configuration's order. */
   published(): Published {
     const catalogue: Catalogue = {};
     const notes: ServerNotes = {};
     for (const server of Object.keys(this.#config.mcpServers)) {
       const entry = this.#entries.get(server);
-      // One that has not answered yet has no tools, and is no news.
+      // A server that has not answered yet is left out.
       if (!entry) continue;
       if (entry.tools) catalogue[server] = entry.tools;
       if (Object.keys(entry.note).length > 0) notes[server] = entry.note;
@@ -87,7 +87,7 @@ export class ServerBook {
     return { catalogue, notes };
   }
 
-  /** For this user, from what all threads know in passing. */
+  /** As this user sees them, from what all threads have noticed in their own requests. */
   health(threads: readonly McpStatusResult[]): ServerStatus[] {
     return Object.entries(this.#config.mcpServers).map(([name, server]) => {
       const entry = this.#entries.get(name);
@@ -125,7 +125,7 @@ export class ServerBook {
   }
 }
 
-/** The thread of the user knows most of his own. */
+/** The user's own thread knows most: it has the tools, or at least that a login is missing. */
 function ownOf(name: string, threads: readonly McpStatusResult[]): McpStatusResult['own'][number] | undefined {
   const all = threads.flatMap(({ own }) => own.filter(({ server }) => server === name));
   return all.find(({ tools }) => tools !== undefined) ?? all.find(({ note }) => note.needsLogin) ?? all[0];
@@ -136,7 +136,7 @@ function ownState({ needsLogin, down }: ServerNote): State {
   return down === undefined ? 'healthy' : 'down';
 }
 
-/** One thread's trouble is not yet the server's. */
+/** A server is down only when every thread that uses it says so. */
 function worst(listed: State, seen: readonly ServerHealth[]): State {
   if (listed !== 'healthy' || seen.length === 0) return listed;
   if (seen.every(({ state }) => state === 'down')) return 'down';

@@ -1,6 +1,6 @@
 /**
- * What systemd is told of this process: READY, STATUS, WATCHDOG, STOPPING, through its own library (sd_notify). Where
- * NOTIFY_SOCKET is not set nobody asks, and nothing is loaded. Main thread.
+ * Tells systemd READY, STATUS, WATCHDOG and STOPPING through its own library (sd_notify). Without NOTIFY_SOCKET it does
+ * nothing and loads nothing. Main thread.
  */
 import { FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
@@ -8,10 +8,10 @@ import type { Logger } from '../shared/log.js';
 const LIBRARY = 'libsystemd.so.0';
 const TICK_MS = 500;
 
-/** What systemd wants to know of the engine. */
+/** What systemd is told about the engine. */
 export interface Service {
   url: string;
-  /** What /readyz answers. */
+  /** The answer of /readyz. */
   readiness(): { ready: boolean; reasons: string[] };
   /** The event loops of all threads turn. */
   healthy(): boolean;
@@ -19,17 +19,17 @@ export interface Service {
 
 export interface ServiceManager {
   status(text: string): void;
-  /** From now on: READY=1 the first time that it is ready, its state as STATUS, and WATCHDOG=1 while it is healthy. */
+  /** Sends READY=1 as soon as the service is ready, STATUS at each change, and WATCHDOG=1 while it is healthy. */
   follow(service: Service): void;
   stopping(): void;
   close(): void;
 }
 
-/** How lines reach systemd. */
+/** Carries lines to systemd. */
 export interface NotifySocket {
-  /** Rejects when systemd does not take it. */
+  /** Rejects when systemd refuses the line. */
   send(state: string): Promise<void>;
-  /** How often systemd wants a sign of life of this process, ms; 0: never. */
+  /** How often systemd expects WATCHDOG=1, ms; 0: never. */
   watchdogMs: number;
 }
 
@@ -40,7 +40,7 @@ const NO_MANAGER: ServiceManager = {
   close: () => undefined,
 };
 
-/** ERR_START when systemd waits for word from us and its library cannot be used: it would kill us later, and not say why. */
+/** ERR_START when NOTIFY_SOCKET is set and the library cannot be used: systemd would kill the process later without a reason. */
 export async function openServiceManager(log: Logger): Promise<ServiceManager> {
   if (!process.env['NOTIFY_SOCKET']) return NO_MANAGER;
   return new Systemd(await openNotifySocket(), log);
@@ -51,13 +51,13 @@ async function openNotifySocket(): Promise<NotifySocket> {
     const { default: koffi } = await import('koffi');
     const library = koffi.load(LIBRARY);
     const notify = library.func('int sd_notify(int unset, str state)');
-    // WATCHDOG_USEC, where WATCHDOG_PID is this process or not set.
+    // Reads WATCHDOG_USEC if WATCHDOG_PID is this process or not set.
     const watchdogEnabled = library.func('int sd_watchdog_enabled(int unset, _Out_ uint64_t *usec)');
     const usec = [0];
     const enabled = Number(watchdogEnabled(0, usec)) > 0;
     return {
       watchdogMs: enabled ? Number(usec[0]) / 1_000 : 0,
-      // On a thread of libuv's pool: a systemd that does not read its socket must not hold the main thread.
+      // Runs on a thread of libuv's pool, since a systemd that does not read its socket would block the main thread.
       send: (state) =>
         new Promise((resolve, reject) => {
           notify.async(0, state, (error: Error | null, result: number) => {
@@ -70,8 +70,8 @@ async function openNotifySocket(): Promise<NotifySocket> {
   } catch (error) {
     throw new FairleadError(
       'ERR_START',
-      `NOTIFY_SOCKET is set, but systemd cannot be told: ${(error as Error).message}. ` +
-        `It takes ${LIBRARY} (package libsystemd0) and the optional dependency koffi; or Type=exec in the unit`,
+      `NOTIFY_SOCKET is set, but systemd cannot be notified: ${(error as Error).message}. ` +
+        `Install ${LIBRARY} (package libsystemd0) and the optional dependency koffi, or set Type=exec in the unit`,
       { cause: error },
     );
   }
@@ -80,7 +80,7 @@ async function openNotifySocket(): Promise<NotifySocket> {
 export class Systemd implements ServiceManager {
   readonly #socket: NotifySocket;
   readonly #log: Logger;
-  /** One at a time, so that they arrive in their order. */
+  /** The last line; the next one waits for it, so that lines arrive in order. */
   #sent: Promise<void> = Promise.resolve();
   #unsent = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -105,7 +105,7 @@ export class Systemd implements ServiceManager {
     const tickMs = watchdogMs === 0 ? TICK_MS : Math.min(TICK_MS, watchdogMs / 8);
     const tick = (): void => {
       this.#tell(service);
-      // At half of what systemd allows, as it asks for; a sign that was due while a loop stood still follows when it turns.
+      // systemd asks for a ping at half of its limit. A ping that a hanging loop has delayed follows when the loop turns.
       const due = performance.now() - this.#pingedAt >= watchdogMs / 2 - tickMs;
       if (watchdogMs === 0 || !due || this.#unsent > 0 || !service.healthy()) return;
       this.#pingedAt = performance.now();
@@ -143,12 +143,12 @@ export class Systemd implements ServiceManager {
     this.#unsent++;
     this.#sent = this.#sent
       .then(() => this.#socket.send(state))
-      .catch((error: unknown) => this.#log.warn({ err: (error as Error).message, state }, 'systemd was not told'))
+      .catch((error: unknown) => this.#log.warn({ err: (error as Error).message, state }, 'systemd was not notified'))
       .finally(() => this.#unsent--);
   }
 }
 
-/** A line break would begin another assignment. */
+/** A line break would begin a new assignment. */
 function oneLine(text: string): string {
   return text.replaceAll(/[\r\n]+/g, ' ');
 }
