@@ -1,4 +1,5 @@
 /** Every sandbox that this instance has: leases and their ends, over the pools, the saved workspaces and the orphans. Docker thread. */
+import { onAbort } from '../../src/shared/abort.js';
 import type { Config } from '../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
 import type { Logger } from '../../src/shared/log.js';
@@ -298,7 +299,7 @@ export class SandboxManager {
     lease.used = true;
     lease.relay = relay;
     this.#leases.set(lease.id, lease);
-    relay.closed.addEventListener('abort', () => void this.#onClosed(lease, relay), { once: true });
+    onAbort(relay.closed, () => void this.#onClosed(lease, relay));
     mcp.detach();
     relay.attach(running);
     if (running.assign) this.#toRename.add(lease);

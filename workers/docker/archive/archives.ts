@@ -4,6 +4,7 @@ import { chmod, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { untilAborted } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { ArchiveReader, ArchiveWriter, BrokenArchive, compressor } from './archive-file.js';
@@ -205,7 +206,7 @@ export class Archives {
       ).catch((error: unknown) => {
         throw streamError(error, server);
       });
-      const code = await unlessCut(tar.exited, cut);
+      const code = await untilAborted(cut, () => tar.exited);
       if (code !== 0) throw exitError(code, complaint(), `the workspace of ${server} is not saved`);
       if (counter.problem !== undefined) {
         throw new FairleadError('ERR_SANDBOX', `the workspace of ${server} is not saved: the tar: ${counter.problem}`);
@@ -289,7 +290,7 @@ export class Archives {
       (error: unknown) => error,
     );
     try {
-      const code = await unlessCut(program.exited, cut);
+      const code = await untilAborted(cut, () => program.exited);
       // It may have ended before it has read all: nothing would ever take the rest.
       ended.abort();
       return { code, said: said(), unfed: await feeding };
@@ -328,15 +329,6 @@ function keepText({ stderr }: SandboxProgram): () => string {
     if (text.length < STDERR_KEPT) text += data.toString('utf8', 0, STDERR_KEPT);
   });
   return () => text.trim().replaceAll('\n', '; ');
-}
-
-function unlessCut<T>(promise: Promise<T>, cut: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(cut.reason as Error);
-    if (cut.aborted) return onAbort();
-    cut.addEventListener('abort', onAbort, { once: true });
-    void promise.then(resolve, reject).finally(() => cut.removeEventListener('abort', onAbort));
-  });
 }
 
 function inMib(bytes: number): number {

@@ -1,4 +1,5 @@
 /** One thing at a time for each server of a session; what ends the session cuts them all. Docker thread. */
+import { onAbort } from '../../../src/shared/abort.js';
 
 interface Job {
   /** Undefined: of all servers. */
@@ -22,9 +23,7 @@ export class SessionQueue {
     this.#jobs.set(session, jobs);
     const before = [...jobs].filter((job) => [job.server, server].includes(undefined) || job.server === server);
     const controller = new AbortController();
-    const onAbort = (): void => controller.abort(signal?.reason);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const stop = onAbort(signal, () => controller.abort(signal?.reason));
     const running = Promise.all(before.map(({ done }) => done)).then(() => {
       controller.signal.throwIfAborted();
       return work(controller);
@@ -34,7 +33,7 @@ export class SessionQueue {
     try {
       return await running;
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      stop();
       jobs.delete(job);
       if (jobs.size === 0) this.#jobs.delete(session);
     }

@@ -1,5 +1,6 @@
 /** A stream to a container: the request that opened it ends with it, also where Docker refuses. Docker thread. */
 import type { Duplex } from 'node:stream';
+import { onAbort } from '../../../src/shared/abort.js';
 
 /**
  * `open` gets a signal of its own: docker-modem never ends a request that may write, so that of a refused one the socket
@@ -11,8 +12,7 @@ export async function openContainerStream(
 ): Promise<Duplex> {
   signal.throwIfAborted();
   const request = new AbortController();
-  const onAbort = (): void => request.abort(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
+  const stop = onAbort(signal, () => request.abort(signal.reason));
   try {
     const stream = (await open(request.signal)) as Duplex;
     if (signal.aborted) stream.destroy(); // nobody waits for it any more
@@ -21,6 +21,6 @@ export async function openContainerStream(
     request.abort();
     throw error;
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    stop();
   }
 }

@@ -1,6 +1,7 @@
 /** Sandboxes as Docker containers: create, attach, start, and nothing left when a step fails. Docker thread. */
 import type Docker from 'dockerode';
 import type { Duplex } from 'node:stream';
+import { onAbort } from '../../../src/shared/abort.js';
 import type { Config } from '../../../src/shared/config.js';
 import { dockerClient } from '../../../src/shared/docker-client.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -291,11 +292,10 @@ export class DockerDriver implements SandboxDriver {
         const socket = await openContainerStream(attempt.signal, (abortSignal) =>
           exec.start({ hijack: true, stdin: true, abortSignal }),
         );
-        const onAbort = (): void => void socket.destroy();
-        signal.addEventListener('abort', onAbort, { once: true });
+        const stop = onAbort(signal, () => socket.destroy());
         const { stdout, stderr, ended } = demux(socket);
         const exited = ended.then(() => {
-          signal.removeEventListener('abort', onAbort);
+          stop();
           return this.#execExit(exec);
         });
         return { stdin: socket, stdout, stderr, exited };

@@ -15,7 +15,8 @@ import {
   handleWhen,
   retry,
 } from 'cockatiel';
-import { DockerTimeout, callDocker, type DockerCallOptions } from '../../../src/shared/docker-client.js';
+import { untilAborted } from '../../../src/shared/abort.js';
+import { callDocker, DockerTimeout, type DockerCallOptions } from '../../../src/shared/docker-client.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
 import { isDaemonFault, isRetryable, statusOf } from './docker-errors.js';
@@ -144,17 +145,6 @@ export class Operations {
 
 function isRemovalRetryable(error: unknown): boolean {
   return isRetryable(error) || statusOf(error) === 409;
-}
-
-function untilAborted<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    void call()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function outcomeOf(error: unknown, signal: AbortSignal | undefined): string {

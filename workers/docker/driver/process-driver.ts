@@ -5,6 +5,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { onAbort } from '../../../src/shared/abort.js';
 import type { Config } from '../../../src/shared/config.js';
 import { isWorkspaceImage } from '../../../src/shared/docker-client.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -171,12 +172,11 @@ class ProcessSandbox implements RunningSandbox {
     child.once('exit', () => {
       killGroup(pid); // now: later the group's number may be another's
       this.#groups.delete(pid);
-      signal.removeEventListener('abort', kill);
+      stop();
     });
     this.#groups.add(pid);
-    signal.addEventListener('abort', kill, { once: true });
+    const stop = onAbort(signal, kill);
     await writeRecord(this.#folder, pid, false);
-    if (signal.aborted) kill();
     signal.throwIfAborted();
     return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exited };
   }

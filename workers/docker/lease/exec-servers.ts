@@ -1,5 +1,6 @@
 /** `command` servers that run in leased sandboxes beside the image's own: started, relayed, and ended one by one. Docker thread. */
 import { randomBytes } from 'node:crypto';
+import { atMost, onAbort } from '../../../src/shared/abort.js';
 import { isCommandServer } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -69,7 +70,7 @@ export class ExecServers {
       throw new FairleadError('ERR_UNAVAILABLE', told, { retryAfterMs: FULL_RETRY_MS });
     }
     room.relays.add(relay);
-    relay.closed.addEventListener('abort', () => room.relays.delete(relay), { once: true });
+    onAbort(relay.closed, () => room.relays.delete(relay));
     if (room.generation !== lease.generation) {
       room.generation = lease.generation;
       await this.#kill(running, ''); // whoever had the sandbox before has died, and may have left some
@@ -78,11 +79,8 @@ export class ExecServers {
     const mark = randomBytes(8).toString('hex');
     const program = await running.exec([command, ...args], abort.signal, { env: { ...env, [EXEC_MARK]: mark } });
     const ended = program.exited.then((code) => exitOf(command, code));
-    if (relay.closed.aborted) {
-      void this.#stop(running, program, abort, mark);
-      throw relay.closed.reason as Error;
-    }
-    relay.closed.addEventListener('abort', () => void this.#stop(running, program, abort, mark), { once: true });
+    onAbort(relay.closed, () => void this.#stop(running, program, abort, mark));
+    relay.closed.throwIfAborted();
     relay.attach({ stdin: program.stdin, stdout: program.stdout, stderr: program.stderr, exited: ended });
     this.#log.info({ session: lease.session, server, sandbox: lease.id }, 'server started in a sandbox');
   }
@@ -95,16 +93,10 @@ export class ExecServers {
 
   /** Docker has no call that ends a program which was started in a container: its input ends, and what stays is killed from inside. */
   async #stop(running: RunningSandbox, program: SandboxProgram, abort: AbortController, mark: string): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
     program.stdout.resume(); // nobody reads it any more, and it may be full
     program.stderr.resume();
     program.stdin.end();
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), END_OF_INPUT_MS);
-    });
-    const how = await Promise.race([program.exited, late]);
-    clearTimeout(timer);
-    if (how === 'late') await this.#kill(running, mark);
+    if (!(await atMost(END_OF_INPUT_MS, program.exited))) await this.#kill(running, mark);
     abort.abort(new FairleadError('ERR_CANCELLED', 'not needed any more'));
   }
 

@@ -5,6 +5,7 @@
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { bulkhead } from 'cockatiel';
 import { setTimeout as delay } from 'node:timers/promises';
+import { withDeadline } from '../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge } from '../../../src/shared/metrics.js';
@@ -217,19 +218,7 @@ export async function attachPatiently(
 
 /** ERR_UNAVAILABLE after `timeoutMs`; the signal's reason. `promise` must not reject. */
 export async function waitFor(promise: Promise<unknown>, signal: AbortSignal, timeoutMs: number): Promise<void> {
-  signal.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => settle(() => reject(signal.reason as Error));
-    const timer = setTimeout(() => {
-      const text = `the session’s sandbox was not ready within ${Math.round(timeoutMs)} ms`;
-      settle(() => reject(new FairleadError('ERR_UNAVAILABLE', text, { retryAfterMs: ATTACH_AGAIN_MS })));
-    }, timeoutMs);
-    const settle = (end: () => void): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      end();
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    void promise.then(() => settle(resolve));
-  });
+  const text = `the session’s sandbox was not ready within ${Math.round(timeoutMs)} ms`;
+  const late = (): Error => new FairleadError('ERR_UNAVAILABLE', text, { retryAfterMs: ATTACH_AGAIN_MS });
+  await withDeadline({ timeoutMs, late, signal }, () => promise);
 }

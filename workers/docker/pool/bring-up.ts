@@ -1,5 +1,6 @@
 /** From an image to a sandbox that can wait on a shelf: started or reset, greeted, its tools known. Docker thread. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
+import { onAbort } from '../../../src/shared/abort.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
@@ -153,15 +154,14 @@ export class BringUp {
       made
         .destroy()
         .catch((error: unknown) => log.warn({ err: error, sandbox: made.id }, 'left to the next reconcile'));
-    const onAbort = (): void => void destroy();
-    signal.addEventListener('abort', onAbort, { once: true });
+    const stop = onAbort(signal, () => void destroy());
     try {
       return await work();
     } catch (error) {
       await destroy();
       throw error;
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      stop();
     }
   }
 

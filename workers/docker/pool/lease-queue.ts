@@ -1,4 +1,5 @@
 /** Who waits for a sandbox, in order: bounded, each with a deadline, and a place that goes with its caller. Docker thread. */
+import { onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 
 export interface Waiter<T> {
@@ -31,26 +32,24 @@ export class LeaseQueue<T> {
     const timeoutMs = this.#timeoutMs;
     if (this.length >= this.#max) throw busy(`${this.length} others wait for a sandbox already`, expectedMs);
     if (expectedMs > timeoutMs) throw busy(`${this.length} others wait for a sandbox`, expectedMs - timeoutMs);
-    return new Promise<T>((resolve, reject) => {
-      // Its place goes in the same step as its caller does: a sandbox must not be handed to nobody.
-      const settle = <A>(end: (value: A) => void) => {
-        return (value: A): void => {
-          clearTimeout(timer);
-          signal.removeEventListener('abort', onAbort);
-          this.#waiters.delete(waiter);
-          this.#onLength(this.length);
-          end(value);
-        };
+    const { promise, resolve, reject } = pending<T>();
+    // A waiter leaves the queue in the same step as its caller: a sandbox must not be handed to nobody.
+    const settle = <A>(end: (value: A) => void) => {
+      return (value: A): void => {
+        clearTimeout(timer);
+        stop();
+        this.#waiters.delete(waiter);
+        this.#onLength(this.length);
+        end(value);
       };
-      const waiter: Waiter<T> = { resolve: settle(resolve), reject: settle(reject) };
-      const onAbort = (): void => waiter.reject(signal.reason as Error);
-      const timer = setTimeout(() => {
-        waiter.reject(busy(`no sandbox was free within ${timeoutMs} ms`, expectedMs));
-      }, timeoutMs);
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#waiters.add(waiter);
-      this.#onLength(this.length);
-    });
+    };
+    const waiter: Waiter<T> = { resolve: settle(resolve), reject: settle(reject) };
+    const late = (): void => waiter.reject(busy(`no sandbox was free within ${timeoutMs} ms`, expectedMs));
+    const timer = setTimeout(late, timeoutMs);
+    const stop = onAbort(signal, () => waiter.reject(signal.reason as Error));
+    this.#waiters.add(waiter);
+    this.#onLength(this.length);
+    return promise;
   }
 
   /** The first in line, who leaves it. */

@@ -1,4 +1,5 @@
-/** What the warm pool starts and lets go, decided by pure functions of counts, demand, limits and the time. Docker thread. */
+/** What the warm pool starts and stops, decided by pure functions of counts, demand, limits and the time. Docker thread. */
+import { backoffMs } from '../../../src/shared/backoff.js';
 
 export interface PoolCounts {
   starting: number;
@@ -157,11 +158,11 @@ export function expectedWaitMs(input: {
   );
 }
 
-/** How long an image or a daemon that has failed so often in a row is left alone; `jitter` 0…1. */
-export function startBackoffMs(failures: number, jitter: number): number {
+/** How long no sandbox of an image is started after so many failures in a row. `random` is 0…1. */
+export function startBackoffMs(failures: number, random: number): number {
   if (failures <= 0) return 0;
-  const full = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** Math.min(failures - 1, 20));
-  return full * (0.75 + jitter / 4);
+  // Half of the random range: jitter only shortens the wait, so that none is longer than MAX_BACKOFF_MS.
+  return backoffMs(failures, { firstMs: MIN_BACKOFF_MS, maxMs: MAX_BACKOFF_MS }, random / 2);
 }
 
 /** Counts one lease into the newest period, and forgets what is no longer to be remembered. */
