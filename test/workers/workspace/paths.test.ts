@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { startWorkspace } from './workspace-client.js';
@@ -41,6 +42,40 @@ t.test('no tool leaves the workspace by .. or by an absolute path', async (t) =>
   }
   t.equal(await readFile(join(ws.outside, 'secret'), 'utf8'), 'secret');
   t.same(await readdir(ws.outside), ['secret']);
+});
+
+t.test('a folder beside the workspace whose name begins with the workspace’s is outside for every tool', async (t) => {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'fl-workspace-sibling-')));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const root = join(folder, 'workspace');
+  const sibling = join(folder, 'workspace-x');
+  for (const made of [root, sibling, join(root, 'workspace-x')]) {
+    await mkdir(made);
+    if (made !== root) await writeFile(join(made, 'secret'), 'secret');
+  }
+  await symlink('../workspace-x', join(root, 'link'));
+  const ws = await startWorkspace(t, { FAIRLEAD_WORKSPACE: root });
+  for (const outside of [sibling, '../workspace-x', '/workspace-x', '/workspace/../workspace-x', 'link']) {
+    const path = `${outside}/secret`;
+    t.equal(await ws.fault('read_file', { path }), 'OUTSIDE_WORKSPACE', `read ${path}`);
+    t.equal(await ws.fault('write_file', { path, content: 'x' }), 'OUTSIDE_WORKSPACE', `write ${path}`);
+    t.equal(await ws.fault('edit_file', { path, old_text: 's', new_text: 'x' }), 'OUTSIDE_WORKSPACE', `edit ${path}`);
+    t.equal(await ws.fault('list_files', { path: outside }), 'OUTSIDE_WORKSPACE', `list ${outside}`);
+    t.equal(await ws.fault('search_files', { path: outside, glob: '*' }), 'OUTSIDE_WORKSPACE', `search ${outside}`);
+    t.equal(await ws.fault('run_command', { cwd: outside, command: 'true' }), 'OUTSIDE_WORKSPACE', `run in ${outside}`);
+  }
+  t.equal(await readFile(join(sibling, 'secret'), 'utf8'), 'secret');
+  t.same(await readdir(sibling), ['secret']);
+
+  for (const inside of [join(root, 'workspace-x'), 'workspace-x', '/workspace/workspace-x']) {
+    const path = `${inside}/secret`;
+    t.equal(await ws.text('read_file', { path }), 'secret', `read ${path}`);
+    await ws.text('edit_file', { path, old_text: 'secret', new_text: 'edited' });
+    await ws.text('write_file', { path, content: 'secret' });
+    t.equal(await ws.text('list_files', { path: inside }), 'secret (6 bytes)');
+    t.match(await ws.text('search_files', { path: inside, pattern: 'secret' }), 'workspace-x/secret:1: secret');
+    t.match(await ws.text('run_command', { cwd: inside, command: 'cat secret' }), /^secret/);
+  }
 });
 
 t.test('a link to a file outside is neither read nor written', async (t) => {
