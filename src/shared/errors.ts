@@ -24,6 +24,7 @@ export const ERROR_TABLE = {
   ERR_SANDBOX: { status: 502, retry: true, title: 'The sandbox could not be started or has died' },
   ERR_MCP: { status: 502, retry: true, title: 'The MCP server broke its protocol or did not answer' },
   ERR_MCP_LOGIN: { status: 403, retry: false, title: 'The MCP server wants this user to log in' },
+  ERR_DENIED: { status: 403, retry: false, title: 'The approval rules deny this' },
   ERR_TOOL_ARGS: { status: 400, retry: false, title: "The arguments do not fit the tool's schema" },
   ERR_UNAVAILABLE: { status: 503, retry: true, title: 'Over the limit or not there right now' },
   ERR_DRAINING: { status: 503, retry: true, title: 'The server is stopping' },

@@ -6,6 +6,8 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
+import { refuseDenied } from './calls/judge.js';
+import type { Policy } from './calls/policy.js';
 import type { Commands } from './command/commands.js';
 import { listAll } from './catalogue/list-all.js';
 import { NOBODY } from './catalogue/nobody.js';
@@ -27,6 +29,7 @@ type Handled = 'set-catalogue' | 'refresh-server' | 'mcp-status' | 'mcp-test' | 
 
 export interface McpPartOptions {
   config: Config;
+  policy: Policy;
   index: number;
   threads: number;
   channel: Channel<AgentContract, AgentHostContract>;
@@ -92,7 +95,7 @@ export function createMcpPart(options: McpPartOptions): McpPart {
       'mcp-test': ({ user, server }) => lists.test(callerOf({ user, server }), server),
       'mcp-request': async (request) => {
         if (request.session !== undefined) await mine({ user: request.user, session: request.session });
-        return serve(options, request);
+        return answerRequest(options, request);
       },
       'mcp-forget': ({ user, server }) => {
         catalogue.forget(user, server);
@@ -103,7 +106,10 @@ export function createMcpPart(options: McpPartOptions): McpPart {
   };
 }
 
-async function serve({ config, servers }: McpPartOptions, request: McpRequest): Promise<Record<string, unknown>> {
+async function answerRequest(
+  { config, policy, servers }: McpPartOptions,
+  request: McpRequest,
+): Promise<Record<string, unknown>> {
   const { server, session } = request;
   const settings = config.mcpServers[server];
   if (!settings) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${server}`);
@@ -111,6 +117,7 @@ async function serve({ config, servers }: McpPartOptions, request: McpRequest): 
   if (inSandbox && session === undefined) {
     throw new FairleadError('ERR_BAD_FRAME', `${server} runs in a session's sandbox: say which with ?session=`);
   }
+  refuseDenied(policy, server, request.method);
   const timeoutMs = config.mcp.requestTimeoutMs;
   const options = { signal: AbortSignal.timeout(timeoutMs), timeoutMs, asks: NOBODY };
   const connection = await servers.connection(callerOf(request), server);

@@ -69,7 +69,7 @@ export function clientAsks(
             const missing = missingForSampling(call.capabilities, params);
             if (missing) {
               onMissing(missing);
-              throw new FairleadError('ERR_MCP', 'the client has no model to offer');
+              throw new FairleadError('ERR_MCP', 'the client has no model to offer', { cause: missing });
             }
             return sample(call, { ...params, maxTokens: Math.min(params.maxTokens, sampling.maxTokens) }, signal, key);
           },

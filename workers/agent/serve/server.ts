@@ -14,13 +14,13 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { createHash, randomUUID } from 'node:crypto';
-import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import { VERSION } from '../../../src/shared/version.js';
 import { stableJson } from '../mcp/catalogue/definition-hash.js';
 import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
+import { toProtocolError } from './protocol-errors.js';
 import type { CallLink, ServedCall } from './served-call.js';
 import type { Subscriptions } from './subscriptions.js';
-import { findTool, listTools, runTool } from './tools.js';
+import { callServedTool, findServedTool, listTools } from './tools.js';
 import { complete, findPrompt, listPrompts, listResources, readResource, requestFor } from './upstreams.js';
 
 type Params = Record<string, unknown>;
@@ -96,10 +96,10 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
   );
   on('tools/call', async (params, ctx) => {
     const { name, arguments: args = {} } = params as { name: string; arguments?: Params };
-    const tool = findTool(parts, of, name);
+    const tool = findServedTool(parts, of, name);
     parts.use(of);
     const result = await serve(params, ctx, (call) =>
-      parts.hold(of, ({ allowed }) => runTool(parts, { of, tool, args, call, allowed })),
+      parts.hold(of, ({ allowed }) => callServedTool(parts, { of, tool, args, call, allowed })),
     );
     if (result['resultType'] === 'input_required') return result;
     const projected = server.projectCallToolResult(
@@ -113,7 +113,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
       const { name, arguments: args } = params as { name: string; arguments?: Params };
       const prompt = await findPrompt(parts, of, name, call.signal);
       const asked = { name: prompt.name, ...(args ? { arguments: args } : {}) };
-      const request = { of, server: prompt.server, call, method: 'prompts/get', params: asked };
+      const request = { of, server: prompt.server, call, method: 'prompts/get', params: asked } as const;
       return parts.hold(of, () => requestFor(parts, request));
     }),
   );
@@ -230,11 +230,4 @@ function ownMeta(result: Params): Params {
   if (typeof _meta !== 'object' || _meta === null) return rest;
   const kept = Object.entries(_meta).filter(([key]) => !key.startsWith('io.modelcontextprotocol/'));
   return kept.length > 0 ? { ...rest, _meta: Object.fromEntries(kept) } : rest;
-}
-
-function toProtocolError(error: unknown): unknown {
-  if (!isFairleadError(error)) return error;
-  const data = errorToData(error);
-  const code = data.code === 'ERR_NO_SUCH_SESSION' ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
-  return new ProtocolError(code, publicMessage(data), { code: data.code });
 }

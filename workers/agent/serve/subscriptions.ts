@@ -1,5 +1,6 @@
 /** Resources that one client of the older era watches: each with the server that has it, told when it changes. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
+import { refuseDenied } from '../mcp/calls/judge.js';
 import type { ServeParts, Served } from './parts.js';
 import { listResources, serversFor } from './upstreams.js';
 
@@ -23,7 +24,7 @@ export class Subscriptions {
   async add(uri: string): Promise<void> {
     if (this.#open.has(uri)) return;
     if (this.#open.size >= MAX) throw new FairleadError('ERR_MCP', `${MAX} resources are watched already`);
-    const { servers, config } = this.#parts.agent;
+    const { servers, config, policy } = this.#parts.agent;
     const { routes } = this.#parts;
     // A server may say yes to what it does not have: who has it is told by its list.
     if (routes.resource(this.#of.user, uri) === undefined) {
@@ -32,6 +33,7 @@ export class Subscriptions {
     let failure: unknown;
     for (const server of serversFor(this.#parts, this.#of, uri)) {
       try {
+        refuseDenied(policy, server, 'resources/read');
         const connection = await servers.connection(this.#of, server);
         if (!connection.watchResource) continue;
         const { requestTimeoutMs: timeoutMs } = config.mcp;

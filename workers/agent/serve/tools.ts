@@ -1,4 +1,4 @@
-/** tools/list and tools/call: the tools of the user's sessions, with the same rules and, where a person must say yes, a question to the client. Agent threads. */
+/** tools/list and tools/call for MCP clients: the tools of the user's session, under the rules that hold for a turn. Agent threads. */
 import {
   ProtocolError,
   ProtocolErrorCode,
@@ -6,23 +6,26 @@ import {
   type MissingRequiredClientCapabilityError,
   type Tool,
 } from '@modelcontextprotocol/server';
-import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
+import { cancelled } from '../../../src/shared/abort.js';
+import { judge } from '../mcp/calls/judge.js';
+import { runTool } from '../mcp/calls/run-tool.js';
+import { outputNote } from '../mcp/calls/tool-result.js';
 import { BUILT_IN, connectsTo } from '../mcp/catalogue/built-in.js';
-import { callBuiltIn } from '../mcp/calls/built-in-calls.js';
 import type { NamedTool } from '../mcp/catalogue/tool-names.js';
-import { denialText } from '../turn/tool-calls.js';
-import { abortable } from '../../../src/shared/abort.js';
+import type { Caller } from '../mcp/host/server-connection.js';
+import { denialText } from '../turn/result-messages.js';
 import { canElicit, clientAsks, elicit } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
+import { refusalOf } from './protocol-errors.js';
 import type { ServedCall } from './served-call.js';
-import type { Caller } from '../mcp/host/server-connection.js';
-
-const INVALID_PARAMS: number = ProtocolErrorCode.InvalidParams;
 
 /** As much as a person reads before a yes. */
 const MAX_SHOWN = 2_000;
 
-/** All that can be called now, however many: a client has its own ways to choose. Whole, but for their names. */
+/**
+ * All tools that can be called now, however many: a client has its own ways to choose. Definitions are the servers' own but
+ * for the names, so that a client's arguments need no conversion.
+ */
 export function listTools({ agent }: ServeParts, of: Caller): Tool[] {
   return toolsOf(agent.toolSet(of)).map(({ model, definition }) => {
     const { title, description, inputSchema, outputSchema, annotations } = definition;
@@ -37,14 +40,14 @@ export function listTools({ agent }: ServeParts, of: Caller): Tool[] {
   });
 }
 
-/** A server's, or one that lets the user log in to a server. ERR -32602 for what is neither. */
-export function findTool({ agent }: ServeParts, of: Caller, name: string): NamedTool {
+/** A server's tool, or one of ours that logs the user in to a server. -32602 for any other name. */
+export function findServedTool({ agent }: ServeParts, of: Caller, name: string): NamedTool {
   const tool = agent.toolSet(of).find(name);
-  if (!tool || !isServed(tool)) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
+  if (!tool || !isServed(tool)) throw unknownTool(name);
   return tool;
 }
 
-export interface ToolRun {
+export interface ServedToolCall {
   of: Served;
   tool: NamedTool;
   args: Record<string, unknown>;
@@ -53,67 +56,61 @@ export interface ToolRun {
   allowed: readonly string[];
 }
 
-/** Rejects only with what is the protocol's to tell; what goes wrong in a tool is its result. */
-export async function runTool(parts: ServeParts, run: ToolRun): Promise<CallToolResult> {
-  const { agent } = parts;
-  const { tool, args, call, allowed } = run;
-  if (tool.gone !== undefined) return failed(`its server ${tool.server} is not available: ${tool.gone}`);
-  const problem = agent.toolArgs.problem(tool.definition, args);
-  if (problem) return failed(`The arguments do not fit the tool's schema: ${problem}`);
-  switch (agent.policy.decide(tool, allowed)) {
-    case 'allow':
-      break;
-    case 'deny':
-      return failed(denialText({ by: 'policy' }));
-    case 'ask': {
-      const refusal = await askForApproval(call, run);
-      if (refusal !== undefined) return failed(refusal);
-    }
-  }
-  return callServer(parts, run);
-}
-
-async function callServer(parts: ServeParts, { of, tool, args, call, allowed }: ToolRun): Promise<CallToolResult> {
-  const { agent } = parts;
-  const { config } = agent;
+/** Rejects only with errors of the protocol; a tool's failure is its result. */
+export async function callServedTool({ agent }: ServeParts, served: ServedToolCall): Promise<CallToolResult> {
+  const { of, tool, args, call, allowed } = served;
   const { server, definition } = tool;
-  const { signal } = call;
-  let missing: MissingRequiredClientCapabilityError | undefined;
-  const asks = clientAsks(call, { server, config, owner: of.owner, onMissing: (error) => (missing = error) });
-  try {
-    if (server === BUILT_IN) {
-      const result = await callBuiltIn(agent, { name: definition.name, args, caller: of, asks, signal, allowed });
-      return result as CallToolResult;
+  const judgement = judge(agent, tool, args, allowed);
+  switch (judgement.verdict) {
+    case 'unknown':
+      throw unknownTool(tool.model.name);
+    case 'gone':
+    case 'bad-args':
+    case 'deny':
+      return errorResult(judgement.text);
+    case 'ask': {
+      const refusal = await askForApproval(call, served);
+      if (refusal !== undefined) return errorResult(refusal);
+      break;
     }
-    const connection = await abortable(() => agent.servers.connection(of, server), signal);
-    const { logLevel } = call;
-    const result = await connection.callTool({
-      name: definition.name,
-      args,
-      definition,
+    case 'allow':
+  }
+  let missing: MissingRequiredClientCapabilityError | undefined;
+  const asks = clientAsks(call, {
+    server,
+    config: agent.config,
+    owner: of.owner,
+    onMissing: (error) => (missing = error),
+  });
+  const { signal, logLevel } = call;
+  const outcome = await runTool(
+    agent,
+    { caller: of, server, name: definition.name, args },
+    {
       signal,
       asks,
-      timeoutMs: config.mcpServers[server]?.timeoutMs ?? config.sandbox.toolTimeoutMs,
-      onOutput: () => undefined, // the same, as the server said it, goes to the client below
       onProgress: (progress) => call.onProgress(progress),
       onLog: (entry) => call.onLog(entry),
       ...(logLevel ? { logLevel } : {}),
-    });
-    agent.catalogue.noteGood(server);
-    return result;
-  } catch (error) {
-    if (missing) throw missing;
-    if (isFairleadError(error, 'ERR_CANCELLED')) throw error;
-    if (isFairleadError(error) && isInvalidParams(error.cause)) throw error.cause;
-    const data = errorToData(error);
-    const told = `${data.code}: ${publicMessage(data)}`;
-    if (server !== BUILT_IN) agent.catalogue.noteTrouble(of.user, server, told);
-    return failed(told);
+    },
+  );
+  switch (outcome.kind) {
+    case 'answered': {
+      const { result, problem } = outcome;
+      return problem === undefined ? result : { ...result, content: [...result.content, outputNote(problem)] };
+    }
+    case 'failed': {
+      const refusal = missing ?? refusalOf(outcome.error);
+      if (refusal) throw refusal;
+      return errorResult(outcome.text);
+    }
+    case 'cancelled':
+      throw missing ?? cancelled();
   }
 }
 
-/** Undefined: yes. */
-async function askForApproval(call: ServedCall, { tool, args }: ToolRun): Promise<string | undefined> {
+/** Resolves with undefined for a yes, else with the reason why the call does not run. */
+async function askForApproval(call: ServedCall, { tool, args }: ServedToolCall): Promise<string | undefined> {
   const { server, definition } = tool;
   if (!canElicit(call.capabilities, 'form')) {
     return `${denialText({ by: 'timeout' })} A person must allow it, and this client cannot ask one: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
@@ -141,11 +138,6 @@ async function askForApproval(call: ServedCall, { tool, args }: ToolRun): Promis
   }
 }
 
-/** The server refuses the request as such: said to the client as it was said to us. */
-export function isInvalidParams(error: unknown): error is ProtocolError {
-  return error instanceof ProtocolError && error.code === INVALID_PARAMS;
-}
-
 function toolsOf(toolSet: ReturnType<ServeParts['agent']['toolSet']>): NamedTool[] {
   const ours = toolSet.tools.flatMap(({ name }) => {
     const tool = toolSet.find(name);
@@ -159,6 +151,10 @@ function isServed({ server, definition }: NamedTool): boolean {
   return server !== BUILT_IN || connectsTo(definition.name) !== undefined;
 }
 
-function failed(text: string): CallToolResult {
+function unknownTool(name: string): ProtocolError {
+  return new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
+}
+
+function errorResult(text: string): CallToolResult {
   return { content: [{ type: 'text', text }], isError: true };
 }

@@ -1,7 +1,9 @@
 /** Prompts, resources and completions of all servers as one server's: lists joined, requests routed to whose they are. Agent threads. */
 import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from '@modelcontextprotocol/server';
-import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
-import { listAll, type ListMethod } from '../mcp/catalogue/list-all.js';
+import { errorToData, publicMessage } from '../../../src/shared/errors.js';
+import { callTimeoutMs } from '../mcp/calls/call-timeout.js';
+import { isDenied, refuseDenied } from '../mcp/calls/judge.js';
+import { listAll } from '../mcp/catalogue/list-all.js';
 import { NOBODY } from '../mcp/catalogue/nobody.js';
 import type { ServerConnection, ServerRequest } from '../mcp/host/server-connection.js';
 import { abortable } from '../../../src/shared/abort.js';
@@ -9,13 +11,11 @@ import { clientAsks } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
 import type { PromptRoute } from './routes.js';
 import type { ServedCall } from './served-call.js';
-import { isInvalidParams } from './tools.js';
+import { isInvalidParams, isNotFound, toProtocolError } from './protocol-errors.js';
 
 type Item = Record<string, unknown>;
+type ServedList = 'prompts/list' | 'resources/list' | 'resources/templates/list';
 type Capability = 'prompts' | 'resources';
-
-/** As older servers say it. */
-const RESOURCE_NOT_FOUND: number = ProtocolErrorCode.ResourceNotFound;
 
 /** Of all servers; a client that is shown more has nothing of it. */
 const MAX_ITEMS = 10_000;
@@ -75,23 +75,32 @@ export function serversFor(parts: ServeParts, { user }: Served, uri: string): st
   return known === undefined ? others : [known, ...others];
 }
 
-/** A request that a client's call makes, with what the server may ask in its middle. Errors as the protocol has them. */
+interface ClientRequest {
+  of: Served;
+  server: string;
+  call: ServedCall;
+  method: 'prompts/get' | 'resources/read';
+  params: Item;
+}
+
+/** Makes a client's request to a server, which may ask the client in the middle. Rejects with errors of the protocol. */
 export async function requestFor(
   parts: ServeParts,
-  { of, server, call, method, params }: { of: Served; server: string; call: ServedCall; method: string; params: Item },
+  { of, server, call, method, params }: ClientRequest,
 ): Promise<Item> {
-  const { config } = parts.agent;
+  const { config, policy } = parts.agent;
   const { signal, logLevel } = call;
   let missing: Error | undefined;
   const asks = clientAsks(call, { server, config, owner: of.owner, onMissing: (error) => (missing = error) });
   try {
+    refuseDenied(policy, server, method);
     const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
     return await connection.request({
       method,
       params,
       asks,
       signal,
-      timeoutMs: config.mcpServers[server]?.timeoutMs ?? config.sandbox.toolTimeoutMs,
+      timeoutMs: callTimeoutMs(config, server),
       onLog: (entry) => call.onLog(entry),
       ...(logLevel ? { logLevel } : {}),
     });
@@ -136,6 +145,7 @@ export async function complete(
   let failure: unknown;
   for (const server of servers) {
     try {
+      refuseDenied(parts.agent.policy, server, prompt ? 'prompts/get' : 'resources/read');
       const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
       if (connection.capabilities['completions'] === undefined) continue;
       return await connection.request(quietly(parts, { method: 'completion/complete', params: asked, signal }));
@@ -153,12 +163,13 @@ export async function complete(
 async function listOfAll(
   parts: ServeParts,
   of: Served,
-  { capability, method, signal }: { capability: Capability; method: ListMethod; signal: AbortSignal },
+  { capability, method, signal }: { capability: Capability; method: ServedList; signal: AbortSignal },
 ): Promise<{ server: string; item: Item }[]> {
   const { agent, log } = parts;
   const options = { asks: NOBODY, signal, timeoutMs: agent.config.mcp.requestTimeoutMs };
   await agent.catalogue.ready(of);
-  const lists = serversWith(parts, of.user, capability).map(async (server) => {
+  const listed = serversWith(parts, of.user, capability).filter((server) => !isDenied(agent.policy, server, method));
+  const lists = listed.map(async (server) => {
     try {
       const connection = await abortable<ServerConnection>(() => agent.servers.connection(of, server), signal);
       const { items } = await listAll(connection, method, options);
@@ -183,18 +194,4 @@ function serversWith({ agent }: ServeParts, user: string, capability: Capability
 
 function quietly({ agent }: ServeParts, request: Pick<ServerRequest, 'method' | 'params' | 'signal'>): ServerRequest {
   return { ...request, asks: NOBODY, timeoutMs: agent.config.mcp.requestTimeoutMs };
-}
-
-/** ERR_CANCELLED stays: nobody listens. */
-function toProtocolError(error: unknown): Error {
-  if (error instanceof ProtocolError || isFairleadError(error, 'ERR_CANCELLED')) return error;
-  const cause = error instanceof FairleadError ? error.cause : undefined;
-  if (cause instanceof ProtocolError && (isInvalidParams(cause) || isNotFound(cause))) return cause;
-  const data = errorToData(error);
-  return new ProtocolError(ProtocolErrorCode.InternalError, publicMessage(data), { code: data.code });
-}
-
-/** Servers say it in several ways; a prompt's or an argument's fault says no uri. */
-function isNotFound(error: unknown): boolean {
-  return isInvalidParams(error) || (error instanceof ProtocolError && error.code === RESOURCE_NOT_FOUND);
 }

@@ -6,8 +6,11 @@ import type { AnswerApprovalRequest } from '../contract/sessions.js';
 import { closeCalls } from './open-calls.js';
 import { runningTurn, pendingApprovals, withoutCalls, withProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
+import { judge, type JudgeParts } from '../mcp/calls/judge.js';
 import { startEvent } from '../turn/tool-calls.js';
 import type { AgentParts, StartedCall } from '../turn/turn.js';
+
+type AnswerParts = JudgeParts & Pick<AgentParts, 'toolSet'>;
 
 export interface AnswerPlan {
   step: Step;
@@ -15,12 +18,8 @@ export interface AnswerPlan {
   starts: StartedCall[];
 }
 
-/** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS. */
-export function answerStep(
-  row: SessionRow,
-  answer: AnswerApprovalRequest,
-  { toolSet, toolArgs }: Pick<AgentParts, 'toolSet' | 'toolArgs'>,
-): AnswerPlan {
+/** ERR_CALL_NOT_PENDING; for edited arguments ERR_TOOL_ARGS, ERR_DENIED and ERR_UNAVAILABLE, which leave the call waiting. */
+export function answerStep(row: SessionRow, answer: AnswerApprovalRequest, parts: AnswerParts): AnswerPlan {
   const running = runningTurn(row);
   const call = pendingApprovals(row).find(({ callId }) => callId === answer.callId);
   if (!running || !call) {
@@ -35,12 +34,7 @@ export function answerStep(
   }
   const edited = answer.args !== undefined;
   const args = answer.args ?? call.args;
-  if (edited) {
-    const tool = toolSet(row).of(call.server, call.name);
-    const problem = tool ? toolArgs.problem(tool.definition, args) : 'the tool is not there any more';
-    if (problem) throw new FairleadError('ERR_TOOL_ARGS', `the arguments do not fit the tool's schema: ${problem}`);
-  }
-  const key = allowKeyOf(call);
+  const key = answer.args ? editedKey(row, call, answer.args, parts) : allowKeyOf(call);
   // «Yes, always» answers the tool's other calls too.
   const same = answer.remember
     ? pendingApprovals(row).filter((other) => other.callId !== call.callId && allowKeyOf(other) === key)
@@ -67,6 +61,29 @@ export function answerStep(
     },
     starts,
   };
+}
+
+/** Edited arguments are judged anew: they need not fit the schema, and may name another server. */
+function editedKey(
+  row: SessionRow,
+  { server, name }: OpenCall,
+  args: Record<string, unknown>,
+  parts: AnswerParts,
+): string {
+  const judgement = judge(parts, parts.toolSet(row).of(server, name), args, row.allowed);
+  switch (judgement.verdict) {
+    case 'unknown':
+      throw new FairleadError('ERR_TOOL_ARGS', `the tool ${name} is not there any more`);
+    case 'gone':
+      throw new FairleadError('ERR_UNAVAILABLE', judgement.text);
+    case 'bad-args':
+      throw new FairleadError('ERR_TOOL_ARGS', `the arguments do not fit the tool's schema: ${judgement.problem}`);
+    case 'deny':
+      throw new FairleadError('ERR_DENIED', 'the approval rules deny this call with these arguments');
+    case 'allow':
+    case 'ask':
+      return judgement.key;
+  }
 }
 
 function started({ expiresAt: _expiresAt, ...call }: OpenCall): StartedCall {

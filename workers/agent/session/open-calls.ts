@@ -2,7 +2,7 @@
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, TranscriptMessage } from '../store/store.js';
 import { runningTurn, waitsForApproval, waitsForInput, type WithTurns } from '../log/progress.js';
-import { denialResult, denialText, resultMessage, type Denial } from '../turn/tool-calls.js';
+import { denialResult, denialText, resultMessage, type Denial } from '../turn/result-messages.js';
 
 export interface ClosedCalls {
   events: DurableEvent[];

@@ -5,6 +5,7 @@ import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
 import type { SessionRef } from '../contract/sessions.js';
 import type { ToolCatalogue } from '../mcp/catalogue/tool-catalogue.js';
+import type { Policy } from '../mcp/calls/policy.js';
 import { SessionTools } from '../mcp/catalogue/session-tools.js';
 import { Commands } from '../mcp/command/commands.js';
 import { sharedSession } from '../mcp/host/shared-sessions.js';
@@ -22,6 +23,7 @@ type AgentChannel = Channel<AgentContract, AgentHostContract>;
 
 export interface AgentMcpOptions {
   data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance'>;
+  policy: Policy;
   store: Store;
   channel: AgentChannel;
   createUrlPart: CreateUrlPart;
@@ -33,7 +35,7 @@ export class AgentMcp {
   readonly #urls: UrlPart;
   readonly #part: McpPart;
 
-  constructor({ data, store, channel, createUrlPart, log }: AgentMcpOptions) {
+  constructor({ data, policy, store, channel, createUrlPart, log }: AgentMcpOptions) {
     const { config } = data;
     const shared = sharedSession(data.index);
     const sessionTools = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
@@ -45,6 +47,7 @@ export class AgentMcp {
     this.servers = new McpServers(config, { sandboxes, commands, remotes });
     this.#part = createMcpPart({
       ...data,
+      policy,
       channel,
       servers: this.servers,
       commands,

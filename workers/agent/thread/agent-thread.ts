@@ -49,12 +49,13 @@ export class AgentThread {
     const { config, index, threads, instance } = data;
     const outbox = new Outbox((batch) => channel.notify('frames', { batch }));
     this.#outbox = outbox;
-    this.#mcp = new AgentMcp({ data, store, channel, createUrlPart, log });
+    const policy = createPolicy(config.approvals);
+    this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
     const parts: AgentParts = {
       config,
       model,
-      policy: createPolicy(config.approvals),
+      policy,
       servers,
       toolArgs: new ToolArgs(log),
       outbox,

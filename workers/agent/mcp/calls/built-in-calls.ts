@@ -1,23 +1,19 @@
-/** Calls of the tools that are ours: what they answer, in the shape of a server's tool. Agent threads. */
+/** Runs calls of our own tools; their results have the shape of a server's. Agent threads. */
+import type { CallToolResult } from '@modelcontextprotocol/client';
 import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
 import type { Config } from '../../../../src/shared/config.js';
 import type { ToolCatalogue } from '../catalogue/tool-catalogue.js';
 import type { ToolSet } from '../catalogue/tool-names.js';
-import type { Policy } from './policy.js';
 import type { Caller, ServerAsks, ServerConnections } from '../host/server-connection.js';
-import {
-  BUILT_IN,
-  connectsTo,
-  DEFAULT_FOUND,
-  LIST_RESOURCES,
-  READ_RESOURCE,
-  SEARCH_TOOLS,
-} from '../catalogue/built-in.js';
+import { connectsTo, DEFAULT_FOUND, LIST_RESOURCES, READ_RESOURCE, SEARCH_TOOLS } from '../catalogue/built-in.js';
 import { listAll } from '../catalogue/list-all.js';
 import { findTools, foundText } from '../catalogue/tool-search.js';
+import { callTimeoutMs } from './call-timeout.js';
+import { isDenied } from './judge.js';
+import type { Policy } from './policy.js';
 
-/** Of one server; a model that wants more asks for a template or a name. */
+/** Of one server. A model that needs more uses a template or a name. */
 const MAX_RESOURCES = 200;
 const MAX_FIELD = 500;
 
@@ -27,8 +23,6 @@ export interface BuiltInCall {
   caller: Caller;
   asks: ServerAsks;
   signal: AbortSignal;
-  /** What the person has allowed for the session. */
-  allowed: readonly string[];
 }
 
 export interface BuiltInParts {
@@ -39,21 +33,22 @@ export interface BuiltInParts {
   policy: Policy;
 }
 
-/** Errors of the servers that it asks. */
-export async function callBuiltIn(
-  parts: BuiltInParts,
-  call: BuiltInCall,
-): Promise<{ content: ContentBlock[]; isError?: boolean }> {
+/** Rejects with the errors of the servers behind the tool. */
+export async function callBuiltIn(parts: BuiltInParts, call: BuiltInCall): Promise<CallToolResult> {
+  return { content: (await builtInContent(parts, call)) as CallToolResult['content'] };
+}
+
+async function builtInContent(parts: BuiltInParts, call: BuiltInCall): Promise<ContentBlock[]> {
   const { name } = call;
-  if (name === SEARCH_TOOLS) return { content: texts(search(parts, call)) };
-  if (name === LIST_RESOURCES) return { content: texts(await listResources(parts, call)) };
-  if (name === READ_RESOURCE) return { content: await readResource(parts, call) };
+  if (name === SEARCH_TOOLS) return texts(search(parts, call));
+  if (name === LIST_RESOURCES) return texts(await resourceLines(parts, call));
+  if (name === READ_RESOURCE) return resourceBlocks(parts, call);
   const server = connectsTo(name);
   if (server === undefined) throw new FairleadError('ERR_MCP', `there is no tool ${name}`);
   const tools = await parts.catalogue.connect(call.caller, server, call.asks, call.signal);
   const names = tools.slice(0, 50).map((tool) => tool.name);
   const more = tools.length > names.length ? ` and ${tools.length - names.length} more` : '';
-  return { content: texts([`The user is logged in to ${server}. Its tools: ${names.join(', ') || 'none'}${more}.`]) };
+  return texts([`The user is logged in to ${server}. Its tools: ${names.join(', ') || 'none'}${more}.`]);
 }
 
 function search({ toolSet }: BuiltInParts, { args, caller }: BuiltInCall): string[] {
@@ -67,15 +62,14 @@ function search({ toolSet }: BuiltInParts, { args, caller }: BuiltInCall): strin
   ];
 }
 
-/** Of one server, or of all that the rules do not keep from being listed. One that fails does not hide the others. */
-async function listResources(parts: BuiltInParts, call: BuiltInCall): Promise<string[]> {
+/** Of one server, or of all but those that the rules deny. One that fails does not hide the others. */
+async function resourceLines(parts: BuiltInParts, call: BuiltInCall): Promise<string[]> {
   const asked = call.args['server'];
   if (typeof asked === 'string') return resourcesOf(parts, call, asked);
-  const definition = parts.toolSet(call.caller).of(BUILT_IN, LIST_RESOURCES)?.definition;
   const notes = parts.catalogue.notesOf(call.caller.user);
   const servers = Object.entries(notes).flatMap(([server, { resources, down }]) => {
-    const isDenied = definition && parts.policy.decide({ server, definition }, call.allowed) === 'deny';
-    return resources === true && down === undefined && !isDenied ? [server] : [];
+    const isListed = resources === true && down === undefined && !isDenied(parts.policy, server, 'resources/list');
+    return isListed ? [server] : [];
   });
   const lists = servers.map(async (server) => {
     try {
@@ -112,14 +106,14 @@ function shortItem(item: Record<string, unknown>): Record<string, string> {
   );
 }
 
-async function readResource({ config, servers }: BuiltInParts, call: BuiltInCall): Promise<ContentBlock[]> {
+async function resourceBlocks({ config, servers }: BuiltInParts, call: BuiltInCall): Promise<ContentBlock[]> {
   const { args, asks, signal, caller } = call;
   const server = String(args['server']);
   const connection = await servers.connection(caller, server);
   if (connection.capabilities['resources'] === undefined) {
     throw new FairleadError('ERR_MCP', `${server} has no resources`);
   }
-  const timeoutMs = config.mcpServers[server]?.timeoutMs ?? config.sandbox.toolTimeoutMs;
+  const timeoutMs = callTimeoutMs(config, server);
   const params = { uri: String(args['uri']) };
   const { contents } = await connection.request({ method: 'resources/read', params, asks, signal, timeoutMs });
   return (Array.isArray(contents) ? contents : []).map((resource: unknown) => ({ type: 'resource', resource }));

@@ -1,4 +1,4 @@
-/** May this tool run? The configuration's approval rules, as a pure function. Agent threads. */
+/** The configuration's approval rules as a pure function: is a tool allowed, asked for or denied? Agent threads. */
 import type { Config } from '../../../../src/shared/config.js';
 import { nameGlob } from '../../../../src/shared/name-globs.js';
 import { BUILT_IN, connectsTo, LIST_RESOURCES, READ_RESOURCE, SEARCH_TOOLS } from '../catalogue/built-in.js';
@@ -8,16 +8,16 @@ import type { KnownTool } from '../catalogue/tool-names.js';
 export type Action = 'allow' | 'ask' | 'deny';
 
 export interface Policy {
-  /** First rule that matches wins; then what the person allowed for the session turns an `ask` into `allow`. */
-  decide(tool: KnownTool, allowed: readonly string[]): Action;
+  /** The first rule that matches wins. What the user has allowed for the session turns an `ask` into `allow`, never a `deny`. */
+  decide(tool: KnownTool, allowed: readonly string[], args?: Record<string, unknown>): Action;
 }
 
-/** What a yes for the rest of the session is a yes to: this tool as it is described now. */
+/** The subject of a yes for the rest of the session: this tool as it is described now. */
 export function toolKey(tool: KnownTool): string {
   return `${tool.server}/${tool.definition.name}#${definitionHash(tool.definition)}`;
 }
 
-/** The tool that rules are about: reading a resource is the business of the server that has it. */
+/** The tool that the rules are asked about. Our tools for resources count as tools of the server that has the resource. */
 export function ruledTool(tool: KnownTool, args: Record<string, unknown>): KnownTool {
   const { name } = tool.definition;
   if (tool.server !== BUILT_IN || (name !== READ_RESOURCE && name !== LIST_RESOURCES)) return tool;
@@ -33,22 +33,24 @@ export function createPolicy(approvals: Config['approvals']): Policy {
     tool: nameGlob(rule.tool),
   }));
   return {
-    decide(tool, allowed) {
+    decide(tool, allowed, args = {}) {
+      const ruled = ruledTool(tool, args);
       const rule = rules.find(
-        (candidate) =>
-          candidate.server(tool.server) &&
-          candidate.tool(tool.definition.name) &&
-          // A tool that says nothing about itself is not read-only.
-          (candidate.readOnly === undefined || candidate.readOnly === (tool.definition.readOnly ?? false)),
+        ({ action, server, tool: named, readOnly }) =>
+          // A rule that denies our tools denies them for every server.
+          (server(ruled.server) || (action === 'deny' && server(tool.server))) &&
+          named(tool.definition.name) &&
+          // A tool that does not describe itself as read-only is not.
+          (readOnly === undefined || readOnly === (tool.definition.readOnly ?? false)),
       );
       const action = rule?.action ?? (isHarmless(tool) ? 'allow' : approvals.default);
       if (action !== 'ask') return action;
-      return isHarmless(tool) || allowed.includes(toolKey(tool)) ? 'allow' : 'ask';
+      return isHarmless(tool) || allowed.includes(toolKey(ruled)) ? 'allow' : 'ask';
     },
   };
 }
 
-/** Searching reads what we know already, and logging in asks the person by itself: only a rule that denies can stop them. */
+/** Only a rule that denies stops these two: a search reads what we know already, and a login asks the user by itself. */
 function isHarmless({ server, definition: { name } }: KnownTool): boolean {
   return server === BUILT_IN && (name === SEARCH_TOOLS || connectsTo(name) !== undefined);
 }

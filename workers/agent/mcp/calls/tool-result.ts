@@ -4,6 +4,11 @@ import type { ContentBlock } from '../../../../src/shared/protocol.js';
 /** More blocks than any tool has to say; each costs the client, the log and the model a place. */
 const MAX_BLOCKS = 500;
 
+interface TextBlock {
+  type: 'text';
+  text: string;
+}
+
 export interface ToolOutput {
   content: ContentBlock[];
   /** Absent where there is none, or no room for it: then `content` says so. */
@@ -16,17 +21,21 @@ export function outputOf(
   { maxBytes, problem }: { maxBytes: number; problem?: string | undefined },
 ): ToolOutput {
   const given = contentOf(result);
-  const notes =
-    problem === undefined ? [] : [`[The structured content does not fit the tool's output schema: ${problem}]`];
+  const notes = problem === undefined ? [] : [outputNote(problem)];
   const content = boundContent(given, maxBytes);
   const { structuredContent } = result;
-  if (!isObject(structuredContent)) return { content: [...content, ...notes.map(textBlock)] };
+  if (!isObject(structuredContent)) return { content: [...content, ...notes] };
   const size = Buffer.byteLength(JSON.stringify(structuredContent));
   const fits = size <= maxBytes - content.reduce((sum, block) => sum + sizeOf(block), 0);
   // Its JSON as text may have used the room up already, and then nothing is missing.
   const said = given.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
-  if (!fits && !said) notes.push(`[structured content of ${size} bytes left out: over the limit]`);
-  return { content: [...content, ...notes.map(textBlock)], ...(fits ? { structuredContent } : {}) };
+  if (!fits && !said) notes.push(textBlock(`[structured content of ${size} bytes left out: over the limit]`));
+  return { content: [...content, ...notes], ...(fits ? { structuredContent } : {}) };
+}
+
+/** Tells whoever reads a result in what its structured content does not fit the tool's output schema. */
+export function outputNote(problem: string): TextBlock {
+  return textBlock(`[The structured content does not fit the tool's output schema: ${problem}]`);
 }
 
 /** MCP content with at most `maxBytes` of text and data in all; what is cut says `truncated` and keeps head and tail. */
@@ -128,7 +137,7 @@ function linkText(link: Record<string, unknown>): string {
   return `[link to a resource: ${String(uri)}${facts.length > 0 ? ` (${facts.join('; ')})` : ''}]`;
 }
 
-function textBlock(text: string): { type: 'text'; text: string } {
+function textBlock(text: string): TextBlock {
   return { type: 'text', text };
 }
 

@@ -32,7 +32,7 @@ export interface ToolSet {
   /** Also one that is gone. */
   find(modelName: string): NamedTool | undefined;
   /** By its server and its own name there. */
-  of(server: string, name: string): KnownTool | undefined;
+  of(server: string, name: string): NamedTool | undefined;
 }
 
 export interface ToolSetOptions {

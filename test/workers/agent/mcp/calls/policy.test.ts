@@ -80,14 +80,32 @@ void t.test('a yes is forgotten when the tool is described otherwise', async (t)
 void t.test('reading a resource is ruled by the server that has it', async (t) => {
   const { decide } = policy({ rules: [{ server: 'docs', tool: 'read_resource', action: 'deny' }] });
   const read = tool('@fairlead', 'read_resource', true);
-  t.equal(decide(ruledTool(read, { server: 'docs', uri: 'x:y' }), []), 'deny');
-  t.equal(decide(ruledTool(read, { server: 'other', uri: 'x:y' }), []), 'ask');
+  t.equal(decide(read, [], { server: 'docs', uri: 'x:y' }), 'deny');
+  t.equal(decide(read, [], { server: 'other', uri: 'x:y' }), 'ask');
   t.equal(
     ruledTool(tool('s', 'read_resource'), { server: 'docs' }).server,
     's',
     'a server’s own tool of that name is its own',
   );
 });
+
+void t.test(
+  'our tools for resources: a rule denies them as ours too, and allows them only by the server',
+  async (t) => {
+    const ours = { server: '@fairlead', action: 'deny' };
+    const docs = { server: 'docs', action: 'allow' };
+    const read = tool('@fairlead', 'read_resource', true);
+    const args = { server: 'docs', uri: 'x:y' };
+    t.equal(policy({ rules: [ours, docs] }).decide(read, [], args), 'deny');
+    t.equal(policy({ rules: [docs, ours] }).decide(read, [], args), 'allow', 'the first rule that matches wins');
+    t.equal(policy({ rules: [docs, { action: 'deny' }] }).decide(read, [], args), 'allow');
+    const rules = [
+      { ...ours, action: 'allow' },
+      { ...docs, action: 'deny' },
+    ];
+    t.equal(policy({ rules }).decide(read, [], args), 'deny');
+  },
+);
 
 void t.test('searching for tools and logging in need nobody’s yes, but a rule can deny them', async (t) => {
   for (const name of ['search_tools', 'connect_docs']) {

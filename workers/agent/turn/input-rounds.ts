@@ -1,40 +1,39 @@
 /**
- * Calls of the newer era in the middle of which the server wants something of the person. Between two requests nothing of
- * such a call runs anywhere: what it needs to go on is in the row, so that it outlives its thread, its server and its
- * sandbox. A request that has begun is not begun again. Agent threads.
+ * Tool calls whose server asks the user for input and is sent another request with the answers (the newer era). Between two
+ * requests nothing of such a call runs: what the next request needs is in the row, so that the call outlives its thread, its
+ * server and its sandbox. A request that has begun is never repeated. Agent threads.
  */
 import type { CallToolResult } from '@modelcontextprotocol/client';
+import { cancelled } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { CallInput, OpenCall, SessionRow } from '../store/store.js';
+import type { SendToolCall } from '../mcp/calls/run-tool.js';
 import { InputWanted, type InputAnswers } from '../mcp/host/input-wanted.js';
 import { answerOne, MAX_INPUTS, type Asked } from '../mcp/host/server-asks.js';
 import { runningTurn, withCall } from '../log/progress.js';
-import { cancelled } from '../../../src/shared/abort.js';
 import { stopOf, type StartedCall, type Turn } from './turn.js';
 
-/** How often one call may come back for more of the person. */
+/** How often one call may ask for input. */
 const MAX_ROUNDS = 10;
-/** What is more is not written down, and ends with its thread. */
+/** A larger question is not stored, and ends with its thread. */
 const MAX_BYTES = 65_536;
 
-type Send = (answers: InputAnswers) => Promise<CallToolResult | InputWanted>;
-
-/** `send`: one request, on whatever connection there is then. ERR_MCP, and its errors. */
-export async function callInLegs(turn: Turn, call: StartedCall, send: Send): Promise<CallToolResult> {
+/** ERR_MCP where the server asks for too much; errors of `send`. */
+export async function callWithInput(turn: Turn, call: StartedCall, send: SendToolCall): Promise<CallToolResult> {
   let input = call.input;
   for (;;) {
-    const result = await send(input ? await answerAll(turn, call, input) : {});
+    const result = await send(input ? await collectAnswers(turn, call, input) : {});
     if (!(result instanceof InputWanted)) return result;
-    input = await restIn(turn, call, result, (input?.round ?? 0) + 1);
+    input = await storeInput(turn, call, result, (input?.round ?? 0) + 1);
   }
 }
 
-/** The turn stops with its thread, and this call only waits for the person: it goes on when there is an answer. */
-export function isResting({ log, signal }: Turn, callId: string): boolean {
+/** True when the thread stops while the call only waits for the user: it goes on elsewhere when there is an answer. */
+export function staysOpen({ log, signal }: Turn, callId: string): boolean {
   return signal.aborted && stopOf(signal) === 'interrupted' && openCall(log.row, callId)?.input !== undefined;
 }
 
-async function restIn(
+async function storeInput(
   { log, turn }: Turn,
   { callId }: OpenCall,
   wanted: InputWanted,
@@ -57,8 +56,8 @@ async function restIn(
   return input;
 }
 
-/** Asks what has not been answered yet, and takes the call out of its rest: from here on it runs. ERR_CANCELLED, errors of the asking. */
-async function answerAll(turn: Turn, call: StartedCall, input: CallInput): Promise<InputAnswers> {
+/** Asks what has no answer yet, then marks the call in the row as running. ERR_CANCELLED, errors of the asking. */
+async function collectAnswers(turn: Turn, call: StartedCall, input: CallInput): Promise<InputAnswers> {
   const { log, signal, asks, questions } = turn;
   const { callId, server } = call;
   const isStored = openCall(log.row, callId)?.input !== undefined;

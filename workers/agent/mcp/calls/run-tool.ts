@@ -1,0 +1,104 @@
+/** Runs a tool call that has been judged, of a server or one of ours, for a turn and for `/mcp` alike. Agent threads. */
+import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
+import { abortable } from '../../../../src/shared/abort.js';
+import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import { histogram, SECONDS_SLOW } from '../../../../src/shared/metrics.js';
+import { BUILT_IN } from '../catalogue/built-in.js';
+import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
+import type { Caller, ToolCall } from '../host/server-connection.js';
+import { callTimeoutMs } from './call-timeout.js';
+import { callBuiltIn, type BuiltInParts } from './built-in-calls.js';
+import type { ToolArgs } from './tool-args.js';
+
+const toolSeconds = histogram('fairlead_tool_seconds', 'Tool calls, from their start to their result', SECONDS_SLOW, [
+  'server',
+  'ok',
+]);
+
+const REFUSALS: readonly number[] = [
+  ProtocolErrorCode.InvalidParams,
+  ProtocolErrorCode.MissingRequiredClientCapability,
+];
+
+export interface RunParts extends BuiltInParts {
+  toolArgs: ToolArgs;
+}
+
+export interface JudgedCall {
+  caller: Caller;
+  server: string;
+  /** The server's own name of the tool. */
+  name: string;
+  args: Record<string, unknown>;
+}
+
+/** Makes one request of the call, on the connection that there is then. */
+export type SendToolCall = (answers: InputAnswers) => Promise<CallToolResult | InputWanted>;
+
+/** Where a call's progress and log go, and who answers its server. */
+export interface CallSink extends Pick<ToolCall, 'signal' | 'asks' | 'onProgress' | 'onLog' | 'logLevel'> {
+  onOutput?: ToolCall['onOutput'];
+  /** Makes the requests of a call that may outlive its connection. Absent: one connection puts all questions to `asks`. */
+  sendAll?: (send: SendToolCall) => Promise<CallToolResult>;
+}
+
+export type CallOutcome =
+  /** `problem`: how the structured content does not fit the tool's output schema. */
+  | { kind: 'answered'; result: CallToolResult; problem?: string }
+  /** `text`: the error with its code, in words for the caller. */
+  | { kind: 'failed'; error: unknown; text: string }
+  | { kind: 'cancelled' };
+
+/** Never rejects. A failure is noted as its server's trouble, so that whoever lists the server looks at it at once. */
+export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink): Promise<CallOutcome> {
+  const { catalogue, toolArgs } = parts;
+  const { caller, name, server, args } = call;
+  // Trouble with a resource is trouble of the server that has it.
+  const responsible = server === BUILT_IN ? args['server'] : server;
+  const startedAt = performance.now();
+  const observe = (ok: boolean): void =>
+    toolSeconds.observe({ server, ok: String(ok) }, (performance.now() - startedAt) / 1000);
+  try {
+    const definition = parts.toolSet(caller).of(server, name)?.definition;
+    const result = await (server === BUILT_IN
+      ? abortable(() => callBuiltIn(parts, { ...call, ...sink }), sink.signal)
+      : callServer(parts, { ...call, ...(definition ? { definition } : {}) }, sink));
+    const { structuredContent, isError } = result;
+    const isChecked = definition !== undefined && structuredContent !== undefined && isError !== true;
+    const problem = isChecked ? toolArgs.outputProblem(definition, structuredContent) : undefined;
+    if (typeof responsible === 'string') catalogue.noteGood(responsible);
+    observe(isError !== true);
+    return { kind: 'answered', result, ...(problem === undefined ? {} : { problem }) };
+  } catch (error) {
+    if (isFairleadError(error, 'ERR_CANCELLED')) return { kind: 'cancelled' };
+    const data = errorToData(error);
+    const text = `${data.code}: ${publicMessage(data)}`;
+    if (typeof responsible === 'string' && !isRefusal(error)) catalogue.noteTrouble(caller.user, responsible, text);
+    observe(false);
+    return { kind: 'failed', error, text };
+  }
+}
+
+async function callServer(
+  { config, servers }: RunParts,
+  { caller, server, name, args, definition }: JudgedCall & Pick<ToolCall, 'definition'>,
+  { onOutput = () => undefined, sendAll, ...sink }: CallSink,
+): Promise<CallToolResult> {
+  const connect = () => abortable(() => servers.connection(caller, server), sink.signal);
+  const request: ToolCall = {
+    ...sink,
+    name,
+    args,
+    ...(definition ? { definition } : {}),
+    timeoutMs: callTimeoutMs(config, server),
+    onOutput,
+  };
+  if (sendAll) return sendAll(async (answers) => (await connect()).sendToolCall(request, answers));
+  return (await connect()).callTool(request);
+}
+
+/** The server works, and refuses the request or needs what the client cannot do: no trouble. */
+function isRefusal(error: unknown): boolean {
+  const cause = isFairleadError(error) ? error.cause : undefined;
+  return cause instanceof ProtocolError && REFUSALS.includes(cause.code);
+}

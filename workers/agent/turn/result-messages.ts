@@ -1,0 +1,58 @@
+/** Results of calls as the model reads them, also of calls that did not run. Pure; agent threads. */
+import type { TranscriptMessage } from '../store/store.js';
+import { toModelContent, type ToolOutput } from '../mcp/calls/tool-result.js';
+import { stopOf } from './turn.js';
+
+/** Why a call did not run, or has no result of its tool. */
+export type Denial =
+  | { by: 'user'; reason?: string }
+  | { by: 'policy' }
+  | { by: 'timeout' }
+  | { by: 'stop' }
+  | { by: 'crash' }
+  /** The call waited for the user to answer its server. */
+  | { by: 'silence' };
+
+export function denialText(denial: Denial): string {
+  switch (denial.by) {
+    case 'user':
+      return denial.reason ? `The user denied this call: ${denial.reason}` : 'The user denied this call.';
+    case 'policy':
+      return 'This call is denied by the server’s rules.';
+    case 'timeout':
+      return 'Nobody approved this call in time, so it did not run.';
+    case 'stop':
+      return 'The turn was stopped before this call was approved; it did not run.';
+    case 'silence':
+      return 'The turn was stopped while the tool’s server waited for an answer of the user; it has run in part at most.';
+    case 'crash':
+      return 'Interrupted: the server failed while this call ran; it may have run, in whole or in part.';
+  }
+}
+
+export function stoppedText(signal: AbortSignal): string {
+  return stopOf(signal) === 'cancelled'
+    ? 'The user cancelled the turn while this call ran; it may have run in part.'
+    : 'Interrupted: the server stopped while this call ran; it may have run in part.';
+}
+
+export function textOutput(text: string): ToolOutput {
+  return { content: [{ type: 'text', text }] };
+}
+
+export function denialResult(callId: string, denial: Denial): unknown {
+  return resultBlock(callId, textOutput(denialText(denial)), true);
+}
+
+export function resultBlock(id: string, output: ToolOutput, isError: boolean): unknown {
+  return {
+    type: 'tool_result',
+    tool_use_id: id,
+    content: toModelContent(output),
+    ...(isError ? { is_error: true } : {}),
+  };
+}
+
+export function resultMessage(results: unknown[]): TranscriptMessage {
+  return { role: 'user', content: results };
+}
