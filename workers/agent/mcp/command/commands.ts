@@ -8,10 +8,11 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
+import { ConnectionTable, type TableEntry } from '../host/connection-table.js';
 import { sharedSession } from '../host/shared-sessions.js';
 import type { SandboxHost } from '../sandbox/connection.js';
 import type { SessionSandboxes } from '../sandbox/session-sandboxes.js';
-import type { Caller, ServerBackend } from '../host/server-connection.js';
+import type { Caller, ServerBackend, SessionToolsListener } from '../host/server-connection.js';
 import { CommandConnection, type StartedCommand } from './command-connection.js';
 import { LegacyServers } from './legacy-servers.js';
 import { HostProcess } from './host-process.js';
@@ -19,7 +20,6 @@ import { commandFolder, sweepCommands, type ThreadPlace } from './leftovers.js';
 import { ProcessTransport } from './process-transport.js';
 import { startInSandbox } from './sandbox-command.js';
 import { StderrLog } from './stderr-log.js';
-import type { SessionToolsListener } from '../host/server-connection.js';
 
 /** Processes on the host that one thread may have at a time: each is tens of megabytes. */
 const MAX_PROCESSES = 200;
@@ -32,11 +32,7 @@ const LOOKS = 4;
 const MIN_LOOK_MS = 50;
 const MAX_LOOK_MS = 30_000;
 
-interface CommandEntry {
-  opening: Promise<CommandConnection>;
-  /** Once it is open. */
-  connection?: CommandConnection;
-}
+type CommandEntry = TableEntry<CommandConnection>;
 
 /** A shared server that ends again and again rests for longer and longer. */
 interface Rest {
@@ -56,21 +52,31 @@ export interface CommandsOptions {
 export class Commands implements ServerBackend {
   readonly #options: CommandsOptions;
   readonly #place: ThreadPlace;
-  /** Whoever has it (a session, or the thread itself for all) → server → its connection. An entry goes when its process does. */
-  readonly #byOwner = new Map<string, Map<string, CommandEntry>>();
+  /** The owner of what all sessions share: the thread. */
+  readonly #shared: string;
+  readonly #table: ConnectionTable<CommandConnection>;
   readonly #rests = new Map<string, Rest>();
   readonly #legacyServers = new LegacyServers();
   readonly #listeners = new Map<string, () => void>();
   readonly #swept: Promise<void>;
   #closed = false;
   #processes = 0;
-  /** One for all, while there are any. */
-  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: CommandsOptions) {
     const { config, place, log } = options;
     this.#options = options;
     this.#place = { ...place, dataDir: config.dataDir };
+    this.#shared = sharedSession(place.index);
+    const { idleMs } = config.mcp;
+    this.#table = new ConnectionTable({
+      sessionTools: options.sessionTools,
+      lookEveryMs: Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, idleMs / LOOKS)),
+      onLook: (entry, connection) => {
+        if (entry.owner === this.#shared || connection.idleMs < idleMs) return;
+        this.#table.remove(entry);
+        void connection.close();
+      },
+    });
     this.#swept = sweepCommands(this.#place, log);
     gauge('fairlead_agent_commands', 'MCP servers that run as processes on the host, of this thread', [], (g) => {
       g.set(this.#processes);
@@ -79,7 +85,7 @@ export class Commands implements ServerBackend {
 
   async get(caller: Caller, server: string): Promise<CommandConnection> {
     const { scope } = this.#configOf(server);
-    return this.#get(scope === 'shared' ? sharedSession(this.#place.index) : caller.session, server);
+    return this.#get(scope === 'shared' ? this.#shared : caller.session, server);
   }
 
   /** Called when a shared server says that its tools are others now; one callback for each server. */
@@ -88,26 +94,19 @@ export class Commands implements ServerBackend {
   }
 
   async releaseSession(session: string): Promise<void> {
-    const servers = this.#byOwner.get(session);
-    if (!servers) return;
-    this.#byOwner.delete(session);
-    for (const server of servers.keys()) this.#options.sessionTools.gone(session, server);
-    this.#watch();
-    await Promise.allSettled([...servers.values()].map(closeEntry));
+    await Promise.allSettled(this.#table.removeOwner(session).map(closeEntry));
   }
 
   async disconnect(): Promise<void> {
     this.#closed = true;
-    const all = [...this.#all()];
-    this.#byOwner.clear();
+    const all = this.#table.clear();
     this.#listeners.clear();
-    this.#watch();
     await this.#swept;
-    await Promise.allSettled(all.map(({ entry }) => closeEntry(entry)));
+    await Promise.allSettled(all.map(closeEntry));
   }
 
   async #get(owner: string, server: string): Promise<CommandConnection> {
-    return this.#byOwner.get(owner)?.get(server)?.opening ?? this.#open(owner, server);
+    return this.#table.get(owner, server)?.opening ?? this.#open(owner, server);
   }
 
   #open(owner: string, server: string): Promise<CommandConnection> {
@@ -124,26 +123,16 @@ export class Commands implements ServerBackend {
       log,
       onEnd: (reason) => {
         log.warn({ session: owner, server, reason }, 'mcp server ended');
-        this.#forget(owner, server, entry);
+        this.#table.remove(entry);
         this.#noteEnd(owner, server, performance.now() - openedAt);
       },
       onToolsChanged: () => {
-        if (owner === sharedSession(this.#place.index)) this.#listeners.get(server)?.();
-        else void this.#noteChanged(owner, server, entry);
+        if (owner === this.#shared) this.#listeners.get(server)?.();
+        else void this.#table.toolsChanged(entry);
       },
     });
-    const entry: CommandEntry = { opening };
-    const servers = this.#byOwner.get(owner) ?? new Map<string, CommandEntry>();
-    servers.set(server, entry);
-    this.#byOwner.set(owner, servers);
-    this.#watch();
-    opening.then(
-      (connection) => (entry.connection = connection),
-      () => {
-        this.#forget(owner, server, entry); // the caller gets the error
-        this.#noteEnd(owner, server, 0);
-      },
-    );
+    const entry = this.#table.add(owner, server, opening);
+    opening.catch(() => this.#noteEnd(owner, server, 0)); // the caller gets the error
     return opening;
   }
 
@@ -176,14 +165,14 @@ export class Commands implements ServerBackend {
 
   #refuseWhileItRests(owner: string, server: string): void {
     const restMs = (this.#rests.get(server)?.until ?? 0) - performance.now();
-    if (owner !== sharedSession(this.#place.index) || restMs <= 0) return;
+    if (owner !== this.#shared || restMs <= 0) return;
     throw new FairleadError('ERR_UNAVAILABLE', `the server ${server} has ended, and is started again soon`, {
       retryAfterMs: Math.ceil(restMs),
     });
   }
 
   #noteEnd(owner: string, server: string, livedMs: number): void {
-    if (owner !== sharedSession(this.#place.index)) return;
+    if (owner !== this.#shared) return;
     if (livedMs >= HEALTHY_MS) {
       this.#rests.delete(server);
       return;
@@ -192,48 +181,6 @@ export class Commands implements ServerBackend {
     // Its first end is not yet a habit: who calls next finds it again.
     const restMs = failures === 1 ? 0 : backoffMs(failures, BACKOFF);
     this.#rests.set(server, { failures, until: performance.now() + restMs });
-  }
-
-  #forget(owner: string, server: string, entry: CommandEntry): void {
-    const servers = this.#byOwner.get(owner);
-    if (servers?.get(server) !== entry) return;
-    servers.delete(server);
-    this.#options.sessionTools.gone(owner, server);
-    if (servers.size === 0) this.#byOwner.delete(owner);
-    this.#watch();
-  }
-
-  async #noteChanged(owner: string, server: string, entry: CommandEntry): Promise<void> {
-    const connection = await entry.opening.catch(() => undefined); // that failure is told to its caller
-    if (connection && this.#byOwner.get(owner)?.get(server) === entry) {
-      this.#options.sessionTools.changed(owner, server, connection);
-    }
-  }
-
-  *#all(): Iterable<{ owner: string; server: string; entry: CommandEntry }> {
-    for (const [owner, servers] of this.#byOwner) {
-      for (const [server, entry] of servers) yield { owner, server, entry };
-    }
-  }
-
-  #watch(): void {
-    if (this.#byOwner.size === 0) {
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-      return;
-    }
-    const { idleMs } = this.#options.config.mcp;
-    const every = Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, idleMs / LOOKS));
-    this.#timer ??= setInterval(() => this.#closeIdle(idleMs), every);
-  }
-
-  #closeIdle(afterMs: number): void {
-    for (const { owner, server, entry } of this.#all()) {
-      const { connection } = entry;
-      if (owner === sharedSession(this.#place.index) || !connection || connection.idleMs < afterMs) continue;
-      this.#forget(owner, server, entry);
-      void connection.close();
-    }
   }
 
   #capabilitiesOf(server: string): ClientCapabilities {
