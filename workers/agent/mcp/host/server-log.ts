@@ -1,37 +1,26 @@
-/** What an MCP server logs, in our log: bounded, since it is nobody's word but its own. Agent threads. */
+/** What an MCP server logs, in our log: bounded, since nobody vouches for it. Agent threads. */
 import type { LoggingMessageNotification } from '@modelcontextprotocol/client';
 import type { Logger } from '../../../../src/shared/log.js';
+import { LogRate } from './log-rate.js';
 
 const MAX_TEXT = 2_000;
-/** Lines of one server in a second; what is beyond is counted. */
-const MAX_PER_SECOND = 20;
-
-type LogMessage = LoggingMessageNotification['params'];
+const MAX_LINES_PER_SECOND = 20;
 
 export class ServerLog {
   readonly #server: string;
   readonly #log: Logger;
-  #second = 0;
-  #lines = 0;
-  #left = 0;
+  readonly #rate: LogRate;
 
   constructor(server: string, log: Logger) {
     this.#server = server;
     this.#log = log;
+    this.#rate = new LogRate(MAX_LINES_PER_SECOND, (lines) => {
+      log.info({ server, lines }, 'mcp server log: lines left out');
+    });
   }
 
-  write({ level, logger, data }: LogMessage): void {
-    const second = Math.floor(performance.now() / 1000);
-    if (second !== this.#second) {
-      if (this.#left > 0) this.#log.info({ server: this.#server, lines: this.#left }, 'mcp server log: lines left out');
-      this.#second = second;
-      this.#lines = 0;
-      this.#left = 0;
-    }
-    if (++this.#lines > MAX_PER_SECOND) {
-      this.#left++;
-      return;
-    }
+  write({ level, logger, data }: LoggingMessageNotification['params']): void {
+    if (!this.#rate.take()) return;
     const text = (typeof data === 'string' ? data : (JSON.stringify(data) ?? '')).slice(0, MAX_TEXT);
     const serious = level === 'error' || level === 'critical' || level === 'alert' || level === 'emergency';
     const at = serious ? 'warn' : level === 'debug' ? 'debug' : 'info';
