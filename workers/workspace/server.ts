@@ -9,7 +9,7 @@ import type { Tool } from './tools.js';
 
 export { COMMAND_META, FAULT_META, type CommandMeta } from './tools.js';
 
-export const SERVER_INFO = { name: 'fairlead-workspace', version: '0.1.0' };
+export const SERVER_INFO = { name: 'fairlead-workspace', version: '0.2.0' };
 export const { name: SERVER_NAME, version: SERVER_VERSION } = SERVER_INFO;
 export const CAPABILITIES = { tools: { listChanged: false } };
 
