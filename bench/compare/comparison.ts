@@ -2,6 +2,7 @@
 import type { BenchResult, Ratio } from '../suite/bench.js';
 import { machineText } from '../report-page/setup.js';
 import { judge, type Judgement } from './judge.js';
+import { idOf } from './old-names.js';
 
 export interface Side {
   /** As it was asked for: a commit's name, or a path. */
@@ -22,8 +23,9 @@ export function compare(a: Side, b: Side): Compared[] {
     for (const result of (side === 'a' ? a : b).results) {
       for (const ratio of result.ratios) {
         const bench = benchOf(result);
-        const key = JSON.stringify([bench, ratio.name, ratio.unit, ratio.better]);
+        const key = JSON.stringify([bench, idOf(result.bench, ratio), ratio.unit, ratio.better]);
         const pair = pairs.get(key) ?? { bench, ratio, a: [], b: [] };
+        pair.ratio = ratio; // the newest name is shown
         pair[side].push(ratio.value);
         pairs.set(key, pair);
       }

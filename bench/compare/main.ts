@@ -1,11 +1,11 @@
 /** `npm run bench:compare`: two commits side by side, or two sets of results; exit code 1 when something got worse. */
 import { parseArgs } from 'node:util';
-import { untilInterrupted } from '../report.js';
 import { ROOT } from '../suite/result.js';
 import { compareCommits } from './commits.js';
 import type { Side } from './comparison.js';
 import { resolveSide, type Asked } from './sides.js';
 import { report } from './text.js';
+import { untilInterrupted } from '../shared/work.js';
 
 const HELP = `Puts two commits side by side: their benches in turns, and what got better or worse beyond the noise.
 

@@ -1,8 +1,8 @@
 /** What a person sees of a comparison. */
-import { table } from '../report.js';
 import { cell, figure } from '../suite/terminal.js';
 import { differences, doubtsOf, compare, type Compared, type Side } from './comparison.js';
 import { ASSUMED_NOISE, MIN_CHANGE, type Change, type Sample } from './judge.js';
+import { table } from '../shared/figures.js';
 
 const WORDS: Record<Change, string> = {
   better: 'better',

@@ -1,6 +1,5 @@
 /** What do a transcript's lz4 blocks cost in Redis, as it grows, against the other ways of keeping it there? */
 import { startRedis } from '../../test/helpers/redis.js';
-import { orInterrupted } from '../report.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { fairleadWay } from './fairlead-way.js';
 import { plotsOf, ratiosOf, tablesOf } from './findings.js';
@@ -11,6 +10,7 @@ import { Random } from './random.js';
 import { connectRedis, type RedisClient } from './redis-server.js';
 import { makeSession } from './transcript.js';
 import type { Way } from './way.js';
+import { orInterrupted } from '../shared/work.js';
 
 const SEED = 20_261_128;
 /** The fewest sessions in which that many turns more are not a tenth more. */

@@ -1,14 +1,13 @@
 /** What is told of the lengths that were measured: tables, plots, ratios. */
-import { percentile } from '../machine.js';
-import { median } from '../report.js';
 import type { Plot, Ratio, Table } from '../suite/bench.js';
 import type { ByLength, Measured } from './measure.js';
+import { median, percentile } from '../shared/figures.js';
 
 const OURS = 'Fairlead';
-const JSON_LIST = 'list of JSON messages';
-const GZIP_BLOCKS = 'list of gzip blocks';
-const WHOLE_JSON = 'whole JSON, written anew';
-const WHOLE_GZIP = 'whole gzip, written anew';
+const JSON_LIST = 'a list of JSON messages';
+const GZIP_BLOCKS = 'a list of gzip blocks';
+const WHOLE_JSON = 'whole JSON, rewritten';
+const WHOLE_GZIP = 'whole gzip, rewritten';
 const FLAT = 1.25;
 const KIB = 1_024;
 
@@ -51,36 +50,38 @@ export function ratiosOf(found: ByLength): Ratio[] {
     const measured = found.get(turns)?.get(way);
     return measured ? figure(measured) : Number.NaN;
   };
-  const against = (what: string, figure: Figure, other: string): Ratio => ({
-    name: `${what} at ${longest.toLocaleString('en')} turns: Fairlead of ${other}`,
-    value: at(longest, OURS, figure) / at(longest, other, figure),
+  const long = `${longest.toLocaleString('en')} turns`;
+  const against = (what: [id: string, name: string], figure: Figure, other: [id: string, name: string]): Ratio => ({
+    id: `${what[0]}-${other[0]}`,
+    name: `${what[1]} at ${long}, relative to ${other[1]}`,
+    value: at(longest, OURS, figure) / at(longest, other[1], figure),
     unit: '×',
     better: 'lower',
   });
+  const jsonList = ['JSON-list', JSON_LIST] as [string, string];
+  const gzipList = ['gzip-list', GZIP_BLOCKS] as [string, string];
+  const wholeJson = ['whole-JSON', WHOLE_JSON] as [string, string];
+  const wholeGzip = ['whole-gzip', WHOLE_GZIP] as [string, string];
   return [
     {
-      name: `append at ${longest.toLocaleString('en')} turns of one at ${shortest}: Fairlead`,
+      id: 'append-growth',
+      name: `Append at ${long}, relative to ${shortest} turns`,
       value: at(longest, OURS, appendMs) / at(shortest, OURS, appendMs),
       unit: '×',
       better: 'lower',
       aim: FLAT,
     },
     {
-      name: `append at ${longest.toLocaleString('en')} turns of one at ${shortest}: ${WHOLE_JSON}`,
+      id: 'append-growth-whole-json',
+      name: `Append at ${long}, relative to ${shortest} turns, with ${WHOLE_JSON}`,
       value: at(longest, WHOLE_JSON, appendMs) / at(shortest, WHOLE_JSON, appendMs),
       unit: '×',
       better: 'lower',
     },
-    against('bytes', bytes, JSON_LIST),
-    against('bytes', bytes, GZIP_BLOCKS),
-    against('bytes', bytes, WHOLE_GZIP),
-    against('append', appendMs, JSON_LIST),
-    against('append', appendMs, WHOLE_JSON),
-    against('processor time of an append', cpuMs, JSON_LIST),
-    against('processor time of an append', cpuMs, GZIP_BLOCKS),
-    against('processor time of an append', cpuMs, WHOLE_JSON),
-    against('load', loadMs, JSON_LIST),
-    against('load', loadMs, WHOLE_GZIP),
+    ...[jsonList, gzipList, wholeGzip].map((other) => against(['bytes', 'Bytes in Redis'], bytes, other)),
+    ...[jsonList, wholeJson].map((other) => against(['append', 'Append'], appendMs, other)),
+    ...[jsonList, gzipList, wholeJson].map((other) => against(['cpu', 'CPU time of an append'], cpuMs, other)),
+    ...[jsonList, wholeGzip].map((other) => against(['load', 'Load'], loadMs, other)),
   ];
 }
 

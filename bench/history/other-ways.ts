@@ -28,12 +28,12 @@ interface ValueFormat {
 
 const LISTS: readonly ListFormat[] = [
   {
-    name: 'list of JSON messages',
+    name: 'a list of JSON messages',
     pack: (step) => step.map((message) => JSON.stringify(message)),
     unpack: (element) => [JSON.parse(element.toString('utf8')) as TranscriptMessage],
   },
   {
-    name: 'list of gzip blocks',
+    name: 'a list of gzip blocks',
     pack: (step) => [gzipSync(JSON.stringify(step))],
     unpack: (element) => JSON.parse(gunzipSync(element).toString('utf8')) as TranscriptMessage[],
   },
@@ -46,12 +46,12 @@ const LISTS: readonly ListFormat[] = [
 
 const VALUES: readonly ValueFormat[] = [
   {
-    name: 'whole JSON, written anew',
+    name: 'whole JSON, rewritten',
     pack: (messages) => JSON.stringify(messages),
     unpack: (value) => JSON.parse(value.toString('utf8')) as TranscriptMessage[],
   },
   {
-    name: 'whole gzip, written anew',
+    name: 'whole gzip, rewritten',
     pack: (messages) => gzipSync(JSON.stringify(messages)),
     unpack: (value) => JSON.parse(gunzipSync(value).toString('utf8')) as TranscriptMessage[],
   },

@@ -1,6 +1,5 @@
 /** The bench of HTTP: requests a second and how long they take, beside bare servers that answer the same. */
 import { availableParallelism } from 'node:os';
-import { orInterrupted } from '../report.js';
 import type { Bench } from '../suite/bench.js';
 import { doubtsOf } from './doubts.js';
 import { plotsOf, ratiosOf, tablesOf } from './findings.js';
@@ -9,6 +8,7 @@ import { measure } from './measure.js';
 import { FULL, SHORT } from './plan.js';
 import { TURN_TEXT } from './turn-text.js';
 import { configFor, withWorld } from './world.js';
+import { orInterrupted } from '../shared/work.js';
 
 export const bench: Bench = {
   name: 'http',

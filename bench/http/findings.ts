@@ -1,11 +1,11 @@
 /** From samples to what the suite prints and keeps: ratios, tables and curves. Pure. */
-import { percentile } from '../machine.js';
 import type { Plot, Ratio, Table } from '../suite/bench.js';
 import { FAIRLEAD, type Group } from './groups.js';
 import type { Measured, Memory, Row } from './measure.js';
 import { COMPARED_AT, LATENCY_AT } from './plan.js';
 import { cpuEach, rate } from './sample.js';
 import { MODEL_PACE } from './turn-text.js';
+import { percentile } from '../shared/figures.js';
 
 /** With fewer answers the 99th percentile is the slowest one. */
 export const MIN_FOR_P99 = 100;
@@ -76,13 +76,15 @@ function rateRatios(group: Group, rows: readonly Row[]): Ratio[] {
   if (!ours) return [];
   return others.flatMap(({ name, all }) => [
     {
-      name: `${group.name}, requests/s: Fairlead of ${name}`,
+      id: `rate/${group.name}/${name}`,
+      name: `${group.name}: requests per second, relative to ${name}`,
       value: rate(ours.all) / rate(all),
       unit: '×',
       better: 'higher',
     },
     {
-      name: `${group.name}, requests a second of CPU: Fairlead of ${name}`,
+      id: `cpu/${group.name}/${name}`,
+      name: `${group.name}: requests per CPU second, relative to ${name}`,
       value: cpuEach(all) / cpuEach(ours.all),
       unit: '×',
       better: 'higher',
@@ -94,7 +96,8 @@ function addedMs(group: Group, rows: readonly Row[]): Ratio[] {
   const [ours, others] = split(rows);
   if (!ours) return [];
   return others.map(({ name, all }) => ({
-    name: `${group.name}: p50 above ${name}`,
+    id: `added/${group.name}/${name}`,
+    name: `${group.name}: time added to ${name}, p50`,
     value: percentile(ours.all.latencies, 50) - percentile(all.latencies, 50),
     unit: 'ms',
     better: 'lower',

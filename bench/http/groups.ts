@@ -1,10 +1,10 @@
 /** What is asked of whom: each group is one kind of request, with Fairlead first and then its alternatives. */
-import { inParallel } from '../report.js';
 import { HEALTH_BODY, HEALTH_PATH } from './health-answer.js';
 import type { Extent, LoadJob } from './messages.js';
 import { WARM_UP, type Plan } from './plan.js';
 import { BARE_TURN_PATH, TURN_END, TURN_TEXT } from './turn-text.js';
 import type { Server, World } from './world.js';
+import { inParallel } from '../shared/work.js';
 
 export const FAIRLEAD = 'Fairlead';
 export const BARE_UWS = 'bare uWebSockets.js';

@@ -73,17 +73,28 @@ function ratiosOf({ withRedis, withLmdb, deep }: MemoryFigures): Ratio[] {
   const { attached, inTurn, waiting, atRest, bare } = withRedis;
   const hundred = deep.find(({ depth }) => depth.turns === RATIO_DEPTH);
   return [
-    { ...kib('attached and idle: server RSS a session', attached.rss), aim: AIM_ATTACHED_KIB },
-    of('attached and idle: Fairlead of a bare uWebSockets.js socket', attached.rss, bare.rss),
-    kib('in a turn: heap and buffers a session', inTurn.heap + inTurn.external),
-    kib('waiting for approval: heap and buffers a session', waiting.heap + waiting.external),
-    kib('hibernated: heap and buffers a session', atRest.heap + atRest.external),
-    kib('attached and idle, embedded store: server RSS a session', withLmdb.attached.rss),
+    { ...kib('attached-rss', 'Attached, idle session: server memory (RSS)', attached.rss), aim: AIM_ATTACHED_KIB },
+    of(
+      'attached-of-bare',
+      'Attached, idle session: server memory, relative to a bare uWebSockets.js socket',
+      attached.rss,
+      bare.rss,
+    ),
+    kib('turn-heap', 'Session in a turn: heap and buffers', inTurn.heap + inTurn.external),
+    kib('waiting-heap', 'Session that waits for approval: heap and buffers', waiting.heap + waiting.external),
+    kib('hibernated-heap', 'Hibernated session: heap and buffers', atRest.heap + atRest.external),
+    kib('attached-embedded-rss', 'Attached, idle session, embedded store: server memory (RSS)', withLmdb.attached.rss),
     ...(hundred
       ? [
-          of(`history of ${RATIO_DEPTH} turns: bytes in Redis of raw JSON there`, hundred.history, hundred.raw),
           of(
-            `in a turn on ${RATIO_DEPTH} turns: heap and buffers of the history’s JSON`,
+            'history-bytes',
+            `History of ${RATIO_DEPTH} turns in Redis, relative to raw JSON`,
+            hundred.history,
+            hundred.raw,
+          ),
+          of(
+            'deep-turn-heap',
+            `Session in a turn on ${RATIO_DEPTH} turns: heap and buffers, relative to its history’s JSON`,
             hundred.inTurn.heap + hundred.inTurn.external,
             hundred.json,
           ),
@@ -92,12 +103,12 @@ function ratiosOf({ withRedis, withLmdb, deep }: MemoryFigures): Ratio[] {
   ];
 }
 
-function kib(name: string, bytes: number): Ratio {
-  return { name, value: bytes / KIB, unit: 'KiB', better: 'lower' };
+function kib(id: string, name: string, bytes: number): Ratio {
+  return { id, name, value: bytes / KIB, unit: 'KiB', better: 'lower' };
 }
 
-function of(name: string, ours: number, theirs: number): Ratio {
-  return { name, value: ours / theirs, unit: '×', better: 'lower' };
+function of(id: string, name: string, ours: number, theirs: number): Ratio {
+  return { id, name, value: ours / theirs, unit: '×', better: 'lower' };
 }
 
 function statesTable(title: string, { attached, inTurn, waiting, atRest, bare, leased }: States): Table {
@@ -120,12 +131,12 @@ function stateRow(name: string, growth: Growth): (string | number)[] {
 }
 
 function containersTable({ containers, sandboxes }: MemoryFigures): Table {
-  const { onShelf, leased, hibernatedDisk } = sandboxes;
+  const { warm, leased, hibernatedDisk } = sandboxes;
   return {
     title: `Containers: MiB each, ${containers} of them; proportional set size`,
     head: ['', 'processes', 'of it anonymous', 'its shim', 'kernel', 'disk'],
     rows: [
-      containerRow('waits on the shelf', onShelf, 0),
+      containerRow('waits in the warm pool', warm, 0),
       containerRow('leased, one tool called', leased, 0),
       containerRow('hibernated', { pss: 0, anonymous: 0, shims: 0, kernel: 0 }, hibernatedDisk),
     ],

@@ -1,7 +1,7 @@
 /** Many people on raw sockets: each holds a socket and at most one wait, so that thousands cost this process little. */
 import { WebSocket } from 'ws';
 import { PROTOCOL, type ClientFrame, type ServerEvent } from '../../src/shared/protocol.js';
-import { orInterrupted } from '../report.js';
+import { orInterrupted } from '../shared/work.js';
 
 const ATTACHES_AT_ONCE = 200;
 const WAIT_MS = 60_000;

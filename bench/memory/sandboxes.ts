@@ -1,4 +1,4 @@
-/** What a session's container costs: waiting on the shelf, leased and called, hibernated; of its processes, its shim and the kernel. */
+/** What a session's container costs while it is warm, leased and hibernated: its processes, its shim and the kernel's part. */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { containersOf, docker, dockerHost } from '../../test/helpers/docker.js';
@@ -27,14 +27,14 @@ export interface SandboxOptions {
 
 /** Of one, in bytes. */
 export interface SandboxCosts {
-  onShelf: ContainerMemory;
+  warm: ContainerMemory;
   leased: ContainerMemory;
   hibernatedDisk: number;
 }
 
 export async function sandboxCosts({ model, containers, signal, progress }: SandboxOptions): Promise<SandboxCosts> {
   const people = new People(signal);
-  progress(`${containers} containers on the shelf`);
+  progress(`${containers} warm containers`);
   const engine = await startEngine({
     config: {
       agents: { threads: 1, spare: false },
@@ -58,10 +58,10 @@ export async function sandboxCosts({ model, containers, signal, progress }: Sand
   try {
     await until(
       async () => (await sandboxCount(engine, 'warm', signal)) >= containers,
-      'the shelf is not full',
+      'the warm pool is not full',
       signal,
     );
-    const onShelf = await settled(await firstPids(engine), signal);
+    const warm = await settled(await firstPids(engine), signal);
     const who = await people.attach(engine.wsUrl, containers);
     progress(`${containers} containers leased`);
     await people.each(who, containers, (person) => person.say(SAY.write, 'turn:end'));
@@ -70,7 +70,7 @@ export async function sandboxCosts({ model, containers, signal, progress }: Sand
     const saved = (): number => engine.logs.filter(({ msg }) => msg === 'sandbox hibernated').length;
     await until(async () => saved() >= containers, 'not all have hibernated', signal);
     const hibernatedDisk = (await diskBytes(join(engine.dataDir, 'workspaces'))) / containers;
-    return { onShelf: each(onShelf, containers), leased: each(leased, containers), hibernatedDisk };
+    return { warm: each(warm, containers), leased: each(leased, containers), hibernatedDisk };
   } finally {
     people.cut();
     await engine.stop();

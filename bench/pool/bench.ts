@@ -1,14 +1,14 @@
-/** The pool bench: leases from a warm shelf, refilling it, bursts of people, and a tool call's way, each against dockerode alone. */
+/** The bench `pool`: leases from the warm pool, its refill, bursts of users, and a tool call, each compared with dockerode alone. */
 import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { BareContainers } from '../bare-container.js';
-import { benchConfig } from '../report.js';
+import { BareContainers } from '../shared/bare-container.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { measureBursts, type Burst, type BurstPlan } from './burst.js';
 import { findingsOf } from './findings.js';
 import { measureLeases } from './lease.js';
 import { bareLoop, measureRefill } from './refill.js';
 import { measureToolCalls } from './tool-call.js';
+import { benchConfig } from '../shared/work.js';
 
 /** The default of sandbox.pool.maxStarting. */
 const AT_ONCE = 4;
@@ -25,8 +25,8 @@ const SHORT: Sizes = {
   lease: { warm: 20, rounds: 3, bare: 3 },
   refill: { containers: 10, rounds: 4 },
   bursts: [
-    { people: 10, shelves: [0, 10] },
-    { people: 60, shelves: [10] },
+    { people: 10, warm: [0, 10] },
+    { people: 60, warm: [10] },
   ],
   burstRounds: 1,
   calls: 100,
@@ -36,9 +36,9 @@ const FULL: Sizes = {
   lease: { warm: 50, rounds: 4, bare: 10 },
   refill: { containers: 20, rounds: 6 },
   bursts: [
-    { people: 10, shelves: [0, 10] },
-    { people: 60, shelves: [0, 10, 60] },
-    { people: 200, shelves: [10, 60, 200] },
+    { people: 10, warm: [0, 10] },
+    { people: 60, warm: [0, 10, 60] },
+    { people: 200, warm: [10, 60, 200] },
   ],
   burstRounds: 2,
   calls: 400,
@@ -69,7 +69,7 @@ async function run({ full, signal, progress }: BenchContext): Promise<Findings> 
       maxStarting: AT_ONCE,
       burstRounds,
       calls,
-      bursts: plans.map(({ people, shelves }) => `${people} on ${shelves.join('/')}`).join(', '),
+      bursts: plans.map(({ people, warm }) => `${people} on ${warm.join('/')}`).join(', '),
     };
     const { warm } = lease;
     const { containers } = refill;

@@ -1,24 +1,24 @@
-/** So many people come at the same moment and each calls one tool: a shelf of some size, or a container made for each as it comes. */
-import type { BareContainers } from '../bare-container.js';
-import { orInterrupted } from '../report.js';
-import { Shelf, type HeldSandbox } from '../shelf.js';
-import { allOf, greeted } from './bare.js';
+/** Many users come at the same moment and each calls one tool: from a warm pool of some size, or with a container made for each. */
+import type { BareContainers } from '../shared/bare-container.js';
+import { WarmPool, type HeldSandbox } from '../shared/warm-pool.js';
+import { allOf, withHandshake } from './bare.js';
+import { orInterrupted } from '../shared/work.js';
 
 export interface BurstPlan {
   people: number;
-  /** Sizes of the shelf when they come. */
-  shelves: readonly number[];
+  /** Sizes of the warm pool when they come. */
+  warm: readonly number[];
 }
 
 export interface Burst {
   people: number;
-  /** undefined: without a pool. */
-  shelf: number | undefined;
-  /** From the arrival to an answered tool call, of each, the quickest first. */
+  /** Size of the pool; undefined without one. */
+  warm: number | undefined;
+  /** From the arrival to an answered tool call, of each user, the fastest first. */
   servedMs: number[];
   /** From the arrival to a sandbox. */
   leasedMs: number[];
-  /** How busy the event loop of those who come was, 0 to 1. */
+  /** How busy the event loop of the simulated users was, 0 to 1. */
   loop: number;
 }
 
@@ -30,16 +30,16 @@ export interface BurstOptions {
   progress: (doing: string) => void;
 }
 
-/** In turns: without a pool, then each size of the shelf. */
+/** Without a pool, then with each size of the pool. */
 export async function measureBursts({ bares, plan, rounds, signal, progress }: BurstOptions): Promise<Burst[]> {
   const bursts: Burst[] = [];
-  const { people, shelves } = plan;
+  const { people } = plan;
   for (let round = 1; round <= rounds; round++) {
     progress(`${people} at once, a container made for each`);
     bursts.push(await withoutPool(bares, people, signal));
-    for (const shelf of shelves) {
-      progress(`${people} at once, ${shelf} on the shelf`);
-      bursts.push(await withShelf(people, shelf, signal));
+    for (const size of plan.warm) {
+      progress(`${people} at once, ${size} warm`);
+      bursts.push(await withPool(people, size, signal));
     }
   }
   return bursts;
@@ -48,7 +48,7 @@ export async function measureBursts({ bares, plan, rounds, signal, progress }: B
 async function withoutPool(bares: BareContainers, people: number, signal: AbortSignal): Promise<Burst> {
   try {
     return await burst(people, undefined, async () => {
-      const container = await greeted(bares, signal);
+      const container = await withHandshake(bares, signal);
       return { call: () => container.call() };
     });
   } finally {
@@ -56,25 +56,25 @@ async function withoutPool(bares: BareContainers, people: number, signal: AbortS
   }
 }
 
-async function withShelf(people: number, size: number, signal: AbortSignal): Promise<Burst> {
+async function withPool(people: number, size: number, signal: AbortSignal): Promise<Burst> {
   const pool = { min: size, max: Math.max(size, 1), maxWaiting: people };
-  // What is not on the shelf is started for those who wait, and nothing beyond: both ways make as many in all.
-  const shelf = await Shelf.open({ pool, budget: { containers: people }, leaseTimeoutMs: 300_000 });
+  // Missing containers are started for those who wait and no more: both ways make the same number in all.
+  const warmPool = await WarmPool.open({ pool, budget: { containers: people }, leaseTimeoutMs: 300_000 });
   try {
-    await shelf.full(size, signal);
+    await warmPool.full(size, signal);
     const lease = async (): Promise<HeldSandbox> => {
       signal.throwIfAborted();
-      return shelf.lease();
+      return warmPool.lease();
     };
     return await orInterrupted(burst(people, size, lease), signal);
   } finally {
-    await shelf.close();
+    await warmPool.close();
   }
 }
 
 type Arrive = () => Promise<{ call: () => Promise<number> }>;
 
-async function burst(people: number, shelf: number | undefined, arrive: Arrive): Promise<Burst> {
+async function burst(people: number, warm: number | undefined, arrive: Arrive): Promise<Burst> {
   const servedMs: number[] = [];
   const leasedMs: number[] = [];
   const loop = performance.eventLoopUtilization();
@@ -86,5 +86,5 @@ async function burst(people: number, shelf: number | undefined, arrive: Arrive):
     servedMs.push(performance.now() - before);
   };
   await allOf(Array.from({ length: people }, one));
-  return { people, shelf, servedMs, leasedMs, loop: performance.eventLoopUtilization(loop).utilization };
+  return { people, warm, servedMs, leasedMs, loop: performance.eventLoopUtilization(loop).utilization };
 }

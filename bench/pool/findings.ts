@@ -1,21 +1,20 @@
 /** The figures of the pool bench as ratios, tables, plots and doubts. Pure. */
-import { percentile } from '../machine.js';
-import { median } from '../report.js';
 import type { Findings, Plot, Ratio, Table } from '../suite/bench.js';
 import type { Burst } from './burst.js';
 import type { LeaseFigures, LeaseTimes } from './lease.js';
 import type { RefillFigures, Took } from './refill.js';
 import type { ToolCallTimes } from './tool-call.js';
+import { median, percentile } from '../shared/figures.js';
 
-/** Below it a p99 is the slowest of a few. */
+/** With fewer samples a p99 is the slowest of a few. */
 const FEW = 100;
 const BUSY_LOOP = 0.9;
-/** Rounds of the same thing that differ by more. */
+/** Rounds of the same kind that differ by more are told as a doubt. */
 const WIDE = 1.25;
 
 export interface PoolFigures {
   settings: Findings['settings'];
-  /** On the shelf in the lease's part, and made in the refill's. */
+  /** Size of the pool in the lease part, and containers made in the refill part. */
   warm: number;
   containers: number;
   leases: LeaseFigures;
@@ -38,11 +37,12 @@ export function findingsOf(figures: PoolFigures): Findings {
 function leaseRatios({ leases, warm }: PoolFigures): Ratio[] {
   const { bare, oneAtATime, allAtOnce } = leases;
   return [
-    ms('lease from a warm shelf: p50', percentile(oneAtATime.leaseMs, 50), 1),
-    ms('lease from a warm shelf: p99', percentile(oneAtATime.leaseMs, 99), 5),
-    ms(`lease from a warm shelf, ${warm} at once: p99`, percentile(allAtOnce.leaseMs, 99), 25),
+    ms('lease-p50', 'Lease from the warm pool, p50', percentile(oneAtATime.leaseMs, 50), 1),
+    ms('lease-p99', 'Lease from the warm pool, p99', percentile(oneAtATime.leaseMs, 99), 5),
+    ms('lease-at-once', `Lease from the warm pool, ${warm} at once, p99`, percentile(allAtOnce.leaseMs, 99), 25),
     {
-      name: 'asked to first answer of a tool: warm shelf of a container made for it',
+      id: 'first-answer',
+      name: 'First tool answer from the warm pool, relative to a container made on demand',
       value: firstAnswer(oneAtATime) / firstAnswer(bare),
       unit: '×',
       better: 'lower',
@@ -50,8 +50,8 @@ function leaseRatios({ leases, warm }: PoolFigures): Ratio[] {
   ];
 }
 
-function ms(name: string, value: number, aim: number): Ratio {
-  return { name, value, unit: 'ms', better: 'lower', aim };
+function ms(id: string, name: string, value: number, aim: number): Ratio {
+  return { id, name, value, unit: 'ms', better: 'lower', aim };
 }
 
 function firstAnswer({ leaseMs, callMs }: LeaseTimes): number {
@@ -59,9 +59,16 @@ function firstAnswer({ leaseMs, callMs }: LeaseTimes): number {
 }
 
 function refillRatio({ refill }: PoolFigures): Ratio {
-  // Of all rounds together: each way was as often the second of a pair.
+  // Of all rounds together, since each way was equally often the second of a pair.
   const value = allSeconds(refill.bare) / allSeconds(refill.pool);
-  return { name: 'containers a second: pool of a bare loop', value, unit: '×', better: 'higher', aim: 0.95 };
+  return {
+    id: 'refill-rate',
+    name: 'Containers started per second, relative to a bare dockerode loop',
+    value,
+    unit: '×',
+    better: 'higher',
+    aim: 0.95,
+  };
 }
 
 function allSeconds(took: readonly Took[]): number {
@@ -70,24 +77,32 @@ function allSeconds(took: readonly Took[]): number {
 
 function burstRatios(bursts: readonly Burst[]): Ratio[] {
   const ratios: Ratio[] = [];
-  for (const [people, shelf] of waysOf(bursts)) {
-    if (shelf === undefined) continue;
-    const ours = together(bursts, people, shelf);
+  for (const [people, warm] of waysOf(bursts)) {
+    if (warm === undefined) continue;
+    const ours = together(bursts, people, warm);
     const theirs = together(bursts, people, undefined);
-    const of = (words: string, p: number): Ratio => ({
-      name: `${people} come at once, ${shelf} on the shelf: ${words} of a container made for each`,
+    const of = (share: string, p: number): Ratio => ({
+      id: `burst-${people}-${warm}-${share}`,
+      name: `${people} users at once, ${warm} warm: until ${share} of them are served, relative to a container made for each`,
       value: percentile(ours.servedMs, p) / percentile(theirs.servedMs, p),
       unit: '×',
       better: 'lower',
     });
-    ratios.push(of('half served,', 50), of('all served,', 100));
+    ratios.push(of('half', 50), of('all', 100));
   }
   return ratios;
 }
 
 function toolCallRatio({ toolCalls }: PoolFigures): Ratio {
   const value = median(toolCalls.free) / median(toolCalls.bare);
-  return { name: 'tool call: tool:start to tool:result of the bare stream', value, unit: '×', better: 'lower', aim: 2 };
+  return {
+    id: 'tool-call',
+    name: 'Tool call as the client sees it, relative to the container’s bare stream',
+    value,
+    unit: '×',
+    better: 'lower',
+    aim: 2,
+  };
 }
 
 function leaseTable({ leases, warm }: PoolFigures): Table {
@@ -95,9 +110,9 @@ function leaseTable({ leases, warm }: PoolFigures): Table {
     title: 'A sandbox for one session: ms',
     head: ['', 'lease p50', 'p99', 'first call p50', 'p99', 'leases'],
     rows: [
-      leaseRow('dockerode alone: created, attached, greeted', leases.bare),
-      leaseRow('warm shelf, 1 at a time', leases.oneAtATime),
-      leaseRow(`warm shelf, ${warm} at once`, leases.allAtOnce),
+      leaseRow('dockerode alone: created, attached, handshake done', leases.bare),
+      leaseRow('warm pool, 1 at a time', leases.oneAtATime),
+      leaseRow(`warm pool, ${warm} at once`, leases.allAtOnce),
     ],
   };
 }
@@ -109,8 +124,8 @@ function leaseRow(name: string, { leaseMs, callMs }: LeaseTimes): (string | numb
 
 function refillTable({ refill, containers }: PoolFigures): Table {
   return {
-    title: `From an empty shelf to ${containers}; means of ${refill.bare.length} rounds`,
-    head: ['', 's', 'least', 'most', 'a second', 'our CPU each, ms'],
+    title: `From an empty pool to ${containers} containers; means of ${refill.bare.length} rounds`,
+    head: ['', 's', 'min', 'max', 'containers/s', 'own CPU of each, ms'],
     rows: [refillRow('bare loop', refill.bare, containers), refillRow('pool', refill.pool, containers)],
   };
 }
@@ -123,10 +138,10 @@ function refillRow(name: string, took: readonly Took[], containers: number): (st
 }
 
 function burstTable(bursts: readonly Burst[]): Table {
-  const rows = waysOf(bursts).map(([people, shelf]) => {
-    const { leasedMs, servedMs } = together(bursts, people, shelf);
+  const rows = waysOf(bursts).map(([people, warm]) => {
+    const { leasedMs, servedMs } = together(bursts, people, warm);
     return [
-      wayName(people, shelf),
+      wayName(people, warm),
       seconds(leasedMs, 50),
       seconds(servedMs, 1),
       seconds(servedMs, 50),
@@ -135,7 +150,7 @@ function burstTable(bursts: readonly Burst[]): Table {
     ];
   });
   return {
-    title: 'People come at once, and each calls one tool: seconds from the arrival',
+    title: 'Many users come at once and each calls one tool: seconds from the arrival',
     head: ['', 'sandbox p50', 'first served', 'half', '90 %', 'all served'],
     rows,
   };
@@ -148,16 +163,16 @@ function seconds(values: readonly number[], p: number): number {
 function burstPlots(bursts: readonly Burst[]): Plot[] {
   const sizes = [...new Set(bursts.map(({ people }) => people))];
   return sizes.map((people) => ({
-    title: `${people} come at once`,
+    title: `${people} users come at once`,
     x: 'seconds',
-    y: 'people served',
+    y: 'users served',
     lines: waysOf(bursts)
       .filter(([count]) => count === people)
-      .map(([, shelf]) => {
-        // The first round's: one curve is one burst.
-        const served = bursts.find((burst) => burst.people === people && burst.shelf === shelf)?.servedMs ?? [];
+      .map(([, warm]) => {
+        // Of the first round: one curve is one burst.
+        const served = bursts.find((burst) => burst.people === people && burst.warm === warm)?.servedMs ?? [];
         const points = served.map((ms, index): [number, number] => [ms / 1_000, index + 1]);
-        return { name: shelfName(shelf), points };
+        return { name: poolName(warm), points };
       }),
   }));
 }
@@ -171,12 +186,12 @@ function toolCallTable({ bare, thread, free, asked }: ToolCallTimes): Table {
   ];
   return {
     title: 'read_file of a few bytes: ms',
-    head: ['', 'p50', 'p99', 'of bare'],
+    head: ['', 'p50', 'p99', 'relative to bare'],
     rows: [
       row('written to the attached stream, answer read', bare),
       row('through the docker thread', thread),
       row('client: tool:start to tool:result', free),
-      row('client: a person’s yes to tool:result', asked),
+      row('client: the user’s approval to tool:result', asked),
     ],
   };
 }
@@ -194,33 +209,33 @@ function doubtsOf({ leases, refill, bursts }: PoolFigures): string[] {
     if (most <= least * WIDE) continue;
     doubts.push(`refill, ${name}: its rounds took from ${least.toFixed(2)} to ${most.toFixed(2)} s`);
   }
-  for (const { people, shelf, loop } of bursts) {
+  for (const { people, warm, loop } of bursts) {
     if (loop < BUSY_LOOP) continue;
     const busy = `${Math.round(loop * 100)} %`;
-    doubts.push(`${wayName(people, shelf)}: the event loop of those who came was busy for ${busy} of the time`);
+    doubts.push(`${wayName(people, warm)}: the event loop of the simulated users was busy for ${busy} of the time`);
   }
   return doubts;
 }
 
-/** Every kind of burst there was, in the order in which they came. */
-function waysOf(bursts: readonly Burst[]): [people: number, shelf: number | undefined][] {
-  const ways = new Map(bursts.map(({ people, shelf }) => [wayName(people, shelf), [people, shelf] as const]));
-  return [...ways.values()].map(([people, shelf]) => [people, shelf]);
+/** Every kind of burst, in the order in which they ran. */
+function waysOf(bursts: readonly Burst[]): [people: number, warm: number | undefined][] {
+  const ways = new Map(bursts.map(({ people, warm }) => [wayName(people, warm), [people, warm] as const]));
+  return [...ways.values()].map(([people, warm]) => [people, warm]);
 }
 
 /** All rounds of one kind. */
-function together(bursts: readonly Burst[], people: number, shelf: number | undefined) {
-  const same = bursts.filter((burst) => burst.people === people && burst.shelf === shelf);
+function together(bursts: readonly Burst[], people: number, warm: number | undefined) {
+  const same = bursts.filter((burst) => burst.people === people && burst.warm === warm);
   return {
     servedMs: same.flatMap(({ servedMs }) => servedMs),
     leasedMs: same.flatMap(({ leasedMs }) => leasedMs),
   };
 }
 
-function wayName(people: number, shelf: number | undefined): string {
-  return `${people} people, ${shelfName(shelf)}`;
+function wayName(people: number, warm: number | undefined): string {
+  return `${people} users, ${poolName(warm)}`;
 }
 
-function shelfName(shelf: number | undefined): string {
-  return shelf === undefined ? 'a container made for each' : `${shelf} on the shelf`;
+function poolName(warm: number | undefined): string {
+  return warm === undefined ? 'a container made for each' : `${warm} warm`;
 }

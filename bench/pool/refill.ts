@@ -1,4 +1,4 @@
-/** How fast the pool makes containers, from an empty shelf to a full one, against a bare loop of dockerode with as many under way. */
+/** How fast the pool makes containers, from an empty warm pool to a full one, compared with a bare loop of dockerode that has as many under way. */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,9 +8,9 @@ import { createLog } from '../../src/shared/log.js';
 import { Archives } from '../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
 import { SandboxManager } from '../../workers/docker/sandbox-manager.js';
-import type { BareContainers } from '../bare-container.js';
-import { benchConfig, inParallel } from '../report.js';
-import { greeted } from './bare.js';
+import type { BareContainers } from '../shared/bare-container.js';
+import { withHandshake } from './bare.js';
+import { benchConfig, inParallel } from '../shared/work.js';
 
 const LOOK_MS = 10;
 
@@ -25,7 +25,7 @@ export interface RefillOptions {
 
 export interface Took {
   seconds: number;
-  /** Of this process. */
+  /** CPU time of this process. */
   cpuSeconds: number;
 }
 
@@ -39,19 +39,19 @@ export async function measureRefill(options: RefillOptions): Promise<RefillFigur
   const took: RefillFigures = { bare: [], pool: [] };
   for (let round = 0; round < rounds; round++) {
     progress(`round ${round + 1} of ${rounds}: ${containers} containers, ${atOnce} under way`);
-    // The second of a pair finds the daemon busy with the first one's removals: each is second as often as the other.
-    const order = [['bare', bareLoop] as const, ['pool', fillShelf] as const];
+    // The second of a pair finds the daemon busy with the first one's removals, so the order alternates.
+    const order = [['bare', bareLoop] as const, ['pool', fillPool] as const];
     for (const [name, way] of round % 2 === 0 ? order : order.toReversed()) took[name].push(await way(options));
   }
   return took;
 }
 
-/** The first start after a while pays for what the kernel and the daemon have dropped. */
+/** Also warms up: the first start after a while pays for what the kernel and the daemon have dropped. */
 export async function bareLoop({ bares, containers, atOnce, signal }: RefillOptions): Promise<Took> {
   try {
     return await timed(() =>
       inParallel(containers, atOnce, async () => {
-        const container = await greeted(bares, signal);
+        const container = await withHandshake(bares, signal);
         await container.request('ping', {});
       }),
     );
@@ -60,8 +60,8 @@ export async function bareLoop({ bares, containers, atOnce, signal }: RefillOpti
   }
 }
 
-/** The pool as the docker thread has it, in this thread, so that both ways have the same. */
-async function fillShelf({ containers, atOnce, signal }: RefillOptions): Promise<Took> {
+/** The docker thread's pool, run in this thread, so that both ways have the same processor. */
+async function fillPool({ containers, atOnce, signal }: RefillOptions): Promise<Took> {
   const folder = await mkdtemp(join(tmpdir(), 'fl-bench-'));
   const log = createLog('bench', 'warn');
   const config = benchConfig(folder, { pool: { min: containers, max: containers, maxStarting: atOnce } });

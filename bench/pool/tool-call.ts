@@ -1,13 +1,13 @@
-/** What a tool call costs on its way: through all of Fairlead, through the docker thread, and on the attached stream alone. */
+/** What a tool call costs through all of Fairlead, through the docker thread alone, and on the attached stream alone. */
 import { dockerHost } from '../../test/helpers/docker.js';
 import { startEngine } from '../../test/helpers/engine.js';
 import { lastText, offeredTool, startModelServer, text, tool, toolResults } from '../../test/helpers/model-server.js';
 import type { Script } from '../../test/helpers/model-server.js';
 import { startRedis } from '../../test/helpers/redis.js';
 import { connect, type TestClient } from '../../test/helpers/ws-client.js';
-import type { BareContainers } from '../bare-container.js';
-import { Shelf } from '../shelf.js';
-import { greeted } from './bare.js';
+import type { BareContainers } from '../shared/bare-container.js';
+import { WarmPool } from '../shared/warm-pool.js';
+import { withHandshake } from './bare.js';
 
 const WARM_UP = 30;
 const PATH = 'tiny.txt';
@@ -21,17 +21,17 @@ export interface ToolCallOptions {
   progress: (doing: string) => void;
 }
 
-/** ms, one call of each kind in turn. */
+/** ms; the kinds take turns. */
 export interface ToolCallTimes {
   bare: number[];
   thread: number[];
   /** From `tool:start` to `tool:result`, as the client sees them. */
   free: number[];
-  /** From the person's yes to `tool:result`. */
+  /** From the user's approval to `tool:result`. */
   asked: number[];
 }
 
-/** The model calls whatever tool the person names, and is done when it has its result. */
+/** The model calls the tool that the user names, and ends the turn when it has the result. */
 const script: Script = ({ body }) => {
   if (toolResults(body).length > 0) return text('done');
   const wanted = lastText(body) === WRITE.name ? WRITE : READ;
@@ -45,8 +45,8 @@ export async function measureToolCalls({ bares, calls, signal, progress }: ToolC
     opened.push(() => close(what));
     return what;
   };
-  /** A person, and an engine that does or does not ask before it reads a file. */
-  const startPerson = async (modelUrl: string, redisUrl: string, action: 'allow' | 'ask'): Promise<TestClient> => {
+  /** A client, and a server that does or does not ask for approval before it reads a file. */
+  const startClient = async (modelUrl: string, redisUrl: string, action: 'allow' | 'ask'): Promise<TestClient> => {
     signal.throwIfAborted();
     const starting = startEngine({
       env: {
@@ -64,15 +64,15 @@ export async function measureToolCalls({ bares, calls, signal, progress }: ToolC
   };
   try {
     progress('servers start');
-    const bare = await greeted(bares, signal);
+    const bare = await withHandshake(bares, signal);
     await bare.call(WRITE);
-    const shelf = await open(Shelf.open({ pool: { min: 1, max: 1 } }), (what) => what.close());
-    const held = await shelf.lease();
+    const warmPool = await open(WarmPool.open({ pool: { min: 1, max: 1 } }), (what) => what.close());
+    const held = await warmPool.lease();
     await held.call(WRITE);
     const redis = await open(startRedis(), (what) => what.stop());
     const model = await open(startModelServer({ script, keep: 0 }), (what) => what.close());
-    const free = await startPerson(model.url, redis.url, 'allow');
-    const asked = await startPerson(model.url, redis.url, 'ask');
+    const free = await startClient(model.url, redis.url, 'allow');
+    const asked = await startClient(model.url, redis.url, 'ask');
     progress(`${calls} calls of each kind`);
     const times: ToolCallTimes = { bare: [], thread: [], free: [], asked: [] };
     for (let call = -WARM_UP; call < calls; call++) {

@@ -1,10 +1,10 @@
 /** The ratios as a markdown table, and its place in a file of text: between two comments. */
 import { format } from 'prettier';
-import { table } from '../report.js';
 import type { BenchResult } from '../suite/bench.js';
 import { aimText, figure } from '../suite/terminal.js';
 import { setups } from './setup.js';
 import { readVerdict } from './verdict.js';
+import { table } from '../shared/figures.js';
 
 export const BEGIN = '<!-- bench:begin -->';
 export const END = '<!-- bench:end -->';

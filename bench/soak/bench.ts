@@ -1,11 +1,11 @@
 /** Does a server that people come to and leave grow without end? Its memory, files, sandboxes and Redis, over minutes or hours. */
-import { orInterrupted } from '../report.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { Crowd } from './crowd.js';
 import { doubtsOf, plotsOf, ratiosOf, tablesOf, trendsOf, type Soaked } from './findings.js';
 import { fullForm, SHORT, type Form } from './form.js';
 import { Sampler, type Sample } from './sampler.js';
 import { startWorld, type World } from './world.js';
+import { orInterrupted } from '../shared/work.js';
 
 const SEED = 20_261_128;
 /** Of this process's time; above it the people wait for themselves. */

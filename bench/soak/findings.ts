@@ -14,16 +14,22 @@ const FEW_SAMPLES = 15;
 const YOUNG_HOURS = 0.5;
 
 interface Series {
+  id: string;
   name: string;
   unit: string;
   of: (sample: Sample) => number;
 }
 
-const RSS: Series = { name: 'RSS of the server', unit: 'MiB/h', of: ({ rssBytes }) => rssBytes / MIB };
-const HEAP: Series = { name: 'live heap, all threads', unit: 'MiB/h', of: (sample) => heapOf(sample) / MIB };
-const REDIS: Series = { name: 'Redis', unit: 'MiB/h', of: ({ redisBytes }) => redisBytes / MIB };
-const FILES: Series = { name: 'open files', unit: 'files/h', of: ({ openFiles }) => openFiles };
-const SANDBOXES: Series = { name: 'sandboxes', unit: 'sandboxes/h', of: ({ sandboxes }) => sandboxes };
+const RSS: Series = { id: 'rss', name: 'server memory (RSS)', unit: 'MiB/h', of: ({ rssBytes }) => rssBytes / MIB };
+const HEAP: Series = {
+  id: 'heap',
+  name: 'live heap of all threads',
+  unit: 'MiB/h',
+  of: (sample) => heapOf(sample) / MIB,
+};
+const REDIS: Series = { id: 'redis', name: 'Redis memory', unit: 'MiB/h', of: ({ redisBytes }) => redisBytes / MIB };
+const FILES: Series = { id: 'files', name: 'open files', unit: 'files/h', of: ({ openFiles }) => openFiles };
+const SANDBOXES: Series = { id: 'sandboxes', name: 'sandboxes', unit: 'sandboxes/h', of: ({ sandboxes }) => sandboxes };
 const ALL = [RSS, HEAP, REDIS, FILES, SANDBOXES];
 
 export interface Soaked {
@@ -48,19 +54,30 @@ export function ratiosOf({ rests }: Soaked, trends: ReadonlyMap<Series, Trend>):
     if (!trend) return [];
     // An aim that the noise alone would miss or meet is none.
     const aim = trend.uncertainty <= AIM_MIB ? { aim: AIM_MIB } : {};
-    return [{ name: `${series.name} under load`, value: trend.slope, unit: series.unit, better: 'lower', ...aim }];
+    return [
+      {
+        id: `${series.id}-growth`,
+        name: `Growth of ${series.name} under load`,
+        value: trend.slope,
+        unit: series.unit,
+        better: 'lower',
+        ...aim,
+      },
+    ];
   });
   const perSession = fitTrend(rests.map((rest) => [rest.lives, heapOf(rest)]));
   return [
     ...growth,
     {
-      name: 'live heap at rest, for each session that has come and gone',
+      id: 'heap-per-session',
+      name: 'Live heap that a finished session leaves',
       value: perSession.slope,
       unit: 'bytes',
       better: 'lower',
     },
     {
-      name: 'keys in Redis that sessions leave which are deleted',
+      id: 'keys-left',
+      name: 'Redis keys that deleted sessions leave',
       value: after.redisKeys - before.redisKeys,
       unit: 'keys',
       better: 'lower',

@@ -1,7 +1,6 @@
 /** Sockets: attaches, idle sessions, frames and deltas a second, and slow readers; beside bare uWebSockets.js, ws and socket.io. */
 import { startRedis } from '../../test/helpers/redis.js';
 import { Load } from '../load/load.js';
-import { orInterrupted } from '../report.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { startChild } from './child.js';
 import { Audience, type Rate, type Shape } from './deltas-part.js';
@@ -14,6 +13,7 @@ import { Pins } from './proc.js';
 import { startEcho, startFairlead, type EchoServer, type Fairlead } from './servers.js';
 import { measureSlow } from './slow-part.js';
 import { ECHO_KINDS, NAMES } from './wire.js';
+import { orInterrupted } from '../shared/work.js';
 
 export const bench: Bench = {
   name: 'sockets',

@@ -1,9 +1,9 @@
 /** Deltas a second to all clients: turns of the stand-in model through Fairlead, and the same frames from a bare server. */
 import type { Load, LoadGroup } from '../load/load.js';
-import { orInterrupted } from '../report.js';
 import { mainThreadNs } from './proc.js';
 import { newSessions, type EchoServer, type Fairlead, type Server } from './servers.js';
 import { DELTA_MARK, END_MARK } from './wire.js';
+import { orInterrupted } from '../shared/work.js';
 
 const DELTA = 0;
 const ENDS = 1;

@@ -1,7 +1,7 @@
 /** Why a figure of this bench cannot be trusted, or why an aim is out of reach, in words. */
-import { median } from '../report.js';
 import { isMet, type Ratio } from '../suite/bench.js';
 import { cpuOf, FRAMES_AIM, IDLE_AIM_KIB, type Measured } from './measured.js';
+import { median } from '../shared/figures.js';
 
 /** A thread that is busier than this has nothing left to give. */
 const FULL = 0.93;

@@ -1,11 +1,11 @@
 /** What was measured, as ratios, tables and plots, and why some of it may not be trusted. */
-import { median } from '../report.js';
 import type { Findings, Plot, Ratio, Table } from '../suite/bench.js';
 import type { Rate, Shape } from './deltas-part.js';
 import { doubtsOf } from './doubts.js';
 import { cpuOf, DELTAS_AIM, FRAMES_AIM, IDLE_AIM_KIB, rateOf, type Measured } from './measured.js';
 import type { Pace } from './slow-part.js';
 import { NAMES } from './wire.js';
+import { median } from '../shared/figures.js';
 
 export function findings(measured: Measured): Findings {
   const ratios = ratiosOf(measured);
@@ -57,46 +57,53 @@ function ratiosOf(measured: Measured): Ratio[] {
   const { sessions, clients } = measured.form.deltas.shape;
   return [
     ...compared.map((depth): Ratio => ({
-      name: `frames in and out, ${depth} under way: Fairlead of bare uWebSockets.js`,
+      id: `frames-${depth}`,
+      name: `Frames per second, ${depth} in flight on each socket, relative to bare uWebSockets.js`,
       value: rateOf(frames, 'fairlead', depth) / rateOf(frames, 'uws', depth),
       unit: '×',
       better: 'higher',
       aim: FRAMES_AIM,
     })),
     ...compared.map((depth): Ratio => ({
-      name: `frames for a CPU second, ${depth} under way: Fairlead of bare uWebSockets.js`,
+      id: `frames-cpu-${depth}`,
+      name: `Frames per CPU second, ${depth} in flight on each socket, relative to bare uWebSockets.js`,
       value: cpuOf(frames, 'uws', depth) / cpuOf(frames, 'fairlead', depth),
       unit: '×',
       better: 'higher',
     })),
     {
-      name: `deltas to all, ${sessions} sessions with ${clients} clients each`,
+      id: 'deltas',
+      name: `Deltas delivered per second, ${sessions} sessions with ${clients} clients each`,
       value: fairlead ?? Number.NaN,
       unit: '/s',
       better: 'higher',
       aim: DELTAS_AIM,
     },
     {
-      name: 'deltas to all: Fairlead of bare uWebSockets.js (publish)',
+      id: 'deltas-of-bare',
+      name: 'Deltas delivered per second, relative to bare uWebSockets.js (publish)',
       value: (fairlead ?? Number.NaN) / (bare ?? Number.NaN),
       unit: '×',
       better: 'higher',
     },
     {
-      name: 'an idle session: server RSS',
+      id: 'idle-rss',
+      name: 'Server memory (RSS) of an idle session',
       value: (own?.rssBytes ?? Number.NaN) / 1024,
       unit: 'KiB',
       better: 'lower',
       aim: IDLE_AIM_KIB,
     },
     {
-      name: 'attaches a second: Fairlead of bare uWebSockets.js',
+      id: 'attaches',
+      name: 'Attaches per second, relative to bare uWebSockets.js',
       value: (own?.attachesPerSecond ?? Number.NaN) / (bareIdle?.attachesPerSecond ?? Number.NaN),
       unit: '×',
       better: 'higher',
     },
     {
-      name: 'deltas of a fast reader: beside slow ones of alone',
+      id: 'fast-reader',
+      name: 'Deltas per second of a fast reader beside slow ones, relative to alone',
       value: middle(slow.beside, 'rate') / middle(slow.alone, 'rate'),
       unit: '×',
       better: 'higher',

@@ -1,10 +1,10 @@
 /** Frames a second, in and out, of one server after the other, in turns; and what they cost its thread and the generator. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { median } from '../report.js';
 import type { Load, LoadGroup } from '../load/load.js';
 import { mainThreadNs } from './proc.js';
 import type { Server } from './servers.js';
 import type { Kind } from './wire.js';
+import { median } from '../shared/figures.js';
 
 const WARM_MS = 150;
 

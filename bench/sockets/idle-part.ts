@@ -1,12 +1,12 @@
 /** Attaches a second, and what an attached idle socket costs the server and the kernel. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { percentile } from '../machine.js';
 import type { Load, LoadGroup } from '../load/load.js';
 import { collectGarbage } from '../suite/collect.js';
 import { rssBytes } from '../suite/proc.js';
 import { kernelBytes } from './proc.js';
 import type { Server } from './servers.js';
 import type { Kind } from './wire.js';
+import { percentile } from '../shared/figures.js';
 
 /**
  * They stay, and are not what a socket costs: the first attaches pay for code that is compiled once, and for the young

@@ -1,9 +1,9 @@
 /** Do the deltas of fast readers keep their pace while others of the same session do not read? */
 import type { Load, LoadGroup } from '../load/load.js';
-import { orInterrupted } from '../report.js';
 import { queuedBytes, rssBytes } from '../suite/proc.js';
 import { newSessions, type Fairlead } from './servers.js';
 import { CLEARED_MARK, DELTA_MARK, END_MARK } from './wire.js';
+import { orInterrupted } from '../shared/work.js';
 
 /** Places in MARKS. */
 const DELTA = 0;

@@ -18,15 +18,17 @@ export interface Bench {
   run: (context: BenchContext) => Promise<Findings>;
 }
 
-/** A figure that can be compared with that of another machine. */
+/** A figure that bench:compare matches between commits. */
 export interface Ratio {
-  /** `frames: Fairlead of bare uWebSockets.js`. */
+  /** Unique in its bench, and the same in every commit: names may change. */
+  id: string;
+  /** For people: `Frames per second, relative to bare uWebSockets.js`. */
   name: string;
   value: number;
-  /** `×` where it is one of ours to one of the alternative, else what it is in: `KiB`, `ms`, `bytes/h`. */
+  /** `×` for Fairlead's value divided by the alternative's; otherwise the value's unit: `KiB`, `ms`, `bytes/h`. */
   unit: string;
   better: 'higher' | 'lower';
-  /** From which value on it is good enough, if there is an aim. */
+  /** The value that is good enough, if there is an aim. */
   aim?: number;
 }
 

@@ -1,10 +1,10 @@
 /** One bench in a process of its own: `child-main.js NAME [--full] [--hours=N]`, with an IPC channel to whoever started it. */
-import { untilInterrupted } from '../report.js';
 import type { BenchContext } from './bench.js';
 import type { BenchMessage } from './messages.js';
 import { busyBefore, watchSteal } from './quiet.js';
 import { isBenchName, loadBench } from './registry.js';
 import { toResult } from './result.js';
+import { untilInterrupted } from '../shared/work.js';
 
 const [name = '', ...flags] = process.argv.slice(2);
 const full = flags.includes('--full');

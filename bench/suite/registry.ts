@@ -1,7 +1,20 @@
 /** The benches of the suite, in the order in which they run. Loaded one at a time: each has a process of its own. */
 import type { Bench } from './bench.js';
 
-export const BENCH_NAMES = ['http', 'sockets', 'turns', 'pool', 'memory', 'history', 'threads', 'soak'] as const;
+export const BENCH_NAMES = [
+  'http',
+  'sockets',
+  'turns',
+  'pool',
+  'hibernation',
+  'memory',
+  'history',
+  'durability',
+  'outage',
+  'remote',
+  'threads',
+  'soak',
+] as const;
 
 export type BenchName = (typeof BENCH_NAMES)[number];
 

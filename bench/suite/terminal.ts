@@ -1,7 +1,7 @@
 /** What a person sees of the suite: progress on a terminal, results as tables. */
 import { styleText } from 'node:util';
-import { table } from '../report.js';
 import { isMet, type BenchResult, type Ratio } from './bench.js';
+import { table } from '../shared/figures.js';
 
 const BAR = 20;
 

@@ -1,10 +1,10 @@
 /** The loud tool without Fairlead: the same image with the same limits, called by hand. Runs in the process of the bad one. */
 import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { BareContainers, type BareContainer } from '../bare-container.js';
-import { benchConfig } from '../report.js';
+import { BareContainers, type BareContainer } from '../shared/bare-container.js';
 import type { BadDeeds } from './messages.js';
 import { PRINT, PRINTED_BYTES } from './print.js';
+import { benchConfig } from '../shared/work.js';
 
 const MB = 1_000_000;
 const CALL = { name: 'run_command', arguments: { command: PRINT } };
@@ -26,7 +26,7 @@ export class BarePrinter {
     const printer = new BarePrinter(containers);
     try {
       const container = await containers.make();
-      await container.greet();
+      await container.handshake();
       void printer.#print(container);
       printer.deeds();
       return printer;

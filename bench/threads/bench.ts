@@ -1,10 +1,10 @@
 /** The bench `threads`: what more agent threads bring, and what one bad session takes from its neighbours. */
-import { orInterrupted } from '../report.js';
 import type { Bench, Findings } from '../suite/bench.js';
 import { neighbourDoubts, neighbourRatios, neighbourTables } from './neighbour-findings.js';
 import { measureNeighbours, type NeighbourOptions } from './neighbours.js';
 import { KINDS, measureScale, scaleDoubts, scalePlot, scaleRatios, scaleTables, type ScaleOptions } from './scale.js';
 import { Opened, openWorld, type Server, type World } from './world.js';
+import { orInterrupted } from '../shared/work.js';
 
 const PEOPLE = 32;
 const NEIGHBOURS = 20;

@@ -1,9 +1,9 @@
 /** The windows of good and bad as ratios, tables and doubts. Pure. */
-import { percentile } from '../machine.js';
 import type { Ratio, Table } from '../suite/bench.js';
 import type { BadKind, Samples } from './messages.js';
 import { BAD_THREAD, BAD_WORDS, type Window } from './neighbours.js';
 import { MAX_ELSEWHERE, middle, percent } from './scale.js';
+import { percentile } from '../shared/figures.js';
 
 const MAX_TIMES = 2;
 const FULL = 0.95;
@@ -14,16 +14,23 @@ type Measure = 'firstMs' | 'turnMs' | 'pongMs';
 
 /** The first token and the pong: the one goes through the agent thread, the other through the main thread alone. */
 export function neighbourRatios(windows: readonly Window[]): Ratio[] {
-  const measures: [Measure, string][] = [
-    ['firstMs', 'first token'],
-    ['pongMs', 'pong'],
+  const measures: [Measure, id: string, string][] = [
+    ['firstMs', 'first-token', 'first token'],
+    ['pongMs', 'pong', 'pong'],
   ];
   return kindsOf(windows).flatMap((kind) =>
-    measures.map(([measure, words]): Ratio => {
+    measures.map(([measure, id, words]): Ratio => {
       const value = times(windows, kind, measure);
-      const name = `neighbours’ ${words} p99: beside ${BAD_WORDS[kind]} of alone`;
-      // What a stranger does to this machine is no aim of Fairlead's; it is there to be compared with.
-      return { name, value, unit: '×', better: 'lower', ...(kind === 'bare' ? {} : { aim: MAX_TIMES }) };
+      const name = `Neighbours’ ${words} p99 beside ${BAD_WORDS[kind]}, relative to alone`;
+      // Fairlead has no aim for what another program does to the machine; it is the reference.
+      return {
+        id: `${id}-${kind}`,
+        name,
+        value,
+        unit: '×',
+        better: 'lower',
+        ...(kind === 'bare' ? {} : { aim: MAX_TIMES }),
+      };
     }),
   );
 }

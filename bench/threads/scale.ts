@@ -1,14 +1,14 @@
 /** Turns a second by the number of agent threads, and how long the main thread's event loop stands while they are saturated. */
-import { percentile } from '../machine.js';
 import type { Plot, Ratio, Table } from '../suite/bench.js';
 import { watchCpu, type CpuUse } from './cpu.js';
 import { loopDelays, mainDelay } from './loop-delays.js';
 import type { Saturated, TurnKind } from './messages.js';
 import type { Server, World } from './world.js';
+import { percentile } from '../shared/figures.js';
 
 export const MAX_LOOP_DELAY_MS = 10;
 export const KINDS: readonly TurnKind[] = ['short', 'long'];
-const WORDS: Record<TurnKind, string> = { short: 'short turns', long: 'long answers' };
+const WORDS: Record<TurnKind, string> = { short: 'Short turns', long: 'Long answers' };
 const FULL = 0.95;
 const SATURATED = 0.8;
 export const MAX_ELSEWHERE = 0.1;
@@ -68,7 +68,8 @@ export function scaleRatios(points: readonly ScalePoint[]): Ratio[] {
     KINDS.map((kind): Ratio => {
       const value = rateOf(points, threads, kind) / rateOf(points, fewest, kind);
       return {
-        name: `${WORDS[kind]} a second: ${threads} agent threads of ${fewest}`,
+        id: `scale-${kind}-${threads}`,
+        name: `${WORDS[kind]} per second, ${threads} agent threads relative to ${fewest}`,
         value,
         unit: '×',
         better: 'higher',
@@ -81,13 +82,15 @@ export function scaleRatios(points: readonly ScalePoint[]): Ratio[] {
   return [
     ...ratios,
     {
-      name: 'agent threads busy with short turns that the main thread has time for',
+      id: 'main-capacity',
+      name: 'Agent threads, all busy with short turns, that one main thread can serve',
       value: agentMs / sum(alone.map(({ mainMs }) => mainMs)),
       unit: 'threads',
       better: 'higher',
     },
     {
-      name: 'event-loop delay of the main thread, agent threads saturated, p99',
+      id: 'main-loop-delay',
+      name: 'Event-loop delay of the main thread, agent threads saturated, p99',
       value: worst,
       unit: 'ms',
       better: 'lower',

@@ -1,6 +1,5 @@
 /** How many people can talk at once, and what does Fairlead add to the model's own time? With Redis, Docker and a stand-in model. */
 import { availableParallelism } from 'node:os';
-import { orInterrupted } from '../report.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { accept, ACCEPTANCE_PACE } from './acceptance.js';
 import { toFindings } from './findings.js';
@@ -9,6 +8,7 @@ import { measure } from './meter.js';
 import { runRamp, type RampPlan } from './ramp.js';
 import type { Pace } from './script.js';
 import { Stand } from './stand.js';
+import { orInterrupted } from '../shared/work.js';
 
 /** Quick talkers: a person of the ramp is worth some ten real ones. */
 const PACE: Pace = {
@@ -21,7 +21,7 @@ const PACE: Pace = {
   turnTimeoutMs: 15_000,
 };
 const LIMITS = { errorShare: 0.005, addedMs: 200 };
-const SHELF = 10;
+const WARM = 10;
 /** Starting containers takes the processors from all else: few people have one, and those of the ramp begin with it. */
 const TOOLS = { toolEvery: 12, maxToolPeople: 8, toolUse: 'at once' } as const;
 const ACCEPTANCE_TOOLS = { toolEvery: 50, maxToolPeople: 40, toolUse: 'now and then' } as const;
@@ -43,7 +43,7 @@ async function run(context: BenchContext): Promise<Findings> {
   // One keeps up with a server on a few processors, which it shares with it.
   const processes = Math.max(1, Math.floor(availableParallelism() / 4));
   progress('starting Redis, the model, the server and its containers');
-  const stand = await Stand.open({ pace: PACE, shelf: SHELF, processes, signal });
+  const stand = await Stand.open({ pace: PACE, warm: WARM, processes, signal });
   try {
     const place = await warmUp(stand, context);
     const steps = await runRamp(stand, plan, context);
@@ -74,7 +74,7 @@ async function warmUp(
   await measure(stand, { way: 'sdk', ...WARM_UP }, signal);
   await orInterrupted(stand.spareBegun(), signal);
   await measure(stand, { way: 'fairlead', ...WARM_UP }, signal);
-  await stand.shelfFull(signal);
+  await stand.poolFull(signal);
   return place;
 }
 
@@ -94,7 +94,7 @@ function settings(plan: RampPlan, processes: number): Findings['settings'] {
     'acceptance: model’s first token, ms': ACCEPTANCE_PACE.modelDelayMs,
     'acceptance: tokens an answer': ACCEPTANCE_PACE.tokens,
     'acceptance: between tokens, ms': ACCEPTANCE_PACE.gapMs,
-    'containers on the shelf': SHELF,
+    'warm containers': WARM,
     'processes of people': processes,
     store: 'Redis, nothing on disk',
   };

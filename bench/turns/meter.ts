@@ -1,11 +1,11 @@
 /** A stretch of time in which people talk: what they saw, what the server said of itself, and who used the processors. */
 import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { orInterrupted } from '../report.js';
 import { machineBusyMs, processTime, threadTimes, type Spent } from './cpu.js';
 import type { Talk, Way } from './messages.js';
 import type { Scrape } from './scrape.js';
 import type { Stand } from './stand.js';
+import { orInterrupted } from '../shared/work.js';
 
 /** At most so much of one processor's time is a process of people, or the model, before it is what limits. */
 const TOO_BUSY = 0.9;

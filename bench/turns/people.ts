@@ -1,11 +1,11 @@
 /** Many people in one process, each in a conversation of their own, at Fairlead or with the SDK alone. */
 import { setTimeout as think } from 'node:timers/promises';
 import type Anthropic from '@anthropic-ai/sdk';
-import { inParallel } from '../report.js';
 import type { Gathering, PeopleRequest, Talk, TurnSample } from './messages.js';
 import { Person } from './person.js';
 import { Script } from './script.js';
 import { createSdk, SdkPerson } from './sdk-person.js';
+import { inParallel } from '../shared/work.js';
 
 const ATTACH_AT_ONCE = 50;
 /** Of the turns so many begin with a ping, so that pings are no load of their own. */

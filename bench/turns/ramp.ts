@@ -1,10 +1,10 @@
 /** More and more people, until something is over its limit; then between the last that went well and the first that did not. */
-import { percentile } from '../machine.js';
-import { orInterrupted } from '../report.js';
 import type { BenchContext } from '../suite/bench.js';
 import { measure, type Stretch, type StretchOptions } from './meter.js';
 import { errorShare, firsts } from './samples.js';
 import type { Stand } from './stand.js';
+import { percentile } from '../shared/figures.js';
+import { orInterrupted } from '../shared/work.js';
 
 export interface RampPlan {
   first: number;

@@ -1,8 +1,8 @@
 /** What samples of turns come to. Pure. */
-import { percentile } from '../machine.js';
 import type { Talk } from './messages.js';
 import type { Stretch } from './meter.js';
 import { between, type HistogramRead } from './scrape.js';
+import { percentile } from '../shared/figures.js';
 
 export function firsts({ turns }: Talk): number[] {
   return turns.filter(({ error }) => error === undefined).map(({ firstMs }) => firstMs);

@@ -1,4 +1,4 @@
-/** All that takes part: Redis, the stand-in model, the server with its shelf of containers, and the people. */
+/** All that takes part: Redis, the stand-in model, the server with its warm pool, and the people. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { dockerHost } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
@@ -10,14 +10,14 @@ import type { Pace } from './script.js';
 
 const PRELOAD = new URL('thread-names.js', import.meta.url).href;
 const LOOK_MS = 50;
-const SHELF_MS = 60_000;
+const FILL_MS = 60_000;
 /** Everyone is the user `local`. */
 const MAX_SOCKETS = 1_000_000;
 
 export interface StandOptions {
   pace: Pace;
-  /** Containers that wait. */
-  shelf: number;
+  /** Containers in the warm pool. */
+  warm: number;
   /** Processes of people. */
   processes: number;
   signal: AbortSignal;
@@ -28,16 +28,16 @@ export class Stand {
   readonly model: Model;
   readonly engine: Engine;
   readonly crowd: Crowd;
-  readonly #shelf: number;
+  readonly #warm: number;
   readonly #closers: (() => Promise<unknown>)[];
   readonly #threads = new Map<number, string>();
 
   private constructor(
     parts: Pick<Stand, 'redis' | 'model' | 'engine' | 'crowd'>,
-    shelf: number,
+    warm: number,
     closers: (() => Promise<unknown>)[],
   ) {
-    this.#shelf = shelf;
+    this.#warm = warm;
     this.redis = parts.redis;
     this.model = parts.model;
     this.engine = parts.engine;
@@ -46,7 +46,7 @@ export class Stand {
   }
 
   static async open(options: StandOptions): Promise<Stand> {
-    const { pace, shelf, processes, signal } = options;
+    const { pace, warm, processes, signal } = options;
     const closers: (() => Promise<unknown>)[] = [];
     try {
       const redis = await startRedis();
@@ -57,7 +57,7 @@ export class Stand {
       const engine = await startEngine({
         config: {
           limits: { maxSocketsPerUser: MAX_SOCKETS },
-          sandbox: { driver: 'docker', pool: { min: shelf, max: Math.max(100, shelf) } },
+          sandbox: { driver: 'docker', pool: { min: warm, max: Math.max(100, warm) } },
           approvals: { rules: [{ readOnly: true, action: 'allow' }] },
         },
         env: {
@@ -71,8 +71,8 @@ export class Stand {
       closers.push(() => engine.stop());
       const crowd = new Crowd(processes);
       closers.push(() => crowd.stop());
-      const stand = new Stand({ redis, model, engine, crowd }, shelf, closers);
-      await stand.shelfFull(signal);
+      const stand = new Stand({ redis, model, engine, crowd }, warm, closers);
+      await stand.poolFull(signal);
       return stand;
     } catch (error) {
       await closeAll(closers);
@@ -101,12 +101,12 @@ export class Stand {
     return closeAll(this.#closers);
   }
 
-  /** The server tells nobody when its shelf is full: it is looked at. */
-  async shelfFull(signal: AbortSignal): Promise<void> {
-    const shelf = this.#shelf;
-    const until = performance.now() + SHELF_MS;
-    while ((await this.scrape(signal)).sum('fairlead_sandboxes', { state: 'warm' }) < shelf) {
-      if (performance.now() > until) throw new Error(`there are no ${shelf} warm containers after ${SHELF_MS} ms`);
+  /** Polls: the server does not announce a full pool. */
+  async poolFull(signal: AbortSignal): Promise<void> {
+    const warm = this.#warm;
+    const until = performance.now() + FILL_MS;
+    while ((await this.scrape(signal)).sum('fairlead_sandboxes', { state: 'warm' }) < warm) {
+      if (performance.now() > until) throw new Error(`there are no ${warm} warm containers after ${FILL_MS} ms`);
       await pause(LOOK_MS, undefined, { signal });
     }
   }

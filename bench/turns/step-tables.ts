@@ -1,10 +1,10 @@
 /** The ramp as tables and curves: each step, and the first step beside the knee by part, by thread, by store operation. */
-import { percentile } from '../machine.js';
 import type { Plot, Table } from '../suite/bench.js';
 import type { Stretch } from './meter.js';
 import type { Step } from './ramp.js';
 import { agentLoopDelayMs, average, errorShare, firsts, histogramOf, loopDelayMs, p95 } from './samples.js';
 import { mean, quantile } from './scrape.js';
+import { percentile } from '../shared/figures.js';
 
 const byPeople = (a: Step, b: Step): number => a.people - b.people;
 

@@ -13,7 +13,10 @@ export function someResult(over: Partial<BenchResult> = {}): BenchResult {
     startedAt: '2026-11-28T12:00:00.000Z',
     seconds: 30.5,
     settings: { connections: 64, warm: true },
-    ratios: [someRatio(), someRatio({ name: 'first byte, p99', value: 12, unit: 'ms', better: 'lower', aim: 10 })],
+    ratios: [
+      someRatio(),
+      someRatio({ id: 'first-byte', name: 'first byte, p99', value: 12, unit: 'ms', better: 'lower', aim: 10 }),
+    ],
     tables: [{ title: 'Requests a second', head: ['server', 'a second'], rows: [['bare', 52_300]] }],
     plots: [
       {
@@ -30,7 +33,15 @@ export function someResult(over: Partial<BenchResult> = {}): BenchResult {
 }
 
 export function someRatio(over: Partial<Ratio> = {}): Ratio {
-  return { name: 'requests: ours of bare', value: 0.97, unit: '×', better: 'higher', aim: 0.9, ...over };
+  return {
+    id: 'requests',
+    name: 'requests: ours of bare',
+    value: 0.97,
+    unit: '×',
+    better: 'higher',
+    aim: 0.9,
+    ...over,
+  };
 }
 
 /** Of one ratio, a result for each value. */

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { compare, differences, doubtsOf } from '../../../bench/compare/comparison.js';
+import { idOf } from '../../../bench/compare/old-names.js';
 import { report } from '../../../bench/compare/text.js';
 import { runsOf, someRatio, someResult } from '../some-result.js';
 
@@ -10,7 +11,7 @@ const both = (first: number, second: number) =>
     someResult({
       ratios: [
         someRatio({ value: first + more }),
-        someRatio({ name: 'p99', value: second, better: 'lower', unit: 'ms' }),
+        someRatio({ id: 'p99', name: 'p99', value: second, better: 'lower', unit: 'ms' }),
       ],
     }),
   );
@@ -24,6 +25,30 @@ t.test('the same ratio of the same bench and form is put side by side', async (t
     { bench: 'pool', change: 'same' },
     { bench: 'http', ratio: { unit: 'ms' }, change: 'new' },
   ]);
+});
+
+t.test('a renamed ratio is found again by its id, and shown with its new name', async (t) => {
+  const found = compare(side('a', runsOf([1])), side('b', runsOf([1], { name: 'Requests' })));
+  t.match(found, [{ ratio: { name: 'Requests' }, change: 'same' }]);
+  t.equal(found.length, 1);
+});
+
+t.test('a result from before there were ids is matched by its old name', async (t) => {
+  const names = [
+    ['turns', 'first token p50, 25 people: later than from the SDK alone', 'first-token-p50'],
+    ['sockets', 'frames in and out, 16 under way: Fairlead of bare uWebSockets.js', 'frames-16'],
+    ['sockets', 'deltas to all: Fairlead of bare uWebSockets.js (publish)', 'deltas-of-bare'],
+    ['pool', '60 come at once, 10 on the shelf: half served, of a container made for each', 'burst-60-10-half'],
+    ['http', 'healthz, requests/s: Fairlead of node:http', 'rate/healthz/node:http'],
+    ['pool', 'unknown', 'unknown'],
+  ] as const;
+  for (const [bench, name, id] of names) t.equal(idOf(bench, { name }), id);
+  const old = runsOf([1], {}, { bench: 'pool' });
+  for (const { ratios } of old) {
+    for (const ratio of ratios) Object.assign(ratio, { id: undefined, name: 'lease from a warm shelf: p50' });
+  }
+  const now = runsOf([1], { id: 'lease-p50', name: 'Lease from the warm pool, p50' }, { bench: 'pool' });
+  t.match(compare(side('a', old), side('b', now)), [{ change: 'same' }]);
 });
 
 t.test('a ratio that changed its direction is not compared with its old self', async (t) => {

@@ -1,32 +1,38 @@
-/** What stays in the process of a session that has hibernated: the docker thread's side of it, on real containers. Benches. */
+/** What a hibernated session keeps in the docker thread's heap, on real containers. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { getHeapSnapshot } from 'node:v8';
 import { MessageChannel } from 'node:worker_threads';
-import type { Logger } from '../src/shared/log.js';
-import { Archives } from '../workers/docker/archive/archives.js';
-import { DockerDriver } from '../workers/docker/driver/docker-driver.js';
-import { SandboxManager } from '../workers/docker/sandbox-manager.js';
-import { benchConfig, inParallel, table } from './report.js';
-import { HeldSandbox } from './shelf.js';
+import { createLog } from '../../src/shared/log.js';
+import { Archives } from '../../workers/docker/archive/archives.js';
+import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
+import { SandboxManager } from '../../workers/docker/sandbox-manager.js';
+import { HeldSandbox } from '../shared/warm-pool.js';
+import { benchConfig, inParallel } from '../shared/work.js';
 
 const AT_ONCE = 4;
 const WARM_UP = 40;
-/** Kinds of heap that grow as code gets hot, whoever runs it. */
+/** Kinds of heap that grow as code gets hot, whatever runs it. */
 const V8_OWN = new Set(['code', 'hidden', 'object shape']);
-const WRITE = { name: 'write_file', arguments: { path: 'kept.txt', content: 'of a person\n' } };
+const WRITE = { name: 'write_file', arguments: { path: 'kept.txt', content: 'of a user\n' } };
 
 export interface HibernatedOptions {
   sessions: number;
   folder: string;
-  log: Logger;
-  stopping: AbortSignal;
+  signal: AbortSignal;
 }
 
-/** Each leases, writes a file and hibernates; what the heap holds more afterwards is what they leave. */
-export async function memoryPerHibernated(options: HibernatedOptions): Promise<string> {
-  const { sessions, folder, log, stopping } = options;
+/** In bytes. */
+export interface HeapGrowth {
+  data: number;
+  /** Compiled code and what V8 keeps for itself. */
+  code: number;
+}
+
+/** Each session leases, writes a file and hibernates; what the heap holds more afterwards is what they keep. */
+export async function hibernatedMemory({ sessions, folder, signal }: HibernatedOptions): Promise<HeapGrowth> {
+  const log = createLog('bench', 'warn');
   const pool = { min: AT_ONCE * 2, max: AT_ONCE * 2, maxStarting: AT_ONCE };
   const config = benchConfig(folder, { pool });
   const driver = new DockerDriver(config, `bench-${randomUUID()}`, log);
@@ -38,7 +44,7 @@ export async function memoryPerHibernated(options: HibernatedOptions): Promise<s
   });
   const sandboxes = new SandboxManager({ config, instance: `bench-${randomUUID()}`, driver, archives, log });
   const hibernateOne = async (): Promise<void> => {
-    stopping.throwIfAborted();
+    signal.throwIfAborted();
     const { port1, port2 } = new MessageChannel();
     const { sandbox } = await sandboxes.lease({ session: randomUUID(), server: 'workspace', port: port2 });
     const held = new HeldSandbox(sandbox, 0, port1);
@@ -50,14 +56,15 @@ export async function memoryPerHibernated(options: HibernatedOptions): Promise<s
   try {
     await archives.load();
     sandboxes.open();
-    // Code that is compiled once, and what is kept of the newest few, are not what a session costs.
+    // Code that is compiled once, and caches of the newest few, are not what a session costs.
     await inParallel(WARM_UP, AT_ONCE, hibernateOne);
     const before = await heapByKind();
     await inParallel(sessions, AT_ONCE, hibernateOne);
     const after = await heapByKind();
     const { length: held } = await archives.sessions();
     if (held !== WARM_UP + sessions) throw new Error(`${held} sessions are hibernated`);
-    return describe(sessions, before, after);
+    const grown = (wanted: (kind: string) => boolean): number => sumOf(after, wanted) - sumOf(before, wanted);
+    return { data: grown((kind) => !V8_OWN.has(kind)), code: grown((kind) => V8_OWN.has(kind)) };
   } finally {
     await sandboxes.close();
   }
@@ -79,18 +86,6 @@ async function heapByKind(): Promise<Map<string, number>> {
     bytes.set(kind, (bytes.get(kind) ?? 0) + (nodes[at + size] ?? 0));
   }
   return bytes;
-}
-
-function describe(sessions: number, before: Map<string, number>, after: Map<string, number>): string {
-  const grown = (wanted: (kind: string) => boolean): string[] => {
-    const bytes = sumOf(after, wanted) - sumOf(before, wanted);
-    return [String(bytes), (bytes / sessions).toFixed(0)];
-  };
-  const rows = [
-    ['data', ...grown((kind) => !V8_OWN.has(kind))],
-    ['compiled code and V8’s own, not by session', ...grown((kind) => V8_OWN.has(kind))],
-  ];
-  return `\n${table([`${sessions} hibernated sessions`, 'bytes more', 'a session'], rows)}`;
 }
 
 function sumOf(kinds: Map<string, number>, wanted: (kind: string) => boolean): number {

@@ -1,6 +1,6 @@
 /**
- * The MCP server of the remote benches, a process of its own: SDK v2 over Streamable HTTP, `modern` or `legacy` by its argument.
- * Sends `{ url }`, then answers every message with `{ sockets, most, sessions }`: connections ever made, at once, sessions held.
+ * The remote MCP server, a process of its own: SDK v2 over Streamable HTTP, `modern` or `legacy` by its argument.
+ * Sends `{ url }`, then answers every message with `{ sockets, most, sessions }`: connections in all and at once, sessions held.
  */
 import { NodeStreamableHTTPServerTransport, toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';

@@ -1,11 +1,11 @@
-/** Loaded into a server before it starts (`node --import`), by `bench/durability.ts` alone: steps are accepted and not stored. */
+/** Loaded into a server before it starts (`node --import`): accepts steps and stores none, to see what storing costs. */
 import { isMainThread, workerData } from 'node:worker_threads';
-import type { Store } from '../workers/agent/store/store.js';
+import type { Store } from '../../workers/agent/store/store.js';
 
 type Commit = Parameters<Store['commit']>[1];
 
 if (!isMainThread && (workerData as { index?: number } | null)?.index !== undefined) {
-  const { RedisStore } = await import('../workers/agent/store/redis-store.js');
+  const { RedisStore } = await import('../../workers/agent/store/redis-store.js');
   const histories = new Map<string, NonNullable<Commit['messages']>>();
   const changes = new Map<string, Commit['row'] & { seq?: number }>();
   const readSession: Store['readSession'] = Reflect.get(RedisStore.prototype, 'readSession');

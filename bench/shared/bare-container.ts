@@ -1,15 +1,15 @@
-/** What the benches compare with: containers made by dockerode alone and greeted by hand, with the product's own options. */
+/** What benches compare with: containers made by dockerode alone with Fairlead's options, and a handshake by hand. */
 import type Docker from 'dockerode';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { randomBytes } from 'node:crypto';
-import type { Config } from '../src/shared/config.js';
-import { dockerClient } from '../src/shared/docker-client.js';
-import { dockerHost, WORKSPACE_IMAGE } from '../test/helpers/docker.js';
-import { containerOptions, LABEL_INSTANCE } from '../workers/docker/driver/container-options.js';
-import { demux } from '../workers/docker/driver/demux.js';
+import type { Config } from '../../src/shared/config.js';
+import { dockerClient } from '../../src/shared/docker-client.js';
+import { dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.js';
+import { containerOptions, LABEL_INSTANCE } from '../../workers/docker/driver/container-options.js';
+import { demux } from '../../workers/docker/driver/demux.js';
 
-/** A tool that touches little, so that what is around it shows. */
+/** A cheap tool, so that what surrounds it shows. */
 export const LIST_FILES = { name: 'list_files', arguments: { path: '/workspace' } };
 
 export class BareContainer {
@@ -27,19 +27,19 @@ export class BareContainer {
     stderr.resume();
   }
 
-  /** Resolves when the container runs and we are attached; nothing has been said yet. */
+  /** Resolves when the container runs and its stdio is attached; nothing was written yet. */
   static async make(docker: Docker, config: Config, instance: string, imageId: string): Promise<BareContainer> {
     const name = `fairlead-bench-${randomBytes(8).toString('hex')}`;
     const request = { name, server: 'workspace', image: imageId, env: {}, signal: NEVER };
     const container = await docker.createContainer(containerOptions(request, instance, config.sandbox));
     const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
     const socket = (await container.attach(options)) as Duplex;
-    socket.on('error', () => undefined); // it is removed while we are attached
+    socket.on('error', () => undefined); // the container is removed while we are attached
     await container.start();
     return new BareContainer(container, socket);
   }
 
-  async greet(): Promise<void> {
+  async handshake(): Promise<void> {
     await this.request('initialize', {
       protocolVersion: '2025-06-18',
       capabilities: {},
@@ -87,13 +87,13 @@ export class BareContainer {
 
 const NEVER = new AbortController().signal;
 
-/** A figure of an error would be a fast one. */
+/** Throws on an error: it would count as a fast call. */
 export function checkAnswer(line: string): void {
   const { result } = JSON.parse(line) as { result?: { isError?: boolean } };
   if (!result || result.isError === true) throw new Error(`the tool failed: ${line.slice(0, 300)}`);
 }
 
-/** The bare containers of one bench: made, and all removed at its end whatever has happened. */
+/** The bare containers of one bench, all removed at its end whatever has happened. */
 export class BareContainers {
   readonly #docker = dockerClient(dockerHost());
   readonly #config: Config;
@@ -105,7 +105,7 @@ export class BareContainers {
     this.#instance = instance;
   }
 
-  /** As the pool does it: the image is resolved once. */
+  /** Resolves the image once, as the pool does. */
   async make(): Promise<BareContainer> {
     this.#imageId ??= this.#docker
       .getImage(WORKSPACE_IMAGE)
@@ -114,7 +114,7 @@ export class BareContainers {
     return BareContainer.make(this.#docker, this.#config, this.#instance, await this.#imageId);
   }
 
-  /** Those that a broken run left, too. */
+  /** Also those that a broken run left. */
   async removeAll(): Promise<void> {
     const filters = { label: [`${LABEL_INSTANCE}=${this.#instance}`] };
     const left = await this.#docker.listContainers({ all: true, filters });

@@ -1,17 +1,17 @@
-/** A person's workspace as a tar: files of a like size in folders, text of few words. Benches. */
+/** A workspace as a tar: text files of equal size in folders, mostly of common words. */
 import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
 
 const FILES_IN_FOLDER = 50;
 const WORDS = 4_000;
 
-/** The same for the same arguments. */
+/** Deterministic. */
 export async function workspaceTar(files: number, bytes: number): Promise<Buffer> {
   const next = numbers();
   const words = Array.from({ length: WORDS }, () =>
     `${next().toString(36)}${next().toString(36)}`.slice(0, 4 + (next() % 10)),
   );
-  // A few words are most of any text.
+  // A few words make up most of any text.
   const common = (): number => Math.floor(WORDS * (next() / 2 ** 32) ** 4);
   const tar = pack();
   const whole = buffer(tar);
@@ -30,7 +30,7 @@ function folderOf(index: number): string {
   return `folder-${Math.floor(index / FILES_IN_FOLDER)}/`;
 }
 
-/** Xorshift: no randomness from outside, so that archive sizes compare. */
+/** Xorshift: deterministic, so that archive sizes can be compared. */
 function numbers(): () => number {
   let state = 0x9e3779b9;
   return () => {

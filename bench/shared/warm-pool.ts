@@ -1,15 +1,15 @@
-/** A warm pool in a docker thread of its own, leased from as an agent thread does it. Main thread of a bench. */
+/** A warm pool in a docker thread of its own, leased from as an agent thread does it. Runs in the bench's main thread. */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { createLog } from '../src/shared/log.js';
-import { openDockerPool, type DockerPool } from '../src/threads/docker-pool.js';
-import type { StdioFromSandbox, StdioToSandbox } from '../workers/docker/contract/messages.js';
+import { createLog } from '../../src/shared/log.js';
+import { openDockerPool, type DockerPool } from '../../src/threads/docker-pool.js';
+import type { StdioFromSandbox, StdioToSandbox } from '../../workers/docker/contract/messages.js';
 import { checkAnswer, LIST_FILES } from './bare-container.js';
-import { benchConfig } from './report.js';
+import { benchConfig } from './work.js';
 
 const LOOK_MS = 20;
 
@@ -20,10 +20,10 @@ export interface Counts {
   draining: number;
 }
 
-/** One leased sandbox, at the agent's end of its port. */
+/** One leased sandbox, held at the agent's end of its port. */
 export class HeldSandbox {
   readonly id: string;
-  /** From asked to handed over, seen from here. */
+  /** From the request to the lease, seen from here. */
   readonly leaseMs: number;
   readonly #port: MessagePort;
   #text = '';
@@ -69,7 +69,7 @@ export class HeldSandbox {
   }
 }
 
-export class Shelf {
+export class WarmPool {
   readonly #pool: DockerPool;
   readonly #folder: string;
 
@@ -78,12 +78,12 @@ export class Shelf {
     this.#folder = folder;
   }
 
-  /** `sandbox`: as in the configuration file. It fills its shelf from now on. */
-  static async open(sandbox: Record<string, unknown>): Promise<Shelf> {
+  /** `sandbox`: as in the configuration file. The pool begins to fill. */
+  static async open(sandbox: Record<string, unknown>): Promise<WarmPool> {
     const folder = await mkdtemp(join(tmpdir(), 'fl-bench-'));
     const config = benchConfig(folder, sandbox);
     const log = createLog('bench', 'warn');
-    return new Shelf(openDockerPool({ config, instance: `bench-${randomUUID()}`, driver: 'docker', log }), folder);
+    return new WarmPool(openDockerPool({ config, instance: `bench-${randomUUID()}`, driver: 'docker', log }), folder);
   }
 
   async counts(): Promise<Counts> {
@@ -96,7 +96,7 @@ export class Shelf {
     return counts;
   }
 
-  /** Until so many wait and nothing is under way. */
+  /** Resolves when exactly `warm` sandboxes wait and nothing is under way. */
   async full(warm: number, signal: AbortSignal): Promise<void> {
     for (;;) {
       const counts = await this.counts();
@@ -119,7 +119,7 @@ export class Shelf {
     }
   }
 
-  /** Resolves when it is removed. */
+  /** Resolves when the sandbox is removed. */
   async release(held: HeldSandbox): Promise<void> {
     await this.#pool.run('release-sandbox', { sandbox: held.id });
     held.close();

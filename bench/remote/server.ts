@@ -1,19 +1,21 @@
-/** What the remote benches share: the server in its process, the backend that is pointed at it, a call. */
+/** The remote MCP server in its process, Fairlead's way to it, and a call. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
-import { parseConfig } from '../src/shared/config.js';
-import { registry } from '../src/shared/metrics.js';
-import { Remotes } from '../workers/agent/mcp/remote/remotes.js';
-import type { ToolCall } from '../workers/agent/mcp/host/server-connection.js';
+import { parseConfig } from '../../src/shared/config.js';
+import { registry } from '../../src/shared/metrics.js';
+import { Remotes } from '../../workers/agent/mcp/remote/remotes.js';
+import type { ToolCall } from '../../workers/agent/mcp/host/server-connection.js';
 
-export type Era = 'modern' | 'legacy';
+/** Modern: 2026-07-28, stateless. Legacy: 2025-11-25, with sessions. */
+export const PROTOCOLS = ['modern', 'legacy'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
 
 export interface Counts {
-  /** Connections that were ever made to it. */
+  /** Connections made in all. */
   sockets: number;
-  /** Of them at once. */
+  /** Open at once, at most. */
   most: number;
   sessions: number;
 }
@@ -24,8 +26,8 @@ export interface BenchServer {
   stop(): void;
 }
 
-export async function startServer(era: Era): Promise<BenchServer> {
-  const child: ChildProcess = fork(fileURLToPath(new URL('remote-server-main.js', import.meta.url)), [era]);
+export async function startServer(protocol: Protocol): Promise<BenchServer> {
+  const child: ChildProcess = fork(fileURLToPath(new URL('server-main.js', import.meta.url)), [protocol]);
   const [{ url }] = (await once(child, 'message')) as [{ url: string }];
   return {
     url,
@@ -38,7 +40,7 @@ export async function startServer(era: Era): Promise<BenchServer> {
   };
 }
 
-export function backendFor(url: string): Remotes {
+export function remotesFor(url: string): Remotes {
   registry.clear();
   const config = parseConfig({ mcp: { allowLoopback: true }, mcpServers: { one: { url } } }, {});
   return new Remotes(config, pino({ level: 'warn' }));
