@@ -11,28 +11,30 @@ const common = {
   tools: z
     .strictObject({
       allow: z.array(glob).default(['*']).describe('Tools of this server that the model may know, by glob'),
-      deny: z.array(glob).default([]).describe('Tools that it may not, whatever `allow` says'),
+      deny: z.array(glob).default([]).describe('Tools that the model may not know, whatever `allow` says'),
     })
     .prefault({}),
   sampling: z
     .strictObject({
       maxTokens: positive.default(1024).describe('Longest answer that the server may ask of the model'),
-      maxPerCall: positive.default(5).describe('How often in one tool call'),
+      maxPerCall: positive.default(5).describe('Most requests to the model in one tool call'),
     })
     .optional()
-    .describe('Lets the server use the session’s model, each time with the person’s yes; absent = not at all'),
+    .describe('Lets the server use the session’s model, each time with the user’s yes; absent = not at all'),
   timeoutMs: positiveMs.optional().describe('Longest tool call; absent = sandbox.toolTimeoutMs'),
 };
 
 const scope = z
   .enum(['session', 'shared'])
   .default('session')
-  .describe('session: each session has its own; shared: one for all sessions of an agent thread, who see each other’s');
+  .describe(
+    'session: each session has its own; shared: all sessions of an agent thread share one, and see each other’s data',
+  );
 
 const imageServer = z.strictObject({
   image: z.string().min(1).describe('Docker image of an MCP server that speaks stdio; runs in a sandbox'),
   scope,
-  env: env.describe('Environment inside the sandbox; what is here is not secret'),
+  env: env.describe('Environment inside the sandbox, readable there: no place for secrets'),
   ...common,
 });
 
@@ -40,7 +42,7 @@ const commandServer = z.strictObject({
   type: z.literal('stdio').optional(),
   command: z.string().min(1).describe('Program of an MCP server that speaks stdio'),
   args: z.array(z.string()).default([]),
-  env: env.describe('Environment of the program; nothing of the server’s own is passed on but PATH, HOME and the like'),
+  env: env.describe('Environment of the program; of Fairlead’s own it gets PATH, HOME and the like alone'),
   cwd: z.string().min(1).optional().describe('Folder it runs in; absent = one of its own'),
   sandbox: z
     .string()
@@ -77,12 +79,10 @@ const urlServer = z.strictObject({
   type: z
     .enum(['http', 'sse'])
     .optional()
-    .describe('absent = Streamable HTTP, and SSE for servers that know only that'),
+    .describe('Absent = Streamable HTTP, and SSE for servers that know only that'),
   url: z.url({ protocol: /^https?$/ }),
   headers: strings.default({}).describe('Sent with each request to this server alone; secrets as ${NAME}'),
-  auth: auth
-    .optional()
-    .describe('absent = none with an Authorization header, else OAuth as soon as the server asks for it'),
+  auth: auth.optional().describe('Absent = none with an Authorization header, else OAuth when the server asks for it'),
   ...common,
 });
 
@@ -103,8 +103,8 @@ export const mcpSchema = z
       .describe(
         'Most tokens of tool definitions that the model is sent; the largest servers wait behind a search tool; 0 = no limit',
       ),
-    requestTimeoutMs: positiveMs.default(30_000).describe('Longest wait for whatever is no tool call'),
-    idleMs: positiveMs.default(120_000).describe('A connection that is not used for so long is closed'),
+    requestTimeoutMs: positiveMs.default(30_000).describe('Longest request that is no tool call'),
+    idleMs: positiveMs.default(120_000).describe('A connection that is unused for so long is closed'),
     maxConnections: positive.default(50).describe('HTTP connections of an agent thread to one server'),
     allowLoopback: z.boolean().default(false).describe('Lets `url` be http and on this machine, for trying out'),
     allowHosts: z
@@ -115,7 +115,7 @@ export const mcpSchema = z
       .url({ protocol: /^https?$/ })
       .optional()
       .describe(
-        'How people reach this server, for the way back from an authorization server; absent = its own address',
+        'How browsers reach this server, for the way back from an authorization server; absent = its own address',
       ),
   })
   .prefault({});

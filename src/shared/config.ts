@@ -17,7 +17,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default('127.0.0.1'),
       port: z.number().int().min(0).max(65535).default(3000),
-      origins: z.array(z.url()).default([]).describe('Browser origins allowed beside the same origin'),
+      origins: z.array(z.url()).default([]).describe('Origins of web pages allowed beside the server’s own'),
       drainTimeoutMs: ms.default(30_000),
     })
     .prefault({}),
@@ -40,17 +40,17 @@ export const configSchema = z.strictObject({
       threads: z.number().int().min(0).max(256).default(0).describe('0 = one less than there are cores, at least 1'),
       hangTimeoutMs: ms
         .default(10_000)
-        .describe('An agent thread that stands still for so long is ended and started again; 0 = never'),
+        .describe('An agent thread whose event loop stands still for so long is replaced; 0 = never'),
       maxHeapMb: z
         .number()
         .int()
         .min(0)
         .default(0)
-        .describe('JavaScript heap of one agent thread; one that needs more dies alone; 0 = Node’s default'),
+        .describe('JavaScript heap of one agent thread; a thread that needs more dies alone; 0 = Node’s default'),
       spare: z
         .boolean()
         .default(true)
-        .describe('Keep one agent thread loaded in waiting (some 40 MB): one that dies is replaced sooner'),
+        .describe('Keep one more agent thread loaded (some 40 MB): it replaces one that dies at once'),
     })
     .prefault({}),
   model: z
@@ -87,7 +87,7 @@ export const configSchema = z.strictObject({
           maxBytes: positive
             .default(4_194_304)
             .describe(
-              'Of a session’s events as JSON; the oldest go first, the newest stays even if it alone is larger',
+              'JSON bytes of a session’s events; the oldest go first, the newest stays even if it alone is larger',
             ),
         })
         .prefault({}),
@@ -108,23 +108,23 @@ export const configSchema = z.strictObject({
       workspaceMb: positive.default(512),
       hibernateAfterMs: ms
         .default(300_000)
-        .describe('A sandbox without a tool call for so long is saved and let go; 0 = never'),
+        .describe('A sandbox without a tool call for so long is saved and released; 0 = never'),
       reuse: z
         .enum(['never', 'reset'])
         .default('never')
         .describe('never: a container serves one session; reset: it is restarted, checked and given to the next'),
       pool: z
         .strictObject({
-          min: z.number().int().min(0).default(10).describe('Sandboxes that wait, started, for each image'),
-          max: z.number().int().min(0).default(100).describe('Most that wait, when demand is high'),
+          min: z.number().int().min(0).default(10).describe('Warm sandboxes for each image, at any time'),
+          max: z.number().int().min(0).default(100).describe('Warm sandboxes at most, when demand is high'),
           maxStarting: positive.default(4),
-          idleMs: positiveMs.default(900_000).describe('What demand asked for is kept so long'),
-          maxWaiting: positive.default(100).describe('Leases in line for a sandbox; more are refused'),
+          idleMs: positiveMs.default(900_000).describe('How long demand is remembered'),
+          maxWaiting: positive.default(100).describe('Leases that wait for a sandbox; more are refused'),
         })
         .prefault({}),
       budget: z
         .strictObject({
-          containers: positive.default(1_000).describe('All containers of this server: waiting, in use, going'),
+          containers: positive.default(1_000).describe('All containers of this server: warm, leased, draining'),
           minFreeMemoryMb: z
             .number()
             .int()
@@ -133,7 +133,7 @@ export const configSchema = z.strictObject({
             .describe('Nothing is started when the box has less than this available'),
         })
         .prefault({}),
-      leaseTimeoutMs: positiveMs.default(60_000).describe('How long a tool call waits in line for a sandbox'),
+      leaseTimeoutMs: positiveMs.default(60_000).describe('How long a tool call waits for a sandbox'),
       startTimeoutMs: positiveMs.default(30_000),
       toolTimeoutMs: positiveMs.default(600_000),
     })
@@ -147,7 +147,7 @@ export const configSchema = z.strictObject({
           z.strictObject({
             server: glob.default('*'),
             tool: glob.default('*'),
-            readOnly: z.boolean().optional().describe('Only tools whose server says readOnlyHint is this'),
+            readOnly: z.boolean().optional().describe('Only tools whose annotation readOnlyHint has this value'),
             action: z.enum(['allow', 'ask', 'deny']),
           }),
         )
