@@ -9,7 +9,7 @@ import { modelError, toModelError, toStreamError } from './model-errors.js';
 import { modelFetch } from './model-fetch.js';
 import type { Model, ModelEvent, ModelRequest } from './model.js';
 import { toRequest } from './to-request.js';
-import { cancelled } from '../../../src/shared/abort.js';
+import { atMost, cancelled, onAbort } from '../../../src/shared/abort.js';
 
 export interface AnthropicOptions {
   /** The longest silence in the middle of an answer; the API's pings count as life. */
@@ -39,8 +39,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
   async function* stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelEvent, void, undefined> {
     if (signal.aborted) throw cancelled();
     const abort = new AbortController();
-    const onAbort = (): void => abort.abort();
-    signal.addEventListener('abort', onAbort, { once: true });
+    const stopListening = onAbort(signal, () => abort.abort());
     /** Set when it is we who gave up waiting. */
     let gaveUp: FairleadError | undefined;
     const giveUp = (message: string): void => {
@@ -85,7 +84,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       throw gaveUp ?? toModelError(error, request.model);
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
+      stopListening();
       if (!finished) abort.abort(); // closes the connection, also when the caller just stops reading
     }
   }
@@ -111,13 +110,8 @@ function checkIsStream(response: Response): void {
 
 /** Reads to the body's end, so that the connection can be used again: one that is left in the middle is closed. */
 async function letEnd(events: AsyncGenerator<ServerSentEvent>, abort: AbortController): Promise<void> {
-  const timer = setTimeout(() => abort.abort(), END_MS);
-  timer.unref();
-  try {
+  const ended = (async (): Promise<void> => {
     while (!(await events.next()).done);
-  } catch {
-    // The answer is whole and handed on: how its connection ends matters to nobody.
-  } finally {
-    clearTimeout(timer);
-  }
+  })().catch(() => undefined); // the answer is whole and handed on: how its connection ends matters to nobody
+  if (!(await atMost(END_MS, ended))) abort.abort();
 }

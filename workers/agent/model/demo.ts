@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TranscriptMessage } from '../store/store.js';
 import { DEMO_HELP, readPhrases, type DemoCall } from './demo-phrases.js';
 import type { Model, ModelAnswer, ModelEvent, ModelRequest } from './model.js';
-import { cancelled } from '../../../src/shared/abort.js';
+import { abortable, cancelled } from '../../../src/shared/abort.js';
 
 export interface DemoOptions {
   /** Between words, ms. */
@@ -25,7 +25,7 @@ export function createDemoModel({ delayMs = DELAY_MS }: DemoOptions = {}): Model
   async function* stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelEvent, void, undefined> {
     const { text, calls } = decide(request);
     for (const word of text.match(/\s*\S+/g) ?? []) {
-      await pause(delayMs, signal);
+      await abortable(() => sleep(delayMs, undefined, { signal }), signal);
       yield { type: 'text', block: 0, text: word };
     }
     if (signal.aborted) throw cancelled();
@@ -55,7 +55,7 @@ export function createDemoModel({ delayMs = DELAY_MS }: DemoOptions = {}): Model
 function decide({ messages, tools }: ModelRequest): Answer {
   const last = messages.at(-1);
   const results = last?.role === 'user' ? last.content.filter(isToolResult) : [];
-  const said = last ? textOf(last) : '';
+  const said = last ? messageText(last) : '';
   if (results.length > 0 && said === '') return { text: results.map(tell).join('\n\n'), calls: [] };
   const calls = readPhrases(said, tools);
   if (calls === undefined) {
@@ -73,20 +73,20 @@ interface ToolResult {
 
 function tell(result: ToolResult): string {
   const text = textIn(result.content).trim();
-  const shown = text.length > MAX_SHOWN ? `${cut(text)} … (shortened)` : text;
+  const shown = text.length > MAX_SHOWN ? `${shorten(text)} … (shortened)` : text;
   if (result.is_error !== true) return shown === '' ? 'Done; there was no output.' : `Here is the result:\n${shown}`;
   return DENIAL.test(text) ? `All right, I leave that. ${shown}` : `That did not work: ${shown}`;
 }
 
 /** Never in the middle of a surrogate pair. */
-function cut(text: string): string {
+function shorten(text: string): string {
   return text
     .slice(0, MAX_SHOWN)
     .replace(/[\uD800-\uDBFF]$/, '')
     .trimEnd();
 }
 
-function textOf(message: TranscriptMessage): string {
+function messageText(message: TranscriptMessage): string {
   return textIn(message.content).trim();
 }
 
@@ -103,14 +103,6 @@ function textIn(content: unknown): string {
 
 function isToolResult(block: unknown): block is ToolResult {
   return (block as { type?: unknown } | null)?.type === 'tool_result';
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(ms, undefined, { signal });
-  } catch (error) {
-    throw signal.aborted ? cancelled() : error;
-  }
 }
 
 /** About four characters a token. */

@@ -15,7 +15,7 @@ const CACHED = { type: 'ephemeral' } as const;
 /** The API wants the last word to be the user's; a transcript that does not end so gets this one. */
 const GO_ON = 'Continue.';
 
-interface Turn {
+interface Run {
   role: TranscriptMessage['role'];
   content: ContentBlockParam[];
 }
@@ -52,23 +52,22 @@ export function toMessages(transcript: readonly TranscriptMessage[]): MessagePar
     role,
     content: content.flatMap((block) => cleanBlock(block, role) ?? []),
   }));
-  const turns: Turn[] = [];
+  const runs: Run[] = [];
   for (const { role, content } of repairTranscript(dropDanglingThinking(cleaned)).messages) {
     const blocks = content as ContentBlockParam[]; // the repair adds tool_result and text blocks only
-    const last = turns.at(-1);
+    const last = runs.at(-1);
     if (last?.role === role) last.content.push(...blocks);
-    else turns.push({ role, content: [...blocks] });
+    else runs.push({ role, content: [...blocks] });
   }
-  if (turns.at(-1)?.role !== 'user') turns.push({ role: 'user', content: [{ type: 'text', text: GO_ON }] });
-  for (const turn of turns) {
-    if (turn.role === 'user') turn.content = resultsFirst(turn.content);
-  }
-  for (const turn of turns.filter(({ role }) => role === 'user').slice(-2)) markLast(turn.content);
-  return turns;
+  if (runs.at(-1)?.role !== 'user') runs.push({ role: 'user', content: [{ type: 'text', text: GO_ON }] });
+  const ofUser = runs.filter(({ role }) => role === 'user');
+  for (const run of ofUser) run.content = resultsFirst(run.content);
+  for (const run of ofUser.slice(-2)) markLast(run.content);
+  return runs;
 }
 
 /** Thinking that nothing follows (the answer was cut there) is refused at the end of an assistant message. */
-function dropDanglingThinking(messages: Turn[]): Turn[] {
+function dropDanglingThinking(messages: Run[]): Run[] {
   return messages.map(({ role, content }) => ({
     role,
     content: content.slice(0, content.findLastIndex((block) => !isThinking(block)) + 1),

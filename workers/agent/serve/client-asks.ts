@@ -27,7 +27,7 @@ export function elicit(
 ): Promise<QuestionAnswer> {
   if (!canElicit(call.capabilities, question.mode)) return Promise.resolve(CANCELLED);
   const read = (response: unknown): QuestionAnswer | undefined => readAnswer(question, response);
-  return call.ask({ key, request: toRequest(question), read, unanswered: () => CANCELLED, signal, early });
+  return call.ask({ key, request: toInputRequest(question), read, unanswered: () => CANCELLED, signal, early });
 }
 
 export function canElicit({ elicitation }: ClientCapabilities, mode: 'form' | 'url'): boolean {
@@ -122,7 +122,7 @@ function missingForSampling(
   return new MissingRequiredClientCapabilityError({ requiredCapabilities: { sampling: { tools: {} } } });
 }
 
-function toRequest({ mode, message, schema, url }: Question): InputRequest {
+function toInputRequest({ mode, message, schema, url }: Question): InputRequest {
   const params =
     mode === 'url'
       ? { mode, message, url }

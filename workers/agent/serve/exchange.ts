@@ -1,4 +1,5 @@
 /** One HTTP request to /mcp as the MCP SDK wants it, and its Response as it goes back to the main thread. Agent threads. */
+import { onAbort, pending } from '../../../src/shared/abort.js';
 import { errorToData, FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
@@ -25,9 +26,7 @@ export class HttpExchange {
   readonly #id: string;
   readonly #host: ExchangeHost;
   readonly #abort = new AbortController();
-  /** Resolves when the answer has gone to the main thread, or nobody wants it. */
-  readonly answered: Promise<void>;
-  #done: (() => void) | undefined;
+  readonly #answered = pending<void>();
 
   constructor(from: McpExchange, host: ExchangeHost) {
     this.#id = from.exchange;
@@ -38,7 +37,6 @@ export class HttpExchange {
     this.method = from.method;
     this.headers = from.headers;
     this.json = parse(from.body);
-    this.answered = new Promise((resolve) => (this.#done = resolve));
     this.request = new Request('http://fairlead/mcp', {
       method: from.method,
       headers: from.headers,
@@ -61,8 +59,13 @@ export class HttpExchange {
     this.#abort.abort();
   }
 
+  /** Resolves when the answer has gone to the main thread, or nobody wants it. */
+  get answered(): Promise<void> {
+    return this.#answered.promise;
+  }
+
   done(): void {
-    this.#done?.();
+    this.#answered.resolve();
   }
 
   /** Resolves with the answer, or with null when it has been streamed. ERR_UNAVAILABLE when the client cannot keep up. */
@@ -82,23 +85,24 @@ export class HttpExchange {
   async #stream(body: ReadableStream<Uint8Array>, headers: [string, string][]): Promise<void> {
     const requestId = requestIdOf(this.json);
     const reader = body.getReader();
-    const gone = (): void => void reader.cancel().catch(() => undefined); // one that has ended has nothing to cancel
-    this.signal.addEventListener('abort', gone, { once: true });
-    if (this.signal.aborted) gone();
-    const line = new Line(this.#host.maxUnsentBytes, (text) => this.#send(text));
+    const stopListening = onAbort(
+      this.signal,
+      () => void reader.cancel().catch(() => undefined), // one that has ended has nothing to cancel
+    );
+    const queue = new PartQueue(this.#host.maxUnsentBytes, (text) => this.#send(text));
     const decoder = new TextDecoder();
     try {
       await this.#send('', { headers, ...(requestId === undefined ? {} : { requestId }) });
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        line.push(decoder.decode(part.value, { stream: true }));
+        queue.push(decoder.decode(part.value, { stream: true }));
       }
-      await line.end();
+      await queue.end();
     } catch (error) {
       this.#host.log.debug({ err: errorToData(error).message }, 'an mcp stream broke off');
       this.abort(); // whatever it was about is nobody's any more
       throw error;
     } finally {
-      this.signal.removeEventListener('abort', gone);
+      stopListening();
     }
   }
 
@@ -109,7 +113,7 @@ export class HttpExchange {
 }
 
 /** Text that waits for a client that takes one part at a time. */
-class Line {
+class PartQueue {
   readonly #max: number;
   readonly #send: (text: string) => Promise<void>;
   #text = '';

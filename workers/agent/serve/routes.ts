@@ -1,4 +1,5 @@
 /** Which server has which prompt and which resource, as far as this user's clients have been told. Bounded; agent threads. */
+import { LRUCache } from 'lru-cache';
 
 const MAX_USERS = 500;
 /** Of one user: those that were used last. */
@@ -17,8 +18,7 @@ interface UserRoutes {
 }
 
 export class Routes {
-  /** The least recently used goes first. */
-  readonly #users = new Map<string, UserRoutes>();
+  readonly #users = new LRUCache<string, UserRoutes>({ max: MAX_USERS });
 
   setPrompts(user: string, prompts: ReadonlyMap<string, PromptRoute>): void {
     this.#of(user).prompts = prompts;
@@ -40,10 +40,10 @@ export class Routes {
   }
 
   #of(user: string): UserRoutes {
-    const routes = this.#users.get(user) ?? { prompts: new Map(), resources: new Map() };
-    this.#users.delete(user);
+    const known = this.#users.get(user);
+    if (known) return known;
+    const routes: UserRoutes = { prompts: new Map(), resources: new Map() };
     this.#users.set(user, routes);
-    if (this.#users.size > MAX_USERS) this.#users.delete(this.#users.keys().next().value!);
     return routes;
   }
 }

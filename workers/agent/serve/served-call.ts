@@ -5,6 +5,7 @@
 import type { ClientCapabilities, InputRequest, LoggingLevel, Progress } from '@modelcontextprotocol/server';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { cancelled, onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 
 /** Questions that are open at once. */
@@ -32,9 +33,9 @@ export interface LogEntry {
 
 type Result = Record<string, unknown>;
 
-export type CallOutcome = { result: Result } | { asks: Record<string, InputRequest>; round: number };
+export type ServedReply = { result: Result } | { asks: Record<string, InputRequest>; round: number };
 
-export interface AskOptions<T> {
+export interface ClientQuestion<T> {
   /** As the server has named it; undefined: we do. */
   key: string | undefined;
   request: InputRequest;
@@ -119,7 +120,7 @@ export class ServedCall {
   }
 
   /** Resolves with the result, which ends it, or with what is wanted of the client. Rejects with what the work fails with. */
-  async next(): Promise<CallOutcome> {
+  async next(): Promise<ServedReply> {
     let wanted = false;
     try {
       for (;;) {
@@ -144,7 +145,7 @@ export class ServedCall {
   }
 
   /** Puts a question to the client. ERR_MCP when there are too many. */
-  async ask<T>({ key, request, read, unanswered, signal, early = false }: AskOptions<T>): Promise<T> {
+  async ask<T>({ key, request, read, unanswered, signal, early = false }: ClientQuestion<T>): Promise<T> {
     if (signal.aborted || this.signal.aborted) return unanswered();
     if (this.#link?.push) return this.#push(this.#link.push, { request, read, unanswered, signal });
     const known = early && key !== undefined ? read(this.#offered[key]) : undefined;
@@ -152,21 +153,20 @@ export class ServedCall {
     if (known !== undefined) return known;
     if (this.#asks.size >= MAX_OPEN) throw new FairleadError('ERR_MCP', `more than ${MAX_OPEN} questions at once`);
     const name = key !== undefined && !this.#asks.has(key) ? key : `fairlead-${++this.#named}`;
-    let onAbort: (() => void) | undefined;
-    const answer = await new Promise<{ response: T } | undefined>((resolve) => {
-      onAbort = () => resolve(undefined);
-      signal.addEventListener('abort', onAbort, { once: true });
-      const take = (given: unknown): boolean => {
-        const response = read(given);
-        if (response !== undefined) resolve({ response });
-        return response !== undefined;
-      };
-      this.#asks.set(name, { request, take, drop: () => resolve(undefined) });
-      this.#wake?.();
-    });
-    if (onAbort) signal.removeEventListener('abort', onAbort);
+    const answer = pending<{ response: T } | undefined>();
+    const drop = (): void => answer.resolve(undefined);
+    const take = (given: unknown): boolean => {
+      const response = read(given);
+      if (response !== undefined) answer.resolve({ response });
+      return response !== undefined;
+    };
+    this.#asks.set(name, { request, take, drop });
+    this.#wake?.();
+    const stopListening = onAbort(signal, drop);
+    const answered = await answer.promise;
+    stopListening();
     this.#asks.delete(name);
-    return answer ? answer.response : unanswered();
+    return answered ? answered.response : unanswered();
   }
 
   onProgress(progress: Progress): void {
@@ -179,14 +179,14 @@ export class ServedCall {
 
   /** Whatever it does is aborted; whoever waits for it hears of it. */
   abort(): void {
-    this.#settle({ error: new FairleadError('ERR_CANCELLED', 'cancelled') });
+    this.#settle({ error: cancelled() });
     if (this.parked) this.#end();
   }
 
   /** A client that answers nothing that fits, or with an error, has not answered. */
   async #push<T>(
     push: NonNullable<CallLink['push']>,
-    { request, read, unanswered, signal }: Pick<AskOptions<T>, 'request' | 'read' | 'unanswered' | 'signal'>,
+    { request, read, unanswered, signal }: Pick<ClientQuestion<T>, 'request' | 'read' | 'unanswered' | 'signal'>,
   ): Promise<T> {
     let response: unknown;
     try {
@@ -208,10 +208,7 @@ export class ServedCall {
     clearTimeout(this.#timer);
     this.#link = link;
     this.#capabilities = link.capabilities;
-    const onAbort = (): void => this.abort();
-    link.signal.addEventListener('abort', onAbort, { once: true });
-    this.#unlink = () => link.signal.removeEventListener('abort', onAbort);
-    if (link.signal.aborted) this.abort();
+    this.#unlink = onAbort(link.signal, () => this.abort());
   }
 
   #detach(): void {

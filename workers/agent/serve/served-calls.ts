@@ -1,4 +1,5 @@
 /** The calls of MCP clients that run or wait on this thread, by session: bounded, ended with their session. Agent threads. */
+import { onAbort } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { ServedCall } from './served-call.js';
 
@@ -65,13 +66,11 @@ export class ServedCalls {
   /** Those that wait go at once, those that run have until the signal aborts. Resolves when there are none. */
   async drain(grace: AbortSignal): Promise<void> {
     for (const call of this.#parked()) call.abort();
-    const abortAll = (): void => {
+    const stopListening = onAbort(grace, () => {
       for (const call of this.#all()) call.abort();
-    };
-    grace.addEventListener('abort', abortAll, { once: true });
-    if (grace.aborted) abortAll();
+    });
     if (this.#bySession.size > 0) await new Promise<void>((resolve) => this.#idle.add(resolve));
-    grace.removeEventListener('abort', abortAll);
+    stopListening();
   }
 
   #forget(session: string, call: ServedCall): void {

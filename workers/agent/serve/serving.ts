@@ -8,6 +8,7 @@ import {
   type McpHttpHandler,
 } from '@modelcontextprotocol/server';
 import { randomBytes } from 'node:crypto';
+import { atMost } from '../../../src/shared/abort.js';
 import { errorToData, FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter } from '../../../src/shared/metrics.js';
@@ -146,12 +147,7 @@ export class McpServing {
   /** What has just ended has its answer on the way. */
   async #answersOut(): Promise<void> {
     const answers = [...this.#open.values()].filter(({ endless }) => !endless).map(({ answered }) => answered);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ANSWER_MS);
-    });
-    await Promise.race([late, Promise.all(answers)]);
-    clearTimeout(timer);
+    await atMost(ANSWER_MS, Promise.all(answers));
   }
 
   async #serveModern(exchange: HttpExchange): Promise<McpAnswer | null> {

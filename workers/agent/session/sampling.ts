@@ -4,7 +4,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { ModelAnswer } from '../model/model.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
-import type { Questions } from '../turn/questions.js';
+import type { ServerQuestions } from '../turn/questions.js';
 import type { SessionLog } from '../log/session-log.js';
 import { addUsage } from '../log/usage.js';
 import type { AgentParts } from '../turn/turn.js';
@@ -27,7 +27,7 @@ const NO_FIELDS = { type: 'object', properties: {} };
 export interface SamplingDeps {
   parts: AgentParts;
   log: SessionLog;
-  questions: Questions;
+  questions: ServerQuestions;
 }
 
 export class Sampling {

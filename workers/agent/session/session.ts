@@ -17,7 +17,7 @@ import {
   withoutCalls,
   withProgress,
 } from '../log/progress.js';
-import { closeQuestions, Questions, type QuestionReply } from '../turn/questions.js';
+import { closeQuestions, ServerQuestions, type QuestionReply } from '../turn/questions.js';
 import { Sampling } from './sampling.js';
 import { SessionLog, type Step } from '../log/session-log.js';
 import { endStep, TurnDriver } from './turn-driver.js';
@@ -50,7 +50,7 @@ export interface SessionOpening {
 
 export class Session {
   readonly log: SessionLog;
-  readonly questions: Questions;
+  readonly questions: ServerQuestions;
   readonly #asks: ServerAsks;
   readonly #live = new LiveText();
   readonly #deps: SessionDeps;
@@ -73,7 +73,7 @@ export class Session {
       deps.onFailure(this, error);
     };
     this.log = new SessionLog(row, deps.store, deps.parts.outbox, onFailure, opening.takenOver);
-    this.questions = new Questions(this.log);
+    this.questions = new ServerQuestions(this.log);
     const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
     this.#asks = {
       elicit: (question, signal) => this.questions.ask(question, signal),
@@ -316,7 +316,7 @@ export class Session {
     return this.#driver;
   }
 
-  /** Questions that nobody waits for any more, beside calls that wait on. */
+  /** ServerQuestions that nobody waits for any more, beside calls that wait on. */
   #lostQuestionsStep(): Step | undefined {
     const { events, openTurns } = closeQuestions(this.row, false, true);
     return events.length > 0 ? { events, row: { openTurns } } : undefined;

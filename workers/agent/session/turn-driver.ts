@@ -6,7 +6,7 @@ import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeAll } from './open-calls.js';
 import { answeredCalls, isSuspended, runningTurn } from '../log/progress.js';
-import { closeQuestions, type Questions } from '../turn/questions.js';
+import { closeQuestions, type ServerQuestions } from '../turn/questions.js';
 import { runCall } from '../turn/tool-calls.js';
 import { runRound, type LoopEnd } from '../turn/turn-loop.js';
 import { addUsage, NO_USAGE } from '../log/usage.js';
@@ -24,7 +24,7 @@ export interface TurnDriverOptions {
   log: SessionLog;
   live: LiveText;
   asks: ServerAsks;
-  questions: Questions;
+  questions: ServerQuestions;
   logger: Logger;
   /** Its start, where that is still on its way to the store. */
   started?: Promise<unknown>;

@@ -1,13 +1,14 @@
 /** What MCP servers ask the person in the middle of a call: stored, told, answered once, closed with the call. Runs in agent threads. */
 import { randomUUID } from 'node:crypto';
+import { onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
-import type { OpenQuestion, OpenTurn, SessionRow } from '../store/store.js';
+import type { OpenQuestion, OpenTurn } from '../store/store.js';
 import { AnsweredElsewhere, type Question, type QuestionAnswer } from '../mcp/host/question.js';
 import { acceptedContent } from './forms.js';
 import { BUILT_IN } from '../mcp/catalogue/built-in.js';
 import type { AnswerElicitationRequest } from '../contract/sessions.js';
-import { waitsForApproval, runningTurn, withCall, withProgress } from '../log/progress.js';
+import { runningTurn, waitsForApproval, withCall, withProgress, type WithTurns } from '../log/progress.js';
 import type { SessionLog, Step } from '../log/session-log.js';
 
 /** A server that asks more than a person can answer, or more than one can read, is told no. */
@@ -16,9 +17,7 @@ const MAX_BYTES = 65_536;
 
 export type QuestionReply = Omit<AnswerElicitationRequest, 'user' | 'session'>;
 
-type Row = Pick<SessionRow, 'openTurns'>;
-
-export class Questions {
+export class ServerQuestions {
   readonly #log: SessionLog;
   /** Whoever waits for an answer; the question itself is in the row. */
   readonly #waiting = new Map<string, (answer: QuestionAnswer) => void>();
@@ -48,14 +47,13 @@ export class Questions {
       };
     });
     if (!asked) return { action: 'cancel' };
-    const answer = new Promise<QuestionAnswer>((resolve) => this.#waiting.set(requestId, resolve));
-    const onAbort = (): void => void this.#withdraw(requestId, signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+    const answer = pending<QuestionAnswer>();
+    this.#waiting.set(requestId, answer.resolve);
+    const stopListening = onAbort(signal, () => void this.#withdraw(requestId, signal.reason));
     try {
-      return await answer;
+      return await answer.promise;
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      stopListening();
       this.#waiting.delete(requestId);
     }
   }
@@ -102,7 +100,7 @@ export class Questions {
   }
 }
 
-export function openQuestions(row: Row): OpenQuestion[] {
+export function openQuestions(row: WithTurns): OpenQuestion[] {
   return runningTurn(row)?.progress.questions ?? [];
 }
 
@@ -111,7 +109,7 @@ export function openQuestions(row: Row): OpenQuestion[] {
  * waited for answers has died, so that only those stay of which a call rests.
  */
 export function closeQuestions(
-  row: Row,
+  row: WithTurns,
   all: boolean,
   lost = false,
 ): { events: DurableEvent[]; openTurns: OpenTurn[] } {
@@ -144,7 +142,10 @@ function withAnswer(step: Step, { of }: OpenQuestion, answer: QuestionAnswer): S
   return { ...step, row: { ...step.row, openTurns: withCall({ openTurns }, running.turn, call.callId, { input }) } };
 }
 
-function closeStep(row: Row, closed: Omit<Extract<DurableEvent, { type: 'elicitation:resolved' }>, 'type'>[]): Step {
+function closeStep(
+  row: WithTurns,
+  closed: Omit<Extract<DurableEvent, { type: 'elicitation:resolved' }>, 'type'>[],
+): Step {
   const running = runningTurn(row);
   const ids = closed.map(({ requestId }) => requestId);
   const questions = openQuestions(row).filter(({ requestId }) => !ids.includes(requestId));

@@ -11,7 +11,7 @@ import type { ToolSet } from '../mcp/catalogue/tool-names.js';
 import type { Model } from '../model/model.js';
 import type { Outbox } from '../log/outbox.js';
 import type { Policy } from '../mcp/calls/policy.js';
-import type { Questions } from './questions.js';
+import type { ServerQuestions } from './questions.js';
 import type { SessionLog } from '../log/session-log.js';
 
 /** What all sessions of a thread share. */
@@ -33,7 +33,7 @@ export interface Turn {
   readonly log: SessionLog;
   readonly live: LiveText;
   readonly asks: ServerAsks;
-  readonly questions: Questions;
+  readonly questions: ServerQuestions;
   /** Aborts with TurnStop as its reason. */
   readonly signal: AbortSignal;
   /** Runs a call whose start is stored. */

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { InputRequest } from '@modelcontextprotocol/server';
 import t, { type Test } from 'tap';
-import { ServedCall, type AskOptions, type CallLink } from '../../../../workers/agent/serve/served-call.js';
+import { ServedCall, type ClientQuestion, type CallLink } from '../../../../workers/agent/serve/served-call.js';
 import { ServedCalls } from '../../../../workers/agent/serve/served-calls.js';
 import { deferred } from '../../../helpers/processes.js';
 
@@ -20,7 +20,7 @@ function link(options: Partial<CallLink> = {}): CallLink {
 }
 
 /** A question whose answer is a word. */
-function question(key: string, options: Partial<AskOptions<string>> = {}): AskOptions<string> {
+function question(key: string, options: Partial<ClientQuestion<string>> = {}): ClientQuestion<string> {
   return {
     key,
     request: { method: 'elicitation/create', params: { message: key } } as InputRequest,

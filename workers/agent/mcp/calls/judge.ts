@@ -2,7 +2,7 @@
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { LIST_RESOURCES, READ_RESOURCE } from '../catalogue/built-in.js';
 import type { NamedTool } from '../catalogue/tool-names.js';
-import { ruledTool, toolKey, type Policy } from './policy.js';
+import { ruledTool, permissionKey, type Policy } from './policy.js';
 import type { ToolArgs } from './tool-args.js';
 
 /** `text` tells the caller why the call does not run. */
@@ -41,7 +41,7 @@ export function judge(
   }
   const verdict = policy.decide(tool, allowed, args);
   if (verdict === 'deny') return { verdict, text: 'This call is denied by the server’s rules.' };
-  return { verdict, key: toolKey(ruledTool(tool, args)) };
+  return { verdict, key: permissionKey(ruledTool(tool, args)) };
 }
 
 /** Requests that are no tool calls. The rules are asked about a tool of that server with this name. */

@@ -13,7 +13,7 @@ export interface Policy {
 }
 
 /** The subject of a yes for the rest of the session: this tool as it is described now. */
-export function toolKey(tool: KnownTool): string {
+export function permissionKey(tool: KnownTool): string {
   return `${tool.server}/${tool.definition.name}#${definitionHash(tool.definition)}`;
 }
 
@@ -45,7 +45,7 @@ export function createPolicy(approvals: Config['approvals']): Policy {
       );
       const action = rule?.action ?? (isHarmless(tool) ? 'allow' : approvals.default);
       if (action !== 'ask') return action;
-      return isHarmless(tool) || allowed.includes(toolKey(ruled)) ? 'allow' : 'ask';
+      return isHarmless(tool) || allowed.includes(permissionKey(ruled)) ? 'allow' : 'ask';
     },
   };
 }

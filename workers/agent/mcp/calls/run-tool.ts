@@ -73,7 +73,8 @@ export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink)
     if (isFairleadError(error, 'ERR_CANCELLED')) return { kind: 'cancelled' };
     const data = errorToData(error);
     const text = `${data.code}: ${publicMessage(data)}`;
-    if (typeof responsible === 'string' && !isRefusal(error)) catalogue.noteTrouble(caller.user, responsible, text);
+    if (typeof responsible === 'string' && !isRefusedRequest(error))
+      catalogue.noteTrouble(caller.user, responsible, text);
     observe(false);
     return { kind: 'failed', error, text };
   }
@@ -98,7 +99,7 @@ async function callServer(
 }
 
 /** The server works, and refuses the request or needs what the client cannot do: no trouble. */
-function isRefusal(error: unknown): boolean {
+function isRefusedRequest(error: unknown): boolean {
   const cause = isFairleadError(error) ? error.cause : undefined;
   return cause instanceof ProtocolError && REFUSALS.includes(cause.code);
 }

@@ -3,13 +3,13 @@ import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
-type Check = (value: unknown) => string | undefined;
+type SchemaCheck = (value: unknown) => string | undefined;
 
 export class ToolArgs {
   readonly #log: Logger;
   /** By definition, so that a catalogue that is replaced takes its compiled schemas with it. */
-  readonly #inputs = new WeakMap<ToolDefinition, Check>();
-  readonly #outputs = new WeakMap<ToolDefinition, Check>();
+  readonly #inputs = new WeakMap<ToolDefinition, SchemaCheck>();
+  readonly #outputs = new WeakMap<ToolDefinition, SchemaCheck>();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -25,7 +25,11 @@ export class ToolArgs {
     return tool.outputSchema && this.#checkOf(this.#outputs, tool, tool.outputSchema)(structuredContent);
   }
 
-  #checkOf(checks: WeakMap<ToolDefinition, Check>, tool: ToolDefinition, schema: Record<string, unknown>): Check {
+  #checkOf(
+    checks: WeakMap<ToolDefinition, SchemaCheck>,
+    tool: ToolDefinition,
+    schema: Record<string, unknown>,
+  ): SchemaCheck {
     let check = checks.get(tool);
     if (!check) {
       check = this.#compile(tool, schema);
@@ -34,7 +38,7 @@ export class ToolArgs {
     return check;
   }
 
-  #compile(tool: ToolDefinition, schema: Record<string, unknown>): Check {
+  #compile(tool: ToolDefinition, schema: Record<string, unknown>): SchemaCheck {
     try {
       // One each: a validator keeps every schema that it has compiled, and knows those with an `$id` by that alone, so that
       // one server's could stand in for another's. It reads nothing from elsewhere.

@@ -24,7 +24,7 @@ export function outputOf(
   const notes = problem === undefined ? [] : [outputNote(problem)];
   const content = boundContent(given, maxBytes);
   const { structuredContent } = result;
-  if (!isObject(structuredContent)) return { content: [...content, ...notes] };
+  if (!isRecord(structuredContent)) return { content: [...content, ...notes] };
   const size = Buffer.byteLength(JSON.stringify(structuredContent));
   const fits = size <= maxBytes - content.reduce((sum, block) => sum + sizeOf(block), 0);
   // Its JSON as text may have used the room up already, and then nothing is missing.
@@ -105,7 +105,7 @@ function toModelBlocks(block: ContentBlock): unknown[] {
 
 /** An embedded resource, or one of those that `resources/read` gives. */
 export function toModelResource(resource: unknown): unknown[] {
-  const { uri, mimeType, text, blob }: Record<string, unknown> = isObject(resource) ? resource : {};
+  const { uri, mimeType, text, blob }: Record<string, unknown> = isRecord(resource) ? resource : {};
   const kind = typeof mimeType === 'string' ? mimeType : '';
   const named = `[resource ${String(uri)}${kind === '' ? '' : `, ${kind}`}]`;
   if (typeof text === 'string') return [textBlock(`${named}\n${text}`)];
@@ -158,7 +158,7 @@ function isJsonOf(text: string, value: unknown): boolean {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -2,7 +2,7 @@ import pino from 'pino';
 import t from 'tap';
 import { parseConfig } from '../../../../../src/shared/config.js';
 import { isDenied, judge, refuseDenied } from '../../../../../workers/agent/mcp/calls/judge.js';
-import { createPolicy, toolKey, type Policy } from '../../../../../workers/agent/mcp/calls/policy.js';
+import { createPolicy, permissionKey, type Policy } from '../../../../../workers/agent/mcp/calls/policy.js';
 import { ToolArgs } from '../../../../../workers/agent/mcp/calls/tool-args.js';
 import { buildToolSet, type NamedTool } from '../../../../../workers/agent/mcp/catalogue/tool-names.js';
 
@@ -38,10 +38,10 @@ t.test('a yes for the session is about what was judged: the tool, or the server 
     if (judgement.verdict !== 'ask') throw new Error(judgement.verdict);
     return judgement.key;
   };
-  t.equal(keyOf(read, { path: 'a' }), toolKey(read));
+  t.equal(keyOf(read, { path: 'a' }), permissionKey(read));
   const docs = { server: 'docs', uri: 'a:b' };
   const other = { server: 'other', uri: 'a:b' };
-  t.equal(keyOf(readResource, docs), toolKey({ ...readResource, server: 'docs' }));
+  t.equal(keyOf(readResource, docs), permissionKey({ ...readResource, server: 'docs' }));
   t.match(judge(parts, readResource, docs, [keyOf(readResource, docs)]), { verdict: 'allow' });
   t.match(judge(parts, readResource, other, [keyOf(readResource, docs)]), { verdict: 'ask' });
 });

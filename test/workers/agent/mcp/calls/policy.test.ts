@@ -3,7 +3,7 @@ import { parseConfig } from '../../../../../src/shared/config.js';
 import {
   createPolicy,
   ruledTool,
-  toolKey,
+  permissionKey,
   type Action,
   type Policy,
 } from '../../../../../workers/agent/mcp/calls/policy.js';
@@ -53,9 +53,9 @@ void t.test('a rule for read-only tools takes only those that say so', async (t)
 
 void t.test('what the person allowed turns an ask into a yes, never a deny', async (t) => {
   const known = tool('s', 'a');
-  t.equal(policy().decide(known, [toolKey(known)]), 'allow');
-  t.equal(policy().decide(tool('other', 'a'), [toolKey(known)]), 'ask');
-  t.equal(policy({ rules: [{ tool: 'a', action: 'deny' }] }).decide(known, [toolKey(known)]), 'deny');
+  t.equal(policy().decide(known, [permissionKey(known)]), 'allow');
+  t.equal(policy().decide(tool('other', 'a'), [permissionKey(known)]), 'ask');
+  t.equal(policy({ rules: [{ tool: 'a', action: 'deny' }] }).decide(known, [permissionKey(known)]), 'deny');
 });
 
 void t.test('a rule for all tools is one for tools with odd names too', async (t) => {
@@ -67,11 +67,11 @@ void t.test('a yes is forgotten when the tool is described otherwise', async (t)
   const known = tool('s', 'a');
   const { definition } = known;
   for (const change of [{ description: 'other' }, { inputSchema: { type: 'object' } }, { destructive: true }]) {
-    t.equal(policy().decide({ server: 's', definition: { ...definition, ...change } }, [toolKey(known)]), 'ask');
+    t.equal(policy().decide({ server: 's', definition: { ...definition, ...change } }, [permissionKey(known)]), 'ask');
   }
   const same = { name: 'a', inputSchema: {}, description: '' };
   t.equal(
-    policy().decide({ server: 's', definition: same }, [toolKey(known)]),
+    policy().decide({ server: 's', definition: same }, [permissionKey(known)]),
     'allow',
     'the order of keys is no change',
   );
