@@ -1,20 +1,20 @@
-/** The body of an HTTP answer, bounded: as one piece, or as a stream of which no event may be too long. Agent threads. */
+/** Reads the body of an HTTP response within bounds: whole, or as a stream whose events are bounded. Agent threads. */
 import type { RemoteFailure } from './failures.js';
 
-/** Of a JSON answer or one event of a stream. */
+/** The limit of a JSON response, and of one event of a stream. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
-/** Of an answer that is an error: only its beginning is ever told. */
+/** The limit of an error response: only its beginning is ever shown. */
 export const MAX_ERROR_BYTES = 64 * 1024;
 
-/** What ends an event of a stream, by the three ways to end a line. */
+/** An empty line ends an event; SSE knows three line endings. */
 const ENDS = ['\n\n', '\r\n\r\n', '\r\r'].map((end) => Buffer.from(end));
 const LONGEST_END = 4;
 
-/** Counts the bytes of the event that is under way. */
+/** Counts the bytes of the current event. */
 export class EventMeter {
   readonly #max: number;
   #bytes = 0;
-  /** An end may be cut in two by the end of a chunk. */
+  /** The last bytes of the chunk before: an event's end may span two chunks. */
   #tail: Buffer = Buffer.alloc(0);
 
   constructor(max: number) {
@@ -35,7 +35,7 @@ export class EventMeter {
   }
 }
 
-/** Where the last event of them ends, or -1. */
+/** The offset behind the last event's end, or -1. */
 function lastEnd(bytes: Buffer): number {
   return ENDS.reduce((last, end) => {
     const at = bytes.lastIndexOf(end);
@@ -44,7 +44,7 @@ function lastEnd(bytes: Buffer): number {
 }
 
 export interface StreamOptions {
-  /** Once, when no more will come: at its end, its failure, or when nobody wants it any more. */
+  /** Called once: at the end, at a failure, or when the reader cancels. */
   onEnd: (failure?: RemoteFailure) => void;
   toFailure: (error: unknown) => RemoteFailure;
   tooLong: () => RemoteFailure;
@@ -55,12 +55,12 @@ type Source = AsyncIterable<Uint8Array> & {
   on(event: 'error', listener: () => void): unknown;
 };
 
-/** Whoever reads it is told of its errors; who does not read it any more does not want to know. */
+/** An error reaches the reader through the iterator; without a reader it must not end the process. */
 function quiet(body: Source): void {
   body.on('error', () => undefined);
 }
 
-/** Pulled by its reader: what is not read stays with the server. */
+/** The reader pulls, so that unread data stays with the server. */
 export function boundedStream(body: Source, { onEnd, toFailure, tooLong }: StreamOptions): ReadableStream<Uint8Array> {
   quiet(body);
   const chunks = body[Symbol.asyncIterator]();
@@ -96,7 +96,7 @@ export function boundedStream(body: Source, { onEnd, toFailure, tooLong }: Strea
   );
 }
 
-/** The whole of it. Past the limit: `tooLong`, or cut off there when it is undefined. */
+/** The whole body. Past the limit it throws `tooLong`; without `tooLong` it returns what it has. */
 export async function boundedBody(
   body: Source,
   max: number,

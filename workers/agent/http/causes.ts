@@ -2,7 +2,7 @@
 
 const MAX_CAUSES = 10;
 
-/** The error itself first. Several addresses that failed come as one AggregateError: its first error goes on the chain. */
+/** Starts with the error itself. When several addresses fail, Node throws an AggregateError: the chain follows its first error. */
 export function causes(error: unknown): unknown[] {
   const chain: unknown[] = [];
   for (let cause = error; cause !== undefined && cause !== null && chain.length < MAX_CAUSES;) {

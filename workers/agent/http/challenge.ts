@@ -1,4 +1,4 @@
-/** What a server has said when it refused a request: 401, or 403 with a scope that is missing. Agent threads. */
+/** The challenge in a server's refusal: 401, or 403 with a missing scope. Agent threads. */
 import {
   extractWWWAuthenticateParams,
   InsufficientScopeError,
@@ -12,34 +12,34 @@ const MAX_SCOPE = 2_000;
 type UnauthorizedContext = Parameters<NonNullable<AuthProvider['onUnauthorized']>>[0];
 
 export interface Challenge {
-  /** More scopes are wanted than the token has. */
+  /** The token lacks scopes. */
   insufficient: boolean;
   scope?: string;
   resourceMetadataUrl?: string;
-  /** The token that was refused; absent: there was none, or we do not know. */
+  /** The refused token; absent when there was none, or it is unknown. */
   token?: string;
 }
 
-/** What the provider below throws: the transport must not wait for a person, as its request's time would run meanwhile. */
+/** Thrown by the provider below. The transport must not wait for the user: its request would time out meanwhile. */
 export class ChallengeError extends Error {
   readonly challenge: Challenge;
 
   constructor(challenge: Challenge) {
-    super('the server wants an authorization');
+    super('the server wants authorization');
     this.challenge = challenge;
   }
 }
 
-/** What the refused request carried: when its answer comes, the provider may have given out a newer one. */
+/** The token of each refused request: when the response arrives, the provider may already hold a newer one. */
 const refusedTokens = new WeakMap<Response, string>();
 
-/** To be called by the `fetch` under the transport, with an answer of 401. */
+/** The `fetch` below the transport calls this with each 401 response. */
 export function noteRefused(response: Response, sent: Headers): void {
   const token = /^Bearer (.+)$/.exec(sent.get('authorization') ?? '')?.[1];
   if (token !== undefined) refusedTokens.set(response, token);
 }
 
-/** `token` is asked at each request. A 401 comes out as ChallengeError, whoever catches it asks the AuthSource. */
+/** Calls `token` for each request. A 401 becomes a ChallengeError; whoever catches it asks the AuthSource. */
 export function challengingProvider(token: () => Promise<string | undefined>): AuthProvider {
   return {
     token,
@@ -51,7 +51,7 @@ export function challengingProvider(token: () => Promise<string | undefined>): A
   };
 }
 
-/** What the server says to somebody without a token, for a login that no refused request has led to. `fetch` throws. */
+/** Asks the server without a token, for a login that no refused request has led to. Throws what `fetch` throws. */
 export async function askChallenge(url: string, fetch: FetchLike): Promise<Challenge> {
   const response = await fetch(url, { headers: { Accept: 'application/json, text/event-stream' } });
   await response.body?.cancel();
@@ -60,7 +60,7 @@ export async function askChallenge(url: string, fetch: FetchLike): Promise<Chall
   return challenge(false, scope, resourceMetadataUrl, undefined);
 }
 
-/** The challenge behind an error, however often it was wrapped. */
+/** The challenge behind an error, however often the error was wrapped. */
 export function challengeOf(error: unknown): Challenge {
   for (const cause of causes(error)) {
     if (cause instanceof ChallengeError) return cause.challenge;

@@ -1,21 +1,21 @@
 /**
- * The places for HTTP exchanges with one server, as many as it may have connections. Agent threads.
+ * Slots for HTTP exchanges with one server, one for each connection that it may have. Agent threads.
  *
- * A legacy server asks in the middle of a call, and our answer is an exchange of its own: so calls leave a few places to
- * answers, cancellations and ends, which never wait behind calls that wait for them.
+ * A legacy server asks in the middle of a call, and our answer is an exchange of its own. Calls therefore leave a few slots
+ * to answers, cancellations and session ends, which else would wait behind the very calls that wait for them.
  */
 import { WaitQueue } from './wait-queue.js';
 
-/** call: a request with its answer; control: all that is no request; stream: a GET that stays open. */
+/** call: a request and its response; control: everything else that is short; stream: a GET that stays open. */
 export type SlotKind = 'call' | 'control' | 'stream';
 
-/** Who has a stream that stays open. */
+/** The owner of a stream that stays open. */
 export interface StreamHolder {
-  /** Nothing runs that might need it. */
+  /** No call runs that might need the stream. */
   isIdle(): boolean;
-  /** Its stream ends now, for somebody who needs one. */
+  /** The stream is closed to free its slot for another. */
   onEvict(): void;
-  /** Its place is free again, whyever. */
+  /** The slot is free again, for whatever reason. */
   onEnd(): void;
 }
 
@@ -26,10 +26,10 @@ export class ConnectionSlots {
   readonly #forCalls: number;
   readonly #forStreams: number;
   readonly #waiting: Record<'call' | 'control' | 'turn', WaitQueue<Release>>;
-  /** Each with what gives its place back, the oldest first. */
+  /** Oldest first. */
   readonly #holders = new Map<StreamHolder, Release>();
   #open = 0;
-  /** Calls and streams, which both stay open for as long as the server likes. */
+  /** Calls and streams: both stay open for as long as the server likes. */
   #long = 0;
   #streams = 0;
   #turns = 0;
@@ -41,7 +41,7 @@ export class ConnectionSlots {
     this.#waiting = { call: new WaitQueue(server), control: new WaitQueue(server), turn: new WaitQueue(server) };
   }
 
-  /** Undefined when there is none for a stream now: it is not waited for, but an idle one ends for it. */
+  /** Does not wait: closes an idle stream where needed, and returns undefined when no slot is free even then. */
   tryStream(holder: StreamHolder): Release | undefined {
     if (!this.#hasStream()) this.#evict();
     if (!this.#hasStream()) return undefined;
@@ -55,18 +55,18 @@ export class ConnectionSlots {
     return leave;
   }
 
-  /** Waits for a place; resolves with what gives it back. Rejects as `WaitQueue.wait`. */
+  /** Waits for a slot; resolves with the function that releases it. Rejects as `WaitQueue.wait`. */
   async acquire(slot: 'call' | 'control', signal: AbortSignal): Promise<Release> {
     if (slot === 'call' && !this.#isFree(slot)) this.#evict();
     return this.#isFree(slot) ? this.#take(slot) : this.#waiting[slot].wait(signal);
   }
 
-  /** For a tool call that needs a stream beside it: no more run at once than there are streams to be had. */
+  /** For a tool call that needs a stream beside it: limits how many run at once to the streams that can be open. */
   async acquireTurn(signal: AbortSignal): Promise<Release> {
     return this.#hasTurn() ? this.#takeTurn() : this.#waiting.turn.wait(signal);
   }
 
-  /** One stream is left to whoever listens all the time. */
+  /** One stream is left to the listener for list changes. */
   #hasTurn(): boolean {
     return this.#turns < Math.max(1, this.#forStreams - 1);
   }

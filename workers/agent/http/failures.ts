@@ -1,4 +1,4 @@
-/** What goes wrong between us and a `url` server, and what may be done about it. Agent threads. */
+/** Failures between us and a `url` server: what they mean, and whether to retry. Agent threads. */
 import {
   InsufficientScopeError,
   ProtocolError,
@@ -17,13 +17,13 @@ const MAX_TEXT = 300;
 export interface RemoteFailureOptions extends ErrorOptions {
   /** The request may have reached the server. */
   sent: boolean;
-  /** It says that the server is not there, not that it refuses this request: counts towards the breaker. */
+  /** The server is unreachable or unwell, as opposed to refusing this request: counts towards the breaker. */
   outage?: boolean;
-  /** How long the server itself asks us to wait. */
+  /** The wait that the server itself asks for. */
   waitMs?: number;
 }
 
-/** An error of the HTTP exchange itself. ERR_UNAVAILABLE for what may pass, else ERR_MCP. */
+/** An error of the HTTP exchange itself. ERR_UNAVAILABLE when it may pass, else ERR_MCP. */
 export class RemoteFailure extends FairleadError {
   readonly sent: boolean;
   readonly outage: boolean;
@@ -41,10 +41,10 @@ export class RemoteFailure extends FairleadError {
   }
 }
 
-/** In the error that our transport makes of a stream that ended before its answer; nobody else can make one. */
+/** Marks our transport's error for a stream that ended before its response. A symbol: no server can send one. */
 export const STREAM_ENDED = Symbol('the stream ended before its answer');
 
-/** Nothing was sent when it came to these: repeating is safe for whatever it was. */
+/** These happen before anything is sent, so that any request may be retried. */
 const CONNECT_CODES = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -57,7 +57,7 @@ const CONNECT_CODES = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** An error of undici as one of ours. */
+/** Turns an error of undici into one of ours. */
 export function networkFailure(server: string, error: unknown): RemoteFailure {
   const found = remoteFailure(error);
   if (found) return found;
@@ -76,7 +76,7 @@ export function networkFailure(server: string, error: unknown): RemoteFailure {
   });
 }
 
-/** Whether it is worth asking whoever does the authorization. */
+/** Whether authorization may help. */
 export function needsAuthorization(error: unknown): boolean {
   return causes(error).some(
     (cause) =>
@@ -87,7 +87,7 @@ export function needsAuthorization(error: unknown): boolean {
   );
 }
 
-/** A legacy server has forgotten the session: it restarted. The request was refused, not run. */
+/** A legacy server has lost the session, for instance by a restart. It refused the request without running it. */
 export function sessionGone(error: unknown): boolean {
   const http = httpError(error);
   return http?.status === 404 || (http?.status === 400 && /session/i.test(bodyText(http) ?? ''));
@@ -95,29 +95,29 @@ export function sessionGone(error: unknown): boolean {
 
 const UNSUPPORTED_VERSION = -32022;
 
-/** A server of the modern era that no longer is one refuses the request at its door. */
-export function eraChanged(error: unknown): boolean {
+/** A server no longer speaks the modern protocol: it refuses the request without running it. */
+export function protocolChanged(error: unknown): boolean {
   const status = httpError(error)?.status;
   if (status === 400 || status === 404 || status === 405 || status === 426) return true;
   return causes(error).some((cause) => ProtocolError.isInstance(cause) && cause.code === UNSUPPORTED_VERSION);
 }
 
-/** Streamable HTTP is unknown to it: it may be a server that speaks HTTP+SSE only. */
+/** The server does not know Streamable HTTP: it may speak HTTP+SSE only. */
 export function perhapsSse(error: unknown): boolean {
   const status = httpError(error)?.status;
   return status === 400 || status === 404 || status === 405;
 }
 
-/** The server is not there or not well; what it says about one request is no outage. */
+/** The server is unreachable or unwell. A refusal of one request is no outage. */
 export function isOutage(error: unknown, method: string): boolean {
   return causes(error).some((cause) => {
     if (cause instanceof RemoteFailure) return cause.outage;
-    if (isTimeout(cause)) return method !== 'tools/call'; // a tool may well take longer than its caller's patience
+    if (isTimeout(cause)) return method !== 'tools/call'; // a tool may just be slow
     return SdkHttpError.isInstance(cause) && cause.status >= 500 && rpcMessage(bodyText(cause)) === undefined;
   });
 }
 
-/** Whether the same request may be sent again: always when it was not sent at all. */
+/** Whether to retry the same request: always when it was not sent, else only where it is `safe`. */
 export function mayRepeat(error: unknown, safe: boolean): boolean {
   const failure = remoteFailure(error);
   return failure?.code === 'ERR_UNAVAILABLE' && (safe || !failure.sent);
@@ -127,7 +127,7 @@ export function remoteFailure(error: unknown): RemoteFailure | undefined {
   return causes(error).find((cause): cause is RemoteFailure => cause instanceof RemoteFailure);
 }
 
-/** HostClient's describeFailure. Undefined: it is the server's own word, or a deadline. */
+/** HostClient's `describeFailure`. Undefined for the server's own error and for a deadline. */
 export function describeFailure(server: string, error: unknown): FairleadError | undefined {
   const chain = causes(error);
   const failure = chain.find((cause) => cause instanceof FairleadError);
@@ -147,6 +147,7 @@ export function describeFailure(server: string, error: unknown): FairleadError |
   return undefined;
 }
 
+/** The SDK's codes for a connection that ended under a request. */
 const CLOSED = new Set<string>([SdkErrorCode.ConnectionClosed, SdkErrorCode.NotConnected]);
 
 function describeStatus(server: string, error: SdkHttpError, cause: unknown): FairleadError {
@@ -170,7 +171,7 @@ function describeStatus(server: string, error: SdkHttpError, cause: unknown): Fa
   return mcp(`${server} refused the request (HTTP ${status})${said}`);
 }
 
-/** What the server said, unless it is a web page. */
+/** The server's message, unless it is a web page. */
 function saidBy(text: string | undefined): string {
   const said = rpcMessage(text) ?? (text !== undefined && !/^\s*</.test(text) ? text.trim() : '');
   return said === '' ? '' : `: ${bounded(said)}`;
@@ -181,14 +182,14 @@ function bodyText({ data }: SdkHttpError): string | undefined {
   return typeof text === 'string' ? text : undefined;
 }
 
-/** Of the JSON-RPC error in a body. */
+/** The message of the JSON-RPC error in a body. */
 function rpcMessage(text: string | undefined): string | undefined {
   if (text === undefined || !text.trimStart().startsWith('{')) return undefined;
   try {
     const { error } = JSON.parse(text) as { error?: { message?: unknown } };
     return typeof error?.message === 'string' ? error.message : undefined;
   } catch {
-    return undefined; // no JSON: then it is just text
+    return undefined; // plain text
   }
 }
 
@@ -200,7 +201,7 @@ function httpError(error: unknown): SdkHttpError | undefined {
   return causes(error).find((cause): cause is SdkHttpError => SdkHttpError.isInstance(cause));
 }
 
-/** Of a system or undici error, however deep: several addresses that failed are told as one AggregateError. */
+/** The code of a system or undici error, however deep in the chain. */
 function systemCode(error: unknown): string {
   for (const cause of causes(error)) {
     const { code } = cause as NodeJS.ErrnoException;

@@ -1,9 +1,8 @@
 /**
- * HTTP to one party: connections kept alive and counted, addresses judged, redirects followed by us, answers bounded. Its
- * `fetch` is what the MCP SDK's transports and its OAuth client are given. Agent threads.
+ * HTTP to one server: counts connections and keeps them alive, checks addresses, follows redirects, bounds responses. Its
+ * `fetch` goes to the MCP SDK's transports and OAuth client. Agent threads.
  *
- * Over undici's `request`, not its `fetch`: that one follows redirects and unpacks compressed bodies before we can judge
- * either.
+ * It uses undici's `request`, since undici's `fetch` follows redirects and decompresses bodies before we can check either.
  */
 import { Agent, request, type Dispatcher } from 'undici';
 import { onAbort } from '../../../src/shared/abort.js';
@@ -14,32 +13,32 @@ import { checkUrl, guardedConnect, systemResolve, type OutboundRules, type Resol
 
 const MAX_REDIRECTS = 5;
 const KEEP_ALIVE_MS = 20_000;
-/** Of all redirects together. */
+/** Redirects may lead to so many origins in all. */
 const MAX_ORIGINS = 20;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const NO_BODY = new Set([204, 205, 304]);
-/** What another origin may see when a GET is sent on to it. */
+/** A GET that is redirected to another origin keeps these headers only. */
 const HEADERS_FOR_ALL = ['accept', 'accept-encoding', 'mcp-protocol-version'];
 
 export interface SafeHttpOptions {
-  /** Who it is, for errors. */
+  /** The server's name in errors. */
   name: string;
   rules: OutboundRules;
   maxConnections: number;
-  /** Longest wait for an answer that is no call's: those end with the signal of whoever called. */
+  /** Deadline of control requests and of a stream's headers. A call ends with its caller's signal. */
   timeoutMs: number;
   resolve?: Resolve;
-  /** After how many ms it began to answer. */
+  /** Called with the milliseconds until the response began. */
   onAnswer?: (ms: number) => void;
 }
 
 export interface FetchOptions {
   slot?: SlotKind;
-  /** Of the slot `stream`: whose it is. Without one there is none. */
+  /** Required for a `stream` slot. */
   holder?: StreamHolder;
-  /** It carries on a call: without a place for a stream it waits for one as a call. */
+  /** The stream resumes a call: when no stream slot is free, it waits for a call slot. */
   waits?: boolean;
-  /** A stream that broke off or was broken off. */
+  /** Called when a stream breaks off. */
   onFailure?: (failure: RemoteFailure) => void;
 }
 
@@ -61,7 +60,7 @@ export class SafeHttp {
     });
   }
 
-  /** As the global one, for what the SDK needs of it. Rejects with a RemoteFailure, or as the signal says. */
+  /** The global `fetch`, as far as the SDK needs it. Rejects with a RemoteFailure or the signal's reason. */
   readonly fetch = (url: string | URL, init: RequestInit = {}): Promise<Response> => this.exchange(url, init);
 
   async exchange(
@@ -134,7 +133,7 @@ export class SafeHttp {
     return this.#slots.acquireTurn(signal);
   }
 
-  /** Ends what runs. */
+  /** Aborts running requests. */
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
@@ -154,7 +153,7 @@ export class SafeHttp {
   async #follow(first: URL, init: RequestInit, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const method = (init.method ?? 'GET').toUpperCase();
     const headers = new Headers(init.headers);
-    headers.set('accept-encoding', 'identity'); // what is sent packed could be anything once it is unpacked
+    headers.set('accept-encoding', 'identity'); // the size of a compressed body is unknown
     const body = bodyOf(init.body, headers);
     for (let url = first, followed = 0; ; followed++) {
       checkUrl(url, this.#options.rules);
@@ -207,7 +206,7 @@ export class SafeHttp {
 
 const NO_PLACE = 'No place';
 
-/** As a server answers that has no such stream: it is not asked. */
+/** The response of a server without such a stream, made up by us: the server is not asked. */
 export function noStream(): Response {
   return new Response(null, { status: 405, statusText: NO_PLACE });
 }
@@ -218,7 +217,7 @@ export function isNoPlace({ status, statusText }: Response): boolean {
 
 const NEVER = new AbortController().signal;
 
-/** Aborts with the caller's signal, and by itself once it has been started, unless it is stopped in time. */
+/** Aborts with the caller's signal, and at its own deadline once started. */
 class ExchangeDeadline {
   readonly #abort = new AbortController();
   readonly #leaveCaller: () => void;
@@ -233,12 +232,11 @@ class ExchangeDeadline {
     return this.#abort.signal;
   }
 
-  /** Ends it now. */
   cut(): void {
     this.#abort.abort();
   }
 
-  /** What waited for its place before had no hurry. */
+  /** Starts when the request has its slot: waiting for one does not count. */
   start(ms: number): void {
     this.#timer = setTimeout(() => {
       this.passed = true;
@@ -246,7 +244,7 @@ class ExchangeDeadline {
     }, ms);
   }
 
-  /** From now on there is no hurry. */
+  /** Takes the deadline back; the caller's signal still aborts. */
   stop(): void {
     clearTimeout(this.#timer);
   }
@@ -283,7 +281,7 @@ function toResponse(
   return new Response(NO_BODY.has(status) ? null : body, { status, headers: all });
 }
 
-/** Without its parameters, in lower case. */
+/** Without parameters, in lower case. */
 export function mediaType(header: string | string[] | null | undefined): string {
   return (one(header ?? undefined) ?? '').split(';')[0]!.trim().toLowerCase();
 }

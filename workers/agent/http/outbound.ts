@@ -1,6 +1,6 @@
 /**
- * Which addresses a `url` may lead to: https to public ones, unless the configuration says otherwise. What is judged is
- * the address that the socket then connects to, so a name that resolves to another one later gains nothing. Agent threads.
+ * Which addresses a `url` may lead to: https to public ones, unless the configuration says otherwise. The check is on the
+ * address that the socket connects to, so that a name that later resolves to another address gains nothing. Agent threads.
  */
 import ipaddr from 'ipaddr.js';
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
@@ -11,17 +11,17 @@ import { RemoteFailure } from './failures.js';
 
 export type OutboundRules = Pick<Config['mcp'], 'allowLoopback' | 'allowHosts'>;
 
-/** All addresses of a name. */
+/** Resolves with all addresses of a name. */
 export type Resolve = (host: string) => Promise<LookupAddress[]>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Undefined when it may be connected to, else what is wrong with it. */
+/** Undefined when the address is allowed, else why not. */
 export function addressProblem(address: string, host: string, rules: OutboundRules): string | undefined {
-  const parsed = ipaddr.process(address); // an IPv4 address in the form of IPv6 is judged as what it is
+  const parsed = ipaddr.process(address); // an IPv4-mapped IPv6 address is checked as IPv4
   const range = parsed.range();
   if (range === 'loopback') return rules.allowLoopback ? undefined : 'is on this machine: set mcp.allowLoopback';
-  // ::a.b.c.d and the like count as unicast; what is routed on the internet is 2000::/3
+  // The library calls ::a.b.c.d and the like unicast; the internet routes 2000::/3 only.
   const isPublic = range === 'unicast' && (parsed.kind() === 'ipv4' || (parsed.toByteArray()[0]! & 0xe0) === 0x20);
   if (isPublic) return undefined;
   const isPrivate = range === 'private' || range === 'uniqueLocal' || range === 'carrierGradeNat';
@@ -30,7 +30,7 @@ export function addressProblem(address: string, host: string, rules: OutboundRul
   return `is not a public address (${range})${remedy}`;
 }
 
-/** Before anything is looked up: the protocol. Throws ERR_MCP. */
+/** Checks the protocol, before any lookup. Throws ERR_MCP. */
 export function checkUrl({ protocol, hostname }: URL, { allowLoopback }: OutboundRules): void {
   if (protocol === 'https:' || (protocol === 'http:' && allowLoopback)) return;
   throw refusal(`${protocol}//${hostname} is not https; http is for loopback alone, with mcp.allowLoopback`);
@@ -44,7 +44,7 @@ export function systemResolve(host: string): Promise<LookupAddress[]> {
   });
 }
 
-/** For undici: connects to judged addresses alone. Host and SNI stay the name. */
+/** For undici: connects to allowed addresses only. Host and SNI keep the name. */
 export function guardedConnect(rules: OutboundRules, resolve: Resolve): buildConnector.connector {
   const connector = (onlyLoopback: boolean): buildConnector.connector =>
     buildConnector({ timeout: CONNECT_TIMEOUT_MS, lookup: judgedLookup(rules, resolve, onlyLoopback) });
@@ -54,7 +54,7 @@ export function guardedConnect(rules: OutboundRules, resolve: Resolve): buildCon
     const onlyLoopback = options.protocol !== 'https:';
     const host = bare(options.hostname);
     if (isIP(host)) {
-      // Node does not look up what is an address already.
+      // Node does not call `lookup` for an IP address.
       const problem = problemOf(host, host, rules, onlyLoopback);
       if (problem !== undefined) return callback(refusal(`${host} ${problem}`), null);
     }
@@ -76,7 +76,7 @@ function judgedLookup(rules: OutboundRules, resolve: Resolve, onlyLoopback: bool
   };
 }
 
-/** Those addresses of a name that may be connected to. Rejects when there are none. */
+/** The allowed addresses of a name. Rejects when there are none. */
 async function judged(
   host: string,
   resolve: Resolve,
@@ -90,7 +90,7 @@ async function judged(
   throw refusal(`${host} resolves to ${first.address}, which ${problemWith(first.address) ?? 'is refused'}`);
 }
 
-/** Without TLS nothing may leave this machine, whatever a name resolves to. */
+/** Plain http must not leave this machine, whatever a name resolves to. */
 function problemOf(address: string, host: string, rules: OutboundRules, onlyLoopback: boolean): string | undefined {
   const problem = addressProblem(address, host, rules);
   if (problem === undefined && onlyLoopback && ipaddr.process(address).range() !== 'loopback') {

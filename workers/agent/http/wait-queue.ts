@@ -1,20 +1,20 @@
-/** Who waits for a place, first come first served, bounded. Agent threads. */
+/** A bounded queue of requests that wait for a slot, first come, first served. Agent threads. */
 import { onAbort } from '../../../src/shared/abort.js';
 import { RemoteFailure } from './failures.js';
 
 const MAX_WAITING = 2_000;
 const RETRY_AFTER_MS = 2_000;
 
-/** `T`: the place itself, handed over by whoever frees it. */
+/** `T`: the slot, handed over by whoever frees one. */
 export class WaitQueue<T> {
   readonly #server: string;
-  readonly #waiting = new Set<(place: T) => void>();
+  readonly #waiting = new Set<(slot: T) => void>();
 
   constructor(server: string) {
     this.#server = server;
   }
 
-  /** Resolves when it is one's turn. Rejects with ERR_UNAVAILABLE when too many wait, or as the signal says. */
+  /** Resolves with a slot. Rejects with ERR_UNAVAILABLE when too many wait, and with the signal's reason. */
   async wait(signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
     const waiting = this.#waiting;
@@ -23,20 +23,20 @@ export class WaitQueue<T> {
       throw new RemoteFailure('ERR_UNAVAILABLE', text, { sent: false, retryAfterMs: RETRY_AFTER_MS });
     }
     return new Promise((resolve, reject) => {
-      // Left at once on either way: no place may go to a request that has been cancelled, and none be lost.
+      // Both ways leave the queue in the same tick: a slot given to a cancelled request would be lost.
       const stop = onAbort(signal, () => {
         waiting.delete(go);
         reject(signal.reason);
       });
-      const go = (place: T): void => {
+      const go = (slot: T): void => {
         stop();
-        resolve(place);
+        resolve(slot);
       };
       waiting.add(go);
     });
   }
 
-  /** Taken for him who is next: he runs only later. */
+  /** Takes a slot for the next in line, whose code runs in a later microtask. */
   next(take: () => T): void {
     for (const go of this.#waiting) {
       this.#waiting.delete(go);

@@ -1,4 +1,4 @@
-/** `url` servers in one agent thread: connections, and the logins behind them. Loaded by url-servers.ts alone. */
+/** `url` servers in one agent thread: connections and logins. Only url-servers.ts loads it. */
 import { createOAuthPart } from './oauth/oauth-part.js';
 import { Remotes } from './remote/remotes.js';
 import type { CreateUrlPart } from './url-servers.js';

@@ -1,6 +1,6 @@
 /**
- * What `url` servers need is half of what a thread loads, and time of each start: it is loaded only where the configuration
- * has some. Agent threads.
+ * Loads the code for `url` servers only when the configuration has one: it is half of what a thread would load, and would
+ * slow each start. Agent threads.
  */
 import type { UserServer } from '../contract/mcp.js';
 import { isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
@@ -13,7 +13,7 @@ import type { ServerBackend } from './host/server-connection.js';
 export interface UrlPart {
   remotes: ServerBackend & Pick<Remotes, 'watch' | 'status'>;
   handlers: OAuthPart['handlers'];
-  /** The login of this user at this server has changed: what is kept of it goes. */
+  /** Drops what is cached of this login, which has changed. */
   forget(of: UserServer): void;
   close(): void;
 }
@@ -29,7 +29,7 @@ async function noUrlServer(): Promise<never> {
   throw new FairleadError('ERR_NOT_FOUND', 'the configuration has no `url` server');
 }
 
-/** Nobody can name one: the front knows the configuration too. */
+/** Its requests are unreachable: the front knows the configuration too. */
 export const withoutUrlServers: CreateUrlPart = () => {
   return {
     remotes: {

@@ -1,4 +1,4 @@
-/** A `command` server that runs, on the host or in a sandbox: negotiated, then called. Agent threads. */
+/** A connection to a running `command` server, on the host or in a sandbox: its handshake, then its calls. Agent threads. */
 import { ProtocolError, type ClientCapabilities, type Root, type Transport } from '@modelcontextprotocol/client';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
@@ -6,19 +6,19 @@ import { ClientConnection } from '../host/client-connection.js';
 import { HostClient } from '../host/host-client.js';
 import type { LegacyServers } from './legacy-servers.js';
 
-/** A process's stdio, however it is reached. */
+/** The stdio of a process, on the host or in a sandbox. */
 export interface CommandTransport extends Transport {
-  /** Why the process ended, in plain words; '' while it lives. */
+  /** Why the process ended; '' while it lives. */
   readonly exitReason: string;
-  /** The beginning of what it printed that is no MCP. */
+  /** The beginning of its output that is no MCP. */
   readonly stray: string;
 }
 
-/** A process that has been started, and nothing said to it yet. */
+/** A started process, before the handshake. */
 export interface StartedCommand {
   transport: CommandTransport;
   roots: readonly Root[];
-  /** Where it runs must not be put away while it is used: it is told what is used, and when that is over. */
+  /** Keeps the sandbox that it runs in from hibernating while it is used. */
   tenancy?: Tenancy;
 }
 
@@ -34,7 +34,7 @@ export interface CommandOptions {
   legacyServers: LegacyServers;
   timeoutMs: number;
   log: Logger;
-  /** It has ended by itself; never called after `close`. */
+  /** Called when the process ends by itself, never after `close`. */
   onEnd: (reason: string) => void;
   onToolsChanged?: (() => void) | undefined;
 }
@@ -48,20 +48,20 @@ export class CommandConnection extends ClientConnection {
     tenancy?.begin(this);
   }
 
-  /** ERR_MCP in plain words, and the errors of `start`; nothing is left of it then. */
+  /** ERR_MCP, and the errors of `start`; a failed start leaves no process. */
   static async open(options: CommandOptions): Promise<CommandConnection> {
     const { server, legacyServers } = options;
     if (!legacyServers.isLegacy(server)) {
       const connection = await CommandConnection.#connect(options, 'auto');
       if (connection) return connection;
-      legacyServers.noteLegacy(server); // it ended when it was asked: there are servers that take `initialize` and nothing else
+      legacyServers.noteLegacy(server); // some servers exit on anything but `initialize` as the first request
     }
     const connection = await CommandConnection.#connect(options, 'legacy');
     if (!connection) throw new FairleadError('ERR_MCP', `the server ${server} ended at its start`);
     return connection;
   }
 
-  /** Undefined: it ended while it was asked for its era. */
+  /** Undefined: the process ended while the modern protocol was tried. */
   static async #connect(options: CommandOptions, mode: 'auto' | 'legacy'): Promise<CommandConnection | undefined> {
     const { server, legacyServers, timeoutMs, onEnd } = options;
     const started = await options.start();
@@ -109,9 +109,13 @@ function makeClient(
     describeFailure: (cause) =>
       transport.exitReason === ''
         ? undefined
-        : new FairleadError('ERR_MCP', `the server ended while it ran this, perhaps in part: ${transport.exitReason}`, {
-            cause,
-          }),
+        : new FairleadError(
+            'ERR_MCP',
+            `the server ended while it ran this; it may have run in part: ${transport.exitReason}`,
+            {
+              cause,
+            },
+          ),
   });
 }
 
@@ -122,7 +126,7 @@ function explainStart(
   cause: unknown,
 ): FairleadError {
   if (isFairleadError(cause)) return cause;
-  const printed = stray && `; it printed what is no MCP: ${stray}`;
+  const printed = stray && `; it printed output that is not MCP: ${stray}`;
   const why = exitReason
     ? `ended at its start: ${exitReason}${printed}`
     : cause instanceof ProtocolError

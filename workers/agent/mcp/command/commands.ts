@@ -21,21 +21,21 @@ import { ProcessTransport } from './process-transport.js';
 import { startInSandbox } from './sandbox-command.js';
 import { StderrLog } from './stderr-log.js';
 
-/** Processes on the host that one thread may have at a time: each is tens of megabytes. */
+/** Limit of a thread's processes on the host; each takes tens of megabytes. */
 const MAX_PROCESSES = 200;
 const FULL_RETRY_MS = 5_000;
 const BACKOFF = { firstMs: 500, maxMs: 30_000 };
-/** A shared server that has lived so long starts again at once when it ends. */
+/** A shared server that lived this long restarts at once when it ends. */
 const HEALTHY_MS = 60_000;
-/** How late an idle one may be closed, as a part of the time after which it is. */
+/** Checks within `mcp.idleMs`: an idle server is closed at most a quarter of that time late. */
 const LOOKS = 4;
 const MIN_LOOK_MS = 50;
 const MAX_LOOK_MS = 30_000;
 
 type CommandEntry = TableEntry<CommandConnection>;
 
-/** A shared server that ends again and again rests for longer and longer. */
-interface Rest {
+/** A shared server that keeps ending waits longer before each restart. */
+interface Pause {
   failures: number;
   until: number;
 }
@@ -52,10 +52,10 @@ export interface CommandsOptions {
 export class Commands implements ServerBackend {
   readonly #options: CommandsOptions;
   readonly #place: ThreadPlace;
-  /** The owner of what all sessions share: the thread. */
+  /** The owner of shared servers: this thread. */
   readonly #shared: string;
   readonly #table: ConnectionTable<CommandConnection>;
-  readonly #rests = new Map<string, Rest>();
+  readonly #pauses = new Map<string, Pause>();
   readonly #legacyServers = new LegacyServers();
   readonly #listeners = new Map<string, () => void>();
   readonly #swept: Promise<void>;
@@ -88,7 +88,7 @@ export class Commands implements ServerBackend {
     return this.#get(scope === 'shared' ? this.#shared : caller.session, server);
   }
 
-  /** Called when a shared server says that its tools are others now; one callback for each server. */
+  /** Sets the callback for when the shared server says that its tools have changed; one for each server. */
   watch(server: string, onChanged: () => void): void {
     this.#listeners.set(server, onChanged);
   }
@@ -112,7 +112,7 @@ export class Commands implements ServerBackend {
   #open(owner: string, server: string): Promise<CommandConnection> {
     const { config, log } = this.#options;
     if (this.#closed) throw new FairleadError('ERR_DRAINING', 'the server is stopping');
-    this.#refuseWhileItRests(owner, server);
+    this.#refuseWhilePaused(owner, server);
     const openedAt = performance.now();
     const opening = CommandConnection.open({
       server,
@@ -145,7 +145,7 @@ export class Commands implements ServerBackend {
   async #startOnHost(server: string, { command, args, env, cwd }: CommandServerConfig): Promise<StartedCommand> {
     await this.#swept;
     if (this.#processes >= MAX_PROCESSES) {
-      const told = `${this.#processes} MCP servers run on this host already`;
+      const told = `${this.#processes} MCP servers already run on this host`;
       throw new FairleadError('ERR_UNAVAILABLE', told, { retryAfterMs: FULL_RETRY_MS });
     }
     this.#processes++;
@@ -163,24 +163,24 @@ export class Commands implements ServerBackend {
     }
   }
 
-  #refuseWhileItRests(owner: string, server: string): void {
-    const restMs = (this.#rests.get(server)?.until ?? 0) - performance.now();
-    if (owner !== this.#shared || restMs <= 0) return;
-    throw new FairleadError('ERR_UNAVAILABLE', `the server ${server} has ended, and is started again soon`, {
-      retryAfterMs: Math.ceil(restMs),
+  #refuseWhilePaused(owner: string, server: string): void {
+    const pauseMs = (this.#pauses.get(server)?.until ?? 0) - performance.now();
+    if (owner !== this.#shared || pauseMs <= 0) return;
+    throw new FairleadError('ERR_UNAVAILABLE', `the server ${server} has ended several times and restarts soon`, {
+      retryAfterMs: Math.ceil(pauseMs),
     });
   }
 
   #noteEnd(owner: string, server: string, livedMs: number): void {
     if (owner !== this.#shared) return;
     if (livedMs >= HEALTHY_MS) {
-      this.#rests.delete(server);
+      this.#pauses.delete(server);
       return;
     }
-    const failures = (this.#rests.get(server)?.failures ?? 0) + 1;
-    // Its first end is not yet a habit: who calls next finds it again.
-    const restMs = failures === 1 ? 0 : backoffMs(failures, BACKOFF);
-    this.#rests.set(server, { failures, until: performance.now() + restMs });
+    const failures = (this.#pauses.get(server)?.failures ?? 0) + 1;
+    // The first failure does not delay: the next call restarts the server.
+    const pauseMs = failures === 1 ? 0 : backoffMs(failures, BACKOFF);
+    this.#pauses.set(server, { failures, until: performance.now() + pauseMs });
   }
 
   #capabilitiesOf(server: string): ClientCapabilities {

@@ -1,4 +1,4 @@
-/** One MCP server as a process on the host: a group of its own, a private folder, and an end that takes all it started. Agent threads. */
+/** One MCP server as a process on the host, in a process group and a folder of its own; its end kills the whole group. Agent threads. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -9,9 +9,9 @@ import { atMost } from '../../../../src/shared/abort.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { killGroup, writeRecord } from '../../../../src/shared/process-record.js';
 
-/** All that it gets of our environment: the rest holds keys of the server's own. */
+/** The only variables of our environment that it gets: others may hold our secrets. */
 const PASSED_ON = ['PATH', 'HOME', 'USER', 'LANG', 'TERM', 'SHELL', 'TMPDIR'];
-/** After the end of its input; after SIGTERM. */
+/** The waits after closing its stdin, and after SIGTERM. */
 const END_OF_INPUT_MS = 1_000;
 const SIGTERM_MS = 2_000;
 
@@ -22,7 +22,7 @@ export interface HostProgram {
   command: string;
   args: readonly string[];
   env: Readonly<Record<string, string>>;
-  /** Absent = a folder of its own, which goes with it. */
+  /** Absent: a folder of its own, which is removed with it. */
   cwd?: string | undefined;
 }
 
@@ -49,10 +49,10 @@ export class HostProcess {
     this.stdout = child.stdout;
     this.stderr = child.stderr;
     this.#folder = folder;
-    this.stdin.on('error', () => undefined); // told by its exit
+    this.stdin.on('error', () => undefined); // its exit reports it
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        // What it started goes with it, and lets go of its stdout. Now: later the group's number may be another's.
+        // Kills what it started, which may hold its stdout open. At once: the group id may be reused later.
         killGroup(this.pid);
         resolve({ code, reason: signal ? `ended by ${signal}` : `exited with code ${code}` });
       });
@@ -60,7 +60,7 @@ export class HostProcess {
     void this.exited.then(() => this.stop());
   }
 
-  /** `root`: where its folder is made. ERR_MCP: it cannot be started. */
+  /** `root`: the parent of its folder. ERR_MCP when it cannot be started. */
   static async start({ server, command, args, env, cwd }: HostProgram, root: string): Promise<HostProcess> {
     const folder = join(root, randomBytes(8).toString('hex'));
     const home = join(folder, 'cwd');
@@ -85,7 +85,7 @@ export class HostProcess {
     }
   }
 
-  /** Its input ends, then SIGTERM, then SIGKILL, for all of its group; resolves when it and its folder are gone. Idempotent. */
+  /** Closes its stdin, then sends SIGTERM and SIGKILL to its group. Resolves when it and its folder are gone. Idempotent. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;

@@ -1,4 +1,4 @@
-/** What agent threads of an earlier run, or this thread's own predecessor, have left of their processes. Agent threads. */
+/** Removes the processes that an earlier run, or this thread's predecessor, has left behind. Agent threads. */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../../../src/shared/log.js';
@@ -10,12 +10,12 @@ export interface ThreadPlace {
   threads: number;
 }
 
-/** Where this thread's processes have their folders. */
+/** The parent of the folders of this thread's processes. */
 export function commandFolder({ dataDir, index }: ThreadPlace): string {
   return join(dataDir, 'commands', String(index));
 }
 
-/** Ends them and removes their folders: this thread's, and the first thread also those of threads that there are no more. Never rejects. */
+/** Kills this thread's leftover processes and removes their folders; thread 0 also those of threads that no longer exist. Never rejects. */
 export async function sweepCommands(place: ThreadPlace, log: Logger): Promise<void> {
   try {
     const root = join(place.dataDir, 'commands');
@@ -23,7 +23,7 @@ export async function sweepCommands(place: ThreadPlace, log: Logger): Promise<vo
       name === String(place.index) || (place.index === 0 && !(Number(name) < place.threads));
     for (const name of (await entriesOf(root)).filter(ours)) await sweepFolder(join(root, name), log);
   } catch (error) {
-    log.warn({ err: error }, 'processes of an earlier run could not be looked for');
+    log.warn({ err: error }, 'processes of an earlier run could not be cleaned up');
   }
 }
 
@@ -31,7 +31,7 @@ async function sweepFolder(folder: string, log: Logger): Promise<void> {
   for (const name of await entriesOf(folder)) {
     await killRecorded(join(folder, name));
     await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
-    log.info({ folder: name }, 'a process of an earlier run was ended');
+    log.info({ folder: name }, 'a process of an earlier run was killed');
   }
 }
 

@@ -1,9 +1,9 @@
-/** Which servers know the older era alone: they are not asked again at each start. Agent threads. */
+/** Remembers servers that speak the legacy protocol only, so that not each start tries the modern one. Agent threads. */
 
-/** A server that was brought up to date must not be taken for an old one for ever. */
+/** Bounded, so that an upgraded server is noticed. */
 const REMEMBER_MS = 60 * 60_000;
 
-/** By server name, so never more than the configuration has. The newer era is not remembered: asking is what tells what the server has. */
+/** Bounded by the configuration's servers. The modern protocol is not remembered, since its first request also lists capabilities. */
 export class LegacyServers {
   readonly #legacyUntil = new Map<string, number>();
 

@@ -1,4 +1,4 @@
-/** An MCP transport over the stdio of a process on the host, whom nobody trusts. Agent threads. */
+/** An MCP transport over the stdio of an untrusted process on the host. Agent threads. */
 import { serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
 import { atMost } from '../../../../src/shared/abort.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
@@ -7,31 +7,31 @@ import type { HostProcess } from './host-process.js';
 
 /** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */
 const MAX_LINE_BYTES = 16 * 1_048_576;
-/** What may wait for a process that does not read its stdin, beyond the message that comes last. */
+/** Limit of unread input, not counting the newest message. */
 const STDIN_WAITING_BYTES = 4 * 1_048_576;
-/** A process that has exited but whose output is held open by something it left behind ends after this. */
+/** The wait for output after the exit: a process that it left behind may hold its stdout open. */
 const LAST_OUTPUT_MS = 1_000;
 
 export class ProcessTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
-  /** By these two the SDK's probe knows that silence on a pipe means a server of the older era. */
+  /** By `stderr` and `pid` the SDK recognises stdio, where a server's silence means that it speaks the legacy protocol. */
   readonly stderr = null;
   readonly pid: number;
   readonly #process: HostProcess;
   readonly #lines = new McpLines(MAX_LINE_BYTES);
-  /** One microtask apart, as in PortTransport: else progress that comes with its result is lost. */
+  /** Delivers messages one microtask apart, as in PortTransport: else progress in the same chunk as its result is lost. */
   #delivered: Promise<void> = Promise.resolve();
   #closed = false;
-  /** Why the process ended, in plain words; '' while it lives, and when it was closed by us. */
+  /** Why the process ended; '' while it lives, and when we closed it. */
   exitReason = '';
 
   constructor(process: HostProcess, onStderr: (chunk: Buffer) => void) {
     this.#process = process;
     this.pid = process.pid;
     process.stderr.on('data', onStderr);
-    process.stderr.on('error', () => undefined); // nothing of the protocol is in it
+    process.stderr.on('error', () => undefined); // stderr carries no MCP
   }
 
   async start(): Promise<void> {
@@ -40,10 +40,10 @@ export class ProcessTransport implements Transport {
     stdout.on('error', (error) => this.onerror?.(error));
     const ended = new Promise((resolve) => stdout.once('close', resolve));
     void this.#endAfter(exited, ended);
-    void ended.then(() => this.#process.stop()); // who has closed its output has nothing more to say
+    void ended.then(() => this.#process.stop()); // a server that closes its stdout has ended
   }
 
-  /** What it has said last is still heard. */
+  /** Its last output is still read. */
   async #endAfter(exited: HostProcess['exited'], ended: Promise<unknown>): Promise<void> {
     const { reason } = await exited;
     await atMost(LAST_OUTPUT_MS, ended);
@@ -57,12 +57,12 @@ export class ProcessTransport implements Transport {
   async send(message: JSONRPCMessage): Promise<void> {
     const { stdin } = this.#process;
     if (this.#closed) throw new FairleadError('ERR_MCP', this.exitReason || 'the server has been closed');
-    // Judged before this message is added: one long message is no reason to end a server that reads well.
+    // Checked before this message is added: one long message must not end a server that reads.
     if (stdin.writableLength > STDIN_WAITING_BYTES) {
       this.#fail(`does not read its input: more than ${STDIN_WAITING_BYTES} bytes wait`);
       throw new FairleadError('ERR_MCP', this.exitReason);
     }
-    if (stdin.writable) stdin.write(serializeMessage(message)); // else its end is on its way
+    if (stdin.writable) stdin.write(serializeMessage(message)); // else its end is about to be reported
   }
 
   /** Resolves when the process is gone. */
@@ -95,8 +95,8 @@ export class ProcessTransport implements Transport {
     this.exitReason = reason;
     const { stdout, exited } = this.#process;
     stdout.off('data', this.#onData);
-    stdout.resume(); // read to its end, so that a process that still writes can go
-    void exited.then(() => stdout.destroy()); // what it left behind may hold it open
+    stdout.resume(); // drained, so that a process that still writes can exit
+    void exited.then(() => stdout.destroy()); // a process that it left behind may hold it open
     this.#lines.takeRest();
     this.onclose?.();
   }

@@ -10,15 +10,15 @@ import { StderrLog } from './stderr-log.js';
 export interface SandboxCommand {
   sandboxes: SessionSandboxes;
   host: Pick<SandboxHost, 'exec'>;
-  /** Whose sandbox it is. */
+  /** The session whose sandbox it is. */
   owner: string;
   server: string;
-  /** Key in `mcpServers` of the image whose sandbox it is. */
+  /** The `image` server's key in `mcpServers`. */
   sandbox: string;
   log: Logger;
 }
 
-/** The sandbox is leased, and its workspace restored, when the session has none. Errors of the lease; ERR_SANDBOX, ERR_UNAVAILABLE. */
+/** Leases the session's sandbox and restores its workspace if needed. Errors of the lease; ERR_SANDBOX, ERR_UNAVAILABLE. */
 export async function startInSandbox(command: SandboxCommand): Promise<StartedCommand> {
   const { sandboxes, host, owner, server, sandbox, log } = command;
   const box = await sandboxes.get({ session: owner, user: '' }, sandbox);
@@ -36,10 +36,10 @@ export async function startInSandbox(command: SandboxCommand): Promise<StartedCo
   return { transport, roots: WORKSPACE_ROOTS, tenancy };
 }
 
-/** In use from the first moment: a sandbox must not hibernate under a server that starts. */
+/** Counts as in use from the first moment, so that the sandbox does not hibernate while the server starts. */
 function tenancyIn(box: SandboxConnection): Tenancy {
   let connection: { readonly idleMs: number } | undefined;
-  const end = box.hold({
+  const end = box.countIn({
     get idleMs() {
       return connection?.idleMs ?? 0;
     },

@@ -1,4 +1,4 @@
-/** What is the same of every connection that has a client of its own: it is asked. Runs in agent threads. */
+/** Base of the connections that have a client of their own: passes everything on to it. Agent threads. */
 import type { CallToolResult, ProtocolEra } from '@modelcontextprotocol/client';
 import type { HostClient } from './host-client.js';
 import type { InputAnswers, InputWanted } from './input-wanted.js';
@@ -19,7 +19,7 @@ export abstract class ClientConnection implements ServerConnection {
     return this.client.capabilities;
   }
 
-  /** For how long nothing has been asked of it; 0 while something is. */
+  /** How long no request has run; 0 while one runs. */
   get idleMs(): number {
     return this.client.idleMs;
   }

@@ -1,6 +1,6 @@
 /**
- * Fairlead as an MCP host, over any transport: what the SDK's client leaves to the application. Questions and logs of the
- * server find the request they belong to, in both eras. Agent threads.
+ * Fairlead as an MCP host, over any transport: adds to the SDK's client what it leaves to the application. Matches the
+ * server's questions and logs to the request that they belong to, in the legacy and the modern protocol. Agent threads.
  */
 import {
   Client,
@@ -32,7 +32,7 @@ import type { ServerRequestOptions, ServerConnection, ServerRequest, ToolCall } 
 import { ServerLog } from './server-log.js';
 import { UrlQuestions } from './url-questions.js';
 
-/** How often one call may come back for more of the person. */
+/** Limit on how often a server may ask for input within one call. */
 const MAX_INPUT_ROUNDS = 10;
 
 const requestsTotal = counter('fairlead_mcp_requests_total', 'Requests to MCP servers, by how they ended', [
@@ -46,14 +46,14 @@ export interface HostClientOptions {
   /** Key in `mcpServers`. */
   server: string;
   capabilities: ClientCapabilities;
-  /** The folders that it may work in. */
+  /** The folders that the server may work in. */
   roots?: readonly Root[];
   log: Logger;
-  /** The legacy era alone without it. */
+  /** Without it, the legacy protocol only. */
   versionNegotiation?: ClientOptions['versionNegotiation'];
-  /** The server says that its tools are others now; as often as it says so. */
+  /** Called each time the server says that its tools have changed. */
   onToolsChanged?: (() => void) | undefined;
-  /** Why the other side ended, in the words of whoever made the transport; asked when a request fails. */
+  /** The transport's explanation of a failed request; undefined when it has none. */
   describeFailure?: (error: unknown) => FairleadError | undefined;
 }
 
@@ -68,7 +68,7 @@ export class HostClient implements ServerConnection {
   readonly #serverLog: ServerLog;
   readonly #watches: ResourceWatches;
   readonly #urls = new UrlQuestions();
-  /** Requests of ours that run: a legacy server's own requests do not say to which they belong. */
+  /** Our running requests. A legacy server's own requests do not say to which of these they belong. */
   readonly #running = new Set<ServerRequestOptions>();
   #usedAt = performance.now();
 
@@ -113,7 +113,7 @@ export class HostClient implements ServerConnection {
     return this.client.getServerCapabilities() ?? {};
   }
 
-  /** For how long nothing has been asked; 0 while something is, and while a resource is watched. */
+  /** How long no request has run; 0 while one runs, and while a resource is watched. */
   get idleMs(): number {
     return this.#running.size > 0 || this.#watches.size > 0 ? 0 : performance.now() - this.#usedAt;
   }
@@ -131,7 +131,7 @@ export class HostClient implements ServerConnection {
 
   request(request: ServerRequest): Promise<Record<string, unknown>> {
     const { method, params } = request;
-    // By the method's name the SDK knows the result's schema; its types want to know the name as well.
+    // The SDK finds the result's schema by the method's name; its types want that name as a literal.
     const send: UntypedRequest = this.client.request.bind(this.client);
     return this.#withAnswers(request, (answers) =>
       send({ method, params: this.#paramsOf(request, params, answers) }, sdkOptions(request)),
@@ -155,7 +155,7 @@ export class HostClient implements ServerConnection {
     const params = this.#paramsOf(call, { name, arguments: args }, answers);
     return this.client.callTool(params as typeof params & { name: string }, {
       ...sdkOptions(call),
-      // Without its output schema, which an answer that only asks for input cannot fit.
+      // Without the output schema: a result that only asks for input cannot fit it.
       ...(definition ? { toolDefinition: headersOf(definition) } : {}),
       onprogress: (progress) => {
         call.onProgress?.(progress);
@@ -174,7 +174,7 @@ export class HostClient implements ServerConnection {
     return { ...params, ...meta, ...answers };
   }
 
-  /** The modern era's questions come as an answer: they are put, and the request is made again with what was said. */
+  /** A modern server asks by its result: the questions are asked, and the request is sent again with the answers. */
   #withAnswers<T extends object>(
     request: ServerRequestOptions,
     send: (answers: InputAnswers) => Promise<T | InputRequiredResult>,
@@ -215,7 +215,7 @@ export class HostClient implements ServerConnection {
     this.client.setRequestHandler(
       method,
       async ({ params }, { mcpReq }) =>
-        // Each answer fits its method's schema, which the SDK checks once more; the union of all is what it wants here.
+        // The type here is the union of all results; the SDK checks each against its method's schema.
         (await this.#answerOne({ method, params } as Asked, mcpReq.signal)) as never,
     );
   }
@@ -227,15 +227,16 @@ export class HostClient implements ServerConnection {
     return typeof id === 'string' ? this.#urls.ask(id, signal, answer) : answer(signal);
   }
 
-  /** Of several sessions that share one legacy server nobody can tell whom it means: nobody is asked then. */
+  /** When several sessions share a legacy server, nobody can tell which one it means, and nobody is asked. */
   #whose(): ServerRequestOptions['asks'] {
-    if (this.#running.size === 0) throw new FairleadError('ERR_MCP', 'nothing runs that this could be about');
+    if (this.#running.size === 0) throw new FairleadError('ERR_MCP', 'no request runs that this could belong to');
     const request = this.#ofOneOwner();
-    if (!request) throw new FairleadError('ERR_MCP', 'several sessions use this server now: use the newer protocol');
+    if (!request)
+      throw new FairleadError('ERR_MCP', 'several sessions use this server now: use protocol 2026-07-28 or later');
     return request.asks;
   }
 
-  /** The newest request, when all that run are one owner's: what is not said to be of one must not reach another. */
+  /** The newest running request, if all have the same owner: one owner's question must not reach another. */
   #ofOneOwner(): ServerRequestOptions | undefined {
     let newest: ServerRequestOptions | undefined;
     for (const request of this.#running) {

@@ -1,4 +1,4 @@
-/** The answer of a server of the newer era that wants something of its client before it goes on. Agent threads. */
+/** A modern server's result that asks for the client's input before the request can go on. Agent threads. */
 import type { InputRequiredResult, Root } from '@modelcontextprotocol/client';
 
 /** The client's responses; the request is made again with them. */

@@ -1,6 +1,6 @@
-/** Progress as text that a person reads while a tool runs. Pure; agent threads. */
+/** Progress notifications as text for the user to read while a tool runs. Pure; agent threads. */
 
-/** Our workspace server names the stream in the notification's _meta; other servers send plain progress. */
+/** Our workspace server names stdout or stderr in the notification's _meta; other servers send plain progress. */
 export function outputText(progress: object): { stream: 'stdout' | 'stderr' | 'progress'; text: string } {
   const {
     message,

@@ -1,4 +1,4 @@
-/** A question of an MCP server to the person, and its answer. Agent threads. */
+/** A question of an MCP server to the user, and its answer. Agent threads. */
 import type { PendingElicitation } from '../../../../src/shared/protocol.js';
 
 export type Question = Omit<PendingElicitation, 'kind' | 'requestId'>;
@@ -8,7 +8,7 @@ export interface QuestionAnswer {
   content?: Record<string, unknown>;
 }
 
-/** Reason of an abort: the person has done what was asked, in another place than here. */
+/** Abort reason: the user has done what was asked elsewhere, for instance in the browser. */
 export class AnsweredElsewhere {
   readonly answer: QuestionAnswer;
 

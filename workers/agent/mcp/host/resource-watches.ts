@@ -1,20 +1,20 @@
-/** Resources of one server that somebody wants to hear changes of, in both eras. Agent threads. */
+/** Subscriptions to one server's resources, in both protocols. Agent threads. */
 import type { Client } from '@modelcontextprotocol/client';
 
 export interface WatchOptions {
   timeoutMs: number;
 }
 
-interface Watch {
+interface WatchedResource {
   listeners: Set<() => void>;
-  /** How to stop, once it has begun. */
+  /** Resolves with the function that unsubscribes. */
   begun: Promise<() => Promise<void>>;
 }
 
 export class ResourceWatches {
   readonly #client: Client;
-  /** By uri: who wants the same one shares it. */
-  readonly #byUri = new Map<string, Watch>();
+  /** By uri: listeners of the same resource share one subscription. */
+  readonly #byUri = new Map<string, WatchedResource>();
 
   constructor(client: Client) {
     this.#client = client;
@@ -27,7 +27,7 @@ export class ResourceWatches {
     return this.#byUri.size;
   }
 
-  /** Resolves with how to stop. Errors of the SDK where the server cannot. */
+  /** Resolves with the function that removes the listener. Rejects with the SDK's error where the server cannot. */
   async add(uri: string, listener: () => void, options: WatchOptions): Promise<() => Promise<void>> {
     const watch = this.#byUri.get(uri) ?? { listeners: new Set<() => void>(), begun: this.#begin(uri, options) };
     this.#byUri.set(uri, watch);

@@ -1,4 +1,4 @@
-/** What MCP servers ask of their client: the person, the session's model, the folders. The same for both eras; agent threads. */
+/** Answers what MCP servers ask of their client: the user, the session's model, the roots. The same in both protocols; agent threads. */
 import type {
   CreateMessageRequest,
   ElicitRequest,
@@ -11,19 +11,18 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Question } from './question.js';
 import type { ServerRequestOptions, ServerAsks } from './server-connection.js';
 
-/** More than one answer of a server can sensibly want. */
+/** More than one response of a server can sensibly ask for. */
 export const MAX_INPUTS = 10;
 
 export type Asked = ElicitRequest | CreateMessageRequest | ListRootsRequest;
 
-/** Who asks. */
 export interface AskedServer {
   server: string;
-  /** The folders that it may work in. */
+  /** The folders that the server may work in. */
   roots?: readonly Root[];
 }
 
-/** ERR_MCP in words for the server where it is not allowed. */
+/** ERR_MCP, worded for the server, where the configuration does not allow it. */
 export async function answerOne(
   { server, roots = [] }: AskedServer,
   asked: Asked,
@@ -42,7 +41,7 @@ export async function answerOne(
   }
 }
 
-/** The answers to a result of the modern era that asks for input, by the keys that the server gave them. */
+/** The answers to a modern server's result that asks for input, by the server's keys. */
 export async function answerAll(
   server: AskedServer,
   { inputRequests }: InputRequiredResult,

@@ -1,4 +1,4 @@
-/** What the turn loop, the HTTP routes and `/mcp` want of an MCP server, whatever it is reached by. Types only; agent threads. */
+/** An MCP server as the turn loop, the HTTP routes and `/mcp` use it, however it is reached. Types only; agent threads. */
 import type {
   CallToolResult,
   CreateMessageRequest,
@@ -12,29 +12,29 @@ import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Question, QuestionAnswer } from './question.js';
 import type { InputAnswers, InputWanted } from './input-wanted.js';
 
-/** For whom a server is spoken to. */
+/** On whose behalf a request is made. */
 export interface Caller {
   session: string;
   user: string;
 }
 
 /**
- * What a server may want of its client while a request to it is open; each aborts with that request. One object, or one
- * owner, for all requests of a session: whom a legacy server means is told by it.
+ * Answers what a server may ask of its client while a request is open; each question aborts with that request. All requests
+ * of a session share one object or one owner, which tells whose question a legacy server's is.
  */
 export interface ServerAsks {
-  /** Objects of the same owner are as good as one; the newest of them is asked. Absent: this object is its own. */
+  /** Objects with the same owner count as one, and the newest is asked. Absent: the object is its own owner. */
   owner?: string;
-  /** Asks the person. Resolves with `cancel` when there is nobody to ask any more. `key`: how the server named it. */
+  /** Asks the user. Resolves with `cancel` when there is nobody to ask. `key`: the server's name for the question. */
   elicit(question: Question, signal: AbortSignal, key?: string): Promise<QuestionAnswer>;
-  /** A message of the session's model. Absent: the configuration does not allow it. Rejects when the person says no. */
+  /** Asks the session's model. Absent: the configuration does not allow it. Rejects when the user declines. */
   sample?(
     server: string,
     params: CreateMessageRequest['params'],
     signal: AbortSignal,
     key?: string,
   ): Promise<CreateMessageResult>;
-  /** The folders that the server may work in, where it is not up to the connection to say. */
+  /** The folders that the server may work in. Absent: the connection's own. */
   roots?(signal: AbortSignal, key?: string): Promise<Root[]>;
 }
 
@@ -42,66 +42,67 @@ export interface ServerRequestOptions {
   signal: AbortSignal;
   timeoutMs: number;
   asks: ServerAsks;
-  /** Text of the server's log (`notifications/message`) while it runs; it goes to our log in any case. */
+  /** Called with the server's log messages while the request runs; they also go to our log. */
   onLog?: (entry: { level: string; logger?: string | undefined; data: unknown }) => void;
-  /** A server of the newer era logs only for requests that say from which level on. */
+  /** A modern server logs for a request only from this level on, and nothing without one. */
   logLevel?: LoggingLevel;
 }
 
 export interface ToolCall extends ServerRequestOptions {
   name: string;
   args: Record<string, unknown>;
-  /** As it was listed: headers are mirrored from its schema, and structured content is checked against it. */
+  /** The listed definition: the SDK mirrors headers from its schema and checks structured content against it. */
   definition?: ToolDefinition;
   onOutput: (stream: 'stdout' | 'stderr' | 'progress', text: string) => void;
-  /** Each progress notification as the server sent it. */
+  /** Called with each progress notification as the server sent it. */
   onProgress?: (progress: Progress) => void;
 }
 
-/** A request of the protocol that is no tool call: prompts/*, resources/*, completion/complete. */
+/** A request other than a tool call: prompts/*, resources/*, completion/complete. */
 export interface ServerRequest extends ServerRequestOptions {
   method: string;
   params: Record<string, unknown>;
 }
 
 /**
- * One server as one session reaches it. Errors of each request: ERR_CANCELLED when the signal aborts, ERR_SANDBOX when a
- * sandbox ends in the middle, ERR_UNAVAILABLE when a remote server does not answer, else ERR_MCP.
+ * One session's connection to one server. Errors of each request: ERR_CANCELLED when the signal aborts, ERR_SANDBOX when the
+ * sandbox ends meanwhile, ERR_UNAVAILABLE when a remote server does not answer, else ERR_MCP.
  */
 export interface ServerConnection {
   readonly era: ProtocolEra;
-  /** As the server said at the handshake. */
+  /** From the handshake. */
   readonly capabilities: Readonly<Record<string, unknown>>;
-  /** Puts what the server asks to `asks` and makes the request again, as often as the server wants. */
+  /** Passes the server's questions to `asks` and repeats the request with the answers, as often as the server asks. */
   callTool(call: ToolCall): Promise<CallToolResult>;
-  /** Makes one request, with the answers to what the server has asked before. Resolves with InputWanted when it asks again. */
+  /** Makes one request with the answers to the server's earlier questions. Resolves with InputWanted when it asks again. */
   sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted>;
   request(request: ServerRequest): Promise<Record<string, unknown>>;
-  /** Calls back when the resource has changed, until the function that this resolves with is called. Errors as above. */
+  /** Calls `onUpdated` at each change until the function that it resolves with is called. Errors as above. */
   watchResource?(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>>;
 }
 
-/** All servers of the configuration, however each is reached. */
+/** All servers of the configuration. */
 export interface ServerConnections {
-  /** Opened when it is not. ERR_MCP for a name that the configuration does not have, else the backend's errors. */
+  /** Opens the connection if needed. ERR_MCP for a name that is not in the configuration, else the backend's errors. */
   connection(caller: Caller, server: string): Promise<ServerConnection>;
-  /** Gives back all that the session holds. */
+  /** Releases all that the session holds. */
   releaseSession(session: string): Promise<void>;
 }
 
-/** One way to reach servers: sandboxes, processes on the host, HTTP. */
+/** One way to reach servers: sandboxes, processes on the host, or HTTP. */
 export interface ServerBackend {
-  /** Opened on the first request, shared by those that come meanwhile. */
+  /** Opens the connection on the first call; callers that come meanwhile share it. */
   get(caller: Caller, server: string): Promise<ServerConnection>;
-  /** Gives back all that the session holds, also what is still starting. */
+  /** Releases all that the session holds, also what is still starting. */
   releaseSession(session: string): Promise<void>;
-  /** The thread ends: nothing may keep it alive. */
+  /** Closes everything that would keep the thread alive. */
   disconnect(): Promise<void>;
 }
 
-/** Told by whoever holds the connections. */
+/** Called by the owner of the connections. */
 export interface SessionToolsListener {
+  /** The server has said that its tools have changed. */
   changed(session: string, server: string, connection: ServerConnection): void;
-  /** The connection is no more. */
+  /** The connection has ended. */
   gone(session: string, server: string): void;
 }

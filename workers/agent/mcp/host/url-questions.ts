@@ -1,11 +1,11 @@
-/** Addresses that a person has been asked to open, and of which the server says when they have been. Older era; agent threads. */
+/** URL elicitations that wait for the server's word that they are complete. Legacy protocol; agent threads. */
 import { AnsweredElsewhere } from './question.js';
 
 export class UrlQuestions {
-  /** By the id that the server gave it; an entry goes with its question. */
+  /** By the server's elicitation id; an entry is removed with its question. */
   readonly #open = new Map<string, AbortController>();
 
-  /** `ask` ends as accepted as soon as the server says that this one is complete. */
+  /** `ask` ends as accepted as soon as the server says that the elicitation is complete. */
   async ask<T>(elicitationId: string, signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const done = new AbortController();
     this.#open.set(elicitationId, done);
@@ -16,7 +16,7 @@ export class UrlQuestions {
     }
   }
 
-  /** One that is not open any more, or never was, is passed over. */
+  /** Ignores an id that is not open. */
   complete(elicitationId: string): void {
     this.#open.get(elicitationId)?.abort(new AnsweredElsewhere({ action: 'accept' }));
   }

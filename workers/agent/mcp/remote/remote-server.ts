@@ -13,7 +13,7 @@ import { abortable, withDeadline } from '../../../../src/shared/abort.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { Caller, ServerRequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
-import { describeFailure, eraChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
+import { describeFailure, protocolChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
 import { SafeHttp, type SafeHttpOptions } from '../../http/http.js';
 import { KeptConnection } from './kept-connection.js';
 import { openConnection, type KnownProtocol, type OpenedConnection, type OpeningOptions } from './opening.js';
@@ -217,7 +217,7 @@ export class RemoteServer {
 
   #forgotten({ kind, transport }: OpenedConnection, error: unknown): boolean {
     if (kind !== 'modern') return transport.sessionId !== undefined && sessionGone(error);
-    const changed = eraChanged(error);
+    const changed = protocolChanged(error);
     if (changed) this.#verdict = undefined;
     return changed;
   }

@@ -1,4 +1,4 @@
-/** One MCP server in one session's sandbox: lease, calls. Runs in agent threads. */
+/** One session's connection to the MCP server in its sandbox: lease, calls, hibernation. Agent threads. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
@@ -8,12 +8,12 @@ import { ClientConnection } from '../host/client-connection.js';
 import { HostClient } from '../host/host-client.js';
 import { PortTransport } from './port-transport.js';
 
-/** What agent threads ask of the docker thread, through the main thread, which transfers the port. */
+/** Requests to the docker thread. They go through the main thread, which transfers the port. */
 export interface SandboxHost {
   lease(request: LeaseRequest): Promise<LeaseResult>;
-  /** Starts a `command` server in it. */
+  /** Starts a `command` server in the sandbox. */
   exec(request: ExecRequest): Promise<void>;
-  /** Saves its workspace and lets it go; rejects when it could not be saved: then it stays as it is. */
+  /** Saves the workspace and removes the sandbox. Rejects when it cannot be saved; the sandbox then stays. */
   hibernate(sandbox: string): Promise<void>;
   release(sandbox: string): Promise<void>;
 }
@@ -22,27 +22,27 @@ export interface ConnectOptions {
   host: SandboxHost;
   session: string;
   server: string;
-  /** What it was told at its handshake that we can do. */
+  /** The client capabilities that the docker thread declared at the handshake. */
   capabilities: ClientCapabilities;
   log: Logger;
-  /** The sandbox has ended by itself; never called after `close`. */
+  /** Called when the sandbox ends by itself, never after `close`. */
   onEnd: (reason: string) => void;
-  /** The server says so. */
+  /** Called when the server says that its tools have changed. */
   onToolsChanged: () => void;
 }
 
 export const WORKSPACE_ROOTS = [{ uri: 'file:///workspace', name: 'workspace' }];
 
-/** No connection outlives its sandbox; a sandbox may outlive its connection, and is leased again then. */
+/** A sandbox may outlive its connection, and is then leased again; no connection outlives its sandbox. */
 export class SandboxConnection extends ClientConnection {
   readonly sandbox: string;
   readonly #transport: PortTransport;
   readonly #host: SandboxHost;
   /** Other servers that run in the same sandbox. */
-  readonly #tenants = new Set<{ readonly idleMs: number }>();
-  #triedAt = 0;
-  /** It is being let go: its end is no news. */
-  #leaving = false;
+  readonly #otherServers = new Set<{ readonly idleMs: number }>();
+  #hibernateTriedAt = 0;
+  /** It is hibernating: its end is expected. */
+  #hibernating = false;
 
   private constructor(sandbox: string, client: HostClient, transport: PortTransport, host: SandboxHost) {
     super(client);
@@ -51,7 +51,7 @@ export class SandboxConnection extends ClientConnection {
     this.#host = host;
   }
 
-  /** The docker thread has greeted the server already: past the lease, nothing is waited for. Errors of the lease. */
+  /** The docker thread has done the handshake already, so that nothing but the lease takes time. Errors of the lease. */
   static async open(options: ConnectOptions): Promise<SandboxConnection> {
     const { host, session, server, capabilities, log, onToolsChanged } = options;
     const { port1, port2 } = new MessageChannel();
@@ -72,52 +72,52 @@ export class SandboxConnection extends ClientConnection {
       throw error;
     }
     const { handshake, generation } = lease;
-    transport.greeted(handshake, generation);
+    transport.useHandshake(handshake, generation);
     const { era } = handshake;
     await client.connect(transport, {
       prior: era === 'modern' ? { kind: era, discover: handshake.discover } : { kind: era },
     });
     const connection = new SandboxConnection(lease.sandbox, client, transport, host);
     client.client.onclose = () => {
-      if (!connection.#leaving) options.onEnd(transport.exitReason);
+      if (!connection.#hibernating) options.onEnd(transport.exitReason);
     };
     return connection;
   }
 
-  /** For how long nothing has been asked of it, nor tried to save it; 0 while something runs in it. */
+  /** How long no call has run, and no attempt to save it; 0 while a call runs, also one of another server in the sandbox. */
   override get idleMs(): number {
-    const tenants = [...this.#tenants].map(({ idleMs }) => idleMs);
-    return Math.min(super.idleMs, performance.now() - this.#triedAt, ...tenants);
+    const others = [...this.#otherServers].map(({ idleMs }) => idleMs);
+    return Math.min(super.idleMs, performance.now() - this.#hibernateTriedAt, ...others);
   }
 
-  /** Another server runs in it, whose calls count as its own; until what is answered is called. */
-  hold(tenant: { readonly idleMs: number }): () => void {
-    this.#tenants.add(tenant);
-    return () => void this.#tenants.delete(tenant);
+  /** Counts another server's calls in this sandbox as its own, until the returned function is called. */
+  countIn(other: { readonly idleMs: number }): () => void {
+    this.#otherServers.add(other);
+    return () => void this.#otherServers.delete(other);
   }
 
-  /** Resolves with whether it has gone, workspace saved. False: it could not be saved, and is as before; asked again later. */
+  /** Resolves with true when the sandbox is gone. False: the workspace could not be saved and the sandbox stays; the caller tries again later. */
   async hibernate(log: Logger): Promise<boolean> {
-    this.#leaving = true;
+    this.#hibernating = true;
     try {
       await this.#host.hibernate(this.sandbox);
     } catch (error) {
-      this.#leaving = false;
-      this.#triedAt = performance.now();
-      log.warn({ err: error, sandbox: this.sandbox }, 'a sandbox could not hibernate and stays');
+      this.#hibernating = false;
+      this.#hibernateTriedAt = performance.now();
+      log.warn({ err: error, sandbox: this.sandbox }, 'a sandbox could not be hibernated and stays');
       return this.#transport.exitReason !== '';
     }
     await this.disconnect();
     return true;
   }
 
-  /** Gives the sandbox back. Idempotent. */
+  /** Releases the sandbox. Idempotent. */
   async close(): Promise<void> {
     await this.disconnect();
     await this.#host.release(this.sandbox);
   }
 
-  /** Lets go of the stream only; the docker thread, whose port closes with it, removes the sandbox. */
+  /** Closes the stream only. The docker thread removes the sandbox when its end of the port closes. */
   async disconnect(): Promise<void> {
     delete this.client.client.onclose;
     await this.client.close();

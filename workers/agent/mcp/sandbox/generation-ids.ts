@@ -1,14 +1,14 @@
-/** Ids of one client's requests on a wire that had other clients before it: theirs are answered to nobody. Pure; agent threads. */
+/** Request ids of one client on a stream that had other clients before it; drops answers to those. Pure; agent threads. */
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 
 type Params = Record<string, unknown>;
 
-/** By it a notification of the newer era says for which `subscriptions/listen` it is. */
+/** Names the `subscriptions/listen` request that a modern server's notification belongs to. */
 const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
 
 /**
- * A request's id 7 is `g2-7` on the wire, and so are its progress token and what cancels it; an answer or progress with
- * another generation's id is none. The server's own requests keep their ids.
+ * In generation 2 the request id 7 is `g2-7` on the wire, also as progress token and in a cancellation. Answers and progress
+ * with another generation's id are dropped. The server's own requests keep their ids.
  */
 export class GenerationIds {
   readonly #prefix: string;
@@ -25,12 +25,12 @@ export class GenerationIds {
     return { ...message, params: { ...params, requestId: this.#mark(params['requestId']) } };
   }
 
-  /** Undefined: it is another client's. */
+  /** Undefined for another client's message. */
   incoming(message: JSONRPCMessage): JSONRPCMessage | undefined {
     if ('method' in message) {
       return message.method === 'notifications/progress' ? this.#progress(message) : this.#subscribed(message);
     }
-    if (message.id === undefined) return message; // an error that the server could not say of what
+    if (message.id === undefined) return message; // an error without the request's id
     const id = this.#unmark(message.id);
     return id === undefined ? undefined : { ...message, id };
   }
@@ -60,7 +60,7 @@ export class GenerationIds {
     return `${this.#prefix}${String(id)}`;
   }
 
-  /** The SDK's client counts: its ids are numbers. */
+  /** The SDK's ids are numbers. */
   #unmark(marked: unknown): number | undefined {
     if (typeof marked !== 'string' || !marked.startsWith(this.#prefix)) return undefined;
     const id = marked.slice(this.#prefix.length);

@@ -1,4 +1,4 @@
-/** An MCP transport over the MessagePort that relays a sandbox's stdio. Runs in agent threads. */
+/** An MCP transport over the MessagePort that relays a sandbox's stdio. Agent threads. */
 import { serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
 import type { MessagePort } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
@@ -10,12 +10,12 @@ import { GenerationIds } from './generation-ids.js';
 /** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */
 const MAX_LINE_BYTES = 16 * 1_048_576;
 
-/** JSON lines over the port, with stdout acknowledged as it is parsed, so that the relay never runs ahead by more than its window. */
+/** Acknowledges stdout as it parses it, so that the relay is never ahead by more than its window. */
 export class PortTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
-  /** By these two the SDK's probe knows that silence on a pipe means a server of the older era. */
+  /** By `stderr` and `pid` the SDK recognises stdio, where a server's silence means that it speaks the legacy protocol. */
   readonly stderr = null;
   readonly pid = null;
   readonly #port: MessagePort;
@@ -24,16 +24,16 @@ export class PortTransport implements Transport {
   readonly #onStderr: (text: string) => void;
   #closed = false;
   #initialize: object | undefined;
-  /** Where the wire had other clients, or may have had. */
+  /** Set where the stream may have had other clients. */
   #ids: GenerationIds | undefined;
   /**
-   * Messages are handed on one microtask apart, and the end after them: the client runs a progress handler a microtask
-   * late, and drops it when the result comes in the same chunk.
+   * Delivers messages one microtask apart, and the end after them: the client runs a progress handler one microtask late,
+   * and drops the progress when the result follows in the same chunk.
    */
   #delivered: Promise<void> = Promise.resolve();
-  /** Why the other side ended, in plain words; '' while it lives. */
+  /** Why the sandbox ended; '' while it lives. */
   exitReason = '';
-  /** The stream has broken without a word from the sandbox, which may well live on. */
+  /** The stream broke without an exit message: the sandbox may still run. */
   lost = false;
 
   constructor(port: MessagePort, onStderr: (text: string) => void) {
@@ -41,7 +41,7 @@ export class PortTransport implements Transport {
     this.#onStderr = onStderr;
   }
 
-  /** The beginning of what the server printed that is no MCP. */
+  /** The beginning of the server's output that is no MCP. */
   get stray(): string {
     return this.#lines.stray;
   }
@@ -57,11 +57,11 @@ export class PortTransport implements Transport {
   }
 
   /**
-   * The sandbox's server was greeted before it was leased: what it said to `initialize` is given again, and nothing
-   * crosses. (In the newer era the client is given what it said when it connects: it does not ask.) `generation`: how
-   * many clients it had before; what it still says to those is dropped.
+   * Uses the handshake of before the lease: `initialize` gets the stored answer, and no message crosses. (A modern client
+   * gets it when it connects, and does not ask.) `generation`: how many clients the server had before; its answers to those
+   * are dropped.
    */
-  greeted(handshake: Handshake, generation: number): void {
+  useHandshake(handshake: Handshake, generation: number): void {
     if (handshake.era === 'legacy') this.#initialize = handshake.initialize;
     this.#ids = new GenerationIds(generation);
   }
@@ -76,7 +76,7 @@ export class PortTransport implements Transport {
       if (message.method === 'notifications/initialized') return;
     }
     if (this.#closed) throw new FairleadError('ERR_SANDBOX', this.exitReason || 'the sandbox is closed');
-    // Not a Buffer: a short one is a view of a pool of 8 KB, and all of it would cross.
+    // Not a Buffer: a short one is a view of an 8 KB pool, and all of the pool would cross.
     this.#post({
       type: 'stdin',
       data: this.#encoder.encode(serializeMessage(this.#ids?.outgoing(message) ?? message)),
@@ -86,7 +86,7 @@ export class PortTransport implements Transport {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#post({ type: 'close' });
-    this.#end(''); // by us, as the client does when a handshake fails: no end of the other side
+    this.#end(''); // closed by us, so without a reason: the client does so when a handshake fails
   }
 
   #receive(message: StdioFromSandbox): void {

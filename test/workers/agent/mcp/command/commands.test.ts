@@ -50,7 +50,7 @@ void t.test('a shared server is one process for all sessions, and comes back whe
   t.not(await textOf(await commands.get(OF, 'two'), callOf('pid')), pid, 'its first end is found again at once');
   const again = (await commands.get(OF, 'two')).callTool(callOf('exit', { code: 3 }));
   await t.rejects(again, { code: 'ERR_MCP' });
-  await t.rejects(commands.get(OF, 'two'), { code: 'ERR_UNAVAILABLE', message: /started again soon/ });
+  await t.rejects(commands.get(OF, 'two'), { code: 'ERR_UNAVAILABLE', message: /restarts soon/ });
 });
 
 void t.test('it is given nothing of our environment but what a program needs', async (t) => {
@@ -115,7 +115,7 @@ void t.test('bad starts are told in plain words', async (t) => {
     code: 'ERR_MCP',
     message: /did not answer the handshake within 1500 ms/,
   });
-  await t.rejects(commands.get(OF, 'garbage'), { code: 'ERR_MCP', message: /no MCP: I am no server/ });
+  await t.rejects(commands.get(OF, 'garbage'), { code: 'ERR_MCP', message: /not MCP: I am no server/ });
   await t.rejects(commands.get(OF, 'flood'), { code: 'ERR_MCP', message: /1000 lines in a row/ });
   t.same(folders(), [], 'nothing is left of them');
 });

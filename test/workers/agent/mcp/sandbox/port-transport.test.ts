@@ -164,7 +164,7 @@ void t.test(
   'requests, their progress and what cancels them are marked with the generation; answers are not',
   async (t) => {
     const pair = await startPair(t);
-    pair.transport.greeted(HANDSHAKE, 2);
+    pair.transport.useHandshake(HANDSHAKE, 2);
     const initialized: JSONRPCMessage = { jsonrpc: '2.0', method: 'notifications/other', params: { requestId: 7 } };
     const all = pair.next((message) => textOf(message).includes('notifications/other'));
     for (const message of [request(7, 7), cancel(7), wire(9), result(5), initialized])
@@ -179,7 +179,7 @@ void t.test(
 
 void t.test('what is said to a client of another generation reaches nobody', async (t) => {
   const pair = await startPair(t);
-  pair.transport.greeted(HANDSHAKE, 2);
+  pair.transport.useHandshake(HANDSHAKE, 2);
   const acked = pair.next((message) => message.type === 'ack');
   const nameless = { jsonrpc: '2.0', error: { code: -32_700, message: 'parse error' } } as JSONRPCMessage;
   const theirs = ['g1-7', 'g22-7', 'g2-', 'g2-x', 'warm-g2-7', 7, 'g2-7.5'];
