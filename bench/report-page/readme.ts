@@ -22,7 +22,7 @@ export async function ratiosMarkdown(results: readonly BenchResult[]): Promise<s
     ]),
   );
   const cells = rows.map((row) => row.map(plain));
-  const markdown = `${where.join(';\n')}:\n\n${table(['bench', 'ratio', 'value', 'aim', ''], cells)}\n`;
+  const markdown = `${where.join(';\n')}:\n\n${table(['bench', 'figure', 'value', 'aim', ''], cells)}\n`;
   return format(markdown, { parser: 'markdown', proseWrap: 'preserve' });
 }
 

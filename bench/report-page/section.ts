@@ -6,7 +6,7 @@ import { markup, type Html, type Part } from './html.js';
 import { setupText } from './setup.js';
 import { readVerdict } from './verdict.js';
 
-/** `plotId`: the name of each plot's place, for the script that draws it. */
+/** `plotId`: the id of each plot's element, by which the script finds it. */
 export function section(result: BenchResult, plotId: (index: number) => string): Html {
   const { bench, question, ratios, tables, plots, doubts } = result;
   return markup`<section id="bench-${bench}">
@@ -30,7 +30,7 @@ export function ratioRow(ratio: Ratio, before: Part = ''): Html {
 
 function ratioTable(ratios: readonly Ratio[]): Html {
   return markup`<div class="wide"><table>
-<thead><tr><th scope="col">ratio</th><th scope="col">value</th><th scope="col">aim</th><th scope="col"></th></tr></thead>
+<thead><tr><th scope="col">figure</th><th scope="col">value</th><th scope="col">aim</th><th scope="col"></th></tr></thead>
 <tbody>${ratios.map((ratio) => ratioRow(ratio))}</tbody>
 </table></div>`;
 }
@@ -58,8 +58,8 @@ function dataTable({ title, head, rows }: Table): Html {
 `;
 }
 
-/** The figures are there as a table as well: for who cannot see it, and without scripts. */
-function figureOf(plot: Plot, id: string): Html {
+/** With its figures as a table, for those who cannot see the plot and for browsers without scripts. */
+export function figureOf(plot: Plot, id: string): Html {
   const [xs, ...lines] = aligned(plot);
   const rows = xs.map((x, index) => [x, ...lines.map((line) => line[index] ?? '')]);
   return markup`<figure>
