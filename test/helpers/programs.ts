@@ -8,8 +8,30 @@ import { watchExit } from './processes.js';
 /** Debian puts daemons where a user's PATH does not look. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
 
-const PROGRAMS = ['redis-server', 'dockerd', 'containerd', 'runc', 'busybox', 'iptables', 'systemd-analyze'] as const;
-const PACKAGES = ['redis-server', 'docker.io', 'busybox-static', 'iptables', 'systemd'];
+const PROGRAMS = [
+  'redis-server',
+  'dockerd',
+  'containerd',
+  'runc',
+  'busybox',
+  'iptables',
+  'systemd-analyze',
+  'chromium',
+] as const;
+/** For the Python client in examples/. */
+const PYTHON_MODULE = 'websockets';
+/** The first on PATH may be another one than Debian's, and does not see Debian's packages then. */
+const PYTHONS = ['python3', '/usr/bin/python3'];
+const PACKAGES = [
+  'redis-server',
+  'docker.io',
+  'busybox-static',
+  'iptables',
+  'systemd',
+  'python3',
+  'python3-websockets',
+  'chromium',
+];
 export const INSTALL_LINE =
   'apt-get update && apt-get install -y --no-install-recommends ' +
   PACKAGES.join(' ') +
@@ -29,12 +51,20 @@ export function findProgram(name: string): string | undefined {
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
-/** Names of the programs that are not there; a busybox that needs libraries counts as missing: it is copied into images. */
+/** The Python that has the module, once `ensurePrograms` has run. */
+export function findPython(): string | undefined {
+  return PYTHONS.find(
+    (python) => spawnSync(python, ['-c', `import ${PYTHON_MODULE}`], { stdio: 'ignore' }).status === 0,
+  );
+}
+
+/** Names of the programs and modules that are not there; a busybox that needs libraries counts as missing: it is copied into images. */
 export function missingPrograms(): string[] {
-  return PROGRAMS.filter((name) => {
+  const programs = PROGRAMS.filter((name) => {
     const path = findProgram(name);
     return path === undefined || (name === 'busybox' && !isStatic(path));
   });
+  return findPython() === undefined ? [...programs, `Python's ${PYTHON_MODULE}`] : programs;
 }
 
 /** Installs what is missing where that can be done, and throws with the one line to run where it cannot. */
