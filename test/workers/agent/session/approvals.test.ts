@@ -78,6 +78,27 @@ void t.test('a call that nobody answers in time is denied by timeout, and the mo
   t.match(json(bench.model.requests[1]?.messages.at(-1)), '"is_error":true');
 });
 
+void t.test('while another call runs, a yes runs its call up to the deadline and nothing from then on', async (t) => {
+  const bench = await startBench(t, { approvals: { rules: [{ tool: 'wait', action: 'allow' }] } });
+  bench.model.next(callsTools([wait('c-1'), echo('c-2'), echo('c-3')]), says('ok'));
+  await bench.say('go');
+  const [early, late] = [await bench.asked('c-2'), await bench.asked('c-3')];
+  await bench.box.started('c-1');
+  const { now } = Date;
+  t.teardown(() => void (Date.now = now));
+
+  Date.now = () => early.expiresAt - 1;
+  await bench.approve('c-2');
+  t.match(await bench.event('tool:result'), { callId: 'c-2', ok: true });
+
+  Date.now = () => late.expiresAt;
+  await t.rejects(bench.approve('c-3'), { code: 'ERR_CALL_NOT_PENDING' });
+  t.match(await bench.event('tool:denied'), { callId: 'c-3', by: 'timeout' });
+  bench.box.finish('c-1');
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  t.same(bench.box.calls, ['wait c-1', 'echo c-2']);
+});
+
 void t.test('a second answer, an answer to an unknown call and one to a question change nothing', async (t) => {
   const bench = await startBench(t);
   bench.model.next(callsTools([echo('c-1')]), says('ok'));
