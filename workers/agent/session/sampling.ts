@@ -72,7 +72,7 @@ export class Sampling {
     throw new FairleadError('ERR_MODEL', 'the model’s stream ended without its answer');
   }
 
-  /** Of several running calls of one server it cannot be told whose it is: the one that has asked least is takenOver. */
+  /** Of several running calls of one server it cannot be told whose it is: the one that has asked least is taken. */
   #count(server: string, maxPerCall: number): void {
     const running = runningTurn(this.#deps.log.row)?.progress.calls.filter((call) => !waitsForApproval(call)) ?? [];
     const ids = new Set(running.map(({ callId }) => callId));

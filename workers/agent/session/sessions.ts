@@ -97,7 +97,7 @@ export class Sessions {
     this.#lost.clear();
   }
 
-  /** The session with a hold on it, takenOver before anything can evict it: two copies of one session would fight over its log. */
+  /** The session with a hold on it, taken before anything can evict it: two copies of one session would fight over its log. */
   async #hold(id: string, user: string): Promise<Session> {
     const opening = this.#opening.get(id);
     if (opening) {

@@ -1,9 +1,9 @@
-/** Store work that no caller waits for (sealing, indexes): kept count of, and waited for at close. Runs in agent threads. */
+/** Store work that no caller waits for (sealing, indexes): it is tracked, and close waits for it. Agent threads. */
 
 type OnError = (operation: string, error: unknown) => void;
 
 export class Background {
-  /** One at a time by key. What is in here and below has a deadline of its own, so it ends. */
+  /** By key, one at a time. All tracked work has a deadline of its own, so it ends. */
   readonly #once = new Map<string, Promise<void>>();
   readonly #watched = new Set<Promise<void>>();
   readonly #onError: OnError;
@@ -12,7 +12,10 @@ export class Background {
     this.#onError = onError ?? (() => undefined);
   }
 
-  /** Runs `work` after the present caller has gone on, unless its key is busy or `limit` others run: the next commit asks again. */
+  /**
+   * Starts `work` in a later turn of the event loop, so that the caller does not wait. Does nothing while the key is busy or
+   * `limit` others run: the next commit asks again.
+   */
   startOnce(operation: string, key: string, limit: number, work: () => Promise<unknown>): void {
     if (this.#once.has(key) || this.#once.size >= limit) return;
     const turn = new Promise<void>((resolve) => setImmediate(resolve));
@@ -20,12 +23,13 @@ export class Background {
     this.#once.set(key, done);
   }
 
-  /** Keeps count of work that has begun. */
+  /** Tracks work that has begun. */
   watch(operation: string, work: Promise<unknown>): void {
     const done = this.#settled(operation, work).finally(() => this.#watched.delete(done));
     this.#watched.add(done);
   }
 
+  /** Resolves when no work is left. */
   async settle(): Promise<void> {
     while (this.#once.size + this.#watched.size > 0) await Promise.all([...this.#once.values(), ...this.#watched]);
   }

@@ -1,8 +1,8 @@
-/** One deadline for all of an operation's steps. Runs in agent threads. */
+/** One deadline for all steps of a store operation. Agent threads. */
 import { withDeadline } from '../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 
-/** When a client that was told ERR_UNAVAILABLE may come back. */
+/** How long a client waits before it repeats what failed with ERR_UNAVAILABLE. */
 const RETRY_AFTER_MS = 1000;
 
 export interface OperationDeadline {
@@ -36,7 +36,7 @@ export function storeUnavailable(message: string, cause?: unknown): FairleadErro
   return new FairleadError('ERR_UNAVAILABLE', message, { cause, retryAfterMs: RETRY_AFTER_MS });
 }
 
-/** An error of the database or its client: neither one of ours with a code, nor a fault of the code. */
+/** Whether the error comes from the database or its client: it is neither one of ours with a code, nor a bug in our code. */
 export function isForeign(error: unknown): error is Error {
   const fault = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
   return error instanceof Error && !isFairleadError(error) && !fault;

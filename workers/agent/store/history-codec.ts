@@ -1,4 +1,4 @@
-/** The history codec: transcript messages to checked lz4 blocks and back. Pure; runs in agent threads. */
+/** Encodes transcript messages as lz4 blocks with a checksum, and decodes them. Pure; agent threads. */
 import { crc32 } from 'node:zlib';
 import lz4 from 'lz4';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -9,13 +9,13 @@ import type { TranscriptMessage } from './store.js';
  *
  *     byte 0     magic 0xF1
  *     byte 1     format version, 1
- *     byte 2     codec: 0 stored, 1 lz4, 2 lz4 high compression (decoded like 1; says that the block is sealed)
+ *     byte 2     codec: 0 stored, 1 lz4, 2 lz4 high compression (decoded like 1; marks a sealed block)
  *     byte 3     reserved, 0
  *     byte 4–7   length of the content, u32 LE
  *     byte 8–11  crc32 of bytes 0–7 and the payload, u32 LE
  *     byte 12…   payload; its content is the UTF-8 JSON of an array of messages
  *
- * JSON escapes lone surrogates, so any JavaScript string comes back as it went in.
+ * JSON escapes lone surrogates, so any JavaScript string survives the round trip.
  */
 const MAGIC = 0xf1;
 const VERSION = 1;
@@ -23,17 +23,17 @@ const HEADER_BYTES = 12;
 const EMPTY_LIST_BYTES = 2;
 const CODEC = { stored: 0, lz4: 1, lz4hc: 2 } as const;
 
-/** More than any block's content may have: a damaged header must not allocate the memory away. */
+/** Largest content of a block. Without it a damaged header could make us allocate gigabytes. */
 export const MAX_CONTENT_BYTES = 64 * 1024 * 1024;
 
 type Codec = keyof typeof CODEC;
 
-/** One block of these messages, fast compression. ERR_TOO_LARGE over 64 MiB of JSON. */
+/** Encodes the messages as one block, with fast compression. ERR_TOO_LARGE over 64 MiB of JSON. */
 export function encodeBlock(messages: readonly TranscriptMessage[]): Buffer {
   return pack(Buffer.from(JSON.stringify(messages), 'utf8'), 'lz4');
 }
 
-/** Any damage is ERR_HISTORY_CORRUPT; what comes back is what was encoded. */
+/** ERR_HISTORY_CORRUPT on any damage: the result is exactly what was encoded. */
 export function decodeBlock(block: Buffer): TranscriptMessage[] {
   const content = unpack(block);
   let value: unknown;
@@ -48,7 +48,7 @@ export function decodeBlock(block: Buffer): TranscriptMessage[] {
   return value as TranscriptMessage[];
 }
 
-/** Several blocks as one with high compression (about 60 MB/s, so for small ones); decodes to the same messages in the same order. */
+/** Merges blocks into one with high compression (about 60 MB/s, so for small blocks), which decodes to the same messages in order. */
 export function mergeBlocks(blocks: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [];
   for (const block of blocks) {
@@ -57,13 +57,13 @@ export function mergeBlocks(blocks: readonly Buffer[]): Buffer {
       throw corrupt('the content is not a list of messages');
     }
     if (content.length === EMPTY_LIST_BYTES) continue;
-    // `[a,b]` and `[c]` become `[a,b,c]` without parsing any of it.
+    // `[a,b]` and `[c]` become `[a,b,c]` without parsing.
     parts.push(Buffer.from(parts.length === 0 ? '[' : ','), content.subarray(1, -1));
   }
   return pack(parts.length === 0 ? Buffer.from('[]') : Buffer.concat([...parts, Buffer.from(']')]), 'lz4hc');
 }
 
-/** Length of a block's content, by its header alone. */
+/** Length of a block's content, read from its header. */
 export function contentBytes(block: Buffer): number {
   if (block.length < HEADER_BYTES) throw corrupt(`${block.length} bytes are too few for a header of ${HEADER_BYTES}`);
   if (block[0] !== MAGIC) throw corrupt(`byte 0 is 0x${hex(block[0])}, not 0x${hex(MAGIC)}: this is no history block`);
@@ -83,7 +83,7 @@ function pack(content: Buffer, wanted: Exclude<Codec, 'stored'>): Buffer {
       `${content.length} bytes of messages are over the ${MAX_CONTENT_BYTES} of a block`,
     );
   }
-  // One buffer for header and worst case; what is kept below is a copy of the right size, not a slice that pins it all.
+  // The buffer has room for the worst case. The block below is a copy of the right size: a slice would keep all of it alive.
   const room = Buffer.allocUnsafe(HEADER_BYTES + lz4.encodeBound(content.length));
   const target = room.subarray(HEADER_BYTES);
   const written = wanted === 'lz4' ? lz4.encodeBlock(content, target) : lz4.encodeBlockHC(content, target);
@@ -104,7 +104,7 @@ function pack(content: Buffer, wanted: Exclude<Codec, 'stored'>): Buffer {
 function unpack(block: Buffer): Buffer {
   const length = contentBytes(block);
   const payload = block.subarray(HEADER_BYTES);
-  // Before anything else is believed: a flipped bit anywhere ends here, so lz4 sees only what lz4 wrote.
+  // The checksum comes first: a flipped bit anywhere is found here, so lz4 decodes only what lz4 has written.
   const found = checksum(block);
   const said = block.readUInt32LE(8);
   if (found !== said)
@@ -117,9 +117,9 @@ function unpack(block: Buffer): Buffer {
       return payload;
     case CODEC.lz4:
     case CODEC.lz4hc: {
-      // LZ4_decompress_safe behind it is bounded by both buffers' lengths; an empty one has no address to give it.
+      // LZ4_decompress_safe stays within both buffers; an empty buffer has no address to pass to it.
       if (length === 0 || payload.length === 0)
-        throw corrupt('bytes 4–7 or the payload say nothing is compressed here');
+        throw corrupt('the codec says compressed, but the content or the payload is empty');
       const content = Buffer.allocUnsafe(length);
       const written = lz4.decodeBlock(payload, content);
       if (written !== length) throw corrupt(`bytes 4–7 say ${length} bytes, lz4 gives ${written}`);

@@ -1,9 +1,9 @@
-/** When and how the tail of a history is sealed: small blocks become one with high compression. Pure; runs in agent threads. */
+/** Seals the tail of a history: merges its small blocks into one with high compression. Pure; agent threads. */
 import { contentBytes, mergeBlocks } from './history-codec.js';
 
-/** At this much unsealed content the tail is sealed; a group never grows past twice it. */
+/** The tail is sealed when its content reaches this size; a merged group never grows past twice it. */
 export const SEAL_BYTES = 32 * 1024;
-/** A block this large is left as it is: high compression of it would hold the event loop, and it is one entry already. */
+/** A block this large is kept as it is: high compression would block the event loop, and it is a single entry already. */
 const LARGE_BYTES = 2 * SEAL_BYTES;
 
 export interface Tail {
@@ -12,9 +12,9 @@ export interface Tail {
 }
 
 export interface SealedTail {
-  /** In place of the old tail, in order. */
+  /** Replace the old tail, in order. */
   blocks: Buffer[];
-  /** How much of `blocks`, at the end, is unsealed still. */
+  /** What is still unsealed at the end of `blocks`. */
   tail: Tail;
 }
 
@@ -22,7 +22,7 @@ export function wantsSeal(tailBytes: number): boolean {
   return tailBytes >= SEAL_BYTES;
 }
 
-/** What shall stand in place of these blocks, the unsealed tail of a history, oldest first. */
+/** `blocks`: the unsealed tail of a history, oldest first. */
 export function sealTail(blocks: readonly Buffer[]): SealedTail {
   const sealed: Buffer[] = [];
   let group: Buffer[] = [];

@@ -1,10 +1,10 @@
-/** The event log in LMDB: what a commit appends, and what it drops from the front. Runs in agent threads. */
+/** The event log in LMDB: a commit appends to its end and trims its front. Agent threads. */
 import { keysUnder, type EventKey, type LmdbTables, type StoredRow } from './lmdb-tables.js';
 import type { LoggedEvent, StoreLimits } from './store.js';
 
 /**
- * Appends, then drops from the front what is over the count, the bytes or the age: as many keys are read as are dropped, and
- * one. The newest event stays though it alone is over the bytes. Returns the bytes that the log has now.
+ * Appends, then drops the oldest events that exceed the limits of count, bytes or age. The cost: it reads the keys that it
+ * drops and one more. The newest event stays even if it alone exceeds the bytes. Returns the new size of the log in bytes.
  */
 export function appendEvents(
   { events }: LmdbTables,

@@ -1,13 +1,13 @@
-/** Secrets in the embedded store, with the version that compare-and-set goes by. Runs in agent threads, inside a transaction. */
+/** Secrets in the embedded store, with a version for compare-and-set. Agent threads; called inside a transaction. */
 import { keyDigest, type LmdbTables, type StoredSecret } from './lmdb-tables.js';
 import type { Secret, WriteSecret } from './store.js';
 
-/** Each write clears away a few of those whose time is over: no more of them stay than one that was never written again leaves. */
-const MAX_CLEARED = 10;
+/** Each write removes at most this many expired secrets, so that they do not pile up and no write takes long. */
+const MAX_REMOVED = 10;
 
 export function getSecret({ secrets }: LmdbTables, key: string): Secret | undefined {
   const found = secrets.get(keyDigest(key));
-  if (found === undefined || isOver(found)) return undefined;
+  if (found === undefined || isExpired(found)) return undefined;
   return { bytes: Buffer.from(found.base64, 'base64'), version: found.version };
 }
 
@@ -19,10 +19,10 @@ export function putSecret(
 ): number | undefined {
   const { secrets, secretEnds } = tables;
   const now = Date.now();
-  clearOver(tables, now);
+  removeExpired(tables, now);
   const id = keyDigest(key);
   const found = secrets.get(id);
-  const before = found === undefined || isOver(found) ? undefined : found;
+  const before = found === undefined || isExpired(found) ? undefined : found;
   if (ifVersion !== undefined && (before?.version ?? 0) !== ifVersion) return undefined;
   const version = Math.max((found?.version ?? 0) + 1, now);
   if (found?.endsAt !== undefined) void secretEnds.remove([found.endsAt, id]);
@@ -43,13 +43,13 @@ export function removeSecret({ secrets, secretEnds }: LmdbTables, key: string): 
   void secrets.remove(id);
 }
 
-function clearOver({ secrets, secretEnds }: LmdbTables, now: number): void {
-  for (const end of Array.from(secretEnds.getKeys({ end: [now], limit: MAX_CLEARED }))) {
+function removeExpired({ secrets, secretEnds }: LmdbTables, now: number): void {
+  for (const end of Array.from(secretEnds.getKeys({ end: [now], limit: MAX_REMOVED }))) {
     void secretEnds.remove(end);
     void secrets.remove(end[1]);
   }
 }
 
-function isOver({ endsAt }: StoredSecret): boolean {
+function isExpired({ endsAt }: StoredSecret): boolean {
   return endsAt !== undefined && endsAt <= Date.now();
 }

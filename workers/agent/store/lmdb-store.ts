@@ -1,4 +1,4 @@
-/** The embedded store: the same contract on LMDB in the data folder, shared by the agent threads of one process. */
+/** The embedded store: the Store interface on LMDB in the data folder. Agent threads; all threads of a process share the folder. */
 import { Background } from './background.js';
 import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
@@ -46,7 +46,7 @@ class LmdbStore implements Store {
 
   async createSession(row: SessionRow): Promise<void> {
     await this.#write('createSession', ({ rows, index }) => {
-      if (rows.doesExist(row.session)) throw conflict(row.session, 'is there already');
+      if (rows.doesExist(row.session)) throw conflict(row.session, 'exists already');
       void rows.put(row.session, {
         ...row,
         generation: 0,
@@ -92,7 +92,7 @@ class LmdbStore implements Store {
     });
   }
 
-  /** Those that are gone or another server's left the table in the same step; only one's own is to be found here. */
+  /** The step that deletes a session or moves it to another server also drops its wake-up; what is left is a session of ours. */
   async dropWakeUp(session: string): Promise<void> {
     await this.#write('dropWakeUp', (tables) => {
       const row = tables.rows.get(session);
@@ -109,7 +109,7 @@ class LmdbStore implements Store {
       const key = keyDigest(user);
       const start = from === undefined ? [key, Number.MAX_SAFE_INTEGER] : [key, from.at, from.session];
       const places: ListPlace[] = [];
-      // One more than asked for says whether there is a next page, and one for the cursor's own place, which may be gone.
+      // One extra place tells whether there is a next page; another stands for the cursor's own place, which may be deleted.
       for (const [, at, session] of index.getKeys({ start, end: [key], reverse: true, limit: page.limit + 2 })) {
         if (from === undefined || at !== from.at || session !== from.session) places.push({ at, session });
       }
@@ -162,7 +162,7 @@ class LmdbStore implements Store {
     const idDigest = commit.accept === undefined ? undefined : keyDigest(commit.accept.id);
     const outcome = await this.#write('commit', (tables) => {
       const row = tables.rows.get(session);
-      if (row === undefined) throw conflict(session, 'is not there');
+      if (row === undefined) throw conflict(session, 'does not exist');
       const { limits, owner } = this.#options;
       if (row.owner !== owner) throw conflict(session, 'belongs to another server');
       const duplicateOf = idDigest === undefined ? undefined : tables.ids.get([session, 0, idDigest]);
@@ -236,7 +236,7 @@ class LmdbStore implements Store {
     return this.#closing;
   }
 
-  /** What is appended in between stays where it is; a clear in between makes it give up. */
+  /** Blocks that are appended meanwhile stay where they are; a clear meanwhile makes it give up. */
   async #seal(session: string): Promise<void> {
     const before = await this.#read('readTail', ({ rows, history }) => {
       const row = rows.get(session);
@@ -263,7 +263,10 @@ class LmdbStore implements Store {
     });
   }
 
-  /** LMDB reads are memory reads: synchronous, from a snapshot takenOver now and not from one that this turn of the event loop began with. */
+  /**
+   * LMDB reads from memory, synchronously. The read transaction is reset first: otherwise the read sees the snapshot from the
+   * start of this turn of the event loop.
+   */
   #read<T>(operation: string, work: (tables: LmdbTables) => T): Promise<T> {
     return this.#call(operation, async () => {
       this.#tables.root.resetReadTxn();
@@ -272,14 +275,14 @@ class LmdbStore implements Store {
   }
 
   /**
-   * The lock is waited for on a thread of LMDB's own and the transaction is flushed there; only `work` itself runs here. A child
-   * transaction, so that one that throws is rolled back and leaves the others of the same batch alone.
+   * LMDB waits for the lock and flushes on a thread of its own; only `work` runs here. It runs in a child transaction, so that
+   * a `work` that throws is rolled back without the others of its batch.
    */
   #write<T>(operation: string, work: (tables: LmdbTables) => T): Promise<T> {
     return this.#call(operation, async ({ signal }) => {
       try {
         return await this.#tables.root.childTransaction(() => {
-          if (signal.aborted) throw storeUnavailable('the embedded store came to it only after the deadline');
+          if (signal.aborted) throw storeUnavailable('the embedded store started the write only after its deadline');
           return work(this.#tables);
         });
       } catch (error) {
@@ -296,7 +299,7 @@ class LmdbStore implements Store {
     try {
       return await withStoreDeadline(this.#options.limits.timeoutMs, 'the embedded store', work);
     } catch (error) {
-      if (isForeign(error)) throw storeUnavailable(`the embedded store cannot serve now: ${error.message}`, error);
+      if (isForeign(error)) throw storeUnavailable(`the embedded store failed: ${error.message}`, error);
       throw error;
     } finally {
       this.#options.observe?.(operation, (performance.now() - started) / 1000);
@@ -304,7 +307,7 @@ class LmdbStore implements Store {
   }
 }
 
-/** A failed flush (a full disk) rejects with a promise of its reason, which must be takenOver or its rejection is unhandled. */
+/** A failed flush (a full disk) rejects with an error that holds a promise of the reason; that promise must be awaited, or its rejection is unhandled. */
 async function reasonOf(error: unknown): Promise<unknown> {
   if (!(error instanceof Error) || !('commitError' in error)) return error;
   try {
@@ -326,11 +329,11 @@ function publicRow(row: StoredRow): SessionRow {
     due: _due,
     ...rest
   } = row;
-  // A row of an earlier version has neither.
+  // Rows from before these fields were added lack them.
   return { ...rest, owner: row.owner ?? '', context: row.context ?? null };
 }
 
-/** Without the keys that are there and undefined: they would blot out what is stored. */
+/** Drops keys whose value is undefined: they would overwrite what is stored. */
 function definedOf(row: Commit['row']): Partial<SessionRow> {
   return Object.fromEntries(Object.entries(row ?? {}).filter(([, value]) => value !== undefined));
 }
@@ -355,7 +358,7 @@ function moveWakeUp({ wakeUps }: LmdbTables, before: StoredRow, after: StoredRow
 
 function removeSession(tables: LmdbTables, row: StoredRow): void {
   const { rows, history, events, ids, index } = tables;
-  // The keys are listed first: a cursor does not like what it stands on removed.
+  // The keys are listed first: a cursor must not stand on an entry that is removed.
   const range = keysUnder(row.session);
   for (const key of Array.from(history.getKeys(range))) void history.remove(key);
   for (const key of Array.from(events.getKeys(range))) void events.remove(key);

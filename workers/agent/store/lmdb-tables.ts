@@ -1,31 +1,31 @@
-/** The embedded store's files: one LMDB environment, its tables and their ordered keys. Each agent thread opens it itself. */
+/** The tables of the embedded store: one LMDB environment with ordered keys. Each agent thread opens it itself. */
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { SessionRow } from './store.js';
 
-/** A session's row and what the store itself must know of it. */
+/** A session's row with the store's own fields. The names are those on disk. */
 export interface StoredRow extends SessionRow {
-  /** Counts clears and seals: a tail that was read before one is stale. */
+  /** Counts clears and seals: a tail that was read under another generation is stale. */
   generation: number;
   /** Key of the next history block. */
   nextBlock: number;
-  /** Key from which on the blocks are unsealed; keys may have gaps. */
+  /** Key of the first unsealed block; keys may have gaps. */
   tailStart: number;
   tailBytes: number;
-  /** How many message ids are remembered. */
+  /** Number of remembered message ids. */
   ids: number;
-  /** Bytes of the events in the log; absent in rows of an earlier version. */
+  /** Bytes of the events in the log; absent in rows from before this field was added. */
   logBytes?: number;
-  /** Its place in the owner's due sessions; absent: none. JSON has no Infinity: MAX_VALUE. */
+  /** When to wake the session, see `Commit.wakeAt`; absent: never. Infinity is stored as MAX_VALUE, since JSON has none. */
   due?: number;
 }
 
 export interface StoredSecret {
   version: number;
   base64: string;
-  /** ms since the epoch; absent: it stays. */
+  /** ms since the epoch; absent: never. */
   endsAt?: number;
 }
 
@@ -35,23 +35,23 @@ export interface LmdbTables {
   rows: Database<StoredRow, string>;
   /** [session, n] → block. */
   history: Database<Buffer, [string, number]>;
-  /** [session, seq, time, bytes] → JSON; time and bytes are in the key so that trimming reads no event. No bytes in an earlier version. */
+  /** [session, seq, time, bytes] → JSON. Time and bytes are in the key so that trimming reads no event; old keys lack the bytes. */
   events: Database<string, EventKey>;
   /** [session, 0, digest of the id] → turn, and [session, 1, turn, digest] to find the oldest. */
   ids: Database<number, (string | number)[]>;
-  /** ['all', lastActiveAt, session] and [digest of the user, lastActiveAt, session]. */
+  /** Sessions by activity: ['all', lastActiveAt, session] and [digest of the user, lastActiveAt, session]. */
   index: Database<number, [string, number, string]>;
-  /** [digest of the owner, due, session]. */
+  /** [digest of the owner, wakeAt, session]. */
   wakeUps: Database<number, [string, number, string]>;
   /** digest of the key → secret. */
   secrets: Database<StoredSecret, string>;
-  /** [when a secret's time is over, digest of its key]. */
+  /** [when a secret expires, digest of its key]. */
   secretEnds: Database<number, [number, string]>;
 }
 
 export type EventKey = [session: string, seq: number, at: number] | [string, number, number, bytes: number];
 
-/** The index of all sessions; no digest is so short. */
+/** In place of a user's digest: the index of all sessions. No digest is this short. */
 export const ALL_USERS = 'all';
 
 export function openTables(dir: string): LmdbTables {
@@ -64,7 +64,7 @@ export function openTables(dir: string): LmdbTables {
       maxDbs: 12,
       // A commit resolves when it is on the disk, not when it is visible.
       overlappingSync: false,
-      // With it, each batch leaves a promise that nobody holds: one full disk, and its rejection ends the thread.
+      // With it each batch leaves a promise that nobody handles: on a full disk its rejection would end the thread.
       eventTurnBatching: false,
     });
     return {
@@ -88,12 +88,12 @@ export function openTables(dir: string): LmdbTables {
   }
 }
 
-/** Users and message ids as key parts: keys are bounded in LMDB and hold no NUL; JSON keeps lone surrogates apart. */
+/** Users, owners and message ids as key parts: LMDB bounds keys and forbids NUL in them. JSON keeps lone surrogates distinct. */
 export function keyDigest(text: string): string {
   return createHash('sha256').update(JSON.stringify(text)).digest('base64url');
 }
 
-/** Every key [session, …]. Strings sort after numbers, so this is past any number. */
+/** The range of all keys [session, …]. Strings sort after numbers, so '' is past every number. */
 export function keysUnder(session: string): { start: [string]; end: [string, string] } {
   return { start: [session], end: [session, ''] };
 }

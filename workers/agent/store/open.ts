@@ -1,16 +1,16 @@
-/** Opens the store that the start-up has chosen. Runs in agent threads, each with a connection of its own. */
+/** Opens the store that the boot has chosen. Agent threads, each with a connection of its own. */
 import { join } from 'node:path';
 import type { Config } from '../../../src/shared/config.js';
 import { openLmdbStore } from './lmdb-store.js';
 import { openRedisStore } from './redis-store.js';
 import type { Store, StoreLimits, StoreOptions } from './store.js';
 
-/** A client repeats a message within minutes; a thousand of them is more than a session has open. */
+/** Enough to recognise a repeated message: a client repeats it within minutes, and no session gets a thousand by then. */
 const MAX_MESSAGE_IDS = 1000;
 
 export type StoreConfig = Pick<Config, 'dataDir' | 'store'>;
 
-/** ERR_START when it cannot be used; never another one in its place. Limits are the configuration's unless given. */
+/** ERR_START when the store cannot be used; there is no fallback to the other kind. `limits` default to the configuration's. */
 export function openStore(
   kind: Store['kind'],
   config: StoreConfig,

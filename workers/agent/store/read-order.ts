@@ -1,4 +1,4 @@
-/** Which reads of a session a later write has overtaken: tried again, they would see what came after them. Runs in agent threads. */
+/** Tracks which reads of a session were overtaken by a later write: a retry of such a read would see that write. Agent threads. */
 
 interface Reads {
   overtaken: boolean;
@@ -6,10 +6,10 @@ interface Reads {
 }
 
 export class ReadOrder {
-  /** Reads under way by session; gone with the last of them, or with the write that overtakes them. */
+  /** Reads under way, by session. An entry is removed with the last of its reads, or by the write that overtakes them. */
   readonly #open = new Map<string, Reads>();
 
-  /** `overtaken` says whether a write to the session has been called since. */
+  /** `overtaken()` is true once a write to the session was called after this read. */
   async read<T>(session: string, work: (overtaken: () => boolean) => Promise<T>): Promise<T> {
     const reads = this.#open.get(session) ?? { overtaken: false, count: 0 };
     reads.count += 1;
@@ -22,7 +22,7 @@ export class ReadOrder {
     }
   }
 
-  /** To be called before a write is sent. */
+  /** Call it before a write is sent. */
   write(session: string): void {
     const reads = this.#open.get(session);
     if (reads === undefined) return;

@@ -1,11 +1,11 @@
-/** The indexes beside the sessions in Redis: by last activity, of all and of each user, and what is due. Runs in agent threads. */
+/** The indexes beside the sessions in Redis: all sessions and each user's by last activity, each owner's wake-ups. Agent threads. */
 import type { RedisCall } from './redis-link.js';
 import { escapeText, type ListPlace } from './row-codec.js';
 
-/** All sessions by last activity; outside the sessions' hash slots, as are the users' own. */
+/** All sessions by last activity. Like the users' indexes it lies outside the sessions' hash slots. */
 export const SESSIONS_KEY = 'fairlead:sessions';
 
-/** How much later a session may come to its place in a list. */
+/** How long an index may lag behind a commit. */
 const DELAY_MS = 50;
 const MAX_PENDING = 500;
 
@@ -13,7 +13,7 @@ export function userKey(user: string): string {
   return `fairlead:user:${escapeText(user)}`;
 }
 
-/** The sessions that a server must look at, by when. */
+/** The sessions that a server must wake, by when. The key's name is the stored one. */
 export function wakeUpKey(owner: string): string {
   return `fairlead:due:${escapeText(owner)}`;
 }
@@ -21,11 +21,11 @@ export function wakeUpKey(owner: string): string {
 export interface IndexMove {
   session: string;
   user: string;
-  /** ms since 1970. */
+  /** ms since the epoch. */
   at: number;
 }
 
-/** Moves them a moment after the commits that did, many at once: each by itself was a quarter of what a turn asked of Redis. */
+/** Collects the index moves of many commits and sends them together. Sent one by one they were a quarter of a turn's load on Redis. */
 export class IndexMoves {
   readonly #move: (moves: readonly IndexMove[]) => void;
   #pending = new Map<string, IndexMove>();
@@ -41,7 +41,7 @@ export class IndexMoves {
     this.#timer ??= setTimeout(() => this.flush(), DELAY_MS);
   }
 
-  /** Now: for who reads an index next, and at the end. */
+  /** Sends what is pending now: before an index is read, and at close. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -52,7 +52,7 @@ export class IndexMoves {
   }
 }
 
-/** Of sessions that are in there: one that was deleted in the meantime does not come back. */
+/** Moves only sessions that are in the indexes: one that was deleted meanwhile does not come back. */
 export async function moveInIndexes(call: RedisCall, moves: readonly IndexMove[], ...flags: 'GT'[]): Promise<void> {
   if (moves.length === 0) return;
   const keys = new Map<string, string[]>([[SESSIONS_KEY, []]]);
@@ -66,7 +66,7 @@ export async function moveInIndexes(call: RedisCall, moves: readonly IndexMove[]
   await Promise.all(Array.from(keys, ([key, members]) => call.send(['ZADD', key, 'XX', ...flags, ...members])));
 }
 
-/** Places of an index strictly after `from`, last active first; among equals the greater session first, as ZRANGE REV has it. */
+/** Places of an index strictly after `from`, last active first; equal times by session, descending, as ZRANGE REV sorts them. */
 export async function placesAfter(
   call: RedisCall,
   key: string,

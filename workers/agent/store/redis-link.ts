@@ -1,43 +1,43 @@
-/** The connection to Redis: starts or says what to do, reconnects by itself, gives every operation one deadline. Runs in agent threads. */
+/** The connection to Redis: it starts or says what to do, reconnects by itself, and gives each operation one deadline. Agent threads. */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES, type RedisArgument } from 'redis';
 import { backoffMs, type Backoff } from '../../../src/shared/backoff.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
-import { addressOf, asStoreError, isRefusal, redisMessage, passes, whatToDo } from './redis-replies.js';
+import { addressOf, asStoreError, isRefusal, redisMessage, isTransient, whatToDo } from './redis-replies.js';
 import type { Script } from './redis-scripts.js';
 import type { StoreOptions } from './store.js';
 
-/** How long the start waits for a Redis that is not there. */
+/** How long the start waits for Redis. */
 const START_MS = 3000;
 const LOADING_POLL_MS = 100;
-/** Commands that wait to be sent or answered, all sessions of a thread together. */
+/** Commands that are not sent or not answered yet, of all sessions of a thread. */
 const MAX_QUEUED = 10_000;
 const RECONNECT: Backoff = { firstMs: 50, maxMs: 1000 };
 const TRY_AGAIN: Backoff = { firstMs: 20, maxMs: 1000 };
 const BINARY = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 type Client = ReturnType<typeof connectTo>;
 
-/** The commands of one operation; they end at its deadline. */
+/** Sends the commands of one operation, until its deadline. */
 export interface RedisCall {
   send<T>(args: RedisArgument[]): Promise<T>;
-  /** Bulk strings come as Buffers. */
+  /** Returns bulk strings as Buffers. */
   sendBinary<T>(args: RedisArgument[]): Promise<T>;
   /**
-   * Runs a script that only reads. Its text goes along: asked for by its hash, where Redis does not know it yet, it would have to
-   * be sent again, behind writes that were sent after it.
+   * Runs a read-only script. It is sent as text: with EVALSHA a Redis that does not know the script makes us send it again,
+   * and by then later writes are ahead of it.
    */
   read<T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
   readBinary<T>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
-  /** Runs a script whose ARGV[1] is the deadline and whose reply is {outcome, Redis's time, …}; 'late' never comes out of it. */
+  /** Runs a script whose ARGV[1] is the deadline and whose reply is {outcome, Redis's time, …}. Never returns 'late': that rejects. */
   write<T extends [string, number, ...unknown[]]>(script: Script, keys: string[], args: RedisArgument[]): Promise<T>;
 }
 
 export interface RedisCallOptions {
-  /** Work that no caller waits for: tried once, since a later try could undo what came after it, and done also while closing. */
+  /** No caller waits for it: it is tried once, since a retry could undo what came after it, and it runs while draining too. */
   background?: boolean;
-  /** A read that says true sees too much from now on: it is not tried again. */
+  /** True: a later write was called, so a retry of this read would see too much. It is not tried again. */
   overtaken?: () => boolean;
 }
 
@@ -78,8 +78,8 @@ export class RedisLink {
   }
 
   /**
-   * Runs an operation against its deadline; what comes out is its result or a FairleadError. Until then `work` is run again
-   * when the connection was lost under it or Redis could not serve: what it writes must be the same done twice as done once.
+   * Runs an operation until its deadline; rejects only with a FairleadError. `work` runs again when the connection is lost or
+   * Redis cannot serve, so what it writes must be idempotent.
    */
   async call<T>(operation: string, work: (call: RedisCall) => Promise<T>, options: RedisCallOptions = {}): Promise<T> {
     if (this.#draining && !options.background) throw storeUnavailable('the connection to Redis is closed');
@@ -97,13 +97,13 @@ export class RedisLink {
     }
   }
 
-  /** Refuses what is new, and resolves when what is under way has ended: each has its deadline. */
+  /** Refuses new operations, and resolves when those under way have ended; each has a deadline. */
   async drain(): Promise<void> {
     this.#draining = true;
     if (this.#active > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
   }
 
-  /** Waits for what is under way, within the deadline of one command. */
+  /** Waits for commands under way, for at most one operation's deadline. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -124,22 +124,22 @@ export class RedisLink {
     options: RedisCallOptions,
   ): Promise<T> {
     const { background = false, overtaken = () => false } = options;
-    // Each command of the operation listens until it is written; an operation may have a thousand.
+    // Each command listens to the signal until it is written, and an operation may have a thousand commands.
     setMaxListeners(0, deadline.signal);
     for (let tries = 1; ; tries++) {
       try {
         return await work(this.#callUntil(deadline));
       } catch (error) {
-        if (deadline.signal.aborted || background || overtaken() || !passes(error, tries)) throw error;
+        if (deadline.signal.aborted || background || overtaken() || !isTransient(error, tries)) throw error;
         deadline.lastFailure = redisMessage(error);
         await pause(backoffMs(tries, TRY_AGAIN), undefined, { signal: deadline.signal });
       }
-      if (overtaken()) throw storeUnavailable(`Redis lost the read: ${deadline.lastFailure}`);
+      if (overtaken()) throw storeUnavailable(`a read was interrupted: ${deadline.lastFailure}`);
     }
   }
 
   #callUntil(deadline: OperationDeadline): RedisCall {
-    // A command that is still in the client's queue at the deadline is taken out of it; one that is on the wire cannot be.
+    // At the deadline the client removes commands from its queue; one that was written cannot be taken back.
     const text = { abortSignal: deadline.signal };
     const binary = { ...text, ...BINARY };
     const send = <T>(args: RedisArgument[]): Promise<T> => this.#client.sendCommand<T>(args, text);
@@ -154,7 +154,7 @@ export class RedisLink {
         keys: string[],
         args: RedisArgument[],
       ) => {
-        // A second try only where Redis's clock was not what we thought: its first answer has told us.
+        // 'late' may only mean that we were wrong about Redis's clock. The reply corrects that, so one more try decides.
         for (let tries = 1; tries <= 2; tries++) {
           const sentAt = performance.now();
           const until = Math.ceil(deadline.at + this.#clockOffset);
@@ -162,16 +162,16 @@ export class RedisLink {
           this.#learnClock(reply[1], sentAt);
           if (reply[0] !== 'late') return reply;
         }
-        throw storeUnavailable('Redis came to it only after the deadline');
+        throw storeUnavailable('Redis received the write only after its deadline');
       },
     };
   }
 
-  /** First commands of a new connection: the clock, and whether this Redis is new enough. Waits while it loads its data. */
+  /** The first commands of a connection: they read the clock and check the version. Waits while Redis loads its data. */
   async #greet(signal: AbortSignal, state: StartState): Promise<void> {
     for (;;) {
       try {
-        // TIME and INFO are answered while Redis loads, PING is not.
+        // Redis answers TIME and INFO while it loads, but not PING.
         await this.#client.sendCommand(['PING'], { abortSignal: signal });
         const sentAt = performance.now();
         const [seconds, micros] = await this.#client.sendCommand<[string, string]>(['TIME'], { abortSignal: signal });
@@ -190,7 +190,7 @@ export class RedisLink {
     }
   }
 
-  /** Redis said `serverMs` at some moment between `sentAt` and now: keep the offset within what that allows. */
+  /** Redis's clock was at `serverMs` at some moment between `sentAt` and now: keeps the offset within those bounds. */
   #learnClock(serverMs: number, sentAt: number): void {
     this.#clockOffset = Math.min(Math.max(this.#clockOffset, serverMs - performance.now()), serverMs + 1 - sentAt);
   }
@@ -208,9 +208,9 @@ function connectTo(url: string, { limits, onError }: StoreOptions, state: StartS
     name: 'fairlead',
     maintNotifications: 'disabled',
     commandsQueueMaxLength: MAX_QUEUED,
-    // Our own deadline covers a command on the wire as well; the client's ends when it is written.
+    // Our deadline covers the reply as well; the client's timeout ends when the command is written.
     commandOptions: { timeout: 0 },
-    // A connection that is dead without saying so: a ping each deadline, cut when nothing has come for two.
+    // Finds half-open connections: a ping per deadline, and a cut when nothing has come for two.
     pingInterval: limits.timeoutMs,
     socket: {
       connectTimeout: Math.max(limits.timeoutMs, 1000),
@@ -236,7 +236,7 @@ async function evaluate<T>(
   try {
     return await send<T>(['EVALSHA', script.sha1, ...rest]);
   } catch (error) {
-    // Not known yet, or no more since a restart.
+    // Redis does not know the script yet, or has forgotten it in a restart.
     if (!(error instanceof ErrorReply) || !error.message.startsWith('NOSCRIPT')) throw error;
     return await send<T>(['EVAL', script.lua, ...rest]);
   }

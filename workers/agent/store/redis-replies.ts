@@ -1,24 +1,24 @@
-/** What Redis and its client say when they fail: whether it passes, and what it means to a caller or an operator. Pure; runs in agent threads. */
+/** Errors of Redis and its client: whether a retry helps, and what they mean to a caller or an operator. Pure; agent threads. */
 import { ClientClosedError, DisconnectsClientError, ErrorReply } from 'redis';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { isForeign, storeUnavailable } from './deadline.js';
 
-/** Redis is there and cannot serve now, but may in a moment. */
-const PASSING = wordsOf('OOM READONLY LOADING BUSY UNKILLABLE MASTERDOWN CLUSTERDOWN TRYAGAIN MISCONF NOREPLICAS');
-/** It does not let us in: nothing that another try would change. */
+/** Redis answers but cannot serve now; it may in a moment. */
+const TRANSIENT = wordsOf('OOM READONLY LOADING BUSY UNKILLABLE MASTERDOWN CLUSTERDOWN TRYAGAIN MISCONF NOREPLICAS');
+/** Redis refuses our credentials: a retry changes nothing. */
 const LOCKED = wordsOf('NOAUTH WRONGPASS NOPERM');
 const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR unknown command|ERR DB index|NOPROTO)/;
-/** Before Redis 7 a script's error has the code of what failed in it at its end. */
+/** Before Redis 7, the error of a script carries the code of the failed command inside. */
 const IN_SCRIPT = /^ERR Error running script.*: -([A-Z]+) /;
-/** The client's limit of waiting commands has no class of its own. */
+/** The client's error for a full command queue has no class of its own. */
 const QUEUE_FULL = 'The queue is full';
 
 /**
- * Whether another try may succeed. A full queue sheds what is new; what was sent before and has lost its answer stays,
- * since nobody knows whether it was done.
+ * Whether a retry may succeed. A full queue refuses new operations, but not the retry of one that has lost its reply: nobody
+ * knows whether that one was done.
  */
-export function passes(error: unknown, tries: number): boolean {
-  if (error instanceof ErrorReply) return PASSING.has(replyWord(error.message));
+export function isTransient(error: unknown, tries: number): boolean {
+  if (error instanceof ErrorReply) return TRANSIENT.has(replyWord(error.message));
   if (error instanceof ClientClosedError || error instanceof DisconnectsClientError) return false;
   return isForeign(error) && (tries > 1 || error.message !== QUEUE_FULL);
 }
@@ -26,12 +26,12 @@ export function passes(error: unknown, tries: number): boolean {
 export function asStoreError(error: unknown): unknown {
   if (error instanceof ErrorReply) {
     const word = replyWord(error.message);
-    if (PASSING.has(word) || LOCKED.has(word))
+    if (TRANSIENT.has(word) || LOCKED.has(word))
       return storeUnavailable(`Redis cannot serve now: ${error.message}`, error);
     return new FairleadError('ERR_INTERNAL', `Redis refused a command: ${error.message}`, { cause: error });
   }
-  // The connection, or its full queue.
-  return isForeign(error) ? storeUnavailable(`Redis is away: ${redisMessage(error)}`, error) : error;
+  // The connection is lost, or the client's queue is full.
+  return isForeign(error) ? storeUnavailable(`Redis cannot be reached: ${redisMessage(error)}`, error) : error;
 }
 
 /** The code of an error reply. */
@@ -39,12 +39,12 @@ export function replyWord(message: string): string {
   return IN_SCRIPT.exec(message)?.[1] ?? message.split(' ', 1)[0] ?? '';
 }
 
-/** A reply to the handshake that no waiting will change. */
+/** A reply to the handshake that no retry will change. */
 export function isRefusal(error: unknown): error is Error {
   return error instanceof ErrorReply && REFUSED.test(error.message);
 }
 
-/** For the operator, of a start that failed. */
+/** What the operator must do when the start fails. */
 export function whatToDo(error: unknown): string {
   const said = redisMessage(error);
   if (/^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH)/.test(said)) {
@@ -58,17 +58,17 @@ export function whatToDo(error: unknown): string {
 }
 
 export function redisMessage(error: unknown): string {
-  // Node's error for a name with several addresses has its messages inside.
+  // For a name with several addresses, Node wraps one error per address.
   if (error instanceof AggregateError) return error.errors.map(redisMessage).join(', ');
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The URL without user and password. What cannot be parsed is not shown: the secret may be anywhere in it. ERR_START. */
+/** The URL without user and password. ERR_START for an invalid one, which is not shown: the password may be anywhere in it. */
 export function addressOf(url: string): string {
   if (!URL.canParse(url)) {
     throw new FairleadError(
       'ERR_START',
-      'store.redisUrl (REDIS_URL) is no URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB] is expected',
+      'store.redisUrl (REDIS_URL) is not a URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB] is expected',
     );
   }
   const { protocol, host, pathname, username, password } = new URL(url);
@@ -79,7 +79,7 @@ export function addressOf(url: string): string {
     );
   }
   if (!/^\/?\d*$/.test(pathname))
-    throw new FairleadError('ERR_START', `store.redisUrl (REDIS_URL): ${pathname} is no database number`);
+    throw new FairleadError('ERR_START', `store.redisUrl (REDIS_URL): ${pathname} is not a database number`);
   try {
     decodeURIComponent(username + password);
   } catch {

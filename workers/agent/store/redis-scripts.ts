@@ -1,4 +1,4 @@
-/** The Lua scripts of the Redis store: each is one atomic step on one session's keys. Text; runs inside Redis. */
+/** The Lua scripts of the Redis store: each is one atomic step on the keys of one session or secret. Runs inside Redis. */
 import { createHash } from 'node:crypto';
 
 export interface Script {
@@ -8,8 +8,8 @@ export interface Script {
 }
 
 /**
- * ARGV[1] of what writes is the caller's deadline on Redis's clock, ms: a command that lay in a hung server's buffer must not be
- * carried out once its caller has been told that it failed.
+ * ARGV[1] of a script that writes is the caller's deadline on Redis's clock, ms. A command that lay in the buffer of a hung
+ * server must not run once its caller was told that it failed.
  */
 const IN_TIME = `
 local time = redis.call('TIME')
@@ -23,16 +23,16 @@ if now > tonumber(ARGV[1]) then return {'late', now} end
  *      9 block or '', 10 its content's bytes, 11 message id with 12 its turn or '', 13 count of row arguments, then those
  *      (field, value …), then the events (seq, json …).
  * → {'ok', now, user, unsealed bytes} | {'duplicate', now, turn, due} | {'conflict', now, why, due} | {'late', now}
- * `due` is what the row says of it, '' also where the session is not the owner's.
+ * `due` is the row's wake-up; '' where it has none, or where the session belongs to another server.
  *
- * The nonce comes before all else: a commit that landed and is sent again, as its answer was lost, is no conflict and no duplicate.
- * The first write is one that Redis refuses when it is out of memory; a script that has written is let through to its end.
+ * The nonce is checked first: a commit that has landed and is sent again because its reply was lost is neither a conflict nor a
+ * duplicate. The first write is one that Redis refuses when it is out of memory; after a first write it lets a script finish.
  */
 export const COMMIT = script(
   'commit',
   `${IN_TIME}
 local row = redis.call('HMGET', KEYS[1], 'seq', 'user', 'trimAt', 'owner', 'commit', 'due', 'logBytes', 'tailBytes')
-if not row[1] then return {'conflict', now, 'is not there', ''} end
+if not row[1] then return {'conflict', now, 'does not exist', ''} end
 local tailBytes = tonumber(row[8] or 0)
 if row[5] == ARGV[3] then return {'ok', now, row[2], tailBytes} end
 if (row[4] or '') ~= ARGV[2] then return {'conflict', now, 'belongs to another server', ''} end
@@ -80,11 +80,11 @@ if ARGV[9] ~= '' then
   redis.call('HINCRBY', KEYS[1], 'tailBlocks', 1)
   tailBytes = redis.call('HINCRBY', KEYS[1], 'tailBytes', ARGV[10])
 end
--- The log loses its oldest events. One is read when it must go, or when it may be too old: the cost is that of those that go, and one.
+-- Trims the log's oldest events. Events are read only when the log is too large or one may be too old: the dropped ones and one more.
 local maxEvents, maxBytes, maxAge = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local length = redis.call('XLEN', KEYS[3])
 local trimAt = tonumber(row[3] or 0)
--- Past that limit it was set when events were kept for longer.
+-- A later trimAt was set when the configuration kept events for longer.
 local byAge = now >= trimAt or trimAt > now + maxAge
 if byAge then trimAt = now + maxAge end
 local spent
@@ -114,7 +114,7 @@ export const CREATE = script(
   `${IN_TIME}
 local row = redis.call('HMGET', KEYS[1], 'owner', 'createdAt', 'user')
 if row[3] then
-  -- The same one: sent again, as the answer was lost.
+  -- The same session: its reply was lost, and it is sent again.
   local same = row[1] == ARGV[2] and row[2] == ARGV[3] and row[3] == ARGV[4]
   return {same and 'ok' or 'conflict', now}
 end
@@ -122,7 +122,7 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 return {'ok', now}`,
 );
 
-/** KEYS row. ARGV 2 owner, 3… field … → {'ok', now, owner before, due, values} | {'gone', now} | {'late', now} */
+/** KEYS row. ARGV 2 owner, 3… field … → {'ok', now, previous owner, due, values} | {'gone', now} | {'late', now} */
 export const TAKE = script(
   'take',
   `${IN_TIME}
@@ -155,8 +155,8 @@ return {'ok', now, user}`,
 );
 
 /**
- * KEYS row, events. ARGV 1 after, 2 limit → {newest seq, log length, entries}. The log has no gaps and ends at the row's seq, so the
- * oldest seq follows without reading an event for it.
+ * KEYS row, events. ARGV 1 after, 2 limit → {newest seq, log length, entries}. The log has no gaps and ends at the row's seq, so
+ * the caller computes the oldest seq.
  */
 export const EVENTS = script(
   'events',
@@ -177,11 +177,11 @@ return found`,
 );
 
 /**
- * KEYS row, history. ARGV 2 generation, 3 list length and 4 unsealed bytes as TAIL found them, 5 how many blocks are replaced, 6 new tail
- * blocks, 7 new tail bytes, 8… the blocks in their place → {'ok'|'changed'|'late', now}
+ * KEYS row, history. ARGV 2 generation, 3 list length and 4 unsealed bytes as TAIL found them, 5 number of replaced blocks, 6 new
+ * tail blocks, 7 new tail bytes, 8… the new blocks → {'ok'|'changed'|'late', now}
  *
- * Clears and seals change the generation; while it is the same, a longer list has only been appended to, and what was appended stays behind
- * the sealed blocks. Giving up at every append instead would never seal the history of a session that does not pause.
+ * Clears and seals change the generation. While it is the same, the list has at most grown, and appended blocks stay behind the
+ * sealed ones. Giving up at each append instead would never seal the history of a busy session.
  */
 export const SEAL = script(
   'seal',
@@ -200,14 +200,14 @@ return {'ok', now}`,
 );
 
 /**
- * KEYS secret. ARGV 2 nonce, 3 the version that must be there ('0': none; '': any), 4 ms to live ('0': for ever), 5 bytes
+ * KEYS secret. ARGV 2 nonce, 3 the expected version ('0': none; '': any), 4 ms to live ('0': for ever), 5 bytes
  * → {'ok', now, version} | {'conflict', now} | {'late', now}
  */
 export const WRITE_SECRET = script(
   'write-secret',
   `${IN_TIME}
 local old = redis.call('HMGET', KEYS[1], 'version', 'nonce')
--- The same one: sent again, as the answer was lost.
+-- The same write: its reply was lost, and it is sent again.
 if old[2] == ARGV[2] then return {'ok', now, tonumber(old[1])} end
 if ARGV[3] ~= '' and (old[1] or '0') ~= ARGV[3] then return {'conflict', now} end
 local version = math.max(tonumber(old[1] or 0) + 1, now)

@@ -1,4 +1,4 @@
-/** Secrets in Redis: a hash each, with the version that compare-and-set goes by. Runs in agent threads. */
+/** Secrets in Redis: a hash each, with a version for compare-and-set. Agent threads. */
 import type { RedisCall } from './redis-link.js';
 import { WRITE_SECRET } from './redis-scripts.js';
 import type { Secret, WriteSecret } from './store.js';

@@ -1,4 +1,4 @@
-/** The store in Redis: a hash, a list, a stream and a set for each session, indexes beside them. Runs in agent threads. */
+/** The store in Redis: a hash, a list, a stream and a sorted set per session, and indexes beside them. Agent threads. */
 import { randomUUID } from 'node:crypto';
 import { Background } from './background.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
@@ -33,21 +33,21 @@ import type {
   WriteSecret,
 } from './store.js';
 
-/** An index entry this old whose row is missing is no session in the making. */
+/** Older than this, an index entry without a row is an orphan, and not a session that is being created. */
 const ORPHAN_MS = 60_000;
 const MAX_SEALING = 16;
-/** Pages of stale index entries that one look for expired sessions repairs at most. */
+/** Pages of stale index entries that one search for expired sessions repairs at most. */
 const MAX_REPAIRS = 10;
-/** Rows asked for in one breath; the client's queue is bounded. */
+/** Commands that are sent at once; the client's queue is bounded. */
 const MAX_PIPELINED = 1000;
 
-/** Everything in one hash slot. */
+/** All keys of a session are in one hash slot. */
 function keysOf(session: string) {
   const prefix = `fairlead:{${session}}:`;
   return { row: `${prefix}row`, history: `${prefix}history`, events: `${prefix}events`, ids: `${prefix}ids` };
 }
 
-/** ERR_START when it cannot be reached or used; the message names the URL without its password. */
+/** ERR_START when Redis cannot be reached or used; the message has the URL without its password. */
 export async function openRedisStore(url: string, options: StoreOptions): Promise<Store> {
   return new RedisStore(await RedisLink.open(url, options), options);
 }
@@ -58,11 +58,11 @@ export class RedisStore implements Store {
   readonly #options: StoreOptions;
   readonly #background: Background;
   readonly #reads = new ReadOrder();
-  /** What another thread has moved further in the meantime stays there; one that is lost in a crash is repaired by expiredSessions. */
+  /** GT keeps a later move of another thread. A move that a crash loses is repaired by expiredSessions. */
   readonly #moves = new IndexMoves((moves) => this.#inBackground('index', (call) => moveInIndexes(call, moves, 'GT')));
   readonly #owner: string;
   readonly #wakeUps: string;
-  /** Names this instance's commits, with a count. */
+  /** With a count, the nonce of each commit. */
   readonly #instance = randomUUID();
   #commits = 0;
   #closing: Promise<void> | undefined;
@@ -82,7 +82,7 @@ export class RedisStore implements Store {
   async createSession(row: SessionRow): Promise<void> {
     const { session, user, lastActiveAt } = row;
     await this.#link.call('createSession', async (call) => {
-      // The indexes go first: should we die in between, the janitor finds an entry without a row, never a row without an entry.
+      // The indexes come first: a crash in between leaves an entry without a row, which the janitor finds, and never the reverse.
       const [, , [outcome]] = await Promise.all([
         call.send(['ZADD', SESSIONS_KEY, 'NX', String(lastActiveAt), session]),
         call.send(['ZADD', userKey(user), 'NX', String(lastActiveAt), session]),
@@ -92,7 +92,7 @@ export class RedisStore implements Store {
           [escapeText(row.owner), String(row.createdAt), escapeText(user), ...rowToFields(row)],
         ),
       ]);
-      if (outcome !== 'ok') throw conflict(session, 'is there already');
+      if (outcome !== 'ok') throw conflict(session, 'exists already');
     });
   }
 
@@ -108,7 +108,7 @@ export class RedisStore implements Store {
       const reply = await call.write<Reply>(TAKE, [keysOf(session).row], args);
       if (reply[0] === 'gone') return undefined;
       const [, , before, wakeAt, values] = reply;
-      // What it is due for is from now on ours. Also where it was ours already: an earlier try may have got as far as the row.
+      // The wake-up moves with the session; also where it was ours already, since an earlier try may have ended after the row.
       if (wakeAt !== '') await call.send(['ZADD', this.#wakeUps, wakeAt, session]);
       if (before !== this.#owner) await call.send(['ZREM', wakeUpKey(unescapeText(before)), session]);
       return rowFromValues(values);
@@ -142,7 +142,7 @@ export class RedisStore implements Store {
     this.#moves.flush();
     const from = page.cursor === undefined ? undefined : placeFromCursor(page.cursor);
     return this.#link.call('listSessions', async (call) => {
-      // One more than asked for says whether there is a next page.
+      // One extra place tells whether there is a next page.
       const places = await placesAfter(call, userKey(user), from, page.limit + 1);
       const shown = places.slice(0, page.limit);
       const rows = await Promise.all(shown.map(({ session }) => readRow(call, session)));
@@ -166,7 +166,7 @@ export class RedisStore implements Store {
     const { row, history, events, ids } = keysOf(session);
     this.#reads.write(session);
     await this.#link.call('deleteSession', async (call) => {
-      // The entry that the janitor goes by is last: should we die in between, it finds the rest.
+      // The entry that the janitor searches by is removed last: after a crash in between it finds the rest.
       const user = await call.send<string | null>(['HGET', row, 'user']);
       await Promise.all([
         ...(user === null ? [] : [call.send(['ZREM', userKey(unescapeText(user)), session])]),
@@ -182,7 +182,7 @@ export class RedisStore implements Store {
     this.#reads.write(session);
     let user: string | null = null;
     return this.#link.call('deleteExpired', async (call) => {
-      // Asked for beforehand: a try after one whose answer was lost finds no row that names the user.
+      // Read first: a retry after a lost reply finds no row with the user any more.
       user = (await call.send<string | null>(['HGET', row, 'user'])) ?? user;
       type Reply = ['ok', number, user: string, owner: string] | ['gone' | 'kept', number];
       const reply = await call.write<Reply>(
@@ -208,7 +208,7 @@ export class RedisStore implements Store {
         const range = [SESSIONS_KEY, '-inf', `(${before}`, 'BYSCORE', 'LIMIT', '0', String(limit)];
         const found = await call.send<string[]>(['ZRANGE', ...range]);
         const rows = await Promise.all(found.map((session) => readActivity(call, session)));
-        // The row is the truth; an index that a crash left behind it is moved, not believed.
+        // The row is the truth: an index that a crash has left behind is moved.
         const active = rows.filter((row) => row.at >= before);
         await moveInIndexes(call, active);
         const expired = rows.filter((row) => row.at < before).map(({ session }) => session);
@@ -242,7 +242,7 @@ export class RedisStore implements Store {
     return this.#link.call('commit', async (call) => {
       type Reply =
         ['ok', number, string, number] | ['duplicate', number, number, string] | ['conflict', number, string, string];
-      // Its place in the index is taken first: should we die in between, an entry finds nothing to do; no session is forgotten.
+      // The wake-up is set first: a crash in between leaves one too many, which finds nothing to do, and never one too few.
       const [, reply] = await Promise.all([
         wakeAt ? call.send(['ZADD', this.#wakeUps, wakeAt, session]) : undefined,
         call.write<Reply>(COMMIT, [row, history, events, ids], args),
@@ -312,9 +312,9 @@ export class RedisStore implements Store {
   }
 
   /**
-   * The index lies in another slot, so it cannot be in the script. It is sent in the moment of the commit's answer and not
-   * waited for: whatever the caller asks next comes after it on the same connection; what is lost is an entry that finds
-   * nothing to do.
+   * The index is in another hash slot, so the script cannot move it. The move is sent when the commit's reply comes, and nobody
+   * waits for it: what the caller asks next follows it on the same connection. A lost move leaves a wake-up that finds nothing
+   * to do.
    */
   #moveWakeUp(session: string, wakeAt: string): void {
     const command = wakeAt === '' ? ['ZREM', this.#wakeUps, session] : ['ZADD', this.#wakeUps, wakeAt, session];
@@ -325,7 +325,7 @@ export class RedisStore implements Store {
     this.#background.watch(operation, this.#link.call(operation, work, { background: true }));
   }
 
-  /** What is appended in between stays where it is; a clear in between makes it give up. */
+  /** Blocks that are appended meanwhile stay where they are; a clear meanwhile makes it give up. */
   async #seal(session: string): Promise<void> {
     const { row, history } = keysOf(session);
     const seal = async (call: RedisCall): Promise<void> => {
@@ -340,7 +340,7 @@ export class RedisStore implements Store {
   }
 }
 
-/** The row's `due`, and its place in the index; '' is none. */
+/** The row's `due` field, and the score in the index; '' is none. */
 function scoreOf(wakeAt: number | null): string {
   if (wakeAt === null) return '';
   return wakeAt === Infinity ? '+inf' : String(wakeAt);
@@ -350,7 +350,7 @@ async function readRow(call: RedisCall, session: string): Promise<SessionRow | u
   return rowFromValues(await call.send<(string | null)[]>(['HMGET', keysOf(session).row, ...ROW_FIELDS]));
 }
 
-/** An index entry without a row reads as never active: it goes the way of the expired. */
+/** An index entry without a row reads as never active, so it expires. */
 async function readActivity(call: RedisCall, session: string): Promise<ListPlace & { user: string }> {
   type Reply = [at: string | null, user: string | null];
   const [at, user] = await call.send<Reply>(['HMGET', keysOf(session).row, 'lastActiveAt', 'user']);

@@ -1,8 +1,8 @@
-/** Session rows as flat text fields, users as key parts, page cursors: what both stores share. Pure; runs in agent threads. */
+/** What both stores share: session rows as flat text fields, checks of a commit, page cursors. Pure; agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Commit, LoggedEvent, ModelContext, OpenTurn, SessionRow } from './store.js';
 
-/** The order in which row fields are read. */
+/** The stored fields of a row, in the order in which they are read. */
 export const ROW_FIELDS = [
   'session',
   'user',
@@ -18,7 +18,7 @@ export const ROW_FIELDS = [
   'context',
 ] as const satisfies readonly (keyof SessionRow)[];
 
-/** As JSON writes it, without the quotes: readable, and lone surrogates and NUL survive UTF-8 and C strings. */
+/** The text as JSON writes it, without quotes: it stays readable, and lone surrogates and NUL survive UTF-8 and C strings. */
 export function escapeText(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }
@@ -27,7 +27,7 @@ export function unescapeText(text: string): string {
   return JSON.parse(`"${text}"`) as string;
 }
 
-/** Field, value, field, value… of the given parts of a row. */
+/** The given fields of a row as [field, value, field, value, …]. */
 export function rowToFields(row: Partial<SessionRow>): string[] {
   const fields: string[] = [];
   for (const name of ROW_FIELDS) {
@@ -39,7 +39,7 @@ export function rowToFields(row: Partial<SessionRow>): string[] {
   return fields;
 }
 
-/** The values of ROW_FIELDS, in that order; undefined when there is no such row. */
+/** `values` are those of ROW_FIELDS, in that order. Undefined when there is no such row. */
 export function rowFromValues(values: readonly (string | null)[]): SessionRow | undefined {
   const [session, user, model, title, createdAt, lastActiveAt, seq, turns, openTurns, allowed, owner, context] = values;
   if (typeof session !== 'string') return undefined;
@@ -59,7 +59,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
   };
 }
 
-/** A commit that no store could keep is the caller's mistake, found before anything is sent. */
+/** ERR_INTERNAL for a commit that no store can keep: a bug of the caller, found before anything is sent. */
 export function checkCommit(session: string, commit: Commit): void {
   const first = commit.events[0]?.seq ?? 1;
   const gap = commit.events.findIndex((event: LoggedEvent, index) => event.seq !== first + index);
@@ -74,7 +74,7 @@ export function conflict(session: string, why: string): FairleadError {
   return new FairleadError('ERR_STORE_CONFLICT', `session ${session}: ${why}`);
 }
 
-/** A place in a list that is sorted by activity and session, both falling. */
+/** A position in a list sorted by activity and session, both descending. */
 export interface ListPlace {
   at: number;
   session: string;
@@ -84,11 +84,11 @@ export function placeToCursor({ at, session }: ListPlace): string {
   return Buffer.from(`${at} ${session}`, 'utf8').toString('base64url');
 }
 
-/** ERR_BAD_FRAME for what no page gave out: it comes from a client. */
+/** ERR_BAD_FRAME for a cursor that no page returned: cursors come from clients. */
 export function placeFromCursor(cursor: string): ListPlace {
   const match = /^(\d{1,16}) ([\w-]+)$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'));
   if (match?.[1] === undefined || match[2] === undefined) {
-    throw new FairleadError('ERR_BAD_FRAME', 'cursor: not one that a page gave out');
+    throw new FairleadError('ERR_BAD_FRAME', 'cursor: not one that a page returned');
   }
   return { at: Number(match[1]), session: match[2] };
 }

@@ -1,41 +1,41 @@
-/** The store's interface: what a restart must not lose. Redis and LMDB stand behind it. Runs in agent threads. */
-
+/** The store's interface: it keeps what a restart must not lose, in Redis or LMDB. Types only; agent threads. */
 import type { PendingApproval, PendingElicitation, Usage } from '../../../src/shared/protocol.js';
 
-/** A message of the transcript, in the shape of the Messages API (role, content blocks); provider-neutral enough to keep. */
+/** A message of the transcript, in the shape of the Messages API (role, content blocks). */
 export interface TranscriptMessage {
   role: 'user' | 'assistant';
   content: unknown[];
 }
 
-/** A session's row: all that an idle session costs beside its socket. Times are ms since the epoch. */
+/** A session's row: apart from its socket, all that an idle session costs. Times are ms since the epoch. */
 export interface SessionRow {
   session: string;
   user: string;
   model: string;
-  /** First words of the first message; '' before it. */
+  /** The first words of the first message; '' before it. */
   title: string;
   createdAt: number;
   lastActiveAt: number;
-  /** The newest durable event's seq; 0 when there is none. */
+  /** The newest durable event; 0 when there is none. */
   seq: number;
   /** Turns started so far; the next turn is `turns + 1`. */
   turns: number;
-  /** Turns accepted and not ended, oldest first: what a crash leaves behind is found here. Stored as JSON. */
+  /** Turns that were accepted and have not ended, oldest first. After a crash they are resumed from here. Stored as JSON. */
   openTurns: OpenTurn[];
-  /** Tools the person allowed for this session, as `server/tool#hash of its definition`. Stored as JSON. */
+  /** Tools that the user has allowed for this session, as `server/tool#hash of its definition`. Stored as JSON. */
   allowed: string[];
-  /** The server that writes it: no other one may. */
+  /** The server that may write it. */
   owner: string;
-  /** What of the history the model is sent, as of its last answer; null before it. Stored as JSON. */
+  /** The part of the history that the model is sent, as of its last answer; null before it. Stored as JSON. */
   context: ModelContext | null;
 }
 
 export interface ModelContext {
-  /** The first message that is sent; those before it stay in the history. */
+  /** Index of the first message that is sent; earlier ones stay in the history. */
   from: number;
-  /** How many messages the history had with that answer, and what `from` to there cost, as the API counted it. */
+  /** How many messages the history had, that answer included. */
   messages: number;
+  /** What the messages from `from` to there cost, as the API counted it. */
   tokens: number;
 }
 
@@ -43,133 +43,135 @@ export interface OpenTurn {
   turn: number;
   /** The client's id of its message. */
   id?: string;
-  /** The message's content blocks while the turn waits in line; absent once it runs and they are in the history. */
+  /** The message's content blocks while the turn is queued; absent once the turn runs and the history has them. */
   waiting?: unknown[];
-  /** Once it runs: all that it needs to go on where its last step left it. */
+  /** Present once the turn runs: all that is needed to resume it after its last step. */
   progress?: TurnProgress;
 }
 
 export interface TurnProgress {
   /** ms since the epoch. */
   startedAt: number;
-  /** Model answers so far, and the blocks in them. */
+  /** Model answers so far. */
   rounds: number;
+  /** Content blocks in them. */
   blocks: number;
   usage: Usage;
   model: string;
-  /** How often it went on after its thread, or its server, had died. */
+  /** How often the turn was resumed after its thread or its server had died. */
   resumed: number;
-  /** Calls of the newest answer that have no result yet. */
+  /** Calls of the newest answer without a result. */
   calls: OpenCall[];
-  /** What servers ask the person in the middle of those that have started. */
+  /** What MCP servers ask the user during calls. */
   questions?: OpenQuestion[];
 }
 
 export interface OpenQuestion extends Omit<PendingElicitation, 'kind'> {
-  /** The call that rests until it is answered, and what its server calls the answer. Absent: it ends with its thread. */
+  /** The call that waits for the answer, and the server's key for it. Absent: the question ends with its thread. */
   of?: { callId: string; key: string };
 }
 
-/** A started call whose server waits for the person: nothing of it runs, and with this it goes on. */
+/** A started call whose server waits for the user's input. Nothing of it runs; this is all that is needed to go on. */
 export interface CallInput {
-  /** What the server wants, by its own keys, and of that what is known already. */
+  /** What the server asks for, by its own keys. */
   requests: Record<string, unknown>;
+  /** Answers that are known already, by the same keys. */
   answers: Record<string, unknown>;
-  /** The server's own, given back as it came. */
+  /** The server's own state, returned to it unchanged. */
   state?: string;
   round: number;
 }
 
 export interface OpenCall extends Omit<PendingApproval, 'kind' | 'turn' | 'expiresAt'> {
-  /** ms since the epoch: it waits for a person until then. Absent: it has started, and must never start again. */
+  /** ms since the epoch: the call waits for the user's approval until then. Absent: it has started, and must never start again. */
   expiresAt?: number;
-  /** What a yes for the rest of the session says yes to: the tool as it was described when it was asked for. */
+  /** What `remember: 'session'` allows: the tool as it was described when the user was asked. */
   allowKey?: string;
   input?: CallInput | undefined;
 }
 
 export interface LoggedEvent {
   seq: number;
-  /** The whole event as JSON, `seq` included, ready to be sent. */
+  /** The event as JSON, `seq` included, ready to be sent. */
   json: string;
 }
 
-/** All that one step of a session writes; it lands whole or not at all. */
+/** What one step of a session writes. It is atomic. */
 export interface Commit {
-  /** Their seqs follow the row's without a gap. */
+  /** Their seqs continue the row's without a gap. */
   events: LoggedEvent[];
   /** Appended to the history as one block. */
   messages?: TranscriptMessage[];
-  /** The history so far is forgotten first (`history:reset`). */
+  /** Deletes the history first (`history:cleared`). */
   clearHistory?: boolean;
-  /** Changed fields of the row. `seq` is taken from the events; `lastActiveAt` also moves the indexes. */
+  /** Changed fields of the row. `seq` comes from the events; `lastActiveAt` also moves the session in the indexes. */
   row?: Partial<Pick<SessionRow, 'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'model' | 'context'>>;
   /**
-   * When its owner must look at the session though nobody asks for it, ms since the epoch; Infinity: when it starts;
-   * null: never. Absent: as before.
+   * When the owner must wake the session though no request comes for it, ms since the epoch. Infinity: only at the owner's
+   * start. Null: never. Absent: unchanged.
    */
   wakeAt?: number | null;
-  /** A client's message id: remembered, so that it is accepted once. */
+  /** A client's message id, remembered so that the message is accepted only once. */
   accept?: { id: string; turn: number };
 }
 
 export type CommitResult =
   | { ok: true }
-  /** This message id was accepted before, as this turn; nothing was written. */
+  /** This message id was accepted before, as this turn. Nothing was written. */
   | { ok: false; duplicateOf: number };
 
 export interface SessionPage {
   sessions: SessionRow[];
-  /** Pass as `cursor` for the next page; absent on the last. */
+  /** `cursor` of the next page; absent on the last one. */
   next?: string;
 }
 
 export interface ReadEvents {
   events: LoggedEvent[];
-  /** The oldest seq that the log still holds; 0 when it is empty. A reader whose `after` is below `oldest - 1` has a gap. */
+  /** The oldest seq in the log; 0 when the log is empty. A reader whose `after` is below `oldest - 1` has missed events. */
   oldest: number;
 }
 
 /**
- * What is asked of the store is tried again until its deadline when the store is away or cannot serve now, and done once
- * all the same: an answer that was lost on the way is found out. The commits of a session are called one after the other:
- * two at once are carried out in their order, unless the first must be tried again.
- * A read of a session sees nothing of a write to it that is called after it, also when nobody waits in between: where that
- * could not be kept, as the read would have to be tried again, it is ERR_UNAVAILABLE before its deadline.
- * Every method rejects with ERR_UNAVAILABLE when the store does not answer within its deadline. A session that does
- * not exist reads as undefined or empty; a commit to one, to one whose owner is another server, and a commit whose first
- * seq is taken, rejects with ERR_STORE_CONFLICT and writes nothing.
+ * - **Retries.** While the store is unreachable or cannot serve, an operation is tried again until its deadline
+ *   (`StoreLimits.timeoutMs`), then it rejects with ERR_UNAVAILABLE. Retries are idempotent: a commit whose reply was lost is
+ *   recognised by its nonce.
+ * - **Order.** Commits of one session must be called one after the other: of two at once the second may land first when the
+ *   first is retried. A read never sees a write to the same session that was called after it, even if nobody awaits the read.
+ *   A retry would break that, so such a read rejects with ERR_UNAVAILABLE before its deadline.
+ * - **Conflicts.** A commit rejects with ERR_STORE_CONFLICT and writes nothing when the session does not exist, belongs to
+ *   another server, or has the first seq already. Reads of a session that does not exist return undefined or nothing.
  */
 export interface Store {
   readonly kind: 'redis' | 'lmdb';
   /** Resolves when the store answers. */
   ping(): Promise<void>;
-  /** ERR_STORE_CONFLICT when another session (by owner, user or time) has its name. */
+  /** ERR_STORE_CONFLICT when another session (by owner, user or time) has this id. */
   createSession(row: SessionRow): Promise<void>;
   readSession(session: string): Promise<SessionRow | undefined>;
   /**
-   * Makes this server its owner, so that the earlier one's next commit is refused; its row as of that moment. What it was
-   * due for is this owner's from now on.
+   * Makes this server the owner, so that the next commit of the previous one is refused. The session's wake-up moves with it.
+   * Resolves with the row as of that moment.
    */
   takeOver(session: string): Promise<SessionRow | undefined>;
-  /** The newest seq of each, in their order; 0 where there is no such session. */
+  /** The newest seq of each session, in their order; 0: no such session. */
   readSeqs(sessions: readonly string[]): Promise<number[]>;
-  /** Sessions of this owner that are due before `before`, soonest first; `Infinity`: all that will ever be. */
+  /** Sessions of this owner with `wakeAt` below `before`, soonest first; `Infinity`: all that have one. */
   sessionsToWake(before: number): Promise<string[]>;
-  /** Takes a session that is gone, or another server's, out of this owner's due ones. */
+  /** Removes the wake-up of a session that is deleted or with another server. */
   dropWakeUp(session: string): Promise<void>;
   /** The user's sessions, last active first. `limit` 1…100. */
   listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage>;
-  /** Moves the session in the activity indexes; a session that is gone stays gone. */
+  /** Sets `lastActiveAt`, in the indexes too. Does not bring back a deleted session. */
   touchSession(session: string, at: number): Promise<void>;
-  /** Row, history, log, ids, index entries: all of it. Deleting twice is fine. */
+  /** Deletes row, history, log, message ids and index entries. Idempotent. */
   deleteSession(session: string): Promise<void>;
   /**
-   * Deletes it if it was last active before `before` (ms); with an open turn, before `openBefore`, or never without that.
-   * Judged and done in one step.
+   * Deletes the session if it was last active before `before` (ms). With an open turn `openBefore` counts instead; without
+   * `openBefore` such a session stays. Atomic. True: the session is gone.
    */
   deleteExpired(session: string, before: number, openBefore?: number): Promise<boolean>;
-  /** Sessions last active before `before` (ms), oldest first, by index: O(log N + limit). */
+  /** Sessions that were last active before `before` (ms), oldest first, by index: O(log N + limit). */
   expiredSessions(before: number, limit: number): Promise<string[]>;
   commit(session: string, commit: Commit): Promise<CommitResult>;
   readHistory(session: string): Promise<TranscriptMessage[]>;
@@ -177,20 +179,20 @@ export interface Store {
   readEvents(session: string, after: number, limit: number): Promise<ReadEvents>;
   readSecret(key: string): Promise<Secret | undefined>;
   /**
-   * Resolves with its new version, or with undefined where the one that is there is not `ifVersion` (0: none is there), and
-   * nothing was written. With `ttlMs` it is gone by itself after that time.
+   * Resolves with the new version. With `ifVersion` (0: no secret exists) it is a compare-and-set: undefined when the version
+   * differs, and nothing was written. After `ttlMs` the secret expires.
    */
   writeSecret(key: string, bytes: Uint8Array, options?: WriteSecret): Promise<number | undefined>;
-  /** Deleting twice is fine. */
+  /** Idempotent. */
   deleteSecret(key: string): Promise<void>;
-  /** Flushes what is under way. Idempotent. */
+  /** Waits for operations under way. Idempotent. */
   close(): Promise<void>;
 }
 
-/** What belongs to a user and not to a session, sealed by whoever wrote it. A key has the user in it, as `{user}`. */
+/** Encrypted data of a user, independent of sessions. Its key contains the user, as `{user}`. */
 export interface Secret {
   bytes: Buffer;
-  /** Another one after each write, also when it was deleted in between. */
+  /** Changes with each write, also if the secret was deleted in between. */
   version: number;
 }
 
@@ -200,23 +202,23 @@ export interface WriteSecret {
 }
 
 export interface StoreLimits {
-  /** Event log bounds, per session: the oldest go first. */
+  /** Bounds of a session's event log; the oldest events are dropped first. */
   maxEvents: number;
-  /** Of the events' JSON as UTF-8; the newest event stays even if it alone is larger. */
+  /** Of the events' JSON in UTF-8. The newest event stays even if it alone is larger. */
   maxBytes: number;
   maxAgeMs: number;
-  /** How many message ids are remembered per session. */
+  /** Message ids that are remembered per session. */
   maxMessageIds: number;
-  /** OperationDeadline of one command, ms. */
+  /** Deadline of one operation, its retries included. */
   timeoutMs: number;
 }
 
 export interface StoreOptions {
   limits: StoreLimits;
-  /** This server's name, the same after a restart: what it writes is its own. */
+  /** This server's name, the same after a restart: the owner of the sessions that it creates. */
   owner: string;
   /** Called with the seconds each operation took. */
   observe?: (operation: string, seconds: number) => void;
-  /** Called when work that no caller waits for fails (sealing, indexes, the connection); the store carries on by itself. */
+  /** Called when work fails that no caller waits for (sealing, indexes, the connection). The store recovers by itself. */
   onError?: (operation: string, error: unknown) => void;
 }

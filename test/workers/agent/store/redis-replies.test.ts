@@ -1,7 +1,7 @@
 import { ClientClosedError, SimpleError } from 'redis';
 import t from 'tap';
 import { isFairleadError } from '../../../../src/shared/errors.js';
-import { asStoreError, passes, replyWord } from '../../../../workers/agent/store/redis-replies.js';
+import { asStoreError, isTransient, replyWord } from '../../../../workers/agent/store/redis-replies.js';
 
 t.test('an error of a script has the code of what failed in it, in the words of any Redis', async (t) => {
   const before7 =
@@ -12,18 +12,18 @@ t.test('an error of a script has the code of what failed in it, in the words of 
   t.equal(replyWord(''), '');
 });
 
-t.test('what passes is tried again; what never will is not', async (t) => {
+t.test('a transient error is retried; a lasting one is not', async (t) => {
   for (const message of ['LOADING Redis is loading', 'READONLY You cannot', 'CLUSTERDOWN x', 'MASTERDOWN x']) {
-    t.equal(passes(new SimpleError(message), 1), true, message);
+    t.equal(isTransient(new SimpleError(message), 1), true, message);
   }
   for (const message of ['NOAUTH x', 'WRONGPASS x', 'NOPERM x', 'WRONGTYPE x', 'ERR syntax error']) {
-    t.equal(passes(new SimpleError(message), 1), false, message);
+    t.equal(isTransient(new SimpleError(message), 1), false, message);
   }
-  t.equal(passes(new Error('read ECONNRESET'), 1), true);
-  t.equal(passes(new ClientClosedError(), 1), false);
-  t.equal(passes(new TypeError('a fault of the code'), 1), false);
-  t.equal(passes(new Error('The queue is full'), 1), false, 'what is new is shed');
-  t.equal(passes(new Error('The queue is full'), 2), true, 'what was sent before may have landed');
+  t.equal(isTransient(new Error('read ECONNRESET'), 1), true);
+  t.equal(isTransient(new ClientClosedError(), 1), false);
+  t.equal(isTransient(new TypeError('a fault of the code'), 1), false);
+  t.equal(isTransient(new Error('The queue is full'), 1), false, 'what is new is shed');
+  t.equal(isTransient(new Error('The queue is full'), 2), true, 'what was sent before may have landed');
 });
 
 t.test('callers see codes: away or not let in is ERR_UNAVAILABLE, a refused command is a fault', async (t) => {
