@@ -1,4 +1,4 @@
-/** The doorway of an agent thread: its parts, then its port. */
+/** The entry of an agent thread: opens the store and creates the model, then serves its port. Agent thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorToData } from '../../src/shared/errors.js';
 import { createLog } from '../../src/shared/log.js';
@@ -35,7 +35,7 @@ try {
     parentPort?.close();
   };
   new AgentThread({ data, channel, store, model, log, createUrlPart, onClosed }).serve();
-  setImmediate(() => void model.warmUp?.()); // after the word that it serves has left
+  setImmediate(() => void model.warmUp?.()); // after `ready` has left
 } catch (error) {
   const { code, message } = errorToData(error);
   channel.notify('start-failed', { code, message });

@@ -1,6 +1,6 @@
 /**
- * An agent thread in waiting: its modules are loaded, nothing is open. Told whose place it takes, it becomes that thread.
- * Loading is nearly all of what a start costs. Agent thread.
+ * The entry of a spare agent thread: it loads the modules, which is nearly all of a start's time, and opens nothing. When it is
+ * told which thread it replaces, it becomes that thread. Agent thread.
  */
 import { once } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -11,13 +11,13 @@ import type { AgentWorkerData } from './contract/lifecycle.js';
 import './model/anthropic.js';
 import './model/create-model.js';
 
-/** What the main thread says when it is needed. */
+/** Tells the spare which thread it becomes. */
 export type TakePlace = Pick<AgentWorkerData, 'index'>;
 
 await loadUrlPart((workerData as AgentWorkerData).config);
 if (!parentPort) throw new Error('workers/agent runs as a worker thread');
 parentPort.postMessage('loaded');
 const [place] = (await once(parentPort, 'message')) as [TakePlace];
-parentPort.ref(); // `once` has let go of it, and the doorway listens only when the store is open
+parentPort.ref(); // `once` has unreferenced the port, and index.ts listens only when the store is open
 Object.assign(workerData as AgentWorkerData, place);
 await import('./index.js');

@@ -6,9 +6,9 @@ export interface AgentWorkerData {
   /** This server's name, the same after a restart: the owner of the sessions that it writes. */
   instance: string;
   index: number;
-  /** How many agent threads there are: sessions are shared out by a hash modulo this. */
+  /** Number of agent threads; a session belongs to the thread `hash(id) % threads`. */
   threads: number;
-  /** The parts that the boot decided on. */
+  /** The parts that the boot has chosen. */
   store: 'redis' | 'lmdb';
   model: 'anthropic' | 'demo';
 }

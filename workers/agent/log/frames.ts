@@ -1,4 +1,4 @@
-/** Events as frames: written for the log and for clients, and read back from the log. Agent threads. */
+/** Converts events to frames for the log and for clients, and log entries back to frames. Pure; agent threads. */
 import type { DurableEvent, ServerEvent } from '../../../src/shared/protocol.js';
 import type { OutFrame } from '../contract/sessions.js';
 import type { LoggedEvent } from '../store/store.js';
@@ -6,24 +6,24 @@ import type { LoggedEvent } from '../store/store.js';
 /** How `durableFrame` begins its JSON. */
 const HEAD = /^\{"type":"([\w:]+)","seq":\d+(?:,"turn":(\d+))?/;
 
-/** An event that is not in the log: a streaming one, or one for this subscriber alone. */
+/** The frame of an event that is not logged: a streaming event, or one for a single subscriber. */
 export function passingFrame(event: Exclude<ServerEvent, DurableEvent>): OutFrame {
   return { json: JSON.stringify(event), seq: 0, ...headOf(event) };
 }
 
-/** `type`, `seq` and `turn` come first: `loggedFrame` and people who read the wire find them there. */
+/** `type`, `seq` and `turn` come first, where `loggedFrame` and people who read the wire look for them. */
 export function durableFrame(event: DurableEvent, seq: number): OutFrame {
   const head = headOf(event);
   const { type, ...fields } = event;
   return { json: JSON.stringify({ type, seq, turn: head.turn, ...fields }), seq, ...head };
 }
 
-/** Parses only what does not begin as `durableFrame` writes it, since a replay may be megabytes long. */
+/** Parses an entry only if it does not begin as `durableFrame` writes it, since a replay may be megabytes long. */
 export function loggedFrame({ seq, json }: LoggedEvent): OutFrame {
   const [, type, turn] = HEAD.exec(json) ?? [];
   if (type !== undefined && turn !== undefined) return { json, seq, type, turn: Number(turn) };
   if (type !== undefined && !json.includes('"turn":')) return { json, seq, type };
-  return { json, seq, ...headOf(JSON.parse(json) as { type: string }) }; // 0.1.0 wrote `turn` where the event had it
+  return { json, seq, ...headOf(JSON.parse(json) as { type: string }) }; // 0.1.0 wrote `turn` in the event's own place
 }
 
 function headOf(event: { type: string; turn?: number }): Pick<OutFrame, 'type' | 'turn'> {

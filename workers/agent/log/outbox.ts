@@ -1,4 +1,4 @@
-/** Frames on their way to clients: what comes in one turn of the event loop crosses the thread as one message. Agent threads. */
+/** Batches frames for clients: those of one turn of the event loop cross to the main thread as one message. Agent threads. */
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { StreamingEvent } from '../../../src/shared/protocol.js';
 import type { OutFrame, SessionFrames } from '../contract/sessions.js';
@@ -15,12 +15,12 @@ export class Outbox {
     this.#post = post;
   }
 
-  /** A whole frame: a durable event that is in the store, or an error. */
+  /** Adds a whole frame: a durable event that is in the store, or an error. */
   push(session: string, frame: OutFrame): void {
     this.#entries(session).push(frame);
   }
 
-  /** A piece of streaming text; one that continues the last piece of its block joins it. */
+  /** Adds a piece of streaming text; it joins the last frame if it continues that one's text. */
   streaming(session: string, event: StreamingEvent): void {
     const entries = this.#entries(session);
     const last = entries.at(-1);
@@ -28,7 +28,7 @@ export class Outbox {
     else entries.push({ ...event });
   }
 
-  /** Now, so that what is posted next comes after all that was pushed so far. */
+  /** Posts what was pushed so far, so that it precedes what is posted next. */
   flush(): void {
     if (this.#scheduled) clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
@@ -39,7 +39,7 @@ export class Outbox {
     this.#post(batch);
   }
 
-  /** Resolves when what was pushed so far has been posted: for whoever is about to keep the thread busy. */
+  /** Resolves when what was pushed so far is posted: for code that is about to block the event loop. */
   async sent(): Promise<void> {
     if (this.#scheduled) await immediate(); // runs after the flush, which was scheduled earlier
   }

@@ -1,4 +1,4 @@
-/** The running turn as its session's row holds it: which calls are open, who is waited for, when to look again. Pure; agent threads. */
+/** The running turn as its session's row stores it: which calls are open, what they wait for, when to wake it. Pure; agent threads. */
 import type { Pending } from '../../../src/shared/protocol.js';
 import type { OpenCall, OpenTurn, SessionRow, TurnProgress } from '../store/store.js';
 import { NO_USAGE } from './usage.js';
@@ -14,30 +14,31 @@ export function newProgress(model: string): TurnProgress {
   return { startedAt: Date.now(), rounds: 0, blocks: 0, usage: { ...NO_USAGE }, model, resumed: 0, calls: [] };
 }
 
-/** The turn that has begun and not ended; only the first in line can be. */
+/** The turn that has begun and not ended; it can only be the first in the queue. */
 export function runningTurn({ openTurns }: WithTurns): RunningTurn | undefined {
   const [first] = openTurns;
   return first?.progress && { turn: first.turn, progress: first.progress };
 }
 
-/** The open turns with this turn's progress changed. */
+/** The open turns, with this turn's progress changed. */
 export function withProgress(row: WithTurns, turn: number, change: Partial<TurnProgress>): OpenTurn[] {
   return row.openTurns.map((open) =>
     open.turn === turn && open.progress ? { ...open, progress: { ...open.progress, ...change } } : open,
   );
 }
 
-/** The open turns without these calls, which have their results. */
+/** The open turns, without these calls of this turn. */
 export function withoutCalls(row: WithTurns, turn: number, callIds: readonly string[]): OpenTurn[] {
   const calls = runningTurn(row)?.progress.calls ?? [];
   return withProgress(row, turn, { calls: calls.filter(({ callId }) => !callIds.includes(callId)) });
 }
 
+/** Whether the call waits for the user's approval. Otherwise it has started. */
 export function waitsForApproval(call: OpenCall): call is OpenCall & { expiresAt: number } {
   return call.expiresAt !== undefined;
 }
 
-/** The open turns with this call changed. */
+/** The open turns, with this call changed. */
 export function withCall(row: WithTurns, turn: number, callId: string, change: Partial<OpenCall>): OpenTurn[] {
   const calls = runningTurn(row)?.progress.calls ?? [];
   return withProgress(row, turn, {
@@ -45,23 +46,23 @@ export function withCall(row: WithTurns, turn: number, callId: string, change: P
   });
 }
 
-/** It has started, and rests until the person has answered its server. */
+/** Whether the call has started and waits for the user's answer to its server. */
 export function waitsForInput(call: OpenCall): boolean {
   return !waitsForApproval(call) && call.input !== undefined;
 }
 
-/** Calls that rest and of which nothing is asked any more: they can go on. */
+/** Calls that wait for input with no question left: they can go on. */
 export function answeredCalls({ progress }: RunningTurn): OpenCall[] {
   const asked = new Set(progress.questions?.map(({ of }) => of?.callId));
   return progress.calls.filter((call) => waitsForInput(call) && !asked.has(call.callId));
 }
 
-/** Calls that wait for a person's yes. */
+/** Calls that wait for the user's approval. */
 export function pendingApprovals(row: WithTurns): (OpenCall & { expiresAt: number })[] {
   return runningTurn(row)?.progress.calls.filter(waitsForApproval) ?? [];
 }
 
-/** Nothing runs in it: it goes on when a person answers, or the deadline comes. */
+/** Whether nothing runs in the turn until the user answers or a deadline comes. */
 export function isSuspended(running: RunningTurn): boolean {
   const { calls } = running.progress;
   if (calls.length === 0 || !calls.every((call) => waitsForApproval(call) || waitsForInput(call))) return false;
@@ -80,7 +81,7 @@ export function pendingOf(row: WithTurns): Pending[] {
   ];
 }
 
-/** When the session must be looked at though nobody asks for it: see `Commit.due`. */
+/** When the session must be woken: see `Commit.wakeAt`. */
 export function wakeAtOf(row: WithTurns): number | null {
   if (row.openTurns.length === 0) return null;
   const running = runningTurn(row);

@@ -1,4 +1,4 @@
-/** One session's writer: steps land in the store in order, get their seqs, and only then go to clients. Agent threads. */
+/** The only writer of a session: gives events their seqs, commits steps in order, and only then sends them to clients. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { Commit, CommitResult, SessionRow, Store, TranscriptMessage } from '../store/store.js';
@@ -6,10 +6,10 @@ import { durableFrame } from './frames.js';
 import type { Outbox } from './outbox.js';
 import { wakeAtOf } from './progress.js';
 
-/** A step as its writer sees it: events without seq, and whatever else must land with them. */
+/** What a plan commits: events without seq, and all that must be written with them. */
 export interface Step extends Omit<Commit, 'events' | 'wakeAt'> {
   events: DurableEvent[];
-  /** A turn runs as soon as this has landed: the transcript is read on the way, not after. */
+  /** A turn runs once this is committed: the transcript is read together with the commit, not after it. */
   startsTurn?: boolean;
 }
 
@@ -20,15 +20,15 @@ export class SessionLog {
   readonly #onFailure: (error: unknown) => void;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
-  /** What the store's index of wakeAt sessions has. */
+  /** The wake-up that the store has; undefined: unknown. */
   #wakeAt: number | null | undefined;
   #failure: FairleadError | undefined;
-  /** The transcript, while a turn needs it. */
+  /** Kept once a turn has read it. */
   #transcript: TranscriptMessage[] | undefined;
-  /** The history as it was before the newest messages, being read, and those messages. */
+  /** The history before the newest messages, while it is being read, and those messages. */
   #early: { history: Promise<TranscriptMessage[] | undefined>; messages: TranscriptMessage[] } | undefined;
 
-  /** `takenOver`: from another server, whose index it was in. */
+  /** `takenOver`: the session was another server's, so its wake-up is unknown. */
   constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void, takenOver = false) {
     this.row = row;
     this.#wakeAt = takenOver ? undefined : wakeAtOf(row);
@@ -45,15 +45,15 @@ export class SessionLog {
     return this.#failure !== undefined;
   }
 
-  /** No step is written any more; those that wait reject with it. */
+  /** Stops all writing: queued steps reject with `error`. */
   fail(error: FairleadError): void {
     this.#failure ??= error;
   }
 
   /**
-   * Runs `plan` when all earlier steps have landed, so that it sees their row, and writes what it returns. A step that
-   * the store refuses fails the log for good: whether it was written is unknown, and only the store can tell. A plan that
-   * throws fails its caller alone; one that finds nothing to do any more returns undefined.
+   * Runs `plan` once all earlier steps are committed, so that it sees their row, and commits what it returns; undefined commits
+   * nothing. A plan that throws fails only its caller. A step that the store rejects fails the log for good: whether it was
+   * written is unknown, and the session must be read again.
    */
   commit(plan: () => Step | undefined): Promise<CommitResult> {
     return this.#enqueue(async () => {
@@ -62,17 +62,17 @@ export class SessionLog {
     });
   }
 
-  /** Resolves when all steps so far have landed, or failed. */
+  /** Resolves when all steps so far are committed or have failed. */
   async settled(): Promise<void> {
     await this.#tail;
   }
 
-  /** Runs `read` between two steps, so that what it finds in the store is what the row says. */
+  /** Runs `read` between two steps, so that it finds in the store what the row says. */
   between<T>(read: () => Promise<T>): Promise<T> {
     return this.#enqueue(read);
   }
 
-  /** The transcript with all steps so far. Read once, then kept up to date. */
+  /** The transcript after all steps so far. It is read once, passed through `prepare`, then kept up to date. */
   async transcript(prepare: (messages: TranscriptMessage[]) => TranscriptMessage[]): Promise<TranscriptMessage[]> {
     if (this.#transcript) return this.#transcript;
     await this.#tail;
@@ -97,7 +97,7 @@ export class SessionLog {
   async #write({ startsTurn = false, ...step }: Step): Promise<CommitResult> {
     if (this.#failure) throw this.#failure;
     const { row } = this;
-    // In the same breath, and before the step: a read sees nothing of a write that is called after it.
+    // Called before the commit in the same tick: a read never sees a write that is called after it.
     const history = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
     let { seq } = row;
     const events = step.events.map((event) => durableFrame(event, ++seq));
@@ -113,7 +113,7 @@ export class SessionLog {
       this.fail(
         error instanceof FairleadError
           ? error
-          : new FairleadError('ERR_UNAVAILABLE', 'the store refused a step', { cause: error, retryAfterMs: 1000 }),
+          : new FairleadError('ERR_UNAVAILABLE', 'the store rejected a step', { cause: error, retryAfterMs: 1000 }),
       );
       this.#onFailure(error);
       throw this.#failure!;
@@ -130,7 +130,7 @@ export class SessionLog {
     return result;
   }
 
-  /** undefined when it cannot be read: then it is read again, and that failure is the turn's. */
+  /** Undefined when the read fails: then `transcript` reads again, and that failure is the turn's. */
   async #readEarly(): Promise<TranscriptMessage[] | undefined> {
     return this.#store.readHistory(this.row.session).catch(() => undefined);
   }

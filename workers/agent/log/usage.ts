@@ -1,4 +1,4 @@
-/** Sums of tokens. Pure; agent threads. */
+/** Sums of token usage. Pure; agent threads. */
 import type { Usage } from '../../../src/shared/protocol.js';
 
 export const NO_USAGE: Readonly<Usage> = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };

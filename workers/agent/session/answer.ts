@@ -1,4 +1,4 @@
-/** A person's answer to a call: what it changes, as one step. Pure; agent threads. */
+/** Turns the user's answer to a call into one step. Pure; agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, SessionRow } from '../store/store.js';
@@ -14,7 +14,7 @@ type AnswerParts = JudgeParts & Pick<AgentParts, 'toolSet'>;
 
 export interface AnswerPlan {
   step: Step;
-  /** To run once the step is stored. */
+  /** Calls to run once the step is stored. */
   starts: StartedCall[];
 }
 
@@ -35,7 +35,7 @@ export function answerStep(row: SessionRow, answer: AnswerApprovalRequest, parts
   const edited = answer.args !== undefined;
   const args = answer.args ?? call.args;
   const key = answer.args ? editedKey(row, call, answer.args, parts) : allowKeyOf(call);
-  // «Yes, always» answers the tool's other calls too.
+  // A yes for the session answers the tool's other waiting calls too.
   const same = answer.remember
     ? pendingApprovals(row).filter((other) => other.callId !== call.callId && allowKeyOf(other) === key)
     : [];
@@ -90,7 +90,7 @@ function started({ expiresAt: _expiresAt, ...call }: OpenCall): StartedCall {
   return call;
 }
 
-/** One that an earlier version has stored has no other. */
+/** Calls that were stored before allowKey existed have none. */
 function allowKeyOf({ allowKey, server, name }: OpenCall): string {
   return allowKey ?? `${server}/${name}`;
 }

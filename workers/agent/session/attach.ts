@@ -1,4 +1,4 @@
-/** What a new subscriber sees first: session:ready, the replay, what is streaming now. Runs in agent threads. */
+/** What a new subscriber is sent first: session:ready, the replay, the blocks that are streaming. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { ServerEvent } from '../../../src/shared/protocol.js';
 import type { LoggedEvent, ReadEvents, Store } from '../store/store.js';
@@ -7,12 +7,12 @@ import { loggedFrame, passingFrame } from '../log/frames.js';
 import type { Session } from './session.js';
 import type { AgentParts } from '../turn/turn.js';
 
-/** The default bound of a log: nearly every replay is one read. */
+/** The default limit of a log, so nearly every replay is one read. */
 const PAGE = 1_000;
 
 /**
- * `after` undefined joins now; 0 replays all that the log still holds; a log that no longer reaches back to `after`
- * answers `reset` with the transcript. ERR_BAD_FRAME when `after` is ahead of the log.
+ * Without `after` the subscriber joins now; 0 replays all that the log has. When the log does not reach back to `after`,
+ * session:ready has `reset` and the transcript instead. ERR_BAD_FRAME when `after` is ahead of the log.
  */
 export async function attachFrames(
   session: Session,
@@ -23,10 +23,10 @@ export async function attachFrames(
   const { after, resumed } = options;
   const { row } = session;
   if (after !== undefined && after > row.seq) {
-    // Another server has gone on with it, and this one has not noticed yet: at its next write it does.
+    // Another server has taken the session over, and this one notices only at its next commit.
     const stored = await store.readSession(row.session);
     if (stored && stored.seq >= after) {
-      throw new FairleadError('ERR_UNAVAILABLE', 'the session is with another server', { retryAfterMs: 1_000 });
+      throw new FairleadError('ERR_UNAVAILABLE', 'the session is on another server', { retryAfterMs: 1_000 });
     }
     throw new FairleadError('ERR_BAD_FRAME', `after=${after} is ahead of the session, whose newest seq is ${row.seq}`);
   }
@@ -35,14 +35,14 @@ export async function attachFrames(
   if (after !== undefined && after < row.seq) {
     const first = await store.readEvents(row.session, after, PAGE);
     if (after > 0 && hasGap(after, first)) {
-      // Between two steps: a step that lands meanwhile would be in the transcript and be sent again, or be in neither.
+      // Between two steps: a step that is committed meanwhile would be sent twice, or not at all.
       reset = { reset: true, transcript: await session.log.between(() => store.readHistory(row.session)) };
     } else {
       replay.push(...first.events);
       await readOn(session, store, replay, after);
     }
   }
-  // From here to the answer nothing waits: what was sent before is in the replay, what comes later is sent after it.
+  // No await from here to the answer: earlier events are in the replay, and later ones are sent after it.
   parts.outbox.flush();
   const { maxFrameBytes, maxInFlight } = parts.config.limits;
   const ready: Extract<ServerEvent, { type: 'session:ready' }> = {
@@ -63,7 +63,7 @@ export async function attachFrames(
   return { frames, seq: row.seq };
 }
 
-/** Durable events after `after` up to `seq`, for a subscriber that has missed them; undefined: the log does not reach back so far. */
+/** The durable events after `after`, up to `seq`. Undefined: the log does not reach back to `after`. */
 export async function replayFrames(
   session: string,
   store: Store,
@@ -83,12 +83,12 @@ function hasGap(after: number, { oldest }: ReadEvents): boolean {
   return oldest === 0 || after < oldest - 1;
 }
 
-/** The blocks now streaming, whole. */
+/** The blocks that are streaming, whole. */
 export function liveFrames(session: Session): OutFrame[] {
   return session.snapshot().map(passingFrame);
 }
 
-/** The session goes on while its log is read: pages until the replay has caught up with what clients have been sent. */
+/** The session may go on meanwhile: reads pages until the replay has caught up with the row. */
 async function readOn(session: Session, store: Store, replay: LoggedEvent[], after: number): Promise<void> {
   for (;;) {
     const last = replay.at(-1)?.seq ?? after;

@@ -1,4 +1,4 @@
-/** Steps that close calls without running them: refused by a person, too late, stopped, or lost in a crash. Pure; agent threads. */
+/** Closes calls without running them: denied by the user, expired, stopped, or lost in a crash. Pure; agent threads. */
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, TranscriptMessage } from '../store/store.js';
 import { runningTurn, waitsForApproval, waitsForInput, type WithTurns } from '../log/progress.js';
@@ -10,7 +10,7 @@ export interface ClosedCalls {
   callIds: string[];
 }
 
-/** The event and the result that say that this call will not run, or has run nobody knows how far. */
+/** The event and the result of a call that will not run, or that ran to an unknown point. */
 function closeCall(call: OpenCall, denial: Denial): { event: DurableEvent; result: unknown } {
   const { callId } = call;
   const result = denialResult(callId, denial);
@@ -38,7 +38,7 @@ export function closeCalls(closed: readonly { call: OpenCall; denial: Denial }[]
   };
 }
 
-/** All that is still open in the running turn, which ends: who waits is refused, who runs or rests is over. */
+/** Closes all open calls of the running turn, which ends. */
 export function closeAll(row: WithTurns): ClosedCalls {
   const calls = runningTurn(row)?.progress.calls ?? [];
   return closeCalls(calls.map((call) => ({ call, denial: denialOf(call) })));
@@ -49,7 +49,7 @@ function denialOf(call: OpenCall): Denial {
   return waitsForInput(call) ? { by: 'silence' } : { by: 'crash' };
 }
 
-/** Those that nobody has answered in time; with `crashed`, also those whose thread died while they ran. */
+/** Closes calls that nobody has answered in time; with `crashed` also those that ran when their thread died. */
 export function closeOverdue(row: WithTurns, crashed: boolean, now = Date.now()): ClosedCalls {
   const calls = runningTurn(row)?.progress.calls ?? [];
   return closeCalls(

@@ -1,4 +1,4 @@
-/** Answers of the session's model for MCP servers that may ask for them: with the person's yes each time, and limits. Agent threads. */
+/** MCP sampling: asks the session's model for a server, with the user's approval each time, within limits. Agent threads. */
 import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { TranscriptMessage } from '../store/store.js';
@@ -12,16 +12,16 @@ import type { AgentParts } from '../turn/turn.js';
 type Params = CreateMessageRequest['params'];
 type SamplingMessage = Params['messages'][number];
 
-/** What a server may send to the model, all in all. */
+/** Largest request of a server, messages and system prompt together. */
 const MAX_BYTES = 1_048_576;
 const MAX_MESSAGES = 100;
-/** What the person is shown of it. */
+/** Characters of the request that the user is shown. */
 const SHOWN = 2_000;
 const ANSWER_TIMEOUT_MS = 120_000;
-/** The pictures that the Messages API takes. */
+/** The image types that the Messages API accepts. */
 const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
 
-/** A yes or a no is all that is asked. */
+/** A form without fields: the user only accepts or declines. */
 const NO_FIELDS = { type: 'object', properties: {} };
 
 export interface SamplingDeps {
@@ -32,14 +32,14 @@ export interface SamplingDeps {
 
 export class Sampling {
   readonly #deps: SamplingDeps;
-  /** By running call, how often its server has asked during it; forgotten with the call. */
+  /** By running call, how often its server has sampled during it; removed with the call. */
   readonly #asked = new Map<string, number>();
 
   constructor(deps: SamplingDeps) {
     this.#deps = deps;
   }
 
-  /** ERR_MCP in words for the server: not allowed, too much, declined; ERR_MODEL; ERR_CANCELLED when the signal aborts. */
+  /** ERR_MCP, worded for the server: not allowed, over a limit, declined. ERR_MODEL. ERR_CANCELLED when the signal aborts. */
   async sample(server: string, params: Params, signal: AbortSignal): Promise<CreateMessageResult> {
     const { parts, questions } = this.#deps;
     const limits = parts.config.mcpServers[server]?.sampling;
@@ -54,7 +54,7 @@ export class Sampling {
       schema: NO_FIELDS,
     } as const;
     const { action } = await questions.ask(question, signal);
-    if (action !== 'accept') throw refusal('the person did not allow this request');
+    if (action !== 'accept') throw refusal('the user did not allow this request');
     const answer = await this.#stream({ system: params.systemPrompt ?? '', messages, maxTokens }, signal);
     await this.#noteUsage(answer);
     return toResult(answer);
@@ -69,10 +69,10 @@ export class Sampling {
     for await (const event of parts.model.stream({ ...request, model: log.row.model, tools: [] }, until)) {
       if (event.type === 'done') return event.answer;
     }
-    throw new FairleadError('ERR_MODEL', 'the model’s stream ended without its answer');
+    throw new FairleadError('ERR_MODEL', 'the model’s stream ended without an answer');
   }
 
-  /** Of several running calls of one server it cannot be told whose it is: the one that has asked least is taken. */
+  /** The request does not say to which call of the server it belongs, so it counts for the one with the fewest requests. */
   #count(server: string, maxPerCall: number): void {
     const running = runningTurn(this.#deps.log.row)?.progress.calls.filter((call) => !waitsForApproval(call)) ?? [];
     const ids = new Set(running.map(({ callId }) => callId));
@@ -81,8 +81,8 @@ export class Sampling {
       .filter((call) => call.server === server)
       .map(({ callId }) => ({ callId, times: this.#asked.get(callId) ?? 0 }))
       .sort((a, b) => a.times - b.times);
-    if (!least) throw refusal('no call of this server runs');
-    if (least.times >= maxPerCall) throw refusal(`no more than ${maxPerCall} requests in one call`);
+    if (!least) throw refusal('no call of this server is running');
+    if (least.times >= maxPerCall) throw refusal(`only ${maxPerCall} sampling requests are allowed in one call`);
     this.#asked.set(least.callId, least.times + 1);
   }
 
@@ -98,9 +98,11 @@ export class Sampling {
 }
 
 function toTranscript({ messages, tools, toolChoice, systemPrompt = '' }: Params): TranscriptMessage[] {
-  if (tools !== undefined || toolChoice !== undefined) throw refusal('no tools can be used in sampling');
-  if (messages.length === 0 || messages.length > MAX_MESSAGES) throw refusal(`between 1 and ${MAX_MESSAGES} messages`);
-  if (JSON.stringify(messages).length + systemPrompt.length > MAX_BYTES) throw refusal(`more than ${MAX_BYTES} bytes`);
+  if (tools !== undefined || toolChoice !== undefined) throw refusal('this client does not support tools in sampling');
+  if (messages.length === 0 || messages.length > MAX_MESSAGES)
+    throw refusal(`a sampling request needs 1 to ${MAX_MESSAGES} messages`);
+  if (JSON.stringify(messages).length + systemPrompt.length > MAX_BYTES)
+    throw refusal(`the sampling request is larger than ${MAX_BYTES} bytes`);
   return messages.map(({ role, content }) => ({ role, content: blocksOf(content).map(toSampledBlock) }));
 }
 
@@ -113,7 +115,7 @@ function toSampledBlock(block: ReturnType<typeof blocksOf>[number]): unknown {
   if (block.type === 'image' && IMAGES.includes(block.mimeType)) {
     return { type: 'image', source: { type: 'base64', media_type: block.mimeType, data: block.data } };
   }
-  throw refusal(`the model takes text and pictures, not ${block.type}`);
+  throw refusal(`the model accepts text and images, not ${block.type}`);
 }
 
 function questionText(server: string, { messages, systemPrompt }: Params, maxTokens: number): string {
@@ -122,7 +124,7 @@ function questionText(server: string, { messages, systemPrompt }: Params, maxTok
   );
   const asked = [...(systemPrompt ? [`system: ${systemPrompt}`] : []), ...said].join('\n');
   const shown = asked.length > SHOWN ? `${asked.slice(0, SHOWN)}… (${asked.length - SHOWN} more characters)` : asked;
-  return `The server ${server} wants the model to answer this, in at most ${maxTokens} tokens:\n\n${shown}`;
+  return `The server ${server} asks the model to answer this, in at most ${maxTokens} tokens:\n\n${shown}`;
 }
 
 function toResult({ content, stopReason, model }: ModelAnswer): CreateMessageResult {

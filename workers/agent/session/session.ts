@@ -1,4 +1,4 @@
-/** A session while something happens in it: turns in line, the running one, what waits for a person. Runs in agent threads. */
+/** A session in memory: its queued turns, the running one, and what waits for the user. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { DurableEvent, Pending, UserBlock } from '../../../src/shared/protocol.js';
@@ -25,18 +25,18 @@ import type { LoopEnd } from '../turn/turn-loop.js';
 import { titleOf, toModelBlock } from './user-content.js';
 import type { AgentParts, TurnStop } from '../turn/turn.js';
 
-/** More than an answer has: an answer that was cut leaves its blocks behind, and what comes in its place gets its own. */
+/** More than an answer has blocks: the answer after an interrupted one gets block numbers that were not streamed before. */
 const SKIPPED_BLOCKS = 1_000;
-/** A turn that takes its thread with it each time it runs must come to an end. */
+/** A turn that crashes its thread each time it runs must come to an end. */
 const MAX_RESUMED = 3;
 
 export interface SessionDeps {
   store: Store;
   parts: AgentParts;
   log: Logger;
-  /** The store refused a step: the session must leave memory and be read again. */
+  /** The store rejected a step: the session must leave memory and be read again. */
   onFailure: (session: Session, error: unknown) => void;
-  /** Nothing happens here any more. */
+  /** The session may leave memory. */
   onIdle: (session: Session) => void;
 }
 
@@ -44,7 +44,7 @@ export interface SessionDeps {
 export interface SessionOpening {
   /** It was another server's until now. */
   takenOver: boolean;
-  /** It was in memory when the store went away; what ran in it has been stopped. */
+  /** It was in memory when the store stopped answering; its running turn was stopped. */
   lostStore: boolean;
 }
 
@@ -55,13 +55,13 @@ export class Session {
   readonly #live = new LiveText();
   readonly #deps: SessionDeps;
   readonly #opening: SessionOpening;
-  /** Handlers at work in this session; while there are any it stays in memory. */
+  /** Number of handlers that use the session; above 0 it stays in memory. */
   #holds = 0;
-  /** Messages being accepted: they count as in flight before the store knows them. */
+  /** Messages that are being stored: they count as in flight already. */
   readonly #accepting = new Set<{ id?: string }>();
-  /** While the running turn does something; one that only waits for people has none. */
+  /** Present while the running turn works; a suspended turn has none. */
   #driver: TurnDriver | undefined;
-  /** Who wants that no turn starts, so that messages wait in line: each clearing of the history while it runs, a drain and a close for good. */
+  /** Pause count; while it is above 0 no turn starts and messages are queued. A reset pauses while it runs, drain and close for good. */
   #pauses = 0;
   #draining = false;
 
@@ -110,7 +110,7 @@ export class Session {
     return this.#live.snapshot();
   }
 
-  /** Goes on where the last step left it; what died in the middle is told. With nothing to do it writes nothing. */
+  /** Resumes the session after its last step, and closes calls that a crash interrupted. Writes nothing when nothing is open. */
   async recover(): Promise<void> {
     const { takenOver, lostStore } = this.#opening;
     if (takenOver) await this.log.commit(() => ({ events: [], row: { openTurns: this.row.openTurns } }));
@@ -128,7 +128,7 @@ export class Session {
     this.#goOn();
   }
 
-  /** Calls that nobody has answered in time are refused. */
+  /** Denies calls whose deadline has passed. */
   async expire(): Promise<void> {
     const now = Date.now();
     if (!pendingApprovals(this.row).some(({ expiresAt }) => expiresAt <= now)) return;
@@ -142,8 +142,8 @@ export class Session {
     content: UserBlock[];
   }): Promise<{ turn: number; queued: number; duplicate: boolean }> {
     const { maxInFlight } = this.#deps.parts.config.limits;
-    // Before the limit: a client that sends again what is in flight must not be told that there is no room for it.
-    // One that is being accepted counts as well, and is known when that is done.
+    // Duplicates come before the limit: a client that repeats a message in flight must not be told that there are too many.
+    // A message that is being stored counts too; once it is stored, the row knows its id.
     const twice = message.id !== undefined && [...this.#accepting].some(({ id }) => id === message.id);
     if (twice) await this.log.settled();
     const open = message.id !== undefined && this.row.openTurns.find(({ id }) => id === message.id);
@@ -168,7 +168,7 @@ export class Session {
     }
   }
 
-  /** A message that finds nobody ahead starts its turn in the step that accepts it: one write, not two. */
+  /** A message with no turn ahead starts its turn in the step that accepts it: one write instead of two. */
   #acceptStep(
     message: { id?: string; content: UserBlock[] },
     content: unknown[],
@@ -201,29 +201,29 @@ export class Session {
     };
   }
 
-  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS, ERR_DRAINING; on these nothing has changed. */
+  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS, ERR_DRAINING; then nothing has changed. */
   async answer(answer: AnswerApprovalRequest): Promise<void> {
     await this.expire();
     let starts: ReturnType<typeof answerStep>['starts'] = [];
     await this.log.commit(() => {
-      // Looked at only now: what is said yes to must run.
+      // Checked inside the step: once the yes is stored, the call must run.
       if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
       const planned = answerStep(this.row, answer, this.#deps.parts);
       ({ starts } = planned);
       return planned.step;
     });
-    // In the breath in which the step has landed: nothing else of this session has seen it yet.
+    // In the tick in which the step is committed: nothing else of this session has seen it yet.
     this.#goOn();
     for (const call of starts) this.#driver?.startCall(call);
   }
 
-  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS; on these nothing has changed. */
+  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS; then nothing has changed. */
   async answerQuestion(reply: QuestionReply): Promise<void> {
     await this.questions.answer(reply);
-    this.#goOn(); // a call may have rested for it alone
+    this.#goOn(); // a call may have waited only for this answer
   }
 
-  /** Stops the running turn; resolves when its `turn:end` is stored. Nothing runs: nothing to do. */
+  /** Stops the running turn, if there is one; resolves when its `turn:end` is stored. */
   async cancel(): Promise<void> {
     const running = runningTurn(this.row);
     if (!running) return;
@@ -232,7 +232,7 @@ export class Session {
     await driver.done;
   }
 
-  /** Forgets the conversation: the running turn is stopped first, those in line run on the empty transcript. */
+  /** Clears the history. The running turn is stopped first; queued turns run on the empty transcript. */
   async reset(): Promise<void> {
     this.#pauses++;
     try {
@@ -249,20 +249,20 @@ export class Session {
     }
   }
 
-  /** No turn is started any more. */
+  /** From now on no turn starts. */
   pause(): void {
     this.#pauses++;
     this.#draining = true;
   }
 
-  /** No turn is started any more; the running one may finish. One that waits for a person, or comes to, waits on in the store. */
+  /** From now on no turn starts. Resolves when the running one ends, or is suspended: then it goes on from the store. */
   async drain(): Promise<void> {
     this.pause();
-    await this.log.settled(); // a message that is being stored may start its turn
+    await this.log.settled(); // a message that is being stored may start a turn
     await this.#driver?.done;
   }
 
-  /** No turn is started any more; the running one is stopped. */
+  /** From now on no turn starts, and the running one is stopped. */
   async close(stop: TurnStop): Promise<void> {
     this.pause();
     await this.log.settled();
@@ -271,7 +271,7 @@ export class Session {
     await this.#driver?.done;
   }
 
-  /** Whatever can go on does: the running turn, unless it only waits for people, or the next in line. */
+  /** Drives the running turn, unless it is suspended, or starts the next one in the queue. */
   #goOn(): void {
     if (this.#driver || this.log.failed) return;
     const [first] = this.row.openTurns;
@@ -316,13 +316,13 @@ export class Session {
     return this.#driver;
   }
 
-  /** ServerQuestions that nobody waits for any more, beside calls that wait on. */
+  /** Closes questions that ended with their thread; the calls that wait stay open. */
   #lostQuestionsStep(): Step | undefined {
     const { events, openTurns } = closeQuestions(this.row, false, true);
     return events.length > 0 ? { events, row: { openTurns } } : undefined;
   }
 
-  /** A step that closes calls of the running turn. */
+  /** The step that closes these calls of the running turn. `lost`: its thread or server has died. */
   #closeStep(
     { events, messages, callIds }: ClosedCalls,
     { change = {}, lost = false }: { change?: Partial<TurnProgress>; lost?: boolean } = {},
@@ -347,7 +347,7 @@ export class Session {
 function storeWasAway(): LoopEnd {
   const error = {
     code: 'ERR_UNAVAILABLE',
-    message: 'the store did not answer in time; say it again',
+    message: 'the store did not answer in time; send the message again',
     retryAfterMs: 1_000,
   };
   return { stopReason: 'error', error, events: [], messages: [] };

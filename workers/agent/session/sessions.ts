@@ -1,4 +1,4 @@
-/** The sessions of this thread that are in memory: opened from the store on demand, gone when idle. Runs in agent threads. */
+/** The sessions of this thread that are in memory: opened from the store on demand, evicted when idle. Agent threads. */
 import { atMost } from '../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { gauge } from '../../../src/shared/metrics.js';
@@ -11,9 +11,12 @@ const RECOVERY_INTERVAL_MS = 1_000;
 export interface SessionsOptions extends Omit<SessionDeps, 'onFailure' | 'onIdle'> {
   /** This server's name in the rows that it owns. */
   owner: string;
-  /** It is another server's now (or was, and those who listen here have missed what happened there), or it is deleted. */
+  /**
+   * `moved`: the session is on another server, or was until now; subscribers here have missed what happened there.
+   * `deleted`: it was deleted by another server.
+   */
   onMoved: (session: string, why: 'moved' | 'deleted') => void;
-  /** It was read again after the store had been away: what was written and not told has to be looked for. */
+  /** The session was read again after the store had failed: subscribers may have missed events that were written. */
   onReread: (session: string, seq: number) => void;
 }
 
@@ -21,9 +24,9 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #deps: SessionDeps;
   readonly #open = new Map<string, Session>();
-  /** Single flight: who asks while a session is being read waits for the same read. */
+  /** Single flight: requests for a session that is being read wait for the same read. */
   readonly #opening = new Map<string, Promise<Session>>();
-  /** Sessions that lost their store in the middle; read again until the store answers. */
+  /** Sessions whose store failed while they were in memory; they are read again until it answers. */
   readonly #lost = new Set<string>();
   #recovery: NodeJS.Timeout | undefined;
   #paused = false;
@@ -40,8 +43,8 @@ export class Sessions {
   }
 
   /**
-   * Runs `work` on the session, which stays in memory meanwhile; one of another server's is taken over. ERR_NO_SUCH_SESSION:
-   * not there, or not the user's.
+   * Runs `work` on the session, which stays in memory meanwhile. A session of another server is taken over.
+   * ERR_NO_SUCH_SESSION: it does not exist, or is not the user's.
    */
   async with<T>(of: { session: string; user: string }, work: (session: Session) => Promise<T> | T): Promise<T> {
     const session = await this.#hold(of.session, of.user);
@@ -53,14 +56,14 @@ export class Sessions {
     }
   }
 
-  /** Its row, for who only looks: nothing is opened, taken over or written. ERR_NO_SUCH_SESSION. */
+  /** Reads the session's row without opening it or taking it over. ERR_NO_SUCH_SESSION. */
   async read(of: { session: string; user: string }): Promise<SessionRow> {
     const row = this.#open.get(of.session)?.row ?? (await this.#deps.store.readSession(of.session));
     if (row?.user !== of.user) throw noSuchSession();
     return row;
   }
 
-  /** Opens it if it is still this server's, so that it goes on by itself or ends what is overdue. */
+  /** Opens the session if it is still this server's, so that it resumes and denies overdue calls. */
   async wake(id: string): Promise<void> {
     const { store, owner } = this.#options;
     const open = this.#open.get(id);
@@ -69,7 +72,7 @@ export class Sessions {
     await this.with({ session: id, user: row.user }, (session) => session.expire());
   }
 
-  /** Something happens in it, or is about to. */
+  /** Whether the session is in memory or being opened. */
   isActive(id: string): boolean {
     return this.#open.has(id) || this.#opening.has(id);
   }
@@ -84,7 +87,7 @@ export class Sessions {
     await Promise.all([...this.#open.values()].map((session) => session.close('interrupted')));
   }
 
-  /** The session is deleted: it leaves memory without a last word. */
+  /** Drops a deleted session from memory. */
   forget(session: Session): void {
     session.log.fail(noSuchSession());
     if (this.#open.get(session.id) === session) this.#open.delete(session.id);
@@ -97,11 +100,11 @@ export class Sessions {
     this.#lost.clear();
   }
 
-  /** The session with a hold on it, taken before anything can evict it: two copies of one session would fight over its log. */
+  /** Opens the session and holds it before anything can evict it: two copies of one session would write the same log. */
   async #hold(id: string, user: string): Promise<Session> {
     const opening = this.#opening.get(id);
     if (opening) {
-      const session = await opening; // whoever began to read it still has its hold
+      const session = await opening; // the caller that reads it still holds it
       session.hold();
       return session;
     }
@@ -115,7 +118,7 @@ export class Sessions {
     return read;
   }
 
-  /** The hold that it is read with is its caller's. */
+  /** Returns the session with one hold, the caller's. */
   async #read(id: string, user: string): Promise<Session> {
     const { store, owner } = this.#options;
     const found = await store.readSession(id);
@@ -158,13 +161,13 @@ export class Sessions {
     );
   }
 
-  /** Reading a lost session ends its turn; done one after the other, so that a store that is back is not run over. */
+  /** Reads lost sessions again, which ends their turns. One by one, so that a store that is back is not overloaded. */
   async #recover(): Promise<void> {
     for (const id of this.#lost) {
       try {
         await this.#reread(id);
       } catch (error) {
-        if (!isFairleadError(error, 'ERR_NO_SUCH_SESSION')) break; // still away: the rest waits for the next round
+        if (!isFairleadError(error, 'ERR_NO_SUCH_SESSION')) break; // the store still fails: the rest waits for the next round
         this.#lost.delete(id);
       }
     }
@@ -174,7 +177,7 @@ export class Sessions {
     }
   }
 
-  /** Another server's it stays: it was refused there, and this is where it is noticed. */
+  /** A session of another server is not taken back: the refused commit is how this server notices the move. */
   async #reread(id: string): Promise<void> {
     const row = await this.#options.store.readSession(id);
     if (row?.owner === this.#options.owner) return (await this.#hold(id, row.user)).release();

@@ -1,10 +1,10 @@
-/** Does the store answer? Asked every few seconds; said when it changes. Runs in agent threads. */
+/** Pings the store every two seconds and reports changes of its health. Agent threads. */
 import type { Logger } from '../../../src/shared/log.js';
 import type { Store } from '../store/store.js';
 
 const INTERVAL_MS = 2_000;
 
-/** `onChange` is called with false when the store stops answering and with true when it is back. */
+/** Calls `onChange` with false when the store stops answering, and with true when it answers again. */
 export function watchStore(store: Store, log: Logger, onChange: (healthy: boolean) => void): { close(): void } {
   let healthy = true;
   let timer: NodeJS.Timeout | undefined;

@@ -1,4 +1,4 @@
-/** A turn while it is in memory: rounds and calls, until it ends or only waits for people. Runs in agent threads. */
+/** Drives a turn in memory: its rounds and calls, until it ends or is suspended. Agent threads. */
 import { errorToData, publicMessage } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, histogram, SECONDS_FAST, SECONDS_SLOW } from '../../../src/shared/metrics.js';
@@ -26,15 +26,15 @@ export interface TurnDriverOptions {
   asks: ServerAsks;
   questions: ServerQuestions;
   logger: Logger;
-  /** Its start, where that is still on its way to the store. */
+  /** The commit of the turn's start, if that is still under way. */
   started?: Promise<unknown>;
-  /** Called in the same breath in which it finds that nothing is left to do in memory. */
+  /** Called in the tick in which the driver finds nothing left to do in memory. */
   onDone: (driver: TurnDriver) => void;
 }
 
 /**
- * What it works from is the session's row, so that it can begin anywhere: after a restart, when a person has answered, in
- * the middle of a round. A turn that only waits for people has no driver.
+ * It works from the session's row alone, so it can begin anywhere: after a restart, after the user's answer, in the middle of a
+ * round. A suspended turn has no driver.
  */
 export class TurnDriver {
   readonly turn: number;
@@ -66,8 +66,11 @@ export class TurnDriver {
     this.done = Promise.resolve(started)
       .then(() => this.#drive())
       .catch((error: unknown) => {
-        // Only the store rejects a turn; its failure has been reported by the log.
-        logger.warn({ session: log.row.session, turn, err: (error as Error).message }, 'turn lost its store');
+        // Only the store can make a turn reject, and the log has reported that.
+        logger.warn(
+          { session: log.row.session, turn, err: (error as Error).message },
+          'a turn was interrupted by the store',
+        );
         options.onDone(this);
       });
   }
@@ -76,12 +79,12 @@ export class TurnDriver {
     this.#abort.abort(stop);
   }
 
-  /** Its start is stored. */
+  /** Runs a call whose start is stored. */
   startCall(call: StartedCall): void {
     const done = runCall(this.#turn, call);
     const settled = done.finally(() => this.#calls.delete(call.callId));
     this.#calls.set(call.callId, settled);
-    settled.catch(() => undefined); // the drive waits for it, and has its failure
+    settled.catch(() => undefined); // #drive waits for the call and gets its failure
   }
 
   async #drive(): Promise<void> {
@@ -97,7 +100,7 @@ export class TurnDriver {
       const answered = signal.aborted ? [] : answeredCalls(running);
       for (const call of answered) this.startCall(call);
       if (answered.length > 0) continue;
-      // Who stops has not decided for the person whose yes is waited for; who cancels has.
+      // An interruption leaves a suspended turn waiting for its user; a cancellation ends it.
       const stops = signal.aborted && (stopOf(signal) === 'cancelled' || !isSuspended(running));
       if (!stops && isSuspended(running)) return this.#options.onDone(this);
       const end = stops ? stopped(signal) : await this.#round();
@@ -107,7 +110,7 @@ export class TurnDriver {
     }
   }
 
-  /** A fault of our own must not leave a turn open: it ends in an error. */
+  /** A bug of ours must not leave a turn open: it ends the turn with an error. */
   async #round(): Promise<LoopEnd | undefined> {
     try {
       return await runRound(this.#turn);
@@ -116,9 +119,9 @@ export class TurnDriver {
       if (log.failed) throw error;
       const data = errorToData(error);
       const { retryAfterMs } = data;
-      // The history could not be read: no fault of ours.
+      // ERR_UNAVAILABLE: the history could not be read, which is no bug of ours.
       const isFault = data.code !== 'ERR_UNAVAILABLE';
-      if (isFault) logger.error({ session: log.row.session, turn: this.turn, err: error }, 'a fault ended a turn');
+      if (isFault) logger.error({ session: log.row.session, turn: this.turn, err: error }, 'a bug ended a turn');
       const told = { code: isFault ? 'ERR_INTERNAL' : data.code, message: publicMessage(data) };
       const failure = retryAfterMs === undefined ? told : { ...told, retryAfterMs };
       return { stopReason: 'error', error: failure, events: [], messages: [] };
@@ -139,7 +142,7 @@ export class TurnDriver {
   }
 }
 
-/** The last step of a turn: nothing of it stays open. */
+/** The last step of a turn, which closes all that is still open in it. */
 export function endStep({ row }: SessionLog, turn: number, end: LoopEnd): Step {
   const progress = runningTurn(row)?.progress;
   const closed = closeAll(row);

@@ -1,9 +1,9 @@
-/** What a person sent, as the model's API takes it, and as a title. Pure; runs in agent threads. */
+/** Converts a user's message for the model's API, and into a title. Pure; agent threads. */
 import type { UserBlock } from '../../../src/shared/protocol.js';
 
 const TITLE_CHARACTERS = 80;
 
-/** The first words of a session's first message. */
+/** The session's title: the first words of its first message. */
 export function titleOf(content: readonly UserBlock[]): string {
   const text = content.find((block) => block.type === 'text')?.text ?? '';
   return text.trim().replaceAll(/\s+/g, ' ').slice(0, TITLE_CHARACTERS);

@@ -1,10 +1,10 @@
-/** Sessions that go on though nobody asks: those that a crash cut, at the start; those whose deadline has come, every second. Agent threads. */
+/** Wakes sessions that no request comes for: at the start those that a crash interrupted, then those whose deadline comes. Agent threads. */
 import { errorToData } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Store } from '../store/store.js';
 
-const LOOK_MS = 1_000;
-const AT_ONCE = 16;
+const INTERVAL_MS = 1_000;
+const CONCURRENCY = 16;
 
 export interface WakeUpOptions {
   store: Pick<Store, 'sessionsToWake'>;
@@ -13,7 +13,7 @@ export interface WakeUpOptions {
   log: Logger;
 }
 
-/** One timer for all who wait, whoever waits costs an entry of the store's index. */
+/** One timer for all waiting sessions; each costs one entry in the store's index. */
 export class WakeUps {
   readonly #options: WakeUpOptions;
   #timer: NodeJS.Timeout | undefined;
@@ -23,7 +23,7 @@ export class WakeUps {
     this.#options = options;
   }
 
-  /** Resolves with how many an earlier life of this server, or of this thread, has left; they go on from now. ERR_UNAVAILABLE. */
+  /** Resolves with the number of sessions that an earlier run of the server or thread has left open, and wakes them. ERR_UNAVAILABLE. */
   async start(): Promise<number> {
     const left = await this.#find(Infinity);
     void this.#run(left);
@@ -46,26 +46,26 @@ export class WakeUps {
     } catch (error) {
       this.#options.log.debug({ err: errorToData(error).message }, 'looking for sessions to wake failed');
     }
-    if (!this.#closed) this.#timer = setTimeout(() => void this.#look(), LOOK_MS);
+    if (!this.#closed) this.#timer = setTimeout(() => void this.#look(), INTERVAL_MS);
   }
 
   async #find(before: number): Promise<string[]> {
     return (await this.#options.store.sessionsToWake(before)).filter((session) => this.#options.isMine(session));
   }
 
-  /** One that fails is due still, and found again; after a start, when somebody comes to it. */
+  /** A session that fails keeps its wake-up: it is found again at its deadline, or when a request opens it. */
   async #wakeAll(sessions: readonly string[]): Promise<void> {
-    const line = sessions.values();
-    const lane = async (): Promise<void> => {
-      for (const session of line) {
+    const queue = sessions.values();
+    const worker = async (): Promise<void> => {
+      for (const session of queue) {
         if (this.#closed) return;
         try {
           await this.#options.wake(session);
         } catch (error) {
-          this.#options.log.warn({ session, err: errorToData(error).message }, 'a session could not go on');
+          this.#options.log.warn({ session, err: errorToData(error).message }, 'waking a session failed');
         }
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    await Promise.all(Array.from({ length: CONCURRENCY }, worker));
   }
 }
