@@ -73,7 +73,7 @@ export interface AgentContract {
     'catch-up': { request: SessionRef; result: CatchUpResult };
     /** Resolves when the message is stored. ERR_TOO_MANY_REQUESTS, ERR_DRAINING. */
     'submit-message': { request: SubmitMessageRequest; result: SubmitMessageResult };
-    /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS, ERR_DRAINING. */
+    /** ERR_CALL_NOT_PENDING, ERR_DRAINING; for edited arguments ERR_TOOL_ARGS, ERR_DENIED, ERR_UNAVAILABLE. */
     'answer-approval': { request: AnswerApprovalRequest; result: null };
     /** ERR_CALL_NOT_PENDING; ERR_TOOL_ARGS where it does not fit the form. */
     'answer-elicitation': { request: AnswerElicitationRequest; result: null };
