@@ -1,4 +1,4 @@
-/** Doorway of the docker thread: a Piscina worker whose one task is a lease; all else comes over the control port. */
+/** Entry of the docker thread: a Piscina worker whose only task is `lease-sandbox`; all else comes over the control port. */
 import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import { createLog } from '../../src/shared/log.js';
 import { watchThread } from '../../src/shared/metrics.js';

@@ -1,19 +1,19 @@
-/** Containers that nobody knows, sandboxes and saved workspaces of sessions that are no more: at start and every minute. Docker thread. */
+/** Removes unknown containers, and sandboxes and archives of deleted sessions: at start and every minute. Docker thread. */
 import type { Logger } from '../../src/shared/log.js';
 import { counter } from '../../src/shared/metrics.js';
 import type { SandboxDriver } from './driver/driver.js';
 
 const EVERY_MS = 60_000;
 
-const leftovers = counter('fairlead_sandbox_leftovers_total', 'Sandboxes that nobody knew and that were removed');
+const leftovers = counter('fairlead_sandbox_leftovers_total', 'Unknown sandboxes that were removed');
 
 export interface ReconcilerOptions {
   driver: Pick<SandboxDriver, 'removeUnknown'>;
-  /** By name, as the driver's start was given it. */
+  /** By the name that the sandbox was started with. */
   isKnown: (name: string) => boolean;
-  /** This one is gone now, by name. */
+  /** A sandbox is removed, by name. */
   onRemoved?: (name: string) => void;
-  /** Lets go of what belongs to sessions that are no more. */
+  /** Removes what belongs to deleted sessions. */
   forgetMissing: () => Promise<void>;
   log: Logger;
   everyMs?: number;
@@ -30,7 +30,7 @@ export class Reconciler {
     this.#options = options;
   }
 
-  /** Now and from then on. */
+  /** Reconciles now and every `everyMs` after. */
   start(): void {
     if (this.#closed) return;
     void this.reconcile().finally(() => {
@@ -39,24 +39,24 @@ export class Reconciler {
     });
   }
 
-  /** Once. What fails is logged, and the next one tries again. */
+  /** One round. A failure is logged; the next round tries again. */
   async reconcile(): Promise<void> {
     try {
       await this.sweep();
       await this.#options.forgetMissing();
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'what is left over could not be looked for');
+      this.#options.log.warn({ err: error }, 'reconcile failed');
     }
   }
 
   /**
-   * A sweep under way may have looked too early for whoever asks now: another follows it, one for all who ask meanwhile.
-   * Answers how many were removed. ERR_UNAVAILABLE.
+   * A sweep under way may have listed too early for this caller: one more follows it, shared by all who call meanwhile.
+   * Resolves with how many were removed. ERR_UNAVAILABLE.
    */
   sweep(): Promise<number> {
     if (this.#sweep) {
       this.#nextSweep ??= this.#sweep
-        .catch(() => undefined) // told to those who asked for it
+        .catch(() => undefined) // its own callers get the error
         .then(() => {
           this.#nextSweep = undefined;
           return this.sweep();
@@ -78,7 +78,7 @@ export class Reconciler {
     const { driver, isKnown, onRemoved } = this.#options;
     const removed = await driver.removeUnknown(isKnown, onRemoved);
     leftovers.inc(removed);
-    if (removed > 0) this.#options.log.info({ removed }, 'leftover sandboxes removed');
+    if (removed > 0) this.#options.log.info({ removed }, 'unknown sandboxes removed');
     return removed;
   }
 }

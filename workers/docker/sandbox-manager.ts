@@ -1,4 +1,4 @@
-/** Every sandbox that this instance has: leases and their ends, over the pools, the saved workspaces and the orphans. Docker thread. */
+/** Leases, hibernates and ends the sandboxes of this instance, over pools, archives, adoption and orphans. Docker thread. */
 import { onAbort } from '../../src/shared/abort.js';
 import type { Config } from '../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
@@ -20,13 +20,13 @@ import { StdioRelay } from './lease/stdio-relay.js';
 import type { Offered, ToolCache } from './pool/tool-cache.js';
 import { Workspaces, type Owner, type Saved } from './archive/workspaces.js';
 
-/** What is being taken up when the server stops has so long to come far enough to be saved. */
+/** At the stop, how long an adopted sandbox may take to attach, so that it can be saved. */
 const ATTACH_AT_THE_STOP_MS = 10_000;
 
 const leases = counter('fairlead_sandbox_leases_total', 'Sandboxes asked for', ['outcome']);
 const leaseSeconds = histogram(
   'fairlead_sandbox_lease_seconds',
-  'From being asked to being handed over',
+  'From the request to the hand-over of a sandbox',
   [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
 );
 
@@ -36,11 +36,11 @@ export interface SandboxManagerOptions {
   driver: SandboxDriver;
   archives: Archives;
   log: Logger;
-  /** Without it the tools of an image are asked of its first sandbox. */
+  /** Absent: the tools of an image are asked of its first sandbox. */
   toolCache?: ToolCache | undefined;
-  /** Without them nothing outlives this thread: what it leaves is no one's. */
+  /** Absent: no sandbox outlives this thread. */
   records?: LeaseRecords | undefined;
-  /** Only what is asked for is started until `fillPools`. */
+  /** Sandboxes are started on demand only, until `fillPools`. */
   fillLater?: boolean | undefined;
 }
 
@@ -51,14 +51,14 @@ export class SandboxManager {
   readonly #orphans: Orphans;
   readonly #adoption: Adoption | undefined;
   readonly #execs: ExecServers;
-  /** By the sandbox's id; orphans too. */
+  /** By the sandbox's id, orphans included. */
   readonly #leases = new Map<string, Lease>();
-  /** On their way back to their pools. */
+  /** Leases whose sandbox is on its way back to its pool. */
   readonly #ending = new Set<Lease>();
-  /** Whose containers do not say yet whose they are. */
+  /** Leases whose container is not renamed yet. */
   readonly #toRename = new Set<Lease>();
   #renaming = false;
-  /** Why this thread cannot serve at all. */
+  /** Why this thread cannot lease at all. */
   #failure: unknown;
   #closing: Promise<number> | undefined;
 
@@ -76,7 +76,7 @@ export class SandboxManager {
     this.#workspaces = workspaces;
     this.#orphans = new Orphans({
       hibernateAfterMs: config.sandbox.hibernateAfterMs,
-      greetTimeoutMs: config.sandbox.startTimeoutMs,
+      handshakeTimeoutMs: config.sandbox.startTimeoutMs,
       capabilities: (server) => capabilitiesFor(config.mcpServers, server),
       log,
       nextGeneration: (lease) => {
@@ -84,8 +84,8 @@ export class SandboxManager {
         this.#record(lease, false);
       },
       hibernate: (lease) => this.#hibernate(lease),
-      giveUp: (lease) => this.#saveAndEnd(lease, 'it does not answer any more'),
-      destroy: (lease) => this.#endQuietly(lease, 'its session has a newer one'),
+      giveUp: (lease) => this.#saveAndEnd(lease, 'the sandbox does not answer'),
+      destroy: (lease) => this.#endQuietly(lease, 'its session has a newer sandbox'),
     });
     const keep = (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool): void => {
       const { session, server, generation } = record;
@@ -98,7 +98,7 @@ export class SandboxManager {
       records && driver.adopting && new Adoption({ driver: driver.adopting, records, pools, workspaces, log, keep });
   }
 
-  /** Takes up what an earlier run has left, and fills the shelves from then on. */
+  /** Adopts the sandboxes of an earlier run, and fills the warm pools from then on. */
   open(): void {
     this.#options.driver.watch({
       onDead: (name) => this.#noteDead(name),
@@ -109,7 +109,7 @@ export class SandboxManager {
     try {
       this.#adoption?.start();
     } catch (error) {
-      // Nothing is touched: whose it is cannot be said.
+      // Without the records nobody knows whose a sandbox is, so none is touched.
       this.#failure = error;
       this.#options.log.error({ err: error }, 'no sandbox can be leased');
       return;
@@ -118,7 +118,7 @@ export class SandboxManager {
     else this.#pools.open();
   }
 
-  /** What is there already counts: else as many again would be started beside it. */
+  /** Adopted sandboxes count: a pool that opens earlier would start as many again. */
   async #openAfter(firstLook: Promise<unknown>): Promise<void> {
     await firstLook;
     this.#pools.open();
@@ -128,7 +128,7 @@ export class SandboxManager {
     this.#pools.fillPools();
   }
 
-  /** When it is known what everything that an earlier run has left is; never when that cannot be found out. */
+  /** Resolves once every sandbox of an earlier run is adopted or being removed; never if their records cannot be read. */
   async adopted(): Promise<void> {
     if (this.#failure !== undefined) return new Promise(() => undefined);
     await this.#adoption?.done;
@@ -142,23 +142,23 @@ export class SandboxManager {
     return this.#pools.count(state);
   }
 
-  /** The sessions that hold a sandbox, or of which something is saved. */
+  /** The sessions that have a sandbox or an archive. */
   async sessions(): Promise<string[]> {
     const saved = await this.#options.archives.sessions();
     const held = [...this.#leases.values()].map(({ session }) => session);
     return [...new Set([...held, ...saved])];
   }
 
-  /** What a server's image offers; starts one of it when none was there before. ERR_SANDBOX, ERR_UNAVAILABLE. */
+  /** What a server's image offers. Starts a sandbox of an image that is not known yet. ERR_SANDBOX, ERR_UNAVAILABLE. */
   async readTools(server: string): Promise<Offered> {
-    await this.#ready(); // a folder that cannot be used is told at the boot
+    await this.#ready(); // the boot lists tools, so an unusable data folder fails there
     const signal = AbortSignal.timeout(this.#options.config.sandbox.leaseTimeoutMs * 2);
     return this.#poolOf(server).readTools(signal);
   }
 
-  /** ERR_SANDBOX, ERR_UNAVAILABLE, ERR_DRAINING; ERR_CANCELLED when the port closes before the sandbox is there. */
+  /** ERR_SANDBOX, ERR_UNAVAILABLE, ERR_DRAINING; ERR_CANCELLED when the port closes before the sandbox is ready. */
   async lease({ session, server, port }: LeaseRequest): Promise<LeaseResult> {
-    const relay = new StdioRelay(port); // first: a port tells only those who listen that its other side is gone
+    const relay = new StdioRelay(port); // first, since a port reports its closing only to a listener
     const began = performance.now();
     const owner = { session, server };
     try {
@@ -177,25 +177,25 @@ export class SandboxManager {
     }
   }
 
-  /** Starts a `command` server in one that is leased. Errors as `ExecServers.start`. */
+  /** Starts a `command` server in a leased sandbox. Errors as `ExecServers.start`. */
   exec(request: ExecRequest): Promise<void> {
     return this.#execs.start(this.#leases.get(request.sandbox), request);
   }
 
-  /** ERR_SANDBOX, ERR_UNAVAILABLE: the workspace was not saved, and the sandbox is as before. */
+  /** ERR_SANDBOX, ERR_UNAVAILABLE: the workspace is not saved and the sandbox stays leased. */
   async hibernate(id: string): Promise<Saved> {
     const lease = this.#leases.get(id);
     if (!lease) throw new FairleadError('ERR_SANDBOX', `there is no sandbox ${id}`);
     return this.#hibernate(lease);
   }
 
-  /** ERR_UNAVAILABLE when it could not be removed now; the next reconcile does it then. */
+  /** ERR_UNAVAILABLE when it cannot be removed now; the next reconcile removes it. */
   async release(id: string): Promise<void> {
     const lease = this.#leases.get(id) ?? [...this.#ending].find((ending) => ending.id === id);
     if (lease) await this.#end(lease, 'released');
   }
 
-  /** The session is no more: its sandboxes go, and what was saved of them. */
+  /** The session has ended: removes its sandboxes and archives. */
   async releaseSession(session: string): Promise<number> {
     const held = [...this.#leases.values(), ...this.#ending].filter((lease) => lease.session === session);
     const results = await Promise.allSettled(held.map((lease) => this.#end(lease, 'its session has ended')));
@@ -203,7 +203,7 @@ export class SandboxManager {
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
 
-  /** Removes all, what is leased after its files are saved; nothing is leased afterwards. Resolves with how many were removed. Idempotent. */
+  /** Saves leased sandboxes, removes all, leases none afterwards. Resolves with how many were removed. Idempotent. */
   close(): Promise<number> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -227,8 +227,8 @@ export class SandboxManager {
   }
 
   /**
-   * Agent threads have let go of theirs by now: these are orphans, or of one that hangs. One that Docker, being away, does not
-   * let us save stays: the next start takes it up.
+   * Agent threads have released theirs by now: these are orphans, or leases of a thread that hangs. A sandbox that cannot be
+   * saved because Docker is away stays, and the next start adopts it.
    */
   async #saveAtTheStop(lease: Lease): Promise<void> {
     const { sandbox } = lease;
@@ -237,7 +237,7 @@ export class SandboxManager {
       await this.#save(lease);
     } catch (error) {
       if (isFairleadError(error, 'ERR_UNAVAILABLE')) {
-        sandbox.abort.abort(error); // nobody waits for it any more
+        sandbox.abort.abort(error); // ends its attach
         throw error;
       }
       this.#warnUnsaved(lease, error);
@@ -250,7 +250,7 @@ export class SandboxManager {
     if (found) void found.pool.noteDead(found.sandbox);
   }
 
-  /** What the session has running already, because whoever spoke for it has died. */
+  /** The session's own sandbox, if it runs on since its agent thread or an earlier run died. */
   async #takeOrphan(owner: Owner, signal: AbortSignal): Promise<Lease | undefined> {
     const { leaseTimeoutMs } = this.#options.config.sandbox;
     await this.#adoption?.settled(owner, signal, leaseTimeoutMs);
@@ -264,7 +264,7 @@ export class SandboxManager {
     if (!running) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
     const lease: Lease = { id: running.id, ...owner, sandbox, pool, generation: 0, used: this.#workspaces.has(owner) };
     try {
-      this.#record(lease, lease.used); // first of all: from here on a crash must not make it another's
+      this.#record(lease, lease.used); // first: after a crash, no other session may get this sandbox
     } catch (error) {
       pool.putBack(sandbox);
       throw error;
@@ -281,7 +281,7 @@ export class SandboxManager {
     }
   }
 
-  /** No await from here to its end: a sandbox is the pool's, a lease's or an orphan, at every moment. */
+  /** Without an await: at every moment a sandbox belongs to the pool, to a lease or to the orphans. */
   #handOver(lease: Lease, relay: StdioRelay): LeaseResult['handshake'] {
     const { sandbox, pool, session, server } = lease;
     const { running, mcp } = sandbox;
@@ -289,11 +289,11 @@ export class SandboxManager {
     if (!running || !mcp) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
     if (relay.closed.aborted && !lease.used) {
       this.#options.records?.remove(sandbox.name);
-      pool.putBack(sandbox); // nobody has written into it
+      pool.putBack(sandbox); // it is unused
     }
     if (relay.closed.aborted && lease.used) {
       this.#leases.set(lease.id, lease);
-      this.#orphans.add(lease); // the session's files are in it
+      this.#orphans.add(lease); // it holds the session's files
     }
     relay.closed.throwIfAborted();
     lease.used = true;
@@ -307,14 +307,14 @@ export class SandboxManager {
     return mcp.handshake;
   }
 
-  /** An agent thread that has died takes no person's sandbox with it. */
+  /** A sandbox survives the death of its agent thread, as an orphan. */
   async #onClosed(lease: Lease, relay: StdioRelay): Promise<void> {
     if (!relay.abandoned || this.#leases.get(lease.id) !== lease) return this.#endQuietly(lease, 'closed');
     delete lease.relay;
-    if (!this.#closing) this.#orphans.add(lease); // else it is being saved already
+    if (!this.#closing) this.#orphans.add(lease); // `close` saves it already
   }
 
-  /** One at a time and not at once: people wait for starts and for first answers, nobody for a name. */
+  /** One at a time and later: users wait for starts and first answers, nobody waits for a name. */
   async #renameLeased(): Promise<void> {
     if (this.#renaming) return;
     this.#renaming = true;
@@ -348,12 +348,12 @@ export class SandboxManager {
     await this.#end(lease, reason).catch((error: unknown) => this.#leftOver(lease, error));
   }
 
-  /** Whoever asks again waits for the same end. */
+  /** Later callers join the end under way. */
   async #end(lease: Lease, reason: string): Promise<void> {
     lease.relay?.end(null, reason);
     this.#execs.end(lease, reason);
     if (this.#leases.get(lease.id) === lease) {
-      this.#leases.delete(lease.id); // before it goes back: it may be another's at once
+      this.#leases.delete(lease.id); // first, since the pool may lease the sandbox again at once
       this.#orphans.forget(lease);
       this.#toRename.delete(lease);
       this.#options.records?.end(lease.sandbox.name);
@@ -374,7 +374,7 @@ export class SandboxManager {
   }
 
   #leftOver({ id }: Lease, error: unknown): void {
-    this.#options.log.warn({ err: error, sandbox: id }, 'left to the next reconcile');
+    this.#options.log.warn({ err: error, sandbox: id }, 'a sandbox is left to the next reconcile');
   }
 
   async #ready(): Promise<void> {

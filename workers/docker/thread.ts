@@ -1,4 +1,4 @@
-/** The docker thread behind its doorway: driver, registry and reconciler put together, and what it answers. Docker thread. */
+/** Composes the docker thread (driver, sandbox manager, reconciler) and serves its control port. Docker thread. */
 import { join } from 'node:path';
 import type { Logger } from '../../src/shared/log.js';
 import { registry } from '../../src/shared/metrics.js';
@@ -21,7 +21,7 @@ export interface DockerThread {
   lease(request: LeaseRequest): Promise<LeaseResult>;
 }
 
-/** Takes up what an earlier run of this instance left, first of all, and serves `control` from now on. */
+/** Serves `control` at once, and starts by adopting the sandboxes of an earlier run of this instance. */
 export function startDockerThread(data: DockerWorkerData, control: PortLike, log: Logger): DockerThread {
   const { config, instance } = data;
   const channel = new Channel<DockerControl, DockerHost>(control);
@@ -31,11 +31,11 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       : new ProcessDriver(config, instance, log);
   const archives = new Archives({
     folder: join(config.dataDir, 'workspaces'),
-    maxBytes: config.sandbox.workspaceMb * 2 * MIB, // files that are mostly holes, and tar's headers
+    maxBytes: config.sandbox.workspaceMb * 2 * MIB, // a tar holds sparse files in full, and its own headers
     timeoutMs: SAVE_TIMEOUT_MS,
     log,
   });
-  // Where sandboxes end with whoever holds them there is nothing to be taken up.
+  // A process sandbox ends with its parent, so there is nothing to adopt and nothing to record.
   const records = driver.adopting && new LeaseRecords(join(config.dataDir, 'leases'), log);
   const toolCache = new ToolCache(join(config.dataDir, 'tools'), log);
   const sandboxes = new SandboxManager({
@@ -58,8 +58,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
         const asked = sessions.slice(from, from + ASK_AT_ONCE);
         const { missing } = await channel.request('missing-sessions', { sessions: asked });
         for (const session of missing) await sandboxes.releaseSession(session);
-        if (missing.length > 0)
-          log.info({ sessions: missing.length }, 'sandboxes of sessions that are no more removed');
+        if (missing.length > 0) log.info({ sessions: missing.length }, 'sandboxes of deleted sessions removed');
       }
     },
     log,
@@ -83,9 +82,9 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       'close-sandboxes': async () => {
         reconciler.close();
         const removed = await sandboxes.close();
-        // What a daemon that was away for a while has kept: nothing of ours is left to the next start.
+        // A daemon that was away may still hold some: the next start should find nothing.
         const left = await reconciler.sweep().catch((error: unknown) => {
-          log.warn({ err: error }, 'what is left over could not be looked for');
+          log.warn({ err: error }, 'the containers left over could not be listed');
           return 0;
         });
         return { removed: removed + left };
@@ -100,6 +99,6 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     await sandboxes.adopted();
     reconciler.start();
   };
-  open().catch(() => undefined); // told to whoever asks for a sandbox
+  open().catch(() => undefined); // every lease rejects with this error
   return { lease: (request) => sandboxes.lease(request) };
 }

@@ -267,7 +267,7 @@ t.test(
       exits: /exited with code 7/,
       mute: /did not answer/,
       garbage: /I am a shell/,
-      missing: /not there/,
+      missing: /is missing/,
     };
     await Promise.all(
       Object.entries(expected).map(async ([server, message]) => {

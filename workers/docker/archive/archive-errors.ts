@@ -1,23 +1,23 @@
-/** What an error of a save or restore means, in words that a person and the model will see. Docker thread. */
+/** Errors of a save or restore, in words for the user and the model. Docker thread. */
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 
 export const RETRY_AFTER_MS = 5_000;
 
-export function exitError(code: number | null, said: string, what: string): FairleadError {
+export function exitError(code: number | null, stderr: string, what: string): FairleadError {
   if (code === null) {
     return new FairleadError('ERR_UNAVAILABLE', `${what}: the connection to the sandbox was lost`, {
       retryAfterMs: RETRY_AFTER_MS,
     });
   }
   if (code === 126 || code === 127) {
-    return new FairleadError('ERR_SANDBOX', `${what}: the image needs sh and tar (${said || `exit code ${code}`})`);
+    return new FairleadError('ERR_SANDBOX', `${what}: the image needs sh and tar (${stderr || `exit code ${code}`})`);
   }
-  return new FairleadError('ERR_SANDBOX', `${what}: ${said || `tar ended with code ${code}`}`);
+  return new FairleadError('ERR_SANDBOX', `${what}: ${stderr || `tar exited with code ${code}`}`);
 }
 
 export function streamError(error: unknown, server: string): FairleadError {
   if (isFairleadError(error)) return error;
-  return new FairleadError('ERR_UNAVAILABLE', `the files of ${server} did not pass: ${textOf(error)}`, {
+  return new FairleadError('ERR_UNAVAILABLE', `the transfer of the files of ${server} failed: ${textOf(error)}`, {
     cause: error,
     retryAfterMs: RETRY_AFTER_MS,
   });

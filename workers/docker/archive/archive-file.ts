@@ -1,11 +1,11 @@
-/** One archive on disk: a tar as an lz4 frame that `lz4 -d` reads, closed by a checked trailer. Docker thread. */
+/** An archive on disk: a tar as an lz4 frame that `lz4 -d` reads, with a checksummed trailer. Docker thread. */
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Transform } from 'node:stream';
 import lz4 from 'lz4';
 
 /**
- * The trailer is an lz4 skippable frame, which every lz4 tool passes over; all numbers are little-endian:
+ * The trailer is an lz4 skippable frame, which lz4 tools ignore. All numbers are little-endian:
  *
  *     byte 0–3    0x184D2A5F
  *     byte 4–7    length of what follows, 60
@@ -16,15 +16,15 @@ import lz4 from 'lz4';
  *     byte 32–35  folders
  *     byte 36–67  SHA-256 of the file up to here
  *
- * The frame's own checksum would not do: the lz4 package takes a file cut between two blocks for a whole one, and meets
- * some damage with an exception in the middle of a stream. Its frame decoder also unpacks all that a chunk of input holds
- * at once, megabytes when it is zeros; so blocks are unpacked one by one here, and only those of a file found to be ours.
+ * The frame's own checksum is not enough: the lz4 package accepts a file that was cut between two blocks, and throws in the
+ * middle of a stream on some damage. Its frame decoder also unpacks a whole chunk of input at once, megabytes if it is
+ * zeros. So blocks are unpacked one by one, and only after the whole file was verified.
  */
 const TRAILER_BYTES = 68;
 const DIGEST_BYTES = 32;
 const SKIPPABLE = 0x18_4d_2a_5f;
 const MARK = 'FLA1';
-/** A block is packed or unpacked at once, on the event loop. */
+/** One block is packed or unpacked synchronously, so it is small. */
 const LZ4_BLOCK_BYTES = 65_536;
 const FRAME_HEADER_BYTES = 7;
 const STORED = 0x80_00_00_00;
@@ -36,14 +36,14 @@ export interface ArchiveCounts {
   folders: number;
 }
 
-/** The file is not what was written: cut, flipped, or something else. */
+/** The file is damaged: it is not what was written. */
 export class BrokenArchive extends Error {}
 
 export function compressor(): Transform {
   return lz4.createEncoderStream({ blockMaxSize: LZ4_BLOCK_BYTES, streamChecksum: true });
 }
 
-/** Writes compressed bytes as they come, then the trailer; `finish` returns when the disk has them. */
+/** Writes compressed bytes, then the trailer; `finish` resolves when all is synced to disk. */
 export class ArchiveWriter {
   readonly #handle: FileHandle;
   readonly #hash = createHash('sha256');
@@ -61,7 +61,7 @@ export class ArchiveWriter {
     for await (const chunk of source) await this.#write(chunk);
   }
 
-  /** Bytes on disk. */
+  /** Writes the trailer and syncs. Resolves with the bytes on disk. */
   async finish({ tarBytes, files, folders }: ArchiveCounts): Promise<number> {
     const trailer = Buffer.alloc(TRAILER_BYTES - DIGEST_BYTES);
     trailer.writeUInt32LE(SKIPPABLE, 0);
@@ -99,7 +99,7 @@ export class ArchiveReader {
     this.counts = counts;
   }
 
-  /** Reads the whole file once, so that nothing is made of half of it. BrokenArchive, or an error of the disk. */
+  /** Verifies the whole file first, so that nothing is restored from a damaged one. BrokenArchive, or an error of the disk. */
   static async open(path: string, signal: AbortSignal): Promise<ArchiveReader> {
     const handle = await open(path, 'r');
     try {
@@ -135,7 +135,7 @@ export class ArchiveReader {
     }
   }
 
-  /** From its start; as often as wanted. In pieces of 64 KiB at most. */
+  /** Yields the tar from its start, in pieces of at most 64 KiB. May be called again. */
   async *tar(): AsyncGenerator<Buffer> {
     for (let at = FRAME_HEADER_BYTES; at < this.#frameBytes;) {
       const bytes = Buffer.allocUnsafe(Math.min(READ_BYTES, this.#frameBytes - at));
@@ -145,7 +145,7 @@ export class ArchiveReader {
         const word = bytes.readUInt32LE(taken);
         if (word === 0) return;
         const block = bytes.subarray(taken + 4, taken + 4 + (word % STORED));
-        if (block.length < word % STORED) break; // the next reading has all of it
+        if (block.length < word % STORED) break; // the next read starts at this block
         taken += 4 + block.length;
         yield word >= STORED ? block : unpackBlock(block);
       }
@@ -169,7 +169,7 @@ function unpackBlock(block: Buffer): Buffer {
 async function readFully(handle: FileHandle, target: Buffer, position: number): Promise<void> {
   for (let at = 0; at < target.length;) {
     const { bytesRead } = await handle.read(target, at, target.length - at, position + at);
-    if (bytesRead === 0) throw new BrokenArchive('it became shorter while it was read');
+    if (bytesRead === 0) throw new BrokenArchive('it shrank while it was read');
     at += bytesRead;
   }
 }

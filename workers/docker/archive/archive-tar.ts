@@ -1,38 +1,43 @@
-/** A tar as it streams by: counted, checked to be whole, or with its folders made writable. Nothing is unpacked. Docker thread. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+/**
+ * Checks, counts and rewrites a tar as it streams through, without unpacking it. Docker thread.
+ *
+ * Not tar-stream: its reader accepts a tar without its end (a save that was cut would replace a good archive), decodes pax
+ * paths as UTF-8 (other names change) and hides header bytes, which the rewriting keeps; its writer makes new headers.
+ */
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { FairleadError } from '../../../src/shared/errors.js';
 
 const TAR_BLOCK_BYTES = 512;
-/** What a `long name` or pax header may have; a path has 4,096 at most. The tar comes from a sandbox, and this is kept in memory. */
-const MAX_ABOUT_BYTES = 65_536;
-const WRITABLE = 0o700;
+/** Limit of a long name or pax header, which is kept in memory: the tar comes from a sandbox. A path has at most 4,096 bytes. */
+const MAX_EXTENSION_BYTES = 65_536;
+const OWNER_RWX = 0o700;
 const SET_ID = 0o6000;
 
-/** After so many bytes the event loop turns: what compresses well would otherwise pass in megabytes without a pause. */
-const TURN_BYTES = 262_144;
+/** The event loop runs after this many bytes: a tar that compresses well would pass in megabytes without a pause. */
+const YIELD_BYTES = 262_144;
 
 interface TarEntry {
-  /** As bytes: a name need not be UTF-8. */
+  /** Bytes, since a name need not be UTF-8. */
   path: Buffer;
   isFolder: boolean;
-  /** The workspace itself. */
+  /** It is the workspace itself. */
   isRoot: boolean;
   mode: number;
 }
 
-/** `entry` goes with the header block of each; what stands before it (its long name) and after it (its content) comes without. */
-type OnPart = (part: Buffer, entry: TarEntry | undefined, isAbout: boolean) => void;
+/** `entry` comes with its header block. Its extension headers (before) and its content (after) come without. */
+type OnPart = (part: Buffer, entry: TarEntry | undefined, isExtension: boolean) => void;
 
-/** Reads ustar, GNU (what busybox writes too) and pax. Strict: what it does not understand is a problem, not a guess. */
+/** Reads ustar, GNU (as busybox writes) and pax. Strict: everything that it does not know is a problem. */
 class TarReader {
-  /** Why this is no whole tar. */
+  /** Why this is not a complete tar. */
   problem: string | undefined = 'it is empty';
   readonly #onPart: OnPart;
   readonly #header = Buffer.alloc(TAR_BLOCK_BYTES);
   #headerBytes = 0;
-  /** Of the entry's content, with its padding. */
+  /** Bytes left of an entry's content and padding. */
   #left = 0;
-  #about: { type: string; size: number; parts: Buffer[] } | undefined;
+  #extension: { type: string; size: number; parts: Buffer[] } | undefined;
   #longPath: Buffer | undefined;
   #zeroBlocks = 0;
   #broken = false;
@@ -48,9 +53,9 @@ class TarReader {
         const part = chunk.subarray(at, at + this.#left);
         at += part.length;
         this.#left -= part.length;
-        this.#about?.parts.push(part);
-        this.#onPart(part, undefined, this.#about !== undefined);
-        if (this.#left === 0 && this.#about) this.#endAbout(this.#about);
+        this.#extension?.parts.push(part);
+        this.#onPart(part, undefined, this.#extension !== undefined);
+        if (this.#left === 0 && this.#extension) this.#endExtension(this.#extension);
         continue;
       }
       const taken = chunk.copy(this.#header, this.#headerBytes, at, at + TAR_BLOCK_BYTES - this.#headerBytes);
@@ -70,15 +75,15 @@ class TarReader {
       return this.#onPart(block, undefined, false);
     }
     this.problem = 'its end is missing';
-    if (this.#zeroBlocks > 0) return this.#fail('an entry stands behind its end');
+    if (this.#zeroBlocks > 0) return this.#fail('an entry follows its end');
     if (checksumOf(block) !== octal(block, 148, 8)) return this.#fail('a header has the wrong checksum');
     const size = octal(block, 124, 12);
     if (size === undefined) return this.#fail('a size cannot be read');
     this.#left = Math.ceil(size / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
     const type = block[156] === 0 ? '0' : String.fromCharCode(block[156] ?? 0);
     if ('LKxg'.includes(type)) {
-      if (size > MAX_ABOUT_BYTES || size === 0) return this.#fail(`a header of type ${type} has ${size} bytes`);
-      this.#about = { type, size, parts: [] };
+      if (size > MAX_EXTENSION_BYTES || size === 0) return this.#fail(`a header of type ${type} has ${size} bytes`);
+      this.#extension = { type, size, parts: [] };
       return this.#onPart(block, undefined, true);
     }
     if (!'01234567'.includes(type)) return this.#fail(`it has an entry of type ${JSON.stringify(type)}`);
@@ -90,8 +95,8 @@ class TarReader {
     this.#onPart(block, { path, isFolder, isRoot, mode: (octal(block, 100, 8) ?? 0) & 0o7777 }, false);
   }
 
-  #endAbout({ type, size, parts }: { type: string; size: number; parts: Buffer[] }): void {
-    this.#about = undefined;
+  #endExtension({ type, size, parts }: { type: string; size: number; parts: Buffer[] }): void {
+    this.#extension = undefined;
     const content = Buffer.concat(parts).subarray(0, size);
     if (type === 'L') this.#longPath = untilZero(content);
     if (type === 'x') this.#longPath = paxPath(content) ?? this.#longPath;
@@ -103,12 +108,12 @@ class TarReader {
   }
 }
 
-/** Counts while the bytes pass on unchanged. */
+/** Counts entries while the bytes pass unchanged. */
 export class TarCounter {
   bytes = 0;
-  /** What is no folder: links, too. */
+  /** Everything but folders, links included. */
   files = 0;
-  /** Without the workspace itself. */
+  /** Not counting the workspace itself. */
   folders = 0;
   readonly #reader = new TarReader((_part, entry) => {
     if (!entry || entry.isRoot) return;
@@ -116,13 +121,13 @@ export class TarCounter {
     else this.files++;
   });
 
-  /** Why it is no whole tar; known when all of it has passed. */
+  /** Why it is not a complete tar; final when all of it has passed. */
   get problem(): string | undefined {
     return this.#reader.problem;
   }
 
   async *pass(source: AsyncIterable<Buffer>, maxBytes: number, tooLarge: () => Error): AsyncGenerator<Buffer> {
-    for await (const chunk of inTurns(source)) {
+    for await (const chunk of yielding(source)) {
       this.bytes += chunk.length;
       if (this.bytes > maxBytes) throw tooLarge();
       this.#reader.write(chunk);
@@ -132,20 +137,20 @@ export class TarCounter {
 }
 
 /**
- * The tar with each folder writable by its owner, else busybox could put nothing into a folder of mode 0555.
- * `modes` gathers what has to be set right afterwards: those folders', and set-id bits, which busybox leaves out.
+ * Makes each folder writable for its owner: busybox cannot unpack into a folder of mode 0555. `modes` collects the modes to
+ * set afterwards, those of such folders and those with set-id bits, which busybox drops.
  */
 export async function* withOpenFolders(source: AsyncIterable<Buffer>, modes: Set<number>): AsyncGenerator<Buffer> {
   yield* rewrite(source, (part, entry) => {
     if (entry && needsChmod(entry)) {
       modes.add(entry.mode);
-      if (entry.isFolder) setMode(part, entry.mode | WRITABLE);
+      if (entry.isFolder) setMode(part, entry.mode | OWNER_RWX);
     }
     return part;
   });
 }
 
-/** With zeros up to a whole number of pieces. */
+/** Pads with zeros to a whole number of pieces. */
 export async function* inPieces(source: AsyncIterable<Buffer>, pieceBytes: number): AsyncGenerator<Buffer> {
   let bytes = 0;
   for await (const chunk of source) {
@@ -156,20 +161,20 @@ export async function* inPieces(source: AsyncIterable<Buffer>, pieceBytes: numbe
   if (rest > 0) yield Buffer.alloc(pieceBytes - rest);
 }
 
-/** Only the folders, as they were: unpacked after the rest, for times that the unpacking of their files has changed. */
+/** Only the folders, unchanged: unpacked last, they set the times that unpacking their files has changed. */
 export async function* foldersOnly(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let about: Buffer[] = [];
-  yield* rewrite(source, (part, entry, isAbout) => {
-    if (isAbout) about.push(part);
+  let extensions: Buffer[] = [];
+  yield* rewrite(source, (part, entry, isExtension) => {
+    if (isExtension) extensions.push(part);
     if (!entry) return undefined;
-    const kept = entry.isFolder ? Buffer.concat([...about, part]) : undefined;
-    about = [];
+    const kept = entry.isFolder ? Buffer.concat([...extensions, part]) : undefined;
+    extensions = [];
     return kept;
   });
   yield Buffer.alloc(2 * TAR_BLOCK_BYTES);
 }
 
-/** Paths, each closed by a zero byte, of what needs this mode set. */
+/** The paths, each with a zero byte at its end, whose mode has to be set to `mode`. */
 export async function* pathsOfMode(source: AsyncIterable<Buffer>, mode: number): AsyncGenerator<Buffer> {
   yield* rewrite(source, (_part, entry) =>
     entry && entry.mode === mode && needsChmod(entry)
@@ -187,7 +192,7 @@ async function* rewrite(
     const changed = change(...part);
     if (changed) parts.push(changed);
   });
-  for await (const chunk of inTurns(source)) {
+  for await (const chunk of yielding(source)) {
     reader.write(chunk);
     if (parts.length > 0) yield Buffer.concat(parts);
     parts = [];
@@ -195,19 +200,19 @@ async function* rewrite(
   if (reader.problem !== undefined) throw new FairleadError('ERR_INTERNAL', `an archive’s tar: ${reader.problem}`);
 }
 
-async function* inTurns(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* yielding(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let bytes = 0;
   for await (const chunk of source) {
     yield chunk;
     bytes += chunk.length;
-    if (bytes < TURN_BYTES) continue;
+    if (bytes < YIELD_BYTES) continue;
     bytes = 0;
-    await nextTurn();
+    await yieldToEventLoop();
   }
 }
 
 function needsChmod({ isFolder, mode }: TarEntry): boolean {
-  return (isFolder && (mode & WRITABLE) !== WRITABLE) || (mode & SET_ID) !== 0;
+  return (isFolder && (mode & OWNER_RWX) !== OWNER_RWX) || (mode & SET_ID) !== 0;
 }
 
 function setMode(header: Buffer, mode: number): void {
@@ -229,7 +234,7 @@ function octal(header: Buffer, at: number, length: number): number | undefined {
 
 function shortPath(header: Buffer): Buffer {
   const name = untilZero(header.subarray(0, 100));
-  // GNU's own format keeps other things where ustar has the prefix.
+  // GNU's own format uses the prefix field for other things.
   const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? untilZero(header.subarray(345, 500)) : undefined;
   return prefix?.length ? Buffer.concat([prefix, Buffer.from('/'), name]) : name;
 }
@@ -239,7 +244,7 @@ function untilZero(bytes: Buffer): Buffer {
   return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
-/** Records of `LENGTH KEY=VALUE\n`, where the length counts itself. */
+/** Records are `LENGTH KEY=VALUE\n`; the length includes its own digits. */
 function paxPath(records: Buffer): Buffer | undefined {
   let path: Buffer | undefined;
   for (let at = 0; at < records.length;) {

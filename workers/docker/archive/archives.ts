@@ -1,4 +1,4 @@
-/** Hibernate and restore: a sandbox's /workspace as a checked file in a folder, made and unpacked by the sandbox's own tar. Docker thread. */
+/** Saves a sandbox's /workspace as a checked archive and restores it, with the tar of the sandbox. Docker thread. */
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,18 +21,18 @@ const SERVER = /^[a-zA-Z0-9_-]{1,32}$/;
 const FILE_NAME = /^([A-Za-z0-9_-]{1,128})~([a-zA-Z0-9_-]{1,32})\.tar\.lz4(\.broken-\d+)?$/;
 
 /**
- * `$0` is the workspace. GNU tar's 1 only says that a file changed or went while it was read, as a live copy may;
- * busybox has no other code than 1, so there it is a failure. Both leave sockets out, and say so.
+ * `$0` is the workspace. GNU tar exits with 1 when a file changed or vanished while it was read, which is fine in a live
+ * copy; busybox exits with 1 for every failure. Both skip sockets with a warning.
  */
 const SAVE = `LC_ALL=C tar -C "$0" -cf - .
 code=$?
 if [ "$code" = 1 ]; then case "$(tar --version 2>/dev/null)" in *"GNU tar"*) code=0 ;; esac; fi
 exit "$code"`;
 /**
- * `$1` is tar's options, `$2` how many pieces the tar has, `$3` whether another one with only its folders follows it on the
- * same input: unpacking into a folder changes its time. One program for both, since starting one takes longer than the
- * second tar. dd keeps the first tar from reading on; its code goes around the pipe, which ends with tar's.
- * umask: busybox tar knows no -p, what it makes has the mode less the umask.
+ * `$1` is tar's options, `$2` the number of pieces of the tar, `$3` whether a second tar with only the folders follows on
+ * the same input: unpacking into a folder changes its time, and the second tar sets it again. One program unpacks both,
+ * since a start takes longer than the second tar. dd keeps the first tar from reading on; its exit code goes around the
+ * pipe, which returns tar's. `umask 0`: busybox tar has no -p and applies the umask to all modes.
  */
 const UNPACK = `umask 0; export LC_ALL=C
 fed=$({ { dd bs=${PIECE_BYTES} count="$2" iflag=fullblock status=none; echo "$?" >&3; } | tar -C "$0" "$1" - >&2; } 3>&1) || exit
@@ -41,16 +41,16 @@ fed=$({ { dd bs=${PIECE_BYTES} count="$2" iflag=fullblock status=none; echo "$?"
 const SET_MODE = 'cd "$0" && exec xargs -0 chmod "$1"';
 
 export interface ArchivesOptions {
-  /** Made on load, 0700. */
+  /** Created on load, mode 0700. */
   folder: string;
-  /** Of the tar, before compression. */
+  /** Limit of a tar before compression. */
   maxBytes: number;
-  /** Of one save or restore, once its turn has come. */
+  /** Limit of one save or restore, without its time in the queue. */
   timeoutMs: number;
   log: Logger;
 }
 
-/** One thing at a time for a session's server. After a restore that fails, the sandbox holds anything: destroy it. */
+/** Runs one job at a time per session and server. After a failed restore the sandbox may hold half of the files: destroy it. */
 export class Archives {
   readonly #options: ArchivesOptions;
   readonly #queue = new SessionQueue();
@@ -60,7 +60,7 @@ export class Archives {
     this.#options = options;
   }
 
-  /** Makes the folder; removes what a crash left half written. Once; ERR_SANDBOX. */
+  /** Creates the folder, and removes files that a crash left half written. Once; ERR_SANDBOX. */
   load(): Promise<void> {
     this.#loaded ??= this.#load().catch((error: unknown) => {
       throw new FairleadError('ERR_SANDBOX', `the folder of saved workspaces cannot be used: ${textOf(error)}`, {
@@ -76,25 +76,25 @@ export class Archives {
     await chmod(folder, 0o700);
     for (const name of await readdir(folder)) {
       if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
-      else if (!FILE_NAME.test(name)) log.warn({ file: name }, 'a file among the archives that is none of ours');
+      else if (!FILE_NAME.test(name)) log.warn({ file: name }, 'an unknown file among the archives');
     }
   }
 
-  /** The folder is the index: who hibernates costs no memory, and each lease one stat of a local file, some microseconds. */
+  /** The folder is the index: a hibernated session costs no memory, and a lease costs one stat, some microseconds. */
   has(session: string, server: string): boolean {
     return existsSync(this.#pathOf(session, server));
   }
 
-  /** Those that have an archive, or one kept aside. Reads the folder. */
+  /** Sessions with an archive, broken ones included. Reads the folder. */
   async sessions(): Promise<string[]> {
     const names = await readdir(this.#options.folder);
     return [...new Set(names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []))];
   }
 
   /**
-   * `bytes` on disk; both 0 and no file when the workspace is empty. On any error an older archive stays as it was, and the
-   * sandbox too. ERR_SANDBOX: too large, a file that its owner cannot read, a full disk, no tar in the image, too slow.
-   * ERR_UNAVAILABLE: Docker does not answer. When `signal` aborts, its reason.
+   * `bytes` on disk; an empty workspace leaves no file and gives zeros. After any error an older archive and the sandbox are
+   * unchanged. ERR_SANDBOX: too large, an unreadable file, a full disk, no tar in the image, too slow. ERR_UNAVAILABLE:
+   * Docker does not answer. When `signal` aborts, its reason.
    */
   save(
     session: string,
@@ -119,9 +119,9 @@ export class Archives {
   }
 
   /**
-   * Into a fresh sandbox; then the archive is removed. None there: nothing is done. ERR_SANDBOX, with words for a person:
-   * the archive is broken and kept aside, or the sandbox did not take it and it stays for the next try. ERR_UNAVAILABLE:
-   * Docker does not answer, it stays. When `signal` aborts, its reason; it stays.
+   * Restores into a fresh sandbox, then removes the archive; does nothing without one. ERR_SANDBOX, in words for the user:
+   * the archive is broken and kept under another name, or the sandbox did not take it and it stays for the next try.
+   * ERR_UNAVAILABLE: Docker does not answer; when `signal` aborts, its reason: the archive stays.
    */
   restore(session: string, server: string, sandbox: RunningSandbox, signal?: AbortSignal): Promise<{ files: number }> {
     return this.#inTurn(session, server, signal, async (cut) => {
@@ -138,7 +138,7 @@ export class Archives {
     });
   }
 
-  /** Cuts short what runs for the session, then removes its archives, those kept aside too. Twice is fine. */
+  /** Cancels the session's jobs, then removes its archives, broken ones included. Idempotent. */
   async forget(session: string): Promise<void> {
     check(session, SESSION, 'session');
     await this.#queue.cancelAll(session, new FairleadError('ERR_CANCELLED', 'the session has ended'), async () => {
@@ -164,7 +164,10 @@ export class Archives {
     this.#pathOf(session, server);
     const { timeoutMs } = this.#options;
     return this.#queue.run(session, server, signal, async (controller) => {
-      const late = new FairleadError('ERR_SANDBOX', `the files of ${server} took longer than ${timeoutMs} ms to move`);
+      const late = new FairleadError(
+        'ERR_SANDBOX',
+        `saving or restoring the files of ${server} took longer than ${timeoutMs} ms`,
+      );
       const timer = setTimeout(() => controller.abort(late), timeoutMs);
       try {
         return await work(controller.signal);
@@ -173,12 +176,12 @@ export class Archives {
         throw error;
       } finally {
         clearTimeout(timer);
-        controller.abort(); // ends the programs that still run
+        controller.abort(); // ends programs that still run
       }
     });
   }
 
-  /** Undefined when the workspace is empty. */
+  /** Undefined for an empty workspace. */
   async #write(
     path: string,
     server: string,
@@ -189,13 +192,13 @@ export class Archives {
     const writer = await ArchiveWriter.create(path).catch(throwDisk);
     try {
       const tar = await sandbox.exec(['sh', '-c', SAVE, folderIn(sandbox)], cut);
-      const complaint = keepText(tar);
+      const stderr = keepStderr(tar);
       tar.stdin.end();
       const counter = new TarCounter();
       const tooLarge = (): Error =>
         new FairleadError(
           'ERR_SANDBOX',
-          `the workspace of ${server} is not saved: packed it is over the limit of ${inMib(maxBytes)} MB (sandbox.workspaceMb)`,
+          `the workspace of ${server} is not saved: its tar exceeds the limit of ${inMib(maxBytes)} MB (sandbox.workspaceMb)`,
         );
       await pipeline(
         tar.stdout,
@@ -207,11 +210,11 @@ export class Archives {
         throw streamError(error, server);
       });
       const code = await untilAborted(cut, () => tar.exited);
-      if (code !== 0) throw exitError(code, complaint(), `the workspace of ${server} is not saved`);
+      if (code !== 0) throw exitError(code, stderr(), `the workspace of ${server} is not saved`);
       if (counter.problem !== undefined) {
         throw new FairleadError('ERR_SANDBOX', `the workspace of ${server} is not saved: the tar: ${counter.problem}`);
       }
-      if (complaint() !== '') log.warn({ server, tar: complaint() }, 'hibernate: tar has left something to say');
+      if (stderr() !== '') log.warn({ server, tar: stderr() }, 'hibernate: tar printed warnings');
       const { bytes: tarBytes, files, folders } = counter;
       if (files + folders === 0) return undefined;
       return { bytes: await writer.finish({ tarBytes, files, folders }).catch(throwDisk), files };
@@ -260,30 +263,32 @@ export class Archives {
     const pieces = Math.ceil(tarBytes / PIECE_BYTES);
     const unpack = ['sh', '-c', UNPACK, folder, unpackOptions(sandbox), String(pieces), String(folders)];
     const what = `the saved files of ${server} could not be put back; they are kept for the next try`;
-    const { code, said, unfed } = await this.#feed(await sandbox.exec(unpack, cut), tars(), cut);
-    if (code !== 0 && code !== FOLDERS_FAILED) throw exitError(code, said, what);
-    if (unfed) throw streamError(unfed, server);
-    // From here on every file is there: a folder's time or mode is no reason to refuse them, unless the sandbox is gone.
-    if (code === FOLDERS_FAILED) this.#options.log.warn({ server, tar: said }, 'restore: not all times of folders');
+    const { code, stderr, unread } = await this.#feed(await sandbox.exec(unpack, cut), tars(), cut);
+    if (code !== 0 && code !== FOLDERS_FAILED) throw exitError(code, stderr, what);
+    if (unread) throw streamError(unread, server);
+    // All files are there now: a folder's wrong time or mode is no reason to fail, unless the sandbox is gone.
+    if (code === FOLDERS_FAILED)
+      this.#options.log.warn({ server, tar: stderr }, 'restore: not all times of folders could be set');
     for (const mode of modes) {
-      const octal = mode.toString(8).padStart(5, '0'); // five digits: GNU chmod clears a folder's set-id bits only then
+      const octal = mode.toString(8).padStart(5, '0'); // GNU chmod clears a folder's set-id bits only with five digits
       const chmod = await sandbox.exec(['sh', '-c', SET_MODE, folder, octal], cut);
-      const { code, said } = await this.#feed(chmod, pathsOfMode(archive.tar(), mode), cut);
-      if (code === null) throw exitError(code, said, what);
-      if (code !== 0) this.#options.log.warn({ server, mode: octal, chmod: said }, 'restore: not all modes');
+      const { code, stderr } = await this.#feed(chmod, pathsOfMode(archive.tar(), mode), cut);
+      if (code === null) throw exitError(code, stderr, what);
+      if (code !== 0)
+        this.#options.log.warn({ server, mode: octal, chmod: stderr }, 'restore: not all modes could be set');
     }
   }
 
-  /** `unfed`: the program has ended with 0 and has not read all. Rejects when cut. */
+  /** `unread`: why the program did not read all of its input. Rejects when `cut` aborts. */
   async #feed(
     program: SandboxProgram,
     input: AsyncIterable<Buffer>,
     cut: AbortSignal,
-  ): Promise<{ code: number | null; said: string; unfed: unknown }> {
-    const said = keepText(program);
+  ): Promise<{ code: number | null; stderr: string; unread: unknown }> {
+    const stderr = keepStderr(program);
     program.stdout.on('error', () => undefined).resume();
     const ended = new AbortController();
-    // A stream, not the generator itself: pipeline waits for ever on a generator whose socket the other side has ended.
+    // A stream, not the generator: pipeline waits for ever on a generator once the other side has closed the socket.
     const source = Readable.from(input, { objectMode: false });
     const feeding = pipeline(source, program.stdin, { signal: ended.signal }).then(
       () => undefined,
@@ -291,16 +296,16 @@ export class Archives {
     );
     try {
       const code = await untilAborted(cut, () => program.exited);
-      // It may have ended before it has read all: nothing would ever take the rest.
+      // It may have exited before it read everything: nobody takes the rest.
       ended.abort();
-      return { code, said: said(), unfed: await feeding };
+      return { code, stderr: stderr(), unread: await feeding };
     } finally {
       ended.abort();
       await feeding;
     }
   }
 
-  /** A rename is on disk when its folder is. */
+  /** A rename is durable only when its folder is synced. */
   async #syncFolder(): Promise<void> {
     const handle = await open(this.#options.folder, 'r');
     try {
@@ -311,18 +316,18 @@ export class Archives {
   }
 }
 
-/** Docker's is always mounted there; the process driver runs programs inside its own. */
+/** In Docker it is always mounted there; the process driver runs programs in the workspace itself. */
 function folderIn(sandbox: RunningSandbox): string {
   return sandbox.id.startsWith('process:') ? '.' : '/workspace';
 }
 
-/** In Docker a sandbox has one user, who cannot give files away: no look-up of owners for each file. */
+/** In Docker all files belong to the sandbox's one user, so owners need not be looked up. */
 function unpackOptions(sandbox: RunningSandbox): string {
   return sandbox.id.startsWith('process:') ? '-xpf' : '-xpof';
 }
 
-/** Reads its stderr to the end, and keeps the start of it. */
-function keepText({ stderr }: SandboxProgram): () => string {
+/** Reads stderr to its end, and keeps its start. */
+function keepStderr({ stderr }: SandboxProgram): () => string {
   let text = '';
   stderr.on('error', () => undefined);
   stderr.on('data', (data: Buffer) => {
@@ -335,7 +340,7 @@ function inMib(bytes: number): number {
   return Math.round((bytes / 1_048_576) * 10) / 10;
 }
 
-/** They become parts of a file's name. */
+/** Both become parts of a file's name. */
 function check(value: string, allowed: RegExp, what: string): void {
   if (!allowed.test(value)) throw new FairleadError('ERR_INTERNAL', `not a ${what}: ${JSON.stringify(value)}`);
 }

@@ -1,8 +1,8 @@
-/** One thing at a time for each server of a session; what ends the session cuts them all. Docker thread. */
+/** Runs one job at a time per session and server; the end of a session cancels them all. Docker thread. */
 import { onAbort } from '../../../src/shared/abort.js';
 
 interface Job {
-  /** Undefined: of all servers. */
+  /** Undefined: for all servers of the session. */
   server: string | undefined;
   controller: AbortController;
   /** Never rejects. */
@@ -12,7 +12,7 @@ interface Job {
 export class SessionQueue {
   readonly #jobs = new Map<string, Set<Job>>();
 
-  /** `work` starts when those before it have ended; its controller aborts with `signal`. */
+  /** Starts `work` when the jobs before it have ended. Its controller aborts with `signal`. */
   async run<T>(
     session: string,
     server: string | undefined,
@@ -39,7 +39,7 @@ export class SessionQueue {
     }
   }
 
-  /** Aborts, with `reason`, what runs or waits for a server, and comes after it. */
+  /** Aborts the session's jobs with `reason`, and runs `work` after them. */
   cancelAll(session: string, reason: Error, work: () => Promise<void>): Promise<void> {
     for (const { server, controller } of this.#jobs.get(session) ?? []) {
       if (server !== undefined) controller.abort(reason);

@@ -1,10 +1,10 @@
-/** The files of sessions on their way out of sandboxes and back: a few at a time, and nobody starts beside one. Docker thread. */
+/** Saves and restores workspaces: a few saves at a time, counted, and known to who leases next. Docker thread. */
 import { bulkhead } from 'cockatiel';
 import { counter } from '../../../src/shared/metrics.js';
 import type { Archives } from './archives.js';
 import type { RunningSandbox } from '../driver/driver.js';
 
-/** Each is a tar in its container and a stream through this thread. */
+/** Each runs a tar in its container and streams it through this thread. */
 const SAVES_AT_ONCE = 8;
 
 const hibernations = counter('fairlead_sandbox_hibernations_total', 'Workspaces saved and restored', ['outcome']);
@@ -15,18 +15,18 @@ export interface Owner {
 }
 
 export interface Saved {
-  /** On disk; 0 when there was nothing. */
+  /** Bytes on disk; 0 for an empty workspace. */
   bytes: number;
   files: number;
 }
 
 export function ownerKey({ session, server }: Owner): string {
-  return `${session} ${server}`; // neither has a space
+  return `${session} ${server}`; // neither contains a space
 }
 
 export class Workspaces {
   readonly #archives: Archives;
-  /** Under way, by session and server; never reject. */
+  /** Saves under way, by session and server. Never reject. */
   readonly #saves = new Map<string, Promise<unknown>>();
   readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
 
@@ -34,12 +34,12 @@ export class Workspaces {
     this.#archives = archives;
   }
 
-  /** Errors as `Archives.save`: then the sandbox is as before. */
+  /** Errors as `Archives.save`; the sandbox is unchanged then. */
   async save(owner: Owner, sandbox: RunningSandbox): Promise<Saved> {
     const key = ownerKey(owner);
     const saving = this.#saving.execute(() => this.#archives.save(owner.session, owner.server, sandbox));
     const settled = saving
-      .catch(() => undefined) // the caller is told
+      .catch(() => undefined) // `save` itself rejects
       .finally(() => {
         if (this.#saves.get(key) === settled) this.#saves.delete(key);
       });
@@ -49,7 +49,7 @@ export class Workspaces {
     return saved;
   }
 
-  /** When a save that is under way has ended, however it did. */
+  /** Resolves when a save under way has ended, in whatever way. */
   async settled(owner: Owner): Promise<void> {
     await this.#saves.get(ownerKey(owner));
   }
@@ -58,7 +58,7 @@ export class Workspaces {
     return this.#archives.has(session, server);
   }
 
-  /** Errors as `Archives.restore`: then the sandbox holds anything. */
+  /** Errors as `Archives.restore`; destroy the sandbox then. */
   async restore({ session, server }: Owner, sandbox: RunningSandbox, signal: AbortSignal): Promise<void> {
     try {
       await this.#archives.restore(session, server, sandbox, signal);

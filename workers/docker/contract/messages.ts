@@ -1,24 +1,24 @@
 /**
- * The docker thread's contract: tasks of its Piscina pool, and what runs over the MessagePort of one sandbox's stdio.
- * Types only; imported by every thread that asks for a sandbox.
+ * The docker thread's contract: its Piscina task, its control port, and the messages of one sandbox's stdio port.
+ * Types only; every thread that uses sandboxes imports it.
  */
 import type { DiscoverResult, InitializeResult } from '@modelcontextprotocol/client';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../../../src/shared/config.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 
-/** How the server answered when it was greeted, as it sent it: the session's client is given it instead of asking again. */
+/** The MCP server's answer to the handshake, unchanged: the session's client is given it and does not ask again. */
 export type Handshake = { era: 'legacy'; initialize: InitializeResult } | { era: 'modern'; discover: DiscoverResult };
 
-/** Of the circuit breaker around Docker. */
+/** State of the circuit breaker around Docker. */
 export type BreakerState = 'closed' | 'half-open' | 'open';
 
 /** What the pool's worker is started with. */
 export interface DockerWorkerData {
   config: Config;
-  /** This server's identity: the label by which it knows its own containers, also after a crash. */
+  /** This server's id, the label of its containers: after a crash it finds them by it. */
   instance: string;
-  /** The driver that the boot decided on; `auto` is settled by then. */
+  /** The driver that the boot has chosen; `auto` is resolved by then. */
   driver: 'docker' | 'process';
 }
 
@@ -31,47 +31,47 @@ export interface LeaseRequest {
 }
 
 export interface ExecRequest {
-  /** One that is leased. */
+  /** Id of a leased sandbox. */
   sandbox: string;
-  /** Key in `mcpServers`, of a `command`. */
+  /** Key in `mcpServers` of a `command` server. */
   server: string;
-  /** The server's end of its stdio, as that of a lease. */
+  /** The server's end of its stdio, as in LeaseRequest. */
   port: MessagePort;
 }
 
 export interface LeaseResult {
   /** Container id, or `process:PID`. */
   sandbox: string;
-  /** What its MCP server answered when it was greeted, long ago. */
+  /** From the time when the sandbox became warm. */
   handshake: Handshake;
-  /** How many clients the MCP server has had before this one; ids of requests must be of this generation only. */
+  /** How many clients the MCP server had before this one. Request ids contain it, so that no late answer matches a new request. */
   generation: number;
-  /** From being asked to being handed over. */
+  /** From the request to the hand-over. */
   waitedMs: number;
 }
 
 /**
  * What the docker thread does, by name. `lease-sandbox` is a Piscina task; its result is data (see task-result.ts), since
- * Piscina would lose an error's code. All that frees or only looks goes over the control port
- * instead: it is neither refused nor delayed while leases hang.
+ * Piscina drops an error's code. The other requests go over the control port, so that leases which hang neither delay nor
+ * refuse them.
  */
 export interface DockerTasks {
   /** ERR_SANDBOX when the image is missing, the limits are refused or the container exits; ERR_UNAVAILABLE when the daemon does not answer. */
   'lease-sandbox': { request: LeaseRequest; result: LeaseResult };
-  /** Starts a `command` server in it, which ends with its port, or with the sandbox. ERR_SANDBOX, ERR_UNAVAILABLE. */
+  /** Starts a `command` server in a sandbox. It ends with its port or with the sandbox. ERR_SANDBOX, ERR_UNAVAILABLE. */
   'exec-server': { request: ExecRequest; result: null };
-  /** The tools of one server's image, and what it has beside them. Errors as `lease-sandbox`. */
+  /** The tools of one server's image, and whether it has resources and prompts. Errors as `lease-sandbox`. */
   'read-tools': {
     request: { server: string };
     result: { tools: ToolDefinition[]; resources?: boolean; prompts?: boolean };
   };
-  /** Destroys one sandbox. Releasing twice is fine. */
+  /** Destroys one sandbox. Idempotent. */
   'release-sandbox': { request: { sandbox: string }; result: null };
-  /** Saves its workspace, then destroys it. ERR_SANDBOX, ERR_UNAVAILABLE: not saved, and it stays leased. */
+  /** Saves its workspace, then destroys it. ERR_SANDBOX, ERR_UNAVAILABLE: nothing is saved and the sandbox stays leased. */
   'hibernate-sandbox': { request: { sandbox: string }; result: { bytes: number; files: number } };
-  /** The session has ended: destroys all its sandboxes and what was saved of them. */
+  /** The session has ended: destroys its sandboxes and deletes their archives. */
   'release-session': { request: { session: string }; result: { released: number } };
-  /** Destroys all that this instance has; nothing can be leased afterwards. */
+  /** Destroys every sandbox of this instance; nothing can be leased afterwards. */
   'close-sandboxes': { request: Record<string, never>; result: { removed: number } };
   /** prom-client metrics of this thread as JSON. */
   'collect-metrics': { request: Record<string, never>; result: { metrics: object[] } };
@@ -82,11 +82,11 @@ export type DockerTaskName = keyof DockerTasks;
 /** What the docker thread tells the main thread. */
 export interface DockerHost {
   requests: {
-    /** Those of these sessions that the store does not know. */
+    /** Answers which of these sessions the store does not have. */
     'missing-sessions': { request: { sessions: string[] }; result: { missing: string[] } };
   };
   notifications: {
-    /** The circuit breaker before Docker. */
+    /** The circuit breaker has changed. */
     breaker: { state: BreakerState };
   };
 }
@@ -95,12 +95,12 @@ export interface DockerHost {
 export interface DockerControl {
   requests: Omit<DockerTasks, 'lease-sandbox'>;
   notifications: {
-    /** Nothing more urgent wants the processors: sandboxes may be started that nobody has asked for. */
+    /** The boot is done with the CPUs: warm sandboxes may be started ahead of demand. */
     'fill-pools': Record<string, never>;
   };
 }
 
-/** The worker's first message: the main thread's end of its control port. A replacement sends its own. */
+/** The worker's first message: the main thread's end of its control port. A replacement worker sends a new one. */
 export interface DockerControlMessage {
   control: MessagePort;
 }
@@ -108,16 +108,16 @@ export interface DockerControlMessage {
 /** What agent threads send into a sandbox's port. */
 export type StdioToSandbox =
   | { type: 'stdin'; data: Uint8Array }
-  /** So many bytes of stdout were consumed; the relay stops reading at STDIO_WINDOW_BYTES unacknowledged. */
+  /** Consumed bytes of stdout. The relay stops reading at STDIO_WINDOW_BYTES unacknowledged. */
   | { type: 'ack'; bytes: number }
   | { type: 'close' };
 
 /** What a sandbox's port sends to the agent thread. */
 export type StdioFromSandbox =
   | { type: 'stdout'; data: Uint8Array }
-  /** For the server's log at debug level only, bounded; never to a client. */
+  /** Bounded. For the server's log at debug level, never for a client. */
   | { type: 'stderr'; text: string }
-  /** The last message: the sandbox has ended, or its stream has. */
+  /** The last message: the sandbox or its stream has ended. */
   | { type: 'exit'; code: number | null; reason: string };
 
 export const STDIO_WINDOW_BYTES = 1_048_576;

@@ -1,4 +1,4 @@
-/** Docker's own news of our containers, as a stream that is opened again whenever it breaks. Docker thread. */
+/** Follows Docker's events of our containers, and reconnects when the stream breaks. Docker thread. */
 import type Docker from 'dockerode';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -8,7 +8,7 @@ import { LABEL_INSTANCE } from './container-options.js';
 import type { SandboxWatcher } from './driver.js';
 
 const AGAIN_MS = 1_000;
-/** What ends a container for us: a paused one answers nobody, whoever has paused it. */
+/** Events that end a container for us. A paused container answers nobody. */
 const FILTERS = { type: ['container' as const], event: ['die', 'destroy', 'pause'] };
 
 export interface ContainerEventsOptions {
@@ -18,14 +18,14 @@ export interface ContainerEventsOptions {
   log: Logger;
 }
 
-/** Runs until the signal aborts. `onBack` each time that the daemon answers, the first time too: news may have been missed. */
+/** Runs until the signal aborts. Calls `onBack` at each connect, the first one included: events may have been missed. */
 export async function followContainers(options: ContainerEventsOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
   while (!signal.aborted) {
     try {
       await follow(options, signal);
     } catch (error) {
-      if (!signal.aborted) log.debug({ err: error }, 'docker: no news of containers');
+      if (!signal.aborted) log.debug({ err: error }, 'docker: no container events');
     }
     await delay(AGAIN_MS, undefined, { signal }).catch(() => undefined); // aborted: the loop ends
   }
@@ -34,7 +34,7 @@ export async function followContainers(options: ContainerEventsOptions, signal: 
 async function follow({ docker, instance, watcher, log }: ContainerEventsOptions, signal: AbortSignal): Promise<void> {
   const filters = { ...FILTERS, label: [`${LABEL_INSTANCE}=${instance}`] };
   const stream = (await docker.getEvents({ filters, abortSignal: signal })) as Readable;
-  stream.on('error', (error) => log.debug({ err: error }, 'docker: the stream of news broke'));
+  stream.on('error', (error) => log.debug({ err: error }, 'docker: the stream of container events broke'));
   watcher.onBack();
   for await (const line of createInterface({ input: stream })) {
     const name = nameOf(line);
@@ -42,7 +42,7 @@ async function follow({ docker, instance, watcher, log }: ContainerEventsOptions
   }
 }
 
-/** Without what was added when it became somebody's: `NAME.SESSION`. */
+/** The name from the start, without the session of a leased container: `NAME.SESSION`. */
 export function nameGiven(name: string): string {
   return name.replace(/^\//, '').replace(/\..*$/, '');
 }
@@ -51,6 +51,6 @@ function nameOf(line: string): string | undefined {
   try {
     return (JSON.parse(line) as { Actor?: { Attributes?: { name?: string } } }).Actor?.Attributes?.name;
   } catch {
-    return undefined; // half a line, when the daemon ended in the middle of it
+    return undefined; // half a line: the daemon ended while it wrote
   }
 }

@@ -1,4 +1,4 @@
-/** What a sandbox's container is made with: hardened always, by one pure function. Docker thread. */
+/** The create options of a sandbox's container, always hardened: a pure function. Docker thread. */
 import type { ContainerCreateOptions } from 'dockerode';
 import { createHash } from 'node:crypto';
 import type { Config } from '../../../src/shared/config.js';
@@ -7,13 +7,13 @@ import type { StartRequest } from './driver.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
 export const LABEL_SERVER = 'fairlead.server';
-/** What it was made with: see `optionsOf`. */
+/** Hash of the options, see `optionsOf`. */
 export const LABEL_OPTIONS = 'fairlead.options';
 
 const MIB = 1_048_576;
 const TMP_MB = 64;
 const OPEN_FILES = 4_096;
-/** When the whole machine is short of memory, the kernel takes a sandbox before the server, Docker or the store. */
+/** When the host is out of memory, the kernel kills a sandbox before the server, Docker or the store. */
 const OOM_SCORE = 500;
 
 export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env'>;
@@ -28,7 +28,7 @@ export function containerOptions(
   return { name, Labels: labels, ...optionsFrom(request, sandbox) };
 }
 
-/** All that makes it what it is, its image's content too, in 16 hex digits: two with the same are alike. */
+/** 16 hex digits over all options and the image id: equal hashes mean equal sandboxes. */
 export function optionsOf(from: MadeFrom, sandbox: Config['sandbox']): string {
   return createHash('sha256')
     .update(JSON.stringify(optionsFrom(from, sandbox)))
@@ -46,7 +46,7 @@ function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config[
     Hostname: 'sandbox',
     Tty: false,
     OpenStdin: true,
-    // Its stdin outlives our stream: what a server that was killed leaves is taken up by the next one, see adoption.ts.
+    // Its stdin outlives our stream, so that the next run can adopt the sandbox of a killed server, see adoption.ts.
     StdinOnce: false,
     AttachStdin: true,
     AttachStdout: true,
@@ -55,7 +55,7 @@ function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config[
       NetworkMode: sandbox.network || 'none',
       ReadonlyRootfs: true,
       Tmpfs: {
-        // exec, which Docker's default is not: people write programs there and run them.
+        // `exec` is not Docker's default: users write programs there and run them.
         '/workspace': `rw,exec,nosuid,nodev,size=${sandbox.workspaceMb}m,mode=0700,${own}`,
         '/tmp': `rw,noexec,nosuid,nodev,size=${TMP_MB}m,mode=0700,${own}`,
       },
@@ -63,19 +63,19 @@ function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config[
       SecurityOpt: ['no-new-privileges'],
       PidsLimit: sandbox.pids,
       Memory: memory,
-      MemorySwap: memory, // the same: no swap
+      MemorySwap: memory, // equal to Memory: no swap
       NanoCpus: Math.round(sandbox.cpus * 1e9),
       Init: true,
       LogConfig: { Type: 'none', Config: {} },
       OomScoreAdj: OOM_SCORE,
       Ulimits: [
         { Name: 'nofile', Soft: OPEN_FILES, Hard: OPEN_FILES },
-        // A core goes where the host's core_pattern says, which may be a program of the host's that keeps it.
+        // No cores: the host's core_pattern decides where one goes, perhaps to a program on the host that keeps it.
         { Name: 'core', Soft: 0, Hard: 0 },
       ],
       IpcMode: 'private',
       Privileged: false,
-      // We remove it ourselves and know that it is gone; a daemon's own removal would race with that.
+      // We remove it ourselves, to know when it is gone; a removal by the daemon would race with that.
       AutoRemove: false,
       RestartPolicy: { Name: 'no' },
       ...(sandbox.runtime && { Runtime: sandbox.runtime }),

@@ -1,10 +1,10 @@
-/** A stream to a container: the request that opened it ends with it, also where Docker refuses. Docker thread. */
+/** Opens a stream to a container without leaking the socket of a refused request. Docker thread. */
 import type { Duplex } from 'node:stream';
 import { onAbort } from '../../../src/shared/abort.js';
 
 /**
- * `open` gets a signal of its own: docker-modem never ends a request that may write, so that of a refused one the socket
- * would stay for as long as both ends live. Abort `signal` to give up; once the stream is there, it is the caller's.
+ * `open` gets a signal of its own, which ends a refused request: docker-modem never ends a request that may write, so its
+ * socket would stay open. `signal` cancels the opening; the opened stream belongs to the caller.
  */
 export async function openContainerStream(
   signal: AbortSignal,
@@ -15,7 +15,7 @@ export async function openContainerStream(
   const stop = onAbort(signal, () => request.abort(signal.reason));
   try {
     const stream = (await open(request.signal)) as Duplex;
-    if (signal.aborted) stream.destroy(); // nobody waits for it any more
+    if (signal.aborted) stream.destroy(); // the caller has given up
     return stream;
   } catch (error) {
     request.abort();

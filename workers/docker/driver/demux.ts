@@ -1,8 +1,8 @@
-/** An attached container's one stream taken apart into stdout and stderr, with backpressure to the daemon. Docker thread. */
+/** Splits an attached container's stream into stdout and stderr, with backpressure to the daemon. Docker thread. */
 import { Readable, type Duplex } from 'node:stream';
 import type { OutputThrottle, ThrottledStream } from './output-throttle.js';
 
-/** Docker's frame: stream type (1 stdout, 2 stderr), three zero bytes, length as big-endian 32 bits, then the bytes. */
+/** Docker's frame: stream type (1 stdout, 2 stderr), three zero bytes, the length as big-endian 32 bits, the bytes. */
 const HEADER_BYTES = 8;
 const STDOUT = 1;
 const STDERR = 2;
@@ -10,11 +10,11 @@ const STDERR = 2;
 export interface Demuxed {
   stdout: Readable;
   stderr: Readable;
-  /** Both have ended, or the connection has: then with its error. */
+  /** Resolves when both have ended, with the error when the connection broke. */
   ended: Promise<Error | undefined>;
 }
 
-/** Not docker-modem's demuxStream: that one keeps a whole frame in memory and heeds nobody who reads slowly. */
+/** docker-modem's demuxStream keeps whole frames in memory and has no backpressure. */
 export function demux(source: Duplex, throttle?: OutputThrottle): Demuxed {
   const header = Buffer.alloc(HEADER_BYTES);
   let headerBytes = 0;
@@ -59,7 +59,7 @@ export function demux(source: Duplex, throttle?: OutputThrottle): Demuxed {
         left = header.readUInt32BE(4);
         const type = header[0];
         if (type !== STDOUT && type !== STDERR) {
-          source.destroy(new Error('Docker’s stream is not one of stdout and stderr frames'));
+          source.destroy(new Error('Docker’s stream has a frame that is neither stdout nor stderr'));
           return;
         }
         target = type === STDERR ? stderr : stdout;
@@ -84,7 +84,7 @@ export function demux(source: Duplex, throttle?: OutputThrottle): Demuxed {
       resolve(error);
     };
     source.once('end', () => end());
-    source.on('error', (error) => end(error)); // stays: a write into a stream that is gone errs later
+    source.on('error', (error) => end(error)); // stays, since a late write into a closed stream fails later
     source.once('close', () => end());
   });
   source.on('data', onData);

@@ -1,4 +1,4 @@
-/** Sandboxes as Docker containers: create, attach, start, and nothing left when a step fails. Docker thread. */
+/** Runs sandboxes as Docker containers: creates, attaches and starts them, and removes what a failed start made. Docker thread. */
 import type Docker from 'dockerode';
 import type { Duplex } from 'node:stream';
 import { onAbort } from '../../../src/shared/abort.js';
@@ -29,7 +29,7 @@ import { BREAK_MS, Operations, type OperationName } from './operations.js';
 
 const LOOK_TIMEOUT_MS = 10_000;
 const REMOVE_TIMEOUT_MS = 20_000;
-/** After the breaker would let one try: a caller may be the first. */
+/** How long after the breaker's half-open moment we probe, so that a caller may come first. */
 const PROBE_LATER_MS = 500;
 
 type NextStep = (operation: OperationName) => { operation: OperationName; timeoutMs: number };
@@ -48,9 +48,9 @@ export class DockerDriver implements SandboxDriver {
   readonly #throttle = new OutputThrottle();
   readonly #closing = new AbortController();
   #watcher: SandboxWatcher | undefined;
-  /** While the breaker is open. */
+  /** Armed while the breaker is open. */
   #probe: NodeJS.Timeout | undefined;
-  /** Clean-ups of starts that failed: nobody waits for them but `close`. */
+  /** Clean-ups of failed starts. Only `close` waits for them. */
   readonly #cleaning = new Set<Promise<void>>();
 
   constructor(config: Config, instance: string, log: Logger, onBreaker?: (state: BreakerState) => void) {
@@ -71,12 +71,12 @@ export class DockerDriver implements SandboxDriver {
     let created = false;
     try {
       signal.throwIfAborted();
-      // Not cut short by the caller's signal: Docker would go on making it, and a removal now would come too early.
+      // The caller's signal does not cut this call: Docker would go on creating, and a removal now would come too early.
       const id = await this.#create(request, step('create'));
       created = true;
       return await this.#run(id, name, step, signal);
     } catch (error) {
-      // A create without an answer may still come about after this removal: then the next reconcile finds it.
+      // A create that was not answered may still succeed after this removal: then the next reconcile removes it.
       if (created || mayHaveCreated(error)) this.#cleanUp(name);
       signal.throwIfAborted();
       throw startError(error, server, image, this.#config);
@@ -96,16 +96,17 @@ export class DockerDriver implements SandboxDriver {
 
   async removeUnknown(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number> {
     const found = await this.#list();
-    // Asked after the listing: what is in it was known before it was made.
-    const leftovers = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
+    // Checked after the listing, since a sandbox is known before it is created.
+    const unknown = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
     const results = await Promise.allSettled(
-      leftovers.map(async ({ Id, Names }) => {
+      unknown.map(async ({ Id, Names }) => {
         await this.#remove(Id);
         for (const name of Names) onRemoved?.(nameGiven(name));
       }),
     );
     for (const result of results) {
-      if (result.status === 'rejected') this.#log.warn({ err: result.reason }, 'a leftover container stays for now');
+      if (result.status === 'rejected')
+        this.#log.warn({ err: result.reason }, 'an unknown container could not be removed now');
     }
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
@@ -120,7 +121,7 @@ export class DockerDriver implements SandboxDriver {
         }),
       );
     } catch (error) {
-      throw dockerUnavailable('Docker did not list the containers of an earlier run', error);
+      throw dockerUnavailable('Docker did not list the containers of this instance', error);
     }
   }
 
@@ -152,19 +153,19 @@ export class DockerDriver implements SandboxDriver {
     await Promise.all(this.#cleaning);
   }
 
-  /** A breaker closes only when a call succeeds, and while /readyz says that Docker is away nobody may come to make one. */
+  /** The breaker closes only when a call succeeds, and while /readyz reports Docker as away perhaps nobody makes one. */
   #probeWhenOpen(state: BreakerState): void {
     clearTimeout(this.#probe);
     if (state !== 'open' || this.#closing.signal.aborted) return;
     this.#probe = setTimeout(() => {
       this.#operations
         .run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () => this.#docker.ping())
-        .catch((error: unknown) => this.#log.debug({ err: error }, 'docker: still away'));
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'docker: the probe failed'));
     }, BREAK_MS + PROBE_LATER_MS);
-    this.#probe.unref(); // it alone must not keep a process that has nothing else to do
+    this.#probe.unref(); // must not keep the process alive
   }
 
-  /** The name is ours and random: if it is taken at a second try, the first one made it and only its answer was lost. */
+  /** The name is random: if a retry finds it taken, the first try created the container and only its answer was lost. */
   #create(request: StartRequest, options: Parameters<Operations['run']>[0]): Promise<string> {
     return this.#operations.run(options, async ({ attempt, signal }) => {
       const description = containerOptions(request, this.#instance, this.#config.sandbox);
@@ -177,7 +178,7 @@ export class DockerDriver implements SandboxDriver {
     });
   }
 
-  /** By name or id; one that is not there is removed. */
+  /** By name or id. A missing container counts as removed. */
   async #remove(container: string): Promise<void> {
     try {
       await this.#operations.remove({ timeoutMs: REMOVE_TIMEOUT_MS }, async ({ signal }) => {
@@ -188,13 +189,13 @@ export class DockerDriver implements SandboxDriver {
     }
   }
 
-  /** Attached before it is started, so that nothing it prints is missed. */
+  /** Attaches before the start, so that no output is missed. */
   async #run(id: string, name: string, step: NextStep, signal: AbortSignal): Promise<DockerSandbox> {
     const socket = await this.#attach(id, step, signal);
     const streams = demux(socket, this.#throttle);
     try {
       await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
-        await unless(304, this.#docker.getContainer(id).start({ abortSignal: attempt.signal })); // an earlier try has
+        await unless(304, this.#docker.getContainer(id).start({ abortSignal: attempt.signal })); // started by an earlier try
       });
     } catch (error) {
       socket.destroy();
@@ -203,14 +204,14 @@ export class DockerDriver implements SandboxDriver {
     return this.#sandbox(id, name, socket, streams);
   }
 
-  /** A container that does not run takes the stream too, and says nothing: looked at afterwards. */
+  /** Docker attaches to a stopped container as well, without an error, so its state is inspected afterwards. */
   async #attachAgain(id: string, name: string, paused: boolean, signal: AbortSignal): Promise<DockerSandbox> {
     const step = this.#steps();
     let socket: Duplex | undefined;
     try {
       if (paused) {
         await this.#operations.run({ ...step('start'), signal }, async () => {
-          await unless(409, this.#docker.getContainer(id).unpause()); // somebody else has
+          await unless(409, this.#docker.getContainer(id).unpause()); // unpaused by somebody else
         });
       }
       socket = await this.#attach(id, step, signal);
@@ -247,12 +248,12 @@ export class DockerDriver implements SandboxDriver {
     });
   }
 
-  /** Its writable places are tmpfs: mounted anew, they are empty. */
+  /** A restart empties its writable places: they are tmpfs. */
   async #restart(id: string, name: string, signal: AbortSignal): Promise<DockerSandbox> {
     const step = this.#steps();
     try {
       await this.#operations.run({ ...step('stop'), signal }, async (attempt) => {
-        await unless(304, this.#docker.getContainer(id).stop({ t: 0, abortSignal: attempt.signal })); // it has stopped
+        await unless(304, this.#docker.getContainer(id).stop({ t: 0, abortSignal: attempt.signal })); // stopped already
       });
       return await this.#run(id, name, step, signal);
     } catch (error) {
@@ -263,11 +264,11 @@ export class DockerDriver implements SandboxDriver {
 
   async #rename(id: string, name: string): Promise<void> {
     await this.#operations.run({ operation: 'rename', timeoutMs: LOOK_TIMEOUT_MS }, async ({ signal }) => {
-      await unless(400, this.#docker.getContainer(id).rename({ name, abortSignal: signal })); // it has this name
+      await unless(400, this.#docker.getContainer(id).rename({ name, abortSignal: signal })); // named so already
     });
   }
 
-  /** Steps that share one deadline, from now. */
+  /** Options for steps that share one deadline, counted from now. */
   #steps(): NextStep {
     const deadline = performance.now() + this.#config.sandbox.startTimeoutMs;
     return (operation) => ({ operation, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) });
@@ -314,14 +315,16 @@ export class DockerDriver implements SandboxDriver {
       );
       return ExitCode;
     } catch (error) {
-      this.#log.debug({ err: error }, 'no exit code of a program');
+      this.#log.debug({ err: error }, 'the exit code of a program is unknown');
       return null;
     }
   }
 
   #cleanUp(name: string): void {
     const cleaning = this.#remove(name)
-      .catch((error: unknown) => this.#log.warn({ err: error, container: name }, 'left to the next reconcile'))
+      .catch((error: unknown) =>
+        this.#log.warn({ err: error, container: name }, 'a container is left to the next reconcile'),
+      )
       .finally(() => this.#cleaning.delete(cleaning));
     this.#cleaning.add(cleaning);
   }
@@ -335,13 +338,13 @@ export class DockerDriver implements SandboxDriver {
       if (!State.Running) return { code: State.ExitCode, reason: `exited with code ${State.ExitCode}` };
       return { code: null, reason: lost ? 'the connection to Docker was lost' : 'closed its output' };
     } catch (error) {
-      this.#log.debug({ err: error, container: id }, 'no exit code');
+      this.#log.debug({ err: error, container: id }, 'the exit code of a container is unknown');
       return { code: null, reason: 'ended, and Docker does not say why' };
     }
   }
 }
 
-/** This status says that it has been done already. */
+/** Ignores this status, which says that the work is done already. */
 async function unless(status: number, call: Promise<unknown>): Promise<void> {
   try {
     await call;

@@ -1,4 +1,4 @@
-/** What an error of the Docker API means: whose fault it is, whether to try again, and how to say it. Docker thread. */
+/** Classifies errors of the Docker API: whose fault, whether to retry, and which FairleadError. Docker thread. */
 import { BrokenCircuitError, BulkheadRejectedError } from 'cockatiel';
 import type { Config } from '../../../src/shared/config.js';
 import { DockerTimeout, howToGetImage } from '../../../src/shared/docker-client.js';
@@ -32,24 +32,24 @@ export function isConnectionError(error: unknown): boolean {
   return CONNECTION_CODES.has((error as NodeJS.ErrnoException | null)?.code ?? '');
 }
 
-/** A 500 that tells of the image or its limits, not of the daemon: Docker has no better code for what runc refuses. */
+/** A 500 about the image or its limits, not the daemon: Docker has no better code for what runc refuses. */
 function isRuntimeRefusal(error: unknown): boolean {
   const text = textOf(error);
-  if (/no space left on device/i.test(text)) return false; // the box's disk is full, whoever was the first to find out
+  if (/no space left on device/i.test(text)) return false; // the host's disk is full, which is no fault of the image
   return /OCI runtime|failed to create (?:task|shim)|unable to start container process/i.test(text);
 }
 
-/** The daemon's own fault: trying again may help. A deadline that has passed is not one to try again. */
+/** The daemon's fault, where a retry may help. A passed deadline is not retried. */
 export function isRetryable(error: unknown): boolean {
   return isConnectionError(error) || ((statusOf(error) ?? 0) >= 500 && !isRuntimeRefusal(error));
 }
 
-/** Counts towards the circuit breaker. One bad image must not close Docker to everybody. */
+/** Counts towards the circuit breaker: one bad image must not open it for all others. */
 export function isDaemonFault(error: unknown): boolean {
   return error instanceof DockerTimeout || isRetryable(error);
 }
 
-/** Whether a container may exist after `create` failed with this. */
+/** Whether a container may exist although `create` failed with this error. */
 export function mayHaveCreated(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
   if (error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) return false;
@@ -62,14 +62,15 @@ export function mayHaveCreated(error: unknown): boolean {
 export function startError(error: unknown, server: string, image: string, config: Config): FairleadError {
   if (isFairleadError(error)) return error;
   if (error instanceof BrokenCircuitError) {
-    return dockerUnavailable('Docker has failed several times in a row and is left alone for a moment', error);
+    return dockerUnavailable('Docker has failed several times in a row; calls are refused for a moment', error);
   }
-  if (error instanceof BulkheadRejectedError) return dockerUnavailable('too many calls to Docker wait already', error);
+  if (error instanceof BulkheadRejectedError)
+    return dockerUnavailable('too many calls to Docker are waiting already', error);
   if (isConnectionError(error)) return dockerUnavailable('Docker does not answer', error);
   const text = textOf(error);
   const refused = (message: string): FairleadError => new FairleadError('ERR_SANDBOX', message, { cause: error });
   if (statusOf(error) === 404 && /no such image/i.test(text)) {
-    return refused(`the image ${image} of ${server} is not there: ${howToGetImage(image)}`);
+    return refused(`the image ${image} of ${server} is missing: ${howToGetImage(image)}`);
   }
   if (isRetryable(error)) return dockerUnavailable(`Docker failed: ${text}`, error);
   const { sandbox } = config;
@@ -83,13 +84,13 @@ export function startError(error: unknown, server: string, image: string, config
   return refused(`the sandbox of ${server} (${image}) did not start: ${text}`);
 }
 
-/** A program that was to run inside a sandbox. */
+/** The error of a program that was to run inside a sandbox. */
 export function execError(error: unknown, command: readonly string[]): FairleadError {
   if (isFairleadError(error)) return error;
   if (isDaemonFault(error) || error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) {
     return dockerUnavailable('Docker does not answer', error);
   }
-  return new FairleadError('ERR_SANDBOX', `${command[0]} does not run in the sandbox: ${textOf(error)}`, {
+  return new FairleadError('ERR_SANDBOX', `${command[0]} did not start in the sandbox: ${textOf(error)}`, {
     cause: error,
   });
 }

@@ -1,13 +1,13 @@
-/** A started, attached container as a sandbox. Docker thread. */
+/** RunningSandbox over a started, attached container. Docker thread. */
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Demuxed } from './demux.js';
 import type { ExecOptions, RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
 
-/** What only the driver can do. */
+/** What the driver does for it. */
 export interface ContainerActions {
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
   exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram>;
-  /** '': nobody's. */
+  /** '' takes the session out of the name. */
   rename(session: string): Promise<void>;
   /** Stops it, attaches again, starts it. */
   restart(signal: AbortSignal): Promise<RunningSandbox>;
@@ -22,7 +22,7 @@ export class DockerSandbox implements RunningSandbox {
   readonly exited: Promise<SandboxExit>;
   readonly #socket: Duplex;
   readonly #actions: ContainerActions;
-  /** Its end is our doing. */
+  /** We end it ourselves. */
   #retired = false;
   #assigning: Promise<void> | undefined;
   #removal: Promise<void> | undefined;
@@ -34,7 +34,7 @@ export class DockerSandbox implements RunningSandbox {
     this.stderr = streams.stderr;
     this.#socket = socket;
     this.#actions = actions;
-    // No wait call of its own for each container: its stream ends when it does.
+    // Its stream ends with the container, so no wait call per container is needed.
     this.exited = streams.ended.then((lost) =>
       this.#retired || this.#removal ? { code: null, reason: 'ended by us' } : actions.inspectExit(lost),
     );
@@ -45,7 +45,7 @@ export class DockerSandbox implements RunningSandbox {
   }
 
   assign(session: string): Promise<void> {
-    this.#assigning = this.#actions.rename(session).catch(() => undefined); // its name is for people only
+    this.#assigning = this.#actions.rename(session).catch(() => undefined); // the name is for operators only
     return this.#assigning;
   }
 

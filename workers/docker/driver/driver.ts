@@ -1,23 +1,23 @@
-/** What the docker thread needs of a place to run sandboxes in: Docker, or child processes for trying out. Types only. */
+/** The driver interface: what runs sandboxes, in Docker or as child processes for trying out. Types only. */
 import type { Readable, Writable } from 'node:stream';
 
 export interface StartRequest {
-  /** Unique; chosen before anything is made, so that what a broken start leaves can be found by it. */
+  /** Unique and chosen in advance: what a failed start leaves is found by it. */
   name: string;
   /** Key in `mcpServers`. */
   server: string;
   image: string;
-  /** What `resolveImage` said; without it the name decides at that moment. */
+  /** The answer of `resolveImage`. Absent: the image's name is resolved at the start. */
   imageId?: string;
-  /** All of the environment that is put in. */
+  /** The whole environment of the server. */
   env: Readonly<Record<string, string>>;
-  /** The caller has lost interest: stop as soon as what was made is known, remove it, reject with the signal's reason. */
+  /** Cancels the start: what was made is removed as soon as it is known, and the start rejects with the signal's reason. */
   signal: AbortSignal;
 }
 
 export interface SandboxExit {
   code: number | null;
-  /** In plain words, for the log and the error of a running tool. */
+  /** For the log and for the error of a running tool. */
   reason: string;
 }
 
@@ -27,12 +27,12 @@ export interface SandboxProgram {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Its exit code; null when that cannot be said. Never rejects. Read stdout and stderr, or it never comes. */
+  /** The exit code; null when it is unknown. Never rejects. Never resolves unless stdout and stderr are read. */
   readonly exited: Promise<number | null>;
 }
 
 export interface ExecOptions {
-  /** Beside what the sandbox itself was started with. */
+  /** Added to the environment that the sandbox was started with. */
   env?: Readonly<Record<string, string>>;
 }
 
@@ -45,67 +45,66 @@ export interface RunningSandbox {
   /** Never rejects. */
   readonly exited: Promise<SandboxExit>;
   /**
-   * Runs a program as the sandbox's own user; when the signal aborts, its streams are destroyed.
-   * A program that is not there exits with 126 or 127 (Docker), or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does
-   * not answer.
+   * Runs a program as the sandbox's user; the signal destroys its streams. A missing program exits with 126 or 127 (Docker)
+   * or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does not answer.
    */
   exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram>;
-  /** Shows people whose it is, where that can be shown. Resolves also when it could not be done. */
+  /** Shows operators whose sandbox it is, by the container's name. Resolves even if that fails. */
   assign?(session: string): Promise<void>;
   /**
-   * Ends all that runs in it and starts it anew, its writable places empty: this sandbox is over, the new one is what it
-   * resolves with. Where there is no such thing, a sandbox serves one session. ERR_UNAVAILABLE: it is to be destroyed.
+   * Ends all that runs in it and starts it again with its writable places empty; resolves with the new sandbox, which
+   * replaces this one. Absent: a sandbox serves one session. ERR_UNAVAILABLE: destroy it.
    */
   restart?(signal: AbortSignal): Promise<RunningSandbox>;
-  /** Kills and removes it with all it wrote. Twice is fine. ERR_UNAVAILABLE when that could not be done. */
+  /** Kills and removes it with all it wrote. Idempotent. ERR_UNAVAILABLE when that cannot be done. */
   destroy(): Promise<void>;
 }
 
-/** A sandbox that an earlier run of this instance has made. */
+/** A sandbox of an earlier run of this instance. */
 export interface FoundSandbox {
   readonly id: string;
   /** As `StartRequest` gave it. */
   readonly name: string;
-  /** What people are shown says that it is somebody's. */
+  /** Its container was renamed, so it was leased. */
   readonly named: boolean;
-  /** Its server runs, perhaps paused. */
+  /** Whether its server runs, perhaps paused. */
   readonly runs: boolean;
-  /** What `optionsOf` said when it was made; '' when that is not known. */
+  /** Its options hash from `optionsOf`; '' when unknown. */
   readonly options: string;
-  /** Joins its streams, and lets it run when it is paused. ERR_SANDBOX: it has ended. ERR_UNAVAILABLE; the signal's reason. */
+  /** Attaches to its streams, and unpauses it. ERR_SANDBOX: it has ended. ERR_UNAVAILABLE; the signal's reason. */
   attach(signal: AbortSignal): Promise<RunningSandbox>;
-  /** As that of a running one. */
+  /** As `RunningSandbox.destroy`. */
   destroy(): Promise<void>;
 }
 
-/** Of drivers whose sandboxes survive the death of whoever holds them. */
+/** For drivers whose sandboxes outlive this process. */
 export interface Adopting {
-  /** All of this instance, the newest first. ERR_UNAVAILABLE. */
+  /** All sandboxes of this instance, the newest first. ERR_UNAVAILABLE. */
   find(): Promise<FoundSandbox[]>;
-  /** A hash of all that a sandbox would be made with now. */
+  /** A hash of everything that a sandbox started now would be made with. */
   optionsOf(from: Pick<StartRequest, 'image' | 'imageId' | 'env'>): string;
 }
 
 export interface SandboxWatcher {
-  /** This one has ended, by name. */
+  /** A sandbox has ended, by name. */
   onDead(name: string): void;
-  /** Whoever runs sandboxes answers, for the first time or again. */
+  /** The daemon answers, for the first time or again. */
   onBack(): void;
 }
 
 export interface SandboxDriver {
-  /** How many may wait on a shelf at most. */
+  /** Most warm sandboxes per pool. */
   readonly maxWarm: number;
-  /** The image's content id: what has the same one is the same. ERR_SANDBOX when it is not there, ERR_UNAVAILABLE. */
+  /** The image's content id: equal ids mean equal images. ERR_SANDBOX when the image is missing, ERR_UNAVAILABLE. */
   resolveImage(image: string, server: string): Promise<string>;
-  /** ERR_SANDBOX: cannot be started as configured. ERR_UNAVAILABLE: not now. Either way nothing is left of it. */
+  /** ERR_SANDBOX: it cannot be started as configured. ERR_UNAVAILABLE: not now. Either way nothing is left of it. */
   start(request: StartRequest): Promise<RunningSandbox>;
-  /** Absent: its sandboxes end with their stdin. */
+  /** Absent: sandboxes end with their stdin. */
   readonly adopting?: Adopting;
-  /** Removes what this instance made and `isKnown` (asked by name) does not know; answers how many. */
+  /** Removes the sandboxes of this instance that `isKnown` does not know by name. Resolves with how many. */
   removeUnknown(isKnown: (name: string) => boolean, onRemoved?: (name: string) => void): Promise<number>;
-  /** Tells of ends that a sandbox's own streams may not show, until `close`. */
+  /** Reports ends that a sandbox's streams may not show, until `close`. */
   watch(watcher: SandboxWatcher): void;
-  /** Waits for removals under way. */
+  /** Resolves when the removals under way have ended. */
   close(): Promise<void>;
 }

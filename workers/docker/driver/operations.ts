@@ -1,9 +1,8 @@
 /**
- * Every call to Docker: its deadline, its tries with backoff and jitter, the circuit breaker, the metrics. Docker thread.
+ * Every call to Docker: deadline, retries with backoff and jitter, bulkhead, circuit breaker and metrics. Docker thread.
  *
- * 20 run at once and 100 wait; a call that waits to try again holds no place meanwhile, so that failing calls cannot wait
- * for each other. Removals have places of their own and ask no breaker: what 20 hanging starts leave behind can be
- * removed while they hang.
+ * 20 calls run at once and 100 wait. A call in backoff holds no slot, so failing calls do not block each other. Removals
+ * have slots of their own and ignore the breaker: containers of 20 hanging starts can be removed while they hang.
  */
 import {
   BrokenCircuitError,
@@ -28,23 +27,23 @@ export const BREAK_MS = 5_000;
 const AT_ONCE = 20;
 const WAITING = 100;
 const REMOVALS_AT_ONCE = 10;
-/** More than any box has containers; what is over it is found by the next reconcile. */
+/** More than any host has containers. A refused removal is left to the next reconcile. */
 const REMOVALS_WAITING = 10_000;
 
-const operations = counter('fairlead_docker_operations_total', 'Calls to Docker, after their tries', [
+const operations = counter('fairlead_docker_operations_total', 'Calls to Docker, retries not counted', [
   'operation',
   'outcome',
 ]);
 const seconds = histogram(
   'fairlead_docker_operation_seconds',
-  'Calls to Docker, with their tries',
+  'Calls to Docker, retries included',
   [0.005, 0.02, ...SECONDS_SLOW],
   ['operation'],
 );
-const retries = counter('fairlead_docker_retries_total', 'Calls to Docker that were tried again', ['operation']);
-const running = gauge('fairlead_docker_operations_running', 'Calls to Docker that run, of 20');
-const waiting = gauge('fairlead_docker_operations_waiting', 'Calls to Docker that wait for a place, of 100');
-const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are refused, 0.5 while one tries, else 0');
+const retries = counter('fairlead_docker_retries_total', 'Retries of calls to Docker', ['operation']);
+const running = gauge('fairlead_docker_operations_running', 'Running calls to Docker, of at most 20');
+const waiting = gauge('fairlead_docker_operations_waiting', 'Waiting calls to Docker, of at most 100');
+const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are refused, 0.5 while half open, else 0');
 breakerOpen.set(0);
 
 export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'rename' | 'exec' | 'inspect' | 'list' | 'remove';
@@ -54,7 +53,7 @@ export interface OperationOptions extends DockerCallOptions {
 }
 
 export interface Attempt {
-  /** 0 for the first. */
+  /** 0 for the first try. */
   attempt: number;
   signal: AbortSignal;
 }
@@ -76,18 +75,18 @@ export class Operations {
     });
   }
 
-  /** At most three tries, all within the deadline. `call` must be safe to repeat. Rejects with what Docker said. */
+  /** Tries at most three times within the deadline, so `call` must be idempotent. Rejects with Docker's error. */
   run<T>(options: OperationOptions, call: (attempt: Attempt) => Promise<T>): Promise<T> {
-    // The deadline ends the call inside the breaker, so that a daemon that hangs counts as ill.
+    // The deadline is inside the breaker, so that a daemon that hangs counts as a failure.
     return this.#tries(options, isRetryable, (attempt) =>
-      // The place is free again when the deadline has passed, whatever the call still does.
+      // Its slot is free again at the deadline, whatever the call still does.
       this.#inSlot(() => this.#breaker.execute(() => untilAborted(attempt.signal, () => call(attempt)))),
     );
   }
 
   /**
-   * Like `run`, for removals and the look for what is to be removed: in places of their own, with no breaker; a removal that
-   * Docker has under way (409) is asked for again.
+   * Like `run`, for removals and their listings: in slots of their own and without the breaker. A removal that Docker has
+   * under way (409) is retried.
    */
   remove<T>(
     { operation = 'remove', ...options }: Omit<OperationOptions, 'operation'> & { operation?: 'remove' | 'list' },
@@ -129,7 +128,7 @@ export class Operations {
     try {
       return await callDocker(options, (signal) =>
         tries.execute(({ attempt }) => {
-          signal.throwIfAborted(); // a backoff may have outlasted the deadline
+          signal.throwIfAborted(); // the deadline may pass during the backoff
           return call({ attempt, signal });
         }),
       );

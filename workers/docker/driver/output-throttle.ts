@@ -1,17 +1,16 @@
 /**
- * How fast sandboxes may print, all together. Docker's daemon serves them all: one that prints without end, read as fast
- * as it prints, makes every other's answers three times slower. Docker thread.
+ * Throttles the output of all sandboxes together. They share one Docker daemon: a sandbox that prints without end, read at
+ * full speed, makes the answers of all others three times slower. Docker thread.
  */
 
 const WINDOW_MS = 20;
-/** 13 MB a second, shared by those who print more than a little. */
+/** 13 MB a second, shared by the streams over their share. */
 const WINDOW_BYTES = 262_144;
-/** What any one may print in a window, however many are loud: answers are shorter than that. */
+/** Every stream may print this much per window, however many are loud: answers are shorter. */
 const MIN_SHARE_BYTES = 16_384;
 
-/** One stream's place in it. */
 export interface ThrottledStream {
-  /** Called once after `take` has said false. */
+  /** Called once after `take` has returned false. */
   resume(): void;
 }
 
@@ -19,10 +18,10 @@ export class OutputThrottle {
   readonly #used = new Map<ThrottledStream, number>();
   readonly #waiting = new Set<ThrottledStream>();
   #share = WINDOW_BYTES;
-  /** Only while something prints. */
+  /** Armed only while something prints. */
   #timer: NodeJS.Timeout | undefined;
 
-  /** False: it has had its share of this window, and waits until `resume`. */
+  /** False: the stream has used up its share of this window and must pause until `resume`. */
   take(stream: ThrottledStream, bytes: number): boolean {
     if (!this.#timer) this.#timer = setTimeout(() => this.#nextWindow(), WINDOW_MS);
     const used = (this.#used.get(stream) ?? 0) + bytes;

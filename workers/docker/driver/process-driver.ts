@@ -1,4 +1,4 @@
-/** Sandboxes as child processes of the workspace server, for trying out without Docker: no isolation. Docker thread. */
+/** Runs sandboxes as child processes without any isolation, for trying out without Docker. Docker thread. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, rm } from 'node:fs/promises';
@@ -25,11 +25,11 @@ const ENTRY = fileURLToPath(new URL('../../workspace/index.js', import.meta.url)
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 /**
- * A folder each under DATA/sandboxes/INSTANCE: `workspace` is the process's home, beside it the record of its pid, so that
- * a later run can end what this one left.
+ * Each sandbox has a folder under DATA/sandboxes/INSTANCE: its home `workspace`, and beside it the records of its pids,
+ * by which a later run ends what this one left.
  */
 export class ProcessDriver implements SandboxDriver {
-  /** For trying out: a machine that has no Docker should not fill with processes. */
+  /** One, since this driver is for trying out: a machine without Docker should not fill with processes. */
   readonly maxWarm = 1;
   readonly #root: string;
   readonly #entry: string;
@@ -65,7 +65,7 @@ export class ProcessDriver implements SandboxDriver {
       child = spawn(process.execPath, [this.#entry], {
         cwd: workspace,
         env: environmentOf(workspace, env),
-        detached: true, // a process group of its own, so that all it starts can be ended with it
+        detached: true, // a process group of its own, so that its children end with it
         stdio: ['pipe', 'pipe', 'pipe'],
       });
       const sandbox = new ProcessSandbox(child, folder, env);
@@ -97,18 +97,18 @@ export class ProcessDriver implements SandboxDriver {
         onRemoved?.(name);
         removed++;
       } catch (error) {
-        this.#log.warn({ err: error, sandbox: name }, 'a leftover sandbox stays for now');
+        this.#log.warn({ err: error, sandbox: name }, 'an unknown sandbox could not be removed now');
       }
     }
     return removed;
   }
 
   watch(): void {
-    // A child's end is told by its own `exit`, always.
+    // A child's own `exit` always reports its end.
   }
 
   async close(): Promise<void> {
-    // Nothing runs behind a caller's back here: a failed start cleans up before it rejects.
+    // Nothing runs in the background: a failed start cleans up before it rejects.
   }
 }
 
@@ -121,7 +121,7 @@ class ProcessSandbox implements RunningSandbox {
   readonly #pid: number;
   readonly #folder: string;
   readonly #env: Readonly<Record<string, string>>;
-  /** Of programs that run in it beside its server. */
+  /** Process groups of programs that run beside its server. */
   readonly #groups = new Set<number>();
   #removal: Promise<void> | undefined;
 
@@ -136,14 +136,14 @@ class ProcessSandbox implements RunningSandbox {
     this.exited = new Promise((resolve) => {
       child.once('error', (error) => resolve({ code: null, reason: error.message }));
       child.once('exit', (code, signal) => {
-        // What it started goes with it, and lets go of its stdout. Now: later the group's number may be another's.
+        // Kills its children, which may hold its stdout open. At once, since the group's number may be reused later.
         killGroup(this.#pid);
         resolve({ code, reason: signal ? `ended by ${signal}` : `exited with code ${code}` });
       });
     });
   }
 
-  /** A group of its own too; what it has started ends with it, or with the sandbox. */
+  /** In a process group of its own; its children end with it or with the sandbox. */
   async exec(command: readonly string[], signal: AbortSignal, { env = {} }: ExecOptions = {}): Promise<SandboxProgram> {
     const [file = '', ...args] = command;
     const workspace = join(this.#folder, 'workspace');
@@ -158,7 +158,7 @@ class ProcessSandbox implements RunningSandbox {
       child.once('error', () => resolve(null));
       child.once('close', resolve);
     });
-    child.stdin.on('error', () => undefined); // told by its exit code
+    child.stdin.on('error', () => undefined); // its exit code reports it
     try {
       await once(child, 'spawn');
     } catch (error) {
@@ -170,7 +170,7 @@ class ProcessSandbox implements RunningSandbox {
       for (const stream of child.stdio) stream?.destroy();
     };
     child.once('exit', () => {
-      killGroup(pid); // now: later the group's number may be another's
+      killGroup(pid); // at once, since the group's number may be reused later
       this.#groups.delete(pid);
       stop();
     });
@@ -189,7 +189,7 @@ class ProcessSandbox implements RunningSandbox {
   async #remove(): Promise<void> {
     let exited = false;
     void this.exited.then(() => (exited = true));
-    await Promise.resolve(); // an exit that has been told is known now
+    await Promise.resolve(); // lets an exit that was already reported set the flag
     if (!exited) killGroup(this.#pid);
     for (const group of this.#groups) killGroup(group);
     await this.exited;

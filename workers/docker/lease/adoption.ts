@@ -1,6 +1,6 @@
 /**
- * What an earlier docker thread, or a server that was killed, has left running, taken up again: sandboxes that somebody had
- * wait for their session, those that nobody had go back on the shelf, the rest is removed. Docker thread.
+ * Adopts the sandboxes that an earlier docker thread, or a killed server, left running: leased ones wait for their session,
+ * unused ones go to their warm pool, the others are removed. Docker thread.
  */
 import { bulkhead } from 'cockatiel';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,36 +17,34 @@ import { ownerKey, type Owner, type Workspaces } from '../archive/workspaces.js'
 const AT_ONCE = 8;
 const LOOK_AGAIN_MS = 1_000;
 
-const adoptions = counter('fairlead_sandbox_adoptions_total', 'Sandboxes of an earlier run, by what became of them', [
-  'fate',
-]);
+const adoptions = counter('fairlead_sandbox_adoptions_total', 'Sandboxes of an earlier run, by decision', ['fate']);
 
 /**
- * keep: it waits for its session. shelve: nobody has had it. save: its session's, but it cannot go on as it is: its files are
- * saved, then it goes. remove: no one's.
+ * keep: it waits for its session. warm: it is unused and joins its warm pool. save: it is outdated, so its files are saved
+ * and it is removed. remove: it belongs to nobody.
  */
 export type AdoptionDecision = 'keep' | 'warm' | 'save' | 'remove';
 
 export interface AdoptionInput {
   found: Pick<FoundSandbox, 'runs' | 'named' | 'options'>;
-  /** nobody: there is no record. unknown: there is one that names no session. */
+  /** nobody: no record. unknown: a record without a session. */
   record: LeaseRecord | 'nobody' | 'unknown';
-  /** What a sandbox of this server would be made with now; none: the server is not configured; unknown: its image is not there. */
+  /** Options hashes of sandboxes started now. none: the server is not configured. unknown: its image is missing. */
   options: readonly string[] | 'none' | 'unknown';
-  /** The session's server has saved files. */
+  /** The session has an archive of this server. */
   archived: boolean;
-  /** A newer one of the same session's server is kept. */
+  /** A newer sandbox of the same session and server is kept. */
   outdated: boolean;
 }
 
 export function decideAdoption({ found, record, options, archived, outdated }: AdoptionInput): AdoptionDecision {
   if (!found.runs || record === 'unknown' || outdated) return 'remove';
   const alike = Array.isArray(options) && options.includes(found.options);
-  // A record that was lost must not make somebody's sandbox another's.
+  // A renamed container was leased: even when its record is lost, no other session may get it.
   if (record === 'nobody') return alike && !found.named ? 'warm' : 'remove';
-  // The archive goes when all of it has been put back: until then a half filled workspace is nothing to go on with.
+  // A restore deletes the archive at its end: while it is there, the workspace may be incomplete.
   if (record.restoring && archived) return 'remove';
-  // Never more rights than the configuration gives now; without the image nothing better than what runs is to be had.
+  // A sandbox never has more rights than today's configuration gives. If its image is missing, no better one can be started.
   return alike || options === 'unknown' ? 'keep' : 'save';
 }
 
@@ -56,7 +54,7 @@ export interface AdoptionOptions {
   pools: Pools;
   workspaces: Workspaces;
   log: Logger;
-  /** It is leased, and an orphan, from here on. */
+  /** Takes the sandbox over as a lease and an orphan. */
   keep: (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool) => void;
 }
 
@@ -64,9 +62,9 @@ export class Adoption {
   readonly #options: AdoptionOptions;
   readonly #closing = new AbortController();
   readonly #slots = bulkhead(AT_ONCE, Infinity);
-  /** By name: records of the earlier run whose sandboxes have not been looked for yet. */
+  /** Records of the earlier run whose sandboxes are not decided on yet, by name. */
   #pending = new Map<string, LeaseRecord | undefined>();
-  /** By name: what is being removed, after its session's files (`key`) were saved where there are any; never reject. */
+  /** Sandboxes being saved (for the session in `key`) and removed, by name. Never reject. */
   readonly #ending = new Map<string, { key: string; done: Promise<void> }>();
   #firstLook: Promise<unknown> = Promise.resolve();
   #done: Promise<void> = Promise.resolve();
@@ -75,7 +73,7 @@ export class Adoption {
     this.#options = options;
   }
 
-  /** Reads the records, and looks for what there is, again and again until Docker answers. ERR_SANDBOX: they cannot be read. */
+  /** Reads the records, then lists sandboxes until Docker answers. ERR_SANDBOX: the records cannot be read. */
   start(): void {
     const { records } = this.#options;
     records.load();
@@ -85,22 +83,22 @@ export class Adoption {
     this.#done = this.#retryUntilListed(first);
   }
 
-  /** When it has been looked once, whether Docker has answered or not. */
+  /** Resolves after the first try to list sandboxes, whether Docker answered or not. */
   get firstLook(): Promise<unknown> {
     return this.#firstLook;
   }
 
-  /** When it is known what everything is; or it is closed. */
+  /** Resolves when every sandbox is decided on, or at `stop`. */
   get done(): Promise<void> {
     return this.#done;
   }
 
-  /** Not to be removed by anybody else. */
+  /** Whether the reconciler must leave this sandbox alone. */
   isPending(name: string): boolean {
     return this.#pending.has(name) || this.#ending.has(name);
   }
 
-  /** Resolves when a fresh sandbox of this session's server would be beside none of an earlier run. ERR_UNAVAILABLE; the signal's reason. */
+  /** Resolves when no undecided sandbox of this session and server is left. ERR_UNAVAILABLE; the signal's reason. */
   async settled(owner: Owner, signal: AbortSignal, timeoutMs: number): Promise<void> {
     const key = ownerKey(owner);
     const deadline = performance.now() + timeoutMs;
@@ -112,20 +110,20 @@ export class Adoption {
     }
   }
 
-  /** Nothing is taken up from then on: what Docker has not shown so far stays for the next start. */
+  /** Adopts no more: sandboxes that Docker has not listed yet stay for the next start. */
   async stop(): Promise<void> {
     await this.#firstLook;
     this.#closing.abort(new FairleadError('ERR_DRAINING', 'the server is stopping'));
   }
 
-  /** When what is being saved and removed has ended. */
+  /** Resolves when the saves and removals under way have ended. */
   async ended(): Promise<void> {
     await Promise.all([...this.#ending.values()].map(({ done }) => done));
   }
 
   async #retryUntilListed(first: Promise<boolean>): Promise<void> {
     const { signal } = this.#closing;
-    for (let placed = await first; !placed && !signal.aborted; placed = await this.#tryAdopt()) {
+    for (let done = await first; !done && !signal.aborted; done = await this.#tryAdopt()) {
       await delay(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined); // aborted: the loop ends
     }
   }
@@ -135,18 +133,19 @@ export class Adoption {
     try {
       const found = await driver.find();
       const options = new Map<ContainerPool, string | undefined>();
-      // Only asked when it matters: an image that is not there is no news to a box that has nothing left over.
+      // Only when there are sandboxes: else a missing image would be reported for nothing.
       if (found.length > 0) for (const pool of pools.distinct()) options.set(pool, await pool.optionsNow());
       if (this.#closing.signal.aborted) return false;
       this.#adoptAll(found, options);
       return true;
     } catch (error) {
-      if (!this.#closing.signal.aborted) log.warn({ err: error }, 'what an earlier run left could not be looked for');
+      if (!this.#closing.signal.aborted)
+        log.warn({ err: error }, 'the sandboxes of an earlier run could not be listed');
       return false;
     }
   }
 
-  /** No await from here to its end: each is the earlier run's or this one's, at every moment. */
+  /** Without an await: at every moment a sandbox is either pending or decided on. */
   #adoptAll(found: readonly FoundSandbox[], options: ReadonlyMap<ContainerPool, string | undefined>): void {
     const { records, log } = this.#options;
     const pending = this.#pending;
@@ -162,7 +161,7 @@ export class Adoption {
       pending.delete(one.name);
     }
     for (const name of pending.keys()) records.remove(name);
-    if (found.length > 0) log.info(decisions, 'sandboxes of an earlier run taken up');
+    if (found.length > 0) log.info(decisions, 'sandboxes of an earlier run adopted');
   }
 
   #adoptOne(
@@ -194,7 +193,10 @@ export class Adoption {
     const done = this.#slots
       .execute(() => this.#saveAndRemove(found, saveFor))
       .catch((error: unknown) => {
-        this.#options.log.warn({ err: error, sandbox: found.id }, 'a sandbox of an earlier run stays for now');
+        this.#options.log.warn(
+          { err: error, sandbox: found.id },
+          'a sandbox of an earlier run could not be removed now',
+        );
       })
       .finally(() => this.#ending.delete(found.name));
     this.#ending.set(found.name, { key: saveFor ? ownerKey(saveFor) : '', done });
@@ -209,11 +211,11 @@ export class Adoption {
         running = await attachPatiently(found, signal, log);
         await workspaces.save(saveFor, running);
       } catch (error) {
-        signal.throwIfAborted(); // the next start does it
+        signal.throwIfAborted(); // the next start saves it
         log.error({ err: error, sandbox: found.id, ...saveFor }, 'a workspace could not be saved and is lost');
       }
     }
-    records.end(found.name); // what is saved is the truth from now on
+    records.end(found.name); // from now on the archive counts, not the sandbox
     await (running ?? found).destroy();
     records.remove(found.name);
   }

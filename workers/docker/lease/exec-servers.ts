@@ -1,4 +1,4 @@
-/** `command` servers that run in leased sandboxes beside the image's own: started, relayed, and ended one by one. Docker thread. */
+/** Starts, relays and ends `command` servers, which run in a leased sandbox beside the image's own server. Docker thread. */
 import { randomBytes } from 'node:crypto';
 import { atMost, onAbort } from '../../../src/shared/abort.js';
 import { isCommandServer } from '../../../src/shared/config-mcp.js';
@@ -13,36 +13,36 @@ import { StdioRelay } from './stdio-relay.js';
 
 const MAX_PER_SANDBOX = 8;
 const FULL_RETRY_MS = 5_000;
-/** What its end of input does not end is killed. */
+/** A server that does not exit at its end of input is killed after this. */
 const END_OF_INPUT_MS = 1_000;
 const KILL_TIMEOUT_MS = 10_000;
-/** By what is in its environment a process is known as one of ours, and so is what it has started. */
+/** This environment variable marks our processes; what they start inherits it. */
 const EXEC_MARK = 'FAIRLEAD_EXEC';
 
-const started = counter('fairlead_sandbox_exec_servers_total', 'Servers started in the sandbox of another', [
+const started = counter('fairlead_sandbox_exec_servers_total', 'Command servers started in leased sandboxes', [
   'outcome',
 ]);
 
-interface Room {
+interface Group {
   readonly relays: Set<StdioRelay>;
-  /** How many clients the sandbox had had when it was last looked at: what an earlier one has left running is ended first. */
+  /** The lease's generation at the last start. When it has changed, servers of the earlier client are killed first. */
   generation: number;
 }
 
 export class ExecServers {
   readonly #config: Config;
   readonly #log: Logger;
-  /** An entry goes with its lease. */
-  readonly #rooms = new Map<Lease, Room>();
+  /** Removed with their lease. */
+  readonly #groups = new Map<Lease, Group>();
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
     this.#log = log;
   }
 
-  /** ERR_SANDBOX: it cannot be started there. ERR_UNAVAILABLE: not now, or too many run. ERR_CANCELLED: the port has closed. */
+  /** ERR_SANDBOX: it cannot be started. ERR_UNAVAILABLE: not now, or too many run. ERR_CANCELLED: the port has closed. */
   async start(lease: Lease | undefined, { sandbox, server, port }: ExecRequest): Promise<void> {
-    const relay = new StdioRelay(port); // first: a port tells only those who listen that its other side is gone
+    const relay = new StdioRelay(port); // first, since a port reports its closing only to a listener
     try {
       const running = lease?.sandbox.running;
       if (!lease || !running) throw new FairleadError('ERR_SANDBOX', `there is no sandbox ${sandbox}`);
@@ -55,25 +55,25 @@ export class ExecServers {
     }
   }
 
-  /** The sandbox is nobody's any more. */
+  /** The lease has ended. */
   end(lease: Lease, reason: string): void {
-    const room = this.#rooms.get(lease);
-    this.#rooms.delete(lease);
-    for (const relay of room?.relays ?? []) relay.end(null, reason);
+    const group = this.#groups.get(lease);
+    this.#groups.delete(lease);
+    for (const relay of group?.relays ?? []) relay.end(null, reason);
   }
 
   async #start(lease: Lease, running: RunningSandbox, server: string, relay: StdioRelay): Promise<void> {
     const { command, args, env } = this.#commandOf(server);
-    const room = this.#roomOf(lease);
-    if (room.relays.size >= MAX_PER_SANDBOX) {
-      const told = `${MAX_PER_SANDBOX} servers run in this sandbox already`;
-      throw new FairleadError('ERR_UNAVAILABLE', told, { retryAfterMs: FULL_RETRY_MS });
+    const group = this.#groupOf(lease);
+    if (group.relays.size >= MAX_PER_SANDBOX) {
+      const full = `${MAX_PER_SANDBOX} servers run in this sandbox already`;
+      throw new FairleadError('ERR_UNAVAILABLE', full, { retryAfterMs: FULL_RETRY_MS });
     }
-    room.relays.add(relay);
-    onAbort(relay.closed, () => room.relays.delete(relay));
-    if (room.generation !== lease.generation) {
-      room.generation = lease.generation;
-      await this.#kill(running, ''); // whoever had the sandbox before has died, and may have left some
+    group.relays.add(relay);
+    onAbort(relay.closed, () => group.relays.delete(relay));
+    if (group.generation !== lease.generation) {
+      group.generation = lease.generation;
+      await this.#kill(running, ''); // the agent thread before this one died and may have left servers
     }
     const abort = new AbortController();
     const mark = randomBytes(8).toString('hex');
@@ -85,22 +85,22 @@ export class ExecServers {
     this.#log.info({ session: lease.session, server, sandbox: lease.id }, 'server started in a sandbox');
   }
 
-  #roomOf(lease: Lease): Room {
-    const room = this.#rooms.get(lease) ?? { relays: new Set<StdioRelay>(), generation: 0 };
-    this.#rooms.set(lease, room);
-    return room;
+  #groupOf(lease: Lease): Group {
+    const group = this.#groups.get(lease) ?? { relays: new Set<StdioRelay>(), generation: 0 };
+    this.#groups.set(lease, group);
+    return group;
   }
 
-  /** Docker has no call that ends a program which was started in a container: its input ends, and what stays is killed from inside. */
+  /** Docker has no call that ends an exec'd program: its input is closed, and it is killed from inside if it stays. */
   async #stop(running: RunningSandbox, program: SandboxProgram, abort: AbortController, mark: string): Promise<void> {
-    program.stdout.resume(); // nobody reads it any more, and it may be full
+    program.stdout.resume(); // nobody reads it, and a full pipe would keep the program from exiting
     program.stderr.resume();
     program.stdin.end();
     if (!(await atMost(END_OF_INPUT_MS, program.exited))) await this.#kill(running, mark);
-    abort.abort(new FairleadError('ERR_CANCELLED', 'not needed any more'));
+    abort.abort(new FairleadError('ERR_CANCELLED', 'no longer needed'));
   }
 
-  /** All that carry this mark, or any. An image without a shell keeps what does not end by itself until the sandbox goes. */
+  /** Kills processes with this mark; '' = with any. In an image without a shell they live as long as the sandbox. */
   async #kill(running: RunningSandbox, mark: string): Promise<void> {
     const script = `for p in /proc/[0-9]*; do if grep -qs '${EXEC_MARK}=${mark}' "$p/environ"; then kill -9 "\${p#/proc/}"; fi; done`;
     try {
@@ -110,14 +110,14 @@ export class ExecServers {
       killer.stdin.end();
       await killer.exited;
     } catch (error) {
-      this.#log.debug({ err: error, sandbox: running.id }, 'a server in a sandbox could not be ended');
+      this.#log.debug({ err: error, sandbox: running.id }, 'a server in a sandbox could not be killed');
     }
   }
 
   #commandOf(name: string): { command: string; args: string[]; env: Record<string, string> } {
     const server = this.#config.mcpServers[name];
     if (!server || !isCommandServer(server)) {
-      throw new FairleadError('ERR_SANDBOX', `${name} is no command of mcpServers`);
+      throw new FairleadError('ERR_SANDBOX', `mcpServers has no command server ${name}`);
     }
     return server;
   }

@@ -1,6 +1,6 @@
 /**
- * Who has which sandbox, as a small file each that outlives this thread: after a crash it is certain which ones somebody had.
- * The folder is the index. Docker thread.
+ * One small file per lease: after a crash they say which sandboxes were leased, and to whom. The folder is the index.
+ * Docker thread.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,17 +11,17 @@ import type { Logger } from '../../../src/shared/log.js';
 const recordShape = z.strictObject({
   session: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
   server: z.string().regex(/^[a-zA-Z0-9_-]{1,32}$/),
-  /** How many clients its MCP server had before this one; each has request ids of its own. */
+  /** How many clients its MCP server had before this one; each uses request ids of its own. */
   generation: z.number().int().min(0),
-  /** Written before its saved files were put back: while they are there, they and not the sandbox are the truth. */
+  /** A restore has begun. While the archive exists it did not finish, and the archive counts, not the sandbox. */
   restoring: z.boolean(),
 });
 
 export type LeaseRecord = z.infer<typeof recordShape>;
 
 /**
- * By the sandbox's name. All of it is synchronous: between the moment a sandbox is somebody's and its file nothing else
- * happens. Not synced to the disk: a machine that loses its memory loses its containers with it.
+ * Files are named after the sandbox. All calls are synchronous, so that nothing happens between a lease and its record.
+ * They are not synced to disk: a machine that crashes loses its containers as well.
  */
 export class LeaseRecords {
   readonly #folder: string;
@@ -32,50 +32,50 @@ export class LeaseRecords {
     this.#log = log;
   }
 
-  /** Makes the folder, 0700. ERR_SANDBOX. */
+  /** Creates the folder, mode 0700. ERR_SANDBOX. */
   load(): void {
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     } catch (error) {
-      throw failed('the folder of leases cannot be used', error);
+      throw failed('the folder of lease records cannot be used', error);
     }
   }
 
-  /** ERR_SANDBOX, and nothing is written: then the sandbox must not become anybody's. */
+  /** ERR_SANDBOX: nothing is written, and the sandbox must not be leased. */
   write(name: string, record: LeaseRecord): void {
     try {
       writeFileSync(this.#pathOf(name), JSON.stringify(record), { mode: 0o600 });
     } catch (error) {
       this.remove(name);
-      throw failed('the lease of a sandbox could not be written down', error);
+      throw failed('the lease of a sandbox could not be recorded', error);
     }
   }
 
-  /** Nobody's any more, and not to be anybody's: an empty record. What is left of the sandbox is destroyed. */
+  /** Empties the record: the sandbox was leased, and nobody may get it again. What is left of it is destroyed. */
   end(name: string): void {
     try {
       writeFileSync(this.#pathOf(name), '', { mode: 0o600 });
     } catch (error) {
-      this.#log.warn({ err: error, container: name }, 'a lease that has ended could not be written down');
+      this.#log.warn({ err: error, container: name }, 'the end of a lease could not be recorded');
     }
   }
 
-  /** When the sandbox is gone, or was given to nobody. Twice is fine. */
+  /** For a sandbox that is gone or was never handed over. Idempotent. */
   remove(name: string): void {
     try {
       rmSync(this.#pathOf(name), { force: true });
     } catch (error) {
-      this.#log.warn({ err: error, container: name }, 'the record of a lease stays for now');
+      this.#log.warn({ err: error, container: name }, 'a lease record could not be removed');
     }
   }
 
-  /** By name; undefined: somebody had it, and who that was is not known, or must not be any more. ERR_SANDBOX. */
+  /** Records by sandbox name. undefined: it was leased, and its session is unknown or has ended. ERR_SANDBOX. */
   read(): Map<string, LeaseRecord | undefined> {
     try {
       const files = readdirSync(this.#folder, { withFileTypes: true }).filter((entry) => entry.isFile());
       return new Map(files.map(({ name }) => [name, parse(readFileSync(this.#pathOf(name), 'utf8'))]));
     } catch (error) {
-      throw failed('the leases of an earlier run cannot be read', error);
+      throw failed('the lease records of an earlier run cannot be read', error);
     }
   }
 
@@ -84,7 +84,7 @@ export class LeaseRecords {
   }
 }
 
-/** Torn, empty or of another version: undefined. */
+/** Undefined for a torn or empty record, and for one of another version. */
 function parse(text: string): LeaseRecord | undefined {
   try {
     return recordShape.parse(JSON.parse(text));

@@ -1,4 +1,4 @@
-/** A sandbox that is someone's. Types only. */
+/** A sandbox that belongs to a session. Types only. */
 import type { ContainerPool } from '../pool/container-pool.js';
 import type { Sandbox } from '../pool/sandbox.js';
 import type { StdioRelay } from './stdio-relay.js';
@@ -11,9 +11,9 @@ export interface Lease {
   readonly pool: ContainerPool;
   /** How many clients its MCP server had before this one. */
   generation: number;
-  /** Something of the session is in it: it must not be given to another. */
+  /** It may hold data of the session: no other session may get it. */
   used: boolean;
-  /** To its session's agent thread; absent while nobody is there, see orphans.ts. */
+  /** To the session's agent thread; absent while it is an orphan. */
   relay?: StdioRelay;
   ended?: Promise<void>;
 }

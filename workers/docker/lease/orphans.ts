@@ -1,6 +1,6 @@
 /**
- * Sandboxes whose session has nobody who speaks for it at the moment: an agent thread has died, or the thread or the server
- * that held them. They run on and wait for their session; who does not come hibernates. Docker thread.
+ * Orphans: leased sandboxes without an agent thread, since that thread, the docker thread or the server died. They run on
+ * until their session asks for them, and hibernate if it does not. Docker thread.
  */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { bulkhead } from 'cockatiel';
@@ -16,57 +16,64 @@ import { checkAlive } from '../pool/sandbox.js';
 import { WarmServer } from '../pool/warm-server.js';
 import { ownerKey, type Owner } from '../archive/workspaces.js';
 
-/** Each is a stream to Docker and a greeting. */
+/** Each attaches to Docker and does a handshake. */
 const AT_ONCE = 8;
 const ATTACH_AGAIN_MS = 2_000;
-/** What runs in it may leave it little time to answer; one on a shelf has nothing else to do. */
+/** Longer than for a warm sandbox: a leased one may be busy with what runs in it. */
 const CHECK_TIMEOUT_MS = 5_000;
 
-const waiting = gauge('fairlead_sandbox_orphans', 'Sandboxes that run on and wait for their session to come back');
-const outcomes = counter('fairlead_sandbox_orphans_total', 'Sandboxes that had lost whoever held them', ['outcome']);
+const waiting = gauge('fairlead_sandbox_orphans', 'Sandboxes that wait for their session to come back');
+const outcomes = counter(
+  'fairlead_sandbox_orphans_total',
+  'Sandboxes that lost their agent thread, docker thread or server',
+  ['outcome'],
+);
 
 interface Orphan {
   readonly lease: Lease;
-  /** ReadySandbox, looked at or saved at the moment: nobody gets it before that has ended. Never rejects. */
+  /** The handshake, health check or save under way: nobody gets the orphan before its end. Never rejects. */
   busy: Promise<void> | undefined;
-  /** Until it hibernates. */
+  /** Hibernates it. */
   timer: NodeJS.Timeout | undefined;
 }
 
 export interface OrphansOptions {
   /** 0 = never. */
   hibernateAfterMs: number;
-  greetTimeoutMs: number;
-  /** What that server is told that we can do. */
+  handshakeTimeoutMs: number;
+  /** Client capabilities for that server. */
   capabilities: (server: string) => ClientCapabilities;
   log: Logger;
-  /** Another client follows: counts it, and writes that down. ERR_SANDBOX. */
+  /** Counts and records the next client of this sandbox. ERR_SANDBOX. */
   nextGeneration: (lease: Lease) => void;
-  /** Saved, then ended. Rejects when it could not be saved: then it is as before. */
+  /** Saves and ends it. Rejects when it cannot be saved: then nothing has changed. */
   hibernate: (lease: Lease) => Promise<unknown>;
-  /** Saved as far as it can be, then ended. Never rejects. */
+  /** Saves it if that is possible, and ends it. Never rejects. */
   giveUp: (lease: Lease) => Promise<void>;
-  /** Ended, nothing saved. Never rejects. */
+  /** Ends it without saving. Never rejects. */
   destroy: (lease: Lease) => Promise<void>;
 }
 
 export class Orphans {
   readonly #options: OrphansOptions;
-  /** By session and server: whoever asks can be given one only. */
+  /** By session and server: at most one each. */
   readonly #byKey = new Map<string, Orphan>();
-  readonly #greeting = bulkhead(AT_ONCE, Infinity);
+  readonly #handshakes = bulkhead(AT_ONCE, Infinity);
   #closed = false;
 
   constructor(options: OrphansOptions) {
     this.#options = options;
   }
 
-  /** Without a relay from here on. Of two of one session's server the newer stays, by generation, then by coming later. */
+  /** The lease has no relay from here on. Of two for one session and server, the higher generation stays, then the later one. */
   add(lease: Lease): void {
     const before = this.#byKey.get(ownerKey(lease))?.lease;
     if (before) {
       const loser = before.generation > lease.generation ? lease : before;
-      this.#options.log.warn({ sandbox: loser.id, session: loser.session }, 'a session has two sandboxes: one goes');
+      this.#options.log.warn(
+        { sandbox: loser.id, session: loser.session },
+        'a session has two sandboxes: one is removed',
+      );
       if (loser === before) this.forget(before);
       void this.#options.destroy(loser);
       if (loser === lease) return;
@@ -74,12 +81,12 @@ export class Orphans {
     const orphan: Orphan = { lease, busy: undefined, timer: undefined };
     this.#byKey.set(ownerKey(lease), orphan);
     waiting.set(this.#byKey.size);
-    this.#work(orphan, () => this.#greeting.execute(() => this.#greet(orphan)));
+    this.#work(orphan, () => this.#handshakes.execute(() => this.#reconnect(orphan)));
   }
 
   /**
-   * The one of this session's server, once it is ready, and not an orphan's any more; undefined: there is none.
-   * ERR_UNAVAILABLE when it takes too long; the signal's reason.
+   * Removes and returns this session's orphan as soon as it is ready; undefined: there is none. ERR_UNAVAILABLE when that
+   * takes too long; the signal's reason.
    */
   async take(owner: Owner, signal: AbortSignal, timeoutMs: number): Promise<Lease | undefined> {
     const deadline = performance.now() + timeoutMs;
@@ -100,13 +107,13 @@ export class Orphans {
     }
   }
 
-  /** When nothing is done with it at the moment. ERR_UNAVAILABLE when that takes too long. */
+  /** Resolves when no work on this lease is under way. ERR_UNAVAILABLE when that takes too long. */
   async settled(lease: Lease, timeoutMs: number): Promise<void> {
     const busy = this.#byKey.get(ownerKey(lease))?.busy;
     if (busy) await waitFor(busy, lease.sandbox.abort.signal, timeoutMs);
   }
 
-  /** It has ended, or is somebody's again. */
+  /** The lease has ended, or has an agent thread again. */
   forget(lease: Lease): void {
     const orphan = this.#byKey.get(ownerKey(lease));
     if (orphan?.lease !== lease) return;
@@ -119,7 +126,7 @@ export class Orphans {
     return this.#byKey.get(ownerKey(lease))?.lease === lease;
   }
 
-  /** None hibernates by itself any more; those that are not attached yet stay as they are. */
+  /** Stops all hibernation timers. Orphans that are not attached yet stay as they are. */
   close(): void {
     this.#closed = true;
     for (const orphan of this.#byKey.values()) clearTimeout(orphan.timer);
@@ -134,7 +141,7 @@ export class Orphans {
     try {
       await work();
     } catch (error) {
-      this.#options.log.error({ err: error, sandbox: orphan.lease.id }, 'an orphaned sandbox: a fault');
+      this.#options.log.error({ err: error, sandbox: orphan.lease.id }, 'work on an orphan failed');
     }
     orphan.busy = undefined;
     this.#arm(orphan);
@@ -146,9 +153,9 @@ export class Orphans {
     orphan.timer = setTimeout(() => this.#work(orphan, () => this.#hibernate(orphan.lease)), hibernateAfterMs);
   }
 
-  async #greet(orphan: Orphan): Promise<void> {
+  async #reconnect(orphan: Orphan): Promise<void> {
     const { lease } = orphan;
-    const { log, nextGeneration, giveUp, greetTimeoutMs, capabilities } = this.#options;
+    const { log, nextGeneration, giveUp, handshakeTimeoutMs, capabilities } = this.#options;
     const { session, server, sandbox } = lease;
     try {
       const running = sandbox.running ?? (await attachPatiently(sandbox.found, sandbox.abort.signal, log));
@@ -157,18 +164,18 @@ export class Orphans {
       sandbox.mcp = await WarmServer.open(running, {
         server,
         capabilities: capabilities(server),
-        timeoutMs: greetTimeoutMs,
+        timeoutMs: handshakeTimeoutMs,
         again: true,
       });
       sandbox.aliveAt = performance.now();
-      // Its relay would have noticed; until it has one again, this does.
+      // Without a relay nobody else notices its end.
       void running.exited.then(({ reason }) => this.#noteExit(lease, reason));
       outcomes.inc({ outcome: 'kept' });
-      log.info({ session, server, sandbox: lease.id }, 'a sandbox waits for its session to come back');
+      log.info({ session, server, sandbox: lease.id }, 'an orphan waits for its session');
     } catch (error) {
-      if (!this.has(lease) || this.#closed) return; // ended meanwhile, and that is why
+      if (!this.has(lease) || this.#closed) return; // it failed because it was ended meanwhile
       outcomes.inc({ outcome: 'lost' });
-      log.warn({ err: error, session, server, sandbox: lease.id }, 'a sandbox does not answer again: saved and let go');
+      log.warn({ err: error, session, server, sandbox: lease.id }, 'an orphan does not answer: it is saved and ended');
       await giveUp(lease);
     }
   }
@@ -176,7 +183,10 @@ export class Orphans {
   async #check(lease: Lease): Promise<void> {
     if ((await checkAlive(lease.sandbox, CHECK_TIMEOUT_MS)) || !this.has(lease)) return;
     outcomes.inc({ outcome: 'lost' });
-    this.#options.log.warn({ sandbox: lease.id, session: lease.session }, 'an orphaned sandbox does not answer');
+    this.#options.log.warn(
+      { sandbox: lease.id, session: lease.session },
+      'an orphan does not answer: it is saved and ended',
+    );
     await this.#options.giveUp(lease);
   }
 
@@ -185,19 +195,19 @@ export class Orphans {
       await this.#options.hibernate(lease);
       outcomes.inc({ outcome: 'hibernated' });
     } catch (error) {
-      this.#options.log.warn({ err: error, sandbox: lease.id }, 'a sandbox could not hibernate and stays');
+      this.#options.log.warn({ err: error, sandbox: lease.id }, 'an orphan could not hibernate and stays');
     }
   }
 
   async #noteExit(lease: Lease, reason: string): Promise<void> {
     if (!this.has(lease)) return;
     outcomes.inc({ outcome: 'died' });
-    this.#options.log.warn({ sandbox: lease.id, session: lease.session, reason }, 'an orphaned sandbox has ended');
-    await this.#options.giveUp(lease); // what was lost may be the stream only
+    this.#options.log.warn({ sandbox: lease.id, session: lease.session, reason }, 'an orphan has ended');
+    await this.#options.giveUp(lease); // perhaps only its stream is lost, and its files can be saved
   }
 }
 
-/** Docker may be away for a while, and what is in a sandbox is worth the wait. ERR_SANDBOX; the signal's reason. */
+/** Attaches, and retries while Docker is away: the session's files are worth the wait. ERR_SANDBOX; the signal's reason. */
 export async function attachPatiently(
   found: FoundSandbox | undefined,
   signal: AbortSignal,
@@ -210,7 +220,7 @@ export async function attachPatiently(
     } catch (error) {
       signal.throwIfAborted();
       if (!isFairleadError(error, 'ERR_UNAVAILABLE')) throw error;
-      log.warn({ err: error, sandbox: found.id }, 'a sandbox cannot be taken up again now');
+      log.warn({ err: error, sandbox: found.id }, 'a sandbox cannot be attached now');
       await delay(ATTACH_AGAIN_MS, undefined, { signal });
     }
   }

@@ -1,4 +1,4 @@
-/** One sandbox's stdio ↔ the MessagePort of its session's agent thread, with backpressure both ways. Docker thread. */
+/** Relays one sandbox's stdio to and from the MessagePort of its agent thread, with backpressure both ways. Docker thread. */
 import { StringDecoder } from 'node:string_decoder';
 import type { Readable } from 'node:stream';
 import type { MessagePort } from 'node:worker_threads';
@@ -6,25 +6,25 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { RunningSandbox, SandboxExit } from '../driver/driver.js';
 import { STDIO_WINDOW_BYTES, type StdioFromSandbox, type StdioToSandbox } from '../contract/messages.js';
 
-/** What may wait for a sandbox that does not read its stdin, beyond the message that comes last. */
+/** Bound on unread stdin, not counting the newest message. */
 const STDIN_WAITING_BYTES = 4_194_304;
 const STDERR_BYTES_A_SECOND = 65_536;
-/** A sandbox that has exited but whose output is held open by something it left behind ends after this. */
+/** After its exit, how long a sandbox's output may be held open by a process that it left. */
 const LAST_OUTPUT_MS = 5_000;
 
-/** What is relayed: a sandbox's own server, or one that was started in it. */
+/** A sandbox's own server, or a server that was started in it. */
 export type RelayedProcess = Pick<RunningSandbox, 'stdin' | 'stdout' | 'stderr' | 'exited'>;
 
 /**
- * Takes the port from the first moment, so that an agent that gives up while its sandbox starts is noticed.
- * Whatever ends it (exit, `close`, a port whose other side is gone, a full stdin) aborts `closed`, once.
+ * Listens on the port from the first moment, to notice an agent thread that gives up while its sandbox starts.
+ * Whatever ends the relay (exit, `close`, a closed port, a full stdin) aborts `closed` once.
  */
 export class StdioRelay {
   readonly #port: MessagePort;
   readonly #controller = new AbortController();
   readonly #decoder = new StringDecoder('utf8');
   #sandbox: RelayedProcess | undefined;
-  /** Stdin that came before the sandbox was there. */
+  /** Stdin that arrived before `attach`. */
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
   #unacked = 0;
@@ -40,15 +40,15 @@ export class StdioRelay {
       this.#abandoned ||= !this.closed.aborted;
       this.#close('the session’s end of the stream has closed');
     });
-    port.on('messageerror', () => this.end(null, 'a message that cannot be read'));
+    port.on('messageerror', () => this.end(null, 'a message could not be read'));
   }
 
-  /** The other side went without a word, as an agent thread that dies does. */
+  /** The port closed without a `close` message: the agent thread has died. */
   get abandoned(): boolean {
     return this.#abandoned;
   }
 
-  /** Aborts when the sandbox is of no use to its session any more. */
+  /** Aborts when the relay has ended. */
   get closed(): AbortSignal {
     return this.#controller.signal;
   }
@@ -56,7 +56,7 @@ export class StdioRelay {
   attach(sandbox: RelayedProcess): void {
     this.#sandbox = sandbox;
     const { stdin, stdout, stderr } = sandbox;
-    // Told by `exited`, or by the end of stdout; a write into a process that is gone is no news.
+    // `exited` and the end of stdout report it; an error of a late write says nothing new.
     stdin.on('error', () => undefined);
     stdout.on('readable', this.#pump);
     stdout.on('end', this.#onEnd);
@@ -75,7 +75,7 @@ export class StdioRelay {
     else this.#armLastOutput();
   }
 
-  /** Tells the agent, last, and closes. Twice is fine: the first reason stands. */
+  /** Sends `exit` as the last message and closes. Idempotent: the first reason stands. */
   end(code: number | null, reason: string): void {
     if (this.closed.aborted) return;
     this.#post({ type: 'exit', code, reason });
@@ -113,7 +113,7 @@ export class StdioRelay {
   }
 
   #write(data: Uint8Array): void {
-    // Judged before this message is added: one long message is no reason to end a sandbox that reads well.
+    // Checked before this message is added: one long message must not end a sandbox that reads well.
     if ((this.#sandbox?.stdin.writableLength ?? this.#earlyBytes) > STDIN_WAITING_BYTES) {
       this.end(null, `does not read its input: more than ${STDIN_WAITING_BYTES} bytes wait`);
       return;
@@ -130,13 +130,13 @@ export class StdioRelay {
     const stdout = this.#sandbox?.stdout;
     if (!stdout) return;
     for (;;) {
-      // An empty read is what makes an ended stream say so.
+      // Only an empty read makes an ended stream emit `end`.
       const size = stdout.readableLength === 0 ? undefined : Math.min(stdout.readableLength, this.#room());
       if (size === 0) break;
       const chunk = readBytes(stdout, size);
       if (!chunk) break;
       this.#unacked += chunk.byteLength;
-      // A copy of exactly these bytes: a message would carry the whole pooled buffer that they are a view of.
+      // Copies exactly these bytes: a view would send its whole pooled buffer.
       this.#post({ type: 'stdout', data: new Uint8Array(chunk) });
     }
     if (this.#exit) this.#armLastOutput();
@@ -150,7 +150,7 @@ export class StdioRelay {
     if (this.#exit) this.end(this.#exit.code, this.#exit.reason);
   };
 
-  /** While the agent has not acknowledged a full window, it is the agent that everybody waits for. */
+  /** Not armed while the window is full: then the agent thread is the slow side, not the process. */
   #armLastOutput(): void {
     clearTimeout(this.#lastOutput);
     const exit = this.#exit;
@@ -158,7 +158,7 @@ export class StdioRelay {
     this.#lastOutput = setTimeout(() => this.end(exit.code, exit.reason), LAST_OUTPUT_MS);
   }
 
-  /** Always read, so that a chatty server does not stop at its own log; over its rate it is dropped and counted. */
+  /** Always reads, so that a full pipe never stops a server; bytes over the rate are dropped and counted. */
   readonly #onStderr = (chunk: Buffer): void => {
     const now = performance.now();
     if (now - this.#stderr.since > 1_000) {

@@ -1,4 +1,4 @@
-/** From an image to a sandbox that can wait on a shelf: started or reset, greeted, its tools known. Docker thread. */
+/** Brings a sandbox to warm: starts, adopts or resets it, does the MCP handshake and learns its tools. Docker thread. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { onAbort } from '../../../src/shared/abort.js';
 import type { Config } from '../../../src/shared/config.js';
@@ -8,7 +8,7 @@ import { capabilitiesFor } from '../../../src/shared/mcp-capabilities.js';
 import type { FoundSandbox, RunningSandbox, SandboxDriver } from '../driver/driver.js';
 import { differenceOf, fingerprintOf } from './fingerprint.js';
 import type { ImageUse, KnownImage, Offered, ToolCache } from './tool-cache.js';
-import { WarmServer, type GreetOptions } from './warm-server.js';
+import { WarmServer, type HandshakeOptions } from './warm-server.js';
 
 export interface BringUpOptions {
   /** For labels, logs and errors. */
@@ -17,7 +17,7 @@ export interface BringUpOptions {
   env: Readonly<Record<string, string>>;
   config: Config;
   driver: SandboxDriver;
-  /** Without it nothing is known of an image before its first sandbox. */
+  /** Absent: an image's tools are known only after its first sandbox. */
   toolCache?: ToolCache | undefined;
   log: Logger;
 }
@@ -31,24 +31,24 @@ type Destroyable = Pick<RunningSandbox, 'id' | 'destroy'>;
 
 export class BringUp {
   readonly #options: BringUpOptions;
-  /** By image id: a new image under the same name has tools of its own. */
+  /** Of one image id: a new image under the same name may have other tools. */
   #known: (KnownImage & { imageId: string }) | undefined;
   #imageId: Promise<string> | undefined;
-  /** What the first sandbox looked like before anybody had it; what is reset must look the same. */
-  #firstLook: string | undefined;
-  #looked = false;
+  /** Fingerprint of the first sandbox, unused. A reset one must have the same. */
+  #fingerprint: string | undefined;
+  #fingerprinted = false;
 
   constructor(options: BringUpOptions) {
     this.#options = options;
   }
 
-  /** Known from the first sandbox on, also of an earlier run. ERR_SANDBOX, ERR_UNAVAILABLE: which image it is cannot be said. */
+  /** Undefined until the image's first sandbox, of this run or an earlier one. ERR_SANDBOX, ERR_UNAVAILABLE: no image id. */
   async offered(): Promise<Offered | undefined> {
     const known = await this.#knownOf(await this.#resolveImage());
     return known && { tools: known.tools, resources: known.resources, prompts: known.prompts };
   }
 
-  /** ERR_SANDBOX, ERR_UNAVAILABLE, or the signal's reason; nothing is left of what did not come up. */
+  /** ERR_SANDBOX, ERR_UNAVAILABLE, or the signal's reason; a sandbox that fails is destroyed. */
   async start(name: string, signal: AbortSignal): Promise<ReadySandbox> {
     const { driver, image, env, server, config } = this.#options;
     const deadline = performance.now() + config.sandbox.startTimeoutMs;
@@ -57,15 +57,15 @@ export class BringUp {
     try {
       running = await driver.start({ name, server, image, imageId, env, signal });
     } catch (error) {
-      this.#imageId = undefined; // it may have been replaced and removed
+      this.#imageId = undefined; // the image may have been replaced and removed
       throw error;
     }
     return this.#orDestroy(running, signal, async () => {
-      return this.#greetUnused(running, msLeft(deadline), imageId, { signal, again: false });
+      return this.#handshakeUnused(running, msLeft(deadline), imageId, { signal, again: false });
     });
   }
 
-  /** What a sandbox would be made with now; undefined when its image cannot be used. ERR_UNAVAILABLE. */
+  /** Options hash of a sandbox started now; undefined when its image is missing. ERR_UNAVAILABLE. */
   async optionsNow(): Promise<string | undefined> {
     const { driver, image, env } = this.#options;
     try {
@@ -76,21 +76,21 @@ export class BringUp {
     }
   }
 
-  /** One that is there already and that nobody has had. Errors as `start`; destroyed then. */
+  /** Adopts an unused sandbox of an earlier run. Errors as `start`; the sandbox is destroyed then. */
   async adopt(found: FoundSandbox, signal: AbortSignal): Promise<ReadySandbox> {
     const { config } = this.#options;
     return this.#orDestroy(found, signal, async () => {
       const imageId = await this.#resolveImage();
       const running = await found.attach(signal);
       const how = { signal, again: true };
-      return this.#greetUnused(running, config.sandbox.startTimeoutMs, imageId, how).catch((error: unknown) => {
-        void running.destroy().catch(() => undefined); // its stream; whether it is gone is told by `found`
+      return this.#handshakeUnused(running, config.sandbox.startTimeoutMs, imageId, how).catch((error: unknown) => {
+        void running.destroy().catch(() => undefined); // closes the stream; `found` reports whether the container is gone
         throw error;
       });
     });
   }
 
-  #greeting(timeoutMs: number): GreetOptions {
+  #handshakeOptions(timeoutMs: number): HandshakeOptions {
     const { server } = this.#options;
     return { server, capabilities: this.#capabilities, timeoutMs, modern: this.#known?.modern ?? false };
   }
@@ -111,7 +111,7 @@ export class BringUp {
     return written;
   }
 
-  async #greetUnused(
+  async #handshakeUnused(
     running: RunningSandbox,
     timeoutMs: number,
     imageId: string,
@@ -119,41 +119,43 @@ export class BringUp {
   ): Promise<ReadySandbox> {
     const deadline = performance.now() + timeoutMs;
     const known = await this.#knownOf(imageId);
-    const mcp = await WarmServer.open(running, { ...this.#greeting(msLeft(deadline)), again });
+    const mcp = await WarmServer.open(running, { ...this.#handshakeOptions(msLeft(deadline)), again });
     if (!known) {
       const found = await offeredBy(mcp, msLeft(deadline));
       this.#known = { imageId, ...found };
       await this.#options.toolCache?.write(this.#useOf(imageId), found);
     }
-    await this.#lookAtFirst(running, signal);
+    await this.#fingerprintFirst(running, signal);
     signal.throwIfAborted();
     return { running, mcp };
   }
 
-  /** Ends all that a session left, and looks whether it has. ERR_SANDBOX with the difference; the sandbox is gone then. */
+  /** Restarts a used sandbox and checks that nothing of its session is left. ERR_SANDBOX with the difference; it is destroyed then. */
   async reset(used: RunningSandbox, signal: AbortSignal): Promise<ReadySandbox> {
     const { config } = this.#options;
-    const first = this.#firstLook;
+    const first = this.#fingerprint;
     let running = used;
     return this.#orDestroy(used, signal, async () => {
       if (first === undefined || !used.restart)
-        throw new FairleadError('ERR_SANDBOX', 'it cannot be restarted and looked at');
+        throw new FairleadError('ERR_SANDBOX', 'it cannot be restarted and checked');
       running = await used.restart(signal);
-      const mcp = await WarmServer.open(running, this.#greeting(config.sandbox.startTimeoutMs));
+      const mcp = await WarmServer.open(running, this.#handshakeOptions(config.sandbox.startTimeoutMs));
       const difference = differenceOf(first, await fingerprintOf(running, signal));
-      if (difference) throw new FairleadError('ERR_SANDBOX', `it is not as it was at first: ${difference}`);
+      if (difference) throw new FairleadError('ERR_SANDBOX', `it differs from an unused one: ${difference}`);
       signal.throwIfAborted();
       return { running, mcp };
     });
   }
 
-  /** `destroy` names the container, so that it also ends what a restart has made of it. */
+  /** `destroy` works by container name, so it also ends a restarted one. */
   async #orDestroy(made: Destroyable, signal: AbortSignal, work: () => Promise<ReadySandbox>): Promise<ReadySandbox> {
     const { log } = this.#options;
     const destroy = (): Promise<void> =>
       made
         .destroy()
-        .catch((error: unknown) => log.warn({ err: error, sandbox: made.id }, 'left to the next reconcile'));
+        .catch((error: unknown) =>
+          log.warn({ err: error, sandbox: made.id }, 'a sandbox is left to the next reconcile'),
+        );
     const stop = onAbort(signal, () => void destroy());
     try {
       return await work();
@@ -165,14 +167,14 @@ export class BringUp {
     }
   }
 
-  async #lookAtFirst(running: RunningSandbox, signal: AbortSignal): Promise<void> {
+  async #fingerprintFirst(running: RunningSandbox, signal: AbortSignal): Promise<void> {
     const { config, log, server } = this.#options;
-    if (config.sandbox.reuse !== 'reset' || this.#looked) return;
-    this.#looked = true;
+    if (config.sandbox.reuse !== 'reset' || this.#fingerprinted) return;
+    this.#fingerprinted = true;
     try {
-      this.#firstLook = await fingerprintOf(running, signal);
+      this.#fingerprint = await fingerprintOf(running, signal);
     } catch (error) {
-      log.warn({ err: error, server }, 'sandbox.reuse has no effect: this image cannot be looked at');
+      log.warn({ err: error, server }, 'sandbox.reuse has no effect: this image has no tools to fingerprint it with');
     }
   }
 

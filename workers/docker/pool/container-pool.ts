@@ -1,4 +1,4 @@
-/** The sandboxes of one image: started and greeted ahead of need, handed out in order, replaced when spent. Docker thread. */
+/** The warm pool of one image: starts sandboxes ahead of demand, hands them out in order, replaces used ones. Docker thread. */
 import { randomBytes } from 'node:crypto';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { counter, gauge, histogram, SECONDS_SLOW } from '../../../src/shared/metrics.js';
@@ -22,23 +22,24 @@ import type { WarmServer } from './warm-server.js';
 export interface ContainerPoolOptions extends BringUpOptions {
   instance: string;
   limits: PoolLimits;
-  /** Something has changed that the plan depends on. */
+  /** The plan depends on something that has changed. */
   onChange: () => void;
-  /** Nothing of a lease is left of this one, by name: it is gone, or was reset and looked at. */
+  /** No data of a lease is left in this sandbox: it is gone, or was reset and checked. By name. */
   onClean?: (name: string) => void;
-  /** Of the box that all pools share: see `expectedWaitMs`. */
+  /** Of the host, shared by all pools: see `expectedWaitMs`. */
   forecast: () => { room: number; releaseMs: number };
 }
 
+/** A warm sandbox that was not heard of for so long is checked before it is leased. */
 export const CHECK_BEFORE_LEASE_MS = 30_000;
 const CHECK_TIMEOUT_MS = 1_000;
-/** Until one has been seen. */
+/** Assumed until a start was measured. */
 const FIRST_START_MS = 1_000;
-/** A daemon that is away is asked again soon; an image that fails is left alone for longer and longer. */
+/** Longest backoff while the daemon is away. Only a failing image backs off for longer. */
 const AWAY_BACKOFF_MS = 5_000;
 
 const byState = gauge('fairlead_sandboxes', 'Sandboxes by state', ['server', 'state']);
-const starts = counter('fairlead_sandbox_starts_total', 'Sandboxes started for the shelf or the line', [
+const starts = counter('fairlead_sandbox_starts_total', 'Sandboxes started for the warm pool or the queue', [
   'server',
   'outcome',
 ]);
@@ -50,9 +51,7 @@ const startSeconds = histogram(
 );
 const queued = gauge('fairlead_sandbox_line', 'Leases that wait for a sandbox', ['server']);
 const resets = counter('fairlead_sandbox_resets_total', 'Used sandboxes restarted and checked', ['server', 'outcome']);
-const lostWarm = counter('fairlead_sandbox_warm_lost_total', 'Sandboxes that died on the shelf and were replaced', [
-  'server',
-]);
+const lostWarm = counter('fairlead_sandbox_warm_lost_total', 'Warm sandboxes that died and were replaced', ['server']);
 
 export class ContainerPool {
   readonly server: string;
@@ -60,7 +59,7 @@ export class ContainerPool {
   readonly demand: DemandPeriod[] = [];
   readonly queue: LeaseQueue<Sandbox>;
   readonly #options: ContainerPoolOptions;
-  /** A sandbox's state is the queue it sits in; a Set keeps the order. */
+  /** A sandbox's state is the queue it is in; a Set keeps the order. */
   readonly #queues: Record<SandboxState, Set<Sandbox>> = {
     starting: new Set(),
     warm: new Set(),
@@ -107,8 +106,8 @@ export class ContainerPool {
   }
 
   /**
-   * A sandbox, moved to `leased`: the shelf's oldest, or the next one when it is this caller's turn. ERR_UNAVAILABLE with
-   * `retryAfterMs` when the line is full or too slow; ERR_SANDBOX when the image cannot be started; the signal's reason.
+   * Moves the oldest warm sandbox, or the next one for this caller, to `leased`. ERR_UNAVAILABLE with `retryAfterMs` when
+   * the queue is full or too slow; ERR_SANDBOX when the image cannot be started; the signal's reason.
    */
   async take(signal: AbortSignal): Promise<Sandbox> {
     noteDemand(this.demand, performance.now(), this.limits.idleMs);
@@ -124,7 +123,7 @@ export class ContainerPool {
     }
   }
 
-  /** The image's tools, from the first sandbox that there is, or ever was, of it. Errors as `take`. */
+  /** The image's tools: cached, or from its first sandbox. Errors as `take`. */
   async readTools(signal: AbortSignal): Promise<Offered> {
     const known = await this.#bringUp.offered();
     if (known) return known;
@@ -132,7 +131,7 @@ export class ContainerPool {
     return (await this.#bringUp.offered()) ?? { tools: [], resources: false, prompts: false };
   }
 
-  /** One that was taken and given to nobody. */
+  /** Returns an unused sandbox. */
   putBack(sandbox: Sandbox): void {
     if (sandbox.state === 'leased') this.move(sandbox, 'leased', 'warm');
     this.#serve();
@@ -143,26 +142,26 @@ export class ContainerPool {
     for (const sandbox of [...this.#queues.warm].slice(0, stop)) this.#drainQuietly(sandbox);
   }
 
-  /** What a sandbox would be made with now; undefined when its image cannot be used. ERR_UNAVAILABLE. */
+  /** Options hash of a sandbox started now; undefined when its image is missing. ERR_UNAVAILABLE. */
   optionsNow(): Promise<string | undefined> {
     return this.#bringUp.optionsNow();
   }
 
-  /** One that an earlier run has left and nobody has had: on the shelf once `inTurn` has let it be greeted, else removed. */
+  /** Adopts an unused sandbox of an earlier run: warm after its handshake, which `inTurn` schedules, else removed. */
   adoptWarm(found: FoundSandbox, inTurn: (work: () => Promise<void>) => Promise<void>): void {
     const sandbox = makeSandbox(found.name, found);
     this.move(sandbox, undefined, 'starting');
     sandbox.started = inTurn(() => this.#adopt(sandbox, found));
   }
 
-  /** One that an earlier run has left and that is somebody's. */
+  /** Adopts a leased sandbox of an earlier run. */
   adoptLeased(found: FoundSandbox): Sandbox {
     const sandbox = makeSandbox(found.name, found);
     this.move(sandbox, undefined, 'leased');
     return sandbox;
   }
 
-  /** Asks those that have not been heard of for a while; a dead one is replaced. */
+  /** Checks warm sandboxes that were not heard of for `olderThanMs`, and replaces dead ones. */
   async checkWarm(olderThanMs: number): Promise<void> {
     const now = performance.now();
     const old = [...this.#queues.warm].filter(({ aliveAt }) => now - aliveAt > olderThanMs);
@@ -174,19 +173,19 @@ export class ContainerPool {
     );
   }
 
-  /** Docker says that it has died: nobody is given it, whatever its stream says. */
+  /** Docker reports its death: it is not leased, even if its stream looks alive. */
   async noteDead(sandbox: Sandbox): Promise<void> {
     if (sandbox.state === 'warm') await this.#replaceDead(sandbox, 'died');
   }
 
-  /** The daemon is back: what its absence has put off may be tried now. */
+  /** The daemon is back: ends the backoff that its absence caused. */
   noteBack(): void {
     if (this.#health.error?.code !== 'ERR_UNAVAILABLE') return;
     this.#health = { failures: 0, notBefore: 0 };
     this.#options.onChange();
   }
 
-  /** A session is done with it: destroyed, or where that is configured reset, checked and put on the shelf again. */
+  /** Ends a lease: the sandbox is destroyed or, with `reuse: "reset"`, reset and warm again. */
   giveBack(sandbox: Sandbox): Promise<void> {
     const { config } = this.#options;
     const { running } = sandbox;
@@ -198,13 +197,13 @@ export class ContainerPool {
     return sandbox.started;
   }
 
-  /** From any state to gone; callers that come later wait for the first one's removal. ERR_UNAVAILABLE. */
+  /** From any state to gone. Later callers join the removal under way. ERR_UNAVAILABLE. */
   drain(sandbox: Sandbox): Promise<void> {
     sandbox.removal ??= this.#remove(sandbox);
     return sandbox.removal;
   }
 
-  /** Nothing is started or handed out from now on. */
+  /** Starts and leases nothing from now on. */
   close(error: FairleadError): void {
     this.#closed = error;
     this.queue.rejectAll(error);
@@ -228,7 +227,7 @@ export class ContainerPool {
   async #wait(signal: AbortSignal): Promise<Sandbox> {
     const { error, failures, notBefore } = this.#health;
     const now = performance.now();
-    // While a broken image rests there is nothing to wait for.
+    // While a broken image is in backoff there is nothing to wait for.
     if (error && failures > 0 && notBefore > now && this.#queues.starting.size === 0) {
       throw withRetry(error, notBefore - now);
     }
@@ -285,8 +284,7 @@ export class ContainerPool {
       this.#makeWarm(sandbox, running, mcp);
     } catch (error) {
       const { log } = this.#options;
-      if (!this.#closed)
-        log.warn({ err: error, sandbox: found.id, server }, 'a warm sandbox could not be taken up again');
+      if (!this.#closed) log.warn({ err: error, sandbox: found.id, server }, 'a warm sandbox could not be adopted');
       this.move(sandbox, 'starting', 'gone');
     }
   }
@@ -304,7 +302,7 @@ export class ContainerPool {
       if (!this.#closed) log.warn({ err: error, sandbox: used.id, server }, 'a used sandbox is destroyed, not reset');
       await used.destroy().then(
         () => this.#options.onClean?.(sandbox.name),
-        () => undefined, // it has been told that this one is left to the next reconcile
+        () => undefined, // BringUp has logged that it is left to the next reconcile
       );
       this.move(sandbox, 'starting', 'gone');
     }
@@ -314,7 +312,7 @@ export class ContainerPool {
     sandbox.running = running;
     sandbox.mcp = mcp;
     sandbox.aliveAt = performance.now();
-    // At the end of its output, not only when Docker has said why: that may take long, and it would be handed out meanwhile.
+    // At the end of its output, not only at `exited`: Docker may take long to say why, and it could be leased meanwhile.
     running.stdout.once('end', () => void this.#noteExit(sandbox, running));
     void running.exited.then(() => this.#noteExit(sandbox, running));
     this.move(sandbox, 'starting', 'warm');
@@ -325,7 +323,7 @@ export class ContainerPool {
     if (sandbox.running === running) await this.noteDead(sandbox);
   }
 
-  /** Those in line are told when nothing is on its way to them any more: one bad start of several is not their affair. */
+  /** Waiters are rejected only by the last start under way: another one may still succeed for them. */
   #failed(sandbox: Sandbox, cause: unknown): void {
     const { log } = this.#options;
     const error = isFairleadError(cause)
@@ -334,11 +332,14 @@ export class ContainerPool {
     if (!this.#closed) {
       const failures = this.#health.failures + 1;
       const backoff = startBackoffMs(failures, Math.random());
-      const restMs = error.code === 'ERR_UNAVAILABLE' ? Math.min(backoff, AWAY_BACKOFF_MS) : backoff;
-      this.#health = { failures, notBefore: performance.now() + restMs, error: withRetry(error, restMs) };
+      const backoffMs = error.code === 'ERR_UNAVAILABLE' ? Math.min(backoff, AWAY_BACKOFF_MS) : backoff;
+      this.#health = { failures, notBefore: performance.now() + backoffMs, error: withRetry(error, backoffMs) };
       starts.inc({ server: this.server, outcome: error.code });
-      log.warn({ err: error, server: this.server, failures, restMs: Math.round(restMs) }, 'a sandbox did not start');
-      if (this.#queues.starting.size <= 1) this.queue.rejectAll(withRetry(error, restMs));
+      log.warn(
+        { err: error, server: this.server, failures, backoffMs: Math.round(backoffMs) },
+        'a sandbox did not start',
+      );
+      if (this.#queues.starting.size <= 1) this.queue.rejectAll(withRetry(error, backoffMs));
     }
     this.move(sandbox, 'starting', 'gone');
   }
@@ -351,21 +352,21 @@ export class ContainerPool {
 
   #drainQuietly(sandbox: Sandbox): void {
     this.drain(sandbox).catch((error: unknown) => {
-      this.#options.log.warn({ err: error, sandbox: sandbox.running?.id }, 'left to the next reconcile');
+      this.#options.log.warn({ err: error, sandbox: sandbox.running?.id }, 'a sandbox is left to the next reconcile');
     });
   }
 
   async #remove(sandbox: Sandbox): Promise<void> {
-    sandbox.abort.abort(new FairleadError('ERR_DRAINING', 'not needed any more'));
+    sandbox.abort.abort(new FairleadError('ERR_DRAINING', 'no longer needed'));
     if (sandbox.state === 'starting') await sandbox.started;
-    if (sandbox.state === 'gone') return; // it may have come up in the same moment
+    if (sandbox.state === 'gone') return; // its start has failed
     this.move(sandbox, sandbox.state, 'draining');
     sandbox.mcp?.detach();
     try {
       await (sandbox.running ?? sandbox.found)?.destroy();
       this.#options.onClean?.(sandbox.name);
     } finally {
-      // Gone also when it could not be removed: what nobody knows is what the next reconcile looks for.
+      // Gone even when its removal failed: the next reconcile removes unknown containers.
       this.move(sandbox, 'draining', 'gone');
     }
   }

@@ -1,4 +1,4 @@
-/** What a sandbox looks like from inside, as text: two that look alike differ in nothing that a session could leave. Docker thread. */
+/** A fingerprint of a sandbox, taken from inside: equal fingerprints mean that no session left anything. Docker thread. */
 import { text } from 'node:stream/consumers';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { RunningSandbox } from '../driver/driver.js';
@@ -6,9 +6,9 @@ import type { RunningSandbox } from '../driver/driver.js';
 const MAX_DIFFERENCE = 300;
 
 /**
- * Files in every writable place, processes, mounts, the server's environment and limits, sockets. The root is read-only,
- * and of its mount only the kind is compared: its layers' paths are the container's own. `$$` and what it starts are left
- * out: they are this look itself.
+ * Lists files in every writable place, processes, mounts, the server's environment and limits, and sockets. Of the
+ * read-only root only the mount's kind is listed, since its layers' paths differ between containers. `$$` and its children
+ * are this script, so they are left out.
  */
 const SCRIPT = `
 find /workspace /tmp /dev /run /var/tmp -mindepth 1 ! -path '/dev/pts/*' ! -path '/dev/fd/*' 2>/dev/null | sort
@@ -26,18 +26,18 @@ cat /proc/sysvipc/shm /proc/sysvipc/sem /proc/sysvipc/msg 2>/dev/null
 umask
 `;
 
-/** ERR_SANDBOX when the image has no `sh`, `find` and their like: it cannot be looked at. */
+/** ERR_SANDBOX when the image lacks `sh`, `find` and the like. */
 export async function fingerprintOf(sandbox: RunningSandbox, signal: AbortSignal): Promise<string> {
   const program = await sandbox.exec(['sh', '-c', SCRIPT], signal);
   program.stdin.end();
   const [seen, problems, code] = await Promise.all([text(program.stdout), text(program.stderr), program.exited]);
   if (code !== 0) {
-    throw new FairleadError('ERR_SANDBOX', `the sandbox cannot be looked at (${code}): ${problems.slice(0, 200)}`);
+    throw new FairleadError('ERR_SANDBOX', `the sandbox cannot be fingerprinted (${code}): ${problems.slice(0, 200)}`);
   }
   return seen;
 }
 
-/** The lines that only one of them has; '' when they are alike. */
+/** The lines that only one of them has; '' when they are equal. */
 export function differenceOf(first: string, now: string): string {
   const before = first.split('\n');
   const after = now.split('\n');
@@ -46,7 +46,7 @@ export function differenceOf(first: string, now: string): string {
   return [...added, ...gone].join('; ').slice(0, MAX_DIFFERENCE);
 }
 
-/** As bags: a line that is there twice must be there twice in the other too. */
+/** Compares as multisets: a line that occurs twice must occur twice in the other too. */
 function without(lines: readonly string[], others: readonly string[]): string[] {
   const left = new Map<string, number>();
   for (const line of others) left.set(line, (left.get(line) ?? 0) + 1);

@@ -1,4 +1,4 @@
-/** Who waits for a sandbox, in order: bounded, each with a deadline, and a place that goes with its caller. Docker thread. */
+/** The queue for a sandbox: first come, first served, bounded, each waiter with a deadline and an abort signal. Docker thread. */
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 
@@ -24,8 +24,8 @@ export class LeaseQueue<T> {
   }
 
   /**
-   * `expectedMs`: how long it will take from here, as far as is known. ERR_UNAVAILABLE at once when the line is full or
-   * would outlast the deadline, and at the deadline; the signal's reason when the caller leaves.
+   * `expectedMs` estimates the wait. ERR_UNAVAILABLE at once when the queue is full or the estimate is past the deadline,
+   * and at the deadline; the signal's reason when it aborts.
    */
   async wait(signal: AbortSignal, expectedMs: number): Promise<T> {
     signal.throwIfAborted();
@@ -52,10 +52,10 @@ export class LeaseQueue<T> {
     return promise;
   }
 
-  /** The first in line, who leaves it. */
+  /** Removes and returns the first waiter. */
   next(): Waiter<T> | undefined {
     const [first] = this.#waiters;
-    if (first) this.#waiters.delete(first); // its length is told when it is settled, which is at once
+    if (first) this.#waiters.delete(first); // onLength follows when the caller settles it, which is at once
     return first;
   }
 

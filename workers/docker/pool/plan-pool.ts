@@ -1,16 +1,16 @@
-/** What the warm pool starts and stops, decided by pure functions of counts, demand, limits and the time. Docker thread. */
+/** Decides what the warm pools start and stop: pure functions of counts, demand, limits and time. Docker thread. */
 import { backoffMs } from '../../../src/shared/backoff.js';
 
 export interface PoolCounts {
   starting: number;
   warm: number;
-  /** Leases in line. */
+  /** Leases in the queue. */
   waiting: number;
   leased: number;
   draining: number;
 }
 
-/** Leases asked for in one period of DEMAND_PERIOD_MS that begins at `at` (ms, on the clock of `now`), oldest first. */
+/** Leases requested in one period of DEMAND_PERIOD_MS from `at` on (ms, on the clock of `now`). Lists hold the oldest first. */
 export interface DemandPeriod {
   at: number;
   leases: number;
@@ -19,25 +19,25 @@ export interface DemandPeriod {
 export const DEMAND_PERIOD_MS = 10_000;
 
 export interface PoolLimits {
-  /** On the shelf, whatever the demand. */
+  /** Warm sandboxes, whatever the demand. */
   min: number;
-  /** On the shelf at most: warm and starting, beyond the line. */
+  /** Most warm and starting sandboxes, beyond those for the queue. */
   max: number;
   maxStarting: number;
-  /** For so long demand is remembered. */
+  /** How long demand counts. */
   idleMs: number;
 }
 
 export interface StartHealth {
-  /** In a row. */
+  /** Failed starts in a row. */
   failures: number;
-  /** No start before it, ms on the clock of `now`; 0 = none. */
+  /** Backoff: no start before this time, ms on the clock of `now`. 0 = no backoff. */
   notBefore: number;
 }
 
 export interface PoolPlan {
   start: number;
-  /** Of the warm ones, oldest first. */
+  /** Warm sandboxes to stop, oldest first. */
   stop: number;
   target: number;
 }
@@ -52,7 +52,7 @@ interface PoolState {
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 60_000;
 
-/** `room`: containers that the box's budget still allows. */
+/** `room`: how many more containers the host's budget allows. */
 export function planPool(input: PoolState & { room: number; now: number }): PoolPlan {
   const { counts, limits, health, now } = input;
   const target = demandTarget(input);
@@ -64,15 +64,15 @@ export function planPool(input: PoolState & { room: number; now: number }): Pool
 }
 
 /**
- * The pools of one box share its budget: those with people in line first, who hold the fewest before the others, then
- * shelves by how much is missing. Where there is no room for people in line, idle sandboxes of other pools go.
+ * The pools of one host share its budget. Queues come first, the pool with the fewest sandboxes before the others; then
+ * pools fill up, the one that misses most first. A queue without room makes other pools stop idle sandboxes.
  */
 export function planPools(input: { pools: readonly PoolState[]; room: number; now: number }): PoolPlan[] {
   const { pools, now } = input;
   const wanted = pools.map((pool) => planPool({ ...pool, room: Infinity, now }));
   const plans = wanted.map(({ stop, target }) => ({ start: 0, stop, target }));
   let room = Math.max(0, input.room);
-  /** One at a time, to the lowest rank; what is left of `want` had no room. */
+  /** Gives starts one by one to the lowest rank. What is left of `want` had no room. */
   const share = (want: number[], rankOf: (index: number) => number): void => {
     for (; room >= 1; room--) {
       const wanting = [...want.keys()].filter((index) => (want[index] ?? 0) > 0);
@@ -83,15 +83,15 @@ export function planPools(input: { pools: readonly PoolState[]; room: number; no
       want[next] = (want[next] ?? 0) - 1;
     }
   };
-  const inLine = pools.map(({ counts }, index) =>
+  const queued = pools.map(({ counts }, index) =>
     Math.min(Math.max(0, counts.waiting - counts.warm - counts.starting), wanted[index]?.start ?? 0),
   );
   const held = pools.map(({ counts }) => counts.starting + counts.warm + counts.leased);
-  // Room comes mostly by ones. Were it the longest line's, those in a short one would never be served.
-  share(inLine, (index) => (held[index] ?? 0) + (plans[index]?.start ?? 0));
+  // Room mostly comes one by one. If the longest queue got it, a short one would never be served.
+  share(queued, (index) => (held[index] ?? 0) + (plans[index]?.start ?? 0));
   const missing = wanted.map(({ start }, index) => start - (plans[index]?.start ?? 0));
   share(missing, (index) => -(missing[index] ?? 0));
-  makeRoom(pools, plans, inLine);
+  makeRoom(pools, plans, queued);
   return plans;
 }
 
@@ -108,7 +108,7 @@ function makeRoom(pools: readonly PoolState[], plans: PoolPlan[], unserved: read
   }
 }
 
-/** The most leases of any two neighbouring periods, so that a burst across their border counts as one. */
+/** The most leases in two neighbouring periods, so that a burst across their border counts as one. */
 function demandTarget({ demand, limits, now }: PoolState & { now: number }): number {
   let most = 0;
   for (const [index, period] of demand.entries()) {
@@ -120,33 +120,33 @@ function demandTarget({ demand, limits, now }: PoolState & { now: number }): num
   return Math.min(limits.max, Math.max(limits.min, most));
 }
 
-/** Too old; or of a clock that has been set back since, and would be remembered for as long. */
+/** Too old, or in the future since the clock was set back: such a period would count for too long. */
 function isForgotten(period: DemandPeriod | undefined, now: number, idleMs: number): boolean {
   return period !== undefined && (now - period.at > idleMs || period.at - now >= DEMAND_PERIOD_MS);
 }
 
-/** After a failure one at a time, and none before its time. */
+/** After a failure one start at a time, and none during the backoff. */
 function startsAllowed(counts: PoolCounts, limits: PoolLimits, health: StartHealth, now: number): number {
   if (health.failures === 0) return limits.maxStarting - counts.starting;
-  // Longer than the longest rest: the clock has been set back.
-  const restMs = health.notBefore - now;
-  const rests = restMs > 0 && restMs <= MAX_BACKOFF_MS;
-  if (rests || (limits.min === 0 && counts.waiting === 0)) return 0;
+  const waitMs = health.notBefore - now;
+  // A wait beyond the longest backoff means that the clock was set back.
+  const inBackoff = waitMs > 0 && waitMs <= MAX_BACKOFF_MS;
+  if (inBackoff || (limits.min === 0 && counts.waiting === 0)) return 0;
   return 1 - counts.starting;
 }
 
 /**
- * ms until `position` (1 = next) in line is served: at the rate at which starts finish, as far as there is room for them;
- * beyond it at the rate at which others give theirs back.
+ * ms until `position` (1 = next) in the queue is served: at the rate of finished starts while there is room for them, and
+ * beyond that at the rate of releases.
  */
 export function expectedWaitMs(input: {
   position: number;
   starting: number;
   maxStarting: number;
   startMs: number;
-  /** Containers that may still be started. */
+  /** How many more containers may be started. */
   room: number;
-  /** Between two of the box that were given back, lately. */
+  /** Mean time between two releases on the host, lately. */
   releaseMs: number;
 }): number {
   const { starting, maxStarting, startMs, room, releaseMs } = input;
@@ -165,7 +165,7 @@ export function startBackoffMs(failures: number, random: number): number {
   return backoffMs(failures, { firstMs: MIN_BACKOFF_MS, maxMs: MAX_BACKOFF_MS }, random / 2);
 }
 
-/** Counts one lease into the newest period, and forgets what is no longer to be remembered. */
+/** Counts one lease into the newest period, and drops periods that no longer count. */
 export function noteDemand(demand: DemandPeriod[], now: number, idleMs: number): void {
   while (isForgotten(demand[0], now, idleMs)) demand.shift();
   while (isForgotten(demand.at(-1), now, idleMs)) demand.pop();

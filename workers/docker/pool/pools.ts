@@ -1,4 +1,4 @@
-/** The pools of the box: one for each image, one budget for all, and the plan of who starts and lets go what. Docker thread. */
+/** All warm pools of the host: one per image and environment, one budget for all, planned together. Docker thread. */
 import { freemem } from 'node:os';
 import { isImageServer, poolKey, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
@@ -12,9 +12,9 @@ import type { ToolCache } from './tool-cache.js';
 
 const PLAN_EVERY_MS = 1_000;
 const CHECK_EVERY_MS = 15_000;
-/** What a start is expected to take of the box's free memory until it is seen. */
+/** Free memory that a start is assumed to take until it shows. */
 const START_MB = 32;
-/** Until some have been seen. */
+/** Assumed until releases were seen. */
 const FIRST_RELEASE_MS = 5_000;
 const MIB = 1_048_576;
 
@@ -27,7 +27,7 @@ export interface PoolsOptions {
   onClean?: (name: string) => void;
   /** Every second, from `open` on. */
   onTick?: () => void;
-  /** Only what is asked for is started until `fillPools`. */
+  /** Sandboxes are started on demand only, until `fillPools`. */
   fillLater?: boolean | undefined;
 }
 
@@ -69,7 +69,7 @@ export class Pools {
     }
   }
 
-  /** Starts what is asked for, and fills the shelves, from now on. */
+  /** Starts to plan: sandboxes on demand, and warm ones ahead of it. */
   open(): void {
     if (this.#closed) return;
     this.#timer = setInterval(() => {
@@ -106,14 +106,14 @@ export class Pools {
     return this.distinct().reduce((sum, pool) => sum + pool.counts[state], 0);
   }
 
-  /** One was given back: how often that happens is what people in line are told. */
+  /** Notes a release: their rate gives waiters an expected wait. */
   noteRelease(): void {
     const now = performance.now();
     this.#releaseMs += (now - this.#releasedAt - this.#releaseMs) / 4;
     this.#releasedAt = now;
   }
 
-  /** Nothing is planned, started or handed out from now on. */
+  /** Plans, starts and leases nothing from now on. */
   close(error: FairleadError): void {
     this.#closed = true;
     clearInterval(this.#timer);
@@ -121,7 +121,7 @@ export class Pools {
     for (const pool of this.distinct()) pool.close(error);
   }
 
-  /** Once for all that happens in one turn of the event loop. */
+  /** One plan per turn of the event loop, whatever happens in it. */
   #planSoon(): void {
     if (this.#closed || !this.#timer) return;
     this.#planning ??= setImmediate(() => {
@@ -142,7 +142,7 @@ export class Pools {
     for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);
   }
 
-  /** How many containers the budget of the box still allows. */
+  /** How many more containers the host's budget allows. */
   #room(pools: readonly ContainerPool[]): number {
     const { containers, minFreeMemoryMb } = this.#options.config.sandbox.budget;
     let total = 0;

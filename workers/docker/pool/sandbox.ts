@@ -1,4 +1,4 @@
-/** One sandbox as the pools know it, from its first moment to its end. Docker thread. */
+/** A sandbox as the pools know it, from its start to its end. Docker thread. */
 import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
 import type { WarmServer } from './warm-server.js';
 
@@ -6,25 +6,25 @@ import type { WarmServer } from './warm-server.js';
  * starting ──▶ warm ──▶ leased ──▶ draining ──▶ gone
  *     │          └──────────────────▲             ▲
  *     └───────────────────────────────────────────┘
- * A start that fails removes what it made; from `warm` on, `drain` does. One that an earlier run has left begins as
- * `starting` when nobody had it, else as `leased`.
+ * A failed start removes its own container; from `warm` on, `drain` does. A sandbox of an earlier run begins as `leased`,
+ * or as `starting` if it is unused.
  */
 export type SandboxState = 'starting' | 'warm' | 'leased' | 'draining';
 
-/** Fields are there from the state on that needs them. */
+/** Optional fields are set from the state on that needs them. */
 export interface Sandbox {
   readonly name: string;
-  /** Ends its start, or its adoption, early. */
+  /** Aborts its start or adoption. */
   readonly abort: AbortController;
   state: SandboxState | 'gone';
-  /** Until it is attached: what an earlier run has left. */
+  /** Set if an earlier run started it. */
   readonly found?: FoundSandbox;
   /** From `warm` on. */
   running?: RunningSandbox;
   mcp?: WarmServer;
-  /** When it last answered, ms on the monotonic clock. */
+  /** Last answer, ms on the monotonic clock. */
   aliveAt: number;
-  /** Settles with its start; never rejects. */
+  /** Resolves when its start has ended; never rejects. */
   started: Promise<void>;
   removal?: Promise<void>;
 }
@@ -40,7 +40,7 @@ export function makeSandbox(name: string, found?: FoundSandbox): Sandbox {
   };
 }
 
-/** Does it answer? */
+/** Whether its MCP server answers; notes the time if it does. */
 export async function checkAlive(sandbox: Sandbox, timeoutMs: number): Promise<boolean> {
   if (!(await sandbox.mcp?.isAlive(timeoutMs))) return false;
   sandbox.aliveAt = performance.now();

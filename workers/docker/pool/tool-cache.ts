@@ -1,4 +1,4 @@
-/** What an image's server offers, as a small file each, so that a restart knows it before any container runs. Docker thread. */
+/** Caches what an image's server offers, one file each, so that a restart knows it before any container runs. Docker thread. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,20 +9,20 @@ import { VERSION } from '../../../src/shared/version.js';
 
 const FORMAT = 1;
 const MAX_BYTES = 8 * 1_048_576;
-/** Older ones of images that were replaced go. */
+/** Beyond it the oldest are removed, mostly those of replaced images. */
 const MAX_FILES = 100;
 
 const object = z.record(z.string(), z.unknown());
 
 const fileShape = z.strictObject({
   format: z.literal(FORMAT),
-  /** Of Fairlead: another one may keep more of a tool. */
+  /** Of Fairlead: another version may keep other parts of a tool. */
   version: z.literal(VERSION),
   imageId: z.string(),
   modern: z.boolean(),
   resources: z.boolean(),
   prompts: z.boolean(),
-  // As this version wrote it: what else is in a definition is not looked at.
+  // Loose: this version wrote the definitions, so their other fields need no check.
   tools: z.array(z.looseObject({ name: z.string(), description: z.string(), inputSchema: object })),
 });
 
@@ -33,11 +33,11 @@ export interface Offered {
 }
 
 export interface KnownImage extends Offered {
-  /** It refuses `initialize`. */
+  /** The server refuses `initialize`. */
   modern: boolean;
 }
 
-/** All but the image that its tools may depend on. */
+/** Everything that the tools may depend on. */
 export interface ImageUse {
   imageId: string;
   env: Readonly<Record<string, string>>;
@@ -53,7 +53,7 @@ export class ToolCache {
     this.#log = log;
   }
 
-  /** Undefined: not known. A file that is torn, of another version or not ours is as good as none. */
+  /** Undefined when unknown, and for a file that is torn, foreign or of another version. */
   async read(use: ImageUse): Promise<KnownImage | undefined> {
     if (!isContentId(use.imageId)) return undefined;
     const path = this.#pathOf(use);
@@ -63,13 +63,16 @@ export class ToolCache {
       return file.imageId === use.imageId ? knownOf(file) : undefined;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-        this.#log.warn({ err: (error as Error).message.slice(0, 500) }, 'the tools of an image are asked for again');
+        this.#log.warn(
+          { err: (error as Error).message.slice(0, 500) },
+          'a cached list of tools cannot be used and is asked for again',
+        );
       }
       return undefined;
     }
   }
 
-  /** Never rejects: without it the next start asks again. */
+  /** Never rejects: without a file the next start asks the server again. */
   async write(use: ImageUse, known: KnownImage): Promise<void> {
     if (!isContentId(use.imageId)) return;
     const path = this.#pathOf(use);
@@ -78,12 +81,12 @@ export class ToolCache {
     if (json.length > MAX_BYTES) return;
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      const half = `${path}.${randomBytes(4).toString('hex')}`; // several sandboxes may come up at the same time
-      await writeFile(half, json, { mode: 0o600 });
-      await rename(half, path);
+      const temporary = `${path}.${randomBytes(4).toString('hex')}`; // several sandboxes may come up at the same time
+      await writeFile(temporary, json, { mode: 0o600 });
+      await rename(temporary, path);
       await this.#prune();
     } catch (error) {
-      this.#log.warn({ err: error }, 'the tools of an image could not be written down');
+      this.#log.warn({ err: error }, 'the tools of an image could not be cached');
     }
   }
 
@@ -97,7 +100,7 @@ export class ToolCache {
     for (const { name } of old) await rm(join(this.#folder, name), { force: true });
   }
 
-  /** The environment may hold what nobody else is to read: only its hash is in the name. */
+  /** The name contains only a hash of the environment, which may hold secrets. */
   #pathOf({ imageId, env, capabilities }: ImageUse): string {
     const sorted = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
     const key = createHash('sha256')
@@ -111,7 +114,7 @@ function knownOf({ tools, resources, prompts, modern }: KnownImage): KnownImage 
   return { tools, resources, prompts, modern };
 }
 
-/** A name can be another image tomorrow. */
+/** Only content ids are cached: a name may mean another image tomorrow. */
 function isContentId(imageId: string): boolean {
   return imageId.startsWith('sha256:');
 }

@@ -1,4 +1,4 @@
-/** The MCP server of a sandbox that waits to be leased: handshake, tools, proof of life, hand-over. Docker thread. */
+/** The MCP server of a warm sandbox: handshake, tools, health check, hand-over. Docker thread. */
 import {
   Client,
   ProtocolError,
@@ -18,22 +18,22 @@ import { VERSION } from '../../../src/shared/version.js';
 import type { RunningSandbox } from '../driver/driver.js';
 import type { Handshake } from '../contract/messages.js';
 
-/** What a server may print before it is leased: its tools, and little else. */
+/** Longest line of a server before its lease: its list of tools. */
 const MAX_LINE_BYTES = 4 * 1_048_576;
-/** What the last answer to an earlier client may have: as much as that one would have taken. */
+/** Longest line of a server that had a client before: the rest of an answer to that one, as long as it would have taken. */
 const MAX_OLD_LINE_BYTES = 16 * 1_048_576;
-/** The revision that has no `initialize`. */
+/** The first revision without `initialize`. */
 const NEWER_ERA = '2026-07-28';
 
 type Era = Handshake['era'];
 
-export interface GreetOptions {
+export interface HandshakeOptions {
   server: string;
   capabilities: ClientCapabilities;
   timeoutMs: number;
-  /** Another client has had it, and may have left half a line on its stdin and its stdout, and calls that still run. */
+  /** It had another client, which may have left half a line on its stdin and stdout, and calls that still run. */
   again?: boolean;
-  /** Servers of its kind are known to refuse `initialize`. */
+  /** Servers of this image are known to refuse `initialize`. */
   modern?: boolean;
 }
 
@@ -49,10 +49,10 @@ export class WarmServer {
   }
 
   /**
-   * In the older era first: nearly all know it, and our own server starts faster with it. One that refuses is asked whether
-   * it knows the newer one. ERR_SANDBOX in plain words when it exits, answers garbage or does not answer in time. Destroys nothing.
+   * Tries the older protocol first: nearly all servers speak it, and our own starts faster with it; then the newer one.
+   * ERR_SANDBOX when the server exits, prints garbage or does not answer in time. Destroys nothing.
    */
-  static async open(sandbox: RunningSandbox, options: GreetOptions): Promise<WarmServer> {
+  static async open(sandbox: RunningSandbox, options: HandshakeOptions): Promise<WarmServer> {
     const deadline = performance.now() + options.timeoutMs;
     const eras: Era[] = options.modern ? ['modern'] : ['legacy', 'modern'];
     let refusal: Error | undefined;
@@ -69,10 +69,10 @@ export class WarmServer {
     throw new FairleadError('ERR_SANDBOX', why, { cause: refusal });
   }
 
-  /** ERR_SANDBOX; the SDK's error where the server does not want this era. */
+  /** ERR_SANDBOX; the SDK's error when the server refuses this era. */
   static async #connect(
     sandbox: RunningSandbox,
-    { server, capabilities, timeoutMs, again = false }: GreetOptions,
+    { server, capabilities, timeoutMs, again = false }: HandshakeOptions,
     era: Era,
   ): Promise<WarmServer> {
     const transport = new WarmTransport(sandbox, again);
@@ -95,8 +95,8 @@ export class WarmServer {
         (error instanceof SdkError && error.code === SdkErrorCode.EraNegotiationFailed);
       if (!exit && refused) throw error;
       const why = exit
-        ? `the sandbox of ${server} ended ${again ? 'when it was greeted again' : 'at its start'}: ${exit.reason}`
-        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; it printed what is no MCP: ${transport.stray}`}`;
+        ? `the sandbox of ${server} ended ${again ? 'at its new handshake' : 'at its start'}: ${exit.reason}`
+        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; its output is not MCP: ${transport.stray}`}`;
       throw new FairleadError('ERR_SANDBOX', why, { cause: error });
     }
   }
@@ -111,30 +111,30 @@ export class WarmServer {
     }
   }
 
-  /** Does it answer? */
+  /** Whether it answers a ping in time. */
   async isAlive(timeoutMs: number): Promise<boolean> {
     try {
-      // The newer era has no ping; what every server must answer there is this.
+      // The newer era has no ping; every server must answer `server/discover`.
       if (this.handshake.era === 'modern') await this.#client.discover({ timeout: timeoutMs });
       else await this.#client.ping({ timeout: timeoutMs });
       return true;
     } catch {
-      return false; // whatever it is, this one is not given to anybody
+      return false; // whatever the error, this sandbox is not leased
     }
   }
 
-  /** Lets go of the streams, for whoever reads them next; what was read of an unfinished line is put back. */
+  /** Hands the streams over to the next reader, with the bytes of an unfinished line put back. */
   detach(): void {
     this.#transport.detach();
   }
 }
 
-/** JSON lines over the sandbox's own streams, until they are handed over. */
+/** JSON lines over the sandbox's streams, until `detach`. */
 class WarmTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
-  /** By these two the SDK's probe knows that silence on a pipe means a server of the older era. */
+  /** The SDK's probe takes a transport with these two for a pipe, where silence means a server of the older era. */
   readonly stderr = null;
   readonly pid = null;
   initialize: InitializeResult | undefined;
@@ -142,10 +142,10 @@ class WarmTransport implements Transport {
   readonly #sandbox: RunningSandbox;
   readonly #lines: McpLines;
   readonly #again: boolean;
-  /** Before our ids: no other client that this server has had, or will have, uses one of them. */
+  /** Prefix of our request ids: no earlier or later client of this server uses it. */
   readonly #idPrefix: string;
   #attached = false;
-  /** Of the request whose answer is the handshake. */
+  /** Id of the `initialize` request. */
   #initializeId: unknown;
 
   constructor(sandbox: RunningSandbox, again: boolean) {
@@ -167,7 +167,7 @@ class WarmTransport implements Transport {
     stdout.once('end', this.#onEnd);
     stderr.on('data', ignore);
     if (stdout.readableEnded) queueMicrotask(this.#onEnd);
-    stdout.resume(); // whoever had it before us may have paused it
+    stdout.resume(); // the reader before may have paused it
     if (this.#again && stdin.writable) stdin.write('\n');
   }
 
@@ -176,7 +176,7 @@ class WarmTransport implements Transport {
     const { stdin } = this.#sandbox;
     if ('method' in message && message.method === 'initialize' && 'id' in message) this.#initializeId = message.id;
     const own = 'id' in message && 'method' in message ? { ...message, id: `${this.#idPrefix}${message.id}` } : message;
-    if (stdin.writable) stdin.write(serializeMessage(own)); // else its end is on its way
+    if (stdin.writable) stdin.write(serializeMessage(own)); // else the sandbox is ending
   }
 
   async close(): Promise<void> {
@@ -197,13 +197,13 @@ class WarmTransport implements Transport {
     stdin.off('error', this.#onStdinError);
   }
 
-  readonly #onStdinError = (): void => undefined; // told by the end of its output
+  readonly #onStdinError = (): void => undefined; // the end of stdout reports it
 
   readonly #onData = (chunk: Buffer): void => {
     try {
       for (const message of this.#lines.read(chunk)) this.#deliver(message);
     } catch {
-      void this.close(); // too much of what is no MCP: `stray` tells
+      void this.close(); // a line is too long; `stray` says what it is
     }
   };
 
@@ -214,7 +214,7 @@ class WarmTransport implements Transport {
     }
     if (!message.id.startsWith(this.#idPrefix)) return;
     const text = message.id.slice(this.#idPrefix.length);
-    const id = /^\d+$/.test(text) ? Number(text) : text; // those of the probe are no numbers
+    const id = /^\d+$/.test(text) ? Number(text) : text; // the probe's ids are no numbers
     if (id === this.#initializeId && 'result' in message)
       this.initialize = message.result as unknown as InitializeResult;
     this.onmessage?.({ ...message, id });
@@ -227,5 +227,5 @@ class WarmTransport implements Transport {
 }
 
 function ignore(): void {
-  // Read, so that a server that logs does not stop at a full pipe; nobody's session is behind it yet.
+  // Reads stderr, so that a full pipe never stops a server that logs.
 }

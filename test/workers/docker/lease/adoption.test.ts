@@ -194,7 +194,7 @@ t.test('a lease that cannot be written down is refused, and its sandbox is nobod
   await world.until('one is warm', () => count(pool, 'warm').then((warm) => warm === 1));
   const [warm] = await world.containers();
   await rm(join(world.dataDir, 'leases'), { recursive: true });
-  await t.rejects(world.lease(pool, 's1'), { code: 'ERR_SANDBOX', message: /could not be written down/ });
+  await t.rejects(world.lease(pool, 's1'), { code: 'ERR_SANDBOX', message: /could not be recorded/ });
   await mkdir(join(world.dataDir, 'leases'));
   t.equal((await world.lease(pool, 's2')).sandbox, warm?.id);
 });

@@ -114,7 +114,7 @@ t.test('each image that is no MCP server is ERR_SANDBOX in plain words that say 
     endless: /handshake/,
     closes: /handshake|closed its output/,
     empty: /exited with code 127/,
-    missing: /fairlead-test\/no-such-image:1 of missing is not there/,
+    missing: /fairlead-test\/no-such-image:1 of missing is missing/,
   };
   await Promise.all(
     Object.entries(expected).map(async ([server, pattern]) => {
@@ -231,7 +231,7 @@ t.test('an image that is removed under a running pool is missed, and found when 
   await docker().getImage(image.tag).remove();
   const missing = await until(
     () => refusal(opened, 'late'),
-    ({ message }) => /is not there/.test(message),
+    ({ message }) => /is missing/.test(message),
   );
   t.match(missing, { code: 'ERR_SANDBOX' });
   const [repo = '', tag = ''] = image.tag.split(':');

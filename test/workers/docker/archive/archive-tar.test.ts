@@ -1,0 +1,104 @@
+/** The tar reader on tars made by hand: names as bytes, the bound on headers in memory, and what is no complete tar. */
+import t from 'tap';
+import { foldersOnly, pathsOfMode, TarCounter } from '../../../../workers/docker/archive/archive-tar.js';
+
+const END = Buffer.alloc(1_024);
+/** `né` in Latin-1: no UTF-8. */
+const LATIN1 = Buffer.from([0x6e, 0xe9]);
+
+function header(name: Buffer, type: string, size: number, mode = '0000555'): Buffer {
+  const block = Buffer.alloc(512);
+  name.copy(block, 0, 0, 100);
+  block.write(`${mode}\0`, 100);
+  block.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
+  block.write(type, 156);
+  block.write('ustar\x0000', 257, 'latin1');
+  block.fill(' ', 148, 156);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return block;
+}
+
+function padded(content: Buffer): Buffer {
+  return Buffer.concat([content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
+}
+
+/** `LENGTH path=NAME\n`, where the length counts its own digits. */
+function paxPath(name: Buffer): Buffer {
+  const rest = Buffer.concat([Buffer.from(' path='), name, Buffer.from('\n')]);
+  let length = rest.length + 1;
+  while (String(length).length + rest.length > length) length++;
+  return Buffer.concat([Buffer.from(String(length)), rest]);
+}
+
+async function* whole(...parts: Buffer[]): AsyncGenerator<Buffer> {
+  yield Buffer.concat(parts);
+}
+
+async function* byBytes(...parts: Buffer[]): AsyncGenerator<Buffer> {
+  for (const byte of Buffer.concat(parts)) yield Buffer.from([byte]);
+}
+
+async function read(parts: AsyncIterable<Buffer>): Promise<Buffer> {
+  const read: Buffer[] = [];
+  for await (const part of parts) read.push(part);
+  return Buffer.concat(read);
+}
+
+async function problemOf(...parts: Buffer[]): Promise<string | undefined> {
+  const counter = new TarCounter();
+  await read(counter.pass(whole(...parts), 1e9, () => new Error('too large')));
+  return counter.problem;
+}
+
+const long = Buffer.concat([Buffer.alloc(150, 'd'), LATIN1]);
+const FORMS: [string, Buffer, Buffer[]][] = [
+  ['ustar', LATIN1, [header(LATIN1, '5', 0)]],
+  [
+    'GNU long name',
+    long,
+    [
+      header(Buffer.from('L'), 'L', long.length + 1),
+      padded(Buffer.concat([long, Buffer.alloc(1)])),
+      header(long, '5', 0),
+    ],
+  ],
+  ['pax', long, [header(Buffer.from('x'), 'x', paxPath(long).length), padded(paxPath(long)), header(long, '5', 0)]],
+];
+
+for (const [form, name, entry] of FORMS) {
+  t.test(`a name that is no UTF-8 keeps its bytes: ${form}`, async (t) => {
+    const file = header(Buffer.from('file'), '0', 3, '0000644');
+    for (const source of [whole, byBytes]) {
+      const tar = () => source(...entry, file, padded(Buffer.from('abc')), END);
+      const path = Buffer.concat([Buffer.from('./'), name, Buffer.alloc(1)]);
+      t.same(await read(pathsOfMode(tar(), 0o555)), path);
+      t.same(await read(foldersOnly(tar())), Buffer.concat([...entry, END]), 'headers pass unchanged');
+    }
+  });
+}
+
+t.test('a header that is kept in memory has 64 KiB at most', async (t) => {
+  const entry = [header(Buffer.from('file'), '0', 0), END];
+  for (const type of ['x', 'g', 'L', 'K']) {
+    const name = Buffer.from('about');
+    const full = padded(Buffer.alloc(65_536));
+    t.equal(await problemOf(header(name, type, 65_536), full, ...entry), undefined, type);
+    t.match(await problemOf(header(name, type, 65_537), full, Buffer.alloc(512), ...entry), /65537 bytes/, type);
+  }
+});
+
+t.test('a tar without its end, with another behind it, or with an unknown entry is not complete', async (t) => {
+  const file = [header(Buffer.from('file'), '0', 3), padded(Buffer.from('abc'))];
+  t.equal(await problemOf(...file, END), undefined);
+  t.equal(await problemOf(...file, END, END), undefined, 'zeros at its end are padding');
+  t.equal(await problemOf(), 'it is empty');
+  t.equal(await problemOf(...file), 'its end is missing');
+  t.equal(await problemOf(...file, Buffer.alloc(512)), 'its end is missing');
+  t.equal(await problemOf(...file, Buffer.alloc(512), ...file, END), 'an entry follows its end');
+  t.match(await problemOf(header(Buffer.from('sparse'), 'S', 0), END), /type "S"/);
+  const [first = Buffer.alloc(0), content = Buffer.alloc(0)] = file;
+  const flipped = Buffer.from(first);
+  flipped[0] = 0x46;
+  t.match(await problemOf(flipped, content, END), /checksum/);
+});
