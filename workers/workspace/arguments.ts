@@ -1,6 +1,6 @@
 /**
- * A tool's arguments: their JSON Schema, the check against it, and their types, from one description. Runs in the sandbox.
- * Not zod: with it a waiting sandbox would take half as much memory again, for three kinds of value.
+ * JSON Schema, check and types of a tool's arguments, from one description. Runs in the sandbox.
+ * Not zod, which would add half to the memory of a waiting sandbox, for three kinds of value.
  */
 
 type Text = {
@@ -28,7 +28,7 @@ type Flag = {
 export type Property = Text | Whole | Flag;
 export type Properties = Readonly<Record<string, Property>>;
 
-/** As `tools/list` shows it. */
+/** As in `tools/list`. */
 export interface InputSchema extends Record<string, unknown> {
   readonly $schema: string;
   readonly type: 'object';
@@ -39,7 +39,7 @@ export interface InputSchema extends Record<string, unknown> {
 
 type ValueOf<P extends Property> = P extends Text ? string : P extends Whole ? number : boolean;
 
-/** What passed the check: defaults are filled in, what is left out otherwise is undefined. */
+/** Checked arguments: defaults are filled in, other missing ones are undefined. */
 export type ArgumentsOf<P extends Properties, R extends keyof P> = {
   [K in keyof P]: K extends R
     ? ValueOf<P[K]>
@@ -60,7 +60,7 @@ export function inputSchema(properties: Properties, required: readonly string[])
 
 export type Checked = { ok: true; args: Record<string, unknown> } | { ok: false; problem: string };
 
-/** All that does not fit, in one line that a model can act on. */
+/** `problem` names everything that is wrong, in one line that a model can act on. */
 export function checkArguments(schema: InputSchema, given: Readonly<Record<string, unknown>>): Checked {
   const problems: string[] = [];
   const args: Record<string, unknown> = {};

@@ -1,4 +1,4 @@
-/** run_command: a shell in a process group of its own, which ends with the command's time or its caller. Runs in the sandbox. */
+/** run_command: runs a shell in its own process group, killed at its timeout or on cancel. Runs in the sandbox. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { errnoOf, ToolFault } from './fault.js';
@@ -10,9 +10,9 @@ import type { StreamName } from './progress.js';
 export const DEFAULT_COMMAND_TIMEOUT_MS = 30_000;
 export const MAX_COMMAND_TIMEOUT_MS = 600_000;
 const MAX_AT_ONCE = 32;
-/** After the shell has ended, its pipes may be held open by a background process: so long do we wait for the rest. */
+/** How long to wait for output after the shell's exit: a background process may hold its pipes open. */
 const CLOSE_GRACE_MS = 500;
-/** A killed process ends at once unless the kernel holds it; then the caller is answered without it. */
+/** A killed process ends at once unless the kernel holds it. Then the call returns without waiting longer. */
 const KILL_GRACE_MS = 2000;
 
 export interface CommandRequest {
@@ -27,7 +27,7 @@ export interface CommandRequest {
 }
 
 export interface CommandResult {
-  /** null when a signal ended the shell, or when it could not be ended at all. */
+  /** null when a signal ended the shell, or when it could not be killed. */
   exitCode: number | null;
   exitSignal: string | null;
   endedBy: 'itself' | 'timeout' | 'cancel';
@@ -45,10 +45,10 @@ function findShell(): string {
 
 let active = 0;
 
-/** Throws BUSY or SPAWN; a command that fails, or is killed, is a result. */
+/** Throws BUSY or SPAWN. A command that fails or is killed is a result. */
 export async function runCommand(request: CommandRequest): Promise<CommandResult> {
   if (active >= MAX_AT_ONCE) {
-    throw new ToolFault('BUSY', `${MAX_AT_ONCE} commands are running already. Wait for one to end.`);
+    throw new ToolFault('BUSY', `${MAX_AT_ONCE} commands are running already. Try again when one has ended.`);
   }
   active++;
   try {
@@ -84,7 +84,7 @@ async function start(request: CommandRequest): Promise<{ child: ChildProcess; pi
   }
 }
 
-/** Always flowing: a command is not killed, or held up, for printing much. */
+/** Always reads: a command is neither killed nor blocked for printing much. */
 function listen(pipes: OutputPipes, name: StreamName, kept: HeadTail, request: CommandRequest): void {
   pipes[name].on('data', (chunk: Buffer) => {
     kept.push(chunk);
@@ -107,7 +107,7 @@ async function waitForEnd(child: ChildProcess, pipes: OutputPipes, request: Comm
         grace = setTimeout(resolve, ms);
       };
       const kill = (by: 'timeout' | 'cancel'): void => {
-        // Once the shell has ended its number may be someone else's; what it left in the background may live on.
+        // After the shell's exit its pid may be reused, and its background processes may run on.
         if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
         endedBy = by;
         killCommandGroup(child.pid);
@@ -150,7 +150,7 @@ function spawnFault(error: unknown): ToolFault {
     case 'ENOMEM':
       return new ToolFault(
         'SPAWN',
-        'The sandbox has no room for another process: end some that run in the background.',
+        'The sandbox has no room for another process. End some that run in the background.',
       );
     case 'ERR_INVALID_ARG_VALUE':
       return new ToolFault('SPAWN', 'A command cannot contain a NUL character.');

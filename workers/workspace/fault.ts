@@ -1,4 +1,4 @@
-/** What a tool tells the model when it could not do what was asked. Runs in the sandbox. */
+/** Faults of the tools, in words for the model. Runs in the sandbox. */
 
 export type FaultCode =
   | 'AMBIGUOUS'
@@ -36,12 +36,12 @@ export class ToolFault extends Error {
 }
 
 export function errnoOf(error: unknown): string | undefined {
-  // Not instanceof: an error from another context, as node:vm throws them, is of another Error.
+  // Not instanceof: errors of a node:vm context have another Error class.
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** An error of the file system in words that help; `shown` is the path as the model knows it. */
+/** Explains an error of the file system. `shown` is the path as the model knows it. */
 export function faultFromErrno(error: unknown, shown: string): ToolFault {
   if (error instanceof ToolFault) return error;
   const errno = errnoOf(error);
@@ -49,7 +49,7 @@ export function faultFromErrno(error: unknown, shown: string): ToolFault {
     case 'ENOENT':
       return new ToolFault(
         'NOT_FOUND',
-        `${shown} does not exist. Use list_files or search_files to see what is there.`,
+        `${shown} does not exist. Use list_files or search_files to see which files exist.`,
       );
     case 'ENOTDIR':
       return new ToolFault('NOT_A_FOLDER', `${shown}: a part of this path is a file, not a folder.`);
@@ -64,7 +64,7 @@ export function faultFromErrno(error: unknown, shown: string): ToolFault {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new ToolFault('PERMISSION', `${shown}: the sandbox's user may not do that (${errno}).`);
+      return new ToolFault('PERMISSION', `${shown}: the sandbox's user has no permission for that (${errno}).`);
     case 'ENOSPC':
     case 'EDQUOT':
       return new ToolFault(

@@ -1,18 +1,18 @@
-/** Doorway of the workspace server: the main thread of the sandbox's own process, MCP on its stdin and stdout. */
+/** Entry of the workspace server, an MCP server on stdin and stdout. Main thread of a process in the sandbox. */
 import { LineReader } from '../../src/shared/line-reader.js';
 import { Workspace } from './paths.js';
 import { killEverything } from './process-groups.js';
 import { isHandshake, parseMessage, WorkspaceServer } from './server.js';
 import { workspaceTools, type Tool } from './tools.js';
 
-/** A file that a tool call brings has to fit into one message. */
+/** Bounds the files that write_file can take, since each is in one message. */
 const MAX_MESSAGE_BYTES = 33_554_432;
 
 function complain(text: string): void {
   process.stderr.write(`workspace: ${text}\n`);
 }
 
-/** The first message decides who serves: this server, or the SDK from that message on. */
+/** The first message decides: `initialize` is served here, anything else goes to the SDK from that message on. */
 function serve(tools: readonly Tool[]): void {
   const server = new WorkspaceServer(tools, process.stdout);
   const lines = new LineReader(MAX_MESSAGE_BYTES, (bytes) => new RangeError(`a message is longer than ${bytes} bytes`));
@@ -21,10 +21,10 @@ function serve(tools: readonly Tool[]): void {
     const others: string[] = [];
     try {
       for (const line of lines.read(chunk)) {
-        if (line === '') continue; // what a client begins with whose predecessor may have left half a line
+        if (line === '') continue; // a new client sends a newline first, to end its predecessor's half line
         const message = others.length === 0 ? parseMessage(line) : undefined;
         if (others.length > 0) others.push(line);
-        else if (message === undefined) complain('a line is no MCP message');
+        else if (message === undefined) complain('a line is not an MCP message');
         else if (opened || isHandshake(message)) {
           opened = true;
           server.receive(message);

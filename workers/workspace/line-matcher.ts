@@ -1,8 +1,8 @@
-/** Lines that match a regular expression which a model wrote, with a limit on how long that may take. Runs in the sandbox. */
+/** Finds the lines that match a model's regular expression, within a time limit. Runs in the sandbox. */
 import { createContext, Script, type Context } from 'node:vm';
 import { errnoOf, ToolFault } from './fault.js';
 
-/** One expression on one file. A pattern that backtracks for ever would else block the server, and with it every cancel. */
+/** Limit per file. Without it a pattern that backtracks for ever would block the server, cancellation included. */
 const MATCH_TIMEOUT_MS = 1000;
 
 export interface LineMatch {
@@ -18,7 +18,7 @@ export class LineMatcher {
 
   constructor(pattern: string, ignoreCase: boolean) {
     const regexp = compile(pattern, ignoreCase);
-    // The context is no sandbox and need not be one: node:vm is here because only it can stop a running expression.
+    // The context is not for isolation: only node:vm can stop a running expression.
     this.#context = createContext({
       findLines: (): void => {
         this.#call.found = findLines(regexp, this.#call.text, this.#call.limit);
@@ -47,7 +47,7 @@ function compile(pattern: string, ignoreCase: boolean): RegExp {
     if (!(error instanceof SyntaxError)) throw error;
   }
   try {
-    // Without the u flag escapes that are not needed, as in «\-», are allowed; models write them.
+    // Without the u flag, needless escapes such as `\-` are allowed; models write them.
     return new RegExp(pattern, ignoreCase ? 'i' : '');
   } catch (error) {
     throw new ToolFault('BAD_PATTERN', `pattern: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,4 +1,4 @@
-/** list_files: names, sizes and link targets below a folder. Runs in the sandbox. */
+/** list_files: lists names, sizes and link targets in a folder. Runs in the sandbox. */
 import { lstat, readlink } from 'node:fs/promises';
 import { errnoOf } from './fault.js';
 import type { Workspace } from './paths.js';
@@ -43,7 +43,7 @@ async function describe(entry: WalkEntry): Promise<string> {
     if (entry.kind === 'other') return `${entry.name} (device, pipe or socket)`;
     return `${entry.name} (${(await lstat(entry.real)).size} bytes)`;
   } catch (error) {
-    // Deleted between the listing and the look at it.
+    // Deleted since it was listed.
     if (errnoOf(error) === 'ENOENT') return `${entry.name} (gone)`;
     throw error;
   }

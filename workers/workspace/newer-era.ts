@@ -1,10 +1,10 @@
-/** MCP as the SDK speaks it, for a client that does not begin with the older handshake; loaded then only. Runs in the sandbox. */
+/** Serves newer MCP revisions with the SDK; loaded only when a client does not send `initialize` first. Runs in the sandbox. */
 import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
 import { serveStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio';
 import { CAPABILITIES, progressOf, SERVER_INFO } from './server.js';
 import type { Tool } from './tools.js';
 
-/** Every end of the connection comes through here: stdin closed, stdout broken, a message over the limit. */
+/** Ends the process with the connection, whose every end calls `close`: stdin closed, stdout broken, message over the limit. */
 class LastTransport extends StdioServerTransport {
   override async close(): Promise<void> {
     await super.close();

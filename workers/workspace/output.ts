@@ -1,4 +1,4 @@
-/** What a command printed, bounded: its beginning and its end are kept, the middle is counted. Runs in the sandbox. */
+/** Keeps the beginning and the end of a command's output, and counts the middle. Runs in the sandbox. */
 import { characterEnd, characterStart } from './text.js';
 
 /** Bytes kept at each end. */
@@ -8,7 +8,7 @@ export class HeadTail {
   readonly #limit: number;
   readonly #head: Buffer[] = [];
   #headBytes = 0;
-  /** A ring; made when the head is full, since most commands print little. */
+  /** A ring buffer; allocated when the head is full, since most commands print little. */
   #tail: Buffer | undefined;
   #tailBytes = 0;
 
@@ -23,7 +23,7 @@ export class HeadTail {
   push(chunk: Buffer): void {
     const room = this.#limit - this.#headBytes;
     if (room > 0) {
-      // A copy: a slice of eight bytes would keep the whole 64 KiB that was read with it.
+      // Copied: a slice of eight bytes would keep its whole 64 KiB chunk in memory.
       this.#head.push(Buffer.from(chunk.subarray(0, room)));
       this.#headBytes += Math.min(room, chunk.length);
     }
@@ -39,13 +39,13 @@ export class HeadTail {
     this.#tailBytes += chunk.length;
   }
 
-  /** The text, with a line that says how much is missing where something is; invalid UTF-8 becomes U+FFFD. */
+  /** The text, with a line in place of the omitted middle. Invalid UTF-8 becomes U+FFFD. */
   toText(): { text: string; omittedBytes: number } {
     const head = Buffer.concat(this.#head);
     const tail = this.#tailInOrder();
     const omittedBytes = this.#tailBytes - tail.length;
     if (omittedBytes === 0) return { text: printable(Buffer.concat([head, tail])), omittedBytes };
-    // Cut where characters begin: the byte that would tell is gone, so a torn one at the end is found by its lead byte.
+    // Cuts between characters. The byte after the head is gone, so a torn character is recognised by its lead byte.
     const headEnd = tornCharacter(head);
     const tailStart = characterStart(tail, 0);
     const missing = omittedBytes + (head.length - headEnd) + tailStart;
@@ -71,7 +71,7 @@ function tornCharacter(bytes: Buffer): number {
   return bytes.length - lead < needed ? lead : bytes.length;
 }
 
-/** NUL is legal JSON, but not everything behind this server can store it. */
+/** Replaces NUL, which is legal JSON but not storable everywhere behind this server. */
 export function printable(bytes: Buffer): string {
   return bytes.toString('utf8').replaceAll('\0', '\uFFFD');
 }

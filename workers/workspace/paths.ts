@@ -1,17 +1,17 @@
-/** The borders of the workspace: from a path that the model wrote to a place on disk below the root. Runs in the sandbox. */
+/** Resolves the model's paths to files below the workspace's root, and refuses all others. Runs in the sandbox. */
 import { constants } from 'node:fs';
 import { lstat, open, readlink, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { errnoOf, faultFromErrno, ToolFault } from './fault.js';
 
-/** What the model calls the root, wherever it really is: as a child process it is a private folder. */
+/** The model's name for the root, which is a private folder when the server is a child process. */
 const ROOT_ALIAS = '/workspace';
 const MAX_PATH = 4096;
 
 export interface WorkspacePath {
-  /** Absolute, links resolved; only `exists: false` has components that are not there yet. */
+  /** Absolute, links resolved. With `exists: false` its last components are missing. */
   real: string;
-  /** Relative to the root, `.` for the root itself: how results and errors name it. */
+  /** Relative to the root, `.` for the root: its name in results and errors. */
   shown: string;
   exists: boolean;
 }
@@ -24,7 +24,7 @@ export class Workspace {
     this.root = root;
   }
 
-  /** Rejects with NOT_FOUND or NOT_A_FOLDER when there is no such folder. */
+  /** Rejects with NOT_FOUND or NOT_A_FOLDER. */
   static async open(root: string): Promise<Workspace> {
     try {
       const real = await realpath(root);
@@ -36,8 +36,8 @@ export class Workspace {
   }
 
   /**
-   * Finds where a path leads, links followed. Throws OUTSIDE_WORKSPACE when that is not below the root, and BROKEN_LINK
-   * for a link whose target is missing: to create a file «there» would follow the link to wherever it points.
+   * Resolves a path and its links. Throws OUTSIDE_WORKSPACE if it leads out of the root, and BROKEN_LINK for a link without
+   * a target, since creating a file there would follow the link to wherever it points.
    */
   async locate(path: string): Promise<WorkspacePath> {
     const wanted = this.#absolute(path);
@@ -66,11 +66,11 @@ export class Workspace {
   async locateExisting(path: string): Promise<WorkspacePath> {
     const place = await this.locate(path);
     if (!place.exists)
-      throw new ToolFault('NOT_FOUND', `${place.shown} does not exist. Use list_files to see what does.`);
+      throw new ToolFault('NOT_FOUND', `${place.shown} does not exist. Use list_files to see which files exist.`);
     return place;
   }
 
-  /** A folder that is there, e.g. to list or to run a command in. */
+  /** An existing folder. */
   async locateFolder(path: string): Promise<WorkspacePath> {
     const place = await this.locateExisting(path);
     if (!(await stat(place.real)).isDirectory()) {
@@ -80,8 +80,8 @@ export class Workspace {
   }
 
   /**
-   * Opens without following a link in the last component, without waiting at a FIFO, and looks afterwards where the
-   * handle really is: a command that swaps a folder for a link between `locate` and here gains nothing.
+   * Opens without following a link in the last component and without blocking on a FIFO, then checks where the handle
+   * really is: a command that swaps a folder for a link between `locate` and `open` gains nothing.
    */
   async open(place: WorkspacePath, flags: number, mode?: number): Promise<FileHandle> {
     let handle: FileHandle;
@@ -139,6 +139,6 @@ async function isThere(path: string): Promise<boolean> {
 function outside(path: string): ToolFault {
   return new ToolFault(
     'OUTSIDE_WORKSPACE',
-    `${path} leads out of the workspace. Use a path below ${ROOT_ALIAS}, absolute or relative to it.`,
+    `${path} is outside of the workspace. Use a path below ${ROOT_ALIAS}, absolute or relative to it.`,
   );
 }

@@ -1,6 +1,7 @@
 /**
- * Real pipes for what a command prints. Node's own `pipe` is a socket, and a socket cannot be opened by name: under it
- * `echo oops > /dev/stderr` and `tee /dev/stderr` fail. Node cannot make pipes; named ones it can open. Runs in the sandbox.
+ * Real pipes for a command's output. Node's `pipe` is a socket, which cannot be opened by name, so that
+ * `echo oops > /dev/stderr` and `tee /dev/stderr` fail. Node cannot create pipes, but it can open named ones. Runs in the
+ * sandbox.
  */
 import { execFile, type ChildProcess } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
@@ -18,17 +19,17 @@ const MKFIFO_TIMEOUT_MS = 2000;
 
 let folder: string | undefined;
 let made = 0;
-/** Made in advance, so that only the first command waits for mkfifo. */
+/** Created in advance, so that only the first command waits for mkfifo. */
 let spare: Promise<string[] | undefined> | undefined;
 
 /**
- * Calls `start` with what to give to spawn for stdout and stderr, and returns the ends to read from. Where mkfifo is
- * missing, or there is no place for its files, those are Node's own.
+ * Calls `start` with spawn's stdout and stderr, and returns the ends to read from. Without mkfifo or a writable temporary
+ * folder they are Node's own pipes.
  */
 export async function withOutputPipes(
   start: (stdout: number | 'pipe', stderr: number | 'pipe') => ChildProcess,
 ): Promise<{ child: ChildProcess; pipes: OutputPipes }> {
-  // Taken and replaced in one step: calls that come at once must not share one.
+  // Taken and replaced in one step: parallel calls must not share a pair.
   const taken = spare ?? makeFifos();
   spare = makeFifos();
   const [out, err] = (await taken) ?? [];
@@ -49,13 +50,13 @@ export async function withOutputPipes(
     stderr.readEnd.destroy();
     throw error;
   } finally {
-    // The command has its own by now: the end of the pipe comes when the last of its processes has gone.
+    // The command has its own copies by now. The pipe ends when the last of its processes ends.
     closeSync(stdout.writeEnd);
     closeSync(stderr.writeEnd);
   }
 }
 
-/** The reader first, and without waiting for a writer; then the name is of no more use. */
+/** Opens the reading end first, without waiting for a writer; then the name is no longer needed. */
 function openFifo(path: string): { readEnd: Socket; writeEnd: number } {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const writeEnd = openSync(path, constants.O_WRONLY);
@@ -69,7 +70,7 @@ async function makeFifos(): Promise<string[] | undefined> {
     try {
       folder ??= privateFolder();
     } catch {
-      // No place for temporary files: the caller falls back, which is less, but works.
+      // No writable temporary folder: the caller falls back to Node's pipes.
       resolve(undefined);
       return;
     }

@@ -1,9 +1,9 @@
-/** The processes that commands have started, and their end. Runs in the sandbox. */
+/** Tracks and kills the process groups of commands. Runs in the sandbox. */
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { errnoOf } from './fault.js';
 
-/** In the environment of every command, so that what it leaves in the background can be found by it. */
+/** Environment variable of every command, by which its background processes are found. */
 const MARK_NAME = 'FAIRLEAD_COMMANDS_OF';
 const mark = randomUUID();
 const running = new Set<number>();
@@ -27,15 +27,14 @@ export function killCommandGroup(leader: number): void {
 }
 
 /**
- * The server ends. In a container everything ends with it; as a child process on someone's machine it must leave nothing,
- * also no background process whose shell has long ended. Those are known by the mark: a remembered number may by now be
- * someone else's.
+ * Called at the server's exit. A container ends all processes anyway; as a child process on the user's machine the server
+ * must kill background processes itself. They are found by the mark, since a remembered pid may be reused by now.
  */
 export function killEverything(): void {
   for (const leader of running) killCommandGroup(leader);
   running.clear();
   if (!anyStarted || process.platform !== 'linux') return;
-  // A process may fork between the look and the kill: look again, but not for ever.
+  // A process may fork between the listing and the kill: three rounds, not endless ones.
   for (let round = 0; round < 3; round++) {
     const left = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isMarked(name));
     if (left.length === 0) return;
@@ -47,7 +46,7 @@ function isMarked(pid: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK_NAME}=${mark}`);
   } catch (error) {
-    // Gone already, or another user's: then it is not ours.
+    // Gone, or another user's and so not ours.
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return false;
     throw error;
   }

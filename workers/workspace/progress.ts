@@ -1,4 +1,4 @@
-/** A command's output on its way to the client: in pieces of some size, not too often, up to a bound. Runs in the sandbox. */
+/** Streams a command's output to the client: batched, rate limited and bounded. Runs in the sandbox. */
 import { StringDecoder } from 'node:string_decoder';
 
 export type StreamName = 'stdout' | 'stderr';
@@ -6,7 +6,7 @@ export type StreamName = 'stdout' | 'stderr';
 export interface ProgressPiece {
   stream: StreamName;
   text: string;
-  /** Bytes of the command's output sent so far, this piece included; grows with every piece, as MCP wants it. */
+  /** Bytes sent so far, this piece included. MCP requires that it grows with every piece. */
   total: number;
 }
 
@@ -20,8 +20,8 @@ interface StreamBuffer {
 }
 
 /**
- * Pieces leave one after another: while the client is slow the next one grows, and never beyond the bound. The command
- * is not held up by this: what it prints past the bound is not streamed, and is still in the result's head and tail.
+ * Sends one piece at a time: while the client is slow the next piece grows, up to the bound. The command is never blocked:
+ * output past the bound is not streamed, but is still in the result's head and tail.
  */
 export class ProgressStream {
   readonly #send: (piece: ProgressPiece) => Promise<void>;
@@ -53,7 +53,7 @@ export class ProgressStream {
     this.#schedule();
   }
 
-  /** Sends what is left, and resolves when the transport has taken it all. */
+  /** Sends the rest, and resolves when the transport has taken it. */
   async end(): Promise<void> {
     this.#ended = true;
     clearTimeout(this.#timer);
@@ -99,7 +99,7 @@ export class ProgressStream {
       try {
         await this.#send({ stream, text, total: this.#sent });
       } catch {
-        // The client has gone: the transport's own close ends the command, there is no one to tell here.
+        // The client is gone: the transport's close ends the command.
         this.#failed = true;
       }
     }

@@ -1,4 +1,4 @@
-/** read_file: lines of a text file, read in chunks so that memory does not depend on the file's size. Runs in the sandbox. */
+/** read_file: reads lines of a text file in chunks, so that memory does not depend on its size. Runs in the sandbox. */
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { ToolFault } from './fault.js';
@@ -7,7 +7,7 @@ import { characterEnd, decodeText, SNIFF_BYTES } from './text.js';
 
 export const MAX_READ_BYTES = 262_144;
 export const DEFAULT_READ_LINES = 2000;
-/** Above this a file is read only in the parts that are asked for. */
+/** Larger files are read only in parts, by offset and limit. */
 export const HUGE_FILE_BYTES = 8_388_608;
 const CHUNK_BYTES = 65_536;
 const NEWLINE = 10;
@@ -21,16 +21,16 @@ export interface ReadRequest {
 
 export interface ReadResult {
   text: string;
-  /** What the model did not get and how to get it; absent when it has everything. */
+  /** What is missing and how to get it; absent when nothing is. */
   note?: string;
 }
 
 interface Slice {
   bytes: Buffer;
-  /** Whole lines in `bytes`; one more, partial, when `cutInLine`. */
+  /** Whole lines in `bytes`. With `cutInLine` one partial line follows. */
   lines: number;
   cutInLine: boolean;
-  /** Lines in the file, when it was read to its end. */
+  /** Lines in the file; undefined unless it was read to its end. */
   total: number | undefined;
 }
 
@@ -78,7 +78,7 @@ interface SliceRequest {
   shown: string;
   offset: number;
   limit: number;
-  /** Count the lines up to the end of the file, too. */
+  /** Also counts the lines up to the end of the file. */
   toEnd: boolean;
   signal: AbortSignal;
 }
@@ -86,7 +86,7 @@ interface SliceRequest {
 async function readSlice(handle: FileHandle, request: SliceRequest): Promise<Slice> {
   const { offset, limit, signal } = request;
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  // One byte more than is shown: whether a character continues there decides where the last one ends.
+  // One byte more than is shown: it decides whether the last character is cut.
   const kept = Buffer.allocUnsafe(MAX_READ_BYTES + 1);
   let keptBytes = 0;
   let wholeBytes = 0;
@@ -105,7 +105,7 @@ async function readSlice(handle: FileHandle, request: SliceRequest): Promise<Sli
       reachedEnd = true;
       break;
     }
-    // The decoder looks only at the lines that are shown; a binary file must not pass because those happen to be text.
+    // The decoder sees only the lines that are shown, which may be text in a binary file.
     if (position === 0) rejectBinary(chunk.subarray(0, Math.min(bytesRead, SNIFF_BYTES)), request.shown);
     position += bytesRead;
     endedInNewline = chunk[bytesRead - 1] === NEWLINE;
@@ -129,7 +129,7 @@ async function readSlice(handle: FileHandle, request: SliceRequest): Promise<Sli
   if (full && wholeLines === 0) {
     return { bytes: kept.subarray(0, characterEnd(kept, MAX_READ_BYTES)), lines: 0, cutInLine: true, total };
   }
-  // The last line of a file may lack its newline; then it is whole because the file has ended.
+  // A last line without a newline is whole, since the file ends there.
   const lastLineIsBare = !full && keptBytes > wholeBytes;
   return {
     bytes: kept.subarray(0, full ? wholeBytes : keptBytes),
@@ -139,7 +139,7 @@ async function readSlice(handle: FileHandle, request: SliceRequest): Promise<Sli
   };
 }
 
-/** Only NUL bytes are judged here; the encoding is judged with what is shown. */
+/** Checks for NUL bytes only; `decodeText` checks the encoding of what is shown. */
 function rejectBinary(head: Buffer, shown: string): void {
   if (head.includes(0)) decodeText(head, shown);
 }

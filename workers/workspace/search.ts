@@ -1,4 +1,4 @@
-/** search_files: by name glob, by a pattern in the content, or both; everything about it is bounded. Runs in the sandbox. */
+/** search_files: finds files by glob and lines by pattern, with bounds on time, bytes and results. Runs in the sandbox. */
 import { constants } from 'node:fs';
 import { ToolFault } from './fault.js';
 import { LineMatcher } from './line-matcher.js';
@@ -37,7 +37,7 @@ export async function searchFiles(
   signal: AbortSignal,
 ): Promise<SearchResult> {
   if (request.glob === undefined && request.pattern === undefined) {
-    throw new ToolFault('BAD_PATTERN', 'Give a glob (for names), a pattern (for content), or both.');
+    throw new ToolFault('BAD_PATTERN', 'Give a glob for names, a pattern for content, or both.');
   }
   const place = await workspace.locateExisting(request.path);
   const matchesName = await nameMatcher(request.glob);
@@ -52,7 +52,7 @@ export async function searchFiles(
   for await (const entry of walk(place, { recursive: true, signal }, summary)) {
     if (lines.length > request.limit) break;
     if (Date.now() > deadline || searchedBytes > MAX_SEARCHED_BYTES) {
-      notes.push('stopped: there is too much to search; give a path or a glob');
+      notes.push('stopped, there is too much to search: give a path or a glob');
       break;
     }
     const shown = [place.shown, entry.name].filter((part) => part !== '.' && part !== '').join('/');
@@ -68,7 +68,7 @@ export async function searchFiles(
     }
   }
 
-  // One more than is shown was looked for, to know whether there is more.
+  // The search goes on to limit + 1 results, to know whether there are more.
   if (lines.length > request.limit) {
     lines.length = request.limit;
     notes.push(`stopped at ${request.limit} results: narrow the search or raise limit`);
@@ -78,7 +78,7 @@ export async function searchFiles(
   return { text: lines.join('\n'), ...(notes.length === 0 ? {} : { note: `[${notes.join('; ')}]` }) };
 }
 
-/** A glob without a slash is matched against the last component, as in .gitignore. */
+/** A glob without a slash matches the last component, as in .gitignore. */
 async function nameMatcher(glob: string | undefined): Promise<(name: string) => boolean> {
   if (glob === undefined) return () => true;
   const { default: picomatch } = await import('picomatch');
@@ -104,7 +104,7 @@ async function readForSearch(
     if (!bytes.subarray(0, SNIFF_BYTES).includes(0)) return bytes.toString('utf8');
     skipped.binary++;
   } catch (error) {
-    // One file that cannot be read, or has gone since it was seen, does not end the search of the others.
+    // A file that is unreadable or gone does not end the search.
     if (!(error instanceof ToolFault)) throw error;
     skipped.unreadable++;
   }

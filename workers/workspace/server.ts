@@ -1,7 +1,7 @@
 /**
- * MCP on stdio as every client of the 2025 revisions speaks it: initialize, ping, tools. Runs in the sandbox.
- * By hand, since the SDK and its schemas double a waiting sandbox's memory and its boot; what a client may say beyond
- * this is answered by the SDK, see newer-era.ts.
+ * Serves MCP on stdio to clients of the 2025 revisions: initialize, ping, tools. Runs in the sandbox.
+ * Written by hand, since the SDK and its schemas double the memory and the boot time of a waiting sandbox. Clients of newer
+ * revisions are served by the SDK, see newer-era.ts.
  */
 import type { Writable } from 'node:stream';
 import type { ProgressPiece } from './progress.js';
@@ -13,10 +13,10 @@ export const SERVER_INFO = { name: 'fairlead-workspace', version: '0.2.0' };
 export const { name: SERVER_NAME, version: SERVER_VERSION } = SERVER_INFO;
 export const CAPABILITIES = { tools: { listChanged: false } };
 
-/** In a progress notification's `_meta`: which stream its `message` is a piece of. */
+/** In a progress notification's `_meta`: the stream that its `message` comes from. */
 export const STREAM_META = 'fairlead/stream';
 
-/** Newest first: what a client is offered that asks for one that is not here. */
+/** Newest first. A client that asks for an unknown revision is offered the newest. */
 const REVISIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'] as const;
 const METHOD_NOT_FOUND = -32_601;
 const INVALID_PARAMS = -32_602;
@@ -39,7 +39,7 @@ class RequestError extends Error {
   }
 }
 
-/** A request or a notification; undefined is what a server has no use for. */
+/** A request or a notification; undefined for anything else, which a server ignores. */
 export function parseMessage(line: string): Message | undefined {
   try {
     const value: unknown = JSON.parse(line);
@@ -52,7 +52,7 @@ export function parseMessage(line: string): Message | undefined {
   }
 }
 
-/** The handshake of the 2025 revisions and before; the newer era has a claim in the `_meta` of every message. */
+/** The handshake of the 2025 revisions and older. Newer ones put their revision into the `_meta` of every message. */
 export function isHandshake({ id, method, params }: Message): boolean {
   return id !== undefined && method === 'initialize' && params['_meta'] === undefined;
 }
@@ -72,14 +72,14 @@ export class WorkspaceServer {
     else if (method === 'notifications/cancelled') this.#calls.get(params['requestId'] as Id)?.abort();
   }
 
-  /** A client that greets is a new one: whoever was there before it waits for nothing any more. */
-  #greet(): void {
+  /** `initialize` means a new client: nobody waits for the calls of the one before. */
+  #abortCalls(): void {
     for (const call of this.#calls.values()) call.abort();
     this.#calls.clear();
   }
 
   async #answer(id: Id, method: string, params: Message['params']): Promise<void> {
-    if (method === 'initialize') this.#greet();
+    if (method === 'initialize') this.#abortCalls();
     const call = new AbortController();
     this.#calls.set(id, call);
     try {
@@ -127,7 +127,7 @@ export class WorkspaceServer {
     return tool.call(given, { signal, report });
   }
 
-  /** Resolves when there is room for more. A broken output ends the process, see index.ts. */
+  /** Resolves when the output takes more. A broken output ends the process, see index.ts. */
   async #send(message: object): Promise<void> {
     if (this.#output.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)) return;
     await new Promise<void>((resolve) => this.#output.once('drain', resolve));

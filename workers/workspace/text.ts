@@ -1,13 +1,13 @@
-/** Bytes that claim to be text: cutting at character borders, and telling text from what is not. Runs in the sandbox. */
+/** Tells text from binary data, and cuts UTF-8 between characters. Runs in the sandbox. */
 import { ToolFault } from './fault.js';
 
-/** How many leading bytes decide whether a file is binary; git looks at as many. */
+/** How many leading bytes decide whether a file is binary, as in git. */
 export const SNIFF_BYTES = 8192;
 
-/** The largest length ≤ `end` that does not cut a UTF-8 character in two. */
+/** The largest length ≤ `end` that does not cut a UTF-8 character. */
 export function characterEnd(bytes: Uint8Array, end: number): number {
   if (end >= bytes.length) return bytes.length;
-  // The byte at the cut is the first one left out: as long as it continues a character, the cut is inside that character.
+  // The byte at the cut is the first one left out. While it is a continuation byte, the cut is inside a character.
   for (let at = end; at > end - 4 && at > 0; at--) {
     if (!isContinuation(bytes[at])) return at;
   }
@@ -26,7 +26,7 @@ function isContinuation(byte: number | undefined): boolean {
   return byte !== undefined && (byte & 0xc0) === 0x80;
 }
 
-/** UTF-8 to a string, byte order mark kept. Throws BINARY_FILE or NOT_UTF8. */
+/** Decodes UTF-8 and keeps a byte order mark. Throws BINARY_FILE or NOT_UTF8. */
 export function decodeText(bytes: Uint8Array, shown: string): string {
   if (bytes.length >= 2 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))) {
     throw notUtf8(shown, 'It begins with a UTF-16 byte order mark.');
@@ -34,7 +34,7 @@ export function decodeText(bytes: Uint8Array, shown: string): string {
   if (bytes.includes(0)) {
     throw new ToolFault(
       'BINARY_FILE',
-      `${shown} is a binary file (it contains NUL bytes). Use run_command, e.g. with hexdump or strings, to look into it.`,
+      `${shown} is a binary file (it contains NUL bytes). Use run_command to look into it, e.g. with hexdump or strings.`,
     );
   }
   try {

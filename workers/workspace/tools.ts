@@ -1,4 +1,4 @@
-/** The tools as MCP sees them: schemas, annotations, results. Runs in the sandbox. */
+/** The six tools for MCP: schemas, annotations, results. Runs in the sandbox. */
 import type { CallToolResult, ToolAnnotations } from '@modelcontextprotocol/server';
 import { checkArguments, inputSchema, type ArgumentsOf, type InputSchema, type Properties } from './arguments.js';
 import { DEFAULT_COMMAND_TIMEOUT_MS, MAX_COMMAND_TIMEOUT_MS, runCommand, type CommandResult } from './command.js';
@@ -12,7 +12,7 @@ import { FileWriter } from './write.js';
 
 /** In a failed result's `_meta`: the FaultCode. */
 export const FAULT_META = 'fairlead/error';
-/** In a run_command result's `_meta`: see CommandMeta. */
+/** In a run_command result's `_meta`: a CommandMeta. */
 export const COMMAND_META = 'fairlead/command';
 
 export interface CommandMeta {
@@ -27,12 +27,12 @@ export interface CommandMeta {
 
 export interface CallContext {
   readonly signal: AbortSignal;
-  /** Where the caller asked for progress: resolves when the piece is on its way. */
+  /** Set if the client asked for progress. Resolves when the output takes more. */
   readonly report?: ((piece: ProgressPiece) => Promise<void>) | undefined;
 }
 
 export interface Tool {
-  /** As `tools/list` shows it. */
+  /** Its entry in `tools/list`. */
   readonly listed: {
     readonly name: string;
     readonly title: string;
@@ -40,7 +40,7 @@ export interface Tool {
     readonly inputSchema: InputSchema;
     readonly annotations: ToolAnnotations;
   };
-  /** Never rejects: arguments that do not fit, and every fault, are results that the model can read. */
+  /** Never rejects: invalid arguments and faults are results that the model can read. */
   call(given: Readonly<Record<string, unknown>>, call: CallContext): Promise<CallToolResult>;
 }
 
@@ -76,7 +76,8 @@ export function workspaceTools(workspace: Workspace): Tool[] {
     define({
       name: 'read_file',
       title: 'Read a file',
-      description: `Read lines of a UTF-8 text file. Says so when not all of it is shown, and where to continue.`,
+      description:
+        'Read lines of a UTF-8 text file. A note at the end says if lines are missing, and where to continue.',
       properties: {
         path: aFile,
         offset: { ...aCount, description: 'First line to read, from 1' },
@@ -89,7 +90,7 @@ export function workspaceTools(workspace: Workspace): Tool[] {
     define({
       name: 'write_file',
       title: 'Write a file',
-      description: 'Create a file, or replace all of its content. Folders on the way are created.',
+      description: 'Create a file, or replace its whole content. Missing folders are created.',
       properties: { path: aFile, content: { type: 'string', description: 'The whole new content' } },
       required: ['path', 'content'],
       annotations: WRITES,
@@ -99,7 +100,7 @@ export function workspaceTools(workspace: Workspace): Tool[] {
       name: 'edit_file',
       title: 'Edit a file',
       description:
-        'Replace a piece of text in a file. old_text must occur exactly once, character by character, unless replace_all is set.',
+        'Replace text in a file. old_text must match exactly, and occur exactly once unless replace_all is set.',
       properties: {
         path: aFile,
         old_text: { type: 'string', minLength: 1, description: 'The text to replace, exactly as it is in the file' },
@@ -114,10 +115,10 @@ export function workspaceTools(workspace: Workspace): Tool[] {
     define({
       name: 'list_files',
       title: 'List files',
-      description: 'List a folder: names, sizes and the targets of links; folders end in a slash.',
+      description: 'List a folder: names, sizes and the targets of links. Folders end in a slash.',
       properties: {
         path: aFolder,
-        recursive: { ...off, description: 'Also everything below' },
+        recursive: { ...off, description: 'List all folders below, too' },
         limit: { ...aCount, maximum: 5000, default: DEFAULT_LISTED, description: 'How many entries at most' },
       },
       required: [],
@@ -127,11 +128,12 @@ export function workspaceTools(workspace: Workspace): Tool[] {
     define({
       name: 'search_files',
       title: 'Search files',
-      description: 'Find files by name (glob), lines by content (pattern), or lines in the files that a glob names.',
+      description:
+        'Find files by name (glob), lines by content (pattern), or lines in files with a matching name (both).',
       properties: {
         path: { ...aFolder, description: `A folder or one file, ${FOLDER}` },
-        glob: { ...aPattern, description: 'E.g. *.ts or src/**/*.json; without a slash at any depth' },
-        pattern: { ...aPattern, description: 'A JavaScript regular expression, line by line' },
+        glob: { ...aPattern, description: 'E.g. *.ts or src/**/*.json. A glob without a slash matches at any depth' },
+        pattern: { ...aPattern, description: 'A JavaScript regular expression, matched line by line' },
         ignore_case: { ...off, description: 'For the pattern' },
         limit: { ...aCount, maximum: 1000, default: DEFAULT_RESULTS, description: 'How many results at most' },
       },
@@ -144,9 +146,9 @@ export function workspaceTools(workspace: Workspace): Tool[] {
       name: 'run_command',
       title: 'Run a command',
       description:
-        'Run a shell command (bash where there is one, else sh) without standard input. Its output is streamed; of a long ' +
-        'output the result has the beginning and the end. It is killed, with what it started, at its timeout. ' +
-        'A background process lives on if its output is redirected.',
+        'Run a shell command (bash if installed, else sh) without standard input. The result has the beginning and the end ' +
+        'of a long output. At its timeout the command is killed with all that it started. ' +
+        'A background process keeps running if its output is redirected.',
       properties: {
         command: { type: 'string', minLength: 1 },
         cwd: { ...aFolder, description: `Where to run it: ${FOLDER}` },
@@ -162,7 +164,7 @@ export function workspaceTools(workspace: Workspace): Tool[] {
           const request = { command, cwd: place.real, home: workspace.root, timeoutMs, signal, onOutput };
           return commandResult(await runCommand(request), timeoutMs);
         } finally {
-          // Before the result: the client forgets a call's progress handler with its answer.
+          // Before the result: a client drops its progress handler when the result arrives.
           await progress?.end();
         }
       },
@@ -194,7 +196,7 @@ function failure(text: string): CallToolResult {
   return { isError: true, content: [{ type: 'text', text }] };
 }
 
-/** No empty blocks: models' APIs refuse them. */
+/** Leaves out empty blocks, which model APIs refuse. */
 function texts({ text, note }: { text: string; note?: string }): CallToolResult {
   const blocks = [text, note].filter((block) => block !== undefined && block !== '');
   return { content: blocks.map((block) => ({ type: 'text', text: block ?? '' })) };
@@ -214,7 +216,7 @@ function commandResult(result: CommandResult, timeoutMs: number): CallToolResult
   };
   const blocks = [stdout.text, stderr.text === '' ? '' : `[stderr]\n${stderr.text}`, describeEnd(result, timeoutMs)];
   return {
-    // Exit code 1 is an answer, as grep's is; what was ended from outside has not done what was asked.
+    // A non-zero exit code is an answer, as grep's 1; a command that was killed has not done its work.
     isError: result.endedBy !== 'itself' || result.exitCode === null,
     content: blocks.filter((block) => block !== '').map((block) => ({ type: 'text', text: block })),
     _meta: { [COMMAND_META]: meta },
@@ -223,7 +225,7 @@ function commandResult(result: CommandResult, timeoutMs: number): CallToolResult
 
 function describeEnd(result: CommandResult, timeoutMs: number): string {
   if (result.endedBy === 'timeout') {
-    return `[killed after its timeout of ${timeoutMs} ms; raise timeout_ms, or run it in the background with its output in a file]`;
+    return `[killed at its timeout of ${timeoutMs} ms; raise timeout_ms, or run it in the background with its output in a file]`;
   }
   if (result.endedBy === 'cancel') return '[killed: the call was cancelled]';
   if (result.exitSignal !== null) return `[ended by ${result.exitSignal} after ${result.ms} ms]`;

@@ -1,23 +1,23 @@
-/** What is below a folder, breadth first and bounded; links are seen but never followed. Runs in the sandbox. */
+/** Walks a folder breadth first, bounded, without following links. Runs in the sandbox. */
 import type { Dirent } from 'node:fs';
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, faultFromErrno } from './fault.js';
 import type { WorkspacePath } from './paths.js';
 
-/** Entries looked at in one call, whatever the folder holds. */
+/** Most entries visited in one call. */
 export const MAX_SCANNED = 20_000;
 
 export interface WalkEntry {
   real: string;
-  /** Relative to the folder that the walk began in. */
+  /** Relative to the start folder. */
   name: string;
   kind: 'file' | 'folder' | 'link' | 'other';
 }
 
 export interface WalkSummary {
   scanned: number;
-  /** MAX_SCANNED was reached: there is more. */
+  /** MAX_SCANNED was reached, and there is more. */
   cut: boolean;
   unreadable: number;
 }
@@ -27,7 +27,7 @@ export interface WalkOptions {
   signal: AbortSignal;
 }
 
-/** Yields entries sorted by name within their folder, or the one file that `start` is; `summary` is filled as it goes. */
+/** Yields entries sorted by name within their folder, or `start` if it is a file. Fills `summary` meanwhile. */
 export async function* walk(
   start: WorkspacePath,
   options: WalkOptions,
@@ -61,7 +61,7 @@ async function readFolder(
 ): Promise<Dirent[]> {
   const found: Dirent[] = [];
   try {
-    // Not readdir: a folder of a million files must not be in memory.
+    // opendir, not readdir: a folder of a million files must not fill the memory.
     for await (const dirent of await opendir(folder.real)) {
       if (summary.scanned >= MAX_SCANNED) {
         summary.cut = true;
@@ -71,7 +71,7 @@ async function readFolder(
       found.push(dirent);
     }
   } catch (error) {
-    // The folder that was asked for must be readable; one below it may be private, or gone by now.
+    // The requested folder must be readable; one below it may be private or gone.
     if (folder.name === '') throw faultFromErrno(error, start.shown);
     if (!['EACCES', 'EPERM', 'ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error;
     summary.unreadable++;
@@ -87,7 +87,7 @@ function kindOf(dirent: Dirent): WalkEntry['kind'] {
 
 export function describeScan(summary: WalkSummary): string[] {
   const notes: string[] = [];
-  if (summary.cut) notes.push(`stopped after ${MAX_SCANNED} entries: there is more; ask for a folder further down`);
+  if (summary.cut) notes.push(`stopped after ${MAX_SCANNED} entries, there are more; give a folder further down`);
   if (summary.unreadable > 0) notes.push(`${summary.unreadable} folders could not be read`);
   return notes;
 }

@@ -1,4 +1,4 @@
-/** write_file and edit_file: whole files replaced at once, one at a time. Runs in the sandbox. */
+/** write_file and edit_file: replace whole files atomically, one at a time. Runs in the sandbox. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
@@ -50,7 +50,7 @@ export class FileWriter {
     });
   }
 
-  /** The calls of one model answer run in parallel; two edits of one file must not lose one another's change. */
+  /** Serialises writes: calls of one model answer run in parallel, and two edits of one file must both survive. */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const mine = this.#last.then(work, work);
     this.#last = mine;
@@ -69,7 +69,7 @@ export class FileWriter {
     return decodeText(await handle.readFile(), place.shown);
   }
 
-  /** Written beside and renamed: a full disk or a killed server leaves the old content, never half of the new one. */
+  /** Writes a temporary file and renames it: a full disk or a killed server leaves the old content, never a half of the new. */
   async #replace(place: WorkspacePath, bytes: Buffer): Promise<void> {
     const mode = place.exists ? await this.#modeOf(place) : 0o644;
     const folder = dirname(place.real);
@@ -127,7 +127,7 @@ function textNotFound(place: WorkspacePath, text: string, wanted: string): ToolF
   if (text.includes('\r\n') && text.replaceAll('\r\n', '\n').includes(wanted)) {
     hint = 'The file has Windows line ends: write \\r\\n in old_text and new_text.';
   } else if (wanted.trim() !== '' && squeeze(text).includes(squeeze(wanted))) {
-    hint = 'It is there with other spaces or line breaks: copy it exactly from read_file.';
+    hint = 'It occurs with other spaces or line breaks: copy it exactly from read_file.';
   }
   return new ToolFault('TEXT_NOT_FOUND', `old_text does not occur in ${place.shown}. Nothing was changed. ${hint}`);
 }
