@@ -80,7 +80,7 @@ t.test('a turn: tools, and the resources of a server', async (t) => {
     text('done'),
   );
   t.match(await client.ask('go'), { stopReason: 'end_turn' });
-  for (const denied of [1, 2, 4, 5]) t.match(results(first + denied), /denied by the server’s rules/);
+  for (const denied of [1, 2, 4, 5]) t.match(results(first + denied), /denied by the approval rules/);
   t.match(results(first + 3), /look: x/);
   t.match(results(first + 6), /docs.*test:\/\/notes/);
   t.notMatch(results(first + 6), /closed/);
@@ -119,7 +119,7 @@ t.test('HTTP: prompts and resources', async (t) => {
 t.test('/mcp: tools, prompts, resources and completions', async (t) => {
   const denied = { error: { code: -32_600, data: { code: 'ERR_DENIED' } } };
 
-  const refused = { result: { isError: true, content: [{ text: /denied by the server’s rules/ }] } };
+  const refused = { result: { isError: true, content: [{ text: /denied by the approval rules/ }] } };
   t.match(await askMcp('tools/call', { name: 'shut', arguments: {} }), refused);
   t.match(await askMcp('tools/call', { name: 'erase', arguments: {} }), refused);
   t.match(await askMcp('tools/call', { name: 'look', arguments: { text: 'y' } }), {

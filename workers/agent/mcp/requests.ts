@@ -1,4 +1,4 @@
-/** What the main thread may ask an agent thread about MCP servers: their tools, health, prompts and resources. Agent threads. */
+/** Answers the main thread's requests about MCP servers: their tools, health, prompts and resources. Agent threads. */
 import type { SessionRef } from '../contract/sessions.js';
 import { isCommandServer, isImageServer, isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
@@ -22,7 +22,7 @@ import type { AgentContract, AgentHostContract } from '../contract/messages.js';
 import type { McpRequest } from '../contract/mcp.js';
 import type { SessionTools } from './catalogue/session-tools.js';
 
-/** Less than the main thread waits for all. */
+/** Shorter than the main thread's deadline for all threads. */
 const STATUS_WAIT_MS = 1_500;
 
 type Handled = 'set-catalogue' | 'refresh-server' | 'mcp-status' | 'mcp-test' | 'mcp-request' | 'mcp-forget';
@@ -42,8 +42,8 @@ export interface McpPartOptions {
 
 export interface McpPart {
   catalogue: ToolCatalogue;
-  /** `mine`: rejects with ERR_NO_SUCH_SESSION for what is not the user's. */
-  handlers(mine: (of: SessionRef) => Promise<unknown>): Pick<RequestHandlers<AgentContract>, Handled>;
+  /** `checkOwner` rejects with ERR_NO_SUCH_SESSION for a session that is not the user's. */
+  handlers(checkOwner: (of: SessionRef) => Promise<unknown>): Pick<RequestHandlers<AgentContract>, Handled>;
   close(): void;
 }
 
@@ -65,7 +65,7 @@ export function createMcpPart(options: McpPartOptions): McpPart {
   });
   const isCommand = (server: string): boolean => isCommandServer(mcpServers[server]!);
   const listed = [...urls, ...serversOf(mcpServers, isCommandServer).map(([server]) => server)];
-  // One thread asks for all: as many lists as threads would tell the same.
+  // Thread 0 lists for all threads, which would only list the same.
   const lister = new ServerLister({
     servers: index === 0 ? listed : [],
     list: (server, signal) => lists.list(lists.nobody, server, { signal }),
@@ -78,7 +78,7 @@ export function createMcpPart(options: McpPartOptions): McpPart {
 
   return {
     catalogue,
-    handlers: (mine) => ({
+    handlers: (checkOwner) => ({
       'set-catalogue': ({ catalogue: tools, notes = {} }) => {
         catalogue.set(tools, notes);
         return null;
@@ -88,13 +88,13 @@ export function createMcpPart(options: McpPartOptions): McpPart {
         return null;
       },
       'mcp-status': async ({ user }) => {
-        // Whether he is logged in is asked by one of the threads.
+        // The user's own thread finds out whether the user is logged in.
         if (threadOf(user, threads) === index) await catalogue.ready(callerOf({ user, server: '' }), STATUS_WAIT_MS);
         return { health: health.read(), own: catalogue.ownServers(user) };
       },
       'mcp-test': ({ user, server }) => lists.test(callerOf({ user, server }), server),
       'mcp-request': async (request) => {
-        if (request.session !== undefined) await mine({ user: request.user, session: request.session });
+        if (request.session !== undefined) await checkOwner({ user: request.user, session: request.session });
         return answerRequest(options, request);
       },
       'mcp-forget': ({ user, server }) => {
@@ -142,7 +142,7 @@ async function answerRequest(
   }
 }
 
-/** Without a session there is one of the user's own for it, which is nobody else's. */
+/** A request without a session uses one that only this user's requests to this server have. */
 function callerOf({ user, session, server }: { user: string; session?: string; server: string }): Caller {
   return { user, session: session ?? `pages ${JSON.stringify([user, server])}` };
 }

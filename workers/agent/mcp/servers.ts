@@ -1,4 +1,4 @@
-/** All MCP servers of the configuration, each behind the way it is reached by. Agent threads. */
+/** All MCP servers of the configuration, each with the backend that reaches it. Agent threads. */
 import { isCommandServer, isImageServer } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -20,17 +20,17 @@ export class McpServers implements ServerConnections {
     this.#backends = backends;
   }
 
-  /** Opened when it is not. ERR_MCP for a name that the configuration does not have, else the backend's errors. */
+  /** Opens the connection if needed. ERR_MCP for a name that the configuration lacks, else the backend's errors. */
   async connection(caller: Caller, server: string): Promise<ServerConnection> {
     return this.#backendOf(server).get(caller, server);
   }
 
-  /** The session is no more. */
+  /** The session has been deleted: releases all that it holds. */
   async releaseSession(session: string): Promise<void> {
     await Promise.all(this.#all().map((backend) => backend.releaseSession(session)));
   }
 
-  /** The session goes on elsewhere: its workspaces are saved, as far as they can be. */
+  /** The session moves to another server: saves its workspaces where possible, and releases the rest. */
   async hibernateSession(session: string): Promise<void> {
     const { sandboxes, commands, remotes } = this.#backends;
     await Promise.all([
@@ -40,12 +40,12 @@ export class McpServers implements ServerConnections {
     ]);
   }
 
-  /** The server stops. Resolves with how many workspaces were not saved. */
+  /** Fairlead stops. Resolves with how many workspaces were saved and how many could not be. */
   hibernateAll(): Promise<{ hibernated: number; failed: number }> {
     return this.#backends.sandboxes.hibernateAll();
   }
 
-  /** The thread ends: nothing may keep it alive. */
+  /** The thread ends: closes what would keep it alive. */
   async disconnect(): Promise<void> {
     await Promise.all(this.#all().map((backend) => backend.disconnect()));
   }

@@ -1,7 +1,7 @@
 /**
- * Tool calls whose server asks the user for input and is sent another request with the answers (the newer era). Between two
- * requests nothing of such a call runs: what the next request needs is in the row, so that the call outlives its thread, its
- * server and its sandbox. A request that has begun is never repeated. Agent threads.
+ * Tool calls of the newer protocol whose server asks for input: the call ends, and a new request carries the answers. The row
+ * holds what the next request needs, so that a waiting call outlives its thread, its server and its sandbox. A request that
+ * has begun is never repeated. Agent threads.
  */
 import type { CallToolResult } from '@modelcontextprotocol/client';
 import { cancelled } from '../../../src/shared/abort.js';
@@ -15,10 +15,10 @@ import { stopOf, type StartedCall, type Turn } from './turn.js';
 
 /** How often one call may ask for input. */
 const MAX_ROUNDS = 10;
-/** A larger question is not stored, and ends with its thread. */
+/** Input that needs more is not stored, and ends with its thread. */
 const MAX_BYTES = 65_536;
 
-/** ERR_MCP where the server asks for too much; errors of `send`. */
+/** Makes requests until the server answers. ERR_MCP when the server asks too much or too often; errors of `send`. */
 export async function callWithInput(turn: Turn, call: StartedCall, send: SendToolCall): Promise<CallToolResult> {
   let input = call.input;
   for (;;) {
@@ -28,7 +28,7 @@ export async function callWithInput(turn: Turn, call: StartedCall, send: SendToo
   }
 }
 
-/** True when the thread stops while the call only waits for the user: it goes on elsewhere when there is an answer. */
+/** The turn is interrupted while the call waits for the user: the row keeps the call, which goes on elsewhere. */
 export function staysOpen({ log, signal }: Turn, callId: string): boolean {
   return signal.aborted && stopOf(signal) === 'interrupted' && openCall(log.row, callId)?.input !== undefined;
 }
@@ -56,7 +56,7 @@ async function storeInput(
   return input;
 }
 
-/** Asks what has no answer yet, then marks the call in the row as running. ERR_CANCELLED, errors of the asking. */
+/** Asks what has no answer yet, then stores that the call runs again. ERR_CANCELLED, errors of `asks`. */
 async function collectAnswers(turn: Turn, call: StartedCall, input: CallInput): Promise<InputAnswers> {
   const { log, signal, asks, questions } = turn;
   const { callId, server } = call;

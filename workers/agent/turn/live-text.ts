@@ -1,4 +1,4 @@
-/** What a session is streaming now: the blocks that no durable event holds yet, for whoever joins midway. Agent threads. */
+/** The blocks that a session is streaming now, for clients that join midway: no durable event holds them yet. Agent threads. */
 import type { StreamingEvent } from '../../../src/shared/protocol.js';
 
 type BlockKind = 'text' | 'thinking';
@@ -10,10 +10,10 @@ interface LiveBlock {
 }
 
 export class LiveText {
-  /** Block number → its text so far. Emptied when the answer is stored, or its turn ends. */
+  /** Block number → its text so far. Cleared when the answer is stored or the turn ends. */
   readonly #blocks = new Map<number, LiveBlock>();
 
-  /** The delta as an event; its offset is where the block stood. */
+  /** Returns the delta as an event; `offset` is the block's length before it. */
   append(kind: BlockKind, turn: number, block: number, text: string): StreamingEvent {
     const live = this.#blocks.get(block);
     if (!live) {
@@ -25,7 +25,7 @@ export class LiveText {
     return { type: `${kind}:delta`, turn, block, offset, text };
   }
 
-  /** Each block whole, at offset 0. */
+  /** Returns each block whole, at offset 0. */
   snapshot(): StreamingEvent[] {
     return [...this.#blocks].map(([block, { kind, turn, text }]) => ({
       type: `${kind}:delta`,
@@ -36,7 +36,7 @@ export class LiveText {
     }));
   }
 
-  /** Text that a broken or cancelled stream leaves, in block order. */
+  /** Returns the text that a broken or cancelled stream leaves, in block order. */
   partialText(): { block: number; text: string }[] {
     return [...this.#blocks]
       .filter(([, live]) => live.kind === 'text' && live.text.trim() !== '')

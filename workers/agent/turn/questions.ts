@@ -1,4 +1,4 @@
-/** What MCP servers ask the person in the middle of a call: stored, told, answered once, closed with the call. Runs in agent threads. */
+/** Questions that MCP servers ask the user in the middle of a call: stored, announced, answered once, closed with the call. Agent threads. */
 import { randomUUID } from 'node:crypto';
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -11,7 +11,7 @@ import type { AnswerElicitationRequest } from '../contract/sessions.js';
 import { runningTurn, waitsForApproval, withCall, withProgress, type WithTurns } from '../log/progress.js';
 import type { SessionLog, Step } from '../log/session-log.js';
 
-/** A server that asks more than a person can answer, or more than one can read, is told no. */
+/** More questions, or a longer one, are cancelled at once: no person could answer them. */
 const MAX_OPEN = 10;
 const MAX_BYTES = 65_536;
 
@@ -19,7 +19,7 @@ export type QuestionReply = Omit<AnswerElicitationRequest, 'user' | 'session'>;
 
 export class ServerQuestions {
   readonly #log: SessionLog;
-  /** Whoever waits for an answer; the question itself is in the row. */
+  /** Question → resolves its `ask`. The question itself is in the row. */
   readonly #waiting = new Map<string, (answer: QuestionAnswer) => void>();
 
   constructor(log: SessionLog) {
@@ -27,8 +27,8 @@ export class ServerQuestions {
   }
 
   /**
-   * Resolves with the person's answer, or with `cancel` when there is nobody to ask any more. `of`: whose answer it is to
-   * be; such a question stays when its thread goes, and so does its answer.
+   * Resolves with the user's answer, or with `cancel` when nobody can be asked any more. `of` names the stored call that needs
+   * the answer; such a question, and its answer, outlive the thread.
    */
   async ask(question: Question, signal: AbortSignal, of?: OpenQuestion['of']): Promise<QuestionAnswer> {
     const requestId = randomUUID();
@@ -58,7 +58,7 @@ export class ServerQuestions {
     }
   }
 
-  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS where the content is not what was asked for; on these nothing has changed. */
+  /** ERR_CALL_NOT_PENDING; ERR_TOOL_ARGS when the content does not fit the form. Both leave the question open. */
   async answer({ requestId, action, content }: QuestionReply): Promise<void> {
     const { row } = this.#log;
     let answer: QuestionAnswer = { action };
@@ -74,7 +74,7 @@ export class ServerQuestions {
     this.#settle(requestId, answer);
   }
 
-  /** The turn has ended, or the calls that could have asked: nobody waits for an answer any more. */
+  /** Cancels each `ask` whose question the row no longer holds: its turn or its call has ended. */
   dropUnasked(): void {
     const open = new Set(openQuestions(this.#log.row).map(({ requestId }) => requestId));
     for (const requestId of this.#waiting.keys())
@@ -87,12 +87,12 @@ export class ServerQuestions {
     const { action } = elsewhere ?? ({ action: 'cancel' } as const);
     this.#settle(requestId, elsewhere ?? { action: 'cancel' });
     const question = openQuestions(row).find((each) => each.requestId === requestId);
-    if (question?.of && reason === 'interrupted') return; // it waits on in the store
+    if (question?.of && reason === 'interrupted') return; // the store keeps it open
     const step = (): Step | undefined => {
       const open = openQuestions(row).some((each) => each.requestId === requestId);
       return open ? closeStep(row, [{ requestId, action, by: elsewhere ? 'user' : 'stop' }]) : undefined;
     };
-    await this.#log.commit(step).catch(() => undefined); // the log has told its failure; the next opening closes it
+    await this.#log.commit(step).catch(() => undefined); // the log has reported it; the session's next opening closes the question
   }
 
   #settle(requestId: string, answer: QuestionAnswer): void {
@@ -105,8 +105,8 @@ export function openQuestions(row: WithTurns): OpenQuestion[] {
 }
 
 /**
- * Events and open turns without the questions of servers of which no call runs any more, or without any. `lost`: whoever
- * waited for answers has died, so that only those stay of which a call rests.
+ * Closes the questions of servers whose calls have ended, or all. `lost`: the thread that waited for the answers has died, so
+ * only questions of calls that wait for input stay.
  */
 export function closeQuestions(
   row: WithTurns,
@@ -118,7 +118,7 @@ export function closeQuestions(
   const started = running.progress.calls.filter((call) => !waitsForApproval(call));
   const asking = new Set(started.map(({ server }) => server));
   const questions = openQuestions(row);
-  // A call of our own tools (a login, a resource) may be about any server.
+  // A call of one of our tools (a login, a resource) may involve any server.
   const isAsked = ({ server, of }: OpenQuestion): boolean => {
     if (of) return started.some(({ callId }) => callId === of.callId);
     return !lost && (asking.has(server) || asking.has(BUILT_IN));
@@ -132,7 +132,7 @@ export function closeQuestions(
   };
 }
 
-/** The same step, and the call that rests for this answer has it. */
+/** Adds the answer to the call that waits for it. */
 function withAnswer(step: Step, { of }: OpenQuestion, answer: QuestionAnswer): Step {
   const openTurns = step.row?.openTurns;
   const running = openTurns && runningTurn({ openTurns });

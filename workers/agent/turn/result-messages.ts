@@ -1,16 +1,17 @@
-/** Results of calls as the model reads them, also of calls that did not run. Pure; agent threads. */
+/** Results of calls as the model reads them, including those of calls that did not run. Pure; agent threads. */
 import type { TranscriptMessage } from '../store/store.js';
+import { DENIED_BY_RULES } from '../mcp/calls/judge.js';
 import { toModelContent, type ToolOutput } from '../mcp/calls/tool-result.js';
 import { stopOf } from './turn.js';
 
-/** Why a call did not run, or has no result of its tool. */
+/** Why a call did not run, or has no result from its tool. */
 export type Denial =
   | { by: 'user'; reason?: string }
   | { by: 'policy' }
   | { by: 'timeout' }
   | { by: 'stop' }
   | { by: 'crash' }
-  /** The call waited for the user to answer its server. */
+  /** The turn ended while the call waited for the user to answer its server. */
   | { by: 'silence' };
 
 export function denialText(denial: Denial): string {
@@ -18,7 +19,7 @@ export function denialText(denial: Denial): string {
     case 'user':
       return denial.reason ? `The user denied this call: ${denial.reason}` : 'The user denied this call.';
     case 'policy':
-      return 'This call is denied by the server’s rules.';
+      return DENIED_BY_RULES;
     case 'timeout':
       return 'Nobody approved this call in time, so it did not run.';
     case 'stop':

@@ -1,4 +1,4 @@
-/** The calls of one model answer: judged, asked for, run in parallel. Each gets a result. Agent threads. */
+/** The calls of one model answer: judged, approved, run in parallel. Each gets a result. Agent threads. */
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
 import { judge } from '../mcp/calls/judge.js';
@@ -20,15 +20,15 @@ export interface ToolUse {
 }
 
 export interface PlannedCalls {
-  /** To be written together with the model's answer. */
+  /** Stored together with the model's answer. */
   events: DurableEvent[];
-  /** Results of calls that do not run: invented tools, arguments that do not fit, what the rules deny. */
+  /** Results of calls that do not run: unknown tools, arguments that do not fit, calls that the rules deny. */
   results: unknown[];
-  /** Those that wait for a person, and those that start with this step. */
+  /** Calls that wait for approval, and calls that start with this step. */
   open: OpenCall[];
 }
 
-/** Judges each call. Those that a person is asked for wait from now on; the others' events stand beside the question. */
+/** Judges each call. Calls that need approval wait from now on; the others start or have their results with this step. */
 export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: ReadonlySet<string>): PlannedCalls {
   const { parts, log } = turn;
   const toolSet = parts.toolSet(log.row);
@@ -45,7 +45,7 @@ export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: Re
   const plan: PlannedCalls = { events: [], results: [], open: [] };
   for (const { callId, judgement, call } of judged) {
     switch (judgement.verdict) {
-      // These three are answered at once; no person is asked.
+      // The model is answered at once; no person is asked.
       case 'unknown':
         plan.results.push(resultBlock(callId, textOutput(unknownText(call.name, toolSet)), true));
         break;
@@ -77,8 +77,8 @@ export function startEvent({ callId, name, server, args }: Pick<OpenCall, 'callI
 }
 
 /**
- * Runs a call whose `tool:start` is stored. Resolves when its result is stored, with the message for the model, or when the
- * turn stops while the call waits for input. Rejects only when the store does.
+ * Runs a call whose `tool:start` is stored. Resolves when its result is stored together with the message for the model, or when
+ * the turn is interrupted while the call waits for input. Rejects only when the store does.
  */
 export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
   const { callId } = call;
@@ -91,10 +91,10 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
   const forModel = call.edited ? { ...output, content: [edited, ...content] } : output;
   await turn.log.commit(() => {
     const { row } = turn.log;
-    // The turn may have ended in the moment in which the call started; its result has been stored then.
+    // The turn may have ended just as the call started; then the result is stored already.
     const open = runningTurn(row)?.progress.calls.some((each) => each.callId === callId);
     if (!open) return undefined;
-    // A server whose last call is over cannot be waiting for an answer.
+    // A server without a running call waits for no answer.
     const questions = closeQuestions({ openTurns: withoutCalls(row, turn.turn, [callId]) }, false);
     return {
       events: [
@@ -107,7 +107,7 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
   });
 }
 
-/** Never rejects: the model is told what went wrong in a tool. */
+/** Never rejects: a tool's failure is output for the model. */
 async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: ToolOutput; ok: boolean }> {
   const { parts, log, signal, asks } = turn;
   const { callId, name, server, args } = call;

@@ -1,4 +1,4 @@
-/** One round of a turn: the model's answer, stored together with what it asks for. Runs in agent threads. */
+/** One round of a turn: the model's answer, stored together with the calls that it makes. Agent threads. */
 import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import type { DurableEvent, Usage } from '../../../src/shared/protocol.js';
 import type { ModelContext, TranscriptMessage } from '../store/store.js';
@@ -13,20 +13,20 @@ import { abortable } from '../../../src/shared/abort.js';
 import { addUsage } from '../log/usage.js';
 import { stopOf, type Turn, type TurnOutcome } from './turn.js';
 
-/** What the turn's last step writes beside `turn:end`. */
+/** What the turn's last step stores beside `turn:end`. */
 export interface LoopEnd extends TurnOutcome {
   events: DurableEvent[];
   messages: TranscriptMessage[];
-  /** Of the answer that this step brings. */
+  /** Usage of the answer in this step. */
   usage?: Usage;
   model?: string;
   context?: ModelContext;
 }
 
 /**
- * Resolves with the turn's end, or with undefined when its calls are stored: those that may run have started, the others
- * wait for a person. Saved in this order: the model's answer together with what is asked for and what starts, then each
- * result. So a crash at any point leaves a row that says what is open. Rejects only when the store does.
+ * Resolves with the turn's end, or with undefined when the turn's calls are stored: allowed ones have started, the others wait
+ * for approval. One step stores the answer with its calls, later steps one result each, so that after a crash at any point the
+ * row says what is open. Rejects only when the store does.
  */
 export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const { parts, log } = turn;
@@ -44,7 +44,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   } catch (error) {
     return brokenAnswer(turn, error);
   }
-  // Calls of an answer that was cut or refused are not whole: they are dropped, the rest is kept.
+  // An answer that was cut off or refused may hold half a call: its calls are dropped, the rest is kept.
   const wantsTools = answer.stopReason === 'tool_use';
   const content = wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block));
   const events = textEvents(turn.turn, progress.blocks, content);
@@ -93,7 +93,7 @@ async function streamAnswer(
     tools: parts.toolSet({ session, user }).toolsWith(foundTools),
     maxTokens: settings.maxTokens,
   };
-  // To make the request takes a millisecond, in which nothing else of this thread leaves: the last results go first.
+  // Building the request blocks this thread for a millisecond, so the last results are sent first.
   await parts.outbox.sent();
   for await (const event of parts.model.stream(request, signal)) {
     if (event.type === 'done') return event.answer;
@@ -103,7 +103,7 @@ async function streamAnswer(
   throw new Error('the model’s stream ended without its answer');
 }
 
-/** The stream broke, or was stopped: the text that people have already read is kept, and the turn ends. */
+/** Ends the turn after a stream that broke or was stopped; keeps the text that clients have shown already. */
 function brokenAnswer(turn: Turn, error: unknown): LoopEnd {
   const partial = turn.live.partialText();
   const events: DurableEvent[] = partial.map(({ block, text }) => ({ type: 'text', turn: turn.turn, block, text }));
@@ -134,7 +134,7 @@ function textEvents(turn: number, firstBlock: number, content: readonly unknown[
   });
 }
 
-/** All that the request held, and the answer, which the next one holds too. */
+/** Tokens of the request and of its answer, which the next request repeats. */
 function tokensOf(usage: Usage): number {
   return usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
 }
@@ -143,7 +143,7 @@ function endReason(answer: ModelAnswer): TurnOutcome['stopReason'] {
   return answer.stopReason === 'tool_use' ? 'end_turn' : answer.stopReason;
 }
 
-/** Calls are known by their id: a second one of the same id is none, as `repairTranscript` sees it too. */
+/** Drops a call that repeats an id, as `repairTranscript` does: calls are known by their ids. */
 function firstOfEachId(uses: readonly ToolUse[]): ToolUse[] {
   return uses.filter((use, index) => uses.findIndex((other) => other.id === use.id) === index);
 }

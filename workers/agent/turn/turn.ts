@@ -1,4 +1,4 @@
-/** One running turn: what its loop, its calls and its session share. Types and small pure parts; agent threads. */
+/** A running turn, as its loop, its calls and its session share it. Types and a pure function; agent threads. */
 import type { Config } from '../../../src/shared/config.js';
 import type { StopReason, WireError } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
@@ -14,7 +14,7 @@ import type { Policy } from '../mcp/calls/policy.js';
 import type { ServerQuestions } from './questions.js';
 import type { SessionLog } from '../log/session-log.js';
 
-/** What all sessions of a thread share. */
+/** Parts that all sessions of a thread share. */
 export interface AgentParts {
   config: Config;
   model: Model;
@@ -22,7 +22,7 @@ export interface AgentParts {
   servers: McpServers;
   toolArgs: ToolArgs;
   outbox: Outbox;
-  /** The tools that this session of the user has now. */
+  /** The tools that the caller's session has now. */
   toolSet: (caller: Caller) => ToolSet;
   catalogue: ToolCatalogue;
 }
@@ -34,16 +34,16 @@ export interface Turn {
   readonly live: LiveText;
   readonly asks: ServerAsks;
   readonly questions: ServerQuestions;
-  /** Aborts with TurnStop as its reason. */
+  /** The reason of its abort is a TurnStop. */
   readonly signal: AbortSignal;
   /** Runs a call whose start is stored. */
   readonly startCall: (call: StartedCall) => void;
-  /** Called at each streamed text. */
+  /** Called for each streamed delta. */
   readonly onText: () => void;
 }
 
 export interface StartedCall extends OpenCall {
-  /** A person has changed the arguments: the model is told. */
+  /** The user has changed the arguments, which the model is told. */
   edited?: boolean;
 }
 

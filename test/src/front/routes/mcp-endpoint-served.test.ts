@@ -121,7 +121,7 @@ for (const kind of KINDS) {
       const client = await connect(t, kind, { onElicit: () => ({ action: 'accept' }) });
       t.match(await client.callTool('search_files', { pattern: 'x' }), {
         isError: true,
-        text: /denied by the server’s rules/,
+        text: /denied by the approval rules/,
       });
       t.match(await client.callTool('read_file', { path: 5 }), { isError: true, text: /do not fit/ });
       await t.rejects(client.callTool('nothing_like_it', {}), /Unknown tool/);

@@ -13,7 +13,7 @@ import { callTimeoutMs } from './call-timeout.js';
 import { isDenied } from './judge.js';
 import type { Policy } from './policy.js';
 
-/** Of one server. A model that needs more uses a template or a name. */
+/** Limit for one server. A model that needs more uses a template or a name. */
 const MAX_RESOURCES = 200;
 const MAX_FIELD = 500;
 
@@ -33,7 +33,7 @@ export interface BuiltInParts {
   policy: Policy;
 }
 
-/** Rejects with the errors of the servers behind the tool. */
+/** Rejects with the errors of the servers that the tool asks. */
 export async function callBuiltIn(parts: BuiltInParts, call: BuiltInCall): Promise<CallToolResult> {
   return { content: (await builtInContent(parts, call)) as CallToolResult['content'] };
 }
@@ -62,7 +62,7 @@ function search({ toolSet }: BuiltInParts, { args, caller }: BuiltInCall): strin
   ];
 }
 
-/** Of one server, or of all but those that the rules deny. One that fails does not hide the others. */
+/** Lists one server's resources, or those of all servers that the rules do not deny. One that fails does not hide the others. */
 async function resourceLines(parts: BuiltInParts, call: BuiltInCall): Promise<string[]> {
   const asked = call.args['server'];
   if (typeof asked === 'string') return resourcesOf(parts, call, asked);

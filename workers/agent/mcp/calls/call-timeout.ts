@@ -1,4 +1,4 @@
-/** The longest that a tool call, or what a user waits for like one, may take at a server. Pure; agent threads. */
+/** The deadline of a server's tool calls, and of other requests that a user waits for as long. Pure; agent threads. */
 import type { Config } from '../../../../src/shared/config.js';
 
 export function callTimeoutMs({ mcpServers, sandbox }: Pick<Config, 'mcpServers' | 'sandbox'>, server: string): number {

@@ -5,12 +5,14 @@ import type { NamedTool } from '../catalogue/tool-names.js';
 import { ruledTool, permissionKey, type Policy } from './policy.js';
 import type { ToolArgs } from './tool-args.js';
 
-/** `text` tells the caller why the call does not run. */
+export const DENIED_BY_RULES = 'This call is denied by the approval rules.';
+
+/** `text` says why the call does not run. */
 export type Judgement =
   | { verdict: 'unknown' }
   | { verdict: 'gone' | 'deny'; text: string }
   | { verdict: 'bad-args'; problem: string; text: string }
-  /** `key`: what a yes for the rest of the session is about. */
+  /** `key` names what a yes for the rest of the session covers. */
   | { verdict: 'allow' | 'ask'; key: string };
 
 export interface JudgeParts {
@@ -19,8 +21,8 @@ export interface JudgeParts {
 }
 
 /**
- * `args` by the server's own names; undefined where they are not valid JSON. `allowed`: what the user has allowed for the
- * session. An unfit call is refused before a person is asked, so that nobody approves what cannot run.
+ * `args` use the server's own names; undefined means invalid JSON. `allowed` lists what the user has allowed for the session.
+ * Arguments that do not fit are refused before anybody is asked, so that nobody approves what cannot run.
  */
 export function judge(
   { policy, toolArgs }: JudgeParts,
@@ -40,11 +42,11 @@ export function judge(
     return { verdict: 'bad-args', problem: String(problem), text };
   }
   const verdict = policy.decide(tool, allowed, args);
-  if (verdict === 'deny') return { verdict, text: 'This call is denied by the server’s rules.' };
+  if (verdict === 'deny') return { verdict, text: DENIED_BY_RULES };
   return { verdict, key: permissionKey(ruledTool(tool, args)) };
 }
 
-/** Requests that are no tool calls. The rules are asked about a tool of that server with this name. */
+/** Requests other than tool calls. The rules treat each as a tool of that server with this name. */
 const RULED_AS = {
   'prompts/list': 'list_prompts',
   'prompts/get': 'get_prompt',
@@ -55,7 +57,7 @@ const RULED_AS = {
 
 export type JudgedMethod = keyof typeof RULED_AS;
 
-/** Only `deny` counts: a user who makes such a request has decided on it already. */
+/** Only `deny` counts: the user makes such a request themselves, so there is nothing to ask. */
 export function isDenied(policy: Policy, server: string, method: JudgedMethod): boolean {
   const definition = { name: RULED_AS[method], description: '', inputSchema: {}, readOnly: true };
   return policy.decide({ server, definition }, []) === 'deny';

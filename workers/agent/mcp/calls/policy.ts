@@ -12,12 +12,12 @@ export interface Policy {
   decide(tool: KnownTool, allowed: readonly string[], args?: Record<string, unknown>): Action;
 }
 
-/** The subject of a yes for the rest of the session: this tool as it is described now. */
+/** What a yes for the rest of the session covers: this tool as it is described now. */
 export function permissionKey(tool: KnownTool): string {
   return `${tool.server}/${tool.definition.name}#${definitionHash(tool.definition)}`;
 }
 
-/** The tool that the rules are asked about. Our tools for resources count as tools of the server that has the resource. */
+/** The tool that the rules are asked about. Our resource tools count as tools of the server that has the resource. */
 export function ruledTool(tool: KnownTool, args: Record<string, unknown>): KnownTool {
   const { name } = tool.definition;
   if (tool.server !== BUILT_IN || (name !== READ_RESOURCE && name !== LIST_RESOURCES)) return tool;
@@ -37,7 +37,7 @@ export function createPolicy(approvals: Config['approvals']): Policy {
       const ruled = ruledTool(tool, args);
       const rule = rules.find(
         ({ action, server, tool: named, readOnly }) =>
-          // A rule that denies our tools denies them for every server.
+          // A rule that denies our own tools denies them for every server.
           (server(ruled.server) || (action === 'deny' && server(tool.server))) &&
           named(tool.definition.name) &&
           // A tool that does not describe itself as read-only is not.
@@ -50,7 +50,7 @@ export function createPolicy(approvals: Config['approvals']): Policy {
   };
 }
 
-/** Only a rule that denies stops these two: a search reads what we know already, and a login asks the user by itself. */
+/** Searches and logins need no approval: a search reads what we know already, and a login asks the user itself. A rule can deny them. */
 function isHarmless({ server, definition: { name } }: KnownTool): boolean {
   return server === BUILT_IN && (name === SEARCH_TOOLS || connectsTo(name) !== undefined);
 }

@@ -1,4 +1,4 @@
-/** Runs a tool call that has been judged, of a server or one of ours, for a turn and for `/mcp` alike. Agent threads. */
+/** Runs a judged tool call, a server's or one of ours, for turns and for `/mcp`. Agent threads. */
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
 import { abortable } from '../../../../src/shared/abort.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
@@ -27,33 +27,33 @@ export interface RunParts extends BuiltInParts {
 export interface JudgedCall {
   caller: Caller;
   server: string;
-  /** The server's own name of the tool. */
+  /** The tool's name at its server. */
   name: string;
   args: Record<string, unknown>;
 }
 
-/** Makes one request of the call, on the connection that there is then. */
+/** Makes one request of the call, on whichever connection is open then. */
 export type SendToolCall = (answers: InputAnswers) => Promise<CallToolResult | InputWanted>;
 
 /** Where a call's progress and log go, and who answers its server. */
 export interface CallSink extends Pick<ToolCall, 'signal' | 'asks' | 'onProgress' | 'onLog' | 'logLevel'> {
   onOutput?: ToolCall['onOutput'];
-  /** Makes the requests of a call that may outlive its connection. Absent: one connection puts all questions to `asks`. */
+  /** Makes the requests itself, for a call that may outlive its connection. Absent: one connection puts all questions to `asks`. */
   sendAll?: (send: SendToolCall) => Promise<CallToolResult>;
 }
 
 export type CallOutcome =
-  /** `problem`: how the structured content does not fit the tool's output schema. */
+  /** `problem` says why the structured content does not fit the tool's output schema. */
   | { kind: 'answered'; result: CallToolResult; problem?: string }
-  /** `text`: the error with its code, in words for the caller. */
+  /** `text` is the error with its code, for the caller. */
   | { kind: 'failed'; error: unknown; text: string }
   | { kind: 'cancelled' };
 
-/** Never rejects. A failure is noted as its server's trouble, so that whoever lists the server looks at it at once. */
+/** Never rejects. Notes a failure as the server's trouble, so that the lister checks the server at once. */
 export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink): Promise<CallOutcome> {
   const { catalogue, toolArgs } = parts;
   const { caller, name, server, args } = call;
-  // Trouble with a resource is trouble of the server that has it.
+  // Trouble with a resource is the trouble of the server that has it.
   const responsible = server === BUILT_IN ? args['server'] : server;
   const startedAt = performance.now();
   const observe = (ok: boolean): void =>
@@ -98,7 +98,7 @@ async function callServer(
   return (await connect()).callTool(request);
 }
 
-/** The server works, and refuses the request or needs what the client cannot do: no trouble. */
+/** The server is well: it refuses the request, or needs a capability that the client lacks. */
 function isRefusedRequest(error: unknown): boolean {
   const cause = isFairleadError(error) ? error.cause : undefined;
   return cause instanceof ProtocolError && REFUSALS.includes(cause.code);

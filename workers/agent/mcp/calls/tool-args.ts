@@ -1,4 +1,4 @@
-/** Do arguments fit a tool's schema? Asked before the person is, so that nobody approves what cannot run. Agent threads. */
+/** Checks arguments and structured results against a tool's schemas, which it compiles once. Agent threads. */
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
@@ -7,7 +7,7 @@ type SchemaCheck = (value: unknown) => string | undefined;
 
 export class ToolArgs {
   readonly #log: Logger;
-  /** By definition, so that a catalogue that is replaced takes its compiled schemas with it. */
+  /** Keyed by the definition, so that compiled schemas go with a catalogue that is replaced. */
   readonly #inputs = new WeakMap<ToolDefinition, SchemaCheck>();
   readonly #outputs = new WeakMap<ToolDefinition, SchemaCheck>();
 
@@ -15,12 +15,12 @@ export class ToolArgs {
     this.#log = log;
   }
 
-  /** What does not fit, in words for the model; undefined when all does. */
+  /** Says for the model why the arguments do not fit; undefined when they do. */
   problem(tool: ToolDefinition, args: unknown): string | undefined {
     return this.#checkOf(this.#inputs, tool, tool.inputSchema)(args);
   }
 
-  /** The same for what a tool has answered. */
+  /** The same for a tool's structured result. */
   outputProblem(tool: ToolDefinition, structuredContent: unknown): string | undefined {
     return tool.outputSchema && this.#checkOf(this.#outputs, tool, tool.outputSchema)(structuredContent);
   }
@@ -40,15 +40,15 @@ export class ToolArgs {
 
   #compile(tool: ToolDefinition, schema: Record<string, unknown>): SchemaCheck {
     try {
-      // One each: a validator keeps every schema that it has compiled, and knows those with an `$id` by that alone, so that
-      // one server's could stand in for another's. It reads nothing from elsewhere.
+      // Each schema has a validator of its own. A shared one would find schemas by `$id`, so that one server's schema could
+      // replace another's. A validator fetches nothing.
       const validate = new AjvJsonSchemaValidator().getValidator(schema);
       return (value) => {
         const result = validate(value);
         return result.valid ? undefined : result.errorMessage;
       };
     } catch (error) {
-      // The server checks its own arguments; a schema that we cannot compile must not take the tool away.
+      // The server checks its arguments itself, so a schema that we cannot compile does not disable the tool.
       this.#log.warn({ tool: tool.name, err: (error as Error).message }, 'the tool’s schema cannot be compiled');
       return () => undefined;
     }

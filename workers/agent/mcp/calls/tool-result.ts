@@ -1,7 +1,7 @@
-/** A tool's result, for the client (whole, bounded) and for the model (in the form its API takes). Pure; agent threads. */
+/** A tool's result for the client, within limits, and for the model, in the form that its API takes. Pure; agent threads. */
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
 
-/** More blocks than any tool has to say; each costs the client, the log and the model a place. */
+/** More than any tool needs. Each block has a cost in the client, the log and the model's context. */
 const MAX_BLOCKS = 500;
 
 interface TextBlock {
@@ -11,11 +11,11 @@ interface TextBlock {
 
 export interface ToolOutput {
   content: ContentBlock[];
-  /** Absent where there is none, or no room for it: then `content` says so. */
+  /** Absent when there is none, or when it is over the limit, which `content` then says. */
   structuredContent?: Record<string, unknown>;
 }
 
-/** What a tool answered, with at most `maxBytes` in all. `problem`: in what the structured content does not fit its schema. */
+/** Bounds a result to `maxBytes` in all. `problem` says why the structured content does not fit its schema. */
 export function outputOf(
   result: { content?: unknown; structuredContent?: unknown },
   { maxBytes, problem }: { maxBytes: number; problem?: string | undefined },
@@ -27,18 +27,18 @@ export function outputOf(
   if (!isRecord(structuredContent)) return { content: [...content, ...notes] };
   const size = Buffer.byteLength(JSON.stringify(structuredContent));
   const fits = size <= maxBytes - content.reduce((sum, block) => sum + sizeOf(block), 0);
-  // Its JSON as text may have used the room up already, and then nothing is missing.
+  // The content may hold the same as JSON text; then nothing is missing.
   const said = given.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
   if (!fits && !said) notes.push(textBlock(`[structured content of ${size} bytes left out: over the limit]`));
   return { content: [...content, ...notes], ...(fits ? { structuredContent } : {}) };
 }
 
-/** Tells whoever reads a result in what its structured content does not fit the tool's output schema. */
+/** Warns the reader of a result that its structured content does not fit the output schema. */
 export function outputNote(problem: string): TextBlock {
   return textBlock(`[The structured content does not fit the tool's output schema: ${problem}]`);
 }
 
-/** MCP content with at most `maxBytes` of text and data in all; what is cut says `truncated` and keeps head and tail. */
+/** Bounds MCP content to `maxBytes` of text and data in all. Text that is cut keeps head and tail; what is cut has `truncated`. */
 export function boundContent(content: readonly ContentBlock[], maxBytes: number): ContentBlock[] {
   let left = maxBytes;
   const result: ContentBlock[] = [];
@@ -61,7 +61,7 @@ export function boundContent(content: readonly ContentBlock[], maxBytes: number)
   return result;
 }
 
-/** What a tool answered: its content, or, where it has only that, its structured content as JSON. */
+/** The result's content, or its structured content as JSON when there is no other. */
 export function contentOf(result: { content?: unknown; structuredContent?: unknown }): ContentBlock[] {
   const content = (result.content ?? []) as ContentBlock[];
   if (content.length > 0 || result.structuredContent === undefined) return content;
@@ -69,8 +69,8 @@ export function contentOf(result: { content?: unknown; structuredContent?: unkno
 }
 
 /**
- * Content blocks of a Messages API tool_result. The structured content is told where the text does not say the same: that
- * it does is what the specification asks of servers, and not what all do.
+ * Content blocks of a Messages API tool_result. MCP asks servers to repeat structured content as text; where a server does
+ * not, it is added.
  */
 export function toModelContent({ content, structuredContent }: ToolOutput): unknown[] {
   const blocks = content.flatMap(toModelBlocks);
@@ -78,7 +78,7 @@ export function toModelContent({ content, structuredContent }: ToolOutput): unkn
     structuredContent === undefined ||
     content.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
   if (!isTold) blocks.push(textBlock(JSON.stringify(structuredContent)));
-  // Its API refuses text that is nothing but white space.
+  // The API refuses text that is only white space.
   const filled = blocks.filter((block) => (block as { text?: string }).text?.trim() !== '');
   return filled.length > 0 ? filled : [textBlock('(no output)')];
 }
@@ -98,12 +98,12 @@ function toModelBlocks(block: ContentBlock): unknown[] {
     case 'resource_link':
       return [textBlock(linkText(block))];
     default:
-      // Of a later protocol: better told as it is than not at all.
+      // A kind of a later protocol: the model reads its JSON.
       return [textBlock(JSON.stringify(block))];
   }
 }
 
-/** An embedded resource, or one of those that `resources/read` gives. */
+/** An embedded resource, or an entry of a `resources/read` result. */
 export function toModelResource(resource: unknown): unknown[] {
   const { uri, mimeType, text, blob }: Record<string, unknown> = isRecord(resource) ? resource : {};
   const kind = typeof mimeType === 'string' ? mimeType : '';
@@ -114,7 +114,7 @@ export function toModelResource(resource: unknown): unknown[] {
   return kind.startsWith('image/') ? [textBlock(named), imageOr({ data: blob }, told)] : [textBlock(told)];
 }
 
-/** What the API refuses would end this turn and every later one: it judges the bytes, so their type is taken from them. */
+/** Takes the type from the bytes, as the API does: an image that it refuses would end this turn and every later one. */
 function imageOr({ data }: { data: string }, text: string): unknown {
   const mediaType = imageTypeOf(data);
   return mediaType === undefined
@@ -162,7 +162,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Cuts by characters, which is never more bytes than asked for once each is counted at its widest. */
+/** Cuts in the middle, at bytes; a character that the cut breaks is dropped. */
 function headAndTail(text: string, maxBytes: number): string {
   const bytes = Buffer.from(text);
   const half = Math.max(0, Math.floor(maxBytes / 2));
