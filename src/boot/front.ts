@@ -1,4 +1,4 @@
-/** The front: sockets and HTTP on uWebSockets, handed to connections and routes. Main thread; the only code that loads uWebSockets. */
+/** The front: serves WebSockets and HTTP with uWebSockets, which only this file loads. Main thread. */
 import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
 import type { McpStreamPart, UserServer } from '../../workers/agent/contract/mcp.js';
 import type { SessionFrames } from '../../workers/agent/contract/sessions.js';
@@ -26,13 +26,13 @@ import { turnRoutes } from '../front/routes/turns.js';
 import { Heartbeats } from '../front/sse.js';
 import { judgeUpgrade } from '../front/upgrade.js';
 
-/** uSockets' option, missing from the package's types: with the default a second server would silently share the port. */
+/** uSockets' option, missing from the package's types. By default a second server would silently share the port. */
 const LISTEN_EXCLUSIVE_PORT = 1;
 
-/** After close frames and last answers: time for the kernel to hand them over before the sockets are torn down. */
+/** After the close frames and last answers, the kernel gets this time to send them before the sockets are destroyed. */
 const CLOSE_GRACE_MS = 100;
 
-/** uWebSockets copies its properties onto its own socket object and gives that back: no class of ours would survive. */
+/** A plain object, since uWebSockets copies its properties onto its own socket object: a class would not survive that. */
 interface UserData {
   connection: Connection;
 }
@@ -42,35 +42,35 @@ export interface FrontOptions {
   agents: Agents;
   log: Logger;
   readiness: () => { ready: boolean; reasons: string[] };
-  /** Prometheus text of all threads. */
+  /** The metrics of all threads in Prometheus' text format. */
   metrics: () => Promise<string>;
   mcp: McpAdmin;
-  /** The user has logged in at that MCP server, or out: all threads are told. */
+  /** Tells all threads that the user has logged in to an MCP server, or out. */
   forgetLogin: (of: UserServer) => Promise<void>;
 }
 
 export interface Front {
-  /** ERR_START when the address cannot be had. */
+  /** ERR_START when the address cannot be listened on. */
   listen(): Promise<{ host: string; port: number; url: string }>;
   /** Who Fairlead is to authorization servers. Undefined until it listens: before that no user could come back to it. */
   identity(): OAuthIdentity | undefined;
-  /** Frames of one turn of an agent thread's event loop, to whoever listens. */
+  /** Sends the frames of one turn of an agent thread's event loop to the sessions' subscribers. */
   deliver(batch: readonly SessionFrames[]): void;
-  /** The session's subscribers are closed with this code. */
+  /** Closes the session's subscribers with this code. */
   sessionGone(session: string, closeCode: number, reason: string): void;
-  /** The session's newest event is this one: who has not been sent it gets what is missing. */
+  /** The session's newest event is `seq`: subscribers that were not sent it get what they miss. */
   noteSeq(session: string, seq: number): void;
-  /** A part of an answer to a request to /mcp; resolves when its client takes more. */
+  /** Streams a part of an answer from /mcp; resolves when the client takes more. */
   streamMcp(part: McpStreamPart): Promise<{ open: boolean }>;
-  /** An agent thread has died and serves again: whoever listens to a session of it gets what is missing. */
+  /** After an agent thread was replaced: the subscribers of its sessions get what they miss. */
   checkMissed(isConcerned: (session: string) => boolean): Promise<void>;
-  /** No new sockets, sessions and messages; /readyz says 503. What runs goes on. */
+  /** Refuses new sockets, sessions and messages; /readyz answers 503. Running turns go on. */
   stopAccepting(): void;
-  /** Closes every socket and stream with this code; resolves when they had time to leave. */
+  /** Closes every socket and stream with this code; resolves when the close frames have had time to leave. */
   closeAll(code: number, reason: string): Promise<void>;
-  /** The end: the listener and whatever is still connected. */
+  /** Closes the listener and whatever is still connected. */
   close(): Promise<void>;
-  /** Sockets and streams that are open, and sessions that someone listens to. */
+  /** Open sockets and streams, and sessions with a subscriber. */
   counts(): { connections: number; sessions: number };
 }
 
@@ -176,7 +176,7 @@ export function createFront(options: FrontOptions): Front {
   }
 
   function listenExclusively(host: string, port: number, resolve: (token: us_listen_socket | false) => void): void {
-    // The native function takes options after the port also when a host is given; its types do not say so.
+    // The native function takes options after the port even with a host; its types do not say so.
     const native = app as unknown as {
       listen(host: string, port: number, options: number, callback: (token: us_listen_socket | false) => void): void;
     };

@@ -1,4 +1,4 @@
-/** Who is asking: bearer tokens of the configuration, or everyone is `local`. Main thread. */
+/** Identifies the user by a bearer token of the configuration; without tokens everybody is `local`. Main thread. */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { Config } from '../shared/config.js';
 import { PROTOCOL } from '../shared/protocol.js';
@@ -8,7 +8,7 @@ const BEARER = 'bearer.';
 
 export interface AuthHeaders {
   authorization: string;
-  /** `Sec-WebSocket-Protocol` as it came; empty outside an upgrade. */
+  /** The `Sec-WebSocket-Protocol` of an upgrade. */
   protocols?: string;
 }
 
@@ -24,7 +24,7 @@ export class Auth {
     return this.#users.size > 0;
   }
 
-  /** The user's name; undefined for no or bad credentials. */
+  /** The user's name; undefined without valid credentials. */
   userOf(credentials: AuthHeaders): string | undefined {
     if (!this.required) return LOCAL_USER;
     const token = tokenOf(credentials);
@@ -33,8 +33,8 @@ export class Auth {
   }
 
   /**
-   * The map's key is blinded with a secret of this process: whatever its look-up tells by its time is about a number
-   * that nobody outside knows, and it costs the same for one token and for ten thousand.
+   * Blinds the map's key with a secret of this process, so that the time of a look-up tells nothing about a token. Unlike a
+   * constant-time comparison with each token, this costs the same for one token and for ten thousand.
    */
   #blind(sha256: string): string {
     return createHmac('sha256', this.#key).update(sha256).digest('base64');
@@ -50,8 +50,8 @@ function tokenOf({ authorization, protocols = '' }: AuthHeaders): string | undef
 }
 
 /**
- * The subprotocol to answer with, never the token. A browser fails the connection when it offered some and none is
- * answered (WHATWG WebSockets, "establish a WebSocket connection"), so a page must offer `fairlead.v1` beside `bearer.TOKEN`.
+ * The subprotocol to answer with; never the token. A browser that offered subprotocols fails the connection without an answer
+ * (WHATWG WebSockets, "establish a WebSocket connection"), so a page must offer `fairlead.v1` beside `bearer.TOKEN`.
  */
 export function answeredProtocol(protocols: string): string {
   return offered(protocols).includes(PROTOCOL) ? PROTOCOL : '';

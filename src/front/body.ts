@@ -1,4 +1,4 @@
-/** A request's body: bounded, JSON. Main thread. */
+/** Reads a request's body, of bounded length. Main thread. */
 import { FairleadError } from '../shared/errors.js';
 import { badFrame } from './frames.js';
 import type { Exchange } from './http.js';
@@ -6,12 +6,12 @@ import { parseJson } from './parse-json.js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** The body as JSON; undefined when there is none. As `readBody`, and ERR_BAD_FRAME. */
+/** The body as JSON; undefined without a body. ERR_BAD_FRAME when it is not JSON; otherwise as `readBody`. */
 export async function readJson(exchange: Exchange, maxBytes: number): Promise<unknown> {
   return parse(await readBody(exchange, maxBytes), exchange.head.contentType);
 }
 
-/** The body as text. As `readBody`; ERR_BAD_FRAME when it is no UTF-8. */
+/** The body as text. ERR_BAD_FRAME when it is not UTF-8; otherwise as `readBody`. */
 export async function readText(exchange: Exchange, maxBytes: number): Promise<string> {
   const body = await readBody(exchange, maxBytes);
   try {
@@ -22,8 +22,8 @@ export async function readText(exchange: Exchange, maxBytes: number): Promise<st
 }
 
 /**
- * Must be called before the handler first waits, as uWebSockets demands. ERR_TOO_LARGE. An aborted request's promise stays
- * open and is dropped with it.
+ * Must be called before the handler first waits, as uWebSockets demands. ERR_TOO_LARGE. When the request is aborted the
+ * promise never settles, and is collected with the request.
  */
 function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
   const { contentLength } = exchange.head;
@@ -42,7 +42,7 @@ function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
         reject(tooLarge(maxBytes));
         return;
       }
-      // A copy: uWebSockets takes the chunk's memory back.
+      // A copy, since uWebSockets reuses the chunk's memory.
       chunks.push(Buffer.from(new Uint8Array(chunk)));
       if (!isLast) return;
       resolve(Buffer.concat(chunks));
@@ -53,7 +53,7 @@ function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
 
 function parse(body: Buffer, contentType: string): unknown {
   if (body.length === 0) return undefined;
-  // Also keeps out what a form of another page could send without a preflight.
+  // This also refuses what a form on another site could send without a preflight.
   if (!/^application\/json\s*(;|$)/i.test(contentType)) throw badFrame('send Content-Type: application/json');
   try {
     return parseJson(utf8.decode(body));

@@ -1,6 +1,6 @@
 /**
- * What each user's clients may send: so much a second, and eight seconds' worth at once. What was sent beyond that is a debt,
- * of eight seconds at most: whoever goes on sending waits for longer. Main thread.
+ * Limits how many bytes a second each user's clients send, as a token bucket of eight seconds. Bytes beyond it become a debt
+ * of at most eight seconds, so that a client that does not stop waits longer. Main thread.
  */
 import { FairleadError } from '../shared/errors.js';
 
@@ -8,16 +8,16 @@ const BURST_S = 8;
 const MIN_PRUNE = 1_000;
 
 interface Account {
-  /** Below 0: a debt. */
+  /** Negative: a debt. */
   bytes: number;
-  /** ms, monotonic. */
+  /** When `bytes` was right; ms, monotonic. */
   at: number;
 }
 
 export class ByteBudget {
   readonly #perSecond: number;
   readonly #now: () => number;
-  /** user → what is left. Who has all of it again has no entry, as of the next look. */
+  /** By user. Pruning removes the accounts that are full again. */
   readonly #accounts = new Map<string, Account>();
   #pruneAt = MIN_PRUNE;
 
@@ -31,19 +31,19 @@ export class ByteBudget {
     return this.#accounts.size;
   }
 
-  /** As `spend` of nothing, and without an account for who has none. */
+  /** Spends nothing, and opens no account for a user without one. */
   debt(user: string): FairleadError | undefined {
     return this.#accounts.has(user) ? this.spend(user, 0) : undefined;
   }
 
-  /** They have been sent, so they are taken in any case. Undefined, or why they are too many: ERR_TOO_MANY_REQUESTS. */
+  /** Charges the bytes in any case, since they have been sent. Returns ERR_TOO_MANY_REQUESTS if they are too many. */
   spend(user: string, bytes: number): FairleadError | undefined {
     if (this.#perSecond === 0) return undefined;
     const account = this.#accountOf(user);
     account.bytes = Math.max(-BURST_S * this.#perSecond, account.bytes - bytes);
     if (account.bytes >= 0) return undefined;
     const retryAfterMs = Math.ceil((-account.bytes / this.#perSecond) * 1_000);
-    const text = `more than ${this.#perSecond} bytes a second were sent (limits.maxBytesPerSecond)`;
+    const text = `this user sends more than ${this.#perSecond} bytes a second (limits.maxBytesPerSecond)`;
     return new FairleadError('ERR_TOO_MANY_REQUESTS', text, { retryAfterMs });
   }
 

@@ -1,4 +1,4 @@
-/** One WebSocket: attach, its frames to the agent thread, the session's events to it. Main thread. */
+/** One WebSocket: attaches it to its session, takes its frames to the agent thread and the session's events to it. Main thread. */
 import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import type { Config } from '../shared/config.js';
 import { errorToData, FairleadError, publicMessage } from '../shared/errors.js';
@@ -16,15 +16,15 @@ import { DROPPED, STREAMING_PAUSE_BYTES, type Socket } from './socket.js';
 
 const MAX_BAD_FRAMES = 5;
 const utf8 = new TextDecoder();
-/** The budget is asked once for so many bytes of small frames. */
+/** Small frames are charged to the user's budget together, once they amount to this. */
 const PAY_BYTES = 4_096;
 const PONG = JSON.stringify({ type: 'pong' });
 const MAX_OUTSTANDING = 64;
 const MAX_EARLY_FRAMES = 64;
-/** A close frame's reason may have 123 bytes. */
+/** RFC 6455 allows 123 bytes for a close frame's reason. */
 const MAX_REASON = 120;
 
-/** What all connections share. */
+/** The parts that all connections share. */
 export interface ConnectionContext {
   agents: Agents;
   hub: Hub;
@@ -34,17 +34,17 @@ export interface ConnectionContext {
   log: Logger;
 }
 
-/** What the upgrade request asks for, as it was judged. */
+/** The verdict on an upgrade request: a refusal, or who asks for what. */
 export type JudgedUpgrade =
   { refused: FairleadError } | { refused?: never; user: string; session?: string; after?: number; model?: string };
 
-/** Frames that came before `session:ready` was sent. */
+/** Frames that came before the attach was answered. */
 interface Early {
   texts: (string | undefined)[];
   bytes: number;
 }
 
-/** Frames that wait for the reader: the rest of a long replay, and the durable events that came after it. */
+/** Frames that wait for the reader: the rest of a long replay, and the durable events after it. */
 interface Backlog {
   frames: OutFrame[];
   next: number;
@@ -53,26 +53,26 @@ interface Backlog {
 }
 
 /**
- * An idle socket holds this object and nothing else: no closures, timers or collections, so its fields stay few.
- * Its methods are what uWebSockets' handlers call.
+ * uWebSockets' handlers call its methods. An idle socket keeps only this object in memory, so it has few fields and no
+ * closure, timer or collection of its own.
  */
 export class Connection implements Subscriber {
   readonly #context: ConnectionContext;
   #socket: Socket | undefined;
   user = '';
   seq = 0;
-  /** Set from the attach's answer to the close. */
+  /** Set when the attach is answered. */
   #session = '';
-  /** Until `session:ready` is sent. */
+  /** Set until the attach is answered. */
   #opening: JudgedUpgrade | undefined;
   #early: Early | undefined;
   #backlog: Backlog | undefined;
-  /** In a row. */
+  /** Bad frames in a row. */
   #bad = 0;
-  /** Bytes that the user's budget has not been asked for yet. */
+  /** Bytes not charged to the user's budget yet. */
   #unpaid = 0;
   #outstanding = 0;
-  /** Streaming events were skipped since this reader is slow. */
+  /** Streaming events were skipped, since this reader is slow. */
   #behind = false;
   #catchingUp = false;
 
@@ -96,7 +96,7 @@ export class Connection implements Subscriber {
     return undefined;
   }
 
-  /** `message` is uWebSockets' own memory, gone when this returns. */
+  /** `message` is uWebSockets' memory, valid until this returns. */
   received(message: ArrayBuffer, isBinary: boolean): void {
     frameCounts.in++;
     if (!this.#pay(message.byteLength)) return undefined;
@@ -111,7 +111,7 @@ export class Connection implements Subscriber {
     return undefined;
   }
 
-  /** The reader has taken some of what was unsent. */
+  /** The reader has taken some of the unsent bytes. */
   drained(): void {
     const socket = this.#socket;
     if (!socket) return;
@@ -120,7 +120,7 @@ export class Connection implements Subscriber {
     if (socket.getBufferedAmount() < STREAMING_PAUSE_BYTES) void this.#catchUp();
   }
 
-  /** The socket is no more; called once, also after `end` and `close`. */
+  /** The socket has closed. Called once, also after `end` and `close`. */
   closed(): void {
     this.#socket = undefined;
     this.#early = undefined;
@@ -180,7 +180,7 @@ export class Connection implements Subscriber {
     for (const text of early) this.#handle(text);
   }
 
-  /** A log may be longer than a reader may have unsent: the replay goes out as fast as it is read, and cuts nobody. */
+  /** Sends a replay as fast as it is read, since it may be longer than what a reader may have unsent. */
   #replay(frames: readonly OutFrame[]): void {
     const backlog: Backlog = { frames: [...frames], next: 0, liveBytes: 0 };
     this.#backlog = backlog;
@@ -227,7 +227,7 @@ export class Connection implements Subscriber {
     if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.notThisProtocol, `${MAX_BAD_FRAMES} bad frames in a row`);
   }
 
-  /** False: it is not looked at, not even for its id, which is most of what a large frame costs. */
+  /** False: over the budget. Such a frame is not parsed, not even for its id, since that is most of a large frame's cost. */
   #pay(bytes: number): boolean {
     this.#unpaid += bytes;
     if (this.#unpaid < PAY_BYTES) return true;
@@ -245,7 +245,7 @@ export class Connection implements Subscriber {
       return;
     }
     if (this.#outstanding >= MAX_OUTSTANDING) {
-      const error = new FairleadError('ERR_TOO_MANY_REQUESTS', `${MAX_OUTSTANDING} frames wait for their answer`, {
+      const error = new FairleadError('ERR_TOO_MANY_REQUESTS', `${MAX_OUTSTANDING} frames are unanswered already`, {
         retryAfterMs: 1_000,
       });
       this.#answer(toErrorFrame(error, frame.id));
@@ -254,7 +254,7 @@ export class Connection implements Subscriber {
     void this.#ask(frame);
   }
 
-  /** What it changes comes as events to every subscriber; only a failure is answered here. */
+  /** Answers only a failure: what the frame changes reaches every subscriber as events. */
   async #ask(frame: Exclude<ClientFrame, { type: 'ping' }>): Promise<void> {
     this.#outstanding++;
     try {
@@ -295,7 +295,7 @@ export class Connection implements Subscriber {
     }
   }
 
-  /** The blocks now streaming, whole; until they are here streaming events go on being skipped. */
+  /** Sends the blocks that stream now, whole; until then streaming events are skipped. */
   async #catchUp(): Promise<void> {
     this.#catchingUp = true;
     const frames = await catchUpFrames(this.#context, { user: this.user, session: this.#session });
@@ -304,7 +304,7 @@ export class Connection implements Subscriber {
     this.send(frames);
   }
 
-  /** An answer to this socket alone. It is never skipped: who asks without reading is cut in the end. */
+  /** Answers this socket alone. Answers are never skipped, so a client that sends without reading is cut in the end. */
   #answer(json: string): void {
     if (!this.#socket) return;
     frameCounts.out++;
@@ -330,14 +330,14 @@ export class Connection implements Subscriber {
 function clipBytes(reason: string): string {
   const bytes = Buffer.from(reason);
   if (bytes.length <= MAX_REASON) return reason;
-  // A character cut in half decodes to U+FFFD.
+  // A character that is cut in half decodes to U+FFFD.
   return bytes
     .subarray(0, MAX_REASON - 3)
     .toString()
     .replace(/\uFFFD$/, '');
 }
 
-/** The message is in the log already; who missed its `message:accepted` is told here, lest it waits for ever. */
+/** ERR_DUPLICATE_MESSAGE, so that a client that missed the message's `message:accepted` does not wait for it for ever. */
 function refuseDuplicate(accepted: { turn: number; duplicate: boolean }): void {
   if (!accepted.duplicate) return;
   throw new FairleadError('ERR_DUPLICATE_MESSAGE', `this message was accepted before, as turn ${accepted.turn}`);

@@ -1,4 +1,4 @@
-/** GET …/events: all of a session's events as one SSE stream. Main thread. */
+/** Reader of all events of a session, for GET …/events. Main thread. */
 import type { OutFrame, SessionRef } from '../../workers/agent/contract/sessions.js';
 import type { Logger } from '../shared/log.js';
 import type { Agents } from '../threads/agents.js';

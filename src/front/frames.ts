@@ -1,21 +1,21 @@
-/** What clients send, checked: WebSocket frames, and the HTTP bodies that mean the same. Main thread. */
+/** Checks what clients send: WebSocket frames, and the HTTP bodies that mean the same. Main thread. */
 import { z } from 'zod';
 import { FairleadError } from '../shared/errors.js';
 import type { ClientFrame, UserBlock } from '../shared/protocol.js';
 import { parseJson } from './parse-json.js';
 
 const id = z.string().min(1).max(128);
-/** Ids that the server gave out. */
+/** Ids that the server has given. */
 const serverId = z.string().min(1).max(256);
-/** Not copied key by key, as `z.record` does it. */
+/** Unlike `z.record`, this does not copy the object key by key. */
 const jsonObject = z.custom<Record<string, unknown>>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   'must be an object',
 );
-/** The model's API refuses text without a visible character. Its length is bounded by the frame. */
+/** The model's API refuses text without a visible character. The frame limits its length. */
 const words = z.string().regex(/\S/, 'must not be empty');
 
-/** Base64 by length and alphabet; one character class, since the text may be a megabyte long. */
+/** Checks base64 by length and alphabet, with one character class, since the text may be a megabyte long. */
 const base64 = z
   .string()
   .refine((text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(text), 'must be base64');
@@ -74,13 +74,13 @@ export const elicitationBody = z.strictObject(elicitationFields);
 
 export type FrameResult =
   | { ok: true; frame: ClientFrame }
-  /** `id` where the bad frame has one that can be echoed. */
+  /** `id`: the bad frame's own, if it can be echoed. */
   | { ok: false; error: FairleadError; id?: string };
 
-/** As nearly all clients write the frame that they send all day: what follows would cost it six times as much. */
+/** A ping as nearly all clients write it. They send it all day, and the full check costs six times as much. */
 const PING = /^\{"type":"ping"(?:,"id":"([\w.:-]{1,128})")?\}$/;
 
-/** Never throws: what is wrong comes back as ERR_BAD_FRAME that names the field. */
+/** Never throws: a bad frame comes back as ERR_BAD_FRAME that names the field. */
 export function parseFrame(text: string): FrameResult {
   const ping = PING.exec(text);
   if (ping) return { ok: true, frame: ping[1] === undefined ? { type: 'ping' } : { type: 'ping', id: ping[1] } };
@@ -96,7 +96,7 @@ export function parseFrame(text: string): FrameResult {
   return { ok: false, error: describe(parsed.error), ...(echo.success ? { id: echo.data } : {}) };
 }
 
-/** An HTTP body against its schema. ERR_BAD_FRAME. */
+/** Checks an HTTP body against its schema. ERR_BAD_FRAME. */
 export function parseBody<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -111,7 +111,7 @@ export function badFrame(message: string): FairleadError {
   return new FairleadError('ERR_BAD_FRAME', message);
 }
 
-/** Without the keys whose value is undefined. */
+/** A copy without the keys whose value is undefined. */
 export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
     [K in keyof T]: Exclude<T[K], undefined>;

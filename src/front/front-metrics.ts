@@ -2,7 +2,7 @@
 import { counter, gauge } from '../shared/metrics.js';
 
 export const connectionsGauge = gauge('fairlead_connections', 'Open WebSockets and HTTP event streams');
-/** Counted here: a counter's own `inc` is a tenth of what a small frame costs. */
+/** Plain numbers, since a counter's own `inc` makes up a tenth of a small frame's cost. */
 export const frames = { in: 0, out: 0 };
 counter('fairlead_frames_total', 'WebSocket frames', ['direction'], () => [
   { labels: { direction: 'in' }, count: frames.in },
@@ -11,6 +11,6 @@ counter('fairlead_frames_total', 'WebSocket frames', ['direction'], () => [
 export const httpRequestsTotal = counter('fairlead_http_requests_total', 'HTTP requests answered', ['route', 'status']);
 export const slowReaderCloses = counter(
   'fairlead_slow_reader_closes_total',
-  'Readers cut because they had too many unsent bytes',
+  'Readers cut for too many unsent bytes',
 );
-export const badFramesTotal = counter('fairlead_bad_frames_total', 'Client frames that are not of the protocol');
+export const badFramesTotal = counter('fairlead_bad_frames_total', 'Client frames that break the protocol');

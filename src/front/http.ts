@@ -1,15 +1,15 @@
-/** One HTTP request and its answer, safe against what uWebSockets forbids: an answer after an abort, or a second one. Main thread. */
+/** One HTTP request and its answer. Prevents what uWebSockets forbids: an answer after an abort, or a second one. Main thread. */
 import { STATUS_CODES } from 'node:http';
 import { errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import { httpRequestsTotal } from './front-metrics.js';
 import { toProblem } from './problem.js';
 
-/** What the front needs of a response; uWebSockets' own fits as it is. */
+/** What the front needs of a response. uWebSockets' response has it. */
 export interface ResponseSocket {
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
-  /** False when the reader is behind and the chunk waits. */
+  /** False when the reader is behind; the chunk waits then. */
   write(chunk: string): boolean;
   end(body?: string, closeConnection?: boolean): unknown;
   endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): unknown;
@@ -20,7 +20,7 @@ export interface ResponseSocket {
   cork(write: () => void): unknown;
 }
 
-/** Copied while uWebSockets' request was valid. */
+/** A copy, since uWebSockets' request is valid only until its handler returns. */
 export interface RequestHead {
   /** Upper case. */
   method: string;
@@ -32,10 +32,10 @@ export interface RequestHead {
   accept: string;
   contentType: string;
   contentLength: string;
-  /** The body comes in chunks, and its length is told at its end. */
+  /** The body comes in chunks, so its length is unknown until its end. */
   chunked: boolean;
   lastEventId: string;
-  /** Of requests to /mcp: what MCP's own headers say, names in lower case. */
+  /** MCP's own headers of a request to /mcp, names in lower case. */
   mcp: Record<string, string>;
   /** The peer is this machine. */
   fromLoopback: boolean;
@@ -49,9 +49,9 @@ export class Exchange {
   readonly #log: Logger;
   readonly #onClose: (() => void)[] = [];
   #state: 'open' | 'streaming' | 'closed' = 'open';
-  /** For the metrics: the route's pattern. */
+  /** The route's pattern, for the metrics. */
   route = 'other';
-  /** Go on every answer: CORS. */
+  /** Sent with every answer, for CORS. */
   headers: Header[] = [];
 
   constructor(res: ResponseSocket, head: RequestHead, log: Logger) {
@@ -66,7 +66,7 @@ export class Exchange {
     return this.#state !== 'closed';
   }
 
-  /** Once, when it is answered to the end or aborted; at once when it is already. */
+  /** Calls `handler` once, when the request is answered to the end or aborted; at once if it is already. */
   onClose(handler: () => void): void {
     if (this.open) this.#onClose.push(handler);
     else handler();
@@ -87,7 +87,7 @@ export class Exchange {
     const { status, body, retryAfter } = toProblem(error);
     if (this.#state === 'streaming') return this.endStream();
     const retry: Header[] = retryAfter === undefined ? [] : [['Retry-After', String(retryAfter)]];
-    // A body that is over the limit may still be on its way: the connection is not worth reading it.
+    // Closes the connection after a body over the limit, rather than read the rest of it.
     return this.answer(
       status,
       'application/problem+json',
@@ -112,7 +112,7 @@ export class Exchange {
     this.#closed();
   }
 
-  /** Begins a 200 of chunks; `onWritable` is called when a reader that was behind has caught up. */
+  /** Begins a chunked 200. Calls `onWritable` when a reader that was behind has caught up. */
   startStream(headers: readonly Header[], onWritable: () => void): void {
     if (this.#state !== 'open') return;
     this.#state = 'streaming';
@@ -123,7 +123,7 @@ export class Exchange {
     this.#res.cork(() => this.#begin(200, headers));
   }
 
-  /** False when the reader is behind: the chunk is kept, the next should wait. */
+  /** False when the reader is behind: this chunk is kept, and the next one should wait. */
   write(chunk: string): boolean {
     if (this.#state !== 'streaming') return true;
     let ok = true;

@@ -1,33 +1,33 @@
-/** Who listens to which session, and the way events take to them: each durable one once, in order. Main thread. */
+/** Delivers each session's events to its subscribers: each durable event once, in order. Main thread. */
 import type { OutFrame, SessionFrames, SessionRef } from '../../workers/agent/contract/sessions.js';
 import { errorToData, FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import { CLOSE } from '../shared/protocol.js';
 import type { Agents } from '../threads/agents.js';
 
-/** A WebSocket, an SSE stream, or a request that waits for its turn. */
+/** A WebSocket, an SSE stream, or a request that waits for the end of its turn. */
 export interface Subscriber {
-  /** False once it has closed: it is not subscribed any more, nor may it be. */
+  /** False once it has closed; then it must not be subscribed. */
   readonly open: boolean;
   readonly user: string;
-  /** The newest durable event that it was sent; the hub's to set. */
+  /** The seq of the newest durable event that it was sent. The hub sets it. */
   seq: number;
-  /** The frames of one batch, in order. May unsubscribe. */
+  /** Gets the frames of one batch, in order. May unsubscribe meanwhile. */
   send(frames: readonly OutFrame[]): void;
-  /** The session, or the server, is no more; `code` is a WebSocket close code. */
+  /** The session or the server has gone; `code` is a WebSocket close code. */
   gone(code: number, reason: string): void;
 }
 
-/** Frames that wait for a subscriber's missing events; a client that is cut instead comes back with `after`. */
+/** Frames that may wait while a subscriber's missing events are read. Beyond that it is closed and reconnects with `after`. */
 const MAX_WAITING_FRAMES = 10_000;
 const SEQS_AT_ONCE = 500;
 
 export class Hub {
   readonly #agents: Agents;
   readonly #log: Logger;
-  /** A session with one subscriber, the usual case, costs no Set. */
+  /** Most sessions have one subscriber, which costs no Set. */
   readonly #bySession = new Map<string, Subscriber | Set<Subscriber>>();
-  /** Subscribers whose missing events are on their way, and what came meanwhile. */
+  /** Subscribers whose missing events are being read, with the frames that wait for those. */
   readonly #behind = new Map<Subscriber, OutFrame[]>();
 
   constructor(agents: Agents, log: Logger) {
@@ -63,14 +63,14 @@ export class Hub {
     }
   }
 
-  /** The session's newest event is this one, as the store says: who was not sent it has missed some. */
+  /** `seq` is the session's newest event in the store: a subscriber that was not sent it has missed some. */
   noteSeq(session: string, seq: number): void {
     for (const subscriber of this.#of(session)) {
       if (subscriber.seq < seq && !this.#behind.has(subscriber)) void this.#catchUp(session, subscriber, []);
     }
   }
 
-  /** An agent thread has died, and with it events that were stored and not sent: those who miss some get them. */
+  /** After the death of an agent thread, events may be stored and not sent: subscribers that miss some get them. */
   async checkAll(isConcerned: (session: string) => boolean): Promise<void> {
     const sessions = [...this.#bySession.keys()].filter(isConcerned);
     for (let from = 0; from < sessions.length; from += SEQS_AT_ONCE) {
@@ -88,7 +88,7 @@ export class Hub {
     this.#bySession.delete(session);
   }
 
-  /** Nearly always the frames are just what comes next. */
+  /** Sends what is new. The frames nearly always continue where the last ones ended. */
   #pass(session: string, subscriber: Subscriber, frames: readonly OutFrame[]): void {
     const waiting = this.#behind.get(subscriber);
     if (waiting) {
@@ -103,7 +103,7 @@ export class Hub {
       return false;
     });
     const next = gapAt < 0 ? frames : frames.slice(0, gapAt);
-    // What a thread that died has sent is not sent again by the one after it.
+    // A thread that replaces a dead one may send events again.
     const fresh = next.some(({ seq }) => seq > 0 && seq <= before)
       ? next.filter(({ seq }) => seq === 0 || seq > before)
       : next;
@@ -121,7 +121,7 @@ export class Hub {
         { user, session, after: seq },
         { timeoutMs: REQUEST_TIMEOUT_MS },
       );
-      if (this.#behind.get(subscriber) !== waiting) return; // it has left
+      if (this.#behind.get(subscriber) !== waiting) return; // it has unsubscribed
       this.#behind.delete(subscriber);
       if (!frames || frames.length === 0) return this.#giveUp(session, subscriber);
       this.#pass(session, subscriber, frames);
@@ -132,13 +132,13 @@ export class Hub {
     }
   }
 
-  /** It comes back with the last seq it has, and is told then. */
+  /** Closes it: it reconnects with its last seq and gets the events then. */
   #giveUp(session: string, subscriber: Subscriber): void {
     this.unsubscribe(session, subscriber);
-    subscriber.gone(CLOSE.draining, 'events were missed: come back with after');
+    subscriber.gone(CLOSE.draining, 'events were missed: reconnect with after');
   }
 
-  /** A copy: subscribers leave while they are served. */
+  /** A copy, since subscribers may leave while they are served. */
   #of(session: string): Subscriber[] {
     const known = this.#bySession.get(session);
     if (known === undefined) return [];
@@ -153,13 +153,13 @@ export interface AttachOptions {
   resumed: boolean;
 }
 
-/** What a request to an agent thread may take; the store's own deadline is shorter. */
+/** How long a request to an agent thread may take; the store's own deadline is shorter. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 
 /**
- * Asks for what a new subscriber must see first and subscribes it. The answer and the events that follow it come over one
- * port in order, and between the answer's arrival and `subscribe` there are only microtasks: no event can slip between.
- * `receive` gets the first frames. Rejects with the agent's code; a subscriber that has closed meanwhile is left out.
+ * Asks for what a new subscriber must see first, subscribes it, and hands the first frames to `receive`. No event can be
+ * lost in between: the answer and later events come over one port in order, and only microtasks run between the answer's
+ * arrival and `subscribe`. Rejects with the agent's code. A subscriber that has closed meanwhile is left out.
  */
 export async function attach(
   { agents, hub }: { agents: Agents; hub: Hub },
@@ -179,7 +179,7 @@ export async function attach(
   receive(frames);
 }
 
-/** The blocks now streaming, for a reader that skipped some; without them its offsets show the gap. */
+/** The blocks that stream now, for a reader that skipped deltas. On failure none: the offsets then show the gap. */
 export async function catchUpFrames(
   { agents, log }: { agents: Agents; log: Logger },
   of: SessionRef,

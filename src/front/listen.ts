@@ -1,8 +1,8 @@
-/** Why an address cannot be listened on, in plain words: uWebSockets only says that it cannot. Main thread. */
+/** Finds out why an address cannot be listened on, since uWebSockets gives no reason. Main thread. */
 import { createServer } from 'node:net';
 import { FairleadError } from '../shared/errors.js';
 
-/** Asks the system by trying; resolves with ERR_START. */
+/** Tries to listen there with Node's own server; resolves with ERR_START. */
 export async function listenError(host: string, port: number): Promise<FairleadError> {
   const code = await new Promise<string>((resolve) => {
     const probe = createServer();
@@ -17,13 +17,13 @@ function wordsFor(code: string): string {
     case 'EADDRINUSE':
       return 'the port is in use (is another Fairlead running? choose another with PORT)';
     case 'EACCES':
-      return 'this user may not listen there (ports below 1024 need a privilege)';
+      return 'the permission is missing (ports below 1024 need a privilege)';
     case 'EADDRNOTAVAIL':
       return 'this machine has no such address';
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return 'the host name has no address';
     default:
-      return code === '' ? 'it was in use a moment ago; try again' : code;
+      return code === '' ? 'the port was in use a moment ago; try again' : code;
   }
 }

@@ -1,6 +1,6 @@
-/** Whether a peer's address, as uWebSockets gives it, is this machine's own. Pure. */
+/** Tells whether a peer is on this machine, by the address that uWebSockets gives. Pure. Main thread. */
 
-/** 4 or 16 bytes; IPv4 may come mapped into IPv6. */
+/** `address` has 4 or 16 bytes; IPv4 may be mapped into IPv6. */
 export function isLoopback(address: Uint8Array): boolean {
   if (address.length === 4) return address[0] === 127;
   if (address.length !== 16) return false;

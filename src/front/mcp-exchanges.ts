@@ -1,4 +1,4 @@
-/** Requests to /mcp under way: each is relayed to the agent thread of its session, and its answer back to the client. Main thread. */
+/** Relays each request to /mcp to the agent thread of its session, and the answer back to the client. Main thread. */
 import { randomUUID } from 'node:crypto';
 import type { McpExchange, McpStreamPart } from '../../workers/agent/contract/mcp.js';
 import { errorToData, publicMessage } from '../shared/errors.js';
@@ -8,7 +8,7 @@ import type { Subscriber } from './hub.js';
 import type { Presence } from './presence.js';
 import { errorOfClose } from './problem.js';
 
-/** JSON-RPC's own code for a fault that is the server's. */
+/** JSON-RPC's code for a fault of the server. */
 const INTERNAL_ERROR = -32_603;
 
 export class McpExchanges {
@@ -21,7 +21,7 @@ export class McpExchanges {
     this.#presence = presence;
   }
 
-  /** Resolves when the request is answered. Rejects with what the client is to be told, as long as it can be. */
+  /** Resolves when the request is answered. Rejects with the error to answer with, unless the answer has begun. */
   async relay(exchange: Exchange, request: Omit<McpExchange, 'exchange'>): Promise<void> {
     const id = randomUUID();
     const { session, user } = request;
@@ -34,11 +34,11 @@ export class McpExchanges {
       this.#open.delete(id);
       this.#presence.leave(user, relayed);
       if (settled) return;
-      // A thread that is not there to hear of it has nothing left to abort.
+      // If it fails, the thread is gone, and the exchange with it.
       this.#agents.request(session, 'mcp-abort', { exchange: id }).catch(() => undefined);
     });
     try {
-      // For as long as the client is there: a stream may be open for days.
+      // No deadline: a client may keep a stream open for days.
       const answer = await this.#agents.request(
         session,
         'mcp-exchange',
@@ -55,7 +55,7 @@ export class McpExchanges {
     }
   }
 
-  /** What an agent thread streams. Resolves when the client takes more. */
+  /** Writes what an agent thread streams. Resolves when the client takes more. */
   async stream({ exchange, head, text }: McpStreamPart): Promise<{ open: boolean }> {
     const relayed = this.#open.get(exchange);
     if (!relayed) return { open: false };
@@ -70,7 +70,7 @@ class Relayed implements Subscriber {
   streaming = false;
   readonly #exchange: Exchange;
   #requestId: string | number | undefined;
-  /** Whoever waits for a client that is behind. */
+  /** Resumes the write that waits for a slow client. */
   #resume: (() => void) | undefined;
 
   constructor(exchange: Exchange, user: string) {
@@ -86,7 +86,7 @@ class Relayed implements Subscriber {
   answer({ status, headers, body }: { status: number; headers: readonly Header[]; body: string }): void {
     const type = headers.find(([name]) => name === 'content-type')?.[1] ?? '';
     const others = headers.filter(([name]) => name !== 'content-type');
-    // Also one of no bytes is a body: without its length the client would wait for the end of the connection.
+    // An empty body is sent as a body: without its length the client would wait for the end of the connection.
     this.#exchange.answer(status, type, body, others);
   }
 
@@ -96,7 +96,7 @@ class Relayed implements Subscriber {
     this.#exchange.startStream(headers, () => this.#resume?.());
   }
 
-  /** Resolves with whether the client is still there. */
+  /** Resolves with whether the client is still connected. */
   async write(text: string): Promise<boolean> {
     if (text !== '' && !this.#exchange.write(text)) {
       await new Promise<void>((resolve) => (this.#resume = resolve));
@@ -109,7 +109,7 @@ class Relayed implements Subscriber {
     this.#exchange.endStream();
   }
 
-  /** A stream that ends without its answer leaves the client waiting for it. */
+  /** Answers with the error before the end, since the client would wait for its answer for ever. */
   breakOff(thrown: unknown): void {
     if (this.#requestId !== undefined) {
       const error = { code: INTERNAL_ERROR, message: publicMessage(errorToData(thrown)) };
@@ -120,7 +120,7 @@ class Relayed implements Subscriber {
     this.#exchange.endStream();
   }
 
-  /** Events of a session are not for MCP clients. */
+  /** MCP clients get no events of a session. */
   send(): void {
     return undefined;
   }

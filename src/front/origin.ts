@@ -1,10 +1,10 @@
-/** Which web pages may reach the server: the Origin and Host checks, and CORS for those on the list. Main thread. */
+/** Decides which web pages may reach the server: checks Origin and Host, and makes the CORS headers. Main thread. */
 import { FairleadError } from '../shared/errors.js';
 
 export interface OriginPolicy {
   /** `listen.origins`. */
   origins: readonly string[];
-  /** Without auth the Host must be this machine's own name, or a page could come in by DNS rebinding. */
+  /** Without tokens the Host must be this machine's own name, or a page could get in by DNS rebinding. */
   loopbackOnly: boolean;
   port: () => number;
 }
@@ -21,21 +21,21 @@ export class Origins {
     this.#listedHosts = new Set(urls.map((url) => withoutDefaultPort(url.host)));
   }
 
-  /** The reason to refuse, or undefined. `origin` is empty where the header is absent: not a page's request. */
+  /** ERR_FORBIDDEN_ORIGIN, or undefined. An empty `origin` means no header, as in requests that no page makes. */
   refusal(headers: { origin: string; host: string }): FairleadError | undefined {
     const { origin } = headers;
     const host = withoutDefaultPort(headers.host);
     if (this.#policy.loopbackOnly && !this.#isOwnHost(host)) {
       return new FairleadError(
         'ERR_FORBIDDEN_ORIGIN',
-        `the Host ${clip(host)} is not this machine's own; without auth only a loopback address with port ${this.#policy.port()} is served (more by listen.origins)`,
+        `the Host ${clip(host)} is not this machine's own: without tokens only a loopback address with port ${this.#policy.port()} is served, and what listen.origins lists`,
       );
     }
     if (origin === '' || this.#isListed(origin) || hostOf(origin) === host) return undefined;
     return new FairleadError('ERR_FORBIDDEN_ORIGIN', `the Origin ${clip(origin)} is not in listen.origins`);
   }
 
-  /** What an answer to this Origin must carry for a page to read it. */
+  /** The headers without which a page of this Origin could not read the answer. */
   corsHeaders(origin: string): [string, string][] {
     if (origin === '' || !this.#isListed(origin)) return [];
     return [
@@ -56,7 +56,7 @@ export class Origins {
   }
 }
 
-/** Host and port of an Origin; schemes are not compared, since TLS may end at a proxy that keeps the Host. */
+/** Host and port of an Origin. Schemes are not compared, since TLS may end at a proxy that keeps the Host. */
 function hostOf(origin: string): string | undefined {
   return URL.canParse(origin) ? withoutDefaultPort(new URL(origin).host) : undefined;
 }

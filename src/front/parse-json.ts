@@ -1,8 +1,8 @@
-/** JSON from a client, bounded in parts as well as in bytes: a megabyte of keys costs fifty times a megabyte of text. Main thread. */
+/** Parses JSON from a client with a limit of its parts, since a megabyte of keys costs fifty times a megabyte of text. Main thread. */
 
-/** Keys, elements and brackets of one frame or body: more than any message, form or call of a tool has. */
+/** Keys, elements and brackets of one frame or body. No message, form or tool call has so many. */
 const MAX_PARTS = 10_000;
-/** Text of this length cannot have parts enough to matter. */
+/** Shorter text cannot have enough parts to matter. */
 const SHORT = 4_096;
 
 const QUOTE = 34;
@@ -12,7 +12,7 @@ const BACKSLASH = 92;
 const BRACKET = 91;
 const BRACE = 123;
 
-/** Throws what JSON.parse does, and an error of its own for too many parts. */
+/** Throws a SyntaxError, for too many parts too. */
 export function parseJson(text: string): unknown {
   if (text.length > SHORT && hasTooManyParts(text)) throw new SyntaxError(`it has more than ${MAX_PARTS} parts`);
   return JSON.parse(text);
@@ -24,7 +24,7 @@ function hasTooManyParts(text: string): boolean {
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
       at = endOfString(text, at + 1);
-      if (at < 0) return false; // it has no end: JSON.parse says so
+      if (at < 0) return false; // the string has no end, and JSON.parse will say so
     } else if (code === COMMA || code === COLON || code === BRACKET || code === BRACE) {
       if (++parts > MAX_PARTS) return true;
     }
@@ -32,7 +32,7 @@ function hasTooManyParts(text: string): boolean {
   return false;
 }
 
-/** Where its closing quote is; -1 without one. */
+/** The index of the closing quote; -1 without one. */
 function endOfString(text: string, from: number): number {
   for (let quote = text.indexOf('"', from); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let backslashes = 0;

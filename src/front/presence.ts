@@ -1,4 +1,4 @@
-/** Everyone who holds a connection for events, counted by user: the limits, and the list to close at the end. Main thread. */
+/** Counts the open connections of each user, for the limits, and closes them all at the end. Main thread. */
 import type { Config } from '../shared/config.js';
 import { FairleadError } from '../shared/errors.js';
 import { connectionsGauge } from './front-metrics.js';
@@ -18,12 +18,12 @@ export class Presence {
     return this.#present.size;
   }
 
-  /** Undefined, or why not: ERR_DRAINING, ERR_UNAVAILABLE, ERR_TOO_MANY_SOCKETS. Whoever is in must `leave`. */
+  /** Undefined, or the refusal: ERR_DRAINING, ERR_UNAVAILABLE, ERR_TOO_MANY_SOCKETS. A subscriber that has entered must `leave`. */
   enter(user: string, subscriber: Subscriber): FairleadError | undefined {
     if (this.draining) return drainingError();
     const { maxConnections, maxSocketsPerUser } = this.#limits;
     if (this.#present.size >= maxConnections) {
-      return new FairleadError('ERR_UNAVAILABLE', 'the server has as many connections as it takes', {
+      return new FairleadError('ERR_UNAVAILABLE', 'the server has reached its limit of connections', {
         retryAfterMs: 5_000,
       });
     }
@@ -39,7 +39,7 @@ export class Presence {
     return undefined;
   }
 
-  /** Without effect for who is not in. */
+  /** Without effect for a subscriber that has not entered. */
   leave(user: string, subscriber: Subscriber): void {
     if (!this.#present.delete(subscriber)) return;
     connectionsGauge.dec();

@@ -1,4 +1,4 @@
-/** Errors as clients see them: RFC 9457 problems over HTTP, `error` frames and close codes over WebSocket. Main thread. */
+/** Errors as clients get them: RFC 9457 problems over HTTP, `error` events and close codes over WebSocket. Main thread. */
 import {
   ERROR_TABLE,
   errorToData,
@@ -14,7 +14,7 @@ const DEFAULT_RETRY_MS = 1_000;
 export interface Problem {
   status: number;
   body: string;
-  /** Seconds, on 429 and 503. */
+  /** Seconds; with 429 and 503 only. */
   retryAfter: number | undefined;
 }
 
@@ -43,7 +43,7 @@ export function toErrorFrame(thrown: unknown, id: string | undefined): string {
   });
 }
 
-/** How a socket is closed whose attach failed. What a later try may mend is 1013. */
+/** The close code of a socket whose attach has failed; 1013 where a later try may succeed. */
 export function closeCodeOf(code: ErrorCode): number {
   switch (code) {
     case 'ERR_NO_SUCH_SESSION':
@@ -60,7 +60,7 @@ export function closeCodeOf(code: ErrorCode): number {
   }
 }
 
-/** The other way round, for HTTP streams of a session that is closed with a WebSocket's code. */
+/** The error for an HTTP stream of a session that is closed with a WebSocket's close code. */
 export function errorOfClose(code: number, reason: string): FairleadError {
   switch (code) {
     case CLOSE.noSuchSession:
@@ -72,7 +72,7 @@ export function errorOfClose(code: number, reason: string): FairleadError {
   }
 }
 
-/** An error that a turn ended with; a code from elsewhere is ERR_INTERNAL. */
+/** The error that a turn has ended with; an unknown code becomes ERR_INTERNAL. */
 export function errorOfWire(error: WireError | undefined): FairleadError {
   const known = error !== undefined && Object.hasOwn(ERROR_TABLE, error.code);
   return new FairleadError(

@@ -1,4 +1,4 @@
-/** From a request to its route: origin, path, method, credentials, body, in this order. Main thread. */
+/** Leads a request to its route: checks origin, path, method, credentials and body, in this order. Main thread. */
 import type { z } from 'zod';
 import { FairleadError } from '../shared/errors.js';
 import type { Auth } from './auth.js';
@@ -13,12 +13,12 @@ type Method = 'GET' | 'POST' | 'DELETE';
 export interface RouteCall {
   exchange: Exchange;
   user: string;
-  /** The path's `:name` parts, decoded. */
+  /** The decoded `:name` parts of the path. */
   params: Record<string, string>;
   query: URLSearchParams;
 }
 
-/** `open` asks for no credentials; `metrics` only from peers beyond this machine. */
+/** `open` needs no credentials; `metrics` needs them from other machines only. */
 type Access = 'user' | 'open' | 'metrics';
 
 export interface Route {
@@ -26,7 +26,7 @@ export interface Route {
   path: string;
   access: Access;
   segments: string[];
-  /** A stream has no HEAD. */
+  /** True for streams, which have no HEAD. */
   noHead: boolean;
   handle(call: RouteCall, maxBodyBytes: number): Promise<void> | void;
 }
@@ -48,7 +48,7 @@ export function del(path: string, handle: (call: RouteCall) => Promise<void> | v
   return { method: 'DELETE', path, segments: path.split('/'), access: 'user', noHead: true, handle };
 }
 
-/** The body is checked against `schema`; none counts as `{}`. */
+/** Checks the body against `schema`; an absent body counts as `{}`. */
 export function post<T>(
   path: string,
   schema: z.ZodType<T>,
@@ -82,7 +82,7 @@ export class Router {
     this.#options = options;
   }
 
-  /** Never rejects: what goes wrong is the answer. */
+  /** Never rejects: an error becomes the answer. */
   async serve(exchange: Exchange): Promise<void> {
     try {
       await this.#serve(exchange);
@@ -122,7 +122,7 @@ export class Router {
     }
     const user = this.#user(exchange, hit.route.access);
     if (head.method === 'POST') {
-      // A body whose length is told at its end may be as long as one may be.
+      // A chunked body tells its length at its end only, so it is charged as the longest one.
       const length = head.chunked ? maxBodyBytes : Math.max(0, Number(head.contentLength) || 0);
       const tooFast = budget.spend(user, Math.min(length, maxBodyBytes));
       if (tooFast) throw tooFast;
@@ -139,7 +139,7 @@ export class Router {
   }
 }
 
-/** Pages that speak MCP send its headers, and `Mcp-Param-…` of whatever name; `*` is for those and does not cover credentials. */
+/** Pages that speak MCP send its headers. `*` is for `Mcp-Param-…` of any name; it does not cover `Authorization`. */
 const ALLOWED_HEADERS =
   'Authorization, Content-Type, Last-Event-ID, Fairlead-Session, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, *';
 
@@ -162,7 +162,7 @@ function methodsOf(routes: readonly Route[]): string[] {
 
 function match(pattern: readonly string[], path: readonly string[]): Record<string, string> | undefined {
   if (pattern.length !== path.length) return undefined;
-  // Nearly every route differs in a fixed part: nothing is made for it.
+  // Checked first, since nearly every route differs in a fixed part: then no object is created.
   if (pattern.some((part, index) => !part.startsWith(':') && part !== path[index])) return undefined;
   const params: Record<string, string> = {};
   for (const [index, part] of pattern.entries()) {

@@ -1,8 +1,8 @@
-/** Session ids: made by the front, since the thread that owns a session is found by its id. Main thread. */
+/** Makes and checks session ids. The front makes them, since the id decides which thread owns the session. Main thread. */
 import { randomBytes } from 'node:crypto';
 import { FairleadError } from '../shared/errors.js';
 
-/** 144 random bits, 24 url-safe characters; never a leading `-`, which a command line would take for an option. */
+/** 144 random bits as 24 url-safe characters. No leading `-`, which a command line would take for an option. */
 export function newSessionId(): string {
   return randomBytes(18).toString('base64url').replace(/^-/, '_');
 }
@@ -17,7 +17,7 @@ export function unknownSession(): FairleadError {
   return new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
 }
 
-/** A seq as a client writes it: decimal digits. Undefined when it is none. */
+/** Parses a seq, which clients write in decimal digits. Undefined for anything else. */
 export function parseSeq(text: string): number | undefined {
   const seq = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   return Number.isSafeInteger(seq) ? seq : undefined;

@@ -1,20 +1,20 @@
-/** What the front needs of a WebSocket: uWebSockets' own fits as it is, another library would come with an adapter. Main thread; types only. */
+/** What the front needs of a WebSocket. uWebSockets' socket has it; another library would need an adapter. Main thread. */
 
 export interface Socket {
-  /** 1 sent, 0 buffered, 2 dropped: the limit of unsent bytes is passed and the frame is lost. */
+  /** 1: sent. 0: buffered. 2: dropped, since the limit of unsent bytes is exceeded. */
   send(text: string): number;
-  /** Bytes that wait in this process because the reader is slow. */
+  /** Bytes that wait in this process for a slow reader. */
   getBufferedAmount(): number;
-  /** Close frame, then the end. The close handler has run when it returns. */
+  /** Sends a close frame and ends. The close handler has run when it returns. */
   end(code: number, reason: string): void;
-  /** Cuts without a close frame, and frees what is unsent. Not inside `cork`. */
+  /** Cuts the connection without a close frame and frees the unsent bytes. Not inside `cork`. */
   close(): void;
-  /** What is sent inside leaves as one write. */
+  /** Everything sent inside `write` leaves in one write. */
   cork(write: () => void): unknown;
 }
 
-/** `Socket.send` answers this when the frame was dropped. */
+/** The answer of `Socket.send` for a dropped frame. */
 export const DROPPED = 2;
 
-/** Above this many unsent bytes a subscriber gets no streaming events; it catches up when it has read. */
+/** A reader with more unsent bytes gets no streaming events; it catches up once it has read. */
 export const STREAMING_PAUSE_BYTES = 64 * 1024;

@@ -1,4 +1,4 @@
-/** Server-sent events over one HTTP response: framing, heartbeats by one shared timer, backpressure. Main thread. */
+/** Writes server-sent events to an HTTP response: framing, heartbeats, backpressure. Main thread. */
 import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import type { FairleadError } from '../shared/errors.js';
 import { slowReaderCloses } from './front-metrics.js';
@@ -10,11 +10,11 @@ const HEARTBEAT_MS = 15_000;
 
 const HEADERS: Header[] = [
   ['Content-Type', 'text/event-stream; charset=utf-8'],
-  // nginx would hold the events back
+  // Else nginx buffers the events.
   ['X-Accel-Buffering', 'no'],
 ];
 
-/** One timer for all streams; none while there is no stream. */
+/** Sends comments to idle streams, so that proxies keep them open. One timer for all; none while there is no stream. */
 export class Heartbeats {
   readonly #streams = new Set<EventStream>();
   readonly #intervalMs: number;
@@ -24,7 +24,7 @@ export class Heartbeats {
     this.#intervalMs = intervalMs;
   }
 
-  /** Nothing left to beat for: the timer is gone. */
+  /** True while there is no stream, and thus no timer. */
   get idle(): boolean {
     return this.#timer === undefined;
   }
@@ -46,22 +46,22 @@ export class Heartbeats {
 
 export interface EventStreamOptions {
   heartbeats: Heartbeats;
-  /** More than this in line, and the reader is cut. */
+  /** A reader with more than this in the queue is cut. */
   maxUnsentBytes: number;
-  /** The blocks now streaming, for a reader that had skipped some and has read all else. Does not reject. */
+  /** The blocks that stream now, for a reader that has skipped deltas. Does not reject. */
   catchUp: () => Promise<readonly OutFrame[]>;
 }
 
 /**
- * While the reader is behind, durable events wait here in line and streaming ones are skipped. uWebSockets holds what
- * was written last, so a reader is behind as soon as one chunk did not fit the kernel's buffer.
+ * While the reader is behind, durable events wait here in a queue and streaming ones are skipped. A reader is behind as soon
+ * as a chunk does not fit the kernel's buffer; uWebSockets keeps the rest of that chunk.
  */
 export class EventStream {
   readonly #exchange: Exchange;
   readonly #options: EventStreamOptions;
-  #line: string[] = [];
-  #lineBytes = 0;
-  /** Bytes of the line that a replay put there: they do not count against the reader. */
+  #queue: string[] = [];
+  #queueBytes = 0;
+  /** Bytes of the queue that come from a replay; they do not count against the reader. */
   #replayBytes = 0;
   #blocked = false;
   #skipped = false;
@@ -75,7 +75,7 @@ export class EventStream {
     exchange.startStream(HEADERS, () => this.#writable());
   }
 
-  /** A log's worth of events, which may be more than a reader may have unsent. */
+  /** Sends a replay, which may be longer than what a reader may have unsent. */
   replay(frames: readonly OutFrame[]): void {
     let chunk = '';
     for (const frame of frames) {
@@ -102,15 +102,15 @@ export class EventStream {
     if (!this.#blocked) this.#push(':\n\n');
   }
 
-  /** Tells why, and ends. A page's EventSource comes back by itself, with the last id it has. */
+  /** Sends the error and ends. A page's EventSource reconnects by itself, with the last id that it has. */
   fail(error: FairleadError): void {
     this.#push(`event: error\ndata: ${toErrorFrame(error, undefined)}\n\n`);
     this.#exchange.endStream();
   }
 
-  /** After what is in line. */
+  /** Ends after the queue. */
   end(): void {
-    if (this.#line.length > 0) this.#exchange.write(this.#line.splice(0).join(''));
+    if (this.#queue.length > 0) this.#exchange.write(this.#queue.splice(0).join(''));
     this.#exchange.endStream();
   }
 
@@ -120,21 +120,21 @@ export class EventStream {
       this.#blocked = !this.#exchange.write(chunk);
       return;
     }
-    this.#line.push(chunk);
-    this.#lineBytes += chunk.length;
-    if (this.#lineBytes <= this.#options.maxUnsentBytes + this.#replayBytes) return;
+    this.#queue.push(chunk);
+    this.#queueBytes += chunk.length;
+    if (this.#queueBytes <= this.#options.maxUnsentBytes + this.#replayBytes) return;
     slowReaderCloses.inc();
     this.#exchange.cut();
   }
 
   #writable(): void {
     this.#blocked = false;
-    while (!this.#blocked && this.#line.length > 0) {
-      const chunk = this.#line.shift()!;
-      this.#lineBytes -= chunk.length;
+    while (!this.#blocked && this.#queue.length > 0) {
+      const chunk = this.#queue.shift()!;
+      this.#queueBytes -= chunk.length;
       this.#blocked = !this.#exchange.write(chunk);
     }
-    if (this.#line.length === 0) this.#replayBytes = 0;
+    if (this.#queue.length === 0) this.#replayBytes = 0;
     if (!this.#blocked && this.#skipped && !this.#catchingUp) void this.#catchUp();
   }
 

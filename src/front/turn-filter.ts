@@ -1,9 +1,9 @@
-/** Which of a session's frames belong to the turn that one message became. Pure. Main thread. */
+/** Picks from a session's frames those of the turn that one message has started. Pure. Main thread. */
 import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 
 /**
- * waiting (for the message's acceptance) → queued → running → ended. One turn runs at a time, so that between a turn's
- * start and its end the events that name no turn are its own.
+ * waiting (for the message's acceptance) → queued → running → ended. A session runs one turn at a time, so events without a
+ * turn belong to the one that runs.
  */
 export class TurnFilter {
   readonly #messageId: string;
@@ -23,7 +23,7 @@ export class TurnFilter {
     return this.#state;
   }
 
-  /** From now on the events of this turn, whose acceptance is past. */
+  /** Picks the events of this turn from now on. Its acceptance has passed. */
   follow(turn: number): void {
     this.#turn = turn;
     this.#state = 'queued';
@@ -31,7 +31,7 @@ export class TurnFilter {
 
   take(frame: OutFrame): boolean {
     const { type, turn, seq } = frame;
-    if (seq === 0) return this.#state === 'running'; // a streaming event is of the turn that runs
+    if (seq === 0) return this.#state === 'running'; // streaming events belong to the turn that runs
     switch (this.#state) {
       case 'waiting':
         if (turn === undefined || !this.#accepts(frame)) return false;
@@ -51,7 +51,7 @@ export class TurnFilter {
     }
   }
 
-  /** The message's id is in the event alone, so that each acceptance is parsed until its own has come. */
+  /** Parses each acceptance until its own comes, since only the event has the message's id. */
   #accepts({ type, json }: OutFrame): boolean {
     return type === 'message:accepted' && (JSON.parse(json) as { id?: string }).id === this.#messageId;
   }

@@ -1,4 +1,4 @@
-/** POST …/messages: the events of one turn, streamed as SSE or gathered into one JSON answer. Main thread. */
+/** Readers of one turn, for POST …/messages: one streams its events as SSE, one gathers them into a JSON answer. Main thread. */
 import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import { FairleadError } from '../shared/errors.js';
 import type { Pending } from '../shared/protocol.js';
@@ -10,15 +10,15 @@ import type { EventStream } from './sse.js';
 import { TurnFilter } from './turn-filter.js';
 import { TurnResult } from './turn-result.js';
 
-/** Longer than this no plain request waits for its turn: 202, and the turn goes on. */
+/** A JSON request that has waited this long for its turn is answered 202; the turn goes on. */
 const MAX_WAIT_MS = 600_000;
 
 export interface TurnReader extends Subscriber {
-  /** 0 until the message's acceptance was seen. */
+  /** 0 until the message's acceptance has come. */
   readonly turn: number;
-  /** The first frames, at the moment it is subscribed. */
+  /** Gets the first frames, at the moment when it is subscribed. */
   attached(frames: readonly OutFrame[]): void;
-  /** The message had been accepted before, as `turn`; `frames` is all that the log holds. */
+  /** The message was accepted before, as `turn`. `frames` is all that the log still holds. */
   again(turn: number, frames: readonly OutFrame[]): void;
 }
 
@@ -45,7 +45,7 @@ export class SseTurnReader implements TurnReader {
     return this.#filter.turn;
   }
 
-  /** Nothing of it is this turn's. The answer begins with the acceptance, so that a refusal can still be a problem. */
+  /** Sends nothing: no first frame is of this turn, and as long as nothing is sent a refusal can be an HTTP status. */
   attached(): void {}
 
   send(frames: readonly OutFrame[]): void {
@@ -125,7 +125,7 @@ export class JsonTurnReader implements TurnReader {
     this.#exchange.fail(errorOfClose(code, reason));
   }
 
-  /** How many of them are the turn's own. */
+  /** Returns how many of them are the turn's own. */
   #take(frames: readonly OutFrame[]): number {
     let mine = 0;
     for (const frame of frames) {
@@ -137,7 +137,7 @@ export class JsonTurnReader implements TurnReader {
     return mine;
   }
 
-  /** After a whole batch: all calls of one model answer are asked for at once, and a client is told of them at once. */
+  /** Runs after a whole batch, so that the client gets all approvals of one model answer together. */
   #settle(): void {
     if (this.#filter.state === 'waiting') return;
     const { outcome } = this.#result;
@@ -160,6 +160,6 @@ function openQuestionsIn(frames: readonly OutFrame[]): Pending[] {
 function duplicateError(): FairleadError {
   return new FairleadError(
     'ERR_DUPLICATE_MESSAGE',
-    'a message with this id was accepted before, and its events are gone',
+    'a message with this id was accepted before, and its events are no longer in the log',
   );
 }

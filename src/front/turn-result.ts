@@ -1,8 +1,8 @@
-/** A turn's events, gathered into the one answer that plain HTTP clients get. Pure. Main thread. */
+/** Gathers a turn's events into the answer of a plain HTTP request. Pure. Main thread. */
 import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import type { ContentBlock, DurableEvent, Pending, Usage, WireError } from '../shared/protocol.js';
 
-/** A finished turn, as plain HTTP clients get it. */
+/** A finished turn as a plain HTTP client gets it. */
 export interface FinishedTurn {
   turn: number;
   text: string;
@@ -21,7 +21,7 @@ export interface FinishedTurn {
 
 type NumberedEvent = DurableEvent & { seq: number };
 
-/** Events that ask the user something or settle it, in any turn. */
+/** Events that ask the user or settle a question, in any turn. */
 const QUESTIONS = typesOf(
   'tool:approval_required',
   'tool:approved',
@@ -30,7 +30,7 @@ const QUESTIONS = typesOf(
   'elicitation:resolved',
   'turn:end',
 );
-/** Events whose fields the turn's answer consists of. */
+/** Events whose fields are in the answer. */
 const ANSWER = typesOf('text', 'tool:start', 'tool:result', 'turn:end');
 
 export type HttpOutcome =
@@ -46,7 +46,7 @@ export class TurnResult {
     for (const item of pending) this.#pending.set(keyOf(item), item);
   }
 
-  /** What the session waits for a person to answer, in this turn or in one ahead of it. */
+  /** What the session waits for the user to answer, in this turn or in an earlier one. */
   get pending(): Pending[] {
     return [...this.#pending.values()];
   }
@@ -55,7 +55,7 @@ export class TurnResult {
     return this.#outcome;
   }
 
-  /** Takes every durable event of the session, in order; `mine` are the turn's own. Parses only those whose fields it needs. */
+  /** Takes every durable event of the session, in order; `mine`: it is of this turn. Parses only those whose fields it needs. */
   take({ type, json }: OutFrame, mine: boolean): void {
     if (!QUESTIONS.has(type) && !(mine && ANSWER.has(type))) return;
     const event = JSON.parse(json) as NumberedEvent;
@@ -83,7 +83,7 @@ export class TurnResult {
         this.#pending.delete(event.requestId);
         return;
       case 'turn:end':
-        // One turn runs at a time: with it ends all that it asked.
+        // Only one turn runs at a time, and its questions end with it.
         this.#pending.clear();
         return;
       default:

@@ -1,4 +1,4 @@
-/** One life of an agent thread, from its start to its exit. Main thread. */
+/** One run of an agent thread, from its start to its exit. Main thread. */
 import type { Worker } from 'node:worker_threads';
 import { pending, withDeadline } from '../shared/abort.js';
 import { FairleadError, type ErrorCode } from '../shared/errors.js';
@@ -13,21 +13,21 @@ export type AgentChannel = Channel<AgentHostContract, AgentContract>;
 export interface AgentHost {
   requests: RequestHandlers<AgentHostContract>;
   notifications: Omit<NotificationHandlers<AgentHostContract>, 'ready' | 'start-failed'>;
-  /** Runs before a (re)started thread serves anyone. */
+  /** Runs before a started thread serves its first request. */
   prepare: (channel: AgentChannel) => Promise<void>;
-  /** A thread that was started again serves from now on. Not told of the first start. A rejection is logged. */
+  /** Runs once a restarted thread serves; not after the first start. A rejection is logged. */
   onRestarted?: (index: number, channel: AgentChannel) => Promise<void> | void;
 }
 
 export interface AgentLife {
   readonly worker: Worker;
   readonly channel: AgentChannel;
-  /** It may serve: it said so, and `prepare` has run. Rejects with its own words (ERR_START), and then it is being ended. */
+  /** Resolves when the thread is ready and `prepare` has run. Rejects with the thread's own error (ERR_START); then it is terminated. */
   readonly ready: Promise<void>;
   readonly ended: Promise<void>;
 }
 
-/** `onEnd` is called first of all when the thread has gone: who is told that a request is lost may ask again at once. */
+/** `onEnd` runs before the open requests fail, since a caller whose request has failed may ask again at once. */
 export function startLife(
   worker: Worker,
   host: AgentHost,
@@ -55,7 +55,7 @@ export function startLife(
   const ready = withDeadline({ timeoutMs: START_TIMEOUT_MS, late: lateError }, () => served.promise).then(() =>
     host.prepare(channel),
   );
-  // One that cannot serve has nothing to close in order.
+  // A thread that cannot serve has nothing to close.
   ready.catch(() => void worker.terminate());
   return { worker, channel, ready, ended };
 }

@@ -1,4 +1,4 @@
-/** The agent threads: a request goes to the thread that owns its session. Main thread. */
+/** Runs the agent threads, and sends each request to the thread that owns its session. Main thread. */
 import { Worker } from 'node:worker_threads';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
 import type { AgentRequestName, AgentRequests, Agents } from './agents.js';
@@ -15,7 +15,7 @@ const DOORWAY = new URL('../../workers/agent/index.js', import.meta.url);
 const SPARE = new URL('../../workers/agent/spare.js', import.meta.url);
 const RETRY_MS = 1_000;
 
-/** What all agent threads are started with, but for each one's index. */
+/** The workerData that all agent threads share. */
 export type AgentPoolData = Omit<AgentWorkerData, 'index'>;
 
 export class AgentPool implements Agents {
@@ -59,8 +59,8 @@ export class AgentPool implements Agents {
   }
 
   /**
-   * A request that comes while its thread is started again waits for it. ERR_UNAVAILABLE when that takes too long, and when
-   * the thread dies before it has answered: nobody knows then whether it was done.
+   * A request waits while its thread restarts. ERR_UNAVAILABLE when that takes too long, and when the thread dies before it
+   * has answered: then it is unknown whether the request was done.
    */
   async request<K extends AgentRequestName>(
     session: string,
@@ -77,14 +77,14 @@ export class AgentPool implements Agents {
       return await channel.request(name, body, options);
     } catch (error) {
       if (!isFairleadError(error, 'ERR_CHANNEL_CLOSED')) throw error;
-      throw new FairleadError('ERR_UNAVAILABLE', 'the thread behind this request has gone before it answered', {
+      throw new FairleadError('ERR_UNAVAILABLE', 'the thread behind this request has died before it answered', {
         cause: error,
         retryAfterMs: error.retryAfterMs ?? RETRY_MS,
       });
     }
   }
 
-  /** The same request to every thread that is up, each with its own outcome. */
+  /** Sends the same request to every live thread; each has its own outcome. */
   each<K extends AgentRequestName>(
     name: K,
     body: AgentRequests[K]['request'],

@@ -1,10 +1,9 @@
 /**
- * The docker thread as the rest sees it: a Piscina pool of one. Main thread.
+ * The docker thread's face in the main thread: a Piscina pool of one worker.
  *
- * Leases are Piscina tasks. The line in which they wait for a sandbox is the thread's own, a bounded one for each image,
- * and so are the 20 places of calls to Docker: a warm sandbox of one image must not wait behind a cold one of another.
- * Releases must not be refused because leases fill a queue, so they go over a control port that the worker hands out when
- * it starts.
+ * Leases are Piscina tasks. They wait for a sandbox in the docker thread, in a bounded queue for each image, so that a warm
+ * sandbox of one image does not wait behind a cold one of another. All else goes over a control port that the worker hands
+ * out at its start, so that a release is never refused because leases fill a queue.
  */
 import type { MessagePort, TransferListItem } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -27,7 +26,7 @@ import { gauge } from '../shared/metrics.js';
 import { Channel } from '../shared/threads/channel.js';
 import { fromTaskResult, type TaskResult } from '../shared/threads/task-result.js';
 
-/** More than all lines together hold; what is over it waits here, and then is refused. */
+/** More than all queues of the docker thread hold; further leases wait in Piscina's queue, then are refused. */
 const AT_ONCE = 1_000;
 const WAITING = 1_000;
 const FULL_RETRY_MS = 2_000;
@@ -39,29 +38,29 @@ export interface DockerPoolOptions {
   instance: string;
   driver: DockerWorkerData['driver'];
   log: Logger;
-  /** Which of these sessions the store does not know. */
+  /** Finds the sessions that the store does not have. */
   missingSessions?: (sessions: string[]) => Promise<{ missing: string[] }>;
-  /** Docker refuses or answers again, as the circuit breaker before it sees it. */
+  /** Reports the circuit breaker around Docker. */
   onBreaker?: (state: BreakerState) => void;
-  /** The worker has died: its sandboxes' ports have closed, its callers are settled, a new one starts and takes its sandboxes up. */
+  /** The worker has died: its sandboxes' ports are closed and its callers are settled. A new one starts and adopts its sandboxes. */
   onWorkerLost?: (error: FairleadError) => void;
   /** Until then only those sandboxes are started that somebody asks for. Absent: shelves are filled at once. */
   fillPoolsAfter?: Promise<unknown>;
-  /** How long `close` waits for sandboxes to go; what is left is taken up or removed at the next start. */
+  /** How long `close` waits for the removal of sandboxes; the next start adopts or removes the rest. */
   closeTimeoutMs?: number;
 }
 
 export interface DockerPool {
   /**
-   * The task's own errors; ERR_UNAVAILABLE when too many wait, when the worker dies or does not answer; ERR_DRAINING
-   * once closed. `transfer`: the port of a lease or of a server that is started.
+   * Runs a task. Rejects with the task's own errors, ERR_UNAVAILABLE when too many wait or the worker dies or does not
+   * answer, and ERR_DRAINING once closed. `transfer`: the port of a lease or of a server that is started.
    */
   run<K extends DockerTaskName>(
     name: K,
     request: DockerTasks[K]['request'],
     transfer?: readonly TransferListItem[],
   ): Promise<DockerTasks[K]['result']>;
-  /** Ends the thread, which does not turn any more: a new one starts and takes its sandboxes up. Resolves when it has ended. */
+  /** Terminates a thread that hangs; a new one starts and adopts its sandboxes. Resolves when it has ended. */
   endThread(): Promise<void>;
   /** Removes all sandboxes, then ends the thread. Idempotent. */
   close(): Promise<void>;
@@ -71,7 +70,7 @@ type Control = Channel<DockerHost, DockerControl>;
 
 const pools = new Set<Piscina>();
 const sum = (of: (pool: Piscina) => number): number => [...pools].reduce((total, pool) => total + of(pool), 0);
-gauge('fairlead_docker_queue_size', 'Leases that wait for the docker thread', [], (g) => {
+gauge('fairlead_docker_queue_size', 'Leases waiting for the docker thread', [], (g) => {
   g.set(sum((pool) => pool.queueSize));
 });
 gauge('fairlead_docker_queue_wait_seconds', 'How long leases waited for the docker thread', ['quantile'], (g) => {
@@ -103,14 +102,14 @@ class PiscinaDockerPool implements DockerPool {
       concurrentTasksPerWorker: AT_ONCE,
       maxQueue: WAITING,
       idleTimeout: Infinity,
-      atomics: 'disabled', // else its event loop stands still between tasks, and with it every sandbox's stdio
-      stricterFIFO: true, // else a lease that finds no place goes from the head of the queue to its end
+      atomics: 'disabled', // else its event loop blocks between tasks, and with it every sandbox's stdio
+      stricterFIFO: true, // else a lease that finds no free slot moves from the head of the queue to its end
     });
     pools.add(this.#piscina);
     this.#piscina.on('message', (message: DockerControlMessage) => this.#connect(message.control));
     this.#piscina.on('error', (error: Error) => {
       options.log.error({ err: error }, 'docker thread: error');
-      if (!this.#connected) this.#expectControl(lostError(error)); // it died before it was there
+      if (!this.#connected) this.#expectControl(lostError(error)); // it has died at its start
     });
   }
 
@@ -135,7 +134,7 @@ class PiscinaDockerPool implements DockerPool {
   }
 
   async #lease(request: LeaseRequest, transfer: readonly TransferListItem[]): Promise<LeaseResult> {
-    // When the caller closes its port, a late sandbox goes by itself.
+    // A sandbox that comes too late is released, since its port is closed by then.
     const { leaseTimeoutMs, startTimeoutMs } = this.#options.config.sandbox;
     const timeoutMs = leaseTimeoutMs + startTimeoutMs + 5_000;
     try {
@@ -174,7 +173,7 @@ class PiscinaDockerPool implements DockerPool {
       { breaker: ({ state }) => this.#options.onBreaker?.(state) },
     );
     port.once('close', () => this.#lost(channel));
-    port.unref(); // it alone must not keep the process; the deadlines of its callers do that
+    port.unref(); // the port alone must not keep the process alive; the deadlines of its callers do
     this.#connected = channel;
     void this.#fillPools(channel);
     this.#control.resolve(channel);
@@ -185,7 +184,7 @@ class PiscinaDockerPool implements DockerPool {
     if (this.#connected === channel) channel.notify('fill-pools', {});
   }
 
-  /** Those who wait for the worker that did not come get the error; those who ask from now on wait for the next one. */
+  /** Callers that wait for the dead worker get the error; later ones wait for the next worker. */
   #expectControl(error: FairleadError): void {
     const { reject } = this.#control;
     this.#control = pending();
@@ -198,8 +197,8 @@ class PiscinaDockerPool implements DockerPool {
     if (this.#closing || this.#connected !== channel) return;
     this.#connected = undefined;
     this.#expectControl(error);
-    this.#options.onBreaker?.('closed'); // the next one's is, until it says otherwise
-    this.#options.log.error('docker thread: died; a new one starts and takes its sandboxes up');
+    this.#options.onBreaker?.('closed'); // as the next worker's is until it says otherwise
+    this.#options.log.error('docker thread: died; a new one starts and adopts its sandboxes');
     this.#options.onWorkerLost?.(error);
   }
 
@@ -209,23 +208,23 @@ class PiscinaDockerPool implements DockerPool {
       const { removed } = await this.#ask('close-sandboxes', {}, closeTimeoutMs);
       if (removed > 0) log.info({ removed }, 'sandboxes removed');
     } catch (error) {
-      log.warn({ err: error }, 'sandboxes left to the next start');
+      log.warn({ err: error }, 'sandboxes are left to the next start');
     }
     await this.#piscina.destroy();
     pools.delete(this.#piscina);
   }
 
-  /** Piscina's errors have no codes: they are known by their text (its errors.ts). */
+  /** Piscina's errors have no codes, so they are told apart by their text (its errors.ts). */
   #explain(error: Error): FairleadError {
     if (error.message === 'Task queue is at limit') {
-      return new FairleadError('ERR_UNAVAILABLE', `more than ${WAITING} others wait for a sandbox already`, {
+      return new FairleadError('ERR_UNAVAILABLE', `${WAITING} others wait for a sandbox already`, {
         cause: error,
         retryAfterMs: FULL_RETRY_MS,
       });
     }
     if (this.#closing) return new FairleadError('ERR_DRAINING', 'the server is stopping', { cause: error });
     if (error.name === 'DataCloneError') {
-      return new FairleadError('ERR_CANCELLED', 'the port closed while its lease waited', { cause: error });
+      return new FairleadError('ERR_CANCELLED', 'the port was closed while its lease waited', { cause: error });
     }
     return lostError(error);
   }

@@ -1,9 +1,9 @@
-/** One agent thread kept in waiting for all, so that one that dies is replaced in a fraction of the time. Main thread. */
+/** Keeps one loaded agent thread as a spare, which replaces a dead one in a fraction of the time. Main thread. */
 import type { Worker } from 'node:worker_threads';
 import type { Logger } from '../shared/log.js';
 import type { TakePlace } from '../../workers/agent/spare.js';
 
-/** The start itself, and the thread that has just taken a place, get the processor first. */
+/** The boot, or the thread that has just replaced another one, gets the processor first. */
 const BOOT_AFTER_MS = 5_000;
 
 export interface SpareOptions {
@@ -23,7 +23,7 @@ export class SpareAgent {
     this.#options = options;
   }
 
-  /** Boots one in a while, if there is none. */
+  /** Boots a spare after a while, if there is none. */
   prepare(): void {
     if (this.#closed || this.#worker || this.#timer) return;
     this.#timer = setTimeout(() => {
@@ -33,7 +33,7 @@ export class SpareAgent {
     this.#timer.unref();
   }
 
-  /** The spare thread, told to be agent thread `index`; undefined when none is loaded. */
+  /** Turns the spare into agent thread `index`; undefined when none is loaded. */
   take(index: number): Worker | undefined {
     const worker = this.#worker;
     if (!worker || !this.#loaded) return undefined;
@@ -55,7 +55,7 @@ export class SpareAgent {
     try {
       worker = spawn();
     } catch (error) {
-      log.warn({ err: (error as Error).message }, 'no spare agent thread');
+      log.warn({ err: (error as Error).message }, 'the spare agent thread could not be started');
       return;
     }
     this.#worker = worker;

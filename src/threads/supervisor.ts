@@ -1,4 +1,4 @@
-/** One agent thread under supervision: its end and its hanging noticed, started again with backoff. Main thread. */
+/** Supervises one agent thread: restarts it with backoff when it ends, and ends it when it hangs. Main thread. */
 import type { Worker } from 'node:worker_threads';
 import { pending, withDeadline } from '../shared/abort.js';
 import { backoffMs } from '../shared/backoff.js';
@@ -8,9 +8,9 @@ import { startLife, type AgentChannel, type AgentHost, type AgentLife } from './
 import { agentSlot, type LoopWatch } from '../shared/threads/loop-watch.js';
 
 const BACKOFF = { firstMs: 100, maxMs: 5_000 };
-/** A thread that has served this long starts again at once, as after its first end. */
+/** A thread that has served this long restarts at once, as after its first end. */
 const HEALTHY_AFTER_MS = 10_000;
-/** How long a request waits for a thread that is being started again. */
+/** How long a request waits for a thread that restarts. */
 const RESTART_WAIT_MS = 10_000;
 const RETRY_MS = 1_000;
 
@@ -19,7 +19,7 @@ export interface SupervisorOptions {
   host: AgentHost;
   log: Logger;
   loops: LoopWatch;
-  /** A worker for the next life; `again`: not the first one. Throws when the machine has no thread left. */
+  /** Starts a worker; `again`: not the first one. Throws when the machine has no thread left. */
   spawn: (index: number, again: boolean) => Worker;
   /** See RESTART_WAIT_MS. */
   restartWaitMs?: number;
@@ -29,20 +29,20 @@ type State =
   | { name: 'stopped' }
   | { name: 'starting'; life: AgentLife }
   | { name: 'ready'; life: AgentLife; since: number }
-  | { name: 'ending'; life: AgentLife } // it hangs
+  | { name: 'ending'; life: AgentLife } // it hangs and is terminated
   | { name: 'waiting'; timer: NodeJS.Timeout };
 
 export class AgentSupervisor {
   readonly #options: SupervisorOptions;
   readonly #log: Logger;
   #state: State = { name: 'stopped' };
-  /** What those wait for who come while the thread is down. */
+  /** The next channel; requests wait for it while the thread is down. */
   #serving = pending<AgentChannel>();
   /** Ends in a row, each soon after its start. */
   #ends = 0;
   #closing = false;
   #served = false;
-  /** Until the thread has gone: one that hangs in an addon cannot be ended, and must not be called healthy. */
+  /** Ends only when the thread has exited: one that hangs in an addon cannot be terminated, and must not count as healthy. */
   #watch: { end(): void } | undefined;
   #downSince = 0;
 
@@ -55,16 +55,13 @@ export class AgentSupervisor {
     return this.#state.name === 'ready';
   }
 
-  /** ERR_START with the thread's own words when its store or model cannot be used. */
+  /** ERR_START with the thread's own message when its store or model cannot be used. */
   async start(): Promise<void> {
     this.#launch();
     await this.#serving.promise;
   }
 
-  /**
-   * The channel when the thread serves. While it is started again: waited for, then ERR_UNAVAILABLE. ERR_CHANNEL_CLOSED
-   * once it is stopped.
-   */
+  /** The thread's channel. Waits for it during a restart, then ERR_UNAVAILABLE. ERR_CHANNEL_CLOSED once it is stopped. */
   channel(): AgentChannel | Promise<AgentChannel> {
     switch (this.#state.name) {
       case 'ready':
@@ -78,7 +75,7 @@ export class AgentSupervisor {
     }
   }
 
-  /** Ends the thread: it closes its store and goes; one that does not is terminated at the deadline. */
+  /** Has the thread close its store and exit; terminates it at the deadline. */
   async close(deadlineMs: number): Promise<void> {
     this.#closing = true;
     if (this.#state.name === 'waiting') {
@@ -89,8 +86,8 @@ export class AgentSupervisor {
     const { worker, channel, ready, ended } = this.#state.life;
     const timer = setTimeout(() => void worker.terminate(), deadlineMs);
     ready.then(
-      () => channel.notify('close', {}), // before that it does not listen
-      () => undefined, // it is being ended
+      () => channel.notify('close', {}), // before that the thread does not listen
+      () => undefined, // it is being terminated
     );
     await ended;
     clearTimeout(timer);
@@ -118,7 +115,7 @@ export class AgentSupervisor {
 
   #serve(life: AgentLife): void {
     const { index, loops } = this.#options;
-    if (this.#state.name !== 'starting' || this.#state.life !== life) return; // it has ended meanwhile
+    if (this.#state.name !== 'starting' || this.#state.life !== life) return; // the thread has ended meanwhile
     this.#watch = loops.watch(agentSlot(index), (hungMs) => this.#hangs(life, hungMs));
     this.#state = { name: 'ready', life, since: Date.now() };
     this.#serving.resolve(life.channel);
@@ -134,11 +131,11 @@ export class AgentSupervisor {
     try {
       await host.onRestarted?.(index, channel);
     } catch (error) {
-      this.#log.error({ err: errorToData(error).message }, 'what follows a restart of an agent thread failed');
+      this.#log.error({ err: errorToData(error).message }, 'an agent thread’s sessions could not be resumed after its restart');
     }
   }
 
-  /** Who comes from now on waits for the next one. */
+  /** Requests wait for the next thread from now on. */
   #hangs(life: AgentLife, hungMs: number): void {
     this.#log.error({ hungMs }, 'agent thread hangs; ending it');
     this.#goesDown();
@@ -157,7 +154,7 @@ export class AgentSupervisor {
     this.#goesDown();
     this.#watch?.end();
     this.#watch = undefined;
-    // A first start that fails is the boot's to report; only a thread that has served is started again.
+    // The boot reports a first start that fails; only a thread that has served restarts.
     if (this.#closing || !this.#served) return this.#stop(fault);
     const delayMs = this.#ends === 0 ? 0 : Math.round(backoffMs(this.#ends, BACKOFF));
     this.#ends++;
@@ -180,7 +177,7 @@ export class AgentSupervisor {
 }
 
 function restartingError(): FairleadError {
-  return new FairleadError('ERR_UNAVAILABLE', 'the thread behind this request is being started again', {
+  return new FairleadError('ERR_UNAVAILABLE', 'the thread behind this request is restarting', {
     retryAfterMs: RETRY_MS,
   });
 }
@@ -189,7 +186,7 @@ function stoppedError(): FairleadError {
   return new FairleadError('ERR_CHANNEL_CLOSED', 'the agent thread is stopped', { retryAfterMs: RETRY_MS });
 }
 
-/** Node's own code, ERR_WORKER_OUT_OF_MEMORY above all. */
+/** Node's code, for example ERR_WORKER_OUT_OF_MEMORY. */
 function codeOf(fault: Error | undefined): unknown {
   return fault && 'code' in fault ? fault.code : undefined;
 }

@@ -1,4 +1,4 @@
-/** /healthz, /readyz, /metrics. Main thread. */
+/** Routes of /healthz, /readyz and /metrics. Main thread. */
 import type { Presence } from '../presence.js';
 import { get, type Route } from '../router.js';
 

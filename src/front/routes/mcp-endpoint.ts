@@ -1,4 +1,4 @@
-/** /mcp: Fairlead as an MCP server over Streamable HTTP. Knows who asks and which session is meant; the protocol is the agent thread's. Main thread. */
+/** Routes of /mcp: finds the user and the session of a request and relays it; the agent thread speaks MCP. Main thread. */
 import { createHash } from 'node:crypto';
 import type { McpExchange } from '../../../workers/agent/contract/mcp.js';
 import { readText } from '../body.js';
@@ -8,13 +8,13 @@ import type { Route, RouteCall } from '../router.js';
 import { newSessionId, toSessionId, unknownSession } from '../session-id.js';
 import type { McpExchanges } from '../mcp-exchanges.js';
 
-/** The only headers that leave this thread; `authorization` is none of them. */
+/** Only these headers and MCP's own leave this thread; `authorization` never does. */
 const HEADERS = new Set(['accept', 'content-type', 'last-event-id', 'fairlead-session']);
 const MCP_HEADER = /^mcp-[a-z0-9-]{1,200}$/;
 const MAX_HEADER = 8_192;
 const METHODS = ['POST', 'GET', 'DELETE'] as const;
 
-/** In front of the session's id there is nothing: the thread is found by it. */
+/** An MCP session's id begins with the id of our session, which decides the thread. */
 const MCP_SESSION = /^([\w-]{1,128})\.[\w-]{1,128}$/;
 
 export function mcpRoutes(exchanges: McpExchanges): Route[] {
@@ -36,7 +36,7 @@ export function isMcpPath(path: string): boolean {
   return path === '/mcp';
 }
 
-/** What of a request's headers is MCP's. ERR_BAD_FRAME is left to the agent thread: what is not printable is left out here. */
+/** Picks MCP's headers. It leaves out unprintable values; the agent thread answers for a header that is missing then. */
 export function mcpHeaders(each: (visit: (name: string, value: string) => void) => void): RequestHead['mcp'] {
   const headers: Record<string, string> = {};
   each((name, value) => {
@@ -46,7 +46,7 @@ export function mcpHeaders(each: (visit: (name: string, value: string) => void) 
   return headers;
 }
 
-/** ERR_NO_SUCH_SESSION for what cannot be an id, ERR_BAD_FRAME where two are named. */
+/** The session that the request means. ERR_NO_SUCH_SESSION when it cannot be an id, ERR_BAD_FRAME when it names two. */
 export function targetOf(
   headers: Readonly<Record<string, string>>,
   query: URLSearchParams,
@@ -65,16 +65,16 @@ export function targetOf(
   }
   const named = inQuery ?? inHeader;
   if (named !== undefined) return { session: toSessionId(named), by: 'id' };
-  if (isNewer(headers)) return { session: userSession(user), by: 'user' };
+  if (isModern(headers)) return { session: userSession(user), by: 'user' };
   return { session: newSessionId(), by: 'new' };
 }
 
-/** Requests of the newer era must say so in their headers (SEP-2243); an `initialize` of the older one cannot. */
-function isNewer(headers: Readonly<Record<string, string>>): boolean {
+/** Modern requests must say so in their headers (SEP-2243); a legacy `initialize` cannot. */
+function isModern(headers: Readonly<Record<string, string>>): boolean {
   return (headers['mcp-protocol-version'] ?? '') >= '2026' || headers['mcp-method'] !== undefined;
 }
 
-/** Clients of the newer era have no session: the same one is kept for each user. Its name is no secret; it is the user's alone. */
+/** Modern clients have no session, so each user has one that is kept. Its id is no secret: only the user may use it. */
 export function userSession(user: string): string {
   return `mcp_${createHash('sha256').update(user).digest('base64url').slice(0, 24)}`;
 }

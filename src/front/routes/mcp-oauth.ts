@@ -1,4 +1,4 @@
-/** Logins to MCP servers over HTTP: begin one, come back from one, forget one, and who we are to authorization servers. Main thread. */
+/** Routes of logins to MCP servers: begin one, come back from one, forget one, and the client id document. Main thread. */
 import type { UserServer } from '../../../workers/agent/contract/mcp.js';
 import type { LoginEnd } from '../../../workers/agent/contract/logins.js';
 import { errorToData, FairleadError } from '../../shared/errors.js';
@@ -8,15 +8,15 @@ import { noBody } from '../frames.js';
 import type { Exchange } from '../http.js';
 import { del, get, post, type Route } from '../router.js';
 
-/** Several requests to an authorization server. */
+/** A login takes several requests to an authorization server. */
 const LOGIN_TIMEOUT_MS = 95_000;
-/** A code or an issuer is far shorter. */
+/** Far longer than a code or an issuer. */
 const MAX_VALUE = 4_096;
 
 export interface OAuthRoutesOptions {
   agents: Agents;
   identity: () => OAuthIdentity;
-  /** All threads: what they hold of this login is asked for again. */
+  /** Tells all threads to forget what they know of this login. */
   forget: (of: UserServer) => Promise<void>;
 }
 
@@ -37,17 +37,17 @@ export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): R
       DOCUMENT_PATH,
       ({ exchange }) => {
         const document = clientDocument(identity());
-        if (!document) throw new FairleadError('ERR_NOT_FOUND', 'mcp.publicUrl is no https address');
+        if (!document) throw new FairleadError('ERR_NOT_FOUND', 'there is no document, since mcp.publicUrl is not an https address');
         exchange.json(200, document);
       },
       { access: 'open' },
     ),
-    // Whoever comes has a state that was made for one login, or nothing: there are no other credentials to ask for.
+    // No other credentials: the browser comes with a state that was made for one login, or is refused.
     get(
       CALLBACK_PATH,
       async ({ exchange, query }) => {
         const given = callbackOf(query);
-        if (!given) return page(exchange, 400, { ok: false, message: 'this address is not complete' });
+        if (!given) return page(exchange, 400, { ok: false, message: 'this address is incomplete' });
         try {
           const { of, ...end } = await agents.request(given.state, 'mcp-callback', given, {
             timeoutMs: LOGIN_TIMEOUT_MS,
@@ -56,7 +56,7 @@ export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): R
           page(exchange, end.ok ? 200 : 400, end);
         } catch (error) {
           if (errorToData(error).code === 'ERR_INTERNAL') throw error;
-          page(exchange, 503, { ok: false, message: 'the server cannot take you back now: log in again in a moment' });
+          page(exchange, 503, { ok: false, message: 'the server cannot finish the login now: log in again in a moment' });
         }
       },
       { access: 'open', noHead: true },
@@ -81,7 +81,7 @@ function callbackOf(query: URLSearchParams): Given | undefined {
   };
 }
 
-/** Plain, and nothing may run in it; its address holds a code, which must not be passed on. */
+/** A plain page. Its policy lets nothing run in it, and keeps its address, which holds a code, from being passed on. */
 function page(exchange: Exchange, status: number, end: LoginEnd): void {
   const [title, text] = end.ok
     ? ['You are logged in', 'You can close this window.']

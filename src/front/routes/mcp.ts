@@ -1,4 +1,4 @@
-/** /v1/mcp…: the configured MCP servers, their health and tools, and what they have beside tools. Main thread. */
+/** Routes of /v1/mcp…: the configured MCP servers, their health, tools, prompts and resources. Main thread. */
 import { z } from 'zod';
 import type { McpRequest, ServerStatus } from '../../../workers/agent/contract/mcp.js';
 import { FairleadError } from '../../shared/errors.js';
@@ -7,14 +7,14 @@ import { badFrame, noBody } from '../frames.js';
 import { get, post, type Route, type RouteCall } from '../router.js';
 import { toSessionId } from '../session-id.js';
 
-/** A server may have to be started, or a login to be renewed, before it answers. */
+/** Longer than other requests, since a server may have to be started or a login renewed first. */
 const SERVER_TIMEOUT_MS = 60_000;
 
-/** What the main thread knows of the servers, all threads together. */
+/** What the main thread knows of the servers, from all threads. */
 export interface McpAdmin {
-  /** Never starts anything. */
+  /** Never starts a server. */
   health(user: string): Promise<ServerStatus[]>;
-  /** Its tools are asked for again, soon. */
+  /** Has its tools listed again, soon. */
   refresh(server: string): void;
 }
 
@@ -53,7 +53,7 @@ export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin })
     get('/v1/mcp/:server/resources', (call) => ask(call, { method: 'resources/list' })),
     get('/v1/mcp/:server/resources/read', (call) => {
       const uri = call.query.get('uri') ?? '';
-      if (uri === '') throw badFrame('uri: say which resource');
+      if (uri === '') throw badFrame('uri: is missing');
       return ask(call, { method: 'resources/read', uri });
     }),
   ];

@@ -1,4 +1,4 @@
-/** /v1/sessions…: make, list, look at and delete sessions, answer what they ask. Main thread. */
+/** Routes of /v1/sessions…: create, list, read and delete sessions, and answer what they ask. Main thread. */
 import type { SessionRef } from '../../../workers/agent/contract/sessions.js';
 import type { AgentRequestName, Agents } from '../../threads/agents.js';
 import { approvalBody, badFrame, defined, elicitationBody, noBody, sessionBody } from '../frames.js';
@@ -9,7 +9,7 @@ import { newSessionId, toSessionId } from '../session-id.js';
 
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 200;
-/** A delete waits for the running turn to stop and for its sandbox to go. */
+/** A delete waits until the running turn has stopped and the sandbox is removed. */
 const DELETE_TIMEOUT_MS = 60_000;
 
 export function sessionRoutes({ agents, presence }: { agents: Agents; presence: Presence }): Route[] {
@@ -65,7 +65,7 @@ export function sessionRoutes({ agents, presence }: { agents: Agents; presence: 
   ];
 }
 
-/** ERR_NO_SUCH_SESSION for what cannot be an id. */
+/** ERR_NO_SUCH_SESSION when the path names none that can exist. */
 export function ofCall({ user, params }: RouteCall): SessionRef {
   return { user, session: toSessionId(params['session'] ?? '') };
 }

@@ -1,4 +1,4 @@
-/** POST …/messages and GET …/events: a turn, or a session's events, over HTTP. Main thread. */
+/** Routes of POST …/messages and GET …/events: a turn, or all events of a session, over HTTP. Main thread. */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../shared/log.js';
 import { badFrame, messageBody, toUserBlocks } from '../frames.js';
@@ -37,7 +37,7 @@ async function runMessage(
   if (parts.presence.draining) throw drainingError();
   const of = ofCall(call);
   const { exchange } = call;
-  // Without an id of the client's own, one of ours finds the message's acceptance among the session's events.
+  // Without an id from the client we give one, to find the message's acceptance among the session's events.
   const id = body.id ?? `http-${randomUUID()}`;
   const reader: TurnReader = wantsSse(exchange)
     ? new SseTurnReader(exchange, id, { ...parts, of })
@@ -52,7 +52,7 @@ async function runMessage(
     { timeoutMs: REQUEST_TIMEOUT_MS },
   );
   if (!accepted.duplicate || reader.turn !== 0 || !reader.open) return;
-  // Accepted once before: the same turn is told again, from the log.
+  // The message was accepted before: answer with the events of its turn from the log.
   const { frames } = await parts.agents.request(
     of.session,
     'attach',
@@ -65,7 +65,7 @@ async function runMessage(
 async function streamEvents(parts: TurnParts, call: RouteCall): Promise<void> {
   const of = ofCall(call);
   const { exchange } = call;
-  // A page's EventSource comes back with the URL it began with: the header is the newer of the two.
+  // The header is newer than `after`: an EventSource reconnects with the URL that it began with.
   const given = exchange.head.lastEventId || call.query.get('after') || undefined;
   const after = given === undefined ? undefined : parseSeq(given);
   if (given !== undefined && after === undefined) {
@@ -76,7 +76,7 @@ async function streamEvents(parts: TurnParts, call: RouteCall): Promise<void> {
   await attach(parts, { ...of, after, resumed: true }, reader, (frames) => reader.attached(frames));
 }
 
-/** Counts the reader in, and has it leave with its request. ERR_TOO_MANY_SOCKETS, ERR_UNAVAILABLE, ERR_DRAINING. */
+/** Counts the reader until its request ends. ERR_TOO_MANY_SOCKETS, ERR_UNAVAILABLE, ERR_DRAINING. */
 function enter(parts: TurnParts, user: string, session: string, exchange: Exchange, reader: Subscriber): void {
   const full = parts.presence.enter(user, reader);
   if (full) throw full;
