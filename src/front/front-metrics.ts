@@ -9,8 +9,5 @@ counter('fairlead_frames_total', 'WebSocket frames', ['direction'], () => [
   { labels: { direction: 'out' }, count: frames.out },
 ]);
 export const httpRequestsTotal = counter('fairlead_http_requests_total', 'HTTP requests answered', ['route', 'status']);
-export const slowReaderCloses = counter(
-  'fairlead_slow_reader_closes_total',
-  'Readers cut for too many unsent bytes',
-);
+export const slowReaderCloses = counter('fairlead_slow_reader_closes_total', 'Readers cut for too many unsent bytes');
 export const badFramesTotal = counter('fairlead_bad_frames_total', 'Client frames that break the protocol');

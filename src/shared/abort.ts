@@ -1,11 +1,11 @@
-/** Deadlines, aborts and their clean-up: no timer and no listener outlives the wait that it belongs to. Every thread. */
+/** Deadlines and aborts that clean up: no timer or listener outlives its wait. Every thread. */
 import { FairleadError } from './errors.js';
 
 export function cancelled(): FairleadError {
   return new FairleadError('ERR_CANCELLED', 'cancelled');
 }
 
-/** Calls `listener` when the signal aborts, at once if it has. Returns the function that takes the listener back. */
+/** Calls `listener` when the signal aborts, at once if it has. Returns a function that removes the listener. */
 export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
   if (signal?.aborted) listener();
   else signal?.addEventListener('abort', listener, { once: true });
@@ -53,7 +53,7 @@ export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted();
-  // AbortSignal.timeout cannot be taken back: it would cut a stream that `work` has opened long after `work` is done.
+  // AbortSignal.timeout cannot be cleared: it would cut a stream that `work` has opened, long after `work` is done.
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(late()), Math.max(0, timeoutMs));
   const stop = onAbort(signal, () => controller.abort(signal?.reason));
@@ -65,7 +65,7 @@ export async function withDeadline<T>(
   }
 }
 
-/** Waits for `work` for at most `ms`. True when it was done in time; rejects only if `work` rejects in time. */
+/** Waits at most `ms` for `work`. True when it was done in time; rejects only if `work` rejects in time. */
 export async function atMost(ms: number, work: Promise<unknown>): Promise<boolean> {
   const { promise: late, resolve } = pending<boolean>();
   const timer = setTimeout(() => resolve(false), ms);

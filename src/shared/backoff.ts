@@ -4,7 +4,7 @@ export interface Backoff {
   /** The wait after the first failure, before jitter. */
   firstMs: number;
   maxMs: number;
-  /** Spreads the wait by this share to both sides, so that many who failed together do not come back together. Default 0.25. */
+  /** Spreads the wait by this share to both sides, so that callers that fail together do not retry together. Default 0.25. */
   jitter?: number;
 }
 

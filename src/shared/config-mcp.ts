@@ -1,9 +1,9 @@
-/** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and what is common to all of them. Main thread. */
+/** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and `mcp` for all of them. Main thread. */
 import { z } from 'zod';
 import { glob, positive, positiveMs } from './config-fields.js';
 
 const strings = z.record(z.string(), z.string());
-/** The ecosystem writes headers and environments in files that are checked in: their values come from `${NAME}`. */
+/** Such files are often checked in, so secrets in headers and environments come from `${NAME}`. */
 const env = strings.default({});
 
 /** Keys that every kind of server has. */
@@ -32,7 +32,7 @@ const scope = z
   );
 
 const imageServer = z.strictObject({
-  image: z.string().min(1).describe('Docker image of an MCP server that speaks stdio; runs in a sandbox'),
+  image: z.string().min(1).describe('Docker image of an MCP server that speaks stdio; it runs in a sandbox'),
   scope,
   env: env.describe('Environment inside the sandbox, readable there: no place for secrets'),
   ...common,
@@ -49,7 +49,7 @@ const commandServer = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'Name of an `image` server in whose sandbox it runs; absent = on the host, which needs allowHostCommands',
+      'Name of the `image` server in whose sandbox it runs; absent = on the host, which needs allowHostCommands',
     ),
   scope,
   ...common,
@@ -61,15 +61,15 @@ const auth = z.discriminatedUnion('type', [
     type: z.literal('oauth'),
     clientId: z.string().min(1).optional().describe('Absent = client id metadata document, or dynamic registration'),
     clientSecret: z.string().min(1).optional(),
-    scopes: z.array(z.string().min(1)).optional().describe('Absent = what the server asks for'),
-    issuer: z.url().optional().describe('The only authorization server that the client id may be shown to'),
+    scopes: z.array(z.string().min(1)).optional().describe('Absent = the scopes that the server asks for'),
+    issuer: z.url().optional().describe('The only authorization server that may see the client id'),
   }),
   z.strictObject({
     type: z.literal('client_credentials'),
     clientId: z.string().min(1),
     clientSecret: z.string().min(1).optional(),
-    privateKey: z.string().min(1).optional().describe('PEM; signs a JWT in place of the secret'),
-    algorithm: z.string().min(1).default('ES256').describe('Of privateKey'),
+    privateKey: z.string().min(1).optional().describe('PEM; signs a JWT that replaces the secret'),
+    algorithm: z.string().min(1).default('ES256').describe('Signature algorithm of privateKey'),
     scopes: z.array(z.string().min(1)).optional(),
     issuer: z.url().optional(),
   }),
@@ -88,20 +88,22 @@ const urlServer = z.strictObject({
 
 export const mcpServerSchema = z.union([imageServer, commandServer, urlServer]);
 
-/** What all servers share. */
+/** Settings for all servers. */
 export const mcpSchema = z
   .strictObject({
     toolNames: z
       .enum(['auto', 'always', 'never'])
       .default('auto')
-      .describe('server__tool: auto = where names collide, always, or never (the first of a name wins)'),
+      .describe(
+        'When a tool is named server__tool. auto = where names collide; always; never = the first of a name wins',
+      ),
     toolTokens: z
       .number()
       .int()
       .min(0)
       .default(25_000)
       .describe(
-        'Most tokens of tool definitions that the model is sent; the largest servers wait behind a search tool; 0 = no limit',
+        'Most tokens of tool definitions that the model is sent; tools of the largest servers are found by a search tool; 0 = no limit',
       ),
     requestTimeoutMs: positiveMs.default(30_000).describe('Longest request that is no tool call'),
     idleMs: positiveMs.default(120_000).describe('A connection that is unused for so long is closed'),
@@ -110,7 +112,7 @@ export const mcpSchema = z
     allowHosts: z
       .array(z.string().min(1))
       .default([])
-      .describe('Host names whose private addresses may be connected to; all others must be public'),
+      .describe('Host names that may have a private address; all others must have a public one'),
     publicUrl: z
       .url({ protocol: /^https?$/ })
       .optional()
@@ -139,7 +141,7 @@ export function isUrlServer(server: McpServerConfig): server is UrlServerConfig 
   return 'url' in server;
 }
 
-/** Those of one kind, by name, in the configuration's order. */
+/** The servers of one kind with their names, in the configuration's order. */
 export function serversOf<T extends McpServerConfig>(
   servers: McpServerConfigs,
   isKind: (server: McpServerConfig) => server is T,
@@ -147,12 +149,12 @@ export function serversOf<T extends McpServerConfig>(
   return Object.entries(servers).flatMap(([name, server]): [string, T][] => (isKind(server) ? [[name, server]] : []));
 }
 
-/** Servers with the same image and environment, who are told the same of us, share a pool of sandboxes. */
+/** Servers with equal keys share a pool of sandboxes: same image, same environment, same client capabilities. */
 export function poolKey({ image, env, sampling }: Pick<ImageServerConfig, 'image' | 'env' | 'sampling'>): string {
   return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)), sampling !== undefined]);
 }
 
-/** Problems that no single field shows. */
+/** Problems between several fields. */
 export function* mcpProblems(
   servers: McpServerConfigs,
   {
@@ -171,16 +173,19 @@ export function* mcpProblems(
           'would run on the host: set allowHostCommands if you trust it, or name an `image` server as its sandbox',
       };
     } else if (server.sandbox !== undefined && !(inside && isImageServer(inside))) {
-      yield { path: `${path}.sandbox`, message: `${server.sandbox} is no \`image\` server of mcpServers` };
+      yield { path: `${path}.sandbox`, message: `${server.sandbox} is not an \`image\` server of mcpServers` };
     } else if (inside && isImageServer(inside) && inside.scope !== server.scope) {
-      yield { path: `${path}.scope`, message: `is ${server.scope}, and that of its sandbox is ${inside.scope}` };
+      yield { path: `${path}.scope`, message: `is ${server.scope}, but its sandbox's scope is ${inside.scope}` };
     }
   }
   for (const [name, { url, auth }] of serversOf(servers, isUrlServer)) {
     const path = `mcpServers.${name}`;
     const { protocol, hostname, username, password } = new URL(url);
     if (protocol === 'http:' && !(allowLoopback && loopback.has(hostname.replaceAll(/^\[|\]$/g, '')))) {
-      yield { path: `${path}.url`, message: 'must be https; http is for loopback alone, with mcp.allowLoopback' };
+      yield {
+        path: `${path}.url`,
+        message: 'must be https; http is allowed for loopback only, with mcp.allowLoopback',
+      };
     }
     if (username !== '' || password !== '') {
       yield { path: `${path}.url`, message: 'must not hold credentials: use headers or auth' };

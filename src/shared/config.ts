@@ -1,4 +1,4 @@
-/** The configuration: one JSON file and a little environment, parsed once, every problem reported at once, then frozen. Main thread. */
+/** The configuration: one JSON file and a little environment. Parses it once, reports every problem at once, freezes it. Main thread. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
@@ -6,9 +6,9 @@ import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { isImageServer, mcpProblems, mcpSchema, mcpServerSchema, poolKey, serversOf } from './config-mcp.js';
 import { FairleadError } from './errors.js';
 
-/** A thread that does nothing is silent for a fourth of the limit, and a collection of garbage takes its time. */
+/** A thread beats only four times within the limit, and a garbage collection delays its beat. */
 const MIN_HANG_MS = 200;
-/** An agent thread that has just started has 40 MB of it in use. */
+/** An agent thread uses 40 MB of it right after its start. */
 const MIN_HEAP_MB = 96;
 
 export const configSchema = z.strictObject({
@@ -70,7 +70,7 @@ export const configSchema = z.strictObject({
       historyTokens: positive
         .default(150_000)
         .describe(
-          'Most tokens of conversation that the model is sent; older turns stay in the history and are left out',
+          'Most tokens of conversation that the model is sent; older turns are left out, and stay in the history',
         ),
       system: z.string().default(''),
     })
@@ -112,7 +112,7 @@ export const configSchema = z.strictObject({
       reuse: z
         .enum(['never', 'reset'])
         .default('never')
-        .describe('never: a container serves one session; reset: it is restarted, checked and given to the next'),
+        .describe('never: a container serves one session; reset: it is restarted, checked and reused'),
       pool: z
         .strictObject({
           min: z.number().int().min(0).default(10).describe('Warm sandboxes for each image, at any time'),
@@ -130,7 +130,7 @@ export const configSchema = z.strictObject({
             .int()
             .min(0)
             .default(256)
-            .describe('Nothing is started when the box has less than this available'),
+            .describe('No sandbox is started when the box has less memory available'),
         })
         .prefault({}),
       leaseTimeoutMs: positiveMs.default(60_000).describe('How long a tool call waits for a sandbox'),
@@ -162,7 +162,7 @@ export const configSchema = z.strictObject({
         .int()
         .min(0)
         .default(1_048_576)
-        .describe('What the clients of one user may send, 8 s of it at once; 0 = no limit'),
+        .describe('What all clients of one user may send, 8 s of it at once; 0 = no limit'),
       maxInFlight: positive.default(5),
       maxSocketsPerUser: positive.default(20),
       maxConnections: positive.default(100_000),
@@ -175,7 +175,7 @@ export const configSchema = z.strictObject({
   allowHostCommands: z
     .boolean()
     .default(false)
-    .describe('Lets `command` servers run on the host as this user: nothing isolates them'),
+    .describe('Lets `command` servers run on the host as this user, without isolation'),
   mcpServers: z
     .record(
       z.string().regex(/^[a-zA-Z0-9_-]{1,32}$/, 'a server’s name is 1–32 of letters, digits, _ -'),
@@ -186,13 +186,13 @@ export const configSchema = z.strictObject({
 
 type Parsed = z.infer<typeof configSchema>;
 
-/** What the file says plus what only the environment says. Frozen; crosses threads as workerData. */
+/** The file's settings and those of the environment. Frozen; crosses threads as workerData. */
 export interface Config extends Readonly<Omit<Parsed, '$schema'>> {
   readonly dataDir: string;
   readonly logLevel: string;
   readonly dockerHost: string;
   readonly anthropic: { readonly apiKey: string; readonly baseUrl: string };
-  /** Seals what must not be read at rest (tokens of MCP servers): 32 bytes as 64 hex digits, or '' when there is none. */
+  /** Encrypts stored tokens of MCP servers: 32 bytes as 64 hex digits, or '' when there is none. */
   readonly secretKey: string;
 }
 
@@ -232,7 +232,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
   return parseConfig(json, env, cwd);
 }
 
-/** Pure: a parsed file and an environment in, a frozen configuration out, or ConfigError with every problem. */
+/** Pure: makes a frozen configuration of a parsed file and an environment, or throws ConfigError with every problem. */
 export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process.cwd()): Config {
   const problems: ConfigProblem[] = [];
   const expanded = expand(json, env, [], problems);
@@ -270,19 +270,19 @@ export function configJsonSchema(): object {
   return z.toJSONSchema(configSchema, { io: 'input' });
 }
 
-/** Problems that no single field shows. */
+/** Finds problems between several fields. */
 function checkAcross(config: Config, problems: ConfigProblem[]): void {
   const { store, listen, auth, model } = config;
   if (!LOOPBACK.has(listen.host) && auth.tokens.length === 0) {
     problems.push({
       path: 'auth.tokens',
-      message: `is empty, and listen.host ${listen.host} is not loopback: make a token with \`fairlead token NAME\`, or listen on 127.0.0.1`,
+      message: `is empty, but listen.host ${listen.host} is not loopback: make a token with \`fairlead token NAME\`, or listen on 127.0.0.1`,
     });
   }
   if (!LOOPBACK.has(listen.host) && config.sandbox.driver === 'process') {
     problems.push({
       path: 'sandbox.driver',
-      message: '`process` isolates nothing and is refused beyond loopback: use docker',
+      message: '`process` isolates nothing, so it is refused beyond loopback: use docker',
     });
   }
   if (store.redisUrl !== '' && !(/^rediss?:\/\//.test(store.redisUrl) && URL.canParse(store.redisUrl))) {
@@ -309,7 +309,7 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   if (pool.min * images > budget.containers) {
     problems.push({
       path: 'sandbox.budget.containers',
-      message: `is ${budget.containers}: no room for sandbox.pool.min ${pool.min} of each of ${images} images`,
+      message: `is ${budget.containers}, less than sandbox.pool.min ${pool.min} for each of ${images} images`,
     });
   }
   const { allowHostCommands, mcp } = config;
@@ -319,8 +319,7 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   }
   const seen = new Set<string>();
   for (const [index, token] of auth.tokens.entries()) {
-    if (seen.has(token.sha256))
-      problems.push({ path: `auth.tokens.${index}.sha256`, message: 'stands twice in the list' });
+    if (seen.has(token.sha256)) problems.push({ path: `auth.tokens.${index}.sha256`, message: 'is in the list twice' });
     seen.add(token.sha256);
   }
 }
@@ -333,7 +332,7 @@ function parsePort(value: string | undefined, problems: ConfigProblem[]): number
   return undefined;
 }
 
-/** `${NAME}` in any string of the file is taken from the environment; a missing one is a problem, never an empty string. */
+/** Replaces `${NAME}` in the file's strings by the environment's value. A missing one is a problem, never an empty string. */
 function expand(
   value: unknown,
   env: NodeJS.ProcessEnv,
@@ -360,7 +359,7 @@ function expand(
 function describeIssue(issue: z.core.$ZodIssue, json: unknown): ConfigProblem[] {
   const path = issue.path.map(String).join('.') || '(top level)';
   if (issue.code === 'invalid_union' && issue.path[0] === 'mcpServers') {
-    // Of the kinds of server only the one that is meant has something to say.
+    // Reports the problems of the kind of server that is meant, not those of the other kinds.
     const meant = kindOf(json, issue.path[1]);
     if (meant === -1) return [{ path, message: `needs one of ${KINDS.join(', ')}` }];
     const inside = issue.errors[meant] ?? [];
@@ -369,13 +368,13 @@ function describeIssue(issue: z.core.$ZodIssue, json: unknown): ConfigProblem[] 
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       path: [...issue.path.map(String), key].join('.'),
-      message: 'is no key of the configuration',
+      message: 'is not a key of the configuration',
     }));
   }
   return [{ path, message: issue.message }];
 }
 
-/** In the order of the union's branches. */
+/** The keys that tell the kinds apart, in the order of the union. */
 const KINDS = ['image', 'command', 'url'];
 
 function kindOf(json: unknown, name: PropertyKey | undefined): number {

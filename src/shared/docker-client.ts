@@ -1,4 +1,4 @@
-/** A dockerode client for a given address, and a deadline around each of its calls. Boot (main thread) and docker thread. */
+/** Makes a dockerode client for an address, and gives each of its calls a deadline. Main thread (boot), docker thread and CLI. */
 import Docker from 'dockerode';
 import { withDeadline } from './abort.js';
 import { FairleadError } from './errors.js';
@@ -13,15 +13,15 @@ export function isWorkspaceImage(image: string): boolean {
   return image.replace(/[:@].*$/, '') === WORKSPACE_IMAGE;
 }
 
-/** What to do where an image is missing. */
+/** What to do when an image is missing. */
 export function howToGetImage(image: string): string {
   return isWorkspaceImage(image) ? 'run `npm run image`' : `run \`docker pull ${image}\``;
 }
 
 /**
- * `dockerHost` as in DOCKER_HOST: unix://PATH, tcp://HOST:PORT, or empty for the default socket. Every field is given,
- * since the client takes what is not from its own environment. For TLS it reads DOCKER_CERT_PATH there.
- * `idleTimeoutMs` cuts a call on which nothing moves; not for a client that attaches. ERR_START.
+ * `dockerHost` as in DOCKER_HOST: unix://PATH, tcp://HOST:PORT, or empty for the default socket. Every field is set, since
+ * dockerode takes missing ones from the environment. For TLS it reads DOCKER_CERT_PATH there. `idleTimeoutMs` cuts a call
+ * without traffic, so it must not be set for a client that attaches. ERR_START.
  */
 export function dockerClient(dockerHost: string, idleTimeoutMs?: number): Docker {
   const unix = /^unix:\/\/(.*)$/.exec(dockerHost);
@@ -47,10 +47,10 @@ export function dockerClient(dockerHost: string, idleTimeoutMs?: number): Docker
   });
 }
 
-/** The daemon did not answer in time: told apart, since such a call is not tried again and counts against the daemon. */
+/** The daemon did not answer in time. A class of its own, since such a call is not retried and counts for the circuit breaker. */
 export class DockerTimeout extends FairleadError {
   constructor(operation: string, ms: number) {
-    super('ERR_UNAVAILABLE', `Docker did not answer to ${operation} within ${ms} ms`, { retryAfterMs: 5_000 });
+    super('ERR_UNAVAILABLE', `Docker did not answer ${operation} within ${ms} ms`, { retryAfterMs: 5_000 });
     this.name = 'DockerTimeout';
   }
 }

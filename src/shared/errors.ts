@@ -1,8 +1,8 @@
-/** Every error that leaves a thread, a socket or the process: one table of codes. Runs in every thread. */
+/** The table of all error codes, and errors as they cross threads. Every thread. */
 
 /**
- * code → what it means, the HTTP status it has, and whether coming back later makes sense.
- * Callers and tests compare codes, never text. `docs/protocol.md` prints this table.
+ * By code: what it means, its HTTP status, and whether a retry may help. Callers and tests compare codes, never text.
+ * `docs/protocol.md` prints this table.
  */
 export const ERROR_TABLE = {
   ERR_BAD_FRAME: { status: 400, retry: false, title: 'The frame or request is not of this protocol' },
@@ -41,11 +41,11 @@ export type ErrorCode = keyof typeof ERROR_TABLE;
 
 export interface ErrorOptions {
   cause?: unknown;
-  /** When coming back makes sense, in ms from now. */
+  /** When a retry may help, in ms from now. */
   retryAfterMs?: number;
 }
 
-/** The one error class with a code. What is thrown without it becomes ERR_INTERNAL at the edge. */
+/** The one error class with a code. Any other error becomes ERR_INTERNAL where it leaves the thread. */
 export class FairleadError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;
@@ -58,7 +58,7 @@ export class FairleadError extends Error {
   }
 }
 
-/** An error as it crosses a thread: postMessage would lose its class and its code. */
+/** An error as data, since postMessage would lose its class and its code. */
 export interface ErrorData {
   code: ErrorCode;
   name: string;
@@ -71,7 +71,7 @@ export function isFairleadError(value: unknown, code?: ErrorCode): value is Fair
   return value instanceof FairleadError && (code === undefined || value.code === code);
 }
 
-/** Any thrown value as data; what has no code of ours is ERR_INTERNAL. */
+/** Any thrown value as data. Without one of our codes it is ERR_INTERNAL. */
 export function errorToData(value: unknown): ErrorData {
   if (value instanceof FairleadError) {
     return {
@@ -103,7 +103,7 @@ export function errorFromData(data: ErrorData): FairleadError {
   return error;
 }
 
-/** What may be told to a client: coded errors keep their message, anything else is only «internal error». */
+/** The message that a client may see: that of a coded error, else “internal error”. */
 export function publicMessage(error: ErrorData): string {
   return error.code === 'ERR_INTERNAL' ? 'internal error' : error.message;
 }

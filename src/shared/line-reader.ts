@@ -1,21 +1,21 @@
-/** MCP's stdio framing: one message a line, of a bounded length, in linear time. Every thread, and inside a sandbox. */
+/** Splits MCP's stdio stream into lines of bounded length, in linear time. Every thread, and inside a sandbox. */
 
 const NEWLINE = 0x0a;
 
 export class LineReader {
   readonly #maxBytes: number;
   readonly #tooLong: (maxBytes: number) => Error;
-  /** Of the line that has not ended. */
+  /** The parts of the unfinished line. */
   #parts: Buffer[] = [];
   #bytes = 0;
 
-  /** `tooLong`: what `read` throws when a line has more than `maxBytes`. */
+  /** `tooLong` makes the error that `read` throws when a line has more than `maxBytes`. */
   constructor(maxBytes: number, tooLong: (maxBytes: number) => Error) {
     this.#maxBytes = maxBytes;
     this.#tooLong = tooLong;
   }
 
-  /** The lines that this chunk ends. */
+  /** The lines that end in this chunk. */
   *read(chunk: Buffer): Iterable<string> {
     let from = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
@@ -26,7 +26,7 @@ export class LineReader {
     if (from < chunk.length) this.#append(chunk.subarray(from));
   }
 
-  /** What has been read of a line that has not ended; it is forgotten here. */
+  /** Takes what has been read of the unfinished line. */
   takeRest(): Buffer {
     const [only] = this.#parts;
     const rest = this.#parts.length === 1 && only ? only : Buffer.concat(this.#parts);

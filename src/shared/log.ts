@@ -1,20 +1,20 @@
-/** Logs: pino, JSON lines (pretty on a terminal), the thread on each line; no prompts, tool output, arguments or secrets. Every thread. */
+/** The logger: JSON lines (pretty on a terminal) with the thread's name; never prompts, tool output, arguments or secrets. Every thread. */
 import { isatty } from 'node:tty';
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
-/** What must never be written, should an object that holds it be logged by mistake. */
+/** Fields that are never written, in case an object with them is logged by mistake. */
 const REDACT = ['*.authorization', '*.apiKey', '*.token', '*.headers', 'authorization', 'apiKey', 'token', 'headers'];
 
 /**
- * One logger a thread. `thread` is `main`, `agent-N`, `docker`. Lines go to stdout synchronously: they are few, and the
- * last one before a crash is the one that is needed.
+ * Makes the logger of a thread; `thread` is `main`, `agent-N` or `docker`. Lines are written synchronously: they are few, and
+ * the last one before a crash is the one that is needed.
  */
 export function createLog(thread: string, level: string): Logger {
   const options = { level, base: { pid: process.pid, thread }, redact: REDACT };
-  // Not process.stdout: in a worker that is a stream through the main thread, late and lost when the process dies.
+  // Not process.stdout: in a worker it goes through the main thread, so lines come late and are lost when the process dies.
   if (isatty(1)) {
     return pino(
       options,

@@ -1,17 +1,17 @@
-/** JSON-RPC messages, one a line, read from an MCP server that nobody trusts. Agent threads and docker thread. */
+/** Reads JSON-RPC messages, one a line, from an untrusted MCP server. Agent threads and docker thread. */
 import { deserializeMessage, type JSONRPCMessage } from '@modelcontextprotocol/client';
 import { FairleadError } from './errors.js';
 import { LineReader } from './line-reader.js';
 
-/** Lines in a row that are no message: servers do print to stdout by mistake, but not for ever. */
+/** Most lines in a row that are not messages. Servers do print to stdout by mistake, but not for ever. */
 const MAX_STRAY_LINES = 1_000;
 const STRAY_TEXT = 200;
 
-/** Not the SDK's ReadBuffer: a megabyte of short lines that are no messages holds that for seconds in one call. */
+/** Replaces the SDK's ReadBuffer, which a megabyte of short lines that are not messages blocks for seconds. */
 export class McpLines {
   readonly #lines: LineReader;
   #strayLines = 0;
-  /** The beginning of the first line that was no message; '' when all were. */
+  /** The beginning of the first line that was not a message; '' if there was none. */
   stray = '';
 
   constructor(maxLineBytes: number) {
@@ -20,7 +20,7 @@ export class McpLines {
     });
   }
 
-  /** The messages that this chunk ends. ERR_MCP when a line is too long, or too many in a row are none. */
+  /** The messages that end in this chunk. ERR_MCP when a line is too long, or too many lines in a row are not messages. */
   *read(chunk: Buffer): Iterable<JSONRPCMessage> {
     for (const line of this.#lines.read(chunk)) {
       const message = this.#parse(line);
@@ -28,7 +28,7 @@ export class McpLines {
     }
   }
 
-  /** What has been read of a line that has not ended; it is forgotten here. */
+  /** Takes what has been read of the unfinished line. */
   takeRest(): Buffer {
     return this.#lines.takeRest();
   }
@@ -39,10 +39,13 @@ export class McpLines {
       this.#strayLines = 0;
       return message;
     } catch {
-      // No JSON, or none of JSON-RPC: the next line is read.
+      // Not JSON, or not JSON-RPC: skip the line.
       this.stray ||= line.slice(0, STRAY_TEXT);
       if (++this.#strayLines < MAX_STRAY_LINES) return undefined;
-      throw new FairleadError('ERR_MCP', `the MCP server printed ${MAX_STRAY_LINES} lines in a row that are no MCP`);
+      throw new FairleadError(
+        'ERR_MCP',
+        `the MCP server printed ${MAX_STRAY_LINES} lines in a row that are not MCP messages`,
+      );
     }
   }
 }

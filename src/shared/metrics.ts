@@ -1,14 +1,14 @@
-/** Metrics: prom-client, one registry a thread, joined by the main thread for /metrics. Every thread. */
+/** Metrics by prom-client: each thread has a registry, and the main thread joins them for /metrics. Every thread. */
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** This thread's registry. Each module makes its own metrics in it, named `fairlead_AREA_WHAT_unit`. */
+/** This thread's registry. Each module adds its own metrics to it, named `fairlead_AREA_WHAT_unit`. */
 export const registry = new Registry();
 
 export const SECONDS_FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 export const SECONDS_SLOW = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
 
-/** `collect` is asked at each scrape for all that was counted: for what happens so often that `inc` would cost something. */
+/** `collect` gives the totals at each scrape, for events so frequent that `inc` would cost too much. */
 export function counter<L extends string>(
   name: string,
   help: string,
@@ -29,7 +29,7 @@ export function counter<L extends string>(
   });
 }
 
-/** `collect` is asked at each scrape, so that nobody has to keep a gauge up to date. */
+/** `collect` sets the gauge at each scrape, so that nothing has to keep it up to date. */
 export function gauge<L extends string>(
   name: string,
   help: string,
@@ -58,10 +58,10 @@ export function histogram<L extends string>(
   return new Histogram({ name, help, buckets, labelNames, registers: [registry] });
 }
 
-/** How often the loop is looked at; the histogram counts it in, so it is taken off again. */
+/** How often the loop is sampled. The histogram includes this interval, so it is subtracted. */
 const LOOP_RESOLUTION_MS = 10;
 
-/** Event-loop delay and heap of this thread, read at each scrape. Called once, by the thread's doorway. */
+/** Adds event-loop delay and heap of this thread, read at each scrape. The thread's entry file calls it once. */
 export function watchThread(thread: string): { close(): void } {
   const delay: IntervalHistogram = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   delay.enable();
@@ -81,7 +81,7 @@ function delaySeconds(nanoseconds: number): number {
   return Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1e3);
 }
 
-/** The registries of all threads, as `getMetricsAsJSON` gives them, in Prometheus' text format. */
+/** Joins the threads' registries, given as `getMetricsAsJSON`, into Prometheus' text format. */
 export function joinMetrics(perThread: object[][]): Promise<string> {
   return AggregatorRegistry.aggregate(perThread).metrics();
 }

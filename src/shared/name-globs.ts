@@ -1,7 +1,7 @@
-/** Globs over names of servers and tools. Pure; every thread. */
+/** Globs for names of servers and tools. Pure; every thread. */
 import picomatch from 'picomatch';
 
-/** A tool's name may hold a slash or begin with a dot, and `*` means every tool. */
+/** `*` matches every tool, also one whose name has a slash or begins with a dot. */
 const OPTIONS = { bash: true, dot: true };
 
 export function nameGlob(glob: string | readonly string[]): (name: string) => boolean {
@@ -9,7 +9,7 @@ export function nameGlob(glob: string | readonly string[]): (name: string) => bo
   return (name) => matches(name);
 }
 
-/** `tools.allow` and `tools.deny` of a server: which of its tools the model may know. */
+/** Decides which tools of a server the model may use, by its `tools.allow` and `tools.deny`. */
 export function toolFilter({
   allow,
   deny,

@@ -1,16 +1,16 @@
-/** Who Fairlead is to authorization servers: its way back, and its client id metadata document. Main thread; pure. */
+/** Fairlead as an OAuth client: its redirect URL and its client id metadata document. Main thread; pure. */
 
 export const CALLBACK_PATH = '/v1/mcp/oauth/callback';
 export const DOCUMENT_PATH = '/v1/mcp/oauth/client.json';
 
 export interface OAuthIdentity {
-  /** Where the person's browser is sent with the code. */
+  /** Where the authorization server sends the user's browser with the code. */
   redirectUrl: string;
-  /** The document below: our client id where an authorization server takes one; only https is of any use to it. */
+  /** The address of the document below, which is our client id where the authorization server supports that. https only. */
   clientMetadataUrl?: string;
 }
 
-/** `ownUrl`: the address that the server listens on, for when the configuration has no `mcp.publicUrl`. */
+/** `ownUrl`: the address that the server listens on, used without `mcp.publicUrl`. */
 export function oauthIdentity(publicUrl: string | undefined, ownUrl: string): OAuthIdentity {
   const base = (publicUrl ?? reachable(ownUrl)).replace(/\/+$/, '');
   return {
@@ -19,7 +19,7 @@ export function oauthIdentity(publicUrl: string | undefined, ownUrl: string): OA
   };
 }
 
-/** What does not depend on the authorization server; the same in a registration and in the document. */
+/** The metadata that is the same for every authorization server, in a registration and in the document. */
 export function clientMetadata(redirectUrl: string) {
   return {
     client_name: 'Fairlead',
@@ -29,7 +29,7 @@ export function clientMetadata(redirectUrl: string) {
   };
 }
 
-/** Client id metadata document (draft-ietf-oauth-client-id-metadata-document): anybody may read it, so it holds no secret. */
+/** Client id metadata document (draft-ietf-oauth-client-id-metadata-document). It is public, so it holds no secret. */
 export function clientDocument({ redirectUrl, clientMetadataUrl }: OAuthIdentity): object | undefined {
   if (clientMetadataUrl === undefined) return undefined;
   return {
@@ -40,7 +40,7 @@ export function clientDocument({ redirectUrl, clientMetadataUrl }: OAuthIdentity
   };
 }
 
-/** An address to listen on is none to go to: every interface means this machine. */
+/** A browser cannot open the address that means every interface, so it becomes localhost. */
 function reachable(url: string): string {
   return url.replace(/^(https?:\/\/)(0\.0\.0\.0|\[::\])(?=[:/]|$)/, '$1localhost');
 }

@@ -1,4 +1,4 @@
-/** Which processes belong to a folder, so that a later run ends those and no others. Docker thread and agent threads. */
+/** Records the processes that belong to a folder, so that a later run ends those and no others. Docker thread and agent threads. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -7,7 +7,7 @@ const RECORDS = /^process(-\d+)?\.json$/;
 
 interface ProcessRecord {
   pid: number;
-  /** In clock ticks since boot, from /proc; '' where there is no /proc. With the pid it names one process for ever. */
+  /** Start time in clock ticks since the boot, from /proc; '' without /proc. Together with the pid it is unique. */
   started: string;
 }
 
@@ -15,12 +15,12 @@ export async function recordOf(pid: number): Promise<ProcessRecord> {
   return { pid, started: (await startTime(pid)) ?? '' };
 }
 
-/** A process group that goes with the folder: its own, or one more beside it. */
+/** Records a process group: the folder's `own`, or a further one. */
 export async function writeRecord(folder: string, pid: number, own: boolean): Promise<void> {
   await writeFile(join(folder, own ? RECORD_FILE : `process-${pid}.json`), JSON.stringify(await recordOf(pid)));
 }
 
-/** Ends the process groups that the folder's records name, as far as they are still the same processes. */
+/** Kills the recorded process groups, if they are still the same processes. */
 export async function killRecorded(folder: string): Promise<void> {
   for (const file of await filesOf(folder)) if (RECORDS.test(file)) await killOne(join(folder, file));
 }
@@ -39,7 +39,7 @@ async function killOne(file: string): Promise<void> {
   try {
     record = JSON.parse(await readFile(file, 'utf8')) as ProcessRecord;
   } catch (error) {
-    // Half of a record: that run ended between the folder and its record, and its process had no stdin to live by.
+    // A run that died while it wrote the record leaves half of it; its process has ended with its stdin.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return;
     throw error;
   }
@@ -48,7 +48,7 @@ async function killOne(file: string): Promise<void> {
   if ((await startTime(pid)) === started) killGroup(pid);
 }
 
-/** A group that is gone is fine. */
+/** Without effect when the group has gone. */
 export function killGroup(pid: number, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
   if (pid <= 1) return;
   try {
@@ -58,7 +58,7 @@ export function killGroup(pid: number, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'
   }
 }
 
-/** Field 22 of /proc/PID/stat; the name before it may hold spaces and brackets. */
+/** Field 22 of /proc/PID/stat. It is counted from the last bracket, since the name may hold spaces and brackets. */
 async function startTime(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');

@@ -1,14 +1,14 @@
-/** The wire contract's types (docs/protocol.md): frames a client sends, events the server sends. Shared by all threads. */
+/** Types of the wire protocol (docs/protocol.md): the client's frames and the server's events. Every thread. */
 
 export const PROTOCOL = 'fairlead.v1';
 
-/** MCP content blocks as a client sees them. `truncated` says bytes were cut here. */
+/** MCP content blocks as a client sees them. `truncated`: Fairlead has cut the block. */
 export type ContentBlock =
   | { type: 'text'; text: string; truncated?: true }
   | { type: 'image' | 'audio'; data: string; mimeType: string; truncated?: true }
   | { type: 'resource' | 'resource_link'; [key: string]: unknown };
 
-/** What a person may send: plain text, or text and images (base64). */
+/** What a user may send: text, and images in base64. */
 export type UserBlock = { type: 'text'; text: string } | { type: 'image'; mimeType: string; data: string };
 
 export type ClientFrame =
@@ -52,7 +52,7 @@ export interface PendingApproval {
   args: Record<string, unknown>;
   position: number;
   total: number;
-  /** ms since the epoch; after it the call is denied by `timeout`. */
+  /** ms since the epoch; then the call is denied by `timeout`. */
   expiresAt: number;
 }
 
@@ -68,14 +68,14 @@ export interface PendingElicitation {
 
 export type Pending = PendingApproval | PendingElicitation;
 
-/** An error as a client is told of it. */
+/** An error as a client gets it. */
 export interface WireError {
   code: string;
   message: string;
   retryAfterMs?: number;
 }
 
-/** Durable events without their `seq`, which the session's log gives them. */
+/** Durable events, without the `seq` that the session's log gives them. */
 export type DurableEvent =
   | { type: 'message:accepted'; id?: string; turn: number; queued: number }
   | { type: 'turn:start'; turn: number }
@@ -105,7 +105,7 @@ export type DurableEvent =
     }
   | { type: 'history:cleared' };
 
-/** Streaming events: no `seq`; block and offset let a client that joins midway be exact. Offsets count UTF-16 units. */
+/** Streaming events have no `seq`. With block and offset a client that joins midway is exact. Offsets count UTF-16 units. */
 export type StreamingEvent =
   | { type: 'text:delta' | 'thinking:delta'; turn: number; block: number; offset: number; text: string }
   | { type: 'tool:output'; callId: string; stream: 'stdout' | 'stderr' | 'progress'; offset: number; text: string };
@@ -115,7 +115,7 @@ export interface Limits {
   maxInFlight: number;
 }
 
-/** One entry of the transcript as a person reads it (GET …/history, `session:ready` after a log gap). */
+/** One entry of the transcript, for GET …/history and for `session:ready` after a gap in the log. */
 export interface TranscriptEntry {
   role: 'user' | 'assistant';
   content: unknown[];

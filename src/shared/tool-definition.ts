@@ -1,4 +1,4 @@
-/** A tool as its MCP server describes it, in the form that crosses threads. Every thread. */
+/** A tool as its MCP server describes it, in the form that crosses threads. Docker thread and agent threads. */
 import type { Tool } from '@modelcontextprotocol/client';
 
 export interface ToolDefinition {
@@ -9,17 +9,17 @@ export interface ToolDefinition {
   outputSchema?: Record<string, unknown>;
   readOnly?: boolean;
   destructive?: boolean;
-  /** As the server gave them, `readOnlyHint` and `destructiveHint` among them. */
+  /** As the server gives them, with `readOnlyHint` and `destructiveHint`. */
   annotations?: Record<string, unknown>;
 }
 
 const MAX_DESCRIPTION = 16_384;
 const MAX_TITLE = 200;
-/** A definition is kept in every thread and a schema is compiled: one beyond it is as good as none. */
+/** Larger schemas are dropped, since each thread keeps every definition and compiles its schema. */
 const MAX_SCHEMA_BYTES = 262_144;
 const MAX_ANNOTATION_BYTES = 4_096;
 
-/** Bounded: it is the server's word alone. A schema that is too large becomes one that takes any object. */
+/** Limits every part, since the server is not trusted. A schema that is too large becomes one that allows any object. */
 export function toToolDefinition(tool: Tool): ToolDefinition {
   const { annotations } = tool;
   const title = tool.title ?? annotations?.title;

@@ -1,4 +1,4 @@
-/** Types of the lz4 package, as far as codec and archives use it (its README). */
+/** Types of the parts of the lz4 package that are used (its README). */
 declare module 'lz4' {
   import type { Transform } from 'node:stream';
 

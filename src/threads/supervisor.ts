@@ -131,7 +131,10 @@ export class AgentSupervisor {
     try {
       await host.onRestarted?.(index, channel);
     } catch (error) {
-      this.#log.error({ err: errorToData(error).message }, 'an agent thread’s sessions could not be resumed after its restart');
+      this.#log.error(
+        { err: errorToData(error).message },
+        'an agent thread’s sessions could not be resumed after its restart',
+      );
     }
   }
 

@@ -37,7 +37,8 @@ export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): R
       DOCUMENT_PATH,
       ({ exchange }) => {
         const document = clientDocument(identity());
-        if (!document) throw new FairleadError('ERR_NOT_FOUND', 'there is no document, since mcp.publicUrl is not an https address');
+        if (!document)
+          throw new FairleadError('ERR_NOT_FOUND', 'there is no document, since mcp.publicUrl is not an https address');
         exchange.json(200, document);
       },
       { access: 'open' },
@@ -56,7 +57,10 @@ export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): R
           page(exchange, end.ok ? 200 : 400, end);
         } catch (error) {
           if (errorToData(error).code === 'ERR_INTERNAL') throw error;
-          page(exchange, 503, { ok: false, message: 'the server cannot finish the login now: log in again in a moment' });
+          page(exchange, 503, {
+            ok: false,
+            message: 'the server cannot finish the login now: log in again in a moment',
+          });
         }
       },
       { access: 'open', noHead: true },

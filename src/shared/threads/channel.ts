@@ -1,8 +1,8 @@
-/** One end of a MessagePort: three kinds of message, four verbs (handle, request, notify, close). Runs in every thread. */
+/** One end of a MessagePort: three kinds of message, four verbs (handle, request, notify, close). Every thread. */
 import type { TransferListItem } from 'node:worker_threads';
 import { FairleadError, errorFromData, errorToData, type ErrorData } from '../errors.js';
 
-/** A thread's contract: its requests with their results, and its notifications. Written as types in `messages.ts`. */
+/** A thread's contract: its requests with their results, and its notifications. Each thread's `messages.ts` has it. */
 export interface Contract {
   requests: Record<string, { request: unknown; result: unknown }>;
   notifications: Record<string, unknown>;
@@ -34,7 +34,7 @@ export interface PortLike {
 }
 
 export interface RequestOptions {
-  /** The answer's deadline, ms; ERR_CHANNEL_TIMEOUT after it. */
+  /** The answer's deadline, ms; then ERR_CHANNEL_TIMEOUT. */
   timeoutMs?: number;
   transfer?: readonly TransferListItem[];
 }
@@ -48,8 +48,8 @@ interface Waiting {
 const DEFAULT_TIMEOUT_MS = 60_000;
 
 /**
- * `Local` is the contract this end serves, `Remote` the one it calls. A handler that is missing does not compile.
- * When the peer is gone, `close(error)` settles every caller with that error.
+ * `Local` is the contract that this end serves, `Remote` the one that it calls. A missing handler does not compile. The owner
+ * calls `close(error)` when the peer has gone, which settles every caller with that error.
  */
 export class Channel<Local extends Contract, Remote extends Contract> {
   readonly #port: PortLike;
@@ -64,7 +64,7 @@ export class Channel<Local extends Contract, Remote extends Contract> {
     this.#port = port;
   }
 
-  /** Serves the local contract from now on; messages queue in the port until then. */
+  /** Serves the local contract from now on; until then the port queues messages. */
   handle(requests: RequestHandlers<Local>, notifications: NotificationHandlers<Local>): void {
     this.#requests = requests;
     this.#notifications = notifications;
@@ -91,7 +91,7 @@ export class Channel<Local extends Contract, Remote extends Contract> {
       try {
         this.#post({ kind: 'request', id, name, body }, options.transfer);
       } catch (error) {
-        // What cannot be cloned or transferred never leaves: nobody will answer.
+        // The body cannot be cloned or transferred: it was not sent, so no answer will come.
         this.#waiting.delete(id);
         clearTimeout(timer);
         reject(error);
@@ -108,7 +108,7 @@ export class Channel<Local extends Contract, Remote extends Contract> {
     this.#post({ kind: 'notification', name, body }, transfer);
   }
 
-  /** Settles every caller with `error` and listens no more. The port's owner closes the port. */
+  /** Settles every caller with `error` and stops listening. The port's owner closes the port. */
   close(error = new FairleadError('ERR_CHANNEL_CLOSED', 'the channel is closed')): void {
     if (this.#closed) return;
     this.#closed = error;
@@ -131,7 +131,7 @@ export class Channel<Local extends Contract, Remote extends Contract> {
         return;
       case 'response': {
         const waiting = this.#waiting.get(message.id);
-        if (!waiting) return; // its deadline has passed
+        if (!waiting) return; // the deadline has passed
         this.#waiting.delete(message.id);
         clearTimeout(waiting.timer);
         if (message.ok) waiting.resolve(message.body);

@@ -1,17 +1,17 @@
 /**
- * Do the event loops of the threads turn? Each thread adds to a counter of its own in shared memory, and the main thread
- * looks at all of them with one timer: no messages, so that a thread that is busy is not made busier. `LoopWatch` runs in
- * the main thread, `startBeat` in the others.
+ * Notices threads whose event loop hangs. Each thread increments a counter in shared memory, and one timer of the main thread
+ * reads all counters; without messages, a busy thread does not get busier. `LoopWatch` runs in the main thread, `startBeat`
+ * in the others.
  */
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 
-/** Where a thread finds the counters: Node hands environment data to every thread at its start, also to Piscina's. */
+/** The key of the counters in Node's environment data, which every new thread gets, also Piscina's. */
 const KEY = 'fairlead.loop-watch';
 const MAX_BEAT_MS = 1_000;
-/** So many beats without a change are no longer called healthy. */
+/** A loop that misses this many beats is not healthy. */
 const QUIET_BEATS = 3;
 
-/** The docker thread's counter; agent thread N has `agentSlot(N)`. */
+/** The docker thread's counter. Agent thread N has `agentSlot(N)`. */
 export const DOCKER_SLOT = 0;
 export const agentSlot = (index: number): number => index + 1;
 
@@ -20,7 +20,7 @@ interface Shared {
   beatMs: number;
 }
 
-/** In a thread: beats until `close`. Where nobody watches it does nothing. */
+/** Beats for this thread until `close`. Without a LoopWatch it does nothing. */
 export function startBeat(slot: number): { close(): void } {
   const shared = getEnvironmentData(KEY) as Shared | undefined;
   if (!shared) return { close: () => undefined };
@@ -28,14 +28,14 @@ export function startBeat(slot: number): { close(): void } {
   const beat = (): void => void Atomics.add(counters, slot, 1);
   beat();
   const timer = setInterval(beat, shared.beatMs);
-  timer.unref(); // it alone must not keep the thread
+  timer.unref(); // the timer alone must not keep the thread alive
   return { close: () => clearInterval(timer) };
 }
 
 export interface LoopWatchOptions {
-  /** Agent threads. */
+  /** The number of agent threads. */
   threads: number;
-  /** A loop that stands still for so long hangs; 0: none is ever called so. */
+  /** A loop that makes no beat for this long hangs; 0: no loop counts as hanging. */
   hangTimeoutMs: number;
 }
 
@@ -43,14 +43,14 @@ interface Watched {
   slot: number;
   seen: number;
   quietMs: number;
-  /** The docker thread comes up by itself, some time after it is watched: until its first beat it is not judged. */
+  /** False until the first beat: Piscina starts the docker thread some time after it is watched. */
   begun: boolean;
   told: boolean;
   limitMs: number;
   onHang: (hungMs: number) => void;
 }
 
-/** One a process: threads that start from now on beat for it. */
+/** One in a process; the threads that start after it beat for it. */
 export class LoopWatch {
   readonly #counters: Int32Array;
   readonly #beatMs: number;
@@ -70,8 +70,8 @@ export class LoopWatch {
   }
 
   /**
-   * From the thread's first beat until `end`. `onHang` is called once, with how long the loop has stood still, in ms.
-   * `patience`: so many times the limit.
+   * Watches a thread until `end`. Calls `onHang` once for each hang, with its length so far in ms. `begun: false`: the thread
+   * starts later, and is watched from its first beat. `patience` multiplies the limit.
    */
   watch(slot: number, onHang: (hungMs: number) => void, { begun = true, patience = 1 } = {}): { end(): void } {
     const limitMs = patience * this.#hangTimeoutMs;
@@ -80,14 +80,14 @@ export class LoopWatch {
     return { end: () => void this.#watched.delete(watched) };
   }
 
-  /** All loops that are watched have turned lately. */
+  /** True when all watched loops have turned lately. */
   get healthy(): boolean {
     return [...this.#watched].every(({ quietMs }) => quietMs < QUIET_BEATS * this.#beatMs);
   }
 
   close(): void {
     clearInterval(this.#timer);
-    setEnvironmentData(KEY); // without a value it is deleted
+    setEnvironmentData(KEY); // deletes it
     this.#watched.clear();
   }
 
@@ -95,7 +95,7 @@ export class LoopWatch {
     const now = performance.now();
     const passedMs = now - this.#lookedAt;
     this.#lookedAt = now;
-    // The process was stopped, the machine slept, or this loop was busy: the others get a period anew before they are judged.
+    // This loop itself was late, since the process was stopped or the machine slept: the others get a new period.
     const late = passedMs > 2 * this.#beatMs;
     for (const watched of this.#watched) {
       const count = this.#read(watched.slot);

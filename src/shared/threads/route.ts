@@ -1,4 +1,4 @@
-/** Which agent thread a session lives on: a stable hash, the same in every thread. */
+/** Finds the agent thread of a session by a stable hash. Pure; every thread. */
 
 /** FNV-1a over the id's UTF-16 units, modulo the number of threads. */
 export function threadOf(session: string, threads: number): number {
