@@ -1,48 +1,47 @@
-/** Where the tokens for a `url` server come from: what the connections ask of whoever does the authorization. Agent threads. */
+/** The source of tokens for `url` servers, as connections use it. Agent threads. */
 import type { AuthProvider, OAuthClientProvider } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 
 export interface ServerCredentials {
-  /** Whose they are: connections are shared by those with the same key alone. A user's name, or '' for all alike. */
+  /** Equal keys share connections. A user's name, or '' where all users are alike. */
   key: string;
-  /** Made once for a key and server: the same object each time. */
+  /** The same object each time for a key and server. */
   provider: AuthProvider | OAuthClientProvider;
 }
 
-/** A server has refused a request for want of authorization: 401, or 403 with a scope that is missing. */
+/** A refused request: 401, or 403 with a missing scope. */
 export interface AuthNeed {
   caller: Caller;
   server: string;
-  /** Of the transport: UnauthorizedError, InsufficientScopeError, SdkHttpError, or what the provider threw. */
+  /** The transport's: UnauthorizedError, InsufficientScopeError, SdkHttpError, or the provider's error. */
   error: unknown;
   /**
-   * How often this very call has been refused, from 1. The connection asks again for as long as `whenUnauthorized` resolves,
-   * which it does a few times at most (a renewed token, then a login, then wider scopes) and then rejects.
+   * How often this call has been refused, from 1. The connection repeats it for as long as `whenUnauthorized` resolves: a
+   * few times at most (a renewed token, then a login, then wider scopes).
    */
   round: number;
-  /** Of the call that was refused. Absent: there is nobody to ask (a catalogue, a probe). */
+  /** The refused call's. Absent: there is nobody to ask, as for a catalogue or a probe. */
   asks?: ServerAsks;
   signal: AbortSignal;
 }
 
 export interface AuthSource {
-  /** Undefined: this server gets the headers of its configuration and nothing else. Cheap: asked at each call. */
+  /** Undefined: the server gets only the headers of its configuration. Called for each request, so it must be cheap. */
   credentialsFor(caller: Caller, server: string): Promise<ServerCredentials | undefined>;
   /**
-   * Resolves when the request is worth making once more (the person has agreed, a token was renewed). Rejects with what
-   * the caller is told: ERR_CANCELLED, or ERR_MCP that says what to do.
+   * Resolves when the request is worth repeating: after a login or a renewed token. Rejects with the caller's error:
+   * ERR_CANCELLED, or ERR_MCP that says what to do.
    */
   whenUnauthorized(need: AuthNeed): Promise<void>;
 }
 
-/** Headers of the configuration alone. */
+/** Only the headers of the configuration. */
 export const NO_AUTH: AuthSource = {
   credentialsFor: async () => undefined,
   whenUnauthorized: ({ server, error }) => Promise.reject(credentialsRefused(server, error)),
 };
 
-/** In words that say what to do. */
 export function credentialsRefused(server: string, cause: unknown): FairleadError {
   const text = `${server} refuses our credentials: check its headers and auth in the configuration, or log in with «fairlead mcp login ${server}»`;
   return new FairleadError('ERR_MCP', text, { cause });

@@ -1,6 +1,6 @@
 /**
- * The SDK's Streamable HTTP as we want it: each request ends when its stream does, is let go when it is cancelled or answered,
- * and reconnects at a bounded pace. Agent threads.
+ * The SDK's Streamable HTTP transport with what it lacks: a request ends with its stream, a cancelled or answered request
+ * closes its stream, and reconnects are rate-limited. Agent threads.
  */
 import {
   isJSONRPCErrorResponse,
@@ -22,15 +22,15 @@ import type { StreamHolder } from '../../http/connection-slots.js';
 import { isNoPlace, noStream } from '../../http/http.js';
 import type { McpFetch } from './mcp-fetch.js';
 
-/** To our fetch, by which request's id: the SDK has no other way to hand it on. Never sent. */
-const REQUEST_HEADER = 'fairlead-exchange';
-/** A stream that a server leaves open after its answer is closed after this. */
+/** Carries the request's id to our fetch, as the SDK has no other way. Never sent. */
+const REQUEST_HEADER = 'fairlead-request';
+/** A stream that the server leaves open after the response is closed after this. */
 const ANSWERED_MS = 5_000;
 const MIN_RECONNECT_MS = 100;
 const MAX_RECONNECT_MS = 30_000;
 
 const FIRST_MS = 500;
-/** Two streams may be cut at once, and again. */
+/** Reconnects without extra delay: two streams may be cut at once, and once more. */
 const FREE_RECONNECTS = 4;
 const BACKOFF = { firstMs: 2 * FIRST_MS, maxMs: MAX_RECONNECT_MS };
 
@@ -47,36 +47,36 @@ export interface HttpTransportOptions {
   provider?: AuthProvider | OAuthClientProvider;
 }
 
-/** A transport that is asked to look after itself now and then. */
+/** A transport that is swept at intervals. */
 export interface RemoteTransport extends Transport {
-  /** What ended it or one of its streams for good, when it was not the server's own doing. */
+  /** The error with which we ended it or one of its streams; undefined when the server did. */
   readonly failure: RemoteFailure | undefined;
-  /** Keeps a stream open for what the server may have to say, for as long as it can. */
+  /** Keeps a stream open for the server's own messages, for as long as possible. */
   listen(): Promise<void>;
-  /** Lets go of streams that are done with. */
+  /** Closes streams that are done. */
   sweep(now: number): void;
-  /** Tells the server that the session is over, where there is one. */
+  /** Ends the session at the server, if there is one. */
   end(): Promise<void>;
 }
 
 interface PendingRequest {
   abort: AbortController;
-  /** Of a subscription, which has no other answer than its end. */
+  /** Of a subscription, which has no response but its end. */
   onEnd: (() => void) | undefined;
-  /** Not sent yet: it needs a stream beside it, and too many have one. */
+  /** Not sent yet: it needs a stream beside it, and none is free. */
   waits: boolean;
-  /** It was asked in the newer era, in which a result says of which kind it is. */
+  /** Sent in the modern protocol, in which a result states its type. */
   isModern: boolean;
-  /** Gives its turn to the next. */
+  /** Releases its turn. */
   leave?: () => void;
   answeredAt?: number;
-  /** Of its stream: what it would be taken up from. */
+  /** The event id from which its stream would be resumed. */
   lastEvent?: string;
 }
 
 /**
- * A legacy server may put its questions on a stream of their own, and where there is none they are lost: so one is open
- * before a tool is called. It stays open until somebody else needs it more.
+ * A legacy server may send its questions on a stream of the session's, and without one they are lost. So such a stream is
+ * opened before a tool is called, and stays open until another session needs its slot.
  */
 export class HttpTransport implements RemoteTransport {
   onclose?: () => void;
@@ -86,29 +86,29 @@ export class HttpTransport implements RemoteTransport {
   failure: RemoteFailure | undefined;
   readonly #fetch: McpFetch;
   readonly #inner: StreamableHTTPClientTransport;
-  /** Requests of ours whose streams are open. */
+  /** Our requests whose streams are open. */
   readonly #pending = new Map<RequestId, PendingRequest>();
-  /** Where streams that we have let go would be taken up: they are not. */
-  readonly #letGoAt = new Set<string>();
+  /** Event ids of streams that we have closed: they are not resumed. */
+  readonly #closedAt = new Set<string>();
   readonly #reconnects = new Set<NodeJS.Timeout>();
-  /** How often streams were opened again since something arrived. */
-  #inVain = 0;
+  /** Reconnects since the last message arrived. */
+  #reconnectsInVain = 0;
   #closed = false;
-  /** wanted: the next GET is for it. none: the server has no such stream. */
+  /** The session's own stream. wanted: the next GET opens it. none: the server has no such stream. */
   #stream: 'closed' | 'wanted' | 'open' | 'none' = 'closed';
   #opening: Promise<void> | undefined;
   #isListening = false;
-  /** It was ended by us: the SDK must not open it again. */
+  /** We have closed the stream for another's sake: the SDK must not reopen it. */
   #evicted = false;
 
   constructor({ url, fetch, provider }: HttpTransportOptions) {
     this.#fetch = fetch;
     this.#inner = new StreamableHTTPClientTransport(url, {
-      // A GET elsewhere is the SDK's, on its way to an authorization server.
+      // The SDK also sends GETs elsewhere, to authorization servers.
       fetch: (to, init = {}) =>
         init.method === 'GET' && String(to) === url.href ? this.#get(to, init) : this.#post(to, init),
       ...(provider ? { authProvider: provider } : {}),
-      redirectPolicy: 'follow', // by our fetch, which judges each
+      redirectPolicy: 'follow', // our fetch follows redirects, and checks each
       reconnectionOptions: RECONNECTION,
       reconnectionScheduler: (reconnect, delay, attempt) => this.#schedule(reconnect, delay, attempt),
     });
@@ -129,7 +129,7 @@ export class HttpTransport implements RemoteTransport {
     if (!isJSONRPCRequest(message)) {
       await this.#inner.send(message, options.headers ? { headers: options.headers } : {});
       if ('method' in message && message.method === 'notifications/cancelled')
-        this.#letGo(message.params?.['requestId']);
+        this.#closeStream(message.params?.['requestId']);
       return;
     }
     const { id, method, params } = message;
@@ -141,18 +141,18 @@ export class HttpTransport implements RemoteTransport {
       isModern,
     };
     this.#pending.set(id, pending);
-    // The request's own signal, so it goes with the request: no listener stays behind.
-    options.requestSignal?.addEventListener('abort', () => this.#letGo(id), { once: true });
+    // The signal belongs to this request, so that the listener goes with it.
+    options.requestSignal?.addEventListener('abort', () => this.#closeStream(id), { once: true });
     try {
       if (method === 'tools/call' && this.sessionId !== undefined) await this.#prepare(pending);
       pending.abort.signal.throwIfAborted();
       await this.#inner.send(message, {
-        // Not with a signal: the SDK joins it to its own, which Node 20 then holds for as long as the connection lives.
+        // Without a signal: the SDK joins it to its own, and Node 20 then keeps it for as long as the connection lives.
         headers: { ...options.headers, [REQUEST_HEADER]: JSON.stringify(id) },
         onresumptiontoken: (token) => (pending.lastEvent = token),
         onRequestStreamEnd: () => this.#ended(id),
       });
-      if (pending.answeredAt !== undefined) this.#remove(id); // it was one piece of JSON
+      if (pending.answeredAt !== undefined) this.#remove(id); // the response was JSON, not a stream
     } catch (error) {
       this.#remove(id);
       throw error;
@@ -170,7 +170,7 @@ export class HttpTransport implements RemoteTransport {
 
   sweep(now: number): void {
     for (const [id, { answeredAt }] of this.#pending) {
-      if (answeredAt !== undefined && now - answeredAt >= ANSWERED_MS) this.#letGo(id);
+      if (answeredAt !== undefined && now - answeredAt >= ANSWERED_MS) this.#closeStream(id);
     }
   }
 
@@ -190,7 +190,7 @@ export class HttpTransport implements RemoteTransport {
     await this.#inner.close();
   }
 
-  /** Waits until there is a stream to be had beside the call, and has it. */
+  /** Waits until the session's stream can be open beside the call, and opens it. */
   async #prepare(pending: PendingRequest): Promise<void> {
     if (this.#stream === 'none') return;
     pending.waits = true;
@@ -200,7 +200,7 @@ export class HttpTransport implements RemoteTransport {
     else await this.#openStream();
   }
 
-  /** Never rejects: without it the call may do as well. */
+  /** Never rejects: the call may succeed without a stream. */
   async #openStream(): Promise<void> {
     if (this.#stream === 'open' || this.#stream === 'none') return;
     this.#opening ??= this.#tryStream().finally(() => (this.#opening = undefined));
@@ -214,7 +214,7 @@ export class HttpTransport implements RemoteTransport {
   async #tryStream(): Promise<void> {
     this.#stream = 'wanted';
     try {
-      await this.#inner.resumeStream(''); // from nowhere: a new one
+      await this.#inner.resumeStream(''); // no event id: a new stream
     } catch (error) {
       this.#stream = 'closed';
       this.onerror?.(error as Error);
@@ -232,10 +232,10 @@ export class HttpTransport implements RemoteTransport {
     return this.#fetch.fetch(url, { ...init, headers, signal }, { slot: 'call', onFailure });
   }
 
-  /** The SDK wants a stream: that of the session, or what is left of a call's that was cut. */
+  /** The SDK opens a stream: the session's own, or the rest of a call's stream that was cut. */
   async #get(url: string | URL, init: RequestInit): Promise<Response> {
     const lastEvent = new Headers(init.headers).get('last-event-id') ?? undefined;
-    if (lastEvent !== undefined && this.#letGoAt.delete(lastEvent)) return noStream();
+    if (lastEvent !== undefined && this.#closedAt.delete(lastEvent)) return noStream();
     const call = [...this.#pending.values()].find((each) => lastEvent !== undefined && each.lastEvent === lastEvent);
     const ofCall = call !== undefined;
     const isWanted = !this.#isIdle || this.#stream === 'wanted';
@@ -260,17 +260,17 @@ export class HttpTransport implements RemoteTransport {
   }
 
   #receive(message: JSONRPCMessage, extra?: MessageExtraInfo): void {
-    this.#inVain = 0;
+    this.#reconnectsInVain = 0;
     if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
       const pending = message.id === undefined ? undefined : this.#pending.get(message.id);
       if (pending) pending.answeredAt ??= performance.now();
-      // One that does not say its kind is complete (SEP-2322); the SDK would refuse it.
+      // A result without a type is complete (SEP-2322); the SDK would refuse it.
       if (pending?.isModern && isJSONRPCResultResponse(message)) message.result['resultType'] ??= 'complete';
     }
     this.onmessage?.(message, extra);
   }
 
-  /** Its stream is over, and will not be resumed: without an answer there will be none. */
+  /** Its stream has ended and is not resumed: without a response so far, none will come. */
   #ended(id: RequestId): void {
     const pending = this.#remove(id);
     if (!pending) return;
@@ -280,10 +280,10 @@ export class HttpTransport implements RemoteTransport {
     this.onmessage?.({ jsonrpc: '2.0', id, error });
   }
 
-  #letGo(id: unknown): void {
+  #closeStream(id: unknown): void {
     const pending = this.#remove(id as RequestId);
     if (!pending) return;
-    if (pending.lastEvent !== undefined && pending.answeredAt === undefined) this.#letGoAt.add(pending.lastEvent);
+    if (pending.lastEvent !== undefined && pending.answeredAt === undefined) this.#closedAt.add(pending.lastEvent);
     pending.abort.abort();
   }
 
@@ -294,9 +294,9 @@ export class HttpTransport implements RemoteTransport {
     return pending;
   }
 
-  /** What was too long once would be so again when it is resumed. */
+  /** A message that was too long would be so again when the stream is resumed. */
   #fail(failure: RemoteFailure): void {
-    if (failure.code !== 'ERR_MCP') return; // cut off: the SDK resumes it where the server can
+    if (failure.code !== 'ERR_MCP') return; // a cut stream: the SDK resumes it if the server can
     this.failure = failure;
     for (const [id, { answeredAt }] of this.#pending) if (answeredAt === undefined) this.#ended(id);
     void this.close();
@@ -307,9 +307,9 @@ export class HttpTransport implements RemoteTransport {
       this.#evicted = false;
       return () => undefined;
     }
-    // A stream that opens and ends at once counts as a success to the SDK, which would open it again for ever.
-    if (attempt === 0) this.#inVain++;
-    const beyond = this.#inVain - FREE_RECONNECTS;
+    // To the SDK a stream that opens and ends at once is a success, and it would reopen it for ever.
+    if (attempt === 0) this.#reconnectsInVain++;
+    const beyond = this.#reconnectsInVain - FREE_RECONNECTS;
     const least = beyond > 0 ? backoffMs(beyond, BACKOFF) : MIN_RECONNECT_MS;
     const timer = setTimeout(
       () => {

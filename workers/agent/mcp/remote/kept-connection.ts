@@ -1,19 +1,19 @@
-/** A connection that is kept for later requests, from the moment it starts until it has ended. Agent threads. */
+/** A connection that is kept for later requests, from its start to its end. Agent threads. */
 import { atMost } from '../../../../src/shared/abort.js';
 import type { OpenedConnection } from './opening.js';
 
-/** How long the end of a session may take at the server. */
+/** Deadline for ending the session at the server. */
 const END_MS = 2_000;
 
 export class KeptConnection {
-  /** Whose credentials it was opened with. */
+  /** Of the credentials that it was opened with. */
   readonly key: string;
-  /** Of whoever came first; of the legacy era it is his alone. */
+  /** The session that opened it; a legacy connection is that session's own. */
   readonly session: string;
   readonly opening: Promise<OpenedConnection>;
-  /** Once it is open. */
+  /** Set once it is open. */
   opened: OpenedConnection | undefined;
-  /** Whichever way it went. Never rejects. */
+  /** Resolves when it is open or has failed. Never rejects. */
   readonly settled: Promise<void>;
   #ending: Promise<void> | undefined;
 
@@ -23,22 +23,22 @@ export class KeptConnection {
     this.opening = opening;
     this.settled = opening.then(
       (opened) => void (this.opened = opened),
-      () => undefined, // told to those who wait for it
+      () => undefined, // those who wait for `opening` get the error
     );
   }
 
-  /** 0 while it is starting or something runs. */
+  /** 0 while it is starting or a request runs. */
   get idleMs(): number {
     return this.opened?.client.idleMs ?? 0;
   }
 
-  /** Tells the server, where it holds a session for us, and closes. Never rejects; requests that run are failed. */
+  /** Ends the session at the server, if there is one, and closes. Running requests fail. Never rejects. */
   end(): Promise<void> {
     this.#ending ??= this.#end(true);
     return this.#ending;
   }
 
-  /** Of a session that the server has forgotten: there is nothing to tell it. */
+  /** Closes without ending the session at the server, which has lost it. */
   retire(): Promise<void> {
     this.#ending ??= this.#end(false);
     return this.#ending;
@@ -49,7 +49,7 @@ export class KeptConnection {
     if (!opened) return;
     const { client, transport } = opened;
     delete client.client.onclose;
-    // A failure changes nothing: the server ends the session by itself some day.
+    // A failure does no harm: the server's own session timeout ends it.
     if (tell && transport.sessionId !== undefined)
       await atMost(
         END_MS,

@@ -1,6 +1,6 @@
 /**
- * Listens to one `url` server for changes of its lists, on a connection of its own: `subscriptions/listen` in the modern era,
- * the open stream of the legacy one. One for each server and process. Agent thread 0.
+ * Listens to one `url` server for changes of its lists on a connection of its own: `subscriptions/listen` of a modern server,
+ * the open stream of a legacy one. One for each server and process. Agent thread 0.
  */
 import { backoffMs } from '../../../../src/shared/backoff.js';
 import type { Logger } from '../../../../src/shared/log.js';
@@ -10,10 +10,10 @@ import type { OpenedConnection } from './opening.js';
 import type { RemoteServer } from './remote-server.js';
 
 const BACKOFF = { firstMs: 1_000, maxMs: 60_000 };
-/** A legacy stream that has gone is silent about it: only a question shows. */
+/** A lost legacy stream shows only when a ping fails. */
 const PING_MS = 60_000;
 const PING_TIMEOUT_MS = 10_000;
-/** However often it says so. */
+/** The shortest interval between two callbacks. */
 const MIN_GAP_MS = 250;
 
 const CHANGES = [
@@ -33,7 +33,7 @@ export interface ListChangeListenerOptions {
 export class ListChangeListener {
   onChanged: () => void;
   readonly #options: ListChangeListenerOptions;
-  #held: KeptConnection | undefined;
+  #kept: KeptConnection | undefined;
   #retry: NodeJS.Timeout | undefined;
   #tell: NodeJS.Timeout | undefined;
   #failures = 0;
@@ -47,29 +47,29 @@ export class ListChangeListener {
   }
 
   tick(now: number): void {
-    const opened = this.#held?.opened;
+    const opened = this.#kept?.opened;
     if (!opened || opened.kind === 'modern' || now - this.#askedAt < PING_MS) return;
     this.#askedAt = now;
-    opened.client.client.ping({ timeout: PING_TIMEOUT_MS }).catch(() => opened.client.close()); // which starts again
+    opened.client.client.ping({ timeout: PING_TIMEOUT_MS }).catch(() => opened.client.close()); // which reconnects
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
     clearTimeout(this.#tell);
-    await this.#held?.end();
+    await this.#kept?.end();
   }
 
   async #listen(): Promise<void> {
     const { remote, caller, server, log } = this.#options;
-    const held = new KeptConnection('', caller.session, remote.openOwn(caller));
-    this.#held = held;
+    const kept = new KeptConnection('', caller.session, remote.openOwn(caller));
+    this.#kept = kept;
     try {
-      const opened = await held.opening;
+      const opened = await kept.opening;
       if (this.#closed) return;
       const wanted = CHANGES.filter(([capability]) => changes(opened, capability));
       if (wanted.length === 0) {
-        await held.end(); // it will never say so: its list ages instead
+        await kept.end(); // it never announces changes: its list expires instead
         return;
       }
       opened.client.client.onclose = () => this.#again();
@@ -79,11 +79,11 @@ export class ListChangeListener {
         const subscription = await opened.client.client.listen(filter);
         void subscription.closed.then(() => opened.client.close());
       } else await opened.transport.listen();
-      if (this.#failures > 0) this.#changed(); // what it said meanwhile went unheard
+      if (this.#failures > 0) this.#changed(); // changes may have been missed meanwhile
       this.#failures = 0;
     } catch (error) {
-      log.debug({ server, err: error }, 'mcp server: cannot be listened to');
-      await held.end();
+      log.debug({ server, err: error }, 'mcp server: listening for list changes failed');
+      await kept.end();
       this.#again();
     }
   }

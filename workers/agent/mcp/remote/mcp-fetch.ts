@@ -1,6 +1,6 @@
 /**
- * The `fetch` of one connection to a `url` server: the configuration's headers, the right slot, and answers that are none of
- * the protocol as errors that say what they are. Agent threads.
+ * The `fetch` of one connection to a `url` server: adds the configuration's headers, and turns responses that are not MCP
+ * into errors that say what they are. Agent threads.
  */
 import { noteRefused } from '../../http/challenge.js';
 import { RemoteFailure } from '../../http/failures.js';
@@ -29,7 +29,7 @@ export class McpFetch {
     return this.#send(url, { ...init, headers: new Headers(init.headers) }, options);
   }
 
-  /** Before a tool call that needs a stream beside it. */
+  /** See ConnectionSlots.acquireTurn. */
   acquireTurn(signal: AbortSignal): Promise<() => void> {
     return this.#http.acquireTurn(signal);
   }
@@ -38,7 +38,7 @@ export class McpFetch {
     return this.#send(url, { ...init, headers: new Headers(init.headers) }, { ...options, slot: 'stream' });
   }
 
-  /** Answers come by the one stream: its end is that of the connection. */
+  /** For SSE: all responses come by one stream, whose end is the end of the connection. */
   sse(onStreamEnd: (failure?: RemoteFailure) => void): Fetch {
     const holder = { isIdle: () => false, onEvict: ignore, onEnd: ignore };
     return async (url, init = {}) => {
@@ -54,7 +54,7 @@ export class McpFetch {
         if (isNoPlace(response)) throw this.#noneLeft();
         return response.ok ? onEnd(response, onStreamEnd) : response;
       } catch (error) {
-        // The SDK keeps nothing of it but its text.
+        // Of this error the SDK keeps the text only.
         if (error instanceof RemoteFailure) onStreamEnd(error);
         throw error;
       }
@@ -63,7 +63,7 @@ export class McpFetch {
 
   async #send(url: string | URL, init: RequestInit & { headers: Headers }, options: FetchOptions): Promise<Response> {
     const { origin } = new URL(url);
-    // An authorization server, which the SDK asks through the same fetch, is told nothing of them.
+    // The SDK reaches authorization servers through the same fetch: they must not see these headers.
     if (origin === this.#url.origin) {
       for (const [name, value] of Object.entries(this.#headers))
         if (!init.headers.has(name)) init.headers.set(name, value);
@@ -81,7 +81,7 @@ export class McpFetch {
   }
 
   #noneLeft(): RemoteFailure {
-    const text = `${this.#server} speaks SSE, a stream for each session, and all that it may have are in use`;
+    const text = `${this.#server} speaks SSE, one stream for each session, and all of its streams are in use`;
     return new RemoteFailure('ERR_UNAVAILABLE', text, { sent: false, retryAfterMs: RETRY_AFTER_MS });
   }
 
@@ -97,7 +97,7 @@ export class McpFetch {
   }
 }
 
-/** Seconds or a date. */
+/** A Retry-After header holds seconds or a date. */
 export function retryAfterMs(header: string | null): number | undefined {
   if (header === null) return undefined;
   const seconds = Number(header);
@@ -106,7 +106,7 @@ export function retryAfterMs(header: string | null): number | undefined {
 }
 
 function ignore(): void {
-  // it is never idle
+  // never evicted, and its end is reported by `onStreamEnd`
 }
 
 function onEnd(response: Response, tell: () => void): Response {

@@ -1,4 +1,4 @@
-/** One connection to a `url` server, from nothing to its handshake: era and transport found out where they are not known. Agent threads. */
+/** Opens one connection to a `url` server; detects its protocol and transport where they are unknown. Agent threads. */
 import type { ClientCapabilities, DiscoverResult, PriorDiscovery } from '@modelcontextprotocol/client';
 import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
@@ -11,12 +11,12 @@ import { HttpTransport, type HttpTransportOptions, type RemoteTransport } from '
 import { McpFetch } from './mcp-fetch.js';
 import { SseTransport } from './sse-transport.js';
 
-/** modern holds nothing for a session; legacy and sse do. */
+/** A modern server keeps no state for a session; legacy and sse servers do. */
 export type ProtocolKind = 'modern' | 'legacy' | 'sse';
 
 export interface KnownProtocol {
   kind: ProtocolKind;
-  /** Of the modern era: with it, connecting costs no request. */
+  /** Of a modern server: with it, connecting takes no request. */
   discover?: DiscoverResult;
 }
 
@@ -34,7 +34,7 @@ export interface OpeningOptions {
   log: Logger;
 }
 
-/** Rejects with what `describeFailure` says. What is known from before is believed; the caller forgets it when it proves wrong. */
+/** Trusts `known`, which the caller drops when it proves wrong. Rejects with `describeFailure`'s error. */
 export async function openConnection(
   options: OpeningOptions,
   credentials: ServerCredentials | undefined,
@@ -56,7 +56,7 @@ export async function openConnection(
     try {
       return await connect(options, new SseTransport(transport), { kind: 'sse' });
     } catch {
-      throw error; // that it knows no SSE either says nothing new
+      throw error; // failing at SSE too adds nothing
     }
   }
 }
@@ -94,5 +94,5 @@ function priorOf(known: KnownProtocol | undefined): PriorDiscovery | undefined {
 
 function unknown(server: string, cause: unknown): FairleadError {
   const text = cause instanceof Error ? cause.message : String(cause);
-  return new FairleadError('ERR_MCP', `${server} cannot be spoken to: ${text.slice(0, 300)}`, { cause });
+  return new FairleadError('ERR_MCP', `the handshake with ${server} failed: ${text.slice(0, 300)}`, { cause });
 }

@@ -1,4 +1,4 @@
-/** Whether a `url` server is there at all: the cheapest question that makes no session and needs no login. Agent threads. */
+/** Finds out whether a `url` server is reachable, by the cheapest request that makes no session and needs no login. Agent threads. */
 import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { RemoteFailure } from '../../http/failures.js';
 import type { SafeHttp } from '../../http/http.js';
@@ -8,7 +8,7 @@ const PING = JSON.stringify({ jsonrpc: '2.0', id: 'fairlead-probe', method: 'pin
 const HEADERS = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' };
 const FAILED = 500;
 
-/** Any answer will do that is not a failure: a refusal too comes from a server that is there, whatever it speaks. */
+/** Any response below 500 will do: a refusal too comes from a reachable server. */
 export async function probe(http: SafeHttp, server: string, { url, headers }: UrlServerConfig): Promise<void> {
   const asked = new McpFetch(server, http, new URL(url), headers);
   const { status } = await asked.fetch(url, { method: 'POST', headers: HEADERS, body: PING }, {});

@@ -1,8 +1,8 @@
 /**
- * One `url` server as one agent thread knows it: its HTTP connections, how it is doing, which era it speaks, and who is
- * connected. Agent threads.
+ * One `url` server in one agent thread: its HTTP connections, its health, its protocol, and which sessions are connected.
+ * Agent threads.
  *
- * In the modern era nothing is held for a session: all that have the same credentials share one client. In the legacy era a
+ * In the modern era nothing is kept for a session: all that have the same credentials share one client. In the legacy era a
  * session of ours has a session there, made on its first request and ended with it; it never serves another.
  */
 import type { CallToolResult } from '@modelcontextprotocol/client';
@@ -13,7 +13,7 @@ import { abortable, withDeadline } from '../../../../src/shared/abort.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { Caller, ServerRequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
-import { describeFailure, protocolChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
+import { bounded, describeFailure, protocolChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
 import { SafeHttp, type SafeHttpOptions } from '../../http/http.js';
 import { KeptConnection } from './kept-connection.js';
 import { openConnection, type KnownProtocol, type OpenedConnection, type OpeningOptions } from './opening.js';
@@ -21,11 +21,11 @@ import { probe } from './probe.js';
 import { Resilience } from './resilience.js';
 import type { ServerHealth } from '../../contract/mcp.js';
 
-/** After this a server is asked again which era it speaks, as soon as somebody connects. */
-const ERA_MS = 600_000;
-/** Whatever the AuthSource hopes for. */
+/** After this the next connection detects the protocol again. */
+const DETECTED_MS = 600_000;
+/** Limit of repeats after a refusal, whatever the AuthSource says. */
 const MAX_REFUSALS = 5;
-/** A server that nobody has used for so long is not probed. */
+/** A server that is unused for so long is not probed. */
 const INTEREST_MS = 300_000;
 
 export interface RemoteServerOptions {
@@ -38,9 +38,9 @@ export interface RemoteServerOptions {
   log: Logger;
 }
 
-interface Verdict extends KnownProtocol {
+interface Detected extends KnownProtocol {
   at: number;
-  /** Whose `discover` it is: what one user is told is not for another. */
+  /** Credentials key of `discover`: what a server tells one user is not for another. */
   key: string;
 }
 
@@ -48,11 +48,11 @@ export class RemoteServer {
   readonly #options: RemoteServerOptions;
   readonly #http: SafeHttp;
   readonly #resilience: Resilience;
-  /** slot → connection: `k KEY` for what is shared by those with the same credentials, `s SESSION` for a session's own. */
-  readonly #held = new Map<string, KeptConnection>();
-  /** session → what it has begun to open while it was not known whether it would be its own. */
+  /** Ids: `k KEY` is shared by sessions with the same credentials, `s SESSION` is a session's own. */
+  readonly #kept = new Map<string, KeptConnection>();
+  /** session → the connection that it is opening while it is unknown whether that will be shared. */
   readonly #unsettled = new Map<string, KeptConnection>();
-  #verdict: Verdict | undefined;
+  #detected: Detected | undefined;
   #usedAt = -Infinity;
   #closed = false;
 
@@ -64,22 +64,22 @@ export class RemoteServer {
   }
 
   get health(): ServerHealth {
-    const kind = this.#verdict?.kind;
+    const kind = this.#detected?.kind;
     const era = kind === undefined ? undefined : kind === 'modern' ? 'modern' : 'legacy';
     return { ...this.#resilience.health.current, ...(era ? { era } : {}) };
   }
 
-  /** Whether it was ever used by this thread. */
+  /** Whether this thread has used the server. */
   get isKnown(): boolean {
     return this.#usedAt !== -Infinity;
   }
 
-  /** How many connections to it are held. */
+  /** The number of kept connections. */
   get connections(): number {
-    return this.#held.size;
+    return this.#kept.size;
   }
 
-  /** For a moment in which nothing is asked yet; undefined where the person has to log in first. */
+  /** Connects before the first request. Undefined when the user must log in first. */
   async connect(caller: Caller): Promise<OpenedConnection | undefined> {
     const known = await this.#openNow(caller);
     if (known) return known;
@@ -98,7 +98,7 @@ export class RemoteServer {
     }
   }
 
-  /** `onOpened`: told of the connection that it goes over, each time that it is tried. */
+  /** `onOpened` is called with the connection of each attempt. */
   callTool(caller: Caller, call: ToolCall, onOpened?: (opened: OpenedConnection) => void): Promise<CallToolResult> {
     return this.#run(caller, 'tools/call', call, (opened) => {
       onOpened?.(opened);
@@ -141,50 +141,50 @@ export class RemoteServer {
     return client.watchResource(uri, onUpdated, options);
   }
 
-  /** One of its own, which its caller closes: for what goes on by itself. */
+  /** Opens a connection outside the table; the caller closes it. */
   async openOwn(caller: Caller): Promise<OpenedConnection> {
     const credentials = await this.#options.auth.credentialsFor(caller, this.#options.server);
     return this.#connect(credentials, this.#known(credentials?.key ?? ''));
   }
 
-  /** Now; rejects when it is not there. */
+  /** Probes the server now. Rejects when it is unreachable. */
   probe(): Promise<void> {
     return this.#resilience.probe();
   }
 
   async releaseSession(session: string): Promise<void> {
-    const slot = ownSlot(session);
+    const id = ownId(session);
     await this.#unsettled.get(session)?.settled;
-    const held = this.#held.get(slot);
-    if (!held) return;
-    this.#held.delete(slot);
-    await held.end();
+    const kept = this.#kept.get(id);
+    if (!kept) return;
+    this.#kept.delete(id);
+    await kept.end();
   }
 
-  /** Now and then, from the one timer of the thread. */
+  /** Called at intervals by the thread's one timer. */
   tick(now: number): void {
-    for (const [slot, held] of this.#held) {
-      held.opened?.transport.sweep(now);
-      if (held.idleMs < this.#options.idleMs) continue;
-      this.#held.delete(slot);
-      void held.end();
+    for (const [id, kept] of this.#kept) {
+      kept.opened?.transport.sweep(now);
+      if (kept.idleMs < this.#options.idleMs) continue;
+      this.#kept.delete(id);
+      void kept.end();
     }
     const { state } = this.#resilience.health;
     if (state === 'healthy' || state === 'reconnecting' || now - this.#usedAt > INTEREST_MS) return;
     this.#resilience.probe().catch((error: unknown) => {
-      this.#options.log.debug({ server: this.#options.server, err: error }, 'mcp server: still not there');
+      this.#options.log.debug({ server: this.#options.server, err: error }, 'mcp server: still unreachable');
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const all = [...this.#held.values()];
-    this.#held.clear();
-    await Promise.all(all.map((held) => held.end()));
+    const all = [...this.#kept.values()];
+    this.#kept.clear();
+    await Promise.all(all.map((kept) => kept.end()));
     await this.#http.close();
   }
 
-  /** As often as it makes sense: after a login, after the server has forgotten us, and as `Resilience` says. */
+  /** Repeats a request after a login, after the server has lost the session, and as `Resilience` says. */
   async #run<T>(
     caller: Caller,
     method: string,
@@ -201,8 +201,8 @@ export class RemoteServer {
         if (refusals < MAX_REFUSALS && needsAuthorization(error)) {
           const { auth, server } = this.#options;
           await auth.whenUnauthorized({ caller, server, error, round: ++refusals, asks, signal });
-        } else if (!renewed && opened && this.#forgotten(opened, error)) {
-          // It has refused the request without running it, so that it may be sent again, whatever it was.
+        } else if (!renewed && opened && this.#hasForgotten(opened, error)) {
+          // Any request may be repeated: the server has refused it without running it.
           renewed = true;
           this.#drop(opened);
         } else throw error;
@@ -215,75 +215,75 @@ export class RemoteServer {
     return abortable(() => this.#resilience.run(method, signal, attempt), signal);
   }
 
-  #forgotten({ kind, transport }: OpenedConnection, error: unknown): boolean {
+  #hasForgotten({ kind, transport }: OpenedConnection, error: unknown): boolean {
     if (kind !== 'modern') return transport.sessionId !== undefined && sessionGone(error);
     const changed = protocolChanged(error);
-    if (changed) this.#verdict = undefined;
+    if (changed) this.#detected = undefined;
     return changed;
   }
 
   #drop(opened: OpenedConnection): void {
-    for (const [slot, held] of this.#held) {
-      if (held.opened !== opened) continue;
-      this.#held.delete(slot);
-      void held.retire();
+    for (const [id, kept] of this.#kept) {
+      if (kept.opened !== opened) continue;
+      this.#kept.delete(id);
+      void kept.retire();
     }
   }
 
-  /** As `#open`, when it is there already. */
+  /** What `#open` would return, if it is open already. */
   async #openNow({ session, user }: Caller): Promise<OpenedConnection | undefined> {
     const { auth, server } = this.#options;
     const key = (await auth.credentialsFor({ session, user }, server))?.key ?? '';
-    const own = this.#held.get(ownSlot(session));
+    const own = this.#kept.get(ownId(session));
     if (own) return own.key === key ? own.opened : undefined;
-    const shared = this.#held.get(`k ${key}`)?.opened;
+    const shared = this.#kept.get(`k ${key}`)?.opened;
     return shared?.kind === 'modern' ? shared : undefined;
   }
 
-  /** The connection of the caller's session, or the one that it shares; those who come meanwhile share one start. */
+  /** The session's own connection, or the one that it shares. Callers that come meanwhile share one start. */
   async #open(caller: Caller): Promise<OpenedConnection> {
     if (this.#closed) throw new FairleadError('ERR_DRAINING', 'the thread ends');
     const { auth, server } = this.#options;
     const credentials = await auth.credentialsFor(caller, server);
     const key = credentials?.key ?? '';
-    const own = this.#held.get(ownSlot(caller.session));
+    const own = this.#kept.get(ownId(caller.session));
     if (own?.key === key) return own.opening;
-    if (own) await this.releaseSession(caller.session); // somebody has logged in meanwhile: another's session there
+    if (own) await this.releaseSession(caller.session); // after a login: the old session there has other credentials
     const known = this.#known(key);
     const isOwn = known !== undefined && known.kind !== 'modern';
-    const slot = isOwn ? ownSlot(caller.session) : `k ${key}`;
-    const held = this.#held.get(slot) ?? this.#hold(slot, key, caller.session, this.#connect(credentials, known));
-    const opened = await held.opening;
-    if (opened.kind === 'modern' || held.session === caller.session) return opened;
-    return this.#open(caller); // it turned out to be the session's of whoever came first
+    const id = isOwn ? ownId(caller.session) : `k ${key}`;
+    const kept = this.#kept.get(id) ?? this.#keep(id, key, caller.session, this.#connect(credentials, known));
+    const opened = await kept.opening;
+    if (opened.kind === 'modern' || kept.session === caller.session) return opened;
+    return this.#open(caller); // the server is legacy: that connection belongs to the session that came first
   }
 
-  #hold(slot: string, key: string, session: string, opening: Promise<OpenedConnection>): KeptConnection {
-    const held = new KeptConnection(key, session, opening);
-    this.#held.set(slot, held);
-    if (slot !== ownSlot(session)) this.#unsettled.set(session, held);
+  #keep(id: string, key: string, session: string, opening: Promise<OpenedConnection>): KeptConnection {
+    const kept = new KeptConnection(key, session, opening);
+    this.#kept.set(id, kept);
+    if (id !== ownId(session)) this.#unsettled.set(session, kept);
     const forget = (at: string): void => {
-      if (this.#held.get(at) === held) this.#held.delete(at);
+      if (this.#kept.get(at) === kept) this.#kept.delete(at);
     };
     const settle = (): void => {
-      if (this.#unsettled.get(session) === held) this.#unsettled.delete(session);
+      if (this.#unsettled.get(session) === kept) this.#unsettled.delete(session);
     };
     const place = (opened: OpenedConnection): void => {
       settle();
-      if (this.#held.get(slot) !== held) return; // released meanwhile, and ended by whoever did
+      if (this.#kept.get(id) !== kept) return; // released meanwhile; `releaseSession` ends it
       this.#learn(opened, key);
-      const rightSlot = opened.kind === 'modern' ? `k ${key}` : ownSlot(session);
-      if (rightSlot !== slot) {
-        this.#held.delete(slot);
-        this.#held.set(rightSlot, held);
+      const rightId = opened.kind === 'modern' ? `k ${key}` : ownId(session);
+      if (rightId !== id) {
+        this.#kept.delete(id);
+        this.#kept.set(rightId, kept);
       }
-      opened.client.client.onclose = () => forget(rightSlot);
+      opened.client.client.onclose = () => forget(rightId);
     };
     opening.then(place, () => {
       settle();
-      forget(slot); // the caller gets the error; the next one starts again
+      forget(id); // the caller gets the error; the next call starts again
     });
-    return held;
+    return kept;
   }
 
   #connect(
@@ -296,23 +296,23 @@ export class RemoteServer {
   }
 
   #learn({ kind, discover }: OpenedConnection, key: string): void {
-    const isNew = this.#verdict?.kind !== kind;
-    if (!isNew && this.#isFresh(this.#verdict)) return; // or a server that is used all the time would never be asked
-    this.#verdict = { kind, key, at: performance.now(), ...(discover ? { discover } : {}) };
+    const isNew = this.#detected?.kind !== kind;
+    if (!isNew && this.#isFresh(this.#detected)) return; // keeping `at`: else a busy server would never be detected again
+    this.#detected = { kind, key, at: performance.now(), ...(discover ? { discover } : {}) };
     if (isNew) this.#options.log.info({ server: this.#options.server, kind }, 'mcp server: connected');
   }
 
   #known(key: string): KnownProtocol | undefined {
-    const verdict = this.#verdict;
-    if (!verdict || !this.#isFresh(verdict)) return undefined;
-    return verdict.kind === 'modern' && verdict.key !== key ? undefined : verdict;
+    const detected = this.#detected;
+    if (!detected || !this.#isFresh(detected)) return undefined;
+    return detected.kind === 'modern' && detected.key !== key ? undefined : detected;
   }
 
-  #isFresh(verdict: Verdict | undefined): boolean {
-    return verdict !== undefined && performance.now() - verdict.at < ERA_MS;
+  #isFresh(detected: Detected | undefined): boolean {
+    return detected !== undefined && performance.now() - detected.at < DETECTED_MS;
   }
 
-  /** All pages, without the tools whose headers the protocol forbids: the SDK knows both. */
+  /** The SDK's own listing: it reads all pages and leaves out tools whose headers the protocol forbids. */
   async #listTools(
     { client }: OpenedConnection,
     { signal, timeoutMs }: ServerRequest,
@@ -324,16 +324,14 @@ export class RemoteServer {
       if (signal.aborted) throw new FairleadError('ERR_CANCELLED', 'cancelled', { cause: error });
       throw (
         describeFailure(server, error) ??
-        new FairleadError('ERR_MCP', `${server}: ${messageOf(error)}`, { cause: error })
+        new FairleadError('ERR_MCP', `${server}: ${bounded(error instanceof Error ? error.message : String(error))}`, {
+          cause: error,
+        })
       );
     }
   }
 }
 
-function ownSlot(session: string): string {
+function ownId(session: string): string {
   return `s ${session}`;
-}
-
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, 300);
 }

@@ -1,4 +1,4 @@
-/** `url` servers: HTTP connections that all sessions of an agent thread share. Agent threads. */
+/** `url` servers, reached over HTTP connections that all sessions of an agent thread share. Agent threads. */
 import type { CallToolResult, ProtocolEra } from '@modelcontextprotocol/client';
 import { isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
@@ -20,15 +20,15 @@ const MAX_TICK_MS = 5_000;
 
 export interface RemotesOptions {
   auth?: AuthSource;
-  /** Of names to addresses; the system's where it is absent. */
+  /** Resolves host names. Absent: the system does. */
   resolve?: Resolve;
 }
 
 export class Remotes implements ServerBackend {
   readonly #servers: ReadonlyMap<string, RemoteServer>;
-  readonly #watches = new Map<string, ListChangeListener>();
+  readonly #listeners = new Map<string, ListChangeListener>();
   readonly #log: Logger;
-  /** The one timer of the thread for all of them. */
+  /** One timer for all servers of the thread. */
   readonly #timer: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Logger, { auth = NO_AUTH, resolve }: RemotesOptions = {}) {
@@ -44,36 +44,36 @@ export class Remotes implements ServerBackend {
     );
     if (this.#servers.size === 0) return;
     this.#timer = setInterval(() => this.#tick(), Math.min(MAX_TICK_MS, Math.max(MIN_TICK_MS, idleMs / 4)));
-    this.#timer.unref(); // it serves connections, which keep the thread up themselves
+    this.#timer.unref(); // the connections keep the thread alive, not their timer
     gauge('fairlead_agent_remote_connections', 'Connections to url servers that this thread holds', ['server'], (g) => {
       for (const [server, { connections }] of this.#servers) g.set({ server }, connections);
     });
   }
 
-  /** Connected already, unless the person has to log in first: then on the first request, which asks him. */
+  /** Connects first, unless the user must log in: then the first request connects, and asks the user. */
   async get(caller: Caller, server: string): Promise<ServerConnection> {
     const remote = this.#server(server);
     return new RemoteConnection(remote, caller, await remote.connect(caller));
   }
 
-  /** Calls back when the server says that its lists have changed, and when it comes back. Once for a server; again replaces it. */
+  /** Calls back when the server's lists have changed, and when it is reachable again. One callback a server: a later call replaces it. */
   watch(caller: Caller, server: string, onChanged: () => void): void {
-    const held = this.#watches.get(server);
-    if (held) held.onChanged = onChanged;
+    const listener = this.#listeners.get(server);
+    if (listener) listener.onChanged = onChanged;
     else
-      this.#watches.set(
+      this.#listeners.set(
         server,
         new ListChangeListener({ remote: this.#server(server), server, caller, onChanged, log: this.#log }),
       );
   }
 
-  /** Undefined while this thread has not used it. */
+  /** Undefined while this thread has not used the server. */
   status(server: string): ServerHealth | undefined {
     const remote = this.#server(server);
     return remote.isKnown ? remote.health : undefined;
   }
 
-  /** Asks now whether it is there: rejects when it is not. */
+  /** Probes the server now. Rejects when it is unreachable. */
   probe(server: string): Promise<void> {
     return this.#server(server).probe();
   }
@@ -84,29 +84,29 @@ export class Remotes implements ServerBackend {
 
   async disconnect(): Promise<void> {
     clearInterval(this.#timer);
-    const watches = [...this.#watches.values()];
-    this.#watches.clear();
-    await Promise.all(watches.map((watch) => watch.close()));
+    const listeners = [...this.#listeners.values()];
+    this.#listeners.clear();
+    await Promise.all(listeners.map((listener) => listener.close()));
     await Promise.all([...this.#servers.values()].map((remote) => remote.close()));
   }
 
   #server(name: string): RemoteServer {
     const remote = this.#servers.get(name);
-    if (!remote) throw new FairleadError('ERR_MCP', `${name} is no url server`);
+    if (!remote) throw new FairleadError('ERR_MCP', `${name} is not a url server`);
     return remote;
   }
 
   #tick(): void {
     const now = performance.now();
     for (const remote of this.#servers.values()) remote.tick(now);
-    for (const watch of this.#watches.values()) watch.tick(now);
+    for (const listener of this.#listeners.values()) listener.tick(now);
   }
 }
 
-/** Before a login nobody knows: it may have all of it, and whoever asks is told to log in. */
+/** Before a login its capabilities are unknown. It may have all; a request for one leads to the login. */
 const UNKNOWN = { tools: {}, prompts: {}, resources: {} };
 
-/** Holds nothing: it can be forgotten at any time. */
+/** Holds nothing, and needs no close. */
 class RemoteConnection implements ServerConnection {
   readonly #remote: RemoteServer;
   readonly #caller: Caller;

@@ -1,4 +1,4 @@
-/** How one `url` server is doing, and what follows from it: tries with backoff, the circuit breaker, its state. Agent threads. */
+/** Retries, circuit breaker and health of one `url` server. Agent threads. */
 import {
   BrokenCircuitError,
   circuitBreaker,
@@ -20,7 +20,7 @@ import { bounded, isOutage, mayRepeat, remoteFailure } from '../../http/failures
 
 const RETRIES = 2;
 const RETRY_BACKOFF = { firstMs: 200, maxMs: 1_000, jitter: 0.5 };
-/** A server that wants us to wait for longer is told of, not waited for. */
+/** A longer wait than this is reported to the caller instead. */
 const MAX_WAIT_MS = 10_000;
 const BREAK_AFTER = 5;
 const FIRST_BREAK_MS = 1_000;
@@ -37,11 +37,11 @@ const CIRCUITS: Record<CircuitState, Circuit> = {
 export interface ResilienceOptions {
   server: string;
   log: Logger;
-  /** Cheap; rejects when the server is not there. */
+  /** A cheap request. Rejects when the server is unreachable. */
   probe: () => Promise<void>;
 }
 
-/** An answer that says no is an answer all the same: to the breaker the server is well. */
+/** A refusal is a response too: to the breaker the server is healthy. */
 type Outcome<T> = { value: T } | { error: unknown };
 
 export class Resilience {
@@ -59,13 +59,13 @@ export class Resilience {
     this.#breaker.onStateChange((state) => this.health.circuitIs(CIRCUITS[state]));
   }
 
-  /** Tries again what may be sent again; `tools/call` only when it was not sent. ERR_UNAVAILABLE while the breaker is open. */
+  /** Retries what is safe to retry; a `tools/call` only when it was not sent. ERR_UNAVAILABLE while the breaker is open. */
   async run<T>(method: string, signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
     const policy = method === 'tools/call' ? this.#retry.unsafe : this.#retry.safe;
     return policy.execute(async () => valueOf(await this.#throughBreaker(method, attempt)), signal);
   }
 
-  /** Now, unless it failed a moment ago; joins the one under way. Rejects when the server is not there. */
+  /** Probes now, unless the breaker is open; joins a running probe. Rejects when the server is unreachable. */
   probe(): Promise<void> {
     this.#probing ??= this.#throughBreaker('ping', this.#options.probe, false)
       .then(valueOf)
@@ -74,7 +74,7 @@ export class Resilience {
   }
 
   async #throughBreaker<T>(method: string, attempt: () => Promise<T>, probeFirst = true): Promise<Outcome<T>> {
-    // Whether it is back is found out by something cheap: a call may take minutes, and all others would wait for it.
+    // A cheap probe finds out whether it is back: a call may take minutes, and all others would wait for it.
     if (probeFirst && this.#breaker.state !== CircuitState.Closed) await this.probe();
     try {
       return await this.#breaker.execute(async (): Promise<Outcome<T>> => {
@@ -93,7 +93,7 @@ export class Resilience {
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) throw error;
       const { server } = this.#options;
-      const text = `${server} has failed several times in a row and is left alone for a moment: ${this.health.lastError ?? ''}`;
+      const text = `${server} has failed several times in a row; the next attempt is in a moment: ${this.health.lastError ?? ''}`;
       throw new FairleadError('ERR_UNAVAILABLE', text, { cause: error, retryAfterMs: RETRY_AFTER_MS });
     }
   }
@@ -103,7 +103,7 @@ export class Resilience {
     if (state === 'down' && before !== 'reconnecting') {
       log.warn({ server, err: this.health.lastError }, 'mcp server: down');
     }
-    if (state === 'healthy' && before !== 'degraded') log.info({ server }, 'mcp server: there again');
+    if (state === 'healthy' && before !== 'degraded') log.info({ server }, 'mcp server: reachable again');
   }
 }
 

@@ -1,4 +1,4 @@
-/** The HTTP+SSE transport of 2024-11-05, for servers that know nothing newer: one stream for each connection. Agent threads. */
+/** The HTTP+SSE transport of protocol 2024-11-05, for servers without a newer one: one stream for each connection. Agent threads. */
 import { SSEClientTransport, type JSONRPCMessage, type MessageExtraInfo } from '@modelcontextprotocol/client';
 import type { RemoteFailure } from '../../http/failures.js';
 import type { HttpTransportOptions, RemoteTransport } from './http-transport.js';
@@ -13,13 +13,13 @@ export class SseTransport implements RemoteTransport {
 
   constructor({ url, fetch, provider }: HttpTransportOptions) {
     this.#inner = new SSEClientTransport(url, {
-      // A stream that has ended cannot be resumed, and the next would be another session: what waits has to know.
+      // A stream that has ended cannot be resumed, and the next one is another session: waiting requests must fail.
       fetch: fetch.sse((failure) => this.#lost(failure)),
       ...(provider ? { authProvider: provider } : {}),
       redirectPolicy: 'follow',
     });
     this.#inner.onmessage = (message: JSONRPCMessage) => {
-      // The SDK drops the progress that comes in one piece with the answer after it: it hears of it a moment later.
+      // The SDK drops progress that arrives in one chunk with its result, so the result is delivered a moment later.
       if ('method' in message) this.onmessage?.(message);
       else setImmediate(() => this.onmessage?.(message));
     };
@@ -31,7 +31,7 @@ export class SseTransport implements RemoteTransport {
     try {
       await this.#inner.start();
     } catch (error) {
-      await this.close(); // or it goes on trying by itself
+      await this.close(); // else it keeps reconnecting by itself
       throw this.failure ?? error;
     }
   }
@@ -45,11 +45,11 @@ export class SseTransport implements RemoteTransport {
   }
 
   async listen(): Promise<void> {
-    // It always does.
+    // Its stream is always open.
   }
 
   sweep(): void {
-    // It has nothing but its one stream.
+    // It has one stream only.
   }
 
   async end(): Promise<void> {
