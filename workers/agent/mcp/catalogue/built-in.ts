@@ -1,7 +1,7 @@
-/** The few tools that are ours and no server's: to find tools, to read resources, to log in. Definitions; agent threads. */
+/** Fairlead's own tools: to find tools, to read resources, to log in. Definitions only; agent threads. */
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
-/** Their server in events and rules. No name that the configuration takes. */
+/** Their server name in events and rules. The configuration refuses such a name. */
 export const BUILT_IN = '@fairlead';
 
 export const SEARCH_TOOLS = 'search_tools';
@@ -44,7 +44,7 @@ export function searchTools(deferred: readonly DeferredServer[]): ToolDefinition
 
 const SERVER = { type: 'string', minLength: 1, maxLength: 64 };
 
-/** `servers`: those that have resources. */
+/** `servers`: the servers with resources. */
 export function resourceTools(servers: readonly string[]): ToolDefinition[] {
   const named = servers.join(', ');
   return [
@@ -85,12 +85,12 @@ export function connectTool(server: string): ToolDefinition {
   };
 }
 
-/** The server that this tool logs in to; undefined: it is another tool. */
+/** The server that this tool logs in to; undefined for another tool. */
 export function connectsTo(name: string): string | undefined {
   return name.startsWith(CONNECT) ? name.slice(CONNECT.length) : undefined;
 }
 
-/** Names that no server's tool is known by, so that none changes its name when one of ours comes or goes. */
+/** Names that the model never knows a server's tool by, so that no tool is renamed when one of ours comes or goes. */
 export function reservedNames(servers: readonly string[]): ReadonlySet<string> {
   return new Set([SEARCH_TOOLS, LIST_RESOURCES, READ_RESOURCE, ...servers.map((server) => `${CONNECT}${server}`)]);
 }

@@ -1,12 +1,12 @@
-/** What a yes for the rest of a session is a yes to: a tool's definition, by its hash. Pure; agent threads. */
+/** The hash of a tool's definition, which an approval for the rest of a session is bound to. Pure; agent threads. */
 import { createHash } from 'node:crypto';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
 const HASH_CHARS = 16;
-/** Definitions come and go with the catalogue, and take their hashes with them. */
+/** Hashes are dropped with their definitions, which the catalogue replaces. */
 const known = new WeakMap<ToolDefinition, string>();
 
-/** Of all that the model or a person goes by; the order of keys changes nothing. */
+/** Covers all that the model or the user decides by; the order of keys does not matter. */
 export function definitionHash(definition: ToolDefinition): string {
   let hash = known.get(definition);
   if (hash === undefined) {

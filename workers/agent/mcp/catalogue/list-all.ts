@@ -1,4 +1,4 @@
-/** What a server lists, page after page, bounded. Agent threads. */
+/** Reads a server's paginated lists within bounds. Agent threads. */
 import type { Tool } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { toToolDefinition, type ToolDefinition } from '../../../../src/shared/tool-definition.js';
@@ -6,12 +6,12 @@ import type { ServerRequestOptions, ServerConnection } from '../host/server-conn
 
 const MAX_PAGES = 100;
 const MAX_ITEMS = 5_000;
-/** Of all tools of a server as JSON: they cross threads and stay in each. */
+/** Limit of a server's tools as JSON: they cross threads, and each thread keeps them. */
 const MAX_TOOLS_BYTES = 8 * 1024 * 1024;
 
 export type ListOptions = Pick<ServerRequestOptions, 'signal' | 'timeoutMs' | 'asks'>;
 
-/** The lists that the protocol has: method → where its items stand, and whose capability it is. */
+/** The protocol's lists: method → the result's key for the items, and the capability that the list needs. */
 const LISTS = {
   'tools/list': { items: 'tools', capability: 'tools' },
   'prompts/list': { items: 'prompts', capability: 'prompts' },
@@ -23,11 +23,11 @@ export type ListMethod = keyof typeof LISTS;
 
 export interface Listed {
   items: Record<string, unknown>[];
-  /** How long the server says that it holds. */
+  /** How long the list holds, as the server says. */
   ttlMs?: number;
 }
 
-/** Empty where the server has no such capability. ERR_MCP where its pages have no end; errors of the connection. */
+/** Empty when the server lacks the capability. ERR_MCP when the pages do not end; errors of the connection. */
 export async function listAll(connection: ServerConnection, method: ListMethod, options: ListOptions): Promise<Listed> {
   const { items: key, capability } = LISTS[method];
   if (connection.capabilities[capability] === undefined) return { items: [] };
@@ -42,7 +42,7 @@ export async function listAll(connection: ServerConnection, method: ListMethod, 
     if (typeof ttl === 'number' && page === 0) ttlMs = ttl;
     if (typeof nextCursor !== 'string' || nextCursor === '') break;
     if (seen.has(nextCursor) || page + 1 >= MAX_PAGES || items.length > MAX_ITEMS) {
-      throw new FairleadError('ERR_MCP', `${method} has no end: ${items.length} in ${page + 1} pages`);
+      throw new FairleadError('ERR_MCP', `${method} does not end: ${items.length} items in ${page + 1} pages`);
     }
     seen.add(nextCursor);
     cursor = nextCursor;
@@ -50,13 +50,13 @@ export async function listAll(connection: ServerConnection, method: ListMethod, 
   return { items: items.slice(0, MAX_ITEMS), ...(ttlMs === undefined ? {} : { ttlMs }) };
 }
 
-/** As `listAll`; ERR_MCP where they are too large to be kept. */
+/** As `listAll`; ERR_MCP also when the definitions are too large to keep. */
 export async function listServerTools(
   connection: ServerConnection,
   options: ListOptions,
 ): Promise<{ tools: ToolDefinition[]; ttlMs?: number }> {
   const { items, ttlMs } = await listAll(connection, 'tools/list', options);
-  // The SDK has checked them: that is what the method's schema says.
+  // The SDK has checked them against the method's schema.
   return {
     tools: boundTools((items as unknown as Tool[]).map(toToolDefinition)),
     ...(ttlMs === undefined ? {} : { ttlMs }),
@@ -66,5 +66,5 @@ export async function listServerTools(
 export function boundTools(tools: ToolDefinition[]): ToolDefinition[] {
   const bytes = JSON.stringify(tools).length;
   if (bytes <= MAX_TOOLS_BYTES) return tools;
-  throw new FairleadError('ERR_MCP', `the server's tools are ${bytes} bytes of definitions: more than can be kept`);
+  throw new FairleadError('ERR_MCP', `the server's tools are ${bytes} bytes of definitions: too large to keep`);
 }

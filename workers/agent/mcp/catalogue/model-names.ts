@@ -1,4 +1,4 @@
-/** Which name the model knows each tool by: stable, and never one for two. Pure; agent threads. */
+/** The name under which the model knows each tool: stable and unique. Pure; agent threads. */
 import { createHash } from 'node:crypto';
 
 /** The Messages API takes ^[a-zA-Z0-9_-]{1,64}$. */
@@ -13,10 +13,10 @@ export interface ServersTool {
 }
 
 /**
- * auto: a tool's own name where it is the only one of that name, else `server__tool`; always: the latter; never: its own
- * name, and of several the first one has it. Characters that the API does not take become `_`; what then is too long or
- * not the only one of that name carries a hash of what it stands for. So a name depends on those it collides with and on
- * nothing else, not on their order. Undefined: it has none (`never`). `reserved` names are nobody's.
+ * auto: the tool's own name if it is unique, else `server__tool`; always: `server__tool`; never: the tool's own name, which
+ * goes to the first of several. Characters that the API refuses become `_`. A name that is then too long or not unique ends
+ * with a hash of server and tool. A name thus depends only on the names that it collides with, not on their order.
+ * Undefined: the tool has no name (`never` only). No tool gets a `reserved` name.
  */
 export function modelNames(
   tools: readonly ServersTool[],
@@ -35,7 +35,7 @@ export function modelNames(
   const taken = new Set(reserved);
   const names = tools.map((tool, index) => {
     const name = apiName(wanted[index]!);
-    // Whoever is called so without a change has it before those who would be.
+    // A tool whose name needs no change has priority over tools whose names would become the same.
     const isFree = shared.get(name) === 1 || (wanted[index] === name && unchanged.get(name) === 1);
     return isFree && name.length <= MAX_NAME && !taken.has(name) ? name : hashedName(name, tool);
   });

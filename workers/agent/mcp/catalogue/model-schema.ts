@@ -1,28 +1,28 @@
-/** A tool's schema in the form that the Messages API takes, and arguments on their way back. Pure; agent threads. */
+/** Converts a tool's schema to the form that the Messages API takes, and arguments back. Pure; agent threads. */
 
 type Schema = Record<string, unknown>;
 
 export interface ModelSchema {
   schema: Schema;
-  /** The server's name of each property that the model knows by another one; absent when there is none. */
+  /** Model's name → server's name, for renamed properties; absent when none is renamed. */
   properties?: ReadonlyMap<string, string>;
 }
 
-/** What one tool may cost the model; its server checks the arguments against the whole schema in any case. */
+/** Limit of what one tool costs the model. Arguments are checked against the whole schema in any case. */
 const MAX_SCHEMA_BYTES = 32_768;
 const MAX_DEPTH = 32;
 const MAX_PROPERTY_NAME = 64;
-/** Words about a schema, which a schema that is too long does without. */
+/** Descriptive keywords, dropped from a schema that is too long. */
 const PROSE = new Set(['description', 'title', 'examples', 'example', 'default', '$comment', 'deprecated']);
-/** Their values are names of the server's and not keywords. */
+/** Keywords whose keys are names chosen by the server. */
 const NAMED = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']);
-/** Their values are data and not schemas. */
+/** Keywords whose values are data, not schemas. */
 const DATA = new Set(['enum', 'const', 'default', 'examples', 'required', 'dependentRequired']);
 const BRANCHES = ['allOf', 'anyOf', 'oneOf'] as const;
 
 /**
- * An object at the top, without the three combinations that the API refuses there: what their branches know is put
- * together. References are only followed inside the schema: those to elsewhere, or to nowhere, are left out.
+ * Returns an object schema whose top level lacks allOf, anyOf and oneOf, which the API refuses there: their branches are
+ * merged. References to outside the schema, or to nothing, are dropped.
  */
 export function toModelSchema(inputSchema: Schema): ModelSchema {
   const whole = shaped(inputSchema, (schema) => schema);
@@ -32,7 +32,7 @@ export function toModelSchema(inputSchema: Schema): ModelSchema {
   return { schema: { type: 'object', additionalProperties: true } };
 }
 
-/** The model's arguments by the server's own names. */
+/** The model's arguments under the server's own property names. */
 export function toServerArgs(args: Schema, properties: ModelSchema['properties']): Schema {
   if (!properties) return args;
   return Object.fromEntries(Object.entries(args).map(([key, value]) => [properties.get(key) ?? key, value]));
@@ -65,7 +65,7 @@ function cleanValue(value: unknown, root: Schema, depth: number): unknown {
   return isObject(value) ? cleanSchema(value, root, depth + 1) : value;
 }
 
-/** A JSON pointer to something that is there. */
+/** True for a JSON pointer to an existing part of the schema. */
 function isInside(reference: string, root: Schema): boolean {
   if (!reference.startsWith('#')) return false;
   const pointer = decodeFragment(reference.slice(1));
@@ -89,7 +89,7 @@ function decodeFragment(text: string): string | undefined {
   }
 }
 
-/** `allOf` demands what each branch does; of the others any branch will do, so that only what all demand is demanded. */
+/** Of `allOf` every branch's required properties are required; of anyOf and oneOf only those that all branches require. */
 function flattened(schema: Schema): Schema {
   const { allOf, anyOf, oneOf, ...rest } = schema;
   let properties = isObject(rest['properties']) ? rest['properties'] : {};
@@ -113,7 +113,7 @@ function flattened(schema: Schema): Schema {
   };
 }
 
-/** A branch that is but a reference to a definition of the same schema. One step: definitions may name each other. */
+/** Resolves a branch that is a reference into the same schema. One step only, since definitions may refer to each other. */
 function resolved(branch: Schema, root: Schema): Schema {
   const reference = branch['$ref'];
   if (typeof reference !== 'string') return branch;
@@ -124,7 +124,7 @@ function resolved(branch: Schema, root: Schema): Schema {
   return own;
 }
 
-/** The API takes ^[a-zA-Z0-9_.-]{1,64}$ for the top properties' names. */
+/** The API takes ^[a-zA-Z0-9_.-]{1,64}$ for the names of top-level properties. */
 function renamed(schema: Schema): ModelSchema {
   const given = schema['properties'];
   if (!isObject(given)) return { schema };

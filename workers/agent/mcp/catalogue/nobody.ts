@@ -1,7 +1,7 @@
-/** For requests that no person waits for: a list, a probe, a page over HTTP. Agent threads. */
+/** Answers for requests that no user waits for: lists, tests, HTTP pages. Agent threads. */
 import type { ServerAsks } from '../host/server-connection.js';
 
-/** Whatever a server asks is not answered. Known by its identity: nobody is to be sent to a login for it either. */
+/** Answers no question of a server. Compared by identity: it also means that nobody can be asked to log in. */
 export const NOBODY: ServerAsks = {
   elicit: async () => ({ action: 'cancel' }),
 };

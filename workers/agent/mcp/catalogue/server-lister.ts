@@ -1,6 +1,6 @@
 /**
- * Keeps asking the servers that are no sandboxes for their tools, for all threads of the process: on their word that these
- * have changed, when what they said has aged, and with backoff while they are down. Agent thread 0.
+ * Lists the tools of `url` and `command` servers for all threads of the process: again when a server announces a change,
+ * when its list expires, and with backoff while it is down. Agent thread 0.
  */
 import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import type { ServerListing } from '../../contract/mcp.js';
 
 export interface ListedTools {
   tools: ToolDefinition[];
-  /** How long they hold; Infinity: until there is a reason to ask. */
+  /** How long the list holds. Infinity: until something goes wrong or changes. */
   ttlMs?: number;
   resources?: boolean;
   prompts?: boolean;
@@ -21,21 +21,21 @@ export interface ListedTools {
 
 export interface ServerListerOptions {
   servers: readonly string[];
-  /** ERR_MCP_LOGIN: each user has his own. */
+  /** Rejects with ERR_MCP_LOGIN where each user has tools of their own. */
   list: (server: string, signal: AbortSignal) => Promise<ListedTools>;
-  /** Calls back whenever the server says that its tools have changed. Called after each list that succeeds. */
+  /** Sets the callback for announced changes. Called after each successful list. */
   watch: (server: string, onChanged: () => void) => void;
-  tell: (news: ServerListing) => void;
+  tell: (listing: ServerListing) => void;
   log: Logger;
   times?: Partial<typeof TIMES>;
 }
 
 const TIMES = {
-  /** Between two lists of one server, however often it says that something changed. */
+  /** The shortest interval between two lists of one server, however often it announces changes. */
   minGapMs: 250,
   firstBackoffMs: 1_000,
   maxBackoffMs: 60_000,
-  /** A server that does not say how long its list holds, nor when it changes, is asked again after this. */
+  /** Longest age of a list, also for a server that neither limits it nor announces changes. */
   ageMs: 300_000,
   minAgeMs: 5_000,
 };
@@ -44,9 +44,9 @@ interface ListedServer {
   failures: number;
   startedAt: number;
   running: boolean;
-  /** Asked for while it ran. */
+  /** Requested again while it runs. */
   again: boolean;
-  /** Hash of what was told last: all threads would build the same once more. */
+  /** Hash of the last report: an equal one would make all threads rebuild their tools for nothing. */
   told?: string;
   timer?: NodeJS.Timeout;
 }
@@ -69,7 +69,7 @@ export class ServerLister {
     for (const server of this.#listed.keys()) this.refresh(server);
   }
 
-  /** Soon; nothing for a server that is not listed here. */
+  /** Lists the server soon. Does nothing for a server that is not listed here. */
   refresh(server: string): void {
     const listed = this.#listed.get(server);
     if (!listed || this.#abort.signal.aborted) return;
@@ -110,7 +110,7 @@ export class ServerLister {
   async #list(server: string, listed: ListedServer): Promise<number> {
     const { list, watch, log } = this.#options;
     const { tools, ttlMs, resources = false, prompts = false } = await list(server, this.#abort.signal);
-    if (listed.failures > 0) log.info({ server, tools: tools.length }, 'mcp server: there again');
+    if (listed.failures > 0) log.info({ server, tools: tools.length }, 'mcp server: reachable again');
     listed.failures = 0;
     this.#tell(listed, { server, tools, resources, prompts });
     watch(server, () => this.refresh(server));
@@ -118,11 +118,11 @@ export class ServerLister {
     return jittered(Math.max(this.#times.minAgeMs, Math.min(ttlMs || Infinity, this.#times.ageMs)));
   }
 
-  #tell(listed: ListedServer, news: ServerListing): void {
-    const hash = updateHash(news);
+  #tell(listed: ListedServer, listing: ServerListing): void {
+    const hash = updateHash(listing);
     if (hash === listed.told) return;
     listed.told = hash;
-    this.#options.tell(news);
+    this.#options.tell(listing);
   }
 
   #failed(server: string, listed: ListedServer, error: unknown): number {
@@ -142,11 +142,11 @@ export class ServerLister {
   }
 }
 
-function updateHash(news: ServerListing): string {
-  return createHash('sha256').update(JSON.stringify(news)).digest('base64url');
+function updateHash(listing: ServerListing): string {
+  return createHash('sha256').update(JSON.stringify(listing)).digest('base64url');
 }
 
-/** So that many servers behind one name, and many of us, do not come at the same moment. */
+/** Spreads the lists of many servers, and of many instances of us. */
 function jittered(ms: number): number {
   return ms * (0.8 + Math.random() * 0.4);
 }

@@ -1,4 +1,4 @@
-/** How the servers that are no sandboxes are asked for what they have. Agent threads. */
+/** Lists and tests `url` and `command` servers. Agent threads. */
 import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { isCommandServer, isImageServer } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
@@ -12,7 +12,7 @@ import type { HealthBook } from './health-book.js';
 
 export interface ServerListsOptions {
   config: Config;
-  /** Of this thread. */
+  /** This thread's. */
   index: number;
   servers: ServerConnections;
   health: HealthBook;
@@ -25,7 +25,7 @@ export class ServerLists {
     this.#options = options;
   }
 
-  /** Of `url` and `command` servers; `asks`: the user may be asked to log in. ERR_MCP_LOGIN, errors of the server. */
+  /** `asks`: the user may be asked to log in; else ERR_MCP_LOGIN. Errors of the server. */
   async list(
     caller: Caller,
     server: string,
@@ -38,8 +38,8 @@ export class ServerLists {
       const { resources, prompts } = connection.capabilities;
       return {
         ...listed,
-        // Asking again would start one: such a server is asked when something goes wrong.
-        ...(this.#startsOne(server) ? { ttlMs: Infinity } : {}),
+        // Each list starts a process, so it is repeated only when something goes wrong.
+        ...(this.#startsProcess(server) ? { ttlMs: Infinity } : {}),
         resources: resources !== undefined,
         prompts: prompts !== undefined,
         era: connection.era,
@@ -47,7 +47,7 @@ export class ServerLists {
     });
   }
 
-  /** One request to it, now. ERR_BAD_FRAME where it would take a sandbox to make it; errors of the server. */
+  /** Makes one request now. ERR_BAD_FRAME for a server in a sandbox, as none is started for a test; errors of the server. */
   async test(caller: Caller, server: string): Promise<{ latencyMs: number; era: ProtocolEra }> {
     const { timeoutMs } = this;
     const settings = this.#options.config.mcpServers[server];
@@ -64,7 +64,7 @@ export class ServerLists {
     });
   }
 
-  /** In whose name this thread asks for what all may know. */
+  /** The caller of lists for all users. */
   get nobody(): Caller {
     return { session: listingSession(this.#options.index), user: '' };
   }
@@ -73,8 +73,8 @@ export class ServerLists {
     return this.#options.config.mcp.requestTimeoutMs;
   }
 
-  /** Each caller has a process of its own, which then has nothing else to do. */
-  #startsOne(server: string): boolean {
+  /** True when a list starts a process of its own. */
+  #startsProcess(server: string): boolean {
     const settings = this.#options.config.mcpServers[server];
     return settings !== undefined && isCommandServer(settings) && settings.scope === 'session';
   }
@@ -85,8 +85,8 @@ export class ServerLists {
     work: (connect: () => Promise<ServerConnection>) => Promise<T>,
   ): Promise<T> {
     const { servers, health } = this.#options;
-    const isOwn = this.#startsOne(server);
-    // A name that nobody else has: it is let go of below.
+    const isOwn = this.#startsProcess(server);
+    // A session id of its own, released below.
     const session = isOwn ? `${name}_${server}` : name;
     try {
       const result = await work(() => servers.connection({ user, session }, server));
@@ -94,7 +94,7 @@ export class ServerLists {
       return result;
     } catch (error) {
       const data = errorToData(error);
-      // A server that wants a login is as well as can be.
+      // A server that wants a login is healthy.
       if (data.code !== 'ERR_MCP_LOGIN' && data.code !== 'ERR_CANCELLED') health.noteBad(server, publicMessage(data));
       throw error;
     } finally {
@@ -103,7 +103,7 @@ export class ServerLists {
   }
 }
 
-/** Where a login comes first nothing is known of the server before its first request, which asks for it. ERR_MCP_LOGIN. */
+/** Where a login comes first, the server's capabilities are unknown until a request has led to it. ERR_MCP_LOGIN. */
 async function loggedIn(connect: () => Promise<ServerConnection>, options: ListOptions): Promise<ServerConnection> {
   const connection = await connect();
   if (Object.keys(connection.capabilities).length > 0) return connection;
@@ -111,7 +111,7 @@ async function loggedIn(connect: () => Promise<ServerConnection>, options: ListO
   return connect();
 }
 
-/** The newer era has no `ping`. */
+/** The modern protocol has no `ping`. */
 function cheapest({ capabilities, era }: ServerConnection): string {
   if (era === 'legacy') return 'ping';
   if (capabilities['tools'] !== undefined) return 'tools/list';

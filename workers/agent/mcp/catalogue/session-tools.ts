@@ -1,6 +1,6 @@
 /**
- * The tools of servers that are one session's own, once such a server has said that they are others now: listed on the
- * connection that said so, and forgotten with it, since the next one begins as all do. Agent threads.
+ * The changed tools of servers that belong to one session. When such a server announces a change, its tools are listed on that
+ * connection; they are forgotten with it, since the next connection starts with the common tools. Agent threads.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorToData } from '../../../../src/shared/errors.js';
@@ -10,17 +10,17 @@ import { listServerTools } from './list-all.js';
 import { NOBODY } from './nobody.js';
 import type { ListedTools } from './server-lister.js';
 
-/** Between two lists of one server, however often it says that something changed. */
+/** The shortest interval between two lists of one server, however often it announces changes. */
 const MIN_GAP_MS = 250;
-/** Of a session's tools as JSON: what all sessions have is kept once, these are kept for each. */
+/** Limit of a session's tools as JSON: unlike the common tools, these are kept for each session. */
 const MAX_BYTES = 1_048_576;
 
 interface Changed {
   listed?: ListedTools;
-  /** Under way; never rejects. */
+  /** The running list. Never rejects. */
   listing: Promise<void>;
   running: boolean;
-  /** It said so once more meanwhile. */
+  /** It has announced another change meanwhile. */
   again: boolean;
 }
 
@@ -31,7 +31,7 @@ export class SessionTools implements SessionToolsListener {
   /** session → server. */
   readonly #bySession = new Map<string, Map<string, Changed>>();
 
-  /** `shared`: in whose name the thread holds what all of its sessions share. */
+  /** `shared`: the session id under which the thread holds what all of its sessions share. */
   constructor(options: { timeoutMs: number; shared: string; log: Logger }) {
     this.#timeoutMs = options.timeoutMs;
     this.#shared = options.shared;
@@ -58,14 +58,14 @@ export class SessionTools implements SessionToolsListener {
     if (servers.size === 0) this.#bySession.delete(session);
   }
 
-  /** By server; undefined for nearly every session. */
+  /** The listed tools by server; undefined for nearly every session. */
   of(session: string): ReadonlyMap<string, ListedTools> | undefined {
     const servers = this.#serversOf(session);
     if (servers.length === 0) return undefined;
     return new Map(servers.flatMap(([server, { listed }]) => (listed ? [[server, listed] as const] : [])));
   }
 
-  /** What is being asked for is there, or could not be had. Never rejects. */
+  /** Resolves when no list runs. Never rejects. */
   async ready(session: string): Promise<void> {
     await Promise.all(this.#serversOf(session).map(([, { listing }]) => listing));
   }
@@ -87,10 +87,14 @@ export class SessionTools implements SessionToolsListener {
         const listed = await listServerTools(connection, { signal, timeoutMs: this.#timeoutMs, asks: NOBODY });
         const bytes = JSON.stringify(listed.tools).length;
         if (bytes <= MAX_BYTES) changed.listed = listed;
-        else this.#log.warn({ session, server, bytes }, 'mcp server: its new tools are too large, the old ones stay');
+        else
+          this.#log.warn({ session, server, bytes }, 'mcp server: the changed tools are too large; the old ones stay');
       } catch (error) {
-        // A connection that has ended says more about it where its calls fail.
-        this.#log.debug({ session, server, err: errorToData(error).message }, 'mcp server: new tools cannot be listed');
+        // If the connection has ended, its calls say more about it.
+        this.#log.debug(
+          { session, server, err: errorToData(error).message },
+          'mcp server: the changed tools cannot be listed',
+        );
       }
     } while (changed.again && isCurrent());
     changed.running = false;

@@ -1,4 +1,4 @@
-/** Which servers' tools wait behind the search tool, so that all definitions together stay within a budget. Pure; agent threads. */
+/** Chooses the servers whose tools are only found by search, so that all definitions fit a token budget. Pure; agent threads. */
 import type { ModelTool } from '../../model/model.js';
 
 export interface Weighed {
@@ -12,7 +12,7 @@ export function definitionTokens(tool: ModelTool): number {
   return Math.ceil(JSON.stringify([tool.name, tool.description, tool.inputSchema]).length / CHARACTERS_PER_TOKEN);
 }
 
-/** The largest servers first, of two alike the later one, until the others' tools fit; `budget` 0 is no limit. */
+/** Defers the largest servers first, of two equal ones the later, until the rest fits. `budget` 0: no limit. */
 export function deferredServers(tools: readonly Weighed[], budget: number): ReadonlySet<string> {
   const weights = new Map<string, number>();
   for (const { server, tokens } of tools) weights.set(server, (weights.get(server) ?? 0) + tokens);

@@ -1,4 +1,4 @@
-/** The tools of this thread's sessions: those that all users have, and those that a user has once he has logged in. Agent threads. */
+/** The tools of this thread's sessions: those of all users, and those that a user has after a login. Agent threads. */
 import { LRUCache } from 'lru-cache';
 import { atMost } from '../../../../src/shared/abort.js';
 import { isImageServer, isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
@@ -19,38 +19,38 @@ import type { HealthBook } from './health-book.js';
 export interface ToolCatalogueOptions {
   config: Pick<Config, 'mcp' | 'mcpServers'>;
   health: HealthBook;
-  /** What this user may use of the server; `asks`: he may be asked to log in. ERR_MCP_LOGIN without. */
+  /** Lists the user's tools there. `asks`: the user may be asked to log in; without it, ERR_MCP_LOGIN. */
   list: (caller: Caller, server: string, options: { signal: AbortSignal; asks?: ServerAsks }) => Promise<ListedTools>;
-  /** Of servers that are a session's own: what such a server has said since. */
+  /** Changed tools of servers that belong to one session. */
   changed: Pick<SessionTools, 'of' | 'ready'>;
-  /** A server that all users share may be away. */
+  /** Called when a server that all users share may be down. */
   onTrouble: (server: string) => void;
   log: Logger;
   times?: Partial<typeof TIMES>;
 }
 
 const TIMES = {
-  /** A user's first turn waits so long for what his servers list. */
+  /** Limit of the wait of a user's first turn for their servers' lists. */
   waitMs: 5_000,
   ageMs: 300_000,
   minAgeMs: 5_000,
-  /** He may have logged in elsewhere, or the server may be back. */
+  /** After this a failed list is tried again: the user may have logged in elsewhere, or the server may be back. */
   retryMs: 15_000,
-  /** Between two words of trouble with one server. */
+  /** The shortest interval between two reports of trouble with one server. */
   troubleGapMs: 1_000,
 };
 const MAX_USERS = 1_000;
 const MAX_SETS = 200;
 const NOTHING: ReadonlyMap<string, ToolDefinition[]> = new Map();
 
-/** What one user's server has said. */
+/** The last list of one server for one user. */
 interface Own {
   listed?: ListedTools;
   needsLogin: boolean;
   error?: string;
-  /** When it is to be asked again. */
+  /** It holds until then, ms since the epoch. */
   until: number;
-  /** Under way. */
+  /** The running list. */
   listing?: Promise<void>;
 }
 
@@ -62,11 +62,11 @@ export class ToolCatalogue {
   #catalogue: Catalogue = {};
   #notes: ServerNotes = {};
   #perUser: string[] = [];
-  /** By what differs between users: those who have the same tools share one. The least recently used goes first. */
+  /** By what differs between users: users with the same tools share one set. */
   readonly #sets = new LRUCache<string, ToolSet>({ max: MAX_SETS });
-  /** server → when its last trouble was told. */
+  /** server → the time of its last report of trouble. */
   readonly #troubles = new Map<string, number>();
-  /** user → server. The least recently used user goes first. */
+  /** user → server → list. */
   readonly #users = new LRUCache<string, Map<string, Own>>({ max: MAX_USERS });
 
   constructor(options: ToolCatalogueOptions) {
@@ -102,26 +102,26 @@ export class ToolCatalogue {
   }
 
   /**
-   * Before a request to the model: the servers have been heard of since the start, the user's own and those whose tools have
-   * changed have been asked, or the wait for them is over. Never rejects.
+   * Called before a request to the model. Waits for the first list of each server after a start, for the user's own servers
+   * and for changed tools, up to a limit. Never rejects.
    */
   async ready(caller: Caller, waitMs = this.#times.waitMs): Promise<void> {
     const { changed } = this.#options;
     if (!this.#firstNews.isOver) await this.#firstNews.over;
-    const due = this.#perUser.filter((server) => (this.#ownOf(caller.user).get(server)?.until ?? 0) <= Date.now());
-    if (due.length === 0 && !changed.of(caller.session)) return;
-    const asked = [changed.ready(caller.session), ...due.map((server) => this.#refresh(caller, server))];
+    const expired = this.#perUser.filter((server) => (this.#ownOf(caller.user).get(server)?.until ?? 0) <= Date.now());
+    if (expired.length === 0 && !changed.of(caller.session)) return;
+    const asked = [changed.ready(caller.session), ...expired.map((server) => this.#refresh(caller, server))];
     await atMost(waitMs, Promise.all(asked));
   }
 
-  /** The person is asked to log in where he has not. Resolves with the tools that he has then; errors of the server. */
+  /** Asks the user to log in if needed. Resolves with the user's tools there; errors of the server. */
   async connect(caller: Caller, server: string, asks: ServerAsks, signal: AbortSignal): Promise<ToolDefinition[]> {
     const listed = await this.#options.list(caller, server, { signal, asks });
     this.#note(caller.user, server, { listed, needsLogin: false, until: Date.now() + this.#ageOf(listed) });
     return listed.tools;
   }
 
-  /** He has logged in or out, or the server has shown that what is known is wrong. */
+  /** Drops the user's list: after a login or a logout, or when the server has shown it to be wrong. */
   forget(user: string, server: string): void {
     this.#users.peek(user)?.delete(server);
   }
@@ -130,7 +130,7 @@ export class ToolCatalogue {
     this.#options.health.noteGood(server);
   }
 
-  /** A call there has failed: whoever lists that server looks at once whether it is still there. */
+  /** A call has failed: the thread that lists the server checks it at once. */
   noteTrouble(user: string, server: string, message: string): void {
     this.#options.health.noteBad(server, message);
     if (!Object.hasOwn(this.#options.config.mcpServers, server)) return;
@@ -145,7 +145,7 @@ export class ToolCatalogue {
     this.#options.onTrouble(server);
   }
 
-  /** For the model: servers whose tools it may miss. '' when there is nothing to say. */
+  /** A note for the model on servers that are down. '' when there are none. */
   note(user: string): string {
     const { notes } = this.#merged(this.#ownOf(user));
     const down = Object.entries(notes).flatMap(([server, note]) => (note.down === undefined ? [] : [server]));
@@ -154,12 +154,12 @@ export class ToolCatalogue {
     return `${them} not available now, and ${their} tools cannot be used until that has passed: ${down.join(', ')}.`;
   }
 
-  /** This user's servers beside those that all have: for /v1/mcp. */
+  /** The notes on all servers, as this user sees them. */
   notesOf(user: string): ServerNotes {
     return this.#merged(this.#ownOf(user)).notes;
   }
 
-  /** Of the servers with a login each, what is known for this user. */
+  /** The servers with a login, as this user sees them: for /v1/mcp. */
   ownServers(user: string): { server: string; note: ServerNote; tools?: ToolDefinition[] }[] {
     const own = this.#ownOf(user);
     const { notes } = this.#merged(own);
@@ -169,7 +169,7 @@ export class ToolCatalogue {
     });
   }
 
-  /** Without what is as it was: servers say that something has changed when they have just begun. */
+  /** Without lists that are equal to the common one: servers announce changes right after their start. */
   #changedOf(session: string): ReadonlyMap<string, ToolDefinition[]> {
     const changed = this.#options.changed.of(session);
     if (!changed) return NOTHING;
@@ -221,7 +221,7 @@ export class ToolCatalogue {
   #refresh(caller: Caller, server: string): Promise<void> {
     const before = this.#ownOf(caller.user).get(server);
     if (before?.listing) return before.listing;
-    // Turns that come while it takes long do not wait for it again.
+    // Later turns do not wait for a slow list again.
     const own: Own = { needsLogin: false, ...before, until: Date.now() + this.#times.retryMs };
     this.#note(caller.user, server, own);
     own.listing = this.#replace(caller, server, own, before);
@@ -230,7 +230,7 @@ export class ToolCatalogue {
 
   async #replace(caller: Caller, server: string, own: Own, before: Own | undefined): Promise<void> {
     const after = await this.#list(caller, server, before);
-    // A login, or its end, that came meanwhile knows better.
+    // A login or a logout meanwhile outweighs this list.
     if (this.#users.peek(caller.user)?.get(server) === own) this.#note(caller.user, server, after);
   }
 

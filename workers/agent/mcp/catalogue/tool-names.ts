@@ -1,4 +1,4 @@
-/** The tools of a user's sessions: what the model is sent, and by which name it calls what. Pure; runs in agent threads. */
+/** The tool set of a user's sessions: what the model is sent, and which tool each name means. Pure; agent threads. */
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Catalogue, ServerNotes } from '../../contract/mcp.js';
 import type { ModelTool } from '../../model/model.js';
@@ -13,45 +13,45 @@ export interface KnownTool {
 }
 
 export interface NamedTool extends KnownTool {
-  /** What the model is sent of it. */
+  /** As the model gets it. */
   model: ModelTool;
-  /** Left out of `ToolSet.tools`: the model finds it through the search tool. */
+  /** Left out of `ToolSet.tools`: the model finds it with the search tool. */
   deferred: boolean;
-  /** Why it cannot be called now; absent: it can. */
+  /** Why it cannot be called now; absent when it can. */
   gone?: string;
   properties?: ModelSchema['properties'];
 }
 
 export interface ToolSet {
-  /** In a fixed order: servers as configured, the tools of each by name. The prompt cache depends on it. */
+  /** In a fixed order, which the prompt cache depends on: servers as configured, each server's tools by name. */
   tools: ModelTool[];
-  /** The servers' tools that can be called now, also those that wait behind the search tool; in that order. */
+  /** All servers' tools that can be called now, deferred ones included; in the same order. */
   known: readonly NamedTool[];
-  /** `tools`, and after them what of these names waits behind the search tool. */
+  /** `tools`, followed by the deferred tools among these names. */
   toolsWith(found: Iterable<string>): ModelTool[];
-  /** Also one that is gone. */
+  /** Also finds a tool whose server is down. */
   find(modelName: string): NamedTool | undefined;
-  /** By its server and its own name there. */
+  /** By the server and the tool's own name. */
   of(server: string, name: string): NamedTool | undefined;
 }
 
 export interface ToolSetOptions {
   mode?: NameMode;
-  /** 0: no limit. */
+  /** Budget of all definitions. 0: no limit. */
   toolTokens?: number;
-  /** Which of a server's tools the model may know. */
+  /** The configuration's filter. */
   isAllowed?: (server: string, name: string) => boolean;
   notes?: ServerNotes;
 }
 
 const MAX_DESCRIPTION = 4_096;
-/** Of one server; more than any model can use. */
+/** Limit for one server; more than any model can use. */
 const MAX_TOOLS = 2_000;
 
 export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {}): ToolSet {
   const { mode = 'auto', toolTokens = 0, isAllowed = () => true, notes = {} } = options;
   const servers = [...new Set([...Object.keys(catalogue), ...Object.keys(notes)])];
-  // Those of a server that is down have their names too: nobody's changes when it goes or comes back.
+  // Tools of a server that is down keep their names, so that no other tool is renamed when it goes or comes back.
   const all = Object.entries(catalogue).flatMap(([server, definitions]) =>
     sorted(definitions)
       .filter(({ name }) => isAllowed(server, name))
@@ -88,7 +88,7 @@ export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {})
   };
 }
 
-/** Code unit order; of two that a server calls alike, the first. */
+/** Sorted by code units; of several tools with the same name, the first. */
 function sorted(definitions: readonly ToolDefinition[]): ToolDefinition[] {
   const byName = new Map<string, ToolDefinition>();
   for (const definition of definitions.slice(0, MAX_TOOLS)) {

@@ -1,22 +1,22 @@
-/** Finds tools by words, and reads back from a transcript what was found in it. Pure; agent threads. */
+/** Finds tools by words, and reads found tools back from a transcript. Pure; agent threads. */
 import type { TranscriptMessage } from '../../store/store.js';
 import type { NamedTool } from './tool-names.js';
 import { SEARCH_TOOLS } from './built-in.js';
 
-/** What a word is worth where it is found. */
+/** Scores of a word by where it is found. */
 const IN_NAME = 6;
 const IN_PART_OF_NAME = 3;
 const IN_SERVER = 3;
 const IN_DESCRIPTION = 2;
 const IN_PARAMETER = 1;
-/** Of all found tools together: the result must not be cut, as names are read back from it. */
+/** Limit of all found tools together: names are read back from the result, so it must not be cut. */
 const MAX_RESULT_CHARS = 48_000;
-/** Words that tell no tool from another. */
+/** Stop words. */
 const EMPTY_WORDS = new Set(
   'a an and are as at be by can do for from i in is it me my of on or that the this to want with you'.split(' '),
 );
 
-/** Best first; the order of the tool set where two are alike. Rare words count for more. */
+/** Best first; equal scores keep the order of the tool set. Rare words count more. */
 export function findTools(tools: readonly NamedTool[], query: string, limit: number): NamedTool[] {
   const words = [...new Set(splitWords(query))].filter((word) => !EMPTY_WORDS.has(word)).slice(0, 30);
   const texts = tools.map((tool) => ({ tool, ...searchable(tool) }));
@@ -36,7 +36,7 @@ export function findTools(tools: readonly NamedTool[], query: string, limit: num
     .map(({ tool }) => tool);
 }
 
-/** One text block a tool, as JSON; a schema that finds no room is left out, the model is sent it in the next request. */
+/** One JSON text block for each tool. A schema that does not fit is left out: the model gets it with the next request. */
 export function foundText(found: readonly NamedTool[]): string[] {
   let left = MAX_RESULT_CHARS;
   return found.map(({ server, model: { name, description, inputSchema } }) => {
@@ -48,7 +48,7 @@ export function foundText(found: readonly NamedTool[]): string[] {
   });
 }
 
-/** Names that a session's search has found, and those that it has called: in the order of the transcript. */
+/** The names that searches of this session have found and those that it has called, in the transcript's order. */
 export function foundIn(transcript: readonly TranscriptMessage[]): string[] {
   const names = new Set<string>();
   const searches = new Set<string>();
@@ -68,7 +68,7 @@ export function foundIn(transcript: readonly TranscriptMessage[]): string[] {
 function namesInResult(content: unknown): string[] {
   if (!Array.isArray(content)) return [];
   return (content as { text?: unknown }[]).flatMap(({ text }) => {
-    // Always ours, and always with the name first: the rest need not be parsed at each round.
+    // We wrote it with the name first, so that the rest needs no parsing in each round.
     const match = typeof text === 'string' ? /^\{"name":"([\w-]{1,64})"/.exec(text) : null;
     return match ? [match[1]!] : [];
   });
@@ -100,7 +100,7 @@ function worthOf(word: string, text: ToolText): number {
   return named + server + described + (text.parameters.includes(word) ? IN_PARAMETER : 0);
 }
 
-/** «issue» finds «issues», as far as two letters go. */
+/** «issue» finds «issues»: up to two more letters match. */
 function sameWord(word: string, other: string): boolean {
   return word === other || (word.length > 3 && other.startsWith(word) && other.length - word.length <= 2);
 }
