@@ -144,7 +144,10 @@ void t.test('500s: told, and after five in a row the server is left alone', asyn
   }
   t.equal(calls, 5, 'a tool call is not repeated');
   t.equal(backend.status('bad')?.state, 'down');
-  await t.rejects(connection.callTool(call('x')), { code: 'ERR_UNAVAILABLE', message: /failed several times in a row/ });
+  await t.rejects(connection.callTool(call('x')), {
+    code: 'ERR_UNAVAILABLE',
+    message: /failed several times in a row/,
+  });
   t.equal(calls, 5);
 });
 
