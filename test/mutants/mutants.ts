@@ -1,0 +1,217 @@
+/** The slips that `npm run mutants` puts into the built code: real ones, each with the tests of which one must fail. Pure. */
+
+export interface Mutant {
+  /** Seen from dist. */
+  file: string;
+  /** Stands in the file exactly once. */
+  find: string;
+  replace: string;
+  /** Unit tests, seen from dist/test. */
+  tests: readonly string[];
+}
+
+type Slip = readonly [find: string, replace: string];
+
+function slips(file: string, tests: readonly string[], ...edits: readonly Slip[]): Mutant[] {
+  return edits.map(([find, replace]) => ({ file, find, replace, tests }));
+}
+
+const front = (...names: string[]): string[] => names.map((name) => `src/front/${name}.test.js`);
+const store = (...names: string[]): string[] => names.map((name) => `workers/agent/store/${name}.test.js`);
+const turn = (...names: string[]): string[] => names.map((name) => `workers/agent/turn/${name}.test.js`);
+const session = (...names: string[]): string[] => names.map((name) => `workers/agent/session/${name}.test.js`);
+const workspace = (...names: string[]): string[] => names.map((name) => `workers/workspace/${name}.test.js`);
+
+const FRONT: readonly Mutant[] = [
+  ...slips(
+    'src/front/origin.js',
+    front('http', 'connection', 'router'),
+    ['hostOf(origin) === host)', 'hostOf(origin) !== undefined)'],
+    ['this.#policy.loopbackOnly && ', ''],
+    ['withoutDefaultPort(new URL(origin).host)', 'new URL(origin).hostname'],
+    ['Number(match[2] ?? 80) === this.#policy.port()', 'true'],
+    ["if (origin === '' || !this.#isListed(origin))", "if (origin === '')"],
+  ),
+  ...slips(
+    'src/front/auth.js',
+    front('auth', 'http', 'connection'),
+    ['if (!this.required)', 'if (this.required)'],
+    ['/^Bearer +(\\S+)$/i', '/^Bearer +(\\S+)$/'],
+    ['protocol.trim()', 'protocol'],
+    ["offered(protocols).includes(PROTOCOL) ? PROTOCOL : ''", 'offered(protocols)[0]'],
+  ),
+  ...slips(
+    'src/front/hub.js',
+    front('hub', 'connection'),
+    ['if (seq > subscriber.seq + 1)', 'if (seq > subscriber.seq + 2)'],
+    ['seq > 0 && seq <= before', 'seq > 0 && seq < before'],
+    ['subscriber.seq < seq && !this.#behind.has(subscriber)', 'subscriber.seq < seq'],
+    ['waiting.length > MAX_WAITING_FRAMES', 'waiting.length > 2 * MAX_WAITING_FRAMES'],
+    ['if (this.#behind.get(subscriber) !== waiting)', 'if (false)'],
+    ['if (subscriber.open && waiting.length > 0)', 'if (subscriber.open && waiting.length > 1)'],
+    ['if (!frames || frames.length === 0)', 'if (!frames)'],
+    ['known.delete(subscriber) && known.size === 0', 'known.delete(subscriber) && known.size === 1'],
+  ),
+  ...slips(
+    'src/front/byte-budget.js',
+    front('byte-budget'),
+    ['if (account.bytes >= 0)', 'if (account.bytes > 0)'],
+    ['this.#leftOf(account, now) === BURST_S * this.#perSecond', 'true'],
+    ['Math.max(-BURST_S * this.#perSecond, account.bytes - bytes)', 'account.bytes - bytes'],
+  ),
+  ...slips(
+    'src/front/presence.js',
+    front('connection', 'http', 'routes/turns'),
+    ['if (count >= maxSocketsPerUser)', 'if (count > maxSocketsPerUser)'],
+    ['this.#present.size >= maxConnections', 'this.#present.size > maxConnections'],
+    ['if (!this.#present.delete(subscriber))', 'if (this.#present.delete(subscriber) === undefined)'],
+    ['if (count > 1)', 'if (count > 2)'],
+  ),
+  ...slips(
+    'src/front/connection.js',
+    front('connection', 'slow-reader'),
+    ['this.#outstanding >= MAX_OUTSTANDING', 'this.#outstanding > MAX_OUTSTANDING'],
+    ['early.texts.length > MAX_EARLY_FRAMES', 'early.texts.length > 2 * MAX_EARLY_FRAMES'],
+    ['this.#context.presence.leave(this.user, this);', ''],
+  ),
+  ...slips(
+    'src/front/sse.js',
+    front('sse', 'routes/turns'),
+    ["seq > 0 ? `id: ${seq}\\n` : ''", '`id: ${seq}\\n`'],
+    ['frame.seq === 0 && (this.#blocked || this.#skipped)', 'frame.seq === 0 && this.#blocked'],
+    ['if (!this.#blocked && this.#skipped && !this.#catchingUp)', 'if (!this.#blocked && this.#skipped)'],
+    ['this.#streams.size > 0', 'this.#streams.size > 1'],
+  ),
+  ...slips(
+    'src/front/router.js',
+    front('router', 'http'),
+    ["value === undefined || value === ''", 'value === undefined'],
+    ["access === 'metrics' && head.fromLoopback", "access === 'metrics'"],
+    ['pattern.length !== path.length', 'pattern.length > path.length'],
+    ["head.method === 'HEAD' && !route.noHead", "head.method === 'HEAD'"],
+  ),
+  ...slips(
+    'src/front/turn-filter.js',
+    front('turn-filter'),
+    ["return this.#state === 'running'; //", 'return true; //'],
+    ['if (turn !== this.#turn)', 'if (turn === undefined)'],
+  ),
+  ...slips(
+    'src/front/loopback.js',
+    front('loopback'),
+    ['return address[0] === 127', 'return address[0] === 127 && address[3] === 1'],
+    ['if (zeros(15))', 'if (zeros(14))'],
+  ),
+];
+
+const STORE: readonly Mutant[] = [
+  ...slips(
+    'workers/agent/store/history-codec.js',
+    store('history-codec'),
+    ['if (found !== said)', 'if (false)'],
+    ['content.length === EMPTY_LIST_BYTES', 'false'],
+    ['written > 0 && written < content.length', 'written > 0'],
+    ['crc32(block.subarray(HEADER_BYTES), crc32(block.subarray(0, 8)))', 'crc32(block.subarray(HEADER_BYTES))'],
+  ),
+  ...slips(
+    'workers/agent/store/history-tail.js',
+    store('history-codec', 'lmdb-store'),
+    ['return tailBytes >= SEAL_BYTES', 'return tailBytes > 100 * SEAL_BYTES'],
+    ['bytes > 0 && bytes + length > LARGE_BYTES', 'bytes > 0 && length > LARGE_BYTES'],
+  ),
+  ...slips(
+    'workers/agent/store/lmdb-store.js',
+    store('lmdb-store'),
+    ['first.seq !== row.seq + 1', 'first.seq <= row.seq'],
+    ["throw conflict(session, 'belongs to another server');", 'void 0;'],
+    ['row.lastActiveAt >= (row.openTurns.length > 0 ? openBefore : before)', 'row.lastActiveAt >= before'],
+    ['row === undefined || row.generation !== before.generation', 'row === undefined'],
+    ['places.length > page.limit', 'places.length >= page.limit'],
+    ['start: [session, after + 1]', 'start: [session, after]'],
+    ['if (row.ids <= max)', 'if (row.ids < max)'],
+    ['row?.due === undefined || row.owner !== this.#options.owner', 'row?.due === undefined'],
+  ),
+  ...slips(
+    'workers/agent/store/lmdb-log.js',
+    store('lmdb-store'),
+    ['newest - seq >= limits.maxEvents', 'newest - seq > limits.maxEvents'],
+    ['seq < newest && bytes > limits.maxBytes', 'bytes > limits.maxBytes'],
+  ),
+  ...slips(
+    'workers/agent/store/redis-replies.js',
+    store('redis-replies'),
+    ['tries > 1 || error.message !== QUEUE_FULL', 'true'],
+    ['PASSING.has(word) || LOCKED.has(word)', 'PASSING.has(word)'],
+  ),
+];
+
+const TURN: readonly Mutant[] = [
+  ...slips(
+    'workers/agent/turn/turn-loop.js',
+    [...turn('turn-loop', 'turn-cancel', 'tool-calls'), ...session('session-recovery')],
+    ['progress.rounds >= maxRounds', 'progress.rounds > maxRounds'],
+    ['blocks: progress.blocks + answer.content.length', 'blocks: answer.content.length'],
+    ['usage: addUsage(progress.usage, answer.usage)', 'usage: answer.usage'],
+    ['uses.findIndex((other) => other.id === use.id) === index', 'true'],
+    ['wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block))', 'answer.content'],
+  ),
+  ...slips(
+    'workers/agent/turn/tool-calls.js',
+    [...turn('tool-calls', 'turn-loop', 'turn-cancel'), ...session('approvals')],
+    ['brokenInputs.has(use.id) ? undefined : args', 'args'],
+    ['position: ++position', 'position: position++'],
+    ['offsets[stream] += text.length', 'offsets[stream] += 1'],
+    ['if (!open)', 'if (open === undefined)'],
+    ['call.edited ? { ...output, content: [edited, ...content] } : output', 'output'],
+    ['ok: result.isError !== true', 'ok: true'],
+  ),
+  ...slips(
+    'workers/agent/turn/questions.js',
+    [...turn('questions', 'input-rounds'), ...session('sampling')],
+    ['signal.aborted || JSON.stringify(question).length > MAX_BYTES', 'signal.aborted'],
+    ['open.length >= MAX_OPEN', 'open.length > MAX_OPEN'],
+    ["action === 'accept' && question.schema", 'question.schema'],
+    ["question?.of && reason === 'interrupted'", 'question?.of'],
+  ),
+  ...slips('workers/agent/turn/forms.js', turn('forms', 'questions'), [
+    'value === undefined || Object.hasOwn(content, name)',
+    'value === undefined',
+  ]),
+  ...slips(
+    'workers/agent/turn/live-text.js',
+    turn('live-text', 'turn-cancel'),
+    ["live.kind === 'text' && live.text.trim() !== ''", "live.kind === 'text'"],
+    ['const offset = live.text.length;', 'const offset = 0;'],
+  ),
+  ...slips(
+    'workers/agent/session/open-calls.js',
+    session('approvals', 'session-recovery', 'session-end'),
+    ['call.expiresAt <= now', 'call.expiresAt < now - 60_000'],
+    ['crashed && !waitsForInput(call)', 'crashed'],
+  ),
+];
+
+const WORKSPACE: readonly Mutant[] = [
+  ...slips(
+    'workers/workspace/paths.js',
+    workspace('paths', 'swapped-paths', 'write', 'list'),
+    ['path.startsWith(root.endsWith(sep) ? root : root + sep)', 'path.startsWith(root)'],
+    ['flags | constants.O_NOFOLLOW | constants.O_NONBLOCK', 'flags | constants.O_NONBLOCK'],
+    ['flags | constants.O_NOFOLLOW | constants.O_NONBLOCK', 'flags | constants.O_NOFOLLOW'],
+    ['!this.contains(await readlink(`/proc/self/fd/${handle.fd}`))', 'false'],
+    ['if (!this.contains(real))', 'if (false)'],
+    ["path.includes('\\0')", 'false'],
+    ['if (await isThere(at))', 'if (false)'],
+    ['path.length > MAX_PATH', 'path.length > 2 * MAX_PATH'],
+    ['if (!stats.isFile())', 'if (stats.isSocket())'],
+  ),
+];
+
+export const MUTANTS: readonly Mutant[] = [...FRONT, ...STORE, ...TURN, ...WORKSPACE];
+
+/** The file with the slip in it. Throws when `find` does not stand there exactly once: then the list is out of date. */
+export function applyMutant({ file, find, replace }: Mutant, text: string): string {
+  const count = text.split(find).length - 1;
+  if (count !== 1) throw new Error(`edit does not apply: «${find}» stands ${count} times in dist/${file}`);
+  return text.replace(find, () => replace);
+}
