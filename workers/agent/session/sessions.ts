@@ -78,8 +78,8 @@ export class Sessions {
   }
 
   /**
-   * Starts no turn that waits in line. Running turns may go on for `graceMs`, then they are interrupted; those that wait for
-   * a person wait on in the store.
+   * From now on no queued turn starts. Running turns may go on for `graceMs`, then they are interrupted. Suspended turns stay in
+   * the store.
    */
   async drain(graceMs: number): Promise<void> {
     this.#paused = true;

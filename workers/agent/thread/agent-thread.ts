@@ -129,7 +129,7 @@ export class AgentThread {
     this.#sessions.close();
     await this.#serving.close();
     this.#outbox.flush();
-    channel.close(); // settles the leases that nobody answers any more: what starts would be waited for below
+    channel.close(); // rejects open leases: disconnect would wait for sandboxes that are still starting
     await this.#mcp.servers.disconnect();
     await store.close();
     onClosed();

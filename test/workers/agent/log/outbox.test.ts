@@ -27,30 +27,27 @@ const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate
 const textsOf = (batch: Batch | undefined): unknown[] =>
   (batch?.[0]?.frames ?? []).map(({ json }) => (JSON.parse(json) as { text?: string }).text);
 
-void t.test(
-  'what comes in one turn of the event loop is posted once, each session’s frames in their order',
-  async (t) => {
-    const { outbox, posted } = makeOutbox();
-    outbox.push('a', { json: '{"n":1}', seq: 1, type: 'text' });
-    outbox.streaming('b', delta(0, 'x'));
-    outbox.push('a', { json: '{"n":2}', seq: 2, type: 'text' });
-    t.same(posted, []);
-    await turnOfTheLoop();
-    t.equal(posted.length, 1);
-    t.same(
-      posted[0]?.map(({ session, frames }) => [session, frames.map(({ seq }) => seq)]),
-      [
-        ['a', [1, 2]],
-        ['b', [0]],
-      ],
-    );
-    outbox.push('a', { json: '{}', seq: 3, type: 'text' });
-    await turnOfTheLoop();
-    t.equal(posted.length, 2);
-  },
-);
+void t.test('frames of one turn of the event loop are posted together, each session’s in order', async (t) => {
+  const { outbox, posted } = makeOutbox();
+  outbox.push('a', { json: '{"n":1}', seq: 1, type: 'text' });
+  outbox.streaming('b', delta(0, 'x'));
+  outbox.push('a', { json: '{"n":2}', seq: 2, type: 'text' });
+  t.same(posted, []);
+  await turnOfTheLoop();
+  t.equal(posted.length, 1);
+  t.same(
+    posted[0]?.map(({ session, frames }) => [session, frames.map(({ seq }) => seq)]),
+    [
+      ['a', [1, 2]],
+      ['b', [0]],
+    ],
+  );
+  outbox.push('a', { json: '{}', seq: 3, type: 'text' });
+  await turnOfTheLoop();
+  t.equal(posted.length, 2);
+});
 
-void t.test('who is about to keep the thread busy can wait until all has been posted', async (t) => {
+void t.test('code that is about to block the event loop can wait until all is posted', async (t) => {
   const { outbox, posted } = makeOutbox();
   await outbox.sent();
   outbox.push('a', { json: '{"n":1}', seq: 1, type: 'text' });

@@ -87,7 +87,7 @@ void t.test('a duplicate message writes nothing and fails nothing', async (t) =>
   t.same(await log.commit(() => cleared), { ok: true });
 });
 
-void t.test('another writer’s step fails this log for good, and is reported once', async (t) => {
+void t.test('a step of another writer fails this log for good, and is reported once', async (t) => {
   const { log, store, failures } = await makeLog(t);
   await store.commit('s-1', { events: [{ seq: 1, json: '{}' }] });
   const both = await Promise.allSettled([log.commit(() => cleared), log.commit(() => cleared)]);

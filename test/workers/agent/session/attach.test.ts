@@ -32,7 +32,7 @@ void t.test('an `after` ahead of the log is refused', async (t) => {
   await t.rejects(bench.attach(1), { code: 'ERR_BAD_FRAME' });
 });
 
-void t.test('who joins while text streams gets the block so far at offset 0, and goes on from there', async (t) => {
+void t.test('a client that joins while text streams gets the block so far at offset 0, then the rest', async (t) => {
   const bench = await startBench(t);
   const { script, begun, goOn } = saysThenWaits('Once upon', ' a time');
   bench.model.next(script);

@@ -90,7 +90,7 @@ void t.test('a no is an error to the server, and the model is not asked', async 
   t.equal(bench.model.requests.length, 2);
 });
 
-void t.test('a server may ask so often in one call, and then no more', async (t) => {
+void t.test('a server may sample up to its limit in one call, and no more', async (t) => {
   const bench = await start(t, { sampling: { maxPerCall: 2, maxTokens: 10 } });
   bench.model.next(callsTools([{ ...CALL, input: { times: 3 } }]), says('one'), says('two'), says('done'));
   await bench.say('go');
@@ -110,7 +110,7 @@ void t.test('a server may ask so often in one call, and then no more', async (t)
 });
 
 void t.test(
-  'without the configuration’s word it is not allowed, and what cannot be asked is refused at once',
+  'sampling is refused unless the configuration allows it, and so is a request that the model cannot take',
   async (t) => {
     const audio = { role: 'user' as const, content: { type: 'audio' as const, data: 'AA==', mimeType: 'audio/wav' } };
     const cases: [BenchOptions, RegExp][] = [
@@ -147,7 +147,7 @@ void t.test('a long question is shown in part, a picture by its name, and goes t
   ]);
 });
 
-void t.test('a turn that is cancelled while the person is asked asks the model nothing', async (t) => {
+void t.test('a turn that is cancelled while the user is asked sends nothing to the model', async (t) => {
   const bench = await start(t);
   bench.model.next(callsTools([CALL]));
   await bench.say('go');

@@ -26,7 +26,7 @@ void t.test('a drain lets a running turn finish within its grace, and refuses wh
   t.match(await bench.turnEnd(2), { stopReason: 'end_turn' });
 });
 
-void t.test('a drain interrupts what is not done after its grace', async (t) => {
+void t.test('a drain interrupts turns that still run after its grace', async (t) => {
   const bench = await startBench(t);
   const { script, begun } = saysThenWaits('Once');
   bench.model.next(script);
@@ -50,7 +50,7 @@ void t.test('a drain does not wait for a person, and the person is asked again a
   t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
 });
 
-void t.test('a turn that comes to wait for a person while draining waits on in the store', async (t) => {
+void t.test('a turn that is suspended while draining goes on waiting in the store', async (t) => {
   const bench = await startBench(t, { approvals: { rules: [{ tool: 'wait', action: 'allow' }] } });
   bench.model.next(
     callsTools([{ id: 'c-1', name: 'wait', input: { key: 'k' } }]),
@@ -99,7 +99,7 @@ void t.test('a reset in the middle of a drain starts no turn', async (t) => {
   t.match(await bench.store.readSession(OF.session), { openTurns: [{ turn: 2 }] });
 });
 
-void t.test('a session that is opened while draining starts none of the turns that wait in it', async (t) => {
+void t.test('a session that is opened while draining starts none of its queued turns', async (t) => {
   const bench = await startBench(t);
   const { script, begun } = saysThenWaits('Once');
   bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'a' } }]), script, says('two'));

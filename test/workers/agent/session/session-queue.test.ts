@@ -13,7 +13,7 @@ async function isEvicted(bench: AgentBench): Promise<boolean> {
   return (await sessionsInMemory()) === 0;
 }
 
-void t.test('messages that come while a turn runs wait in line and run in their order', async (t) => {
+void t.test('messages that come while a turn runs are queued and run in order', async (t) => {
   const bench = await startBench(t);
   const { script, begun, goOn } = saysThenWaits('one');
   bench.model.next(script, says('two'), says('three'));
@@ -51,7 +51,7 @@ void t.test('messages sent at once get turns of their own, in the order they cam
   );
 });
 
-void t.test('the sixth message in flight is refused, and one is taken again when a turn has ended', async (t) => {
+void t.test('the sixth message in flight is refused, and the next is accepted when a turn has ended', async (t) => {
   const bench = await startBench(t);
   const { script, begun, goOn } = saysThenWaits('one');
   bench.model.next(script, says('2'), says('3'), says('4'), says('5'), says('6'));
@@ -131,7 +131,7 @@ void t.test('a session of someone else looks like none, and does not stay in mem
   t.ok(await bench.store.readSession(OF.session), 'it is still there');
 });
 
-void t.test('a session takes a model only where the configuration allows it', async (t) => {
+void t.test('a session gets the model that it asks for only if the configuration allows it', async (t) => {
   const bench = await startBench(t, { model: { name: 'first', allow: ['second'] } });
   const of = { user: 'user-1', session: 'session-2' };
   await t.rejects(bench.request('create-session', { ...of, model: 'third' }), { code: 'ERR_MODEL_NOT_ALLOWED' });

@@ -43,7 +43,7 @@ function codeOf(work: () => unknown): string {
   }
 }
 
-t.test('any messages come back as they went in, lone surrogates too', async (t) => {
+t.test('any messages survive the round trip, lone surrogates too', async (t) => {
   fc.assert(
     fc.property(messages, (value) => {
       t.strictSame(decodeBlock(encodeBlock(value)), asJson(value));
@@ -65,7 +65,7 @@ t.test('blocks of every size up to 16 MB come back', async (t) => {
   }
 });
 
-t.test('what does not get smaller is stored as it is', async (t) => {
+t.test('content that does not compress is stored as it is', async (t) => {
   const block = encodeBlock([]);
   t.equal(block[2], 0);
   t.strictSame(decodeBlock(block), []);
@@ -143,7 +143,7 @@ t.test('random bytes, with or without a right header and checksum, never come ou
   );
 });
 
-t.test('a later format says so', async (t) => {
+t.test('a block of a later format version is refused with a hint to update', async (t) => {
   const later = encodeBlock(said(10));
   later[1] = 2;
   t.throws(() => decodeBlock(later), { code: 'ERR_HISTORY_CORRUPT', message: /format version 2/ });

@@ -64,7 +64,7 @@ t.test('what was committed is there when another process opens the folder after 
   t.equal((await store.readSession(row.session))?.seq, 2);
 });
 
-t.test('a session of an earlier version is read, taken and gone on with', async (t) => {
+t.test('a session that an earlier version stored is read, taken over and continued', async (t) => {
   const backend = await newBackend(t);
   const store = await backend.open(t);
   const row = newRow();
@@ -124,13 +124,13 @@ t.test('threads of one process share the folder, and one that ends leaves the ot
   t.strictSame(await store.commit(row.session, { events: events(41) }), { ok: true });
 });
 
-t.test('a folder that cannot be used is an error of the start', async (t) => {
+t.test('a folder that cannot be used is ERR_START', async (t) => {
   const { dir } = await newBackend(t);
   await writeFile(join(dir, 'file'), 'no folder');
   t.equal(await codeOf(openLmdbStore(join(dir, 'file'), { owner: OWNER, limits: LIMITS })), 'ERR_START');
 });
 
-t.test('a write that gets no turn within the deadline is ERR_UNAVAILABLE and is not done later', async (t) => {
+t.test('a write that LMDB does not start by its deadline is ERR_UNAVAILABLE and never lands', async (t) => {
   const backend = await newBackend(t);
   const store = await backend.open(t);
   const hasty = await backend.open(t, { limits: { timeoutMs: 100 } });
@@ -154,7 +154,7 @@ t.test('a write that gets no turn within the deadline is ERR_UNAVAILABLE and is 
   t.strictSame((await store.readEvents(row.session, 0, 5)).events, events(1, 1, 'second'));
 });
 
-t.test('a full disk is ERR_UNAVAILABLE, ends no thread, and takes nothing that was committed', async (t) => {
+t.test('a full disk is ERR_UNAVAILABLE, ends no thread, and loses nothing that was committed', async (t) => {
   const { dir } = await newBackend(t);
   const row = newRow();
   const url = new URL('../../../../workers/agent/store/lmdb-store.js', import.meta.url).href;

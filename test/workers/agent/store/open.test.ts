@@ -19,7 +19,7 @@ t.test('the embedded store lies in the data folder', async (t) => {
   t.ok(existsSync(join(dir, 'store', 'data.mdb')));
 });
 
-t.test('Redis is the one of the configuration, and never replaced when it is away', async (t) => {
+t.test('Redis is the configured one, and there is no fallback when it cannot be reached', async (t) => {
   const redis = await startRedis();
   t.teardown(() => redis.stop());
   const store = await openStore('redis', parseConfig({}, { REDIS_URL: redis.url }), { owner: OWNER });

@@ -3,7 +3,7 @@ import { IndexMoves, type IndexMove } from '../../../../workers/agent/store/redi
 
 const move = (session: string, at: number): IndexMove => ({ session, user: 'local', at });
 
-t.test('moves come together, a session’s newest alone', async (t) => {
+t.test('moves are sent together, of each session only the newest', async (t) => {
   const moved = await new Promise<readonly IndexMove[]>((resolve) => {
     const moves = new IndexMoves(resolve);
     moves.add(move('a', 1));
@@ -13,7 +13,7 @@ t.test('moves come together, a session’s newest alone', async (t) => {
   t.same(moved, [move('a', 3), move('b', 2)]);
 });
 
-t.test('who reads next has them at once, and only once', async (t) => {
+t.test('a flush sends the pending moves at once, and only once', async (t) => {
   const batches: (readonly IndexMove[])[] = [];
   const moves = new IndexMoves((batch) => batches.push(batch));
   moves.flush();
@@ -23,7 +23,7 @@ t.test('who reads next has them at once, and only once', async (t) => {
   t.same(batches, [[move('a', 1)]]);
 });
 
-t.test('very many do not wait for the moment', async (t) => {
+t.test('a full batch is sent without waiting for the timer', async (t) => {
   const batches: (readonly IndexMove[])[] = [];
   const moves = new IndexMoves((batch) => batches.push(batch));
   for (let session = 0; session < 1_100; session++) moves.add(move(String(session), session));

@@ -3,7 +3,7 @@ import t from 'tap';
 import { isFairleadError } from '../../../../src/shared/errors.js';
 import { asStoreError, isTransient, replyWord } from '../../../../workers/agent/store/redis-replies.js';
 
-t.test('an error of a script has the code of what failed in it, in the words of any Redis', async (t) => {
+t.test('the error of a script yields the code of the command that failed, for any version of Redis', async (t) => {
   const before7 =
     "ERR Error running script (call to f_ab12): @user_script:1: @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.";
   t.equal(replyWord(before7), 'OOM');
@@ -26,7 +26,7 @@ t.test('a transient error is retried; a lasting one is not', async (t) => {
   t.equal(isTransient(new Error('The queue is full'), 2), true, 'what was sent before may have landed');
 });
 
-t.test('callers see codes: away or not let in is ERR_UNAVAILABLE, a refused command is a fault', async (t) => {
+t.test('a lost connection or refused credentials are ERR_UNAVAILABLE, a refused command is ERR_INTERNAL', async (t) => {
   for (const error of [new SimpleError('NOPERM x'), new SimpleError('BUSY x'), new Error('read ECONNRESET')]) {
     t.ok(isFairleadError(asStoreError(error), 'ERR_UNAVAILABLE'));
   }

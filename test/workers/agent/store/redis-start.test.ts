@@ -5,7 +5,7 @@ import { freePort } from '../../../helpers/processes.js';
 import { failure, newRedis, openStore } from './redis-backend.js';
 import { codeOf, LIMITS, OWNER } from './store-backend.js';
 
-t.test('a Redis that is not there at the start is an error that names it without its password', async (t) => {
+t.test('a Redis that cannot be reached at the start is an error that names it without its password', async (t) => {
   const port = await freePort();
   const started = performance.now();
   const error = await failure(
@@ -45,7 +45,7 @@ t.test('a wrong password ends the start at once, the right one works, and neithe
   t.notOk(`${error.stack} ${String(error.cause)}`.includes('s3cret'));
 });
 
-t.test('a Redis that hangs at the start is an error of the start', async (t) => {
+t.test('a Redis that hangs at the start is ERR_START', async (t) => {
   const redis = await newRedis(t);
   redis.pause();
   t.teardown(() => redis.resume());

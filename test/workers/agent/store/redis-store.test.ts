@@ -70,7 +70,7 @@ t.test('a commit is one command on the wire', async (t) => {
   );
 });
 
-t.test('a read keeps its place before later writes, also where Redis knows no script yet', async (t) => {
+t.test('a read comes before later writes, also when Redis does not know its script yet', async (t) => {
   const redis = await newRedis(t);
   const raw = await rawClient(t, redis.url);
   const store = await openStore(t, redis.url);
@@ -85,7 +85,7 @@ t.test('a read keeps its place before later writes, also where Redis knows no sc
   );
 });
 
-t.test('a time at which it is due costs a commit one more command, in the same breath', async (t) => {
+t.test('a wake-up costs a commit one more command, sent with it', async (t) => {
   const redis = await newRedis(t);
   const raw = await rawClient(t, redis.url);
   const store = await openStore(t, redis.url);
@@ -107,7 +107,7 @@ t.test('a time at which it is due costs a commit one more command, in the same b
   }
 });
 
-t.test('a session of an earlier version is read, taken and gone on with', async (t) => {
+t.test('a session that an earlier version stored is read, taken over and continued', async (t) => {
   const redis = await newRedis(t);
   const raw = await rawClient(t, redis.url);
   const store = await openStore(t, redis.url);
@@ -140,7 +140,7 @@ t.test('a log past its row is a conflict that writes nothing', async (t) => {
   t.strictSame(await store.readHistory(row.session), []);
 });
 
-t.test('index entries that a crash left wrong are put right by reading', async (t) => {
+t.test('reading repairs index entries that a crash has left wrong', async (t) => {
   const redis = await newRedis(t);
   const raw = await rawClient(t, redis.url);
   const store = await openStore(t, redis.url);
@@ -170,7 +170,7 @@ t.test('a damaged block is ERR_HISTORY_CORRUPT', async (t) => {
   t.equal(await codeOf(store.readHistory(row.session)), 'ERR_HISTORY_CORRUPT');
 });
 
-t.test('a seal keeps what was appended since its reading, and gives up after a clear', async (t) => {
+t.test('a seal keeps blocks that were appended since it read the tail, and gives up after a clear', async (t) => {
   const redis = await newRedis(t);
   const raw = await rawClient(t, redis.url);
   const binary = raw.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
@@ -210,45 +210,42 @@ t.test('a seal keeps what was appended since its reading, and gives up after a c
   );
 });
 
-t.test(
-  'while Redis hangs every method is ERR_UNAVAILABLE within the deadline, and none of it happens later',
-  async (t) => {
-    const redis = await newRedis(t);
-    const store = await openStore(t, redis.url, { timeoutMs: 300 });
-    const row = newRow();
-    await store.createSession(row);
-    await store.commit(row.session, { events: events(1) });
-    redis.pause();
-    t.teardown(() => redis.resume());
-    const started = performance.now();
-    const errors = await Promise.all(
-      [
-        store.ping(),
-        store.createSession(newRow({ session: 'late' })),
-        store.readSession(row.session),
-        store.listSessions(row.user, { limit: 5 }),
-        store.touchSession(row.session, 77_777),
-        store.expiredSessions(5, 5),
-        store.commit(row.session, { events: events(2, 1, 'late'), messages: [say('late')] }),
-        store.readHistory(row.session),
-        store.readEvents(row.session, 0, 5),
-      ].map(failure),
-    );
-    const took = performance.now() - started;
-    t.ok(took >= 250 && took < 1000, `${took} ms`);
-    for (const error of errors) {
-      t.ok(isFairleadError(error, 'ERR_UNAVAILABLE'), error.message);
-      t.ok((error.retryAfterMs ?? 0) > 0);
-    }
-    redis.resume();
-    await until(async () => (await codeOf(store.ping())) === 'ok');
-    t.strictSame(await store.readSession(row.session), { ...row, seq: 1 });
-    t.equal(await store.readSession('late'), undefined);
-    t.strictSame(await store.commit(row.session, { events: events(2) }), { ok: true });
-    t.strictSame(await store.readEvents(row.session, 0, 5), { events: events(1, 2), oldest: 1 });
-    t.strictSame(await store.readHistory(row.session), []);
-  },
-);
+t.test('while Redis hangs every method is ERR_UNAVAILABLE within the deadline, and nothing lands later', async (t) => {
+  const redis = await newRedis(t);
+  const store = await openStore(t, redis.url, { timeoutMs: 300 });
+  const row = newRow();
+  await store.createSession(row);
+  await store.commit(row.session, { events: events(1) });
+  redis.pause();
+  t.teardown(() => redis.resume());
+  const started = performance.now();
+  const errors = await Promise.all(
+    [
+      store.ping(),
+      store.createSession(newRow({ session: 'late' })),
+      store.readSession(row.session),
+      store.listSessions(row.user, { limit: 5 }),
+      store.touchSession(row.session, 77_777),
+      store.expiredSessions(5, 5),
+      store.commit(row.session, { events: events(2, 1, 'late'), messages: [say('late')] }),
+      store.readHistory(row.session),
+      store.readEvents(row.session, 0, 5),
+    ].map(failure),
+  );
+  const took = performance.now() - started;
+  t.ok(took >= 250 && took < 1000, `${took} ms`);
+  for (const error of errors) {
+    t.ok(isFairleadError(error, 'ERR_UNAVAILABLE'), error.message);
+    t.ok((error.retryAfterMs ?? 0) > 0);
+  }
+  redis.resume();
+  await until(async () => (await codeOf(store.ping())) === 'ok');
+  t.strictSame(await store.readSession(row.session), { ...row, seq: 1 });
+  t.equal(await store.readSession('late'), undefined);
+  t.strictSame(await store.commit(row.session, { events: events(2) }), { ok: true });
+  t.strictSame(await store.readEvents(row.session, 0, 5), { events: events(1, 2), oldest: 1 });
+  t.strictSame(await store.readHistory(row.session), []);
+});
 
 t.test('a Redis that was killed and comes back with its data is used again, scripts included', async (t) => {
   const redis = await newRedis(t, ['--appendonly', 'yes', '--appendfsync', 'always']);
@@ -282,7 +279,7 @@ t.test('a command that waits too long for a reconnect is not sent after it', asy
   t.strictSame(await store.readSession(row.session), row);
 });
 
-t.test('replies that do not pass by the deadline are ERR_UNAVAILABLE: out of memory, read only', async (t) => {
+t.test('transient errors that last until the deadline are ERR_UNAVAILABLE: out of memory, read only', async (t) => {
   const redis = await newRedis(t);
   const raw = await rawClient(t, redis.url);
   const store = await openStore(t, redis.url, { timeoutMs: 300 });
@@ -343,7 +340,7 @@ t.test(
   },
 );
 
-t.test('a connection on which nothing comes any more is cut and made anew', async (t) => {
+t.test('a half-open connection is cut and replaced', async (t) => {
   const redis = await newRedis(t);
   const wasCut = deferred<Error>();
   const store = await openStore(t, redis.url, {

@@ -19,7 +19,7 @@ export function historySuite(t: Test, backend: Backend): void {
     t.strictSame(again, { ok: false, duplicateOf: 1 }, 'the ids stay');
   });
 
-  t.test('a read sees nothing of a commit that is called after it, also when nobody waits in between', async (t) => {
+  t.test('a read never sees a commit that is called after it, even if nobody awaits the read', async (t) => {
     const store = await backend.open(t);
     const { session } = await newSession(store);
     for (let seq = 1; seq <= 20; seq++) {
@@ -50,7 +50,7 @@ export function historySuite(t: Test, backend: Backend): void {
     t.strictSame(await store.readHistory(session), said);
   });
 
-  t.test('a session that commits without a pause is sealed all the same', async (t) => {
+  t.test('a session that commits without a pause is sealed too', async (t) => {
     const store = await backend.open(t);
     const { session } = await newSession(store);
     const said: TranscriptMessage[] = [];

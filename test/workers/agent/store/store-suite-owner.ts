@@ -8,7 +8,7 @@ async function sweep(store: Store): Promise<void> {
 }
 
 export function ownerSuite(t: Test, backend: Backend): void {
-  t.test('only its owner commits to a session, and taking it shuts the earlier one out', async (t) => {
+  t.test('only its owner commits to a session, and a takeover shuts the previous owner out', async (t) => {
     const [first, second] = [await backend.open(t), await backend.open(t, { owner: 'server-2' })];
     const { session } = await newSession(first);
     await first.commit(session, { events: events(1), messages: [say('kept')], row: { turns: 1 } });
@@ -40,29 +40,26 @@ export function ownerSuite(t: Test, backend: Backend): void {
     t.strictSame(await backend.traces('nobody'), []);
   });
 
-  t.test(
-    'of two servers that take a session at once one has it, and neither writes with an old idea of it',
-    async (t) => {
-      const stores = [await backend.open(t), await backend.open(t, { owner: 'server-2' })];
-      const { session } = await newSession(stores[0]!);
-      let landed = 0;
-      for (let round = 0; round < 15; round++) {
-        const codes = await Promise.all(
-          stores.map(async (store, who) => {
-            const row = await store.takeOver(session);
-            return codeOf(
-              store.commit(session, { events: events((row?.seq ?? 0) + 1), messages: [say(`${round} ${who}`)] }),
-            );
-          }),
-        );
-        for (const code of codes) t.match(code, /^(ok|ERR_STORE_CONFLICT)$/);
-        landed += codes.filter((code) => code === 'ok').length;
-        t.ok(codes.includes('ok'));
-      }
-      t.equal((await stores[0]?.readSession(session))?.seq, landed);
-      t.equal((await stores[0]?.readHistory(session))?.length, landed);
-    },
-  );
+  t.test('of two servers that take a session over at once one wins, and neither writes on a stale row', async (t) => {
+    const stores = [await backend.open(t), await backend.open(t, { owner: 'server-2' })];
+    const { session } = await newSession(stores[0]!);
+    let landed = 0;
+    for (let round = 0; round < 15; round++) {
+      const codes = await Promise.all(
+        stores.map(async (store, who) => {
+          const row = await store.takeOver(session);
+          return codeOf(
+            store.commit(session, { events: events((row?.seq ?? 0) + 1), messages: [say(`${round} ${who}`)] }),
+          );
+        }),
+      );
+      for (const code of codes) t.match(code, /^(ok|ERR_STORE_CONFLICT)$/);
+      landed += codes.filter((code) => code === 'ok').length;
+      t.ok(codes.includes('ok'));
+    }
+    t.equal((await stores[0]?.readSession(session))?.seq, landed);
+    t.equal((await stores[0]?.readHistory(session))?.length, landed);
+  });
 
   t.test('sessions to wake come soonest first, those for the start last, and to their owner only', async (t) => {
     const owner = 'due {*}\0 ünï';
@@ -160,7 +157,7 @@ export function ownerSuite(t: Test, backend: Backend): void {
     t.ok(await two.readSession(active.session));
   });
 
-  t.test('the newest seqs are read in the order of the question', async (t) => {
+  t.test('the newest seqs come in the order of the request', async (t) => {
     const store = await backend.open(t);
     const sessions: string[] = [];
     for (let i = 0; i < 5; i++) {

@@ -21,7 +21,7 @@ export function secretSuite(t: Test, backend: Backend): void {
     t.equal(await store.readSecret(key), undefined);
   });
 
-  t.test('of two that write with the same version one does, and a version never comes back', async (t) => {
+  t.test('of two writes with the same version one lands, and a version never comes back', async (t) => {
     const stores = [await backend.open(t), await backend.open(t)];
     const store = stores[0]!;
     const key = newKey();
@@ -43,7 +43,7 @@ export function secretSuite(t: Test, backend: Backend): void {
     t.ok(blind! > seen, 'without a version whatever is there is replaced');
   });
 
-  t.test('a secret with a time to live is gone after it, and one that is written again without stays', async (t) => {
+  t.test('a secret expires after its time to live, unless it is written again without one', async (t) => {
     const store = await backend.open(t);
     const [short, kept] = [newKey(), newKey()];
     await store.writeSecret(short, Buffer.from('short'), { ttlMs: 30 });

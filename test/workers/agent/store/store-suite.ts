@@ -13,7 +13,7 @@ export function storeSuite(t: Test, backend: Backend): void {
   ownerSuite(t, backend);
   secretSuite(t, backend);
 
-  t.test('answers a ping and says how long each operation took', async (t) => {
+  t.test('answers a ping and reports how long each operation took', async (t) => {
     const seen: string[] = [];
     const store = await backend.open(t, {
       observe: (operation, seconds) => {
@@ -58,7 +58,7 @@ export function storeSuite(t: Test, backend: Backend): void {
     }
   });
 
-  t.test('a session is made once', async (t) => {
+  t.test('a session is created once', async (t) => {
     const store = await backend.open(t);
     const row = await newSession(store, { title: 'first' });
     for (const other of [{ createdAt: 1_001 }, { user: 'another' }, { owner: 'another' }]) {
@@ -105,7 +105,7 @@ export function storeSuite(t: Test, backend: Backend): void {
     t.match(await store.readSession(session), { seq: 2, turns: 3 });
   });
 
-  t.test('a taken or skipped seq is a conflict and nothing of its commit is written', async (t) => {
+  t.test('a repeated or skipped seq is a conflict and its commit writes nothing', async (t) => {
     const store = await backend.open(t);
     const row = await newSession(store);
     await store.commit(row.session, { events: events(1, 2), messages: [say('kept')] });
@@ -231,7 +231,7 @@ export function storeSuite(t: Test, backend: Backend): void {
     t.equal(again.sessions[1]?.lastActiveAt, 30_000);
   });
 
-  t.test('expired sessions come oldest first, and activity takes a session out', async (t) => {
+  t.test('expired sessions come oldest first, without those that were active since', async (t) => {
     const store = await backend.open(t);
     const old: string[] = [];
     for (let i = 0; i < 5; i++) old.push((await newSession(store, { lastActiveAt: 10 + i })).session);
@@ -273,7 +273,7 @@ export function storeSuite(t: Test, backend: Backend): void {
     t.strictSame(await backend.traces(user), []);
   });
 
-  t.test('closing waits for what is under way, may be done twice, and ends the store', async (t) => {
+  t.test('close waits for operations under way, may be called twice, and ends the store', async (t) => {
     const [store, other] = [await backend.open(t), await backend.open(t)];
     const { session } = await newSession(store);
     const writes = Array.from({ length: 5 }, (_, i) =>
