@@ -1,4 +1,4 @@
-/** Tokens that are Fairlead's own and no user's: the client credentials grant. Kept by each thread in its memory. Agent threads. */
+/** Fairlead's own tokens, by the client credentials grant; each thread keeps its own in memory. Agent threads. */
 import {
   createPrivateKeyJwtAuth,
   fetchToken,
@@ -13,12 +13,12 @@ import type { ServerAuth } from './server-auth.js';
 
 type CredentialsAuth = Extract<ServerAuth, { type: 'client_credentials' }>;
 
-/** What has no end of its own is asked for again after this. */
+/** A token without an expiry is renewed after this. */
 const DEFAULT_LIFE_MS = 300_000;
 const USED_LIFE = 0.8;
 const JITTER = 0.1;
 
-/** ERR_MCP, ERR_UNAVAILABLE. Who shares it is up to the caller. */
+/** Requests a new token. ERR_MCP, ERR_UNAVAILABLE. */
 export async function appToken(
   server: string,
   auth: CredentialsAuth,
@@ -41,8 +41,8 @@ export async function appToken(
   }
 }
 
-function noPerson(): never {
-  throw new Error('no person takes part in this grant');
+function noUser(): never {
+  throw new Error('no user takes part in this grant');
 }
 
 function providerOf({ clientId, clientSecret, privateKey, algorithm }: CredentialsAuth, issuer: string) {
@@ -59,10 +59,10 @@ function providerOf({ clientId, clientSecret, privateKey, algorithm }: Credentia
       issuer,
     }),
     tokens: () => undefined,
-    saveTokens: noPerson,
-    redirectToAuthorization: noPerson,
-    saveCodeVerifier: noPerson,
-    codeVerifier: noPerson,
+    saveTokens: noUser,
+    redirectToAuthorization: noUser,
+    saveCodeVerifier: noUser,
+    codeVerifier: noUser,
     prepareTokenRequest: (scope) =>
       new URLSearchParams({ grant_type: 'client_credentials', ...(scope ? { scope } : {}) }),
     ...(signed ? { addClientAuthentication: signed } : {}),

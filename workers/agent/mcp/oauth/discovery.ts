@@ -1,4 +1,4 @@
-/** Who may give tokens for a server: found out by the server's own metadata, checked before anything is told to anybody. Agent threads. */
+/** Discovers the authorization server of an MCP server by its metadata, and checks it before anything is sent there. Agent threads. */
 import {
   checkResourceAllowed,
   discoverOAuthServerInfo,
@@ -11,12 +11,12 @@ import { sameIssuer, type ServerAuth } from './server-auth.js';
 
 export interface DiscoverOptions {
   auth: Pick<ServerAuth, 'url'> & { issuer?: string | undefined };
-  /** Of the server's challenge. */
+  /** From the server's challenge. */
   resourceMetadataUrl?: string | undefined;
   fetch: FetchLike;
 }
 
-/** ERR_MCP where the server names another resource than itself, or another issuer than the configuration's. Else what the SDK throws. */
+/** ERR_MCP when the server names a resource other than itself, or an issuer other than the configuration's. Else the SDK's errors. */
 export async function discover({ auth, resourceMetadataUrl, fetch }: DiscoverOptions): Promise<OAuthDiscoveryState> {
   const found = await discoverOAuthServerInfo(auth.url, {
     fetchFn: fetch,
@@ -40,7 +40,7 @@ export function issuerOf({ authorizationServerMetadata, authorizationServerUrl }
   return authorizationServerMetadata?.issuer ?? authorizationServerUrl;
 }
 
-/** RFC 8707: word for word as the server publishes it. */
+/** RFC 8707: exactly as the server publishes it. */
 export function resourceOf({ resourceMetadata }: OAuthDiscoveryState): { resource: string } | Record<string, never> {
   return resourceMetadata ? { resource: resourceMetadata.resource } : {};
 }

@@ -1,4 +1,4 @@
-/** What goes wrong with authorization servers, in words that hold no secret: their answers may. Pure; agent threads. */
+/** Errors of authorization servers as texts without secrets, which their responses may hold. Pure; agent threads. */
 import {
   AuthorizationServerMismatchError,
   InsecureTokenEndpointError,
@@ -21,15 +21,15 @@ const SPENT: ReadonlySet<string> = new Set([
 ]);
 const PASSING: ReadonlySet<string> = new Set([OAuthErrorCode.ServerError, OAuthErrorCode.TemporarilyUnavailable]);
 
-/** The refresh token or the code is of no use any more: only a login helps. */
+/** The refresh token or the code is no longer valid: the user must log in again. */
 export function isSpent(error: unknown): boolean {
   return error instanceof OAuthError && SPENT.has(error.code);
 }
 
-/** ERR_MCP, or ERR_UNAVAILABLE where it may pass. `issuer` is whom we spoke to, as far as we know. */
+/** ERR_MCP, or ERR_UNAVAILABLE where it may pass. */
 export function authFailure(server: string, error: unknown): FairleadError {
   const failed = (code: 'ERR_MCP' | 'ERR_UNAVAILABLE', why: string): FairleadError =>
-    // The cause stays out of it: a log would print what the authorization server has answered.
+    // Without a cause: a log would print the authorization server's response.
     new FairleadError(code, `the login to ${server} failed: ${why}`, code === 'ERR_MCP' ? {} : { retryAfterMs: 5_000 });
   if (isFairleadError(error)) {
     if (error.code === 'ERR_CANCELLED') return error;
@@ -49,15 +49,15 @@ export function authFailure(server: string, error: unknown): FairleadError {
     }
     return failed('ERR_MCP', `the authorization server says ${plainCode(error.code)}`);
   }
-  // Of what is parsed, the parser's message shows a part.
+  // A parser's message quotes what it parsed.
   if (error instanceof SyntaxError || (error instanceof Error && error.name === 'ZodError')) {
-    return failed('ERR_MCP', 'the authorization server’s answer is not what the protocol says');
+    return failed('ERR_MCP', 'the authorization server’s response does not follow the protocol');
   }
   if (error instanceof TypeError) return failed('ERR_UNAVAILABLE', 'the authorization server cannot be reached');
-  return failed('ERR_MCP', error instanceof Error ? plain(error.message) : 'an unknown fault');
+  return failed('ERR_MCP', error instanceof Error ? plain(error.message) : 'an unknown error');
 }
 
-/** An error code as the authorization server sent it, fit for a line of text. */
+/** The authorization server's error code, shortened and in printable characters. */
 export function plainCode(code: string): string {
   return plain(code).slice(0, MAX_CODE);
 }

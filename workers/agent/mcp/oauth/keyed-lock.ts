@@ -1,9 +1,9 @@
-/** One at a time for each key; a key that nobody holds costs nothing. Pure; agent threads. */
+/** A lock for each key; an unused key takes no memory. Pure; agent threads. */
 
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<unknown>>();
 
-  /** Whoever holds a key must come to an end by itself: what it does has deadlines. */
+  /** `work` must end by itself: the lock has no deadline. */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);
     const mine = before ? before.then(work, work) : work();

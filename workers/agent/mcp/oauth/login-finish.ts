@@ -1,4 +1,4 @@
-/** The way back from an authorization server: the code for tokens; and the end of a login, told to it. Agent threads. */
+/** Finishes a login: exchanges the code for tokens. Also revokes a login's tokens. Agent threads. */
 import {
   exchangeAuthorization,
   selectClientAuthMethod,
@@ -11,7 +11,7 @@ import { issuerOf, resourceOf } from './discovery.js';
 import { plainCode } from './failures.js';
 import { newLogin, type FlowRecord, type LoginRecord } from './records.js';
 
-/** ERR_MCP, and what the SDK throws. The issuer is checked before anything else in the answer is believed (RFC 9207). */
+/** ERR_MCP, and the SDK's errors. Checks the issuer before it trusts anything else in the callback (RFC 9207). */
 export async function finishLogin(
   flow: FlowRecord,
   { code, iss, error }: Callback,
@@ -45,14 +45,14 @@ export async function finishLogin(
   });
 }
 
-/** RFC 7009. Resolves with whether the authorization server has forgotten the tokens as well; what the SDK and `fetch` throw. */
+/** RFC 7009. Resolves with whether the authorization server has revoked the tokens. Errors of the SDK and `fetch`. */
 export async function revoke({ tokens, client, discovery }: LoginRecord, fetch: FetchLike): Promise<boolean> {
   const metadata = discovery.authorizationServerMetadata;
   const endpoint = metadata && 'revocation_endpoint' in metadata ? metadata.revocation_endpoint : undefined;
   if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return false;
   const method = selectClientAuthMethod(client, metadata?.token_endpoint_auth_methods_supported ?? []);
   const ends: [string, string][] = [['access_token', tokens.access_token]];
-  // First: with it the authorization server may end all that came of it.
+  // The refresh token first: with it the authorization server may revoke the access tokens too.
   if (tokens.refresh_token !== undefined) ends.unshift(['refresh_token', tokens.refresh_token]);
   let done = true;
   for (const [hint, token] of ends) {
@@ -69,7 +69,7 @@ export async function revoke({ tokens, client, discovery }: LoginRecord, fetch: 
   return done;
 }
 
-/** As the SDK writes it for the token endpoint, which has taken it so. */
+/** In the SDK's encoding, which the token endpoint has accepted. */
 function basic(id: string, secret: string): string {
   return `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
 }

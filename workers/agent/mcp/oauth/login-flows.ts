@@ -1,20 +1,20 @@
-/** Logins under way: people who are at an authorization server, and the calls that wait for them to come back. Agent threads. */
+/** Running logins: users at an authorization server, and the calls that wait for their return. Agent threads. */
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { LoginEnd, LoginRequest, LoginStarted } from '../../contract/logins.js';
 import { FLOW_MS, type FlowOutcome, type StoredFlow } from './records.js';
 import type { Secrets } from './secrets.js';
 
 const MAX_FLOWS = 1_000;
-/** Another thread, or another server, may be the one that a person comes back to. */
+/** The user may come back to another thread or server, so the store is polled. */
 const POLL_MS = 1_000;
-/** With less time left a flow is not worth sharing. */
+/** A flow with less time left is not shared. */
 const MIN_LEFT_MS = 60_000;
-const TIME_IS_OVER = 'nobody logged in in time';
+const EXPIRED = 'nobody logged in in time';
 
 interface Flow extends LoginStarted {
-  /** Who, where, and with which scopes: calls that want the same share it. */
+  /** User, server and scopes: equal logins share a flow. */
   key: string;
-  /** Of its record. */
+  /** Of its record in the store. */
   name: string;
   end?: LoginEnd;
   readonly waiting: Set<(end: LoginEnd) => void>;
@@ -32,7 +32,7 @@ export class LoginFlows {
     this.#secrets = secrets;
   }
 
-  /** One that is under way, or a new one. ERR_UNAVAILABLE when too many people are away; else as `start`. */
+  /** Joins a running flow or starts one. ERR_UNAVAILABLE when too many run; errors of `start`. */
   async begin(
     { user, server, scope = '', stepUp = false }: LoginRequest,
     redirectUrl: string,
@@ -52,16 +52,16 @@ export class LoginFlows {
     }
   }
 
-  /** Answers when it has ended. */
+  /** Resolves when the flow has ended. */
   wait(id: string): Promise<LoginEnd> {
     const flow = this.#flows.get(id);
-    if (!flow) return Promise.resolve({ ok: false, message: TIME_IS_OVER });
+    if (!flow) return Promise.resolve({ ok: false, message: EXPIRED });
     if (flow.end) return Promise.resolve(flow.end);
     this.#poll ??= setInterval(() => void this.#look(), POLL_MS).unref();
     return new Promise((resolve) => flow.waiting.add(resolve));
   }
 
-  /** The one of this record, if it was begun here. */
+  /** Ends the flow of this record, if it was started here. */
   ended(name: string, outcome: FlowOutcome): void {
     for (const flow of this.#flows.values()) if (flow.name === name) this.#end(flow, endOf(outcome));
   }
@@ -72,7 +72,7 @@ export class LoginFlows {
 
   async #start(key: string, start: () => Promise<Pick<LoginStarted, 'url' | 'issuer'> & { name: string }>) {
     if (this.#flows.size >= MAX_FLOWS) {
-      throw new FairleadError('ERR_UNAVAILABLE', 'too many people are logging in now', { retryAfterMs: 30_000 });
+      throw new FairleadError('ERR_UNAVAILABLE', 'too many users are logging in now', { retryAfterMs: 30_000 });
     }
     const { url, issuer, name } = await start();
     const id = String(++this.#made);
@@ -96,14 +96,14 @@ export class LoginFlows {
     try {
       stored = (await this.#secrets.read(flow.name))?.value as StoredFlow | undefined;
     } catch {
-      return; // the store is away: it is asked again in a second, until the flow's own time is over
+      return; // the store is unavailable: the next poll asks again, until the flow expires
     }
-    if (!stored) this.#end(flow, { ok: false, message: TIME_IS_OVER });
+    if (!stored) this.#end(flow, { ok: false, message: EXPIRED });
     else if ('used' in stored && stored.outcome) this.#end(flow, endOf(stored.outcome));
   }
 
   #remove(flow: Flow): void {
-    this.#end(flow, { ok: false, message: TIME_IS_OVER });
+    this.#end(flow, { ok: false, message: EXPIRED });
     clearTimeout(flow.timer);
     this.#flows.delete(flow.flow);
     if (this.#flows.size > 0) return;
@@ -111,7 +111,7 @@ export class LoginFlows {
     this.#poll = undefined;
   }
 
-  /** It stays until its time is over: whoever is about to wait for it must find out how it ended. */
+  /** The flow stays until it expires: a call that is about to wait must still learn how it ended. */
   #end(flow: Flow, end: LoginEnd): void {
     flow.end ??= end;
     for (const resolve of flow.waiting) resolve(flow.end);

@@ -1,4 +1,4 @@
-/** The first leg of a login, as the SDK's `auth()` wants it: it leaves us a URL for the person and a verifier. Agent threads. */
+/** The provider for the SDK's `auth()` at the start of a login: it yields the URL for the user and a verifier. Agent threads. */
 import type {
   OAuthClientInformationContext,
   OAuthClientMetadata,
@@ -12,9 +12,9 @@ export interface LoginProviderOptions {
   identity: OAuthIdentity;
   state: string;
   discovery: OAuthDiscoveryState;
-  /** A client of ours that the authorization server knows. */
+  /** Our registered client there. */
   client?: StoredOAuthClientInformation;
-  /** Of the configuration: there is no other one to be had. */
+  /** The client is from the configuration: no other may be registered. */
   fixed: boolean;
   saveClient: (info: StoredOAuthClientInformation) => Promise<void>;
 }
@@ -23,7 +23,7 @@ export class LoginProvider implements OAuthClientProvider {
   readonly redirectUrl: string;
   readonly clientMetadata: OAuthClientMetadata;
   readonly clientMetadataUrl?: string;
-  /** Not there at all where the client is fixed: by that the SDK knows that it must not register another one. */
+  /** Absent where the client is fixed, so that the SDK registers no other. */
   readonly saveClientInformation?: (info: StoredOAuthClientInformation) => Promise<void>;
   readonly #options: LoginProviderOptions;
   #client: StoredOAuthClientInformation | undefined;
@@ -49,7 +49,7 @@ export class LoginProvider implements OAuthClientProvider {
     }
   }
 
-  /** What came of it; undefined: the SDK has not got so far. */
+  /** Undefined until the SDK has made the URL. */
   get result(): { url: URL; verifier: string; client: StoredOAuthClientInformation } | undefined {
     if (!this.#url || !this.#client) return undefined;
     return { url: this.#url, verifier: this.#verifier, client: this.#client };
@@ -60,7 +60,7 @@ export class LoginProvider implements OAuthClientProvider {
   }
 
   clientInformation(context?: OAuthClientInformationContext): StoredOAuthClientInformation | undefined {
-    // One that is fixed and has no issuer of its own belongs to whatever server it is configured for.
+    // A fixed client without an issuer belongs to the server that it is configured for.
     if (this.#client && this.#client.issuer === undefined && context) {
       this.#client = { ...this.#client, issuer: context.issuer };
     }
@@ -72,7 +72,7 @@ export class LoginProvider implements OAuthClientProvider {
   }
 
   saveTokens(): void {
-    throw new Error('the first leg of a login brings no tokens');
+    throw new Error('the start of a login brings no tokens');
   }
 
   redirectToAuthorization(url: URL): void {
@@ -92,7 +92,7 @@ export class LoginProvider implements OAuthClientProvider {
   }
 }
 
-/** How we say who we are at the token endpoint; undefined: as the authorization server likes, a secret in the header. */
+/** The client authentication at the token endpoint; undefined: the default, a secret in the header. */
 function registeredMethod({ authorizationServerMetadata }: OAuthDiscoveryState): string | undefined {
   const known = authorizationServerMetadata?.token_endpoint_auth_methods_supported ?? [];
   if (known.length === 0) return undefined;

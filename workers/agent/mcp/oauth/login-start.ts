@@ -1,4 +1,4 @@
-/** The way to an authorization server: which client we are there, which scopes we ask for, and the address for the person. Agent threads. */
+/** Starts a login: chooses our client and the scopes, and makes the address for the user. Agent threads. */
 import {
   auth as runAuth,
   computeScopeUnion,
@@ -22,16 +22,16 @@ export interface LoginStart {
   request: LoginRequest;
   identity: OAuthIdentity;
   auth: OAuthServerAuth;
-  /** What the user has now; step-up keeps its scopes. */
+  /** The user's present login; a step-up keeps its scopes. */
   login: LoginRecord | undefined;
   state: string;
   secrets: Secrets;
   fetch: FetchLike;
-  /** Lets an authorization server be http. */
+  /** Allows an authorization server at http. */
   allowLoopback: boolean;
 }
 
-/** What the SDK throws, and ERR_MCP. */
+/** ERR_MCP, and the SDK's errors. */
 export async function startLogin(start: LoginStart): Promise<{ url: string; flow: Omit<FlowRecord, 'endsAt'> }> {
   const { request, identity, auth, state, fetch } = start;
   const { resourceMetadataUrl } = request;
@@ -53,10 +53,10 @@ export async function startLogin(start: LoginStart): Promise<{ url: string; flow
     forceReauthorization: true,
   });
   const { result } = provider;
-  if (!result) throw new FairleadError('ERR_MCP', 'the authorization server gave no address to log in at');
+  if (!result) throw new FairleadError('ERR_MCP', 'the authorization server gave no address for the login');
   const { protocol, username } = result.url;
   if ((protocol !== 'https:' && !(protocol === 'http:' && start.allowLoopback)) || username !== '') {
-    throw new FairleadError('ERR_MCP', 'the address to log in at is not https');
+    throw new FairleadError('ERR_MCP', 'the address of the login is not https');
   }
   const asked = result.url.searchParams.get('scope');
   return {
@@ -73,7 +73,7 @@ export async function startLogin(start: LoginStart): Promise<{ url: string; flow
   };
 }
 
-/** ERR_MCP when the server wants more than the configuration lets it have. */
+/** ERR_MCP when the server wants more scopes than the configuration allows. */
 function wantedScope({ request, auth, login }: LoginStart): string | undefined {
   if (auth.scopes) {
     const most = auth.scopes.join(' ');
@@ -105,14 +105,14 @@ async function knownClient(
   if (usesDocument(identity, discovery)) return undefined;
   const name = clientName({ issuer: issuerOf(discovery), server: request.server, ...identity });
   const kept = await secrets.read(name).catch((error: unknown) => {
-    if (error instanceof FairleadError && error.code === 'ERR_MCP') return undefined; // sealed with another key: a new one
+    if (error instanceof FairleadError && error.code === 'ERR_MCP') return undefined; // sealed with another key: register anew
     throw error;
   });
   const client = kept?.value as ClientRecord | undefined;
   if (!client) return undefined;
   const endsAt = Number('client_secret_expires_at' in client.info ? client.info.client_secret_expires_at : 0);
   if (endsAt > 0 && endsAt * 1_000 < Date.now()) return undefined;
-  // Where the registration named scopes, it may be held to them.
+  // The authorization server may limit the client to the scopes of its registration.
   if (client.scope !== undefined && isStrictScopeSuperset(scope, client.scope)) return undefined;
   return client.info;
 }

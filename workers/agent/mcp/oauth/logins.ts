@@ -1,4 +1,4 @@
-/** The logins of the users that this thread keeps: their tokens, new logins, the way back, and the end. Agent threads. */
+/** The logins of this thread's users: tokens, new logins, callbacks and logouts. Agent threads. */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { randomBytes } from 'node:crypto';
 import type { UserServer } from '../../contract/mcp.js';
@@ -37,16 +37,16 @@ import { TokenKeeper } from './token-keeper.js';
 
 const STATE = /^[\w-]{43}$/;
 
-/** For whoever comes back with a state that is none of ours, or was used: nobody is told which. */
+/** For an unknown state and for a used one: the answer does not tell which. */
 const NO_SUCH_LOGIN: LoginEnd = { ok: false, message: 'this login is not known, or its time is over' };
 
 export interface LoginsOptions {
   config: Config;
   secrets: Secrets;
-  /** Of a server: for it and for its authorization server; each request has a deadline of its own. */
+  /** The `fetch` for a server and its authorization server, with a deadline for each request. */
   fetchFor: (server: string) => FetchLike;
   log: Logger;
-  /** How many agent threads there are: a state leads to its user's. */
+  /** The number of agent threads: a state is routed to its user's thread. */
   threads: number;
 }
 
@@ -68,7 +68,7 @@ export class Logins {
     return this.#keeper.token(request, this.#auth(request.server));
   }
 
-  /** ERR_UNAVAILABLE, ERR_MCP; ERR_NOT_FOUND for a server that nobody can log in to. */
+  /** ERR_UNAVAILABLE, ERR_MCP; ERR_NOT_FOUND for a server without logins. */
   async login({ identity, ...request }: LoginRequest & { identity: OAuthIdentity }): Promise<LoginStarted> {
     const { user, server } = request;
     const auth = this.#auth(server);
@@ -104,7 +104,7 @@ export class Logins {
     return this.#flows.wait(flow);
   }
 
-  /** Never rejects but when the store does: what is wrong is told to the person. */
+  /** Rejects only when the store does: other failures are for the user to read. */
   async callback(callback: Callback): Promise<CallbackResult> {
     if (!STATE.test(callback.state)) return NO_SUCH_LOGIN;
     const name = flowName(callback.state);
@@ -118,7 +118,7 @@ export class Logins {
     return { ...end, of: { user, server } };
   }
 
-  /** Also what cannot be opened is forgotten. */
+  /** Also removes a login that cannot be opened. */
   async logout({ user, server }: UserServer): Promise<{ revoked: boolean }> {
     this.#auth(server);
     const { secrets, log } = this.#options;
@@ -128,7 +128,7 @@ export class Logins {
     try {
       return { revoked: await revoke(login, this.#options.fetchFor(server)) };
     } catch (error) {
-      log.warn({ server, user, err: errorToData(authFailure(server, error)).message }, 'a login was not revoked');
+      log.warn({ server, user, err: errorToData(authFailure(server, error)).message }, 'a login could not be revoked');
       return { revoked: false };
     }
   }
@@ -143,7 +143,7 @@ export class Logins {
     try {
       const login = await finishLogin(flow, callback, this.#options.fetchFor(server));
       await secrets.write(loginName(user, server), login, { ttlMs: KEPT_MS });
-      log.info({ server, user }, 'a person has logged in');
+      log.info({ server, user }, 'a user has logged in');
       this.#warnOfMemory();
       return { ok: true };
     } catch (error) {
@@ -157,10 +157,10 @@ export class Logins {
     const { config, log } = this.#options;
     if (config.secretKey !== '' || this.#warned) return;
     this.#warned = true;
-    log.warn('FAIRLEAD_SECRET_KEY is not set: logins to MCP servers are kept in memory alone, and lost with it');
+    log.warn('FAIRLEAD_SECRET_KEY is not set: logins to MCP servers are kept in memory only, and a restart loses them');
   }
 
-  /** Of those who come with the same state one gets it. */
+  /** Of several callbacks with the same state only one gets the flow. */
   async #take(name: string): Promise<FlowRecord | undefined> {
     const { secrets } = this.#options;
     const kept = await secrets.read(name);
@@ -186,11 +186,11 @@ export class Logins {
   #auth(server: string): OAuthServerAuth {
     const auth = serverAuth(this.#options.config, server);
     if (auth?.type === 'oauth') return auth;
-    throw new FairleadError('ERR_NOT_FOUND', `${server} is no server that a person can log in to`);
+    throw new FairleadError('ERR_NOT_FOUND', `${server} is not a server that users log in to`);
   }
 }
 
-/** 256 bits, and by the hash that routes sessions on the user's thread: the callback knows nothing else of it. */
+/** 256 random bits that hash to the user's thread: the callback has nothing else to be routed by. */
 function newState(user: string, threads: number): string {
   const thread = threadOf(user, threads);
   for (;;) {

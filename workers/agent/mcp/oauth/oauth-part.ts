@@ -1,4 +1,4 @@
-/** All of authorization in one agent thread: tokens for its own requests, and the logins of the users that are this thread's. */
+/** Authorization in one agent thread: tokens for its own requests, and the logins of its users. */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import type { Config } from '../../../../src/shared/config.js';
 import type { Logger } from '../../../../src/shared/log.js';
@@ -12,9 +12,9 @@ import { OAuthSource } from './oauth-source.js';
 import { FLOW_MS } from './records.js';
 import { openSecrets } from './secrets.js';
 
-/** Metadata of two parties, a registration, a token. */
+/** A login takes several requests: metadata of two servers, a registration, a token. */
 const LOGIN_TIMEOUT_MS = 100_000;
-/** Connections to one server's authorization server: logins are few. */
+/** Connections to the authorization server of one MCP server; logins are rare. */
 const MAX_CONNECTIONS = 4;
 const FETCH_TIMEOUT_MS = 10_000;
 

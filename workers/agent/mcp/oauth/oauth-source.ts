@@ -1,6 +1,6 @@
 /**
- * Tokens for `url` servers as their connections ask for them: the user's own, or Fairlead's. What is refused is renewed, and
- * then the person is asked to log in, in the session whose call it is. Agent threads.
+ * Tokens for the connections to `url` servers: the user's own or Fairlead's. A refused token is renewed; when that does not
+ * help, the user is asked to log in, in the session of the call. Agent threads.
  */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import type { UserServer } from '../../contract/mcp.js';
@@ -17,7 +17,7 @@ import type { LoginHost, LoginRequest, LoginStarted } from '../../contract/login
 import { serverAuth } from './server-auth.js';
 import { TokenLeases } from './token-leases.js';
 
-/** A renewed token, then a login, and once more where the server wants wider scopes. */
+/** A renewed token, then a login, then a login with wider scopes. */
 const MAX_ROUNDS = 3;
 
 export interface OAuthSourceOptions {
@@ -29,7 +29,7 @@ export interface OAuthSourceOptions {
 export class OAuthSource implements AuthSource {
   readonly #options: OAuthSourceOptions;
   readonly #leases = new TokenLeases();
-  /** Calls of one session that want the same login ask its person once. */
+  /** Calls of a session that want the same login share one question. */
   readonly #asking = new Map<string, Promise<void>>();
 
   constructor(options: OAuthSourceOptions) {
@@ -47,7 +47,7 @@ export class OAuthSource implements AuthSource {
     return { key, provider };
   }
 
-  /** The login of this user has changed: his next request asks for its token. */
+  /** After a change of the login: the user's next request asks for a new token. */
   forget({ user, server }: UserServer): void {
     this.#leases.set(leaseKey(user, server), undefined);
   }
@@ -82,7 +82,7 @@ export class OAuthSource implements AuthSource {
     this.forget({ user, server });
   }
 
-  /** Joins a login that another call of the session waits for; when that call is cancelled, this one asks by itself. */
+  /** Joins a login that another call of the session waits for. When that call is cancelled, this one asks itself. */
   async #login(
     request: LoginRequest,
     { session, asks, signal }: { session: string; asks: ServerAsks; signal: AbortSignal },
@@ -117,13 +117,13 @@ export class OAuthSource implements AuthSource {
     try {
       const first = await Promise.race([end, asked]);
       if ('action' in first && first.action !== 'accept') throw declined(server, signal);
-      // The yes says that the person goes there; whether he has logged in is told by his coming back.
+      // Acceptance means that the user opens the address; the login ends with their return.
       const ended = await end;
       if (!ended.ok) throw new FairleadError('ERR_MCP_LOGIN', ended.message);
       over.abort(new AnsweredElsewhere({ action: 'accept' }));
     } finally {
-      end.catch(() => undefined); // told already, or no more of interest
-      over.abort(); // the question has no point any more, if it is still open
+      end.catch(() => undefined); // already reported, or no longer relevant
+      over.abort(); // withdraws the question if it is still open
       await asked;
     }
   }
@@ -147,6 +147,6 @@ function stillRefused(server: string, { insufficient, scope }: Challenge): Fairl
   const why = insufficient ? `the login did not grant what it wants (${scope ?? 'scopes that it does not name'})` : '';
   return new FairleadError(
     'ERR_MCP_LOGIN',
-    `${server} still refuses${why === '' ? ' the new token' : `: ${why}`}: log in as somebody who may, «fairlead mcp login ${server}»`,
+    `${server} still refuses${why === '' ? ' the new token' : `: ${why}`}: log in with an account that may, «fairlead mcp login ${server}»`,
   );
 }

@@ -1,4 +1,4 @@
-/** What is kept of a person's logins, and under which names. Types and pure parts; agent threads. */
+/** The stored records of logins and their names. Types and pure functions; agent threads. */
 import type {
   OAuthDiscoveryState,
   StoredOAuthClientInformation,
@@ -6,40 +6,40 @@ import type {
 } from '@modelcontextprotocol/client';
 import { createHash } from 'node:crypto';
 
-/** How long a person may take to log in. */
+/** The time that a user has to log in. */
 export const FLOW_MS = 600_000;
-/** A login that nobody has used for so long is forgotten: the person logs in again. */
+/** A login that is unused for so long expires. */
 export const KEPT_MS = 180 * 86_400_000;
 
-/** So much before its end a token is as good as over: it takes a while to get there. */
+/** A token counts as expired this much earlier: a request takes time to arrive. */
 const MAX_SLACK_MS = 5_000;
 const GOOD_LIFE = 0.9;
-/** Renewed when this much of a token's life is over; a part of it by chance, so that many do not come at once. */
+/** A token is renewed after this share of its life, minus a random part, so that many do not come at once. */
 const USED_LIFE = 0.8;
 const JITTER = 0.1;
 
-/** Of one user at one server. */
+/** One user's login at one server. */
 export interface LoginRecord {
   tokens: StoredOAuthTokens;
-  /** The client that they were given to, and where. */
+  /** The client that the tokens were issued to. */
   client: StoredOAuthClientInformation;
   discovery: OAuthDiscoveryState;
-  /** What was asked for; what was granted is in the tokens where the authorization server says it. */
+  /** The requested scope. The granted one is in `tokens`, if the authorization server states it. */
   scope?: string;
-  /** ms since the epoch; absent: until the server refuses it. */
+  /** ms since the epoch. Absent: never before the server refuses the token. */
   renewAt?: number;
   expiresAt?: number;
-  /** A server is renewing it, and will have come to an end by then. */
+  /** A server has claimed the renewal until then, ms since the epoch. */
   renewingUntil?: number;
 }
 
-/** A client of ours at an authorization server. */
+/** Our registered client at an authorization server. */
 export interface ClientRecord {
   info: StoredOAuthClientInformation;
   scope?: string;
 }
 
-/** A person is away at the authorization server. */
+/** A running login: the user is at the authorization server. */
 export interface FlowRecord {
   user: string;
   server: string;
@@ -51,16 +51,16 @@ export interface FlowRecord {
   endsAt: number;
 }
 
-/** What is left of a flow once its state has been used. */
+/** The rest of a flow whose state has been used. */
 export interface FlowOutcome {
   ok: boolean;
-  /** For the person, when it is not. */
+  /** For the user, on failure. */
   message?: string;
 }
 
 export type StoredFlow = { open: FlowRecord } | { used: true; outcome?: FlowOutcome };
 
-/** The user stands in braces: all that is a user's lies in one slot of a Redis cluster. */
+/** The braces are a Redis hash tag: a user's records lie in one slot of a cluster. */
 export function loginName(user: string, server: string): string {
   return `mcp-login:{${user}}:${server}`;
 }
@@ -69,7 +69,7 @@ export function clientName({ issuer, server, redirectUrl }: { issuer: string; se
   return `mcp-client:{${server}}:${sha256(JSON.stringify([issuer, redirectUrl]))}`;
 }
 
-/** The state itself is nowhere: who reads the store cannot finish somebody's login. */
+/** Only the state's hash is stored: reading the store does not let anybody finish a login. */
 export function flowName(state: string): string {
   return `mcp-flow:{${sha256(state)}}`;
 }

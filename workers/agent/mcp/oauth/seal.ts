@@ -1,4 +1,4 @@
-/** Seals what must not be read at rest: AES-256-GCM with a key from the environment. Agent threads. */
+/** Encrypts secrets at rest: AES-256-GCM with a key from the environment. Agent threads. */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { FairleadError } from '../../../../src/shared/errors.js';
 
@@ -8,12 +8,12 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const HEAD_BYTES = 1 + ID_BYTES;
 
-/** format (1) · id of the key (8) · IV (12) · tag (16) · the sealed text. The name it is stored under is bound to it. */
+/** format (1) · key id (8) · IV (12) · tag (16) · ciphertext. Format, key id and the name in the store are authenticated too. */
 export class Sealer {
   readonly #key: Buffer;
   readonly #keyId: Buffer;
 
-  /** 64 hex digits. */
+  /** `secretKey`: 64 hex digits. */
   constructor(secretKey: string) {
     const secret = Buffer.from(secretKey, 'hex');
     this.#key = Buffer.from(hkdfSync('sha256', secret, '', 'fairlead secrets 1', 32));
@@ -29,7 +29,7 @@ export class Sealer {
     return Buffer.concat([head, iv, cipher.getAuthTag(), sealed]);
   }
 
-  /** ERR_MCP with what to do when it was sealed with another key, or is not what was sealed under this name. */
+  /** ERR_MCP, with what to do, when it was sealed with another key or under another name, or is damaged. */
   open(name: string, bytes: Buffer): string {
     if (bytes.length < HEAD_BYTES + IV_BYTES + TAG_BYTES || bytes[0] !== FORMAT) throw broken();
     const head = bytes.subarray(0, HEAD_BYTES);
@@ -53,5 +53,5 @@ export class Sealer {
 }
 
 function broken(cause?: unknown): FairleadError {
-  return new FairleadError('ERR_MCP', 'what is stored of this login is damaged: log in again', { cause });
+  return new FairleadError('ERR_MCP', 'the stored login is damaged: log in again', { cause });
 }

@@ -1,9 +1,9 @@
-/** Where logins are kept: sealed in the store, or, without a key to seal them with, in this thread's memory. Agent threads. */
+/** Keeps logins: sealed in the store or, without a key to seal them, in this thread's memory. Agent threads. */
 import { LRUCache } from 'lru-cache';
 import type { Store, WriteSecret } from '../../store/store.js';
 import { Sealer } from './seal.js';
 
-/** Without a key: more logins than a server on trial has. The one that was written longest ago goes first. */
+/** Without a key; more logins than a trial server has. The one that was written longest ago is evicted first. */
 const MAX_IN_MEMORY = 10_000;
 
 export interface Kept {
@@ -12,9 +12,9 @@ export interface Kept {
 }
 
 export interface Secrets {
-  /** ERR_MCP when it cannot be opened with this server's key. */
+  /** ERR_MCP when this server's key cannot open it. */
   read(name: string): Promise<Kept | undefined>;
-  /** As the store's: undefined where `ifVersion` is not what is there. */
+  /** Undefined when the stored version is not `ifVersion`, as in the store. */
   write(name: string, value: unknown, options?: WriteSecret): Promise<number | undefined>;
   remove(name: string): Promise<void>;
 }
@@ -52,7 +52,7 @@ interface InMemory {
   version: number;
 }
 
-/** Gone with the thread, on purpose: what cannot be sealed is not written down. */
+/** Lost with the thread on purpose: an unsealed secret is never written to disk. */
 class MemorySecrets implements Secrets {
   readonly #kept = new LRUCache<string, InMemory>({ max: MAX_IN_MEMORY });
   #versions = 0;
@@ -65,7 +65,7 @@ class MemorySecrets implements Secrets {
   async write(name: string, value: unknown, { ifVersion, ttlMs }: WriteSecret = {}): Promise<number | undefined> {
     if (ifVersion !== undefined && (this.#kept.peek(name)?.version ?? 0) !== ifVersion) return undefined;
     const version = ++this.#versions;
-    // To the cache a time to live of 0 is none.
+    // The cache takes a ttl of 0 for none.
     const ttl = ttlMs === undefined ? 0 : Math.max(1, ttlMs);
     this.#kept.set(name, { json: JSON.stringify(value), version }, { ttl });
     return version;

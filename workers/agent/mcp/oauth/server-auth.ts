@@ -1,4 +1,4 @@
-/** Which authorization the configuration wants for a `url` server. Pure; agent threads. */
+/** The configured authorization of a `url` server. Pure; agent threads. */
 import { isUrlServer, type UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 
@@ -8,7 +8,7 @@ export type ServerAuth = { url: string } & (
   { type: 'none' } | Extract<AuthConfig, { type: 'oauth' }> | Extract<AuthConfig, { type: 'client_credentials' }>
 );
 
-/** Undefined: no `url` server of that name. */
+/** Undefined when there is no `url` server of that name. */
 export function serverAuth(config: Pick<Config, 'mcpServers'>, name: string): ServerAuth | undefined {
   const server = Object.hasOwn(config.mcpServers, name) ? config.mcpServers[name] : undefined;
   if (!server || !isUrlServer(server)) return undefined;
@@ -18,7 +18,7 @@ export function serverAuth(config: Pick<Config, 'mcpServers'>, name: string): Se
   return { url, type: fixed ? 'none' : 'oauth' };
 }
 
-/** RFC 8414, section 3.3; one slash at the end is tolerated, as the SDK does. */
+/** RFC 8414, section 3.3; one trailing slash is tolerated, as in the SDK. */
 export function sameIssuer(a: string, b: string): boolean {
   return a === b || `${a}/` === b || a === `${b}/`;
 }

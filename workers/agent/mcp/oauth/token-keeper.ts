@@ -1,6 +1,6 @@
 /**
- * One user's token at one server: kept, and renewed before it is over, by one request at a time, also where several servers
- * share the store. Agent threads; a user's are all asked of one.
+ * Keeps users' tokens and renews each before it expires, with one request at a time, also when several servers share the
+ * store. Agent threads; all tokens of a user are on one thread.
  */
 import { refreshAuthorization, type FetchLike } from '@modelcontextprotocol/client';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -14,19 +14,19 @@ import { KEPT_MS, loginName, newLogin, type LoginRecord } from './records.js';
 import type { Secrets } from './secrets.js';
 import { sameIssuer, type ServerAuth } from './server-auth.js';
 
-/** A token is asked for again after this at the latest: another server may have changed or forgotten it. */
+/** The longest lease of a token: another server may have changed or removed it. */
 const MAX_LEASE_MS = 300_000;
-/** That somebody has none is asked about more often: he may log in at any moment. */
+/** The lease of having no token: the user may log in at any moment. */
 const NO_TOKEN_MS = 2_000;
-/** After an authorization server could not renew a token that is still good. */
+/** The lease of a valid token that could not be renewed. */
 const TRY_AGAIN_MS = 30_000;
-/** A renewal that has not come to its end by then is one whose server has died. */
+/** After this a claimed renewal is given up: its server has died. */
 const CLAIM_MS = 90_000;
 const CLAIM_POLL_MS = 100;
 
 export interface TokenKeeperOptions {
   secrets: Secrets;
-  /** With a deadline of its own. */
+  /** With a deadline for each request. */
   fetchFor: (server: string) => FetchLike;
   log: Logger;
 }
@@ -44,7 +44,7 @@ export class TokenKeeper {
     this.#options = options;
   }
 
-  /** No token: there is none, or none that the server has not refused. ERR_UNAVAILABLE, ERR_MCP. */
+  /** A lease without a token: there is none, or only the refused one. ERR_UNAVAILABLE, ERR_MCP. */
   async token(request: TokenRequest, auth: ServerAuth): Promise<TokenLease> {
     const { user, server, refused } = request;
     const kept = await this.read(user, server);
@@ -82,7 +82,7 @@ export class TokenKeeper {
     }
   }
 
-  /** This server alone does it now: a refresh token that is used twice may end the whole login (RFC 9700, section 4.14). */
+  /** Only this server renews now: a refresh token that is used twice may end the whole login (RFC 9700, section 4.14). */
   async #renewClaimed(request: TokenRequest, auth: ServerAuth, { login, version }: KeptLogin): Promise<TokenLease> {
     const { server, refused } = request;
     const back = async (as: LoginRecord): Promise<void> => void (await this.#write(request, as, version));
@@ -102,19 +102,19 @@ export class TokenKeeper {
       });
       const renewed = newLogin({
         ...login,
-        // Without a scope in the answer it is the one that it was (RFC 6749, section 6).
+        // A response without a scope keeps the scope (RFC 6749, section 6).
         tokens: {
           ...(login.tokens.scope === undefined ? {} : { scope: login.tokens.scope }),
           ...tokens,
           issuer: login.tokens.issuer,
         },
       });
-      // Meanwhile the person may have logged in anew, or out: then that counts.
+      // A login or a logout meanwhile takes precedence.
       const written = await this.#write(request, renewed, version);
       return leaseOf(written === undefined ? (await this.read(request.user, server))?.login : renewed);
     } catch (error) {
       if (isSpent(error)) {
-        this.#options.log.info({ server, user: request.user }, 'the login is over: the person has to log in again');
+        this.#options.log.info({ server, user: request.user }, 'the login has expired: the user must log in again');
         const { refresh_token: _spent, ...tokens } = login.tokens;
         const { renewAt: _never, ...rest } = login;
         await back({ ...rest, tokens });
@@ -126,14 +126,14 @@ export class TokenKeeper {
     }
   }
 
-  /** The server now trusts another authorization server: the old one must not even be asked. */
+  /** True when the MCP server now names another authorization server: the old one must not be asked. */
   async #hasMoved(server: string, auth: ServerAuth, login: LoginRecord): Promise<boolean> {
     const { resourceMetadataUrl } = login.discovery;
     try {
       const now = await discover({ auth, resourceMetadataUrl, fetch: this.#options.fetchFor(server) });
       return !sameIssuer(issuerOf(now), issuerOf(login.discovery));
     } catch (error) {
-      // What is wrong with it is told to whoever logs in; with the metadata away the old server is still the one.
+      // Wrong metadata is reported at the next login. While metadata is unavailable, the old server still counts.
       return isFairleadError(error, 'ERR_MCP');
     }
   }
@@ -157,7 +157,7 @@ function leaseOf(login: LoginRecord | undefined, atMostMs = MAX_LEASE_MS): Token
   const now = Date.now();
   if (!login || !isGood(login)) return { until: now + NO_TOKEN_MS };
   const renewAt = login.renewAt ?? Infinity;
-  // Past the time at which it should have been renewed, it is asked for again soon.
+  // A token that is overdue for renewal gets a short lease.
   const until = Math.min(renewAt > now ? renewAt : now + NO_TOKEN_MS, login.expiresAt ?? Infinity, now + atMostMs);
   return { token: login.tokens.access_token, until };
 }

@@ -1,10 +1,10 @@
-/** The tokens that this thread's requests carry now: asked for once, and again when their time is over. Agent threads. */
+/** Caches the tokens that this thread's requests carry; asks for a new lease when one is over. Agent threads. */
 import type { AuthProvider } from '@modelcontextprotocol/client';
 import { LRUCache } from 'lru-cache';
 import { challengingProvider } from '../../http/challenge.js';
 import type { TokenLease } from '../../contract/logins.js';
 
-/** Users of this thread with a token in use; the one that was asked for longest ago goes first, and is asked for again. */
+/** Users of this thread with a token in use. An evicted lease is asked for again. */
 const MAX_LEASES = 10_000;
 
 interface LeaseEntry {
@@ -16,12 +16,12 @@ interface LeaseEntry {
 export class TokenLeases {
   readonly #entries = new LRUCache<string, LeaseEntry>({ max: MAX_LEASES });
 
-  /** The same object each time for a key, as long as it is in use. */
+  /** The same object each time for a key, until it is evicted. */
   provider(key: string, ask: () => Promise<TokenLease>): AuthProvider {
     return this.#entry(key, ask).provider;
   }
 
-  /** The next request asks for it again, or carries this one. */
+  /** The next request carries this lease; undefined: it asks for one. */
   set(key: string, lease: TokenLease | undefined): void {
     const entry = this.#entries.peek(key);
     if (!entry) return;
@@ -43,7 +43,7 @@ export class TokenLeases {
     const asking = (entry.asking ??= ask());
     try {
       const lease = await asking;
-      // What was set meanwhile is newer.
+      // A lease that was set meanwhile is newer.
       if (entry.asking === asking) entry.lease = lease;
       return lease.token;
     } finally {
