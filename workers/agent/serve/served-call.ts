@@ -89,7 +89,7 @@ export class ServedCall {
   }
 
   /** Nobody has a request open for it. */
-  get parked(): boolean {
+  get waiting(): boolean {
     return this.#link === undefined;
   }
 
@@ -139,7 +139,7 @@ export class ServedCall {
       }
     } finally {
       this.#wake = undefined;
-      if (wanted) this.#park();
+      if (wanted) this.#wait();
       else this.#end();
     }
   }
@@ -180,7 +180,7 @@ export class ServedCall {
   /** Whatever it does is aborted; whoever waits for it hears of it. */
   abort(): void {
     this.#settle({ error: cancelled() });
-    if (this.parked) this.#end();
+    if (this.waiting) this.#end();
   }
 
   /** A client that answers nothing that fits, or with an error, has not answered. */
@@ -217,7 +217,7 @@ export class ServedCall {
     this.#link = undefined;
   }
 
-  #park(): void {
+  #wait(): void {
     this.#detach();
     this.#timer = setTimeout(() => this.abort(), this.#waitMs);
   }

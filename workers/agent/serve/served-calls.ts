@@ -4,13 +4,13 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import { ServedCall } from './served-call.js';
 
 /** On one thread, of all users, that wait for their client to come back. */
-const MAX_PARKED = 1_000;
+const MAX_WAITING = 1_000;
 
 export interface CallsOptions {
   /** Of one session; more are refused. */
   maxRunning: number;
   /** Of one session, of clients that may never come back: the oldest goes for the newest. */
-  maxParked: number;
+  maxWaiting: number;
   waitMs: number;
 }
 
@@ -37,14 +37,14 @@ export class ServedCalls {
 
   /** ERR_TOO_MANY_REQUESTS. */
   open(session: string): ServedCall {
-    const { maxRunning, maxParked, waitMs } = this.#options;
+    const { maxRunning, maxWaiting, waitMs } = this.#options;
     const calls = this.#bySession.get(session) ?? new Map<string, ServedCall>();
-    const parked = [...calls.values()].filter((call) => call.parked);
-    if (calls.size - parked.length >= maxRunning) {
+    const waiting = [...calls.values()].filter((call) => call.waiting);
+    if (calls.size - waiting.length >= maxRunning) {
       throw new FairleadError('ERR_TOO_MANY_REQUESTS', `${maxRunning} calls run already`, { retryAfterMs: 1_000 });
     }
-    if (parked.length >= maxParked) parked[0]?.abort();
-    else if (this.#size >= MAX_PARKED) this.#makeRoom();
+    if (waiting.length >= maxWaiting) waiting[0]?.abort();
+    else if (this.#size >= MAX_WAITING) this.#makeRoom();
     const call = new ServedCall({ waitMs, onEnd: () => this.#forget(session, call) });
     calls.set(call.id, call);
     this.#bySession.set(session, calls);
@@ -53,9 +53,9 @@ export class ServedCalls {
   }
 
   /** One that waits for its client. */
-  parked(session: string, id: string): ServedCall | undefined {
+  findWaiting(session: string, id: string): ServedCall | undefined {
     const call = this.#bySession.get(session)?.get(id);
-    return call?.parked ? call : undefined;
+    return call?.waiting ? call : undefined;
   }
 
   /** The session is no more, or goes on elsewhere. */
@@ -65,7 +65,7 @@ export class ServedCalls {
 
   /** Those that wait go at once, those that run have until the signal aborts. Resolves when there are none. */
   async drain(grace: AbortSignal): Promise<void> {
-    for (const call of this.#parked()) call.abort();
+    for (const call of this.#waiting()) call.abort();
     const stopListening = onAbort(grace, () => {
       for (const call of this.#all()) call.abort();
     });
@@ -83,15 +83,15 @@ export class ServedCalls {
   }
 
   #makeRoom(): void {
-    const parked = this.#parked();
-    if (parked.length >= MAX_PARKED) parked[0]?.abort();
+    const waiting = this.#waiting();
+    if (waiting.length >= MAX_WAITING) waiting[0]?.abort();
   }
 
   #all(): ServedCall[] {
     return [...this.#bySession.values()].flatMap((calls) => [...calls.values()]);
   }
 
-  #parked(): ServedCall[] {
-    return this.#all().filter((call) => call.parked);
+  #waiting(): ServedCall[] {
+    return this.#all().filter((call) => call.waiting);
   }
 }

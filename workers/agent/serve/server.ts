@@ -143,7 +143,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     const state = ctx.mcpReq.requestState<CallState>();
     let call: ServedCall | undefined;
     if (state) {
-      call = parts.calls.parked(of.session, state.call);
+      call = parts.calls.findWaiting(of.session, state.call);
       if (!call || call.round !== state.round || state.digest !== digest) {
         throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'Invalid or expired requestState', {
           reason: 'invalid_request_state',

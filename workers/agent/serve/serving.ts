@@ -61,7 +61,7 @@ export class McpServing {
     this.#parts = {
       agent,
       log,
-      calls: new ServedCalls({ maxRunning: maxSocketsPerUser, maxParked: maxSocketsPerUser, waitMs }),
+      calls: new ServedCalls({ maxRunning: maxSocketsPerUser, maxWaiting: maxSocketsPerUser, waitMs }),
       routes: new Routes(),
       states: createRequestStateCodec<CallState>({
         key: randomBytes(32),

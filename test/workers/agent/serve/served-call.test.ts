@@ -47,7 +47,7 @@ t.test(
       return { both, last: await call.ask(question('last')) };
     });
     t.match(await call.next(), { asks: { name: {}, color: {} }, round: 1 });
-    t.ok(call.parked);
+    t.ok(call.waiting);
     call.resume(link(), { name: 'Ann', color: 5 });
     t.match(await call.next(), { asks: { name: undefined, color: {} }, round: 2 });
     call.resume(link(), { color: 'blue' });
@@ -160,7 +160,7 @@ t.test('the older era’s client is asked at once; an error or an answer that do
 });
 
 t.test('calls are bounded by session; of those that wait the oldest goes for the newest', async (t) => {
-  const calls = new ServedCalls({ maxRunning: 2, maxParked: 2, waitMs: 60_000 });
+  const calls = new ServedCalls({ maxRunning: 2, maxWaiting: 2, waitMs: 60_000 });
   const open = async (): Promise<ServedCall> => {
     const call = calls.open('s');
     call.start(link(), undefined, async () => ({ said: await call.ask(question('name')) }));
@@ -168,13 +168,13 @@ t.test('calls are bounded by session; of those that wait the oldest goes for the
     return call;
   };
   const [first, second] = [await open(), await open()];
-  t.equal(calls.parked('s', first.id), first);
-  t.equal(calls.parked('other', first.id), undefined);
+  t.equal(calls.findWaiting('s', first.id), first);
+  t.equal(calls.findWaiting('other', first.id), undefined);
   const third = await open();
-  t.equal(calls.parked('s', first.id), undefined);
+  t.equal(calls.findWaiting('s', first.id), undefined);
   t.ok(first.signal.aborted);
   for (const call of [second, third]) call.resume(link(), {});
-  t.equal(calls.parked('s', second.id), undefined, 'one that has its client is not there for another');
+  t.equal(calls.findWaiting('s', second.id), undefined, 'one that has its client is not there for another');
   t.throws(() => calls.open('s'), { code: 'ERR_TOO_MANY_REQUESTS' });
   calls.release('s');
   await t.rejects(second.next(), { code: 'ERR_CANCELLED' });
@@ -184,7 +184,7 @@ t.test('calls are bounded by session; of those that wait the oldest goes for the
 });
 
 t.test('a drain ends those that wait at once, and those that run when their time is over', async (t) => {
-  const calls = new ServedCalls({ maxRunning: 5, maxParked: 5, waitMs: 60_000 });
+  const calls = new ServedCalls({ maxRunning: 5, maxWaiting: 5, waitMs: 60_000 });
   const waiting = calls.open('s');
   waiting.start(link(), undefined, async () => ({ said: await waiting.ask(question('name')) }));
   await waiting.next();
