@@ -1,4 +1,4 @@
-/** Puts a streamed answer together from the Messages API's events. One per stream; agent threads. */
+/** Builds one answer from the Messages API's stream events. Agent threads. */
 import type {
   RawContentBlockDeltaEvent,
   RawContentBlockStartEvent,
@@ -14,16 +14,16 @@ type Block =
   | { type: 'tool_use'; id: string; name: string; input: Record<string, unknown> };
 
 interface OpenBlock {
-  /** Where it stands in the answer; blocks of kinds we never asked for are left out and not counted. */
+  /** Index in the answer. Blocks of unknown kinds are left out and not counted. */
   position: number;
   block: Block;
-  /** A tool's arguments as they come. */
+  /** A tool's arguments so far. */
   json: string;
 }
 
 export class AnswerBuilder {
   readonly #content: Block[] = [];
-  /** By the API's index. */
+  /** Keyed by the API's index. */
   readonly #open = new Map<number, OpenBlock>();
   readonly #invalidInput: string[] = [];
   #stopReason: string | null = null;
@@ -35,12 +35,12 @@ export class AnswerBuilder {
     this.#model = model;
   }
 
-  /** True once message_stop has come: without it the answer was cut. */
+  /** True after message_stop; an answer without it was cut off. */
   get complete(): boolean {
     return this.#complete;
   }
 
-  /** Takes one event; what is to be streamed on comes back. */
+  /** Takes one event and returns what to stream on. */
   take(event: RawMessageStreamEvent): ModelEvent | undefined {
     switch (event.type) {
       case 'message_start':
@@ -62,7 +62,7 @@ export class AnswerBuilder {
         this.#complete = true;
         return undefined;
       default:
-        return undefined; // kinds that a later API may add
+        return undefined; // an event of a later API
     }
   }
 
@@ -120,13 +120,13 @@ export class AnswerBuilder {
   #finish(index: number): void {
     const open = this.#open.get(index);
     this.#open.delete(index);
-    if (open?.block.type !== 'tool_use' || open.json === '') return; // no arguments: what the start said stands
+    if (open?.block.type !== 'tool_use' || open.json === '') return; // no arguments came: the input of the block's start is complete
     const input = parseObject(open.json);
     if (input) open.block.input = input;
     else this.#invalidInput.push(open.block.id);
   }
 
-  /** The figures are cumulative: the last one of each counts. */
+  /** The API's figures are cumulative, so the last one of each counts. */
   #count(usage: {
     input_tokens?: number | null;
     output_tokens?: number | null;
@@ -147,7 +147,7 @@ export class AnswerBuilder {
         return this.#stopReason;
       case 'model_context_window_exceeded':
         return 'max_tokens';
-      default: // end_turn, stop_sequence, pause_turn (only with tools that the API runs), and what may be added
+      default: // end_turn, stop_sequence, pause_turn (only with tools that the API runs), reasons of a later API
         return 'end_turn';
     }
   }
@@ -158,6 +158,6 @@ function parseObject(json: string): Record<string, unknown> | undefined {
     const value: unknown = JSON.parse(json);
     return isObject(value) ? value : undefined;
   } catch {
-    return undefined; // the caller tells the model that its arguments were no JSON
+    return undefined; // the caller tells the model that its arguments are no JSON
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The Anthropic SDK, by require: half the time of an import, and synchronous. Node 20 never closes the module files that an
- * import is opening when its thread dies: of this SDK they were sixty each time. Agent threads.
+ * Loads the Anthropic SDK by require, which is synchronous and takes half the time of an import. When a thread dies during an
+ * import, Node 20 never closes the module files that it was opening: sixty for this SDK. Agent threads.
  */
 import type * as Sdk from '@anthropic-ai/sdk';
 import type * as Streaming from '@anthropic-ai/sdk/streaming';

@@ -1,4 +1,4 @@
-/** The model over the Anthropic Messages API, streamed through its SDK. One client a thread, any number of streams. */
+/** The model behind the Anthropic Messages API, streamed through the SDK: one client per thread, any number of streams. Agent threads. */
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
 import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
 import type { Config } from '../../../src/shared/config.js';
@@ -12,15 +12,15 @@ import { toRequest } from './to-request.js';
 import { atMost, cancelled, onAbort } from '../../../src/shared/abort.js';
 
 export interface AnthropicOptions {
-  /** The longest silence in the middle of an answer; the API's pings count as life. */
+  /** The longest silence in the middle of an answer, in ms; the API's pings count as signs of life. */
   idleMs?: number;
-  /** Before the first byte of an answer, with the SDK's backoff. */
+  /** Retries before the first byte of an answer, with the SDK's backoff. */
   maxRetries?: number;
 }
 
 const IDLE_MS = 120_000;
 const MAX_RETRIES = 2;
-/** After its last event an answer's connection has this long to end and go back to the pool. */
+/** After the last event the connection has this long to end and return to the pool. */
 const END_MS = 1_000;
 
 export function createAnthropicModel(config: Config, options: AnthropicOptions = {}): Model {
@@ -28,11 +28,11 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
   const idleMs = options.idleMs ?? IDLE_MS;
   const client = new Anthropic({
     apiKey: config.anthropic.apiKey,
-    baseURL: config.anthropic.baseUrl || null, // null: the SDK's own default, not the environment's
+    baseURL: config.anthropic.baseUrl || null, // null chooses the SDK's default instead of the environment's
     maxRetries: options.maxRetries ?? MAX_RETRIES,
     timeout: timeoutMs,
     fetch: modelFetch,
-    logLevel: 'off', // the SDK's log would hold prompts
+    logLevel: 'off', // the SDK's log would contain prompts
     openTelemetry: false,
   });
 
@@ -40,13 +40,13 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     if (signal.aborted) throw cancelled();
     const abort = new AbortController();
     const stopListening = onAbort(signal, () => abort.abort());
-    /** Set when it is we who gave up waiting. */
+    /** Set when we abort the request ourselves. */
     let gaveUp: FairleadError | undefined;
     const giveUp = (message: string): void => {
       gaveUp = modelError(message);
       abort.abort();
     };
-    // The SDK's own timeout begins anew with each retry; this one does not.
+    // The SDK's timeout restarts with each retry; this one does not.
     let timer = setTimeout(giveUp, timeoutMs, 'the model’s API did not answer in time');
     let finished = false;
     try {
@@ -57,7 +57,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       clearTimeout(timer);
       timer = setTimeout(giveUp, idleMs, 'the model fell silent in the middle of its answer');
       const builder = new AnswerBuilder(request.model);
-      // Raw events, since the SDK's message stream hides the pings, and copies the message for each delta.
+      // Raw events, since the SDK's message stream hides pings and copies the message for each delta.
       const events = Stream.rawEvents(response);
       let heardAt = performance.now();
       for (;;) {
@@ -85,14 +85,14 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     } finally {
       clearTimeout(timer);
       stopListening();
-      if (!finished) abort.abort(); // closes the connection, also when the caller just stops reading
+      if (!finished) abort.abort(); // closes the connection, also when the caller stops reading
     }
   }
 
   return { provider: 'anthropic', stream };
 }
 
-/** Undefined for a ping, and for events without data. */
+/** Undefined for pings and events without data. */
 function readEvent({ event, data }: ServerSentEvent, model: string): RawMessageStreamEvent | undefined {
   if (event === 'ping' || event === null || data === '') return undefined;
   const json: unknown = JSON.parse(data);
@@ -100,7 +100,7 @@ function readEvent({ event, data }: ServerSentEvent, model: string): RawMessageS
   return json as RawMessageStreamEvent;
 }
 
-/** A page of some proxy in between, sent with status 200. */
+/** Refuses a proxy's page that comes with status 200. */
 function checkIsStream(response: Response): void {
   const type = response.headers.get('content-type') ?? 'nothing';
   if (!type.startsWith('text/event-stream')) {
@@ -108,10 +108,10 @@ function checkIsStream(response: Response): void {
   }
 }
 
-/** Reads to the body's end, so that the connection can be used again: one that is left in the middle is closed. */
+/** Reads to the body's end, so that the connection can be used again; leaving the body early would close it. */
 async function letEnd(events: AsyncGenerator<ServerSentEvent>, abort: AbortController): Promise<void> {
   const ended = (async (): Promise<void> => {
     while (!(await events.next()).done);
-  })().catch(() => undefined); // the answer is whole and handed on: how its connection ends matters to nobody
+  })().catch(() => undefined); // the answer is complete, so a failure of its connection does not matter
   if (!(await atMost(END_MS, ended))) abort.abort();
 }

@@ -1,4 +1,4 @@
-/** Content blocks as the Messages API takes them: known fields only, nothing it would refuse. Pure; agent threads. */
+/** Reduces content blocks to what the Messages API accepts: known fields with valid values. Pure; agent threads. */
 import type {
   ContentBlockParam,
   ImageBlockParam,
@@ -12,7 +12,7 @@ type Json = Record<string, unknown>;
 const IMAGE_TYPES = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
 const TOOL_USE_ID = /^[a-zA-Z0-9_-]+$/;
 
-/** A copy of the block, or undefined where it cannot be sent in a message of that role. Never the block itself. */
+/** A copy of the block, never the block itself; undefined when a message of that role cannot hold it. */
 export function cleanBlock(block: unknown, role: TranscriptMessage['role']): ContentBlockParam | undefined {
   if (!isObject(block)) return undefined;
   if (block['type'] === 'text') return cleanText(block);
@@ -23,7 +23,7 @@ export function cleanBlock(block: unknown, role: TranscriptMessage['role']): Con
   const { type, id, name, input, thinking, signature, data } = block;
   switch (type) {
     case 'thinking':
-      // Without its signature the API refuses it; with it, it must come back unchanged, even when its text is empty.
+      // The API refuses thinking without its signature, and wants signed thinking back unchanged, even when its text is empty.
       if (typeof thinking !== 'string' || typeof signature !== 'string' || signature === '') return undefined;
       return { type, thinking, signature };
     case 'redacted_thinking':
@@ -42,7 +42,7 @@ function cleanText(block: Json): TextBlockParam | undefined {
   return typeof text === 'string' && text.trim() !== '' ? { type: 'text', text } : undefined;
 }
 
-/** A picture that the API does not take becomes a word about it: the model should know that there was one. */
+/** An image that the API does not take becomes a text that says so, since the model should know of it. */
 function cleanImage(block: Json): ImageBlockParam | TextBlockParam | undefined {
   const source = block['source'];
   if (!isObject(source)) return undefined;
@@ -62,7 +62,7 @@ function cleanToolResult(block: Json): ToolResultBlockParam | undefined {
   const cleaned = parts.flatMap((part: unknown): (ImageBlockParam | TextBlockParam)[] => {
     if (!isObject(part)) return [];
     const clean = part['type'] === 'text' ? cleanText(part) : part['type'] === 'image' ? cleanImage(part) : undefined;
-    // The API takes nothing but text in a result that is an error.
+    // The API takes only text in an error result.
     return clean === undefined || (isError === true && clean.type === 'image') ? [] : [clean];
   });
   return {

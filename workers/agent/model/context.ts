@@ -1,23 +1,23 @@
-/** What of a transcript the model is sent: whole turns, the newest, within a budget of tokens. Pure; agent threads. */
+/** Chooses the newest whole turns of a transcript that fit a budget of tokens. Pure; agent threads. */
 import type { ModelContext, TranscriptMessage } from '../store/store.js';
 
-/** How far below the budget a cut goes: the turns after it find room, and the prompt cache holds until the next cut. */
+/** A cut goes down to this share of the budget, so that the prompt cache holds for the turns after it. */
 const CUT_TO = 0.6;
-/** For what the API has not counted yet; more than it is for prose, so that the guess errs on the safe side. */
+/** Estimates what the API has not counted yet. Higher than for prose, so that the estimate errs on the safe side. */
 const TOKENS_PER_CHARACTER = 1 / 3;
-/** An image costs by its size in pixels, not in base64; this is about the most. */
+/** About the maximum: an image costs by its pixels, not by its base64. */
 const IMAGE_TOKENS = 1_600;
 
 /**
- * `from`: the first message to send, always one that opens a turn, so that no tool_use loses its tool_result. The newest
- * turn is never cut. `known` is what the API has counted with its last answer; what came since is estimated.
+ * `from` is the first message to send. It always opens a turn, so that no tool_use loses its tool_result; the newest turn is
+ * never cut. `known` is the API's count with its last answer; newer messages are estimated.
  */
 export function chooseContext(
   transcript: readonly TranscriptMessage[],
   known: ModelContext | null,
   budgetTokens: number,
 ): { from: number } {
-  // A history that was cleared since knows nothing of what was counted before.
+  // A count from before the history was cleared says nothing about it.
   const counted = known && known.messages <= transcript.length ? known : { from: 0, messages: 0, tokens: 0 };
   const from = turnAtOrAfter(transcript, counted.from);
   const since = weigh(transcript, counted.messages, transcript.length);
@@ -36,8 +36,8 @@ export function chooseContext(
 }
 
 /**
- * From there on, with the results of one answer's calls as one message in the order of the calls: they are stored in the
- * order in which they came.
+ * The messages from `from` on. The results of one answer's calls become one message in the order of the calls; they are stored
+ * in the order of their arrival.
  */
 export function toModelMessages(transcript: readonly TranscriptMessage[], from: number): TranscriptMessage[] {
   const messages: TranscriptMessage[] = [];
@@ -59,7 +59,7 @@ function inOrder(results: TranscriptMessage, answer: TranscriptMessage): Transcr
   return { role: 'user', content: results.content.toSorted((a, b) => place(a) - place(b)) };
 }
 
-/** The first message from `index` on that a person wrote; the transcript's length when there is none. */
+/** The first message from `index` on that a user wrote; the transcript's length when there is none. */
 function turnAtOrAfter(transcript: readonly TranscriptMessage[], index: number): number {
   if (index === 0) return 0;
   const found = transcript.findIndex((message, at) => at >= index && opensTurn(message));

@@ -1,4 +1,4 @@
-/** The model that the configuration names. Runs in agent threads. */
+/** Creates the model that the configuration names. Agent threads. */
 import type { Config } from '../../../src/shared/config.js';
 import { createDemoModel } from './demo.js';
 import type { Model } from './model.js';
@@ -12,7 +12,7 @@ export function createModel(kind: Model['provider'], config: Config): Model {
   }
 }
 
-/** Its SDK is a quarter of what a thread loads: nobody who only comes back waits for it. It is loaded once the thread serves. */
+/** The SDK is a quarter of a thread's code, so it loads after the thread serves: reconnecting clients do not wait for it. */
 function createLater(config: Config): Model {
   let loading: Promise<Model> | undefined;
   const load = (): Promise<Model> => {

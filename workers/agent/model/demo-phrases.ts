@@ -1,8 +1,8 @@
-/** What the demo model understands: a few plain phrases, each a tool call. Pure; runs in agent threads. */
+/** The demo model's phrases, each of which becomes a tool call. Pure; agent threads. */
 import type { ModelTool } from './model.js';
 
 export interface DemoCall {
-  /** As the model request names it. */
+  /** The tool's name in the model request. */
   name: string;
   input: Record<string, unknown>;
 }
@@ -17,7 +17,7 @@ interface Phrase {
   input: (match: RegExpExecArray) => Record<string, unknown>;
 }
 
-/** The first that fits a part of the message; a part begins with one of these verbs. */
+/** The first match decides. NEXT_PHRASE splits messages at these verbs. */
 const PHRASES: readonly Phrase[] = [
   {
     pattern: /^list (?<all>all )?(?:the |my )?(?:files|everything)(?: (?:in|of|under|below) (?<path>\S+))?$/i,
@@ -46,15 +46,12 @@ const PHRASES: readonly Phrase[] = [
   },
 ];
 
-/** The patterns take quadratic time on hostile input; longer messages are not looked at. */
+/** Longer messages are not read, since the patterns take quadratic time on hostile input. */
 const MAX_MESSAGE = 10_000;
 
 const NEXT_PHRASE = /[,;.]?\s+(?:and then|and|then)\s+(?=(?:list|write|read|show|run|search)\s)/i;
 
-/**
- * The calls that a message asks for; empty where it asks for none, undefined where one of its phrases needs a tool
- * that is not offered.
- */
+/** The calls that a message asks for; undefined when one of its phrases needs a tool that is not offered. */
 export function readPhrases(message: string, tools: readonly ModelTool[]): DemoCall[] | undefined {
   if (message.length > MAX_MESSAGE) return [];
   const calls: DemoCall[] = [];
@@ -75,12 +72,12 @@ export function readPhrases(message: string, tools: readonly ModelTool[]): DemoC
   return calls;
 }
 
-/** With or without its server's prefix. */
+/** Finds the tool with or without its server's prefix. */
 function findTool(tools: readonly ModelTool[], name: string): ModelTool | undefined {
   return tools.find((tool) => tool.name === name) ?? tools.find((tool) => tool.name.endsWith(`_${name}`));
 }
 
-/** What was said, without arguments that the tool does not have. */
+/** Drops arguments that the tool does not have. */
 function onlyKnown(input: Record<string, unknown>, tool: ModelTool): Record<string, unknown> {
   const properties = tool.inputSchema['properties'];
   const known = typeof properties === 'object' && properties !== null ? Object.keys(properties) : Object.keys(input);

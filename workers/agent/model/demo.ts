@@ -1,4 +1,4 @@
-/** The demo model: scripted, needs no key and no network, calls tools for a few plain phrases. Runs in agent threads. */
+/** The demo model: a script without key and network that calls tools for a few plain phrases. Agent threads. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TranscriptMessage } from '../store/store.js';
@@ -7,13 +7,13 @@ import type { Model, ModelAnswer, ModelEvent, ModelRequest } from './model.js';
 import { abortable, cancelled } from '../../../src/shared/abort.js';
 
 export interface DemoOptions {
-  /** Between words, ms. */
+  /** Pause between words, in ms. */
   delayMs?: number;
 }
 
 const DELAY_MS = 15;
 const MAX_SHOWN = 2_000;
-/** How the agent tells a model that a person, a rule or the clock said no. */
+/** Begins the text with which a model is told that a user, a rule or the deadline has denied a call. */
 const DENIAL = /^(?:the user denied|this call is denied|nobody approved)/i;
 
 interface Answer {
@@ -31,7 +31,7 @@ export function createDemoModel({ delayMs = DELAY_MS }: DemoOptions = {}): Model
     if (signal.aborted) throw cancelled();
     const content = [
       { type: 'text', text },
-      // Ids are random, since a session may live through many processes and must never see one twice.
+      // Ids are random, since a session may outlive many processes and must never see an id twice.
       ...calls.map(({ name, input }) => ({ type: 'tool_use', id: `toolu_demo_${randomUUID()}`, name, input })),
     ];
     const answer: ModelAnswer = {
@@ -51,7 +51,7 @@ export function createDemoModel({ delayMs = DELAY_MS }: DemoOptions = {}): Model
   return { provider: 'demo', stream };
 }
 
-/** The same transcript and tools always get the same words and the same calls. */
+/** Equal transcripts and tools give equal words and calls. */
 function decide({ messages, tools }: ModelRequest): Answer {
   const last = messages.at(-1);
   const results = last?.role === 'user' ? last.content.filter(isToolResult) : [];
@@ -78,7 +78,7 @@ function tell(result: ToolResult): string {
   return DENIAL.test(text) ? `All right, I leave that. ${shown}` : `That did not work: ${shown}`;
 }
 
-/** Never in the middle of a surrogate pair. */
+/** Never splits a surrogate pair. */
 function shorten(text: string): string {
   return text
     .slice(0, MAX_SHOWN)
@@ -105,7 +105,7 @@ function isToolResult(block: unknown): block is ToolResult {
   return (block as { type?: unknown } | null)?.type === 'tool_result';
 }
 
-/** About four characters a token. */
+/** Estimates four characters per token. */
 function estimateTokens(value: unknown): number {
   return Math.ceil((JSON.stringify(value)?.length ?? 0) / 4);
 }

@@ -1,10 +1,10 @@
-/** What went wrong with the model, in plain words for the person: every failure is ERR_MODEL. Pure; agent threads. */
+/** Failures of the model as ERR_MODEL, with messages for the user. Pure; agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from './anthropic-sdk.js';
 
 const MAX_API_MESSAGE = 300;
 
-/** Errors inside a stream have no status, but the type that belongs to one. */
+/** Errors inside a stream have no status, but a type that stands for one. */
 const STATUS_OF_TYPE: Record<string, number> = {
   invalid_request_error: 400,
   authentication_error: 401,
@@ -18,7 +18,7 @@ const STATUS_OF_TYPE: Record<string, number> = {
   overloaded_error: 529,
 };
 
-/** Any error of the SDK, of fetch, or of reading the stream, as ERR_MODEL. `model` is the one that was asked for. */
+/** Converts any error of the SDK, of fetch or of reading the stream. `model` is the requested one. */
 export function toModelError(error: unknown, model: string): FairleadError {
   if (error instanceof FairleadError) return error;
   if (error instanceof APIConnectionTimeoutError) return modelError('the model’s API did not answer in time', error);
@@ -34,7 +34,7 @@ export function toModelError(error: unknown, model: string): FairleadError {
   return modelError('the model’s answer broke off in the middle', error);
 }
 
-/** An `error` event in the middle of a stream: `data` is its JSON. */
+/** Converts an `error` event in the middle of a stream; `data` is its JSON. */
 export function toStreamError(data: unknown, model: string): FairleadError {
   const error = (data as { error?: { type?: unknown; message?: unknown } } | null)?.error;
   const status = STATUS_OF_TYPE[String(error?.type)] ?? 500;
@@ -48,7 +48,7 @@ export function modelError(message: string, cause?: unknown, retryAfterMs?: numb
   });
 }
 
-/** `retry-after-ms`, or `retry-after` in seconds or as a date; undefined where there is none that makes sense. */
+/** Reads `retry-after-ms`, or `retry-after` in seconds or as a date; undefined when there is no valid one. */
 export function readRetryAfter(headers: Headers): number | undefined {
   const inMs = headers.get('retry-after-ms');
   const inSeconds = headers.get('retry-after');
@@ -100,7 +100,7 @@ function quoted(apiMessage: string): string {
   return `: ${text.length > MAX_API_MESSAGE ? `${text.slice(0, MAX_API_MESSAGE)}…` : text}`;
 }
 
-/** The system’s code (ECONNREFUSED, ENOTFOUND, CERT_HAS_EXPIRED), however deep fetch has wrapped it. */
+/** Finds the system’s code (ECONNREFUSED, ENOTFOUND, CERT_HAS_EXPIRED) in an error that fetch has wrapped several times. */
 function codeOf(error: unknown): string | undefined {
   for (let depth = 0, at: unknown = error; depth < 5 && at instanceof Error; depth++, at = at.cause) {
     const { code } = at as { code?: unknown };

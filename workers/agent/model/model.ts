@@ -1,4 +1,4 @@
-/** The model's interface: one streamed answer to a transcript. Runs in agent threads. */
+/** The model's interface: one streamed answer to a transcript. Types; agent threads. */
 import type { TranscriptMessage } from '../store/store.js';
 import type { StopReason, Usage } from '../../../src/shared/protocol.js';
 
@@ -12,16 +12,16 @@ export interface ModelTool {
 export interface ModelRequest {
   model: string;
   system: string;
-  /** What is so for now only: told after the system prompt, which is cached without it. '' or absent: nothing. */
+  /** Information for this request only. It follows the system prompt, which is cached without it. '' or absent: none. */
   note?: string;
-  /** Always valid: every tool_use has its tool_result. */
+  /** Valid: every tool_use has its tool_result. */
   messages: readonly TranscriptMessage[];
   /** In a fixed order: the prompt cache depends on it. */
   tools: readonly ModelTool[];
   maxTokens: number;
 }
 
-/** Streamed as it comes. `block` counts the answer's content blocks from 0. */
+/** `block` counts the answer's content blocks from 0. */
 export type ModelEvent =
   | { type: 'text'; block: number; text: string }
   | { type: 'thinking'; block: number; text: string }
@@ -30,17 +30,17 @@ export type ModelEvent =
 export interface ModelAnswer {
   /** Messages API content blocks: text, thinking (with signature), redacted_thinking, tool_use. */
   content: unknown[];
-  /** Ids of the tool_use blocks whose arguments were no JSON object: their `input` is `{}`, and they must not run. */
+  /** Ids of tool_use blocks whose arguments were no JSON object: their `input` is `{}`, and they must not run. */
   invalidInput?: string[];
   stopReason: 'tool_use' | Exclude<StopReason, 'cancelled' | 'interrupted' | 'error'>;
   usage: Usage;
-  /** The model that answered, as it names itself. */
+  /** The name that the answering model gives itself. */
   model: string;
 }
 
 export interface Model {
   readonly provider: 'anthropic' | 'demo';
-  /** Loads what the first answer would wait for. */
+  /** Loads what the first answer would have to wait for. */
   warmUp?(): Promise<void>;
   /**
    * Streams one answer; the last event is `done`. Rejects with ERR_MODEL and a plain message (overloaded, rate limit,

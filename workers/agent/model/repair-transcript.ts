@@ -1,30 +1,30 @@
-/** Makes a transcript that a crash cut anywhere valid again: every tool_use gets its one tool_result. Pure; agent threads. */
+/** Repairs a transcript that a crash has cut anywhere: every tool_use gets exactly one tool_result. Pure; agent threads. */
 import type { TranscriptMessage } from '../store/store.js';
 
 const INTERRUPTED = 'interrupted: the server stopped; the tool may have run';
 const LOST_START = '(the conversation before this is not available)';
 
 export interface RepairedTranscript {
-  /** The whole transcript, made valid; the messages that needed nothing are the same objects. */
+  /** The whole valid transcript. Messages that needed no repair are the same objects. */
   messages: TranscriptMessage[];
   repaired: boolean;
-  /** The part of the repair that belongs after the last message, so that the store can append it. */
+  /** The repair after the last message, which the store can append. */
   appended: TranscriptMessage[];
 }
 
-/** Consecutive messages of one role: the API reads them as one. */
+/** Consecutive messages of one role, which the API reads as one. */
 interface Run {
   role: TranscriptMessage['role'];
   messages: TranscriptMessage[];
 }
 
 /**
- * - a tool_use without its result in the user messages that follow gets one with `is_error`;
+ * - a tool_use without its result in the following user messages gets one with `is_error`;
  * - a tool_result that answers no tool_use just before it, or one answered already, is dropped;
  * - a tool_use with the id of an earlier one is dropped;
  * - an empty message is dropped, and a transcript that opens with the assistant gets a user message before it.
  *
- * Only what is at the end can be appended; repairs in the middle are made anew, and alike, each time it is read.
+ * Only a repair at the end can be stored. Repairs in the middle are repeated, with the same outcome, at each read.
  */
 export function repairTranscript(transcript: readonly TranscriptMessage[]): RepairedTranscript {
   const messages: TranscriptMessage[] = [];
@@ -46,7 +46,7 @@ export function repairTranscript(transcript: readonly TranscriptMessage[]): Repa
       repaired ||= !whole || content.length === 0;
     }
     if (run.role === 'user' && open.size > 0 && !isLast) {
-      messages.push(interrupted(open)); // before the run: in the middle nobody can append
+      messages.push(interrupted(open)); // before the run: in the middle nothing can be appended
       repaired = true;
       open = new Set();
     }
@@ -71,7 +71,7 @@ function splitRuns(transcript: readonly TranscriptMessage[]): Run[] {
   return runs;
 }
 
-/** Keeps all but a tool_use whose id was used before; its id is open from now on. */
+/** Drops a tool_use whose id was used before; the id of any other is open from then on. */
 function firstUse(seen: Set<string>, open: Set<string>): (block: unknown) => boolean {
   return (block) => {
     const id = idOf(block, 'tool_use', 'id');
@@ -83,7 +83,7 @@ function firstUse(seen: Set<string>, open: Set<string>): (block: unknown) => boo
   };
 }
 
-/** Keeps all but a tool_result that nothing waits for; the call it answers is closed. */
+/** Drops a tool_result that answers no open call; any other closes its call. */
 function awaitedResult(open: Set<string>): (block: unknown) => boolean {
   return (block) => {
     const id = idOf(block, 'tool_result', 'tool_use_id');

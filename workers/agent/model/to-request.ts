@@ -1,4 +1,4 @@
-/** A model request as the Messages API takes it: always valid, whatever the transcript holds. Pure; agent threads. */
+/** Makes a model request that the Messages API accepts, whatever the transcript holds. Pure; agent threads. */
 import type {
   ContentBlockParam,
   MessageCreateParamsStreaming,
@@ -12,16 +12,17 @@ import type { ModelRequest, ModelTool } from './model.js';
 import { repairTranscript } from './repair-transcript.js';
 
 const CACHED = { type: 'ephemeral' } as const;
-/** The API wants the last word to be the user's; a transcript that does not end so gets this one. */
+/** Added where the user's message is missing at the end, since the API wants one there. */
 const GO_ON = 'Continue.';
 
+/** Consecutive messages of one role, as one message. */
 interface Run {
   role: TranscriptMessage['role'];
   content: ContentBlockParam[];
 }
 
 /**
- * Four breakpoints of the prompt cache, the API's most: tools, system, the newest user message, and the one before it,
+ * Sets four breakpoints of the prompt cache, the API's maximum: tools, system, the newest user message, and the one before it,
  * where the last request wrote its entry.
  */
 export function toRequest(request: ModelRequest, thinkingTokens: number): MessageCreateParamsStreaming {
@@ -46,7 +47,7 @@ function toSystem({ system, note = '' }: ModelRequest): Pick<MessageCreateParams
   return blocks.length > 0 ? { system: blocks } : {};
 }
 
-/** Messages of alternating roles, the user's first and last, results before all else. The transcript is not touched. */
+/** Messages of alternating roles that begin and end with the user's; results come first in each. The transcript stays unchanged. */
 export function toMessages(transcript: readonly TranscriptMessage[]): MessageParam[] {
   const cleaned = transcript.map(({ role, content }) => ({
     role,
@@ -54,7 +55,7 @@ export function toMessages(transcript: readonly TranscriptMessage[]): MessagePar
   }));
   const runs: Run[] = [];
   for (const { role, content } of repairTranscript(dropDanglingThinking(cleaned)).messages) {
-    const blocks = content as ContentBlockParam[]; // the repair adds tool_result and text blocks only
+    const blocks = content as ContentBlockParam[]; // the repair adds only tool_result and text blocks
     const last = runs.at(-1);
     if (last?.role === role) last.content.push(...blocks);
     else runs.push({ role, content: [...blocks] });
@@ -66,7 +67,7 @@ export function toMessages(transcript: readonly TranscriptMessage[]): MessagePar
   return runs;
 }
 
-/** Thinking that nothing follows (the answer was cut there) is refused at the end of an assistant message. */
+/** Drops thinking at the end of a message, where an answer was cut off: the API refuses it there. */
 function dropDanglingThinking(messages: Run[]): Run[] {
   return messages.map(({ role, content }) => ({
     role,
@@ -79,15 +80,15 @@ function resultsFirst(content: ContentBlockParam[]): ContentBlockParam[] {
   return results.length === 0 ? content : [...results, ...content.filter((block) => block.type !== 'tool_result')];
 }
 
-/** User messages hold text, images and tool results: all of them can carry the marker. */
+/** Marks the last block of a user message, which may be text, an image or a tool result: all can carry the marker. */
 function markLast(content: ContentBlockParam[]): void {
   const block = content.at(-1);
   if (block) content[content.length - 1] = { ...block, cache_control: CACHED } as ContentBlockParam;
 }
 
 /**
- * With a thinking budget, the answer that tool results continue must open with its thinking. Where it does not (thinking
- * was off, or its signature is lost) the rest of the turn goes on without.
+ * With a thinking budget, an answer that tool results continue must begin with its thinking. When it does not, because
+ * thinking was off or the signature is lost, the rest of the turn goes on without thinking.
  */
 function continuesWithoutThinking(messages: readonly MessageParam[]): boolean {
   const last = messages.at(-1)?.content;
@@ -109,7 +110,7 @@ function toTools(tools: readonly ModelTool[]): Tool[] {
   }));
 }
 
-/** The API refuses these three at the top of a schema; the tool's own check of the arguments still knows them. */
+/** Drops three keywords that the API refuses at the top of a schema. The check of the arguments still uses them. */
 function toInputSchema(schema: Record<string, unknown>): Tool.InputSchema {
   const { oneOf: _oneOf, allOf: _allOf, anyOf: _anyOf, ...rest } = schema;
   return { ...rest, type: 'object' };

@@ -1,4 +1,4 @@
-/** What servers ask in the middle of a client's call, put to that client in the protocol's own words. Agent threads. */
+/** Puts the questions of servers, in the middle of a client's call, to that client as requests of MCP. Agent threads. */
 import {
   isSpecType,
   MissingRequiredClientCapabilityError,
@@ -19,7 +19,7 @@ import type { ServedCall } from './served-call.js';
 
 const CANCELLED: Readonly<QuestionAnswer> = { action: 'cancel' };
 
-/** Asks the client by elicitation; who cannot be asked has cancelled. `early`: see ServedCall.ask. */
+/** Asks the client by elicitation. A client that cannot be asked counts as one that cancels. `early`: see ClientQuestion. */
 export function elicit(
   call: ServedCall,
   question: Question,
@@ -32,13 +32,13 @@ export function elicit(
 
 export function canElicit({ elicitation }: ClientCapabilities, mode: 'form' | 'url'): boolean {
   if (!elicitation) return false;
-  // A client that names no mode knows forms: there was nothing else when the capability was made.
+  // A client that names no mode knows forms: the capability began with forms alone.
   return mode === 'url' ? elicitation.url !== undefined : elicitation.form !== undefined || !elicitation.url;
 }
 
 /**
- * For one call of `server`. `owner`: of all calls of one client. What the client cannot do at all is `onMissing`'s to tell:
- * a server that has to be told no goes on without it, and may fail in its own words.
+ * The asks for one call to `server`. All calls of one client share `owner`. `onMissing` is told of a capability that the client
+ * lacks; the server is told no, and may go on without, or fail with an error of its own.
  */
 export function clientAsks(
   call: ServedCall,
@@ -75,7 +75,7 @@ export function clientAsks(
           },
         }
       : {}),
-    // A sandbox has folders of its own, and the client's are no business of what runs there.
+    // Only `url` servers see the client's folders: a sandbox has folders of its own.
     ...(configured && isUrlServer(configured) && call.capabilities.roots
       ? { roots: (signal, key) => roots(call, signal, key) }
       : {}),
@@ -130,7 +130,7 @@ function toInputRequest({ mode, message, schema, url }: Question): InputRequest 
   return { method: 'elicitation/create', params } as InputRequest;
 }
 
-/** Undefined: it is none, or what it accepts does not fit the form. */
+/** Undefined when the response is no answer, or its content does not fit the form. */
 function readAnswer({ mode, schema }: Question, response: unknown): QuestionAnswer | undefined {
   if (!isSpecType.ElicitResult(response)) return undefined;
   const { action } = response;

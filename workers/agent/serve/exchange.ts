@@ -1,14 +1,14 @@
-/** One HTTP request to /mcp as the MCP SDK wants it, and its Response as it goes back to the main thread. Agent threads. */
+/** One HTTP request to /mcp: a Request for the MCP SDK, whose Response goes back to the main thread. Agent threads. */
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { errorToData, FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
 
-/** What of the SDK's headers a client needs; the front sets its own. */
+/** The SDK's headers that a client needs. The front sets all others. */
 const PASSED_ON = new Set(['content-type', 'mcp-session-id', 'allow', 'x-accel-buffering']);
 
 export interface ExchangeHost {
-  /** Resolves when the client takes more. Rejects when it does not in time. */
+  /** Resolves when the client takes more. Rejects when it takes nothing in time. */
   stream(part: McpStreamPart): Promise<{ open: boolean }>;
   maxUnsentBytes: number;
   log: Logger;
@@ -20,7 +20,7 @@ export class HttpExchange {
   readonly by: McpExchange['by'];
   readonly method: McpExchange['method'];
   readonly headers: Readonly<Record<string, string>>;
-  /** The body's JSON; undefined when there is none, or it is none. */
+  /** The body as JSON; undefined when it is empty or no JSON. */
   readonly json: unknown;
   readonly request: Request;
   readonly #id: string;
@@ -45,12 +45,12 @@ export class HttpExchange {
     });
   }
 
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has disconnected. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** It waits for news, with no end of its own. */
+  /** A stream of notifications, which ends only when somebody closes it. */
   get endless(): boolean {
     return this.method === 'GET' || (this.json as { method?: unknown } | undefined)?.method === 'subscriptions/listen';
   }
@@ -59,7 +59,7 @@ export class HttpExchange {
     this.#abort.abort();
   }
 
-  /** Resolves when the answer has gone to the main thread, or nobody wants it. */
+  /** Resolves when the answer has been sent to the main thread, or the client has disconnected. */
   get answered(): Promise<void> {
     return this.#answered.promise;
   }
@@ -79,15 +79,15 @@ export class HttpExchange {
   }
 
   /**
-   * What the SDK writes it writes without asking, so it is read as it comes and waits here, up to the limit; the client is
-   * sent one part after the other.
+   * The SDK writes without backpressure, so its output is read as it comes and buffered here, up to the limit. The client is
+   * sent one part at a time.
    */
   async #stream(body: ReadableStream<Uint8Array>, headers: [string, string][]): Promise<void> {
     const requestId = requestIdOf(this.json);
     const reader = body.getReader();
     const stopListening = onAbort(
       this.signal,
-      () => void reader.cancel().catch(() => undefined), // one that has ended has nothing to cancel
+      () => void reader.cancel().catch(() => undefined), // a body that has ended cannot be cancelled
     );
     const queue = new PartQueue(this.#host.maxUnsentBytes, (text) => this.#send(text));
     const decoder = new TextDecoder();
@@ -99,7 +99,7 @@ export class HttpExchange {
       await queue.end();
     } catch (error) {
       this.#host.log.debug({ err: errorToData(error).message }, 'an mcp stream broke off');
-      this.abort(); // whatever it was about is nobody's any more
+      this.abort(); // nobody reads the answer any more
       throw error;
     } finally {
       stopListening();
@@ -112,7 +112,7 @@ export class HttpExchange {
   }
 }
 
-/** Text that waits for a client that takes one part at a time. */
+/** Buffers text for a client that takes one part at a time. */
 class PartQueue {
   readonly #max: number;
   readonly #send: (text: string) => Promise<void>;
@@ -125,7 +125,7 @@ class PartQueue {
     this.#send = send;
   }
 
-  /** ERR_UNAVAILABLE when the client is too far behind; what a part before this one failed with. */
+  /** ERR_UNAVAILABLE when the client is too far behind; else the error of an earlier part. */
   push(text: string): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#text += text;
@@ -146,7 +146,7 @@ class PartQueue {
         await this.#send(text);
       }
     } catch (error) {
-      this.#failure = error; // told to whoever writes next
+      this.#failure = error; // the next push or end throws it
     } finally {
       this.#sending = undefined;
     }
@@ -158,7 +158,7 @@ function parse(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    return undefined; // the SDK reads it once more, and answers as the protocol wants
+    return undefined; // the SDK parses the body again, and answers with the protocol's error
   }
 }
 

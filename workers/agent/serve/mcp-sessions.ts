@@ -1,4 +1,4 @@
-/** MCP sessions of clients of the older era, each for one session of ours; one that is not used leaves memory. Agent threads. */
+/** MCP sessions of clients of the older protocol, each for one Fairlead session. Unused ones leave memory. Agent threads. */
 import type { McpServer, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { gauge } from '../../../src/shared/metrics.js';
@@ -7,13 +7,13 @@ export interface McpSession {
   readonly id: string;
   readonly user: string;
   readonly session: string;
-  /** Our session was made for it, and ends with it. */
+  /** The Fairlead session was created for it, and ends with it. */
   readonly owned: boolean;
   readonly mcp: McpServer;
   readonly transport: WebStandardStreamableHTTPServerTransport;
-  /** HTTP requests of it that are open. */
+  /** Its open HTTP requests. */
   open: number;
-  /** Something has been done in our session that would be lost with it. */
+  /** The Fairlead session holds work that would be lost with it. */
   used: boolean;
   usedAt: number;
 }
@@ -21,22 +21,22 @@ export interface McpSession {
 export interface McpSessionsOptions {
   maxPerUser: number;
   idleMs: number;
-  /** It has left: by its client's wish, or for want of use. Called once for each. */
+  /** Called once for each session that leaves memory. */
   onClosed: (session: McpSession, why: 'deleted' | 'idle' | 'gone') => void;
 }
 
-/** On one thread, of all users. */
+/** Limit for all users of one thread. */
 const MAX_SESSIONS = 10_000;
 const LOOKS = 4;
 const MIN_LOOK_MS = 1_000;
 
 export class McpSessions {
   readonly #options: McpSessionsOptions;
-  /** The least recently used first. */
+  /** In the order of their last use, the oldest first. */
   readonly #byId = new Map<string, McpSession>();
   readonly #byUser = new Map<string, Set<McpSession>>();
   readonly #bySession = new Map<string, Set<McpSession>>();
-  /** One for all, while there are any. */
+  /** Runs while there are sessions. */
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: McpSessionsOptions) {
@@ -52,7 +52,7 @@ export class McpSessions {
     return [...(this.#bySession.get(session) ?? [])].some(({ open }) => open > 0);
   }
 
-  /** Makes room for one more. ERR_TOO_MANY_SOCKETS when all of the user's are in use, ERR_UNAVAILABLE when all are. */
+  /** Closes an idle session when there are too many. ERR_TOO_MANY_SOCKETS when all of the user's are in use, ERR_UNAVAILABLE when all are. */
   makeRoom(user: string): void {
     const mine = this.#byUser.get(user);
     if (mine && mine.size >= this.#options.maxPerUser && !this.#closeIdle(mine)) {
@@ -61,7 +61,7 @@ export class McpSessions {
       });
     }
     if (this.#byId.size >= MAX_SESSIONS && !this.#closeIdle(this.#byId.values())) {
-      throw new FairleadError('ERR_UNAVAILABLE', 'the server has as many MCP sessions as it takes', {
+      throw new FairleadError('ERR_UNAVAILABLE', 'the server has reached its limit of MCP sessions', {
         retryAfterMs: 5_000,
       });
     }
@@ -79,7 +79,7 @@ export class McpSessions {
     if (session) session.used = true;
   }
 
-  /** Only the user's own. */
+  /** Finds only the user's own sessions. */
   find(id: string, user: string): McpSession | undefined {
     const session = this.#byId.get(id);
     if (session?.user !== user) return undefined;
@@ -101,7 +101,7 @@ export class McpSessions {
     this.#options.onClosed(session, why);
   }
 
-  /** Our session is no more, or goes on elsewhere. */
+  /** The Fairlead session has been deleted, or moves to another server. */
   release(session: string): void {
     for (const each of this.#bySession.get(session) ?? []) this.close(each, 'gone');
   }
@@ -132,7 +132,7 @@ export class McpSessions {
   #look(): void {
     const before = performance.now() - this.#options.idleMs;
     for (const session of this.#byId.values()) {
-      if (session.usedAt >= before) return; // and so are all after it
+      if (session.usedAt >= before) return; // all that follow were used later
       if (session.open > 0) this.touch(session);
       else this.close(session, 'idle');
     }

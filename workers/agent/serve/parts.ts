@@ -1,4 +1,4 @@
-/** What the parts of `/mcp` share on one agent thread. Agent threads. */
+/** The state that the parts of `/mcp` share on one agent thread. */
 import type { AuthInfo, RequestStateCodec } from '@modelcontextprotocol/server';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
@@ -13,31 +13,31 @@ export interface ServeParts {
   agent: Pick<AgentParts, 'config' | 'policy' | 'servers' | 'toolArgs' | 'toolSet' | 'catalogue'>;
   calls: ServedCalls;
   routes: Routes;
-  /** Seals what a client of the newer era carries back to us. */
+  /** Seals the state that a client of the newer protocol sends back with its answers. */
   states: RequestStateCodec<CallState>;
-  /** The session stays in memory while `work` runs, and is made first where it is one that is kept for the user. */
+  /** Keeps the session in memory while `work` runs. Creates it first when it is the one kept for the user. */
   hold: <T>(of: Served, work: (row: SessionRow) => Promise<T>) => Promise<T>;
-  /** Something is done in the session that would be lost with it. */
+  /** Marks the session as holding work that would be lost with it. */
   use: (of: Served) => void;
   log: Logger;
 }
 
-/** For whom a server of the SDK answers. */
+/** The client that an SDK server answers. */
 export interface Served extends Caller {
-  /** It is kept for the user, and may not be there yet. */
+  /** The session is the one kept for the user, and may not exist yet. */
   kept: boolean;
-  /** Of all calls of one client. */
+  /** The same for all calls of one client. */
   owner: string;
 }
 
 export interface CallState {
   call: string;
   round: number;
-  /** Of the request that it belongs to. */
+  /** Hash of the request that the state belongs to. */
   digest: string;
 }
 
-/** What comes with each request past the SDK, which hands it on as it is. No token: the main thread has judged that. */
+/** Carries the exchange through the SDK to the handlers. The token is empty: the main thread has checked it. */
 export function authInfoOf(exchange: HttpExchange): AuthInfo {
   const { user, session } = exchange;
   return { token: '', clientId: user, scopes: [session], extra: { exchange } };

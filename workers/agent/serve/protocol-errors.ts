@@ -1,19 +1,19 @@
-/** Errors as MCP has them: what a client of `/mcp` is told of a failure. Pure; agent threads. */
+/** Failures as errors of MCP, for clients of `/mcp`. Pure; agent threads. */
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server';
 import { errorToData, FairleadError, publicMessage, type ErrorCode } from '../../../src/shared/errors.js';
 
-/** The codes of the specification are an enum, which does not compare with the number that an error has. */
+/** As a number, since an error's code is one and the SDK's codes are an enum. */
 const INVALID_PARAMS: number = ProtocolErrorCode.InvalidParams;
-/** Older servers answer with this one. */
+/** Servers of the older protocol use this code. */
 const RESOURCE_NOT_FOUND: number = ProtocolErrorCode.ResourceNotFound;
 
-/** All others are InternalError. */
+/** All other codes become InternalError. */
 const CODES: Partial<Record<ErrorCode, ProtocolErrorCode>> = {
   ERR_NO_SUCH_SESSION: ProtocolErrorCode.InvalidParams,
   ERR_DENIED: ProtocolErrorCode.InvalidRequest,
 };
 
-/** `data.code` is the code of ours. A server's refusal of the request reaches the client as the server put it. */
+/** `data.code` holds Fairlead's code. A server's refusal is passed on unchanged. */
 export function toProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error;
   const refusal = refusalOf(error);
@@ -24,7 +24,7 @@ export function toProtocolError(error: unknown): ProtocolError {
   });
 }
 
-/** The error of a server that refuses the request as such; undefined: it failed in another way. */
+/** The server's own error when it refused the request; undefined for any other failure. */
 export function refusalOf(error: unknown): ProtocolError | undefined {
   const cause = error instanceof FairleadError ? error.cause : undefined;
   return cause instanceof ProtocolError && isNotFound(cause) ? cause : undefined;
@@ -34,7 +34,7 @@ export function isInvalidParams(error: unknown): boolean {
   return error instanceof ProtocolError && error.code === INVALID_PARAMS;
 }
 
-/** Servers say that they lack a resource in several ways; all of them may mean a prompt or an argument too. */
+/** Servers report an unknown resource in several ways, all of which may mean an unknown prompt or argument too. */
 export function isNotFound(error: unknown): boolean {
   return isInvalidParams(error) || (error instanceof ProtocolError && error.code === RESOURCE_NOT_FOUND);
 }

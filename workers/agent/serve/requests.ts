@@ -1,4 +1,4 @@
-/** What the main thread may ask an agent thread about /mcp. Agent threads. */
+/** Answers the main thread's requests about /mcp. Agent threads. */
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentContract } from '../contract/messages.js';
 import type { ServingDoor } from './serving-door.js';

@@ -1,19 +1,19 @@
-/** Which server has which prompt and which resource, as far as this user's clients have been told. Bounded; agent threads. */
+/** Remembers which server has which prompt and resource, as listed to each user's clients. Bounded; agent threads. */
 import { LRUCache } from 'lru-cache';
 
 const MAX_USERS = 500;
-/** Of one user: those that were used last. */
+/** Limit for one user; the most recently used are kept. */
 const MAX_URIS = 1_000;
 
 export interface PromptRoute {
   server: string;
-  /** Its name there. */
+  /** Its name at the server. */
   name: string;
 }
 
 interface UserRoutes {
   prompts: ReadonlyMap<string, PromptRoute>;
-  /** uri, or template → server. */
+  /** URI or template → server. */
   resources: Map<string, string>;
 }
 

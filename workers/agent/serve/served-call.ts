@@ -1,6 +1,6 @@
 /**
- * One request of an MCP client that a server of ours answers, and that may want answers of the client in the middle. Between
- * two requests of a client of the newer era it waits here, its work going on. Agent threads.
+ * One call of an MCP client, whose server may ask the client in the middle. In the newer protocol each question ends the HTTP
+ * request; the call waits here for the client's next request while its work goes on. Agent threads.
  */
 import type { ClientCapabilities, InputRequest, LoggingLevel, Progress } from '@modelcontextprotocol/server';
 import { randomBytes } from 'node:crypto';
@@ -8,20 +8,20 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cancelled, onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 
-/** Questions that are open at once. */
+/** Limit of questions that are open at once. */
 const MAX_OPEN = 10;
-/** How often one call may come back for more; also where an answer does not fit and is asked for again. */
+/** How often one call may ask its client, including questions that are repeated because the answer did not fit. */
 const MAX_ROUNDS = 20;
 
-/** The request that the client has open for it now. */
+/** The client's open request for the call. */
 export interface CallLink {
   signal: AbortSignal;
   capabilities: ClientCapabilities;
-  /** What the client wants to hear of the server's log; undefined: nothing. */
+  /** The level from which the client wants the server's log; undefined for no log. */
   logLevel: LoggingLevel | undefined;
   onProgress(progress: Progress): void;
   onLog(entry: LogEntry): void;
-  /** The older era asks the client at once; the newer one's answer is that something is wanted. */
+  /** Asks the client at once, in the older protocol. In the newer one the question is the answer to the request. */
   push?: (request: InputRequest, signal: AbortSignal) => Promise<unknown>;
 }
 
@@ -36,21 +36,21 @@ type Result = Record<string, unknown>;
 export type ServedReply = { result: Result } | { asks: Record<string, InputRequest>; round: number };
 
 export interface ClientQuestion<T> {
-  /** As the server has named it; undefined: we do. */
+  /** The server's name for the question; undefined lets the call choose one. */
   key: string | undefined;
   request: InputRequest;
-  /** What a response says; undefined when it does not fit and is to be asked for again. It is the client's word alone. */
+  /** Reads a response, which is untrusted; undefined when it does not fit and must be asked for again. */
   read: (response: unknown) => T | undefined;
-  /** What it is when nobody answers, or what it throws. */
+  /** Returns, or throws, what stands for an answer that does not come. */
   unanswered: () => T;
   signal: AbortSignal;
-  /** It may be answered before it is asked: a client may know what the server wants. */
+  /** Accepts a response that came with the request, before the question: a client may know what the server wants. */
   early?: boolean;
 }
 
 interface Ask {
   request: InputRequest;
-  /** False: the response does not fit. */
+  /** Returns false when the response does not fit. */
   take(response: unknown): boolean;
   drop(): void;
 }
@@ -72,38 +72,38 @@ export class ServedCall {
   #named = 0;
   #ended = false;
 
-  /** `waitMs`: how long it waits for the client to come back. `onEnd` is called once. */
+  /** `waitMs` bounds the wait for the client's next request. `onEnd` is called once. */
   constructor(options: { waitMs: number; onEnd: () => void }) {
     this.#waitMs = options.waitMs;
     this.#onEnd = options.onEnd;
   }
 
-  /** Aborts when the call is over, however it is. */
+  /** Aborts when the call ends, for any reason. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** Grows with each time that something is wanted. */
+  /** Counts how often the call has asked its client. */
   get round(): number {
     return this.#round;
   }
 
-  /** Nobody has a request open for it. */
+  /** True while the client has no request open for the call. */
   get waiting(): boolean {
     return this.#link === undefined;
   }
 
-  /** Of the newest request. */
+  /** As the newest request declares them. */
   get capabilities(): ClientCapabilities {
     return this.#capabilities;
   }
 
-  /** What its client wants to hear of a server's log. */
+  /** See CallLink. */
   get logLevel(): LoggingLevel | undefined {
     return this.#link?.logLevel;
   }
 
-  /** Once. `offered`: responses that came with the request, for a server that asks for them. */
+  /** Called once. `offered` holds responses that came with the request, for questions that the server may ask. */
   start(link: CallLink, offered: Record<string, unknown> | undefined, work: () => Promise<Result>): void {
     this.#attach(link);
     this.#offered = { ...offered };
@@ -113,13 +113,13 @@ export class ServedCall {
     );
   }
 
-  /** The client has come back. What fits is taken, the rest is asked for again. */
+  /** The client has sent its next request. Responses that fit are taken, the others are asked for again. */
   resume(link: CallLink, responses: Record<string, unknown>): void {
     this.#attach(link);
     for (const [key, ask] of this.#asks) if (ask.take(responses[key])) this.#asks.delete(key);
   }
 
-  /** Resolves with the result, which ends it, or with what is wanted of the client. Rejects with what the work fails with. */
+  /** Resolves with the result, which ends the call, or with the questions for the client. Rejects with the error of the work. */
   async next(): Promise<ServedReply> {
     let wanted = false;
     try {
@@ -127,7 +127,7 @@ export class ServedCall {
         if (this.#outcome === undefined && this.#asks.size === 0) {
           await new Promise<void>((resolve) => (this.#wake = resolve));
         }
-        // What a server asks at once comes in one turn of the event loop, and goes to the client as one answer.
+        // Questions that a server asks together arrive in one turn of the event loop; the client gets them in one answer.
         if (this.#outcome === undefined) await nextTurn();
         if (this.#outcome && 'error' in this.#outcome) throw this.#outcome.error;
         if (this.#outcome) return this.#outcome;
@@ -144,7 +144,7 @@ export class ServedCall {
     }
   }
 
-  /** Puts a question to the client. ERR_MCP when there are too many. */
+  /** Asks the client. ERR_MCP when too many questions are open. */
   async ask<T>({ key, request, read, unanswered, signal, early = false }: ClientQuestion<T>): Promise<T> {
     if (signal.aborted || this.signal.aborted) return unanswered();
     if (this.#link?.push) return this.#push(this.#link.push, { request, read, unanswered, signal });
@@ -177,13 +177,13 @@ export class ServedCall {
     this.#link?.onLog(entry);
   }
 
-  /** Whatever it does is aborted; whoever waits for it hears of it. */
+  /** Aborts the work; `next` rejects with ERR_CANCELLED. */
   abort(): void {
     this.#settle({ error: cancelled() });
     if (this.waiting) this.#end();
   }
 
-  /** A client that answers nothing that fits, or with an error, has not answered. */
+  /** A response that does not fit, or an error, counts as no answer. */
   async #push<T>(
     push: NonNullable<CallLink['push']>,
     { request, read, unanswered, signal }: Pick<ClientQuestion<T>, 'request' | 'read' | 'unanswered' | 'signal'>,

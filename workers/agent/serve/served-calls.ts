@@ -1,25 +1,25 @@
-/** The calls of MCP clients that run or wait on this thread, by session: bounded, ended with their session. Agent threads. */
+/** The calls of MCP clients that run or wait on this thread, by session. They are bounded, and end with their session. Agent threads. */
 import { onAbort } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { ServedCall } from './served-call.js';
 
-/** On one thread, of all users, that wait for their client to come back. */
+/** Limit of calls of one thread, for all users, that wait for their client's next request. */
 const MAX_WAITING = 1_000;
 
 export interface CallsOptions {
-  /** Of one session; more are refused. */
+  /** Limit for one session; more are refused. */
   maxRunning: number;
-  /** Of one session, of clients that may never come back: the oldest goes for the newest. */
+  /** Limit for one session; the oldest makes room, since its client may never come back. */
   maxWaiting: number;
   waitMs: number;
 }
 
 export class ServedCalls {
   readonly #options: CallsOptions;
-  /** session → id → call, the oldest first. */
+  /** session → id → call, in the order of their start. */
   readonly #bySession = new Map<string, Map<string, ServedCall>>();
   #size = 0;
-  /** Whoever waits for all to end. */
+  /** Callbacks for when no call is left. */
   readonly #idle = new Set<() => void>();
 
   constructor(options: CallsOptions) {
@@ -30,12 +30,12 @@ export class ServedCalls {
     return this.#size;
   }
 
-  /** Something runs in this session, or waits. */
+  /** A call of this session runs or waits. */
   isActive(session: string): boolean {
     return this.#bySession.has(session);
   }
 
-  /** ERR_TOO_MANY_REQUESTS. */
+  /** Starts a call. ERR_TOO_MANY_REQUESTS. */
   open(session: string): ServedCall {
     const { maxRunning, maxWaiting, waitMs } = this.#options;
     const calls = this.#bySession.get(session) ?? new Map<string, ServedCall>();
@@ -52,18 +52,18 @@ export class ServedCalls {
     return call;
   }
 
-  /** One that waits for its client. */
+  /** The call with this id, if it waits for its client. */
   findWaiting(session: string, id: string): ServedCall | undefined {
     const call = this.#bySession.get(session)?.get(id);
     return call?.waiting ? call : undefined;
   }
 
-  /** The session is no more, or goes on elsewhere. */
+  /** The session has been deleted, or moves to another server. */
   release(session: string): void {
     for (const call of this.#bySession.get(session)?.values() ?? []) call.abort();
   }
 
-  /** Those that wait go at once, those that run have until the signal aborts. Resolves when there are none. */
+  /** Aborts waiting calls at once, and running ones when the signal aborts. Resolves when no call is left. */
   async drain(grace: AbortSignal): Promise<void> {
     for (const call of this.#waiting()) call.abort();
     const stopListening = onAbort(grace, () => {

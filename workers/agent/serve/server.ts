@@ -1,4 +1,4 @@
-/** The SDK's server for one client (the older era) or one request (the newer): Fairlead's tools, prompts and resources. Agent threads. */
+/** The SDK's server for one client (older protocol) or one request (newer protocol): tools, prompts and resources. Agent threads. */
 import {
   CLIENT_CAPABILITIES_META_KEY,
   inputRequired,
@@ -29,11 +29,11 @@ type Handler = (params: Params, ctx: ServerContext) => Promise<Result>;
 export interface ServerOptions {
   of: Served;
   era: ProtocolEra;
-  /** The older era's. */
+  /** Given in the older protocol only. */
   subscriptions?: Subscriptions;
 }
 
-/** Its tools are not registered with it; what it checks of their headers (`Mcp-Param-…`) it asks for by name. */
+/** Serves tools that are not registered with the SDK, which needs their schemas to check headers (`Mcp-Param-…`). */
 class ServedTools extends McpServer {
   schemaOf: (name: string) => Params | undefined = () => undefined;
 
@@ -48,7 +48,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     { name: 'fairlead', title: 'Fairlead', version: VERSION },
     {
       instructions:
-        'Tools of a Fairlead session. They run in a sandbox of its own, or with servers that its operator has configured; some wait for a person’s yes.',
+        'Tools of a Fairlead session. They run in the session’s sandbox, or at servers that the operator has configured; some need a person’s approval.',
       requestState: { verify: (state, ctx) => parts.states.verify(state, ctx) },
     },
   );
@@ -64,7 +64,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
   mcp.schemaOf = (name) => parts.agent.toolSet(of).find(name)?.definition.inputSchema;
 
   const on = (method: string, handler: Handler): void => {
-    // By the method's name the SDK checks the request and the result; its types want to know the name as well.
+    // The SDK checks requests and results by the method's name at run time; its types need a literal name.
     const set = server.setRequestHandler.bind(server) as unknown as (
       method: string,
       handler: (request: { params?: Params }, ctx: ServerContext) => Promise<Result>,
@@ -132,7 +132,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
   }
   return mcp;
 
-  /** One call, from its first request or from where the client has come back to it. */
+  /** Runs one request of a call: its first one, or one that brings the client's answers. */
   async function serve(
     params: Params,
     ctx: ServerContext,
@@ -171,7 +171,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     return {
       signal,
       capabilities: capabilitiesOf(ctx),
-      logLevel: era === 'legacy' ? 'debug' : levelOf(ctx), // the SDK holds back what the older era's client does not want
+      logLevel: era === 'legacy' ? 'debug' : levelOf(ctx), // the SDK filters by the level that a client of the older protocol has set
       onProgress: (progress) => {
         if (progressToken === undefined) return;
         note(mcpReq.notify({ method: 'notifications/progress', params: { ...progress, progressToken } }));
@@ -181,26 +181,28 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     };
   }
 
-  /** What the client cannot be told any more is not worth the call. */
+  /** A notification that cannot be sent does not fail the call. */
   function note(sent: Promise<void>): void {
-    sent.catch((error: Error) => parts.log.debug({ err: error.message }, 'an mcp client has not been notified'));
+    sent.catch((error: Error) =>
+      parts.log.debug({ err: error.message }, 'a notification to an mcp client was not sent'),
+    );
   }
 
   function push(ctx: ServerContext, request: InputRequest, signal: AbortSignal): Promise<unknown> {
     const { method, params } = request as { method: 'elicitation/create'; params?: Params };
-    // An address to open has a name in this era.
+    // The older protocol wants an id for an address to open.
     const named = params?.['mode'] === 'url' ? { ...params, elicitationId: randomUUID() } : params;
     return ctx.mcpReq.send({ method, ...(named ? { params: named } : {}) }, { signal, timeout: timeoutMs });
   }
 
   function capabilitiesOf(ctx: ServerContext): ClientCapabilities {
     const declared = envelopeOf(ctx)[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined;
-    // What the SDK calls deprecated is the older era's: there the client says it once.
+    // In the older protocol the client declares its capabilities once; the SDK marks that getter as deprecated.
     return (era === 'legacy' ? server.getClientCapabilities() : declared) ?? {};
   }
 }
 
-/** Aborts when the client cancels, and when its connection is gone: nobody would get the answer. */
+/** Aborts when the client cancels or disconnects. */
 function signalOf(ctx: ServerContext): AbortSignal {
   return AbortSignal.any([ctx.mcpReq.signal, exchangeOf(ctx.http?.authInfo).signal]);
 }
@@ -209,7 +211,7 @@ function levelOf(ctx: ServerContext): LoggingLevel | undefined {
   return envelopeOf(ctx)[LOG_LEVEL_META_KEY] as LoggingLevel | undefined;
 }
 
-/** What a request of the newer era says of its client; the SDK has checked it. */
+/** The newer protocol's metadata of a request, which the SDK has checked. */
 function envelopeOf(ctx: ServerContext): Params {
   return ctx.mcpReq.envelope ?? {};
 }
@@ -224,7 +226,7 @@ function withoutMeta({ _meta, ...params }: Params): Params {
   return params;
 }
 
-/** What a server says of itself in a result is not what this one says. */
+/** Drops the protocol's own metadata of the server behind: this server's results carry their own. */
 function ownMeta(result: Params): Params {
   const { _meta, ...rest } = result;
   if (typeof _meta !== 'object' || _meta === null) return rest;

@@ -1,4 +1,4 @@
-/** /mcp is loaded by its first request: where nobody connects an MCP client, no thread loads the SDK's server. Agent threads. */
+/** Loads /mcp with its first request, so that threads without MCP clients never load the SDK's server. Agent threads. */
 import type { McpAnswer, McpExchange } from '../contract/mcp.js';
 import type { McpServing, ServingOptions } from './serving.js';
 
@@ -15,7 +15,7 @@ export class ServingDoor {
     return (this.#serving ?? (await this.#open())).exchange(exchange);
   }
 
-  /** After the exchange, also when that still waits for what is being loaded. */
+  /** Waits for the module too, so that the abort reaches an exchange that waits for it. */
   abort(exchange: string): void {
     if (this.#serving) this.#serving.abort(exchange);
     else void this.#opening?.then((serving) => serving.abort(exchange));

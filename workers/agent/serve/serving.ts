@@ -1,4 +1,4 @@
-/** Fairlead as an MCP server: requests to /mcp of the sessions of this thread, in both eras of the protocol. Agent threads. */
+/** Fairlead as an MCP server: requests to /mcp for this thread's sessions, in both protocols. Agent threads. */
 import {
   createMcpHandler,
   createRequestStateCodec,
@@ -24,11 +24,11 @@ import { Subscriptions } from './subscriptions.js';
 
 type Of = Pick<Served, 'session' | 'user'>;
 
-/** An MCP session costs a few kilobytes, and a client that has lost its own must begin anew: as many times `mcp.idleMs`. */
+/** MCP sessions may idle for so many times `mcp.idleMs`: one costs a few kilobytes, and its loss makes the client begin anew. */
 const IDLE_FACTOR = 15;
-/** How long an answer that is there may take to its client when the server stops. */
+/** Longest wait at a stop for finished answers to reach their clients. */
 const ANSWER_MS = 2_000;
-/** On one thread; each is a stream of the newer era that waits for news. */
+/** Limit of one thread; each is a stream of the newer protocol that waits for notifications. */
 const MAX_SUBSCRIPTIONS = 10_000;
 
 const exchangesTotal = counter('fairlead_served_mcp_requests_total', 'HTTP requests to /mcp', ['era', 'status']);
@@ -37,9 +37,9 @@ export interface ServingOptions {
   agent: ServeParts['agent'];
   log: Logger;
   stream: (part: McpStreamPart) => Promise<{ open: boolean }>;
-  /** Runs `work` while the session stays in memory, and counts as its use. ERR_NO_SUCH_SESSION. */
+  /** Runs `work` with the session kept in memory, and counts it as activity. ERR_NO_SUCH_SESSION. */
   withSession: <T>(of: Of, work: (row: SessionRow) => Promise<T>) => Promise<T>;
-  /** With the default model. ERR_DRAINING, ERR_STORE_CONFLICT when it is there. */
+  /** Uses the default model. ERR_DRAINING; ERR_STORE_CONFLICT when the session exists. */
   createSession: (of: Of) => Promise<void>;
   deleteSession: (of: Of) => Promise<void>;
 }
@@ -90,7 +90,7 @@ export class McpServing {
     );
   }
 
-  /** Resolves with the answer, or with null when it has been streamed. Errors as the contract says. */
+  /** Resolves with the answer, or with null when it has been streamed. The contract lists the errors. */
   async exchange(from: McpExchange): Promise<McpAnswer | null> {
     if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
     const { log, stream, agent } = this.#options;
@@ -106,29 +106,29 @@ export class McpServing {
     }
   }
 
-  /** The client of this request has gone. */
+  /** The client of this request has disconnected. */
   abort(exchange: string): void {
     this.#open.get(exchange)?.abort();
   }
 
-  /** Something is done for a client in this session now, or waits for one. */
+  /** A client's call runs or waits in this session, or a request of its MCP session is open. */
   isActive(session: string): boolean {
     return this.#parts.calls.isActive(session) || this.#sessions.isActive(session);
   }
 
-  /** The session is no more, or goes on elsewhere. */
+  /** The session has been deleted, or moves to another server. */
   release(session: string): void {
     this.#parts.calls.release(session);
     this.#sessions.release(session);
   }
 
-  /** Clients that listen are told to list again. */
+  /** Tells listening clients to list the tools again. */
   toolsChanged(): void {
     this.#modern.notify.toolsChanged();
     for (const { mcp } of this.#sessions.all) mcp.sendToolListChanged();
   }
 
-  /** Nothing new; calls that run have until the signal aborts, then all streams end. */
+  /** Refuses new requests, lets running calls go on until the signal aborts, then ends all streams. */
   async drain(grace: AbortSignal): Promise<void> {
     this.#draining = true;
     await this.#parts.calls.drain(grace);
@@ -136,7 +136,7 @@ export class McpServing {
     await this.close();
   }
 
-  /** The thread ends. */
+  /** Ends all sessions and streams. */
   async close(): Promise<void> {
     this.#draining = true;
     this.#sessions.closeAll();
@@ -144,7 +144,7 @@ export class McpServing {
     for (const exchange of this.#open.values()) exchange.abort();
   }
 
-  /** What has just ended has its answer on the way. */
+  /** Waits for the answers of calls that have just ended. */
   async #answersOut(): Promise<void> {
     const answers = [...this.#open.values()].filter(({ endless }) => !endless).map(({ answered }) => answered);
     await atMost(ANSWER_MS, Promise.all(answers));
@@ -152,7 +152,7 @@ export class McpServing {
 
   async #serveModern(exchange: HttpExchange): Promise<McpAnswer | null> {
     const { user, session, by } = exchange;
-    // One that is named must be there; one that is kept is made when something needs it.
+    // A named session must exist; the one kept for the user is created when something needs it.
     if (by === 'id') await this.#options.withSession({ user, session }, async () => undefined);
     const options = {
       authInfo: authInfoOf(exchange),
@@ -172,7 +172,7 @@ export class McpServing {
       return this.#answer(exchange, rpcError(400, -32_700, 'Parse error: Invalid JSON'), 'legacy');
     }
     if (method === 'POST' && isInitializeRequest(exchange.json)) return this.#initialize(exchange);
-    // Clients of the newer era open no stream by GET, and have nothing to end.
+    // In the newer protocol no stream is opened by GET, and no session is ended by DELETE.
     if (by === 'user') {
       const refusal = rpcError(405, -32_000, 'Method not allowed.', { allow: 'POST' });
       return this.#answer(exchange, refusal, 'modern');
@@ -209,7 +209,7 @@ export class McpServing {
     const id = `${session}.${randomBytes(18).toString('base64url')}`;
     const of: Served = { user, session, kept: false, owner: id };
     const subscriptions = new Subscriptions(this.#parts, of, (uri) => {
-      mcp.server.sendResourceUpdated({ uri }).catch(() => undefined); // its stream has just gone
+      mcp.server.sendResourceUpdated({ uri }).catch(() => undefined); // the client has just disconnected
     });
     const mcp = createServer(this.#parts, { of, era: 'legacy', subscriptions });
     const transport = new WebStandardStreamableHTTPServerTransport({ sessionIdGenerator: () => id });
@@ -234,7 +234,7 @@ export class McpServing {
     try {
       return await this.#serveSession(served, exchange);
     } finally {
-      if (transport.sessionId === undefined) await this.#refused(served); // it was none that the SDK takes
+      if (transport.sessionId === undefined) await this.#refused(served); // the SDK has refused the initialize request
     }
   }
 
@@ -245,7 +245,7 @@ export class McpServing {
 
   #closed(session: McpSession, why: 'deleted' | 'idle' | 'gone'): void {
     session.mcp.close().catch((error: Error) => this.#options.log.debug({ err: error.message }, 'mcp session'));
-    // Of a client that has only looked nothing is left; what it has done stays for as long as sessions do.
+    // A session without work is deleted with its idle client; one with work lives until its time to live.
     if (why === 'idle' && session.owned && !session.used) void this.#deleteSession(session);
   }
 
@@ -255,7 +255,10 @@ export class McpServing {
     } catch (error) {
       if (isFairleadError(error, 'ERR_NO_SUCH_SESSION')) return;
       const err = errorToData(error).message;
-      this.#options.log.warn({ session, err }, 'the session of an mcp client is left to its time to live');
+      this.#options.log.warn(
+        { session, err },
+        'the session of an mcp client could not be deleted and stays until it expires',
+      );
     }
   }
 
@@ -269,7 +272,7 @@ export class McpServing {
     try {
       await createSession(of);
     } catch (error) {
-      if (!isFairleadError(error, 'ERR_STORE_CONFLICT')) throw error; // made by another request meanwhile
+      if (!isFairleadError(error, 'ERR_STORE_CONFLICT')) throw error; // another request has created it meanwhile
     }
     return withSession(of, work);
   }

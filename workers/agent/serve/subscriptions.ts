@@ -1,4 +1,4 @@
-/** Resources that one client of the older era watches: each with the server that has it, told when it changes. Agent threads. */
+/** Resources that one client of the older protocol watches, each at the server that has it. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import { refuseDenied } from '../mcp/calls/judge.js';
 import type { ServeParts, Served } from './parts.js';
@@ -10,7 +10,7 @@ export class Subscriptions {
   readonly #parts: ServeParts;
   readonly #of: Served;
   readonly #onUpdated: (uri: string) => void;
-  /** uri → how to stop. */
+  /** URI → stops the watch. */
   readonly #open = new Map<string, () => Promise<void>>();
   #closed = false;
 
@@ -20,13 +20,13 @@ export class Subscriptions {
     this.#onUpdated = onUpdated;
   }
 
-  /** ERR_MCP where no server can be watched, or too many are. */
+  /** ERR_MCP when no server with this resource can report changes, or too many resources are watched; ERR_DENIED. */
   async add(uri: string): Promise<void> {
     if (this.#open.has(uri)) return;
     if (this.#open.size >= MAX) throw new FairleadError('ERR_MCP', `${MAX} resources are watched already`);
     const { servers, config, policy } = this.#parts.agent;
     const { routes } = this.#parts;
-    // A server may say yes to what it does not have: who has it is told by its list.
+    // A server may accept a watch for a resource that it lacks, so its list decides who has it.
     if (routes.resource(this.#of.user, uri) === undefined) {
       await listResources(this.#parts, this.#of, 'resources/list', AbortSignal.timeout(config.mcp.requestTimeoutMs));
     }
@@ -38,7 +38,7 @@ export class Subscriptions {
         if (!connection.watchResource) continue;
         const { requestTimeoutMs: timeoutMs } = config.mcp;
         const stop = await connection.watchResource(uri, () => this.#onUpdated(uri), { timeoutMs });
-        const other = this.#open.get(uri); // asked for twice at once
+        const other = this.#open.get(uri); // two requests for the same resource at once
         if (this.#closed) return await stop();
         this.#open.set(uri, stop);
         await other?.();
@@ -47,7 +47,7 @@ export class Subscriptions {
         failure ??= error;
       }
     }
-    throw failure ?? new FairleadError('ERR_MCP', 'no server that has this resource can say when it changes');
+    throw failure ?? new FairleadError('ERR_MCP', 'no server with this resource reports its changes');
   }
 
   async remove(uri: string): Promise<void> {
@@ -56,10 +56,10 @@ export class Subscriptions {
     await stop?.();
   }
 
-  /** The client has gone. */
+  /** The client has disconnected. */
   close(): void {
     this.#closed = true;
-    for (const stop of this.#open.values()) void stop().catch(() => undefined); // whatever it watched may be gone as well
+    for (const stop of this.#open.values()) void stop().catch(() => undefined); // the server may be gone as well
     this.#open.clear();
   }
 }

@@ -1,4 +1,4 @@
-/** tools/list and tools/call for MCP clients: the tools of the user's session, under the rules that hold for a turn. Agent threads. */
+/** tools/list and tools/call for MCP clients: the session's tools, under the same rules as in a turn. Agent threads. */
 import {
   ProtocolError,
   ProtocolErrorCode,
@@ -19,12 +19,12 @@ import type { Served, ServeParts } from './parts.js';
 import { refusalOf } from './protocol-errors.js';
 import type { ServedCall } from './served-call.js';
 
-/** As much as a person reads before a yes. */
+/** Characters of the arguments that the approval question shows. */
 const MAX_SHOWN = 2_000;
 
 /**
- * All tools that can be called now, however many: a client has its own ways to choose. Definitions are the servers' own but
- * for the names, so that a client's arguments need no conversion.
+ * All tools that can be called now, without a limit: clients choose for themselves. Only the names differ from the servers'
+ * definitions, so a client's arguments need no conversion.
  */
 export function listTools({ agent }: ServeParts, of: Caller): Tool[] {
   return toolsOf(agent.toolSet(of)).map(({ model, definition }) => {
@@ -40,7 +40,7 @@ export function listTools({ agent }: ServeParts, of: Caller): Tool[] {
   });
 }
 
-/** A server's tool, or one of ours that logs the user in to a server. -32602 for any other name. */
+/** Finds a server's tool, or our tool that logs the user in to a server. -32602 for any other name. */
 export function findServedTool({ agent }: ServeParts, of: Caller, name: string): NamedTool {
   const tool = agent.toolSet(of).find(name);
   if (!tool || !isServed(tool)) throw unknownTool(name);
@@ -56,7 +56,7 @@ export interface ServedToolCall {
   allowed: readonly string[];
 }
 
-/** Rejects only with errors of the protocol; a tool's failure is its result. */
+/** Rejects only with errors of the protocol; a tool's failure is a result. */
 export async function callServedTool({ agent }: ServeParts, served: ServedToolCall): Promise<CallToolResult> {
   const { of, tool, args, call, allowed } = served;
   const { server, definition } = tool;
@@ -146,7 +146,7 @@ function toolsOf(toolSet: ReturnType<ServeParts['agent']['toolSet']>): NamedTool
   return [...toolSet.known, ...ours];
 }
 
-/** To find tools and to read resources, MCP has requests of its own. */
+/** Our tools for search and resources are left out: MCP clients have requests for these. */
 function isServed({ server, definition }: NamedTool): boolean {
   return server !== BUILT_IN || connectsTo(definition.name) !== undefined;
 }

@@ -1,4 +1,4 @@
-/** Prompts, resources and completions of all servers as one server's: lists joined, requests routed to whose they are. Agent threads. */
+/** Prompts, resources and completions of all servers as those of one: joins lists, routes requests. Agent threads. */
 import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from '@modelcontextprotocol/server';
 import { errorToData, publicMessage } from '../../../src/shared/errors.js';
 import { callTimeoutMs } from '../mcp/calls/call-timeout.js';
@@ -17,7 +17,7 @@ type Item = Record<string, unknown>;
 type ServedList = 'prompts/list' | 'resources/list' | 'resources/templates/list';
 type Capability = 'prompts' | 'resources';
 
-/** Of all servers; a client that is shown more has nothing of it. */
+/** Limit for all servers together; no client uses a longer list. */
 const MAX_ITEMS = 10_000;
 
 export async function listPrompts(parts: ServeParts, of: Served, signal: AbortSignal): Promise<Item[]> {
@@ -31,7 +31,7 @@ export async function listPrompts(parts: ServeParts, of: Served, signal: AbortSi
     const name = String(item['name']);
     const collides = (names.get(name) ?? 0) > 1;
     const shown = mode === 'always' || (mode === 'auto' && collides) ? `${server}__${name}` : name;
-    if (routes.has(shown)) continue; // `never`: the first of a name has it
+    if (routes.has(shown)) continue; // with `never`, the first server keeps the name
     routes.set(shown, { server, name });
     items.push({ ...item, name: shown });
   }
@@ -53,7 +53,7 @@ export async function listResources(
   return found.map(({ item }) => item);
 }
 
-/** -32602 for a name that no server has. */
+/** Finds the server of a prompt. -32602 for a name that no server has. */
 export async function findPrompt(
   parts: ServeParts,
   of: Served,
@@ -68,7 +68,7 @@ export async function findPrompt(
   return found;
 }
 
-/** One that has answered for this uri goes first, then each that has resources. */
+/** The server that is known to have the URI first, then all others with resources. */
 export function serversFor(parts: ServeParts, { user }: Served, uri: string): string[] {
   const known = parts.routes.resource(user, uri);
   const others = serversWith(parts, user, 'resources').filter((server) => server !== known);
@@ -109,7 +109,7 @@ export async function requestFor(
   }
 }
 
-/** Reads from whichever server has it. */
+/** Reads the resource from the first server that has it. */
 export async function readResource(
   parts: ServeParts,
   { of, uri, call }: { of: Served; uri: string; call: ServedCall },
@@ -119,7 +119,7 @@ export async function readResource(
     try {
       const result = await requestFor(parts, { of, server, call, method: 'resources/read', params: { uri } });
       const { contents } = result;
-      if (!Array.isArray(contents) || contents.length === 0) continue; // an older server's way to say that it has none
+      if (!Array.isArray(contents) || contents.length === 0) continue; // older servers answer so for a resource that they lack
       parts.routes.setResource(of.user, uri, server);
       return result;
     } catch (error) {
@@ -130,7 +130,7 @@ export async function readResource(
   throw failure ?? new ResourceNotFoundError(uri);
 }
 
-/** Values for an argument; none where the server has no completions. */
+/** Completes an argument; no values when the server has no completions. */
 export async function complete(
   parts: ServeParts,
   of: Served,
@@ -159,7 +159,7 @@ export async function complete(
   return none;
 }
 
-/** One that is down or slow does not hide the others. */
+/** Joins the lists of all servers. One that fails does not hide the others. */
 async function listOfAll(
   parts: ServeParts,
   of: Served,
@@ -183,7 +183,7 @@ async function listOfAll(
   return (await Promise.all(lists)).flat().slice(0, MAX_ITEMS);
 }
 
-/** In the configuration's order. A sandbox is not started to be asked: its image's tools say what it has. */
+/** Servers with the capability, in the configuration's order, as their listings say: no sandbox is started to be asked. */
 function serversWith({ agent }: ServeParts, user: string, capability: Capability): string[] {
   const notes = agent.catalogue.notesOf(user);
   return Object.keys(agent.config.mcpServers).filter((server) => {
