@@ -1,4 +1,10 @@
-/** Faults of the tools, in words for the model. Runs in the sandbox. */
+/** Results and faults of the tools, in words for the model. Runs in the sandbox. */
+
+export interface TextResult {
+  text: string;
+  /** What is missing and how to get it; absent when nothing is. */
+  note?: string;
+}
 
 export type FaultCode =
   | 'AMBIGUOUS'

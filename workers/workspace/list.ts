@@ -1,6 +1,6 @@
 /** list_files: lists names, sizes and link targets in a folder. Runs in the sandbox. */
 import { lstat, readlink } from 'node:fs/promises';
-import { errnoOf } from './fault.js';
+import { errnoOf, type TextResult } from './fault.js';
 import type { Workspace } from './paths.js';
 import { describeScan, walk, type WalkEntry, type WalkSummary } from './walk.js';
 
@@ -12,12 +12,7 @@ export interface ListRequest {
   limit: number;
 }
 
-export interface ListResult {
-  text: string;
-  note?: string;
-}
-
-export async function listFiles(workspace: Workspace, request: ListRequest, signal: AbortSignal): Promise<ListResult> {
+export async function listFiles(workspace: Workspace, request: ListRequest, signal: AbortSignal): Promise<TextResult> {
   const place = await workspace.locateFolder(request.path);
   const summary: WalkSummary = { scanned: 0, cut: false, unreadable: 0 };
   const lines: string[] = [];

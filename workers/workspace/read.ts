@@ -1,7 +1,7 @@
 /** read_file: reads lines of a text file in chunks, so that memory does not depend on its size. Runs in the sandbox. */
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { ToolFault } from './fault.js';
+import { ToolFault, type TextResult } from './fault.js';
 import type { Workspace } from './paths.js';
 import { characterEnd, decodeText, SNIFF_BYTES } from './text.js';
 
@@ -19,12 +19,6 @@ export interface ReadRequest {
   limit?: number | undefined;
 }
 
-export interface ReadResult {
-  text: string;
-  /** What is missing and how to get it; absent when nothing is. */
-  note?: string;
-}
-
 interface Slice {
   bytes: Buffer;
   /** Whole lines in `bytes`. With `cutInLine` one partial line follows. */
@@ -38,7 +32,7 @@ export async function readFileLines(
   workspace: Workspace,
   request: ReadRequest,
   signal: AbortSignal,
-): Promise<ReadResult> {
+): Promise<TextResult> {
   const place = await workspace.locateExisting(request.path);
   await using handle = await workspace.open(place, constants.O_RDONLY);
   const { size } = await handle.stat();

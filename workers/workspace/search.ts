@@ -1,6 +1,6 @@
 /** search_files: finds files by glob and lines by pattern, with bounds on time, bytes and results. Runs in the sandbox. */
 import { constants } from 'node:fs';
-import { ToolFault } from './fault.js';
+import { ToolFault, type TextResult } from './fault.js';
 import { LineMatcher } from './line-matcher.js';
 import type { WorkspacePath, Workspace } from './paths.js';
 import { HUGE_FILE_BYTES } from './read.js';
@@ -20,11 +20,6 @@ export interface SearchRequest {
   limit: number;
 }
 
-export interface SearchResult {
-  text: string;
-  note?: string;
-}
-
 interface Skipped {
   binary: number;
   large: number;
@@ -35,7 +30,7 @@ export async function searchFiles(
   workspace: Workspace,
   request: SearchRequest,
   signal: AbortSignal,
-): Promise<SearchResult> {
+): Promise<TextResult> {
   if (request.glob === undefined && request.pattern === undefined) {
     throw new ToolFault('BAD_PATTERN', 'Give a glob for names, a pattern for content, or both.');
   }

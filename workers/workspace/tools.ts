@@ -2,7 +2,7 @@
 import type { CallToolResult, ToolAnnotations } from '@modelcontextprotocol/server';
 import { checkArguments, inputSchema, type ArgumentsOf, type InputSchema, type Properties } from './arguments.js';
 import { DEFAULT_COMMAND_TIMEOUT_MS, MAX_COMMAND_TIMEOUT_MS, runCommand, type CommandResult } from './command.js';
-import { ToolFault } from './fault.js';
+import { ToolFault, type TextResult } from './fault.js';
 import { DEFAULT_LISTED, listFiles } from './list.js';
 import type { Workspace } from './paths.js';
 import { ProgressStream, type ProgressPiece } from './progress.js';
@@ -197,7 +197,7 @@ function failure(text: string): CallToolResult {
 }
 
 /** Leaves out empty blocks, which model APIs refuse. */
-function texts({ text, note }: { text: string; note?: string }): CallToolResult {
+function texts({ text, note }: TextResult): CallToolResult {
   const blocks = [text, note].filter((block) => block !== undefined && block !== '');
   return { content: blocks.map((block) => ({ type: 'text', text: block ?? '' })) };
 }

@@ -13,7 +13,7 @@ import { execError, startError, mayHaveCreated, statusOf, dockerUnavailable } fr
 import { DockerSandbox } from './docker-sandbox.js';
 import type {
   Adopting,
-  ExecOptions,
+  Environment,
   FoundSandbox,
   RunningSandbox,
   SandboxDriver,
@@ -85,9 +85,7 @@ export class DockerDriver implements SandboxDriver {
 
   async resolveImage(image: string, server: string): Promise<string> {
     try {
-      const { Id } = await this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () =>
-        this.#docker.getImage(image).inspect(),
-      );
+      const { Id } = await this.#inspect(() => this.#docker.getImage(image).inspect());
       return Id;
     } catch (error) {
       throw startError(error, server, image, this.#config);
@@ -158,9 +156,9 @@ export class DockerDriver implements SandboxDriver {
     clearTimeout(this.#probe);
     if (state !== 'open' || this.#closing.signal.aborted) return;
     this.#probe = setTimeout(() => {
-      this.#operations
-        .run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, () => this.#docker.ping())
-        .catch((error: unknown) => this.#log.debug({ err: error }, 'docker: the probe failed'));
+      this.#inspect(() => this.#docker.ping()).catch((error: unknown) => {
+        this.#log.debug({ err: error }, 'docker: the probe failed');
+      });
     }, BREAK_MS + PROBE_LATER_MS);
     this.#probe.unref(); // must not keep the process alive
   }
@@ -241,7 +239,7 @@ export class DockerDriver implements SandboxDriver {
   #sandbox(id: string, name: string, socket: Duplex, streams: Demuxed): DockerSandbox {
     return new DockerSandbox(id, socket, streams, {
       inspectExit: (lost) => this.#inspectExit(id, lost),
-      exec: (command, execSignal, options) => this.#exec(id, command, execSignal, options),
+      exec: (command, execSignal, env) => this.#exec(id, command, execSignal, env),
       restart: (restartSignal) => this.#restart(id, name, restartSignal),
       rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
       remove: () => this.#remove(id),
@@ -278,7 +276,7 @@ export class DockerDriver implements SandboxDriver {
     id: string,
     command: readonly string[],
     signal: AbortSignal,
-    { env = {} }: ExecOptions = {},
+    env: Environment = {},
   ): Promise<SandboxProgram> {
     try {
       return await this.#operations.run({ operation: 'exec', timeoutMs: LOOK_TIMEOUT_MS, signal }, async (attempt) => {
@@ -309,15 +307,16 @@ export class DockerDriver implements SandboxDriver {
 
   async #execExit(exec: Docker.Exec): Promise<number | null> {
     try {
-      const { ExitCode } = await this.#operations.run(
-        { operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS },
-        ({ signal }) => exec.inspect({ abortSignal: signal }),
-      );
+      const { ExitCode } = await this.#inspect((signal) => exec.inspect({ abortSignal: signal }));
       return ExitCode;
     } catch (error) {
       this.#log.debug({ err: error }, 'the exit code of a program is unknown');
       return null;
     }
+  }
+
+  #inspect<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) => call(signal));
   }
 
   #cleanUp(name: string): void {
@@ -331,9 +330,7 @@ export class DockerDriver implements SandboxDriver {
 
   async #inspectExit(id: string, lost: Error | undefined): Promise<SandboxExit> {
     try {
-      const { State } = await this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
-        this.#docker.getContainer(id).inspect({ abortSignal: signal }),
-      );
+      const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
       if (State.OOMKilled) return { code: State.ExitCode, reason: 'out of memory (sandbox.memoryMb)' };
       if (!State.Running) return { code: State.ExitCode, reason: `exited with code ${State.ExitCode}` };
       return { code: null, reason: lost ? 'the connection to Docker was lost' : 'closed its output' };

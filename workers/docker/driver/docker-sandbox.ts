@@ -1,12 +1,12 @@
 /** RunningSandbox over a started, attached container. Docker thread. */
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Demuxed } from './demux.js';
-import type { ExecOptions, RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
+import type { Environment, RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
 
 /** What the driver does for it. */
 export interface ContainerActions {
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
-  exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram>;
+  exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
   /** '' takes the session out of the name. */
   rename(session: string): Promise<void>;
   /** Stops it, attaches again, starts it. */
@@ -40,8 +40,8 @@ export class DockerSandbox implements RunningSandbox {
     );
   }
 
-  exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram> {
-    return this.#actions.exec(command, signal, options);
+  exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram> {
+    return this.#actions.exec(command, signal, env);
   }
 
   assign(session: string): Promise<void> {

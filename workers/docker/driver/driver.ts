@@ -1,6 +1,8 @@
 /** The driver interface: what runs sandboxes, in Docker or as child processes for trying out. Types only. */
 import type { Readable, Writable } from 'node:stream';
 
+export type Environment = Readonly<Record<string, string>>;
+
 export interface StartRequest {
   /** Unique and chosen in advance: what a failed start leaves is found by it. */
   name: string;
@@ -10,7 +12,7 @@ export interface StartRequest {
   /** The answer of `resolveImage`. Absent: the image's name is resolved at the start. */
   imageId?: string;
   /** The whole environment of the server. */
-  env: Readonly<Record<string, string>>;
+  env: Environment;
   /** Cancels the start: what was made is removed as soon as it is known, and the start rejects with the signal's reason. */
   signal: AbortSignal;
 }
@@ -31,11 +33,6 @@ export interface SandboxProgram {
   readonly exited: Promise<number | null>;
 }
 
-export interface ExecOptions {
-  /** Added to the environment that the sandbox was started with. */
-  env?: Readonly<Record<string, string>>;
-}
-
 export interface RunningSandbox {
   /** Container id, or `process:PID`. */
   readonly id: string;
@@ -45,10 +42,10 @@ export interface RunningSandbox {
   /** Never rejects. */
   readonly exited: Promise<SandboxExit>;
   /**
-   * Runs a program as the sandbox's user; the signal destroys its streams. A missing program exits with 126 or 127 (Docker)
-   * or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does not answer.
+   * Runs a program as the sandbox's user, `env` added to the sandbox's own; the signal destroys its streams. A missing
+   * program exits with 126 or 127 (Docker) or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does not answer.
    */
-  exec(command: readonly string[], signal: AbortSignal, options?: ExecOptions): Promise<SandboxProgram>;
+  exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
   /** Shows operators whose sandbox it is, by the container's name. Resolves even if that fails. */
   assign?(session: string): Promise<void>;
   /**

@@ -11,7 +11,7 @@ import { isWorkspaceImage } from '../../../src/shared/docker-client.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type {
-  ExecOptions,
+  Environment,
   RunningSandbox,
   SandboxDriver,
   SandboxExit,
@@ -62,12 +62,7 @@ export class ProcessDriver implements SandboxDriver {
       await mkdir(folder, { mode: 0o700 });
       await mkdir(workspace, { mode: 0o700 });
       signal.throwIfAborted();
-      child = spawn(process.execPath, [this.#entry], {
-        cwd: workspace,
-        env: environmentOf(workspace, env),
-        detached: true, // a process group of its own, so that its children end with it
-        stdio: ['pipe', 'pipe', 'pipe'],
-      });
+      child = spawnIn(workspace, process.execPath, [this.#entry], env);
       const sandbox = new ProcessSandbox(child, folder, env);
       await once(child, 'spawn', { signal });
       await writeRecord(folder, child.pid ?? 0, true);
@@ -120,12 +115,12 @@ class ProcessSandbox implements RunningSandbox {
   readonly exited: Promise<SandboxExit>;
   readonly #pid: number;
   readonly #folder: string;
-  readonly #env: Readonly<Record<string, string>>;
+  readonly #env: Environment;
   /** Process groups of programs that run beside its server. */
   readonly #groups = new Set<number>();
   #removal: Promise<void> | undefined;
 
-  constructor(child: Child, folder: string, env: Readonly<Record<string, string>>) {
+  constructor(child: Child, folder: string, env: Environment) {
     this.#env = env;
     this.#pid = child.pid ?? 0;
     this.id = `process:${this.#pid}`;
@@ -144,16 +139,11 @@ class ProcessSandbox implements RunningSandbox {
   }
 
   /** In a process group of its own; its children end with it or with the sandbox. */
-  async exec(command: readonly string[], signal: AbortSignal, { env = {} }: ExecOptions = {}): Promise<SandboxProgram> {
+  async exec(command: readonly string[], signal: AbortSignal, env: Environment = {}): Promise<SandboxProgram> {
     const [file = '', ...args] = command;
     const workspace = join(this.#folder, 'workspace');
     signal.throwIfAborted();
-    const child = spawn(file, args, {
-      cwd: workspace,
-      env: environmentOf(workspace, { ...this.#env, ...env }),
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const child = spawnIn(workspace, file, args, { ...this.#env, ...env });
     const exited = new Promise<number | null>((resolve) => {
       child.once('error', () => resolve(null));
       child.once('close', resolve);
@@ -200,14 +190,16 @@ class ProcessSandbox implements RunningSandbox {
   }
 }
 
-function environmentOf(workspace: string, env: Readonly<Record<string, string>>): Record<string, string> {
-  return {
-    PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
-    LANG: process.env['LANG'] ?? 'C.UTF-8',
-    ...env,
-    HOME: workspace,
-    FAIRLEAD_WORKSPACE: workspace,
-  };
+/** In a process group of its own, so that its children end with it. */
+function spawnIn(workspace: string, file: string, args: readonly string[], env: Environment): Child {
+  const PATH = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
+  const LANG = process.env['LANG'] ?? 'C.UTF-8';
+  return spawn(file, args, {
+    cwd: workspace,
+    env: { PATH, LANG, ...env, HOME: workspace, FAIRLEAD_WORKSPACE: workspace },
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
 }
 
 async function removeFolder(folder: string): Promise<void> {

@@ -177,7 +177,13 @@ export class Adoption {
     const decision = decideAdoption({
       found,
       record: record ?? (pending.has(found.name) ? 'unknown' : 'nobody'),
-      options: owned ? (now === undefined ? 'unknown' : now === 'none' ? 'none' : [now]) : defined(options.values()),
+      options: owned
+        ? now === undefined
+          ? 'unknown'
+          : now === 'none'
+            ? 'none'
+            : [now]
+        : [...options.values()].filter((value) => value !== undefined),
       archived: record !== undefined && workspaces.has(record),
       outdated: owned !== undefined && kept.has(owned.key),
     });
@@ -219,8 +225,4 @@ export class Adoption {
     await (running ?? found).destroy();
     records.remove(found.name);
   }
-}
-
-function defined(values: Iterable<string | undefined>): string[] {
-  return [...values].filter((value) => value !== undefined);
 }

@@ -77,7 +77,7 @@ export class ExecServers {
     }
     const abort = new AbortController();
     const mark = randomBytes(8).toString('hex');
-    const program = await running.exec([command, ...args], abort.signal, { env: { ...env, [EXEC_MARK]: mark } });
+    const program = await running.exec([command, ...args], abort.signal, { ...env, [EXEC_MARK]: mark });
     const ended = program.exited.then((code) => exitOf(command, code));
     onAbort(relay.closed, () => void this.#stop(running, program, abort, mark));
     relay.closed.throwIfAborted();
