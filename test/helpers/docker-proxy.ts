@@ -1,4 +1,4 @@
-/** The real daemon with faults, a proxy that passes, hangs, refuses, cuts and loses answers; and sandboxes that go through it. */
+/** A proxy before the real daemon that injects faults (hangs, refusals, cuts, lost answers), and sandboxes that use it. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -23,8 +23,8 @@ import { SandboxPort } from './sandbox-port.js';
 const WAIT_MS = 30_000;
 
 /**
- * hang: the daemon hears nothing and no answer comes. cut: the same, and the connection breaks. mute: the daemon does it,
- * no answer comes. lose: the daemon does it, and the connection breaks in place of the answer.
+ * hang: the request does not reach the daemon, and nobody answers. cut: the same, and the connection breaks. mute: the
+ * daemon executes it, and nobody answers. lose: the daemon executes it, and the connection breaks in place of the answer.
  */
 export type Fault = 'hang' | 'cut' | 'mute' | 'lose' | { status: number; message: string };
 
@@ -97,12 +97,12 @@ export class DockerProxy {
     return this.#server.listening;
   }
 
-  /** From now on, so many times; the newest rule that matches counts. */
+  /** Applies the fault to so many requests from now on. The newest matching rule counts. */
   fault(which: RegExp, fault: Fault, times = Infinity): void {
     this.#rules.unshift({ which, fault, times });
   }
 
-  /** Passes everything again; what hangs is cut. */
+  /** Passes everything again, and cuts what hangs. */
   heal(): void {
     this.#rules = [];
     for (const live of this.#live) if (live.hangs) live.cut();
@@ -112,13 +112,13 @@ export class DockerProxy {
     return this.requests.filter(({ line }) => which.test(line)).length;
   }
 
-  /** Resolves once so many have come. */
+  /** Resolves when so many requests have arrived. */
   async received(which: RegExp, count: number, waitMs = WAIT_MS): Promise<void> {
     const late = (): string => `${this.count(which)} of ${count} requests like ${which} in ${waitMs} ms`;
     await this.#until(() => this.count(which) >= count, waitMs, late);
   }
 
-  /** Resolves once no stream and no request without an answer is left of these. */
+  /** Resolves when no stream and no unanswered request that matches is left. */
   async ended(which: RegExp): Promise<void> {
     const late = (): string => `${this.#find([which]).length} like ${which} still open after ${WAIT_MS} ms`;
     await this.#until(() => this.#find([which]).length === 0, WAIT_MS, late);
@@ -140,17 +140,17 @@ export class DockerProxy {
     }
   }
 
-  /** Breaks what is open: streams and requests without an answer. */
+  /** Breaks all streams and unanswered requests. */
   cut(...which: RegExp[]): void {
     for (const live of this.#find(which)) live.cut();
   }
 
-  /** Nothing more comes out of these streams, not even their end. */
+  /** Stalls these streams: no more bytes and no end. */
   freeze(...which: RegExp[]): void {
     for (const live of this.#find(which)) live.freeze();
   }
 
-  /** As when the daemon ends: no connection is left, and its socket is gone. */
+  /** As if the daemon ended: closes all connections and its socket. */
   async down(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
@@ -241,7 +241,7 @@ export class DockerProxy {
     }
     if (typeof fault === 'object') {
       const text = JSON.stringify({ message: fault.message });
-      // Kept open until the client ends it, as the daemon does it.
+      // Kept open until the client ends it, as the daemon does.
       socket.resume().on('end', () => socket.destroy());
       socket.write(
         `HTTP/1.1 ${fault.status} Fault\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
@@ -281,14 +281,14 @@ export interface OpenedSandboxes {
   readonly proxy: DockerProxy;
   readonly sandboxes: SandboxManager;
   readonly driver: DockerDriver;
-  /** Every state that the circuit breaker has come to. */
+  /** All states of the circuit breaker so far. */
   readonly breaker: BreakerState[];
   lease(server: string, session?: string): Promise<LeaseResult & { port: SandboxPort }>;
-  /** What of this instance is there, asked past the proxy. */
+  /** The containers of this instance, asked without the proxy. */
   readonly containers: () => Promise<Container[]>;
 }
 
-/** Closed, and the proxy with it, when the test ends. */
+/** Closed with its proxy at the end of the test. */
 export async function openSandboxes(
   t: Test,
   { images, warm = 0, sandbox = {} }: OpenOptions,

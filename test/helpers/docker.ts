@@ -26,8 +26,8 @@ export interface Container {
 }
 
 /**
- * All containers, running or not, that carry every one of these labels (`key` or `key=value`). Without those that Docker 20.10 lists
- * as `removing` until it is started again, and does not find by their id: something happened to them in the moment of their removal.
+ * All containers, running or not, that have all of these labels (`key` or `key=value`). Leaves out those that Docker 20.10
+ * lists as `removing` until its restart and does not find by id: something happened to them during their removal.
  */
 export async function listContainers(labels: readonly string[], host = dockerHost()): Promise<ContainerInfo[]> {
   const engine = docker(host);

@@ -17,7 +17,7 @@ export interface TestDockerd {
   /** For DOCKER_HOST. */
   readonly host: string;
   readonly pid: number;
-  /** Removes its containers, ends it, unmounts and removes its folder. Twice is fine. */
+  /** Removes its containers, ends it, unmounts and removes its folder. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export async function startDockerd(): Promise<TestDockerd> {
   const gone = exited.then((exit): never => {
     throw new Error(`dockerd ended with ${exit.code ?? exit.signal}:\n${tail.toString()}`);
   });
-  gone.catch(() => undefined); // once it answers, its end is told by whoever misses it
+  gone.catch(() => undefined); // after its first answer, a test that needs it reports its end
   const starting = new AbortController();
   try {
     await within(
@@ -83,7 +83,7 @@ async function answers(engine: Docker, signal: AbortSignal): Promise<void> {
 
 async function removeContainers(engine: Docker): Promise<void> {
   const containers = await engine.listContainers({ all: true });
-  // One that is going already answers 404 or 409; dockerd's end takes what is left.
+  // A container that is being removed answers 404 or 409; the end of dockerd takes the rest.
   await Promise.allSettled(containers.map(({ Id }) => engine.getContainer(Id).remove({ force: true, v: true })));
 }
 

@@ -121,7 +121,7 @@ t.test('tools of an image that an earlier run has seen are known without a sandb
   });
 });
 
-t.test('a sandbox that dies on the shelf is replaced, and nobody is given it', async (t) => {
+t.test('a warm sandbox that dies is replaced, and nobody is given it', async (t) => {
   const { instance, sandboxes, lease } = open(t, { sandbox: { pool: { min: 1 } } });
   await settled(() => sandboxes.count('warm') === 1);
   const [warm] = await containersOf(`fairlead.instance=${instance}`);
@@ -135,28 +135,25 @@ t.test('a sandbox that dies on the shelf is replaced, and nobody is given it', a
   await port.until(() => port.text === 'alive\n');
 });
 
-t.test(
-  'a sandbox whose agent says close is removed; one whose agent goes without a word waits for its session',
-  async (t) => {
-    // No shelf: one that demand asks for would stay on it.
-    const { sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 0 } } });
-    const closed = await lease('echo');
-    closed.port.send({ type: 'close' });
-    await removed(closed.sandbox);
-    const left = await lease('echo');
-    left.port.write('half a li');
-    left.port.close();
-    await settled(() => sandboxes.count('warm') + sandboxes.count('starting') + sandboxes.count('draining') === 0);
-    const other = await lease('echo', 's2');
-    t.not(other.sandbox, left.sandbox);
-    const again = await lease('echo');
-    t.match(again, { sandbox: left.sandbox, handshake: left.handshake, generation: 1 });
-    again.port.write('here\n');
-    await again.port.until(() => again.port.text === 'here\n');
-    await sandboxes.releaseSession('s1');
-    t.equal(sandboxes.count('leased'), 1);
-  },
-);
+t.test('a sandbox whose agent closes it is removed; one whose agent dies waits for its session', async (t) => {
+  // No warm pool: a sandbox started for demand would stay in it.
+  const { sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 0 } } });
+  const closed = await lease('echo');
+  closed.port.send({ type: 'close' });
+  await removed(closed.sandbox);
+  const left = await lease('echo');
+  left.port.write('half a li');
+  left.port.close();
+  await settled(() => sandboxes.count('warm') + sandboxes.count('starting') + sandboxes.count('draining') === 0);
+  const other = await lease('echo', 's2');
+  t.not(other.sandbox, left.sandbox);
+  const again = await lease('echo');
+  t.match(again, { sandbox: left.sandbox, handshake: left.handshake, generation: 1 });
+  again.port.write('here\n');
+  await again.port.until(() => again.port.text === 'here\n');
+  await sandboxes.releaseSession('s1');
+  t.equal(sandboxes.count('leased'), 1);
+});
 
 t.test('of one session’s two sandboxes that nobody speaks for one waits, and the other goes', async (t) => {
   const { sandboxes, lease } = open(t);
@@ -168,27 +165,30 @@ t.test('of one session’s two sandboxes that nobody speaks for one waits, and t
   t.equal(sandboxes.count('leased'), 1);
 });
 
-t.test('an orphan that dies, or does not greet again, is gone; its session gets another one', async (t) => {
-  const { sandboxes, lease } = open(t, { servers: ['dies', 'echo'], sandbox: { startTimeoutMs: 3_000 } });
-  const dies = await lease('dies');
-  dies.port.close(); // the empty line that it is greeted with ends it
-  const echo = await lease('echo');
-  echo.port.close();
-  const again = await lease('echo');
-  again.port.close();
-  await removed(dies.sandbox);
-  await docker().getContainer(echo.sandbox).kill();
-  await removed(echo.sandbox);
-  await settled(() => sandboxes.count('leased') === 0);
-  for (const [server, old] of [
-    ['dies', dies],
-    ['echo', echo],
-  ] as const) {
-    const next = await lease(server);
-    t.not(next.sandbox, old.sandbox);
-    t.equal(next.generation, 0);
-  }
-});
+t.test(
+  'an orphan that dies, or does not answer its new handshake, is gone; its session gets another one',
+  async (t) => {
+    const { sandboxes, lease } = open(t, { servers: ['dies', 'echo'], sandbox: { startTimeoutMs: 3_000 } });
+    const dies = await lease('dies');
+    dies.port.close(); // the empty line before its new handshake ends it
+    const echo = await lease('echo');
+    echo.port.close();
+    const again = await lease('echo');
+    again.port.close();
+    await removed(dies.sandbox);
+    await docker().getContainer(echo.sandbox).kill();
+    await removed(echo.sandbox);
+    await settled(() => sandboxes.count('leased') === 0);
+    for (const [server, old] of [
+      ['dies', dies],
+      ['echo', echo],
+    ] as const) {
+      const next = await lease(server);
+      t.not(next.sandbox, old.sandbox);
+      t.equal(next.generation, 0);
+    }
+  },
+);
 
 t.test('a sandbox that exits tells its code last and is removed', async (t) => {
   const { lease } = open(t, { servers: ['dies'] });
@@ -223,7 +223,7 @@ t.test('close removes all, also what is still starting; nothing is leased afterw
   await t.rejects(lease('echo', 's5'), { code: 'ERR_DRAINING' });
 });
 
-t.test('who leaves the line takes its place with it, and the next one moves up', async (t) => {
+t.test('a caller that leaves the queue leaves no gap: the next one moves up', async (t) => {
   const { sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 0, maxStarting: 1 } } });
   const port = new SandboxPort();
   const given = sandboxes.lease({ session: 's1', server: 'echo', port: port.far });
@@ -246,7 +246,7 @@ t.test('a full line, and one that is too slow, are refused at once with a time t
   await t.rejects(slow.lease('echo'), { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
 });
 
-t.test('the box’s budget is not exceeded: who finds no room waits until somebody goes', async (t) => {
+t.test('the host’s budget is not exceeded: a caller without room waits for a release', async (t) => {
   const { instance, sandboxes, lease } = open(t, { sandbox: { pool: { min: 0, max: 5 }, budget: { containers: 1 } } });
   const first = await lease('echo', 's1');
   const second = lease('echo', 's2');
@@ -259,7 +259,7 @@ t.test('the box’s budget is not exceeded: who finds no room waits until somebo
 });
 
 t.test(
-  'images that cannot be used are ERR_SANDBOX in plain words, rest for a while, and leave others alone',
+  'images that cannot be used are ERR_SANDBOX in plain words, are in backoff for a while, and leave others alone',
   async (t) => {
     const servers = ['echo', 'exits', 'mute', 'garbage', 'missing'];
     const { instance, lease } = open(t, { servers, sandbox: { startTimeoutMs: 10_000 } });

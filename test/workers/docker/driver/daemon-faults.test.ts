@@ -79,34 +79,37 @@ async function serves(opened: OpenedSandboxes, waitMs = 20_000): Promise<void> {
   }
 }
 
-t.test('20 calls run and 100 wait; the others are refused at once, and what waited is not asked late', async (t) => {
-  const { proxy, driver } = await openSandboxes(t, { images, sandbox: { startTimeoutMs: 3_000 } });
-  proxy.fault(CREATE, 'hang');
-  const began = performance.now();
-  const quick: number[] = [];
-  const starts = Array.from({ length: 130 }, async (_, i) => {
-    try {
-      await start(driver, String(i));
-    } catch (error) {
-      if (performance.now() - began < 1_500) quick.push(i);
-      throw error;
+t.test(
+  '20 calls run and 100 wait; the others are refused at once, and no waiting call is made after its deadline',
+  async (t) => {
+    const { proxy, driver } = await openSandboxes(t, { images, sandbox: { startTimeoutMs: 3_000 } });
+    proxy.fault(CREATE, 'hang');
+    const began = performance.now();
+    const quick: number[] = [];
+    const starts = Array.from({ length: 130 }, async (_, i) => {
+      try {
+        await start(driver, String(i));
+      } catch (error) {
+        if (performance.now() - began < 1_500) quick.push(i);
+        throw error;
+      }
+    });
+    const results = Promise.allSettled(starts);
+    await proxy.received(CREATE, 20);
+    t.equal(await gaugeOf('fairlead_docker_operations_running'), 20);
+    t.equal(await gaugeOf('fairlead_docker_operations_waiting'), 100);
+    t.equal(quick.length, 10, 'refused at once');
+    for (const result of await results) {
+      if (result.status !== 'rejected') t.fail('nothing can have started');
+      else t.match(result.reason, { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
     }
-  });
-  const results = Promise.allSettled(starts);
-  await proxy.received(CREATE, 20);
-  t.equal(await gaugeOf('fairlead_docker_operations_running'), 20);
-  t.equal(await gaugeOf('fairlead_docker_operations_waiting'), 100);
-  t.equal(quick.length, 10, 'refused at once');
-  for (const result of await results) {
-    if (result.status !== 'rejected') t.fail('nothing can have started');
-    else t.match(result.reason, { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
-  }
-  t.equal(proxy.count(CREATE), 20, 'those whose deadline passed in line were never asked');
-  await gaugeIs('fairlead_docker_operations_running', 0);
-  await gaugeIs('fairlead_docker_operations_waiting', 0);
-});
+    t.equal(proxy.count(CREATE), 20, 'calls whose deadline passed while they waited were never made');
+    await gaugeIs('fairlead_docker_operations_running', 0);
+    await gaugeIs('fairlead_docker_operations_waiting', 0);
+  },
+);
 
-t.test('a call that waits to try again holds no place', async (t) => {
+t.test('a call in backoff holds no slot', async (t) => {
   const operations = new Operations(log);
   const options = { operation: 'create', timeoutMs: 30_000 } as const;
   const gate = deferred<undefined>();
@@ -176,7 +179,7 @@ t.test(
     const from = proxy.requests.length;
     const began = performance.now();
     const calls = (): number => proxy.requests.slice(from).filter(({ line }) => CALLS.test(line)).length;
-    for (let i = 0; i < 2; i++) await opened.lease('echo', `s${i}`); // the shelf is still good
+    for (let i = 0; i < 2; i++) await opened.lease('echo', `s${i}`); // the warm ones are still good
     while (performance.now() - began < 20_000) {
       const { code, retryAfterMs, ms } = await refused(opened);
       if (code !== 'ERR_UNAVAILABLE' || retryAfterMs <= 0) t.fail(`${code}, ${retryAfterMs}`);
@@ -240,7 +243,7 @@ t.test('an open breaker finds out by itself that Docker is well again', async (t
 });
 
 t.test(
-  'a daemon that hangs: the shelf serves, who waits is told in time, nothing is left, and it goes on after',
+  'a daemon that hangs: warm sandboxes are leased, waiters are rejected in time, nothing is left, and it recovers',
   async (t) => {
     const opened = await openSandboxes(t, { images, warm: 2, sandbox: { startTimeoutMs: 2_000 } });
     const { proxy, sandboxes } = opened;
@@ -260,7 +263,7 @@ t.test(
     await serves(opened);
     await settled(() => sandboxes.count('warm') === 2 && sandboxes.count('starting') === 0);
     await opened.driver.removeUnknown((name) => sandboxes.isKnown(name));
-    t.equal((await opened.containers()).length, 4, 'two on the shelf, two leased');
+    t.equal((await opened.containers()).length, 4, 'two warm, two leased');
   },
 );
 
@@ -322,7 +325,7 @@ t.test(
 );
 
 t.test(
-  'a daemon that restarts: leases are told, others refused at once, the shelf is full again by itself',
+  'a daemon that restarts: leases end, new ones are refused at once, the warm pool is full again by itself',
   async (t) => {
     const opened = await openSandboxes(t, { images, warm: 2 });
     const { proxy, sandboxes } = opened;

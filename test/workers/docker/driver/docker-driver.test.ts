@@ -190,7 +190,7 @@ t.test('a create whose answer is lost is found again by its name: one container,
   t.equal(await left(instance), 0);
 });
 
-t.test('a sweep removes the leftovers of its own instance and of no other', async (t) => {
+t.test('a sweep removes unknown containers of its own instance and of no other', async (t) => {
   const instance = randomUUID();
   const other = randomUUID();
   const earlier = new DockerDriver(configOf(), instance, log);

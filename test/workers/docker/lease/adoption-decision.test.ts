@@ -11,24 +11,27 @@ const base: AdoptionInput = {
   outdated: false,
 };
 
-t.test('what somebody had is kept for them, whatever is saved already', async (t) => {
+t.test('a leased sandbox is kept, whatever is saved already', async (t) => {
   t.equal(decideAdoption(base), 'keep');
   t.equal(decideAdoption({ ...base, archived: true }), 'keep');
-  t.equal(decideAdoption({ ...base, options: 'unknown' }), 'keep', 'nothing better is to be had');
+  t.equal(decideAdoption({ ...base, options: 'unknown' }), 'keep', 'without its image no better one can be started');
 });
 
-t.test('what cannot go on as it is gives its files away', async (t) => {
+t.test('an outdated leased sandbox has its files saved', async (t) => {
   t.equal(decideAdoption({ ...base, options: ['b'] }), 'save');
   t.equal(decideAdoption({ ...base, options: 'none' }), 'save');
 });
 
-t.test('a half restored workspace goes while its archive is there; without one all of it was restored', async (t) => {
-  const restoring = { ...base, record: { ...record, restoring: true } };
-  t.equal(decideAdoption({ ...restoring, archived: true }), 'remove');
-  t.equal(decideAdoption(restoring), 'keep');
-});
+t.test(
+  'a half restored sandbox is removed while its archive exists; without an archive it was restored fully',
+  async (t) => {
+    const restoring = { ...base, record: { ...record, restoring: true } };
+    t.equal(decideAdoption({ ...restoring, archived: true }), 'remove');
+    t.equal(decideAdoption(restoring), 'keep');
+  },
+);
 
-t.test('what nobody had goes on the shelf if it is what would be started now, of any image', async (t) => {
+t.test('an unused sandbox is warm again if its options are those of one started now, of any image', async (t) => {
   const nobodys: AdoptionInput = { ...base, record: 'nobody' };
   t.equal(decideAdoption({ ...nobodys, options: ['b', 'a'] }), 'warm');
   for (const options of [['b'], [], 'none', 'unknown'] as const)
@@ -41,8 +44,11 @@ t.test('what nobody had goes on the shelf if it is what would be started now, of
   t.equal(decideAdoption({ ...nobodys, found: { ...base.found, named: true } }), 'remove', 'its record was lost');
 });
 
-t.test('what has ended, is of nobody known, or is older than another one goes', async (t) => {
-  t.equal(decideAdoption({ ...base, found: { ...base.found, runs: false } }), 'remove');
-  t.equal(decideAdoption({ ...base, record: 'unknown' }), 'remove');
-  t.equal(decideAdoption({ ...base, outdated: true }), 'remove');
-});
+t.test(
+  'a sandbox that has ended, whose session is unknown, or that is older than another one is removed',
+  async (t) => {
+    t.equal(decideAdoption({ ...base, found: { ...base.found, runs: false } }), 'remove');
+    t.equal(decideAdoption({ ...base, record: 'unknown' }), 'remove');
+    t.equal(decideAdoption({ ...base, outdated: true }), 'remove');
+  },
+);

@@ -21,9 +21,9 @@ const HOLDER = fileURLToPath(new URL('adoption-holder.js', import.meta.url));
 
 export interface Leased extends LeaseResult {
   port: SandboxPort;
-  /** Its container's, as it was made. */
+  /** Name of its container at its start. */
   name: string;
-  /** The text that a shell command printed in it. */
+  /** Runs a shell command in it; resolves with the output. */
   run(command: string): Promise<string>;
 }
 
@@ -35,7 +35,7 @@ export interface WorldOptions {
   sandbox?: Record<string, unknown>;
 }
 
-/** One data folder and one instance; thread after thread. */
+/** One data folder and one instance, for one thread after another. */
 export class AdoptionWorld {
   readonly instance: string;
   readonly dataDir: string;
@@ -55,7 +55,7 @@ export class AdoptionWorld {
     return new AdoptionWorld(t, dataDir);
   }
 
-  /** Whatever is there already is of an earlier run. */
+  /** Starts a thread. Existing sandboxes are those of an earlier run. */
   open(
     { image = WORKSPACE_IMAGE, host = dockerHost(), sandbox = {} }: WorldOptions = {},
     more: Partial<DockerPoolOptions> = {},
@@ -83,7 +83,7 @@ export class AdoptionWorld {
     return pool;
   }
 
-  /** As the store says it from now on. */
+  /** From now on the store does not have this session. */
   forget(session: string): void {
     this.#missing.add(session);
   }
@@ -96,7 +96,7 @@ export class AdoptionWorld {
     return { ...lease, port, name: Name.replaceAll(/^\/|\..*$/g, ''), run: (command) => runCommand(port, command) };
   }
 
-  /** The thread dies as by a fault of its own: nothing of it has time to clean up. */
+  /** The thread dies as in a crash, without any clean-up. */
   async kill(held: Leased): Promise<void> {
     this.#lost = deferred<FairleadError>();
     held.port.near.postMessage({ type: 'stdin', data: 1 }); // what no agent thread sends
@@ -108,7 +108,7 @@ export class AdoptionWorld {
     return containersOf(`fairlead.instance=${this.instance}`);
   }
 
-  /** Looks until it is so: what is waited for is a state of Docker's, or of another thread's. */
+  /** Polls, since the state is Docker's or another thread's. */
   async until(what: string, holds: (containers: Container[]) => boolean | Promise<boolean>): Promise<void> {
     const deadline = performance.now() + WAIT_MS;
     for (;;) {
@@ -128,7 +128,7 @@ export class AdoptionWorld {
   }
 }
 
-/** So many sandboxes are in this state, as the thread counts. */
+/** How many sandboxes are in this state, by the thread's metrics. */
 export async function count(pool: DockerPool, state: string): Promise<number> {
   const { metrics } = await pool.run('collect-metrics', {});
   const all = metrics as { name: string; values: { labels: Record<string, string>; value: number }[] }[];
@@ -148,7 +148,7 @@ async function runCommand(port: SandboxPort, command: string): Promise<string> {
   return result.content.map(({ text }) => text).join('');
 }
 
-/** A process that has one leased, with a file and something in the background, and one warm; for being killed. */
+/** A process to be killed, with a leased sandbox that has a file and a background process, and a warm one. */
 export async function holdInProcess(
   t: Test,
   world: AdoptionWorld,

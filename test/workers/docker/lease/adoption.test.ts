@@ -53,7 +53,7 @@ t.test(
   },
 );
 
-t.test('warm ones are on the shelf again, the same ones; two sessions that come get one each', async (t) => {
+t.test('unused sandboxes are warm again, the same ones; two sessions get one each', async (t) => {
   const world = await AdoptionWorld.make(t);
   const pool = world.open({ sandbox: { pool: { min: 2, max: 2 } } });
   const victim = await world.lease(pool, 's1');
@@ -72,52 +72,58 @@ t.test('warm ones are on the shelf again, the same ones; two sessions that come 
   t.equal((await world.lease(pool, 's1')).sandbox, victim.sandbox);
 });
 
-t.test('what somebody had and nobody knows whose, what has ended, and records of nothing go', async (t) => {
-  const world = await AdoptionWorld.make(t);
-  const pool = world.open();
-  const lease = (session: string): Promise<Leased> => world.lease(pool, session);
-  const [torn, killed, paused, victim] = await Promise.all([lease('s1'), lease('s2'), lease('s3'), lease('s4')]);
-  await Promise.all([torn, killed, paused].map((held, i) => held.run(`echo secret of ${i} > file`)));
-  const record = join(world.dataDir, 'leases', torn.name);
-  t.match(JSON.parse(await readFile(record, 'utf8')), { session: 's1', server: 'workspace', generation: 0 });
-  await writeFile(record, '{"session":"s1","ser');
-  await writeFile(
-    join(world.dataDir, 'leases', 'fairlead-gone'),
-    JSON.stringify({ session: 's9', server: 'workspace', generation: 0, restoring: false }),
-  );
-  await docker().getContainer(paused.sandbox).pause();
-  await world.kill(victim);
-  await docker()
-    .getContainer(killed.sandbox)
-    .kill()
-    .catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 409 && error.statusCode !== 404) throw error; // the new thread was the faster
+t.test(
+  'a leased sandbox of an unknown session, one that has ended, and a record without a sandbox are removed',
+  async (t) => {
+    const world = await AdoptionWorld.make(t);
+    const pool = world.open();
+    const lease = (session: string): Promise<Leased> => world.lease(pool, session);
+    const [torn, killed, paused, victim] = await Promise.all([lease('s1'), lease('s2'), lease('s3'), lease('s4')]);
+    await Promise.all([torn, killed, paused].map((held, i) => held.run(`echo secret of ${i} > file`)));
+    const record = join(world.dataDir, 'leases', torn.name);
+    t.match(JSON.parse(await readFile(record, 'utf8')), { session: 's1', server: 'workspace', generation: 0 });
+    await writeFile(record, '{"session":"s1","ser');
+    await writeFile(
+      join(world.dataDir, 'leases', 'fairlead-gone'),
+      JSON.stringify({ session: 's9', server: 'workspace', generation: 0, restoring: false }),
+    );
+    await docker().getContainer(paused.sandbox).pause();
+    await world.kill(victim);
+    await docker()
+      .getContainer(killed.sandbox)
+      .kill()
+      .catch((error: { statusCode?: number }) => {
+        if (error.statusCode !== 409 && error.statusCode !== 404) throw error; // the new thread was the faster
+      });
+    await Promise.all([torn, killed].map(({ sandbox }) => removed(sandbox)));
+    const again = await lease('s3');
+    t.equal(again.sandbox, paused.sandbox, 'the paused one goes on');
+    t.match(await again.run('cat file'), 'secret of 2');
+    for (const session of ['s1', 's2', 's9', 'other']) {
+      t.notMatch(await (await lease(session)).run('cat file'), 'secret', session);
+    }
+    t.notOk((await world.records()).includes('fairlead-gone'));
+  },
+);
+
+t.test(
+  'a leased sandbox whose record was lost is given to no other session: its name says that it was leased',
+  async (t) => {
+    const world = await AdoptionWorld.make(t);
+    const pool = world.open({ sandbox: { pool: { min: 1, max: 1 } } });
+    const lost = await world.lease(pool, 's1');
+    await world.until('its name is its session’s', async () => {
+      const { Name } = await docker().getContainer(lost.sandbox).inspect();
+      return Name.endsWith('.s1');
     });
-  await Promise.all([torn, killed].map(({ sandbox }) => removed(sandbox)));
-  const again = await lease('s3');
-  t.equal(again.sandbox, paused.sandbox, 'the paused one goes on');
-  t.match(await again.run('cat file'), 'secret of 2');
-  for (const session of ['s1', 's2', 's9', 'other']) {
-    t.notMatch(await (await lease(session)).run('cat file'), 'secret', session);
-  }
-  t.notOk((await world.records()).includes('fairlead-gone'));
-});
+    await rm(join(world.dataDir, 'leases', lost.name));
+    await world.kill(lost);
+    await removed(lost.sandbox);
+    t.not((await world.lease(pool, 's2')).sandbox, lost.sandbox);
+  },
+);
 
-t.test('one whose record was lost is nobody else’s: its name says that somebody had it', async (t) => {
-  const world = await AdoptionWorld.make(t);
-  const pool = world.open({ sandbox: { pool: { min: 1, max: 1 } } });
-  const lost = await world.lease(pool, 's1');
-  await world.until('its name is its session’s', async () => {
-    const { Name } = await docker().getContainer(lost.sandbox).inspect();
-    return Name.endsWith('.s1');
-  });
-  await rm(join(world.dataDir, 'leases', lost.name));
-  await world.kill(lost);
-  await removed(lost.sandbox);
-  t.not((await world.lease(pool, 's2')).sandbox, lost.sandbox);
-});
-
-t.test('a session that is no more takes its orphan with it, whether it is told or found out', async (t) => {
+t.test('the end of a session removes its orphan, whether it is reported or found by the reconciler', async (t) => {
   const world = await AdoptionWorld.make(t);
   const pool = world.open();
   const [told, found] = await Promise.all([world.lease(pool, 's1'), world.lease(pool, 's2')]);
@@ -151,7 +157,7 @@ t.test('an agent thread that dies leaves its sandbox to its session; close saves
   await first.run(SETUP);
   first.port.write('{"jsonrpc":"2.0","id":"half","method":"tools/ca');
   first.port.close();
-  await world.until('it has been greeted again', async () => {
+  await world.until('its new handshake is done', async () => {
     const [name = ''] = await world.records();
     return (await readFile(join(world.dataDir, 'leases', name), 'utf8')).includes('"generation":1');
   });
@@ -174,7 +180,7 @@ t.test(
     const victim = await world.lease(pool, 's2');
     await first.run('echo mine > file');
     await pool.run('hibernate-sandbox', { sandbox: first.sandbox });
-    // As it is in the middle of a restore: the record says so, half of the files are there, the archive is there.
+    // As in the middle of a restore: the record says so, and half of the files and the archive exist.
     const second = await world.lease(pool, 's3');
     const { name } = second;
     await second.run('echo half > file');
@@ -188,7 +194,7 @@ t.test(
   },
 );
 
-t.test('a lease that cannot be written down is refused, and its sandbox is nobody’s', async (t) => {
+t.test('a lease that cannot be recorded is refused, and its sandbox stays unused', async (t) => {
   const world = await AdoptionWorld.make(t);
   const pool = world.open({ sandbox: { pool: { min: 1, max: 1 } } });
   await world.until('one is warm', () => count(pool, 'warm').then((warm) => warm === 1));
@@ -207,7 +213,7 @@ t.test('options have changed: warm ones are replaced, a session keeps its files 
   await world.until('one is warm', () => count(lost, 'warm').then((warm) => warm === 1));
   const before = (await world.containers()).map(({ id }) => id);
   t.equal(before.length, 2);
-  // Beside the old one, which is as good as dead: another thread on the same folder takes what there is.
+  // Beside the old thread, which counts as dead: another one on the same folder adopts its sandboxes.
   const pool = world.open({ sandbox: { memoryMb: 200, pool: { min: 1, max: 1 } } });
   const second = await world.lease(pool, 's1');
   t.notOk(before.includes(second.sandbox));

@@ -33,7 +33,7 @@ t.test('what one run has written the next one reads, from files that only their 
   t.same([...open(folder).read().keys()], ['two']);
 });
 
-t.test('one that has ended, is torn or is no record is somebody’s whom nobody knows', async (t) => {
+t.test('an ended, torn or foreign record means a leased sandbox of an unknown session', async (t) => {
   const folder = t.testdir();
   const records = open(folder);
   records.write('ended', record);
@@ -53,7 +53,7 @@ t.test('one that has ended, is torn or is no record is somebody’s whom nobody 
   t.equal(await readFile(join(folder, 'leases', 'ended'), 'utf8'), '');
 });
 
-t.test('a lease that cannot be written down is ERR_SANDBOX, and leaves nothing', async (t) => {
+t.test('a lease that cannot be recorded is ERR_SANDBOX, and leaves nothing', async (t) => {
   const folder = t.testdir();
   const records = open(folder);
   await mkdir(join(folder, 'leases', 'taken'));

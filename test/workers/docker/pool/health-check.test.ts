@@ -1,4 +1,4 @@
-/** Sandboxes that die, are paused or hang on the shelf: each way of noticing it by itself, and no client that is given one. */
+/** Warm sandboxes that die, are paused or hang: each is noticed, in each way on its own, and leased to nobody. */
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { parseConfig } from '../../../../src/shared/config.js';
@@ -36,11 +36,11 @@ async function lost(): Promise<number> {
   return metric?.values.reduce((sum, { value }) => sum + value, 0) ?? 0;
 }
 
-async function shelf(opened: OpenedSandboxes): Promise<string[]> {
+async function warmOf(opened: OpenedSandboxes): Promise<string[]> {
   return (await opened.containers()).map(({ id }) => id);
 }
 
-/** Takes all that is on the shelf: each works, and none is one of `bad`. */
+/** Leases all warm sandboxes: each works, and none is one of `bad`. */
 async function takeAll(opened: OpenedSandboxes, count: number, bad: readonly string[]): Promise<string[]> {
   const taken: string[] = [];
   for (let i = 0; i < count; i++) {
@@ -53,10 +53,10 @@ async function takeAll(opened: OpenedSandboxes, count: number, bad: readonly str
   return taken;
 }
 
-/** Harms one of two on the shelf, and waits until it has been replaced; ms until it was noticed. */
+/** Harms one of two warm sandboxes and waits for its replacement. Resolves with the ms until it was noticed. */
 async function harmOne(opened: OpenedSandboxes, harm: Harm): Promise<{ bad: string; ms: number }> {
   const { sandboxes } = opened;
-  const [bad = ''] = await shelf(opened);
+  const [bad = ''] = await warmOf(opened);
   const before = await lost();
   const began = performance.now();
   let noticed = 0;
@@ -111,7 +111,7 @@ t.test('one whose server hangs, and one paused while no news come, are found by 
     [hung, stopServer],
     [paused, pause],
   ] as const) {
-    const [first = ''] = await shelf(opened);
+    const [first = ''] = await warmOf(opened);
     await harm(first);
     t.match(await docker().getContainer(first).inspect(), { State: { Running: true } }, 'the container lives');
     bad.push([first]);
@@ -124,17 +124,20 @@ t.test('one whose server hangs, and one paused while no news come, are found by 
   }
 });
 
-t.test('a daemon that goes takes the shelf with it at once, though it does not say any more why', async (t) => {
-  const opened = await openTwo(t);
-  const { proxy, sandboxes } = opened;
-  const before = await shelf(opened);
-  proxy.fault(/./, 'hang'); // its socket is held open for it, as systemd does
-  proxy.cut(ATTACH, NEWS);
-  await settled(() => sandboxes.count('warm') === 0, 5_000);
-  proxy.heal();
-  await settled(() => sandboxes.count('warm') === 2);
-  t.equal((await takeAll(opened, 2, before)).length, 2);
-});
+t.test(
+  'when the daemon goes, its warm sandboxes are dropped at once, although it cannot say why they ended',
+  async (t) => {
+    const opened = await openTwo(t);
+    const { proxy, sandboxes } = opened;
+    const before = await warmOf(opened);
+    proxy.fault(/./, 'hang'); // its socket is held open for it, as systemd does
+    proxy.cut(ATTACH, NEWS);
+    await settled(() => sandboxes.count('warm') === 0, 5_000);
+    proxy.heal();
+    await settled(() => sandboxes.count('warm') === 2);
+    t.equal((await takeAll(opened, 2, before)).length, 2);
+  },
+);
 
 t.test('what has waited long is asked before it is handed over; of four dead ones nobody sees one', async (t) => {
   const instance = randomUUID();
@@ -167,7 +170,7 @@ t.test('what has waited long is asked before it is handed over; of four dead one
   const signal = new AbortController().signal;
   const [first, second] = [pool.take(signal), pool.take(signal)];
   t.equal(await Promise.race([first, second]), warm[4]);
-  await settled(() => pool.counts.waiting === 1); // the other one has found the shelf empty
+  await settled(() => pool.counts.waiting === 1); // the other one has found no warm sandbox
   pool.apply({ start: 1, stop: 0, target: 0 });
   const both = await Promise.all([first, second]);
   t.same(
@@ -190,7 +193,7 @@ t.test('killed, paused, cut off, one after the other and at random: every lease 
   const harmed: string[] = [];
   for (const harm of [kill, pause, cutOff, kill]) {
     await settled(() => sandboxes.count('warm') === 4);
-    const waiting = (await shelf(opened)).filter((id) => !leased.has(id));
+    const waiting = (await warmOf(opened)).filter((id) => !leased.has(id));
     const victims = waiting.slice(0, 2);
     await Promise.all(victims.map((id) => harm(id)));
     harmed.push(...victims);
@@ -200,5 +203,5 @@ t.test('killed, paused, cut off, one after the other and at random: every lease 
   t.equal(leased.size, 12);
   for (const id of leased) await sandboxes.release(id);
   await settled(() => sandboxes.count('warm') === 4 && sandboxes.count('draining') === 0);
-  t.equal((await shelf(opened)).length, 4);
+  t.equal((await warmOf(opened)).length, 4);
 });

@@ -1,4 +1,4 @@
-/** The line for a sandbox: its order, its bound, its deadline, and that nothing of a caller is left when it is out. */
+/** The queue for a sandbox: order, bound, deadlines, and no trace of callers that have left. */
 import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
@@ -39,7 +39,7 @@ t.test('serves in the order in which they came', async (t) => {
   t.equal(queue.next(), undefined);
 });
 
-t.test('who comes again stands at the end', async (t) => {
+t.test('a caller that comes again goes to the end', async (t) => {
   const queue = new LeaseQueue<number>(10, LONG_MS);
   const { signal } = caller();
   const first = queue.wait(signal, 0);
@@ -52,7 +52,7 @@ t.test('who comes again stands at the end', async (t) => {
   t.same(await Promise.all([second, again]), [2, 3]);
 });
 
-t.test('one more than the bound is refused at once, and there is a place again when one has gone', async (t) => {
+t.test('one more than the bound is refused at once, and a slot is free when one has left', async (t) => {
   const queue = new LeaseQueue<number>(2, LONG_MS);
   const first = queue.wait(caller().signal, 0);
   const second = queue.wait(caller().signal, 0);
@@ -69,7 +69,7 @@ t.test('one more than the bound is refused at once, and there is a place again w
   t.same(await Promise.all([first, second, third]), [1, 2, 3]);
 });
 
-t.test('a wait that would outlast the deadline is refused at once, and told by how much', async (t) => {
+t.test('a wait beyond the deadline is refused at once, with the time that it is too long', async (t) => {
   const queue = new LeaseQueue<number>(2, LONG_MS);
   const { signal, listeners } = caller();
   const { code, retryAfterMs } = await refusalOf(queue.wait(signal, LONG_MS + 5_000));
@@ -83,7 +83,7 @@ t.test('a wait that would outlast the deadline is refused at once, and told by h
   t.equal(await waiting, 1, 'exactly the deadline is in time');
 });
 
-t.test('at the deadline it is refused, its place goes, and those behind it move up', async (t) => {
+t.test('a waiter is refused at its deadline, and those behind it move up', async (t) => {
   const queue = new LeaseQueue<number>(10, 20);
   const late = caller();
   const { code, retryAfterMs } = await refusalOf(queue.wait(late.signal, 0));
@@ -94,7 +94,7 @@ t.test('at the deadline it is refused, its place goes, and those behind it move 
   t.equal(queue.next(), undefined, 'no sandbox is handed to one that has been refused');
 });
 
-t.test('a caller that leaves takes its place with it in the same step', async (t) => {
+t.test('a caller that aborts leaves the queue in the same step', async (t) => {
   const queue = new LeaseQueue<number>(2, LONG_MS);
   const [front, behind] = [caller(), caller()];
   const left = queue.wait(front.signal, 0);
@@ -109,7 +109,7 @@ t.test('a caller that leaves takes its place with it in the same step', async (t
   t.same(await Promise.all([waiting, newcomer]), [1, 2]);
   t.equal(front.listeners().length + behind.listeners().length, 0);
   await t.rejects(queue.wait(AbortSignal.abort(why), 0), why);
-  t.equal(queue.length, 0, 'who has gone before takes none');
+  t.equal(queue.length, 0, 'an aborted caller takes no place');
 });
 
 t.test('leaving after being served changes nothing', async (t) => {
@@ -125,7 +125,7 @@ t.test('leaving after being served changes nothing', async (t) => {
   t.equal(await behind, 2);
 });
 
-t.test('all can be refused with one error, and the line goes on', async (t) => {
+t.test('all can be refused with one error, and the queue goes on', async (t) => {
   const queue = new LeaseQueue<number>(5, LONG_MS);
   const callers = Array.from({ length: 5 }, caller);
   const waiting = callers.map(({ signal }) => queue.wait(signal, 0));
@@ -139,7 +139,7 @@ t.test('all can be refused with one error, and the line goes on', async (t) => {
   t.equal(await later, 1);
 });
 
-t.test('tells its length with every change', async (t) => {
+t.test('reports its length with every change', async (t) => {
   const lengths: number[] = [];
   const queue = new LeaseQueue<number>(3, LONG_MS, (length) => lengths.push(length));
   const [first, second, third] = [caller(), caller(), caller()];

@@ -1,4 +1,4 @@
-/** The planner over simulated days of arrivals: one image alone, and several that share a box. */
+/** The planner over simulated days of arrivals: one image alone, and several that share a host. */
 import t from 'tap';
 import type { PoolLimits } from '../../../../workers/docker/pool/plan-pool.js';
 import {
@@ -16,7 +16,7 @@ import {
 
 const limits: PoolLimits = { min: 10, max: 100, maxStarting: 4, idleMs: 15 * MINUTE };
 const containers = 1_000;
-/** From the least to all of `min` on the shelf again, when each start takes up to 1.5 s. */
+/** From none to all of `min` warm again, when each start takes up to 1.5 s. */
 const REFILL_MS = (limits.min / limits.maxStarting + 1) * 1.5 * SECOND;
 const people = (count: number, from: number, withinMs: number): number[] =>
   Array.from({ length: count }, (_, i) => Math.round(from + (i * withinMs) / count));
@@ -32,7 +32,7 @@ function within(times: readonly number[], from: number, to: number): number {
   return times.filter((at) => at >= from && at < to).length;
 }
 
-function shelfAt({ samples }: PoolDay, at: number): number {
+function warmAt({ samples }: PoolDay, at: number): number {
   return samples[Math.ceil(at / SECOND)]?.warm ?? NaN;
 }
 
@@ -40,7 +40,7 @@ function longestWaitMs({ served }: PoolDay): number {
   return Math.max(0, ...served.map(({ waitedMs }) => waitedMs));
 }
 
-/** The longest stretch with fewer than `min` on the shelf, from the last lease on. */
+/** The longest stretch with fewer than `min` warm ones, from the last lease on. */
 function longestBelowMs({ samples, served }: PoolDay, min: number, from = 0): number {
   const taken = new Set(served.map(({ at, waitedMs }) => Math.ceil((at + waitedMs) / SECOND)));
   let longest = 0;
@@ -52,8 +52,8 @@ function longestBelowMs({ samples, served }: PoolDay, min: number, from = 0): nu
   return longest;
 }
 
-/** Exactly `min` on the shelf and nothing under way at every second between. */
-function rests({ samples, starts, stops }: PoolDay, min: number, from: number, to: number): boolean {
+/** Exactly `min` warm ones and nothing under way at every second between. */
+function isSteady({ samples, starts, stops }: PoolDay, min: number, from: number, to: number): boolean {
   if (within(starts, from, to) + within(stops, from, to) > 0) return false;
   return samples.slice(Math.ceil(from / SECOND), to / SECOND).every((at) => at.warm === min && at.starting === 0);
 }
@@ -70,21 +70,21 @@ t.test('an office day: a burst at nine, a break at noon, and silence at night', 
   t.equal(day.served.length, officeArrivals.length);
   t.equal(longestWaitMs(day), 0, 'nobody has waited, not even at nine');
   t.ok(longestBelowMs(day, limits.min) <= REFILL_MS, `below min for ${longestBelowMs(day, limits.min)} ms`);
-  t.ok(shelfAt(day, 9 * HOUR + 5 * MINUTE) > 20, 'the shelf has followed the burst');
+  t.ok(warmAt(day, 9 * HOUR + 5 * MINUTE) > 20, 'the pool has followed the burst');
   const silence = (officeArrivals.at(-1) ?? 0) + limits.idleMs + 2 * SECOND;
-  t.ok(rests(day, limits.min, silence, DAY), 'at night it holds min, and nothing is started or let go');
+  t.ok(isSteady(day, limits.min, silence, DAY), 'at night it holds min, and nothing is started or stopped');
   const noon = Math.max(...officeArrivals.filter((at) => at < 13 * HOUR)) + limits.idleMs + 2 * SECOND;
-  t.ok(rests(day, limits.min, noon, 13 * HOUR));
+  t.ok(isSteady(day, limits.min, noon, 13 * HOUR));
 });
 
-t.test('a constant trickle neither waits nor makes the shelf flap', async (t) => {
+t.test('a constant trickle neither waits nor makes the pool flap', async (t) => {
   const regular = dayOf({ limits, arrivals: people(DAY / (20 * SECOND), 0, DAY) }, { seed: 4 });
   t.same(regular.faults, []);
   t.equal(regular.stops.length, 0);
   t.equal(
     longestWaitMs({ ...regular, served: regular.served.slice(1) }),
     0,
-    'only the first came before the shelf was full',
+    'only the first came before the pool was full',
   );
 
   const [from, to] = [MINUTE, 4 * HOUR];
@@ -97,10 +97,10 @@ t.test('a constant trickle neither waits nor makes the shelf flap', async (t) =>
   t.ok(stops > 0 && stops < arrivals.length / 100, `${stops} stopped for ${arrivals.length} leases`);
   const minutes = Array.from({ length: (to - from) / MINUTE }, (_, i) => from + i * MINUTE);
   const restless = minutes.filter((at) => within(random.stops, at, at + MINUTE) > limits.min / 2).length;
-  t.ok(restless <= 4, `in ${restless} minutes more than half of min is let go`);
+  t.ok(restless <= 4, `in ${restless} minutes more than half of min is stopped`);
 });
 
-t.test('sixty at once with ten on the shelf: served as fast as starts go, then kept in mind for idleMs', async (t) => {
+t.test('sixty at once with ten warm: served as fast as starts go, and remembered for idleMs', async (t) => {
   const at = 10 * HOUR;
   const day = dayOf({ limits, arrivals: people(60, at, 1) }, { seed: 7 });
   t.same(day.faults, []);
@@ -108,9 +108,9 @@ t.test('sixty at once with ten on the shelf: served as fast as starts go, then k
   t.equal(day.served.filter(({ waitedMs }) => waitedMs === 0).length, 10);
   const bestMs = (50 / limits.maxStarting) * SECOND;
   t.ok(longestWaitMs(day) < bestMs * 1.25, `the last one waited ${longestWaitMs(day)} ms, at best ${bestMs}`);
-  t.equal(shelfAt(day, at + MINUTE), 60);
-  t.equal(shelfAt(day, at + limits.idleMs - SECOND), 60);
-  t.ok(rests(day, limits.min, at + limits.idleMs + 2 * SECOND, DAY));
+  t.equal(warmAt(day, at + MINUTE), 60);
+  t.equal(warmAt(day, at + limits.idleMs - SECOND), 60);
+  t.ok(isSteady(day, limits.min, at + limits.idleMs + 2 * SECOND, DAY));
   t.equal(day.stops.length, 50);
 });
 
@@ -127,31 +127,31 @@ t.test('a burst that lies across the border of two periods is remembered as one'
   // The first caller opens the period, the burst comes as it ends.
   const day = dayOf({ limits, arrivals: inOrder([at], people(60, at + 9_505, SECOND)) }, { seed: 9 });
   t.same(day.faults, []);
-  t.ok(shelfAt(day, at + 2 * MINUTE) >= 60, `${shelfAt(day, at + 2 * MINUTE)} on the shelf`);
+  t.ok(warmAt(day, at + 2 * MINUTE) >= 60, `${warmAt(day, at + 2 * MINUTE)} warm`);
 });
 
-t.test('more than the box can hold: the line waits for sandboxes that come back, the budget holds', async (t) => {
+t.test('more callers than the host can hold: the queue waits for releases, and the budget holds', async (t) => {
   const arrivals = arrivalsBetween(10, HOUR, 3 * HOUR, 900);
   const day = dayOf({ limits, arrivals, leaseMs: 3 * MINUTE }, { seed: 11, containers: 30 });
   t.same(day.faults, []);
   t.equal(day.served.length + day.refused.length + day.left.length, arrivals.length);
   const best = (2 * HOUR * 30) / (3 * MINUTE);
   t.ok(day.served.length > best * 0.95, `${day.served.length} served, at best ${best}`);
-  t.ok(rests(day, limits.min, 4 * HOUR, DAY));
+  t.ok(isSteady(day, limits.min, 4 * HOUR, DAY));
 });
 
-t.test('a shelf without min: nothing until someone asks, and nothing when they are forgotten', async (t) => {
+t.test('a pool without min: empty until someone asks, and when that is forgotten', async (t) => {
   const onDemand = { ...limits, min: 0 };
   const arrivals = inOrder(people(5, 9 * HOUR, MINUTE), people(5, 15 * HOUR, MINUTE));
   const day = dayOf({ limits: onDemand, arrivals }, { seed: 12 });
   t.same(day.faults, []);
   t.equal(day.served.length, 10);
-  t.ok(rests(day, 0, 0, 9 * HOUR));
-  t.ok(rests(day, 0, 9 * HOUR + MINUTE + limits.idleMs, 15 * HOUR));
+  t.ok(isSteady(day, 0, 0, 9 * HOUR));
+  t.ok(isSteady(day, 0, 9 * HOUR + MINUTE + limits.idleMs, 15 * HOUR));
   const nothingKept = dayOf({ limits: { ...onDemand, max: 0 }, arrivals }, { seed: 12 });
   t.same(nothingKept.faults, []);
   t.equal(nothingKept.served.length, 10);
-  t.equal(nothingKept.starts.length, 10, 'with max 0 there is a start a caller, none for the shelf');
+  t.equal(nothingKept.starts.length, 10, 'with max 0 there is one start per caller and no warm one');
 });
 
 t.test('an image that fails for two hours is tried less and less, and is back soon after it heals', async (t) => {
@@ -166,14 +166,14 @@ t.test('an image that fails for two hours is tried less and less, and is back so
   t.ok(within(day.starts, broken.from, broken.from + 5 * MINUTE) <= 25, 'the first minutes are no storm either');
   const healed = broken.to + MINUTE + 10 * SECOND + REFILL_MS;
   t.ok(longestBelowMs(day, limits.min, Math.ceil(healed / SECOND) * SECOND) <= REFILL_MS);
-  t.ok(shelfAt(day, healed) >= limits.min);
+  t.ok(warmAt(day, healed) >= limits.min);
   t.equal(within(day.refused, healed, DAY) + within(day.left, healed, DAY), 0);
   const told = within(day.refused, ...([broken.from, broken.to] as const)) + within(day.left, broken.from, broken.to);
   t.ok(told > 100, 'who comes meanwhile is told, and does not wait');
   t.equal(within(day.refused, 0, broken.from), 0);
 });
 
-t.test('one start in three fails: everyone is served, and the shelf is kept', async (t) => {
+t.test('one start in three fails: everyone is served, and the pool stays full', async (t) => {
   let turn = 0;
   const fails = (): boolean => turn++ % 3 === 2;
   const arrivals = arrivalsBetween(15, MINUTE, DAY, 120);
@@ -183,7 +183,7 @@ t.test('one start in three fails: everyone is served, and the shelf is kept', as
   t.ok(longestBelowMs(day, limits.min, MINUTE) < MINUTE);
 });
 
-t.test('a clock that jumps does not hold the shelf up, nor down', async (t) => {
+t.test('a clock that jumps keeps the pool neither full nor empty', async (t) => {
   for (const jumpMs of [-8 * HOUR, -HOUR, -5 * MINUTE, HOUR]) {
     const clockErrorMs = (at: number): number => (at < 12 * HOUR ? 0 : jumpMs);
     const burst = people(60, 12 * HOUR - MINUTE, SECOND);
@@ -194,7 +194,7 @@ t.test('a clock that jumps does not hold the shelf up, nor down', async (t) => {
     // What the clock repeats may be remembered twice, not for as long as the clock was set back.
     const full = day.samples.slice((12 * HOUR) / SECOND, (14 * HOUR) / SECOND).filter(({ warm }) => warm > limits.min);
     t.ok(full.length * SECOND <= 2 * limits.idleMs + MINUTE, `${full.length} s above min after a jump of ${jumpMs} ms`);
-    t.ok(rests(day, limits.min, 13.5 * HOUR, 14 * HOUR), `at rest after a jump of ${jumpMs} ms`);
+    t.ok(isSteady(day, limits.min, 13.5 * HOUR, 14 * HOUR), `steady after a jump of ${jumpMs} ms`);
     t.ok(longestBelowMs(day, limits.min, 14 * HOUR) <= REFILL_MS);
   }
 });
@@ -210,7 +210,7 @@ t.test('an image that heals after the clock was set back is not left alone for t
   );
   t.same(day.faults, []);
   t.ok(within(day.starts, setBackAt, healsAt) <= 45);
-  t.equal(shelfAt(day, healsAt + MINUTE + 20 * SECOND), 11);
+  t.equal(warmAt(day, healsAt + MINUTE + 20 * SECOND), 11);
 });
 
 t.test('of three images in one box neither a broken nor a greedy one starves the third', async (t) => {
@@ -239,7 +239,7 @@ t.test('two images that both want the whole box get half of it each', async (t) 
   t.ok(one && other && Math.abs(one - other) < (one + other) * 0.05, `${one} and ${other} served`);
 });
 
-t.test('idle ones of another image make room for people in line, and come back when there is room', async (t) => {
+t.test('idle sandboxes of another image are stopped for a queue, and started again when there is room', async (t) => {
   const idle = { limits: { ...limits, min: 20 }, arrivals: [] };
   const wanted = { limits: { ...limits, min: 0 }, arrivals: people(15, 2 * HOUR, SECOND) };
   const { pools, faults } = simulateDay({ pools: [idle, wanted], containers: 20, seed: 27 });
@@ -249,8 +249,8 @@ t.test('idle ones of another image make room for people in line, and come back w
   t.equal(busy.served.length, 15);
   t.ok(longestWaitMs(busy) < 15 * SECOND, `the last one waited ${longestWaitMs(busy)} ms`);
   t.equal(within(quiet.stops, 2 * HOUR, DAY), 15, 'no more of them go than people have come');
-  t.ok(rests(quiet, 20, 2 * HOUR + limits.idleMs + 10 * MINUTE, DAY));
-  t.ok(rests(busy, 0, 2 * HOUR + limits.idleMs + 10 * MINUTE, DAY));
+  t.ok(isSteady(quiet, 20, 2 * HOUR + limits.idleMs + 10 * MINUTE, DAY));
+  t.ok(isSteady(busy, 0, 2 * HOUR + limits.idleMs + 10 * MINUTE, DAY));
 });
 
 t.test('the same day twice is the same day', async (t) => {

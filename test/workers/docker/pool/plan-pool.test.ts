@@ -60,7 +60,7 @@ function waitOf(position: number, maxStarting = 4): number {
   return expectedWaitMs({ position, starting: 0, maxStarting, startMs: 500, room: Infinity, releaseMs: 0 });
 }
 
-t.test('an empty shelf is filled to min, maxStarting at a time and no more than there is room for', async (t) => {
+t.test('an empty pool is filled to min, maxStarting at a time and no more than there is room for', async (t) => {
   t.same(planOf(poolWith({})), { start: 4, stop: 0, target: 10 });
   t.same(planOf(poolWith({ starting: 3 })), { start: 1, stop: 0, target: 10 });
   t.same(planOf(poolWith({ starting: 4 })), { start: 0, stop: 0, target: 10 });
@@ -70,7 +70,7 @@ t.test('an empty shelf is filled to min, maxStarting at a time and no more than 
   t.same(planOf(poolWith({}), 0), { start: 0, stop: 0, target: 10 });
 });
 
-t.test('who waits is served beyond the shelf, and what is on its way to them is no surplus', async (t) => {
+t.test('waiters are served beyond max, and sandboxes started for them are no surplus', async (t) => {
   t.equal(planOf(poolWith({ waiting: 3, warm: 10 })).start, 3);
   t.equal(planOf(poolWith({ waiting: 3 }, { limits: { ...limits, min: 0, max: 0 } })).start, 3);
   t.same(planOf(poolWith({ waiting: 20, starting: 2, warm: 12 })), { start: 2, stop: 0, target: 10 });
@@ -110,9 +110,9 @@ t.test('after a failure one start at a time, and none before the rest is over', 
   );
 });
 
-t.test('in one box people in line come before shelves, and who holds the fewest before the others', async (t) => {
+t.test('on one host queues come before warm pools, and the pool with the fewest before the others', async (t) => {
   t.same(startsOf(1, poolWith({}), poolWith({ waiting: 1 })), [0, 1]);
-  t.same(startsOf(3, poolWith({ warm: 8 }), poolWith({ warm: 5 })), [1, 2], 'the shelves by what is missing');
+  t.same(startsOf(3, poolWith({ warm: 8 }), poolWith({ warm: 5 })), [1, 2], 'warm pools by what is missing');
   t.same(startsOf(1, poolWith({ waiting: 60, leased: 30 }), poolWith({ waiting: 1 })), [0, 1]);
   t.same(startsOf(1, poolWith({ waiting: 1, leased: 30 }), poolWith({ waiting: 60, leased: 31 })), [1, 0]);
   t.same(startsOf(4, poolWith({ waiting: 60 }), poolWith({ waiting: 60 })), [2, 2]);
@@ -121,7 +121,7 @@ t.test('in one box people in line come before shelves, and who holds the fewest 
 });
 
 t.test(
-  'where there is no room for people in line, idle ones of the fullest shelf go, as many as are needed',
+  'where there is no room for a queue, idle ones of the fullest pool are stopped, as many as are needed',
   async (t) => {
     const full = poolWith({ warm: 10 });
     t.same(stopsOf(0, full, poolWith({ waiting: 3 })), [3, 0]);
@@ -130,10 +130,10 @@ t.test(
     t.same(stopsOf(0, full, poolWith({ waiting: 3, draining: 2 })), [1, 0], 'two are going already');
     t.same(stopsOf(0, full, poolWith({ waiting: 30 })), [4, 0], 'no more than may start');
     t.same(stopsOf(0, full, poolWith({ waiting: 1 }), poolWith({ warm: 8 })), [1, 0, 0]);
-    t.same(stopsOf(0, full, poolWith({})), [0, 0], 'not for a shelf');
+    t.same(stopsOf(0, full, poolWith({})), [0, 0], 'not for a warm pool');
     t.same(stopsOf(0, poolWith({ leased: 10 }), poolWith({ waiting: 1 })), [0, 0], 'not what is in use');
-    const resting: StartHealth = { failures: 3, notBefore: now + SECOND };
-    t.same(stopsOf(0, full, poolWith({ waiting: 3 }, { health: resting })), [0, 0], 'not for an image that rests');
+    const inBackoff: StartHealth = { failures: 3, notBefore: now + SECOND };
+    t.same(stopsOf(0, full, poolWith({ waiting: 3 }, { health: inBackoff })), [0, 0], 'not for an image in backoff');
   },
 );
 
@@ -168,10 +168,10 @@ function wrongOf({ counts, limits, health }: State, { start, stop, target }: Poo
     [!Number.isInteger(start) || start < 0, 'start is no count'],
     [!Number.isInteger(stop) || stop < 0, 'stop is no count'],
     [target < limits.min || target > limits.max, 'the target is not between min and max'],
-    [start > 0 && stop > 0, 'starts and lets go'],
-    [stop > Math.max(0, warm - waiting), 'lets go what people wait for'],
+    [start > 0 && stop > 0, 'starts and stops'],
+    [stop > Math.max(0, warm - waiting), 'stops what callers wait for'],
     [start > 0 && starting + start > (isFailing ? 1 : limits.maxStarting), 'starts too many at once'],
-    [start > 0 && spare + start > target, 'starts more than the line and the target need'],
+    [start > 0 && spare + start > target, 'starts more than the queue and the target need'],
     [isFailing && start > 0 && health.notBefore > now, 'starts an image that rests'],
   ];
   return wrong.filter(([is]) => is).map(([, what]) => what);
@@ -226,9 +226,9 @@ t.test('holds for any box', async (t) => {
       return Math.min(inLine, alone[index]?.start ?? 0) - (plans[index]?.start ?? 0);
     });
     const isUnserved = unserved.some((count) => count > 0);
-    if (isUnserved && unserved.some((count) => count < 0)) wrong.push('fills a shelf while someone is in line');
+    if (isUnserved && unserved.some((count) => count < 0)) wrong.push('fills a pool while a caller waits');
     const extra = plans.reduce((sum, { stop }, index) => sum + stop - (alone[index]?.stop ?? 0), 0);
-    if (!isUnserved && extra !== 0) wrong.push('lets go what nobody needs the room of');
+    if (!isUnserved && extra !== 0) wrong.push('stops sandboxes although nobody needs their room');
     if (extra < 0 || extra > unserved.reduce((sum, count) => sum + Math.max(0, count), 0))
       wrong.push('makes too much room');
     const next = planPools({
@@ -261,7 +261,7 @@ t.test('where there is no room, it is the others’ leaving that one waits for',
   t.equal(expectedWaitMs({ ...full, position: 5, room: 3 }), 1_000);
 });
 
-t.test('rests from half a second to a minute, twice as long each time, less up to a quarter', async (t) => {
+t.test('backoff grows from half a second to a minute, doubling each time, less up to a quarter', async (t) => {
   t.same(
     [0, 1, 2, 3, 7, 8, 9, 1_000].map((failures) => startBackoffMs(failures, 1)),
     [0, 500, 1_000, 2_000, 32_000, 60_000, 60_000, 60_000],

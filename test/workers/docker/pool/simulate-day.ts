@@ -1,4 +1,4 @@
-/** Whole days of a box's pools without Docker, timers or a clock: what happens are events in order, the planner is the product's. */
+/** Simulates days of a host's pools without Docker, timers or a clock: events in order, and the real planner. */
 import {
   expectedWaitMs,
   noteDemand,
@@ -28,14 +28,14 @@ export interface PoolScript {
   /** Means; what happens is between half and one and a half of it. */
   startMs?: number;
   leaseMs?: number;
-  /** So long a caller stays in line. */
+  /** How long a caller stays in the queue. */
   patienceMs?: number;
   fails?: (at: number) => boolean;
 }
 
 export interface DayScript {
   pools: readonly PoolScript[];
-  /** The budget of the box. */
+  /** The budget of the host. */
   containers: number;
   seed: number;
   lengthMs?: number;
@@ -52,9 +52,9 @@ export interface PoolDay {
   /** Once a second, after planning; the index is the second. */
   samples: PoolCounts[];
   served: Served[];
-  /** At once: the line is full or too slow, or the image rests. */
+  /** At once: the queue is full or too slow, or the image is in backoff. */
   refused: number[];
-  /** From the line: out of patience, or because of a start that failed. */
+  /** From the queue: out of patience, or because of a failed start. */
   left: number[];
   starts: number[];
   stops: number[];
@@ -210,8 +210,8 @@ class SimulatedPool {
       room: Infinity,
       releaseMs: 0,
     });
-    const rests = failures > 0 && notBefore > wall() && this.#starting === 0;
-    if (rests || position > MAX_IN_LINE || waitMs > patienceMs) {
+    const inBackoff = failures > 0 && notBefore > wall() && this.#starting === 0;
+    if (inBackoff || position > MAX_IN_LINE || waitMs > patienceMs) {
       this.day.refused.push(at);
       return;
     }
@@ -328,12 +328,12 @@ function faultsOf({ counts, limits, health, day }: SimulatedPool, room: number):
   const faults: string[] = [];
   if (starting > maxStarting) faults.push('starts more than maxStarting');
   if (warm > 0 && waiting > 0) faults.push('someone waits and a sandbox too');
-  if (warm > max) faults.push('more than max on the shelf');
-  // Of those that left the line, what was started for them comes to the shelf, and goes.
+  if (warm > max) faults.push('more than max are warm');
+  // Sandboxes started for callers that left the queue become warm and are stopped.
   const extra = day.left.length > 0 ? maxStarting : 0;
-  if (warm + starting - waiting > max + extra) faults.push('more than max on the way to the shelf');
+  if (warm + starting - waiting > max + extra) faults.push('more than max are warm or starting');
   const canStart = health.failures === 0 && room > 0 && starting < maxStarting;
-  if (waiting > starting && canStart) faults.push('someone is in line while there is room');
-  if (warm + starting - waiting < min && canStart) faults.push('less than min on the shelf and on its way');
+  if (waiting > starting && canStart) faults.push('a caller waits while there is room');
+  if (warm + starting - waiting < min && canStart) faults.push('fewer than min are warm or starting');
   return faults;
 }

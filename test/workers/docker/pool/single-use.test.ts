@@ -96,13 +96,13 @@ t.test('reset: the same container comes back, and the next session finds nothing
   const after = await docker().getContainer(first.sandbox).inspect();
   t.not(after.State.StartedAt, before.State.StartedAt);
   await settled(() => sandboxes.count('starting') === 0);
-  // Whichever is on the shelf: all of them are leased, and the used one is among them.
+  // All warm ones are leased, and the used one is among them.
   const next = await Promise.all([lease('two'), lease('three')]);
   t.ok(next.some(({ sandbox }) => sandbox === first.sandbox));
   for (const { sandbox } of next) t.equal((await run(sandbox, LOOK)).trim(), '', sandbox);
 });
 
-t.test('reset: a container that is not as it was at first is destroyed', async (t) => {
+t.test('reset: a container that differs from an unused one is destroyed', async (t) => {
   // It leaves something behind at each start that was not there at the first one.
   const image = await makeTinyImage(
     `date +%s%N > /tmp/started 2>/dev/null; echo $$ > /tmp/$(tr -dc a-z < /dev/urandom | head -c 8); ${tinyServer('echo "$line"')}`,
