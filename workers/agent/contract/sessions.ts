@@ -25,7 +25,7 @@ export interface SessionFrames {
 }
 
 /** A session in a list. Times are ms since the epoch. */
-export interface SessionSummary {
+export interface ListedSession {
   session: string;
   model: string;
   title: string;
@@ -35,7 +35,7 @@ export interface SessionSummary {
   turns: number;
 }
 
-export interface SessionInfo extends SessionSummary {
+export interface SessionInfo extends ListedSession {
   running: boolean;
   pending: Pending[];
 }
@@ -126,7 +126,7 @@ export interface ListSessionsRequest {
 
 export interface ListSessionsResult {
   /** Last active first. */
-  sessions: SessionSummary[];
+  sessions: ListedSession[];
   /** Absent on the last page. */
   next?: string;
 }

@@ -43,7 +43,7 @@ export class Sampling {
   async sample(server: string, params: Params, signal: AbortSignal): Promise<CreateMessageResult> {
     const { parts, questions } = this.#deps;
     const limits = parts.config.mcpServers[server]?.sampling;
-    if (!limits) throw refusal('this client does not allow sampling to this server');
+    if (!limits) throw samplingError('this client does not allow sampling to this server');
     const messages = toTranscript(params);
     this.#count(server, limits.maxPerCall);
     const maxTokens = Math.min(params.maxTokens, limits.maxTokens);
@@ -54,7 +54,7 @@ export class Sampling {
       schema: NO_FIELDS,
     } as const;
     const { action } = await questions.ask(question, signal);
-    if (action !== 'accept') throw refusal('the user did not allow this request');
+    if (action !== 'accept') throw samplingError('the user did not allow this request');
     const answer = await this.#stream({ system: params.systemPrompt ?? '', messages, maxTokens }, signal);
     await this.#noteUsage(answer);
     return toResult(answer);
@@ -81,8 +81,8 @@ export class Sampling {
       .filter((call) => call.server === server)
       .map(({ callId }) => ({ callId, times: this.#asked.get(callId) ?? 0 }))
       .sort((a, b) => a.times - b.times);
-    if (!least) throw refusal('no call of this server is running');
-    if (least.times >= maxPerCall) throw refusal(`only ${maxPerCall} sampling requests are allowed in one call`);
+    if (!least) throw samplingError('no call of this server is running');
+    if (least.times >= maxPerCall) throw samplingError(`only ${maxPerCall} sampling requests are allowed in one call`);
     this.#asked.set(least.callId, least.times + 1);
   }
 
@@ -98,11 +98,12 @@ export class Sampling {
 }
 
 function toTranscript({ messages, tools, toolChoice, systemPrompt = '' }: Params): TranscriptMessage[] {
-  if (tools !== undefined || toolChoice !== undefined) throw refusal('this client does not support tools in sampling');
+  if (tools !== undefined || toolChoice !== undefined)
+    throw samplingError('this client does not support tools in sampling');
   if (messages.length === 0 || messages.length > MAX_MESSAGES)
-    throw refusal(`a sampling request needs 1 to ${MAX_MESSAGES} messages`);
+    throw samplingError(`a sampling request needs 1 to ${MAX_MESSAGES} messages`);
   if (JSON.stringify(messages).length + systemPrompt.length > MAX_BYTES)
-    throw refusal(`the sampling request is larger than ${MAX_BYTES} bytes`);
+    throw samplingError(`the sampling request is larger than ${MAX_BYTES} bytes`);
   return messages.map(({ role, content }) => ({ role, content: blocksOf(content).map(toSampledBlock) }));
 }
 
@@ -115,7 +116,7 @@ function toSampledBlock(block: ReturnType<typeof blocksOf>[number]): unknown {
   if (block.type === 'image' && IMAGES.includes(block.mimeType)) {
     return { type: 'image', source: { type: 'base64', media_type: block.mimeType, data: block.data } };
   }
-  throw refusal(`the model accepts text and images, not ${block.type}`);
+  throw samplingError(`the model accepts text and images, not ${block.type}`);
 }
 
 function questionText(server: string, { messages, systemPrompt }: Params, maxTokens: number): string {
@@ -140,6 +141,6 @@ function toResult({ content, stopReason, model }: ModelAnswer): CreateMessageRes
   };
 }
 
-function refusal(why: string): FairleadError {
+function samplingError(why: string): FairleadError {
   return new FairleadError('ERR_MCP', why);
 }

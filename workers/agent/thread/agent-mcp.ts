@@ -19,13 +19,13 @@ import type { Store } from '../store/store.js';
 /** The docker thread has deadlines of its own, and its line for a sandbox is long when the box is full. */
 const NO_TIMEOUT = { timeoutMs: Infinity };
 
-type AgentChannel = Channel<AgentContract, AgentHostContract>;
+type HostChannel = Channel<AgentContract, AgentHostContract>;
 
 export interface AgentMcpOptions {
   data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance'>;
   policy: Policy;
   store: Store;
-  channel: AgentChannel;
+  channel: HostChannel;
   createUrlPart: CreateUrlPart;
   log: Logger;
 }
@@ -83,7 +83,7 @@ export class AgentMcp {
 type McpHandlers = ReturnType<McpPart['handlers']> & UrlPart['handlers'];
 
 /** The docker thread, behind the main thread. */
-function sandboxHost(channel: AgentChannel): SandboxHost {
+function sandboxHost(channel: HostChannel): SandboxHost {
   return {
     lease: (request) => channel.request('lease-sandbox', request, { ...NO_TIMEOUT, transfer: [request.port] }),
     exec: async (request) =>

@@ -3,7 +3,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract } from '../contract/messages.js';
-import type { SessionInfo, SessionRef, SessionSummary } from '../contract/sessions.js';
+import type { SessionInfo, SessionRef, ListedSession } from '../contract/sessions.js';
 import { pendingOf, runningTurn } from '../log/progress.js';
 import { isSharedSession } from '../mcp/host/shared-sessions.js';
 import { attachFrames, liveFrames, replayFrames } from '../session/attach.js';
@@ -158,7 +158,7 @@ function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'>): S
   };
 }
 
-function summaryOf(row: SessionRow): SessionSummary {
+function summaryOf(row: SessionRow): ListedSession {
   const { session, model, title, createdAt, lastActiveAt, seq, turns } = row;
   return { session, model, title, createdAt, lastActiveAt, seq, turns };
 }
