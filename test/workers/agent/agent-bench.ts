@@ -35,7 +35,7 @@ interface Teardown {
 
 interface Agent {
   channel: Channel<AgentHostContract, AgentContract>;
-  /** Ends it. With `cut` its last words reach neither the store nor the test, as when its process is killed. */
+  /** Ends the thread. With `cut` its last writes reach neither the store nor the test, as after a kill. */
   end: (cut: boolean) => Promise<void>;
 }
 
@@ -82,7 +82,7 @@ export class AgentBench {
     return this.request('answer-approval', { ...OF, callId, approved: true, ...more });
   }
 
-  /** The first event, so far or to come, of that type that matches. */
+  /** The first matching event of that type, received already or still to come. */
   async event<T extends Event['type']>(
     type: T,
     match: (event: EventOf<T>) => boolean = () => true,
@@ -104,7 +104,7 @@ export class AgentBench {
     return this.event('tool:approval_required', (event) => event.callId === callId);
   }
 
-  /** Checked at each frame and each thing that the test's main thread is asked for. */
+  /** Resolves when `holds`; checked at each frame and at each request to the test's main thread. */
   async until(holds: () => boolean, late: () => string): Promise<void> {
     if (holds()) return;
     const come = deferred<void>();
@@ -142,7 +142,7 @@ export class AgentBench {
     await this.request('resume', {});
   }
 
-  /** As kill -9: what it was doing stops in the middle. */
+  /** Like kill -9: the thread's work stops in the middle. */
   async crash(): Promise<void> {
     await this.#agent?.end(true);
     this.#agent = undefined;
@@ -253,7 +253,7 @@ async function endAgent({ channel, life, closed, ports }: Ending, cut: boolean):
   for (const port of ports) port.close();
 }
 
-/** The real store; from the cut on nothing gets through to it or comes back. Closing is the bench's. */
+/** The real store until the cut; then no call reaches it and no result comes back. The bench closes it. */
 function cuttable(store: Store, life: { cut: boolean }): Store {
   return new Proxy(store, {
     get(target, key) {
@@ -269,7 +269,7 @@ function cuttable(store: Store, life: { cut: boolean }): Store {
   });
 }
 
-/** With a session of its own, and no deadline nearer than the test's. */
+/** Starts a bench with one session. */
 export async function startBench(t: Teardown, json: Record<string, unknown> = {}): Promise<AgentBench> {
   const dir = await mkdtemp(join(tmpdir(), 'fl-agent-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));

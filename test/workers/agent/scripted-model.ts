@@ -1,4 +1,4 @@
-/** A model that says what the test has written down: the Model interface's contract, one script an answer. */
+/** A model that plays the test's scripts, one per answer. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { StopReason, Usage } from '../../../src/shared/protocol.js';
 import { deferred } from '../../helpers/processes.js';
@@ -10,7 +10,7 @@ export type Script = (request: ModelRequest, signal: AbortSignal) => AsyncIterab
 
 export class ScriptedModel implements Model {
   readonly provider = 'anthropic';
-  /** The requests so far, as they were when they came. */
+  /** The requests so far, as they were on arrival. */
   readonly requests: ModelRequest[] = [];
   readonly #scripts: Script[] = [];
 

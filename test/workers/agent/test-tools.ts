@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { deferred, type Deferred } from '../../helpers/processes.js';
 
-/** What the tests see of, and do to, the tools of one bench. */
+/** Observes and controls the tools of one bench. */
 export class ToolBox {
   /** `name args` of each call, in the order they came. */
   readonly calls: string[] = [];

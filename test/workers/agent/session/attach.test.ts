@@ -102,7 +102,7 @@ void t.test('attaches while a turn runs never miss or repeat an event', async (t
   await bench.say('go');
   const joins: { replay: number[]; from: number }[] = [];
   while (!bench.types().includes('turn:end')) {
-    // The answer and the frames use one port: what the bench has when the answer is here was sent before it.
+    // The response and the frames use one port: events that the bench has when the response comes were sent before it.
     const { frames, seq } = await bench.request('attach', { ...OF, resumed: true, after: 0 });
     const replay = frames.flatMap((frame) => (frame.seq > 0 ? [frame.seq] : []));
     t.equal(seq, replay.at(-1), 'what comes next begins where the frames end');

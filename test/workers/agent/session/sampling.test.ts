@@ -16,7 +16,7 @@ const PARAMS: Params = {
   systemPrompt: 'Be brief',
 };
 
-/** Its tool asks the model as often as it is told to, one request after another, and answers with what came of each. */
+/** Its tool samples as often as it is told to, one request after another, and answers with each outcome. */
 function createServer(params: Params): McpServer {
   const server = new McpServer({ name: 'asks', version: '1' }, { capabilities: { tools: {} } });
   server.registerTool('ask', { inputSchema: z.strictObject({ times: z.number() }) }, async ({ times }, { mcpReq }) => {

@@ -176,7 +176,7 @@ void t.test('requests that come together while a session is read share one read 
   );
 });
 
-/** Refuses its next commit as a store does whose server has gone away. */
+/** Rejects its next commit as a store does that cannot be reached. */
 function refuseCommits(store: Store): { heal: () => void } {
   const commit = store.commit.bind(store);
   store.commit = () => Promise.reject(new FairleadError('ERR_UNAVAILABLE', 'away'));

@@ -1,9 +1,9 @@
-/** A TCP proxy in front of a Redis that loses a connection at a chosen moment: before a command arrives, or before its answer does. */
+/** A TCP proxy in front of Redis that cuts a connection at a chosen moment: before a command arrives, or before its reply does. */
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import type { Test } from 'tap';
 
-/** `before`: Redis never sees the command. `after`: it is carried out, and the answer is lost. */
+/** `before`: Redis never sees the command. `after`: Redis runs it, and the reply is lost. */
 export type Cut = 'before' | 'after';
 
 interface Armed {
@@ -22,7 +22,7 @@ export class CutProxy {
     this.#server = server;
   }
 
-  /** In front of the Redis at `port`; gone at the end of `t`. */
+  /** In front of the Redis at `port`; closed at the end of `t`. */
   static async start(t: Test, port: number): Promise<CutProxy> {
     const server = createServer();
     const proxy = new CutProxy(server);
@@ -42,7 +42,7 @@ export class CutProxy {
     return new Promise((done) => (this.#armed = { cut, text, done }));
   }
 
-  /** Cuts all connections where they are. */
+  /** Cuts all connections now. */
   cutAll(): void {
     this.cuts += 1;
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -78,7 +78,7 @@ export class CutProxy {
       }
       redis.write(chunk);
     });
-    // What Redis answers from then on is lost: it has carried the command out.
+    // Redis has run the command; its replies from then on are lost.
     redis.on('data', (chunk) => (losing === undefined ? client.write(chunk) : cut(losing)));
   }
 

@@ -148,7 +148,7 @@ t.test('a write that LMDB does not start by its deadline is ERR_UNAVAILABLE and 
   t.equal((await store.readSession(row.session))?.seq, 0, 'reading goes on');
   released.resolve();
   await holding;
-  // Its turn comes after that of the one that was given up on.
+  // It runs after the write that was given up on.
   await hasty.close();
   t.strictSame(await store.commit(row.session, { events: events(1, 1, 'second') }), { ok: true });
   t.strictSame((await store.readEvents(row.session, 0, 5)).events, events(1, 1, 'second'));
@@ -180,7 +180,7 @@ t.test('a full disk is ERR_UNAVAILABLE, ends no thread, and loses nothing that w
     process.execPath,
     program,
   ];
-  // Coverage is left out there, and not by `env`, which tap adds to: its own file would be over that limit.
+  // Coverage must be off in the child, as its file would exceed that limit. `env` cannot do it, since tap adds to it.
   const child = spawn('sh', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const said: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => said.push(chunk));

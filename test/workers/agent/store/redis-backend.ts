@@ -1,4 +1,4 @@
-/** What the tests of the Redis store share: a Redis, a client that looks at its raw data, a store; each gone at the end of its test. */
+/** What the tests of the Redis store share: a Redis, a client for its raw data, a store. Each ends with its test. */
 import { createClient } from 'redis';
 import type { Test } from 'tap';
 import { openRedisStore } from '../../../../workers/agent/store/redis-store.js';

@@ -6,7 +6,7 @@ import { CutProxy, type Cut } from './cut-proxy.js';
 import { newRedis, openStore, rawClient } from './redis-backend.js';
 import { codeOf, events, newSession, say, until } from './store-backend.js';
 
-/** Longer than any fault here lasts. */
+/** Longer than any fault in these tests. */
 const PATIENT_MS = 60_000;
 
 type Raw = Awaited<ReturnType<typeof rawClient>>;
@@ -90,7 +90,7 @@ for (const cut of ['before', 'after'] as Cut[]) {
     for (const remove of deletions) {
       const { session } = await newSession(store);
       await store.commit(session, step(1));
-      // The user's own index is what a try that finds no row could forget.
+      // A retry that finds no row might leave the entry in the user's index.
       const wasCut = proxy.arm(cut, remove === deletions[0] ? 'UNLINK' : '5000');
       await remove(session);
       await wasCut;
@@ -155,7 +155,7 @@ const REFUSALS: { word: string; set: (raw: Raw) => Promise<unknown>; lift: (raw:
     set: (raw) => raw.configSet('min-replicas-to-write', '1'),
     lift: (raw) => raw.configSet('min-replicas-to-write', '0'),
   },
-  // Without `save` it does not try another snapshot when it is told to end.
+  // Without `save` Redis does not try another snapshot when it is told to end.
   {
     word: 'MISCONF',
     set: failSnapshot,
@@ -163,7 +163,7 @@ const REFUSALS: { word: string; set: (raw: Raw) => Promise<unknown>; lift: (raw:
   },
 ];
 
-/** As on a full disk: its folder goes, and it refuses to write what it cannot save. */
+/** Simulates a full disk: the folder is removed, and Redis refuses writes that it cannot save. */
 async function failSnapshot(raw: Raw): Promise<void> {
   const { dir } = await raw.configGet('dir');
   await raw.configSet('save', '3600 1');
@@ -267,7 +267,7 @@ t.test(
     for (const cut of ['after', undefined, 'before', 'after', undefined] as (Cut | undefined)[]) {
       const before = landed;
       await until(async () => landed >= before + 40);
-      // It dies with commits that it has written and not answered, with some that it never saw, or wherever it is.
+      // Redis dies with commits that it has written and not answered, and with commits that it has never seen.
       if (cut !== undefined) await proxy.arm(cut, 'EVALSHA');
       await redis.kill();
       await redis.restart();

@@ -1,4 +1,4 @@
-/** A start that cannot be: what is said, how soon, and what is never said. */
+/** Starts that fail: the error, how soon it comes, and that it never contains the password. */
 import t from 'tap';
 import { openRedisStore } from '../../../../workers/agent/store/redis-store.js';
 import { freePort } from '../../../helpers/processes.js';

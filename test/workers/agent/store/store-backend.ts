@@ -1,4 +1,4 @@
-/** What the suite asks of a store's test: other instances, a look at the raw data; and the rows, events and messages it writes. */
+/** What the store suite needs of each store: more instances, a look at the raw data; and the rows, events and messages that it writes. */
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Test } from 'tap';
@@ -24,11 +24,11 @@ export const OWNER = 'server-1';
 export interface Backend {
   /** Another instance on the same data, of OWNER unless given; closed at the end of `t`. */
   open(t: Test, options?: Partial<Omit<StoreOptions, 'limits'>> & { limits?: Partial<StoreLimits> }): Promise<Store>;
-  /** Every key or entry that names the session or user, raw. */
+  /** Every raw key or entry that names the session or user. */
   traces(name: string): Promise<string[]>;
-  /** How many entries the session's history has. */
+  /** Number of entries in the session's history. */
   historyEntries(session: string): Promise<number>;
-  /** What the store itself says of the bytes in the session's log. */
+  /** The bytes in the session's log, as the store counts them. */
   logBytes(session: string): Promise<number>;
 }
 
@@ -79,7 +79,7 @@ export function deferred<T>(): Deferred<T> {
   return made as Deferred<T>;
 }
 
-/** Turns the event loop, with the store's own round trips in it, until `ready`; the test's timeout ends it. */
+/** Polls `ready`, whose round trips to the store turn the event loop; the test's timeout ends it. */
 export async function until(ready: () => Promise<boolean>): Promise<void> {
   while (!(await ready())) await nextTurn();
 }

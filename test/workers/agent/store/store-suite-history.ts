@@ -1,4 +1,4 @@
-/** What every store must do with histories: the part of the suite about blocks and their sealing. */
+/** The store suite: histories, their blocks and sealing. */
 import { randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import type { TranscriptMessage } from '../../../../workers/agent/store/store.js';
@@ -56,7 +56,7 @@ export function historySuite(t: Test, backend: Backend): void {
     const said: TranscriptMessage[] = [];
     let busy = true;
     await Promise.all(
-      // What is said out of turn is in the history once and whole as well; its order is that of its own commits.
+      // Messages that are committed out of turn are in the history too, once and whole, in the order of their commits.
       [0, 1].map(async (who) => {
         for (let i = 0; i < 200 || busy; i++) {
           const message = say(`${who} ${i} ${'words '.repeat(150)}`);
@@ -84,7 +84,7 @@ export function historySuite(t: Test, backend: Backend): void {
         seq += 1;
         await store.commit(session, { events: events(seq), messages: [say(`${round}.${i} ${'x'.repeat(10_000)}`)] });
       }
-      // From here on a seal of the old tail may run; the list gets back to its length before.
+      // A seal of the old tail may run from here on, while the list grows back to its old length.
       seq += 1;
       await other.commit(session, { events: events(seq), clearHistory: true });
       const fresh = Array.from({ length: 4 }, (_, i) => say(`${round} fresh ${i}`));

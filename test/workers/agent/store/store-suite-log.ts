@@ -1,4 +1,4 @@
-/** What every store must do with the event log: the part of the suite about what it keeps. */
+/** The store suite: what the event log keeps. */
 import type { Test } from 'tap';
 import type { LoggedEvent } from '../../../../workers/agent/store/store.js';
 import { events, newSession, until, type Backend } from './store-backend.js';
@@ -91,7 +91,7 @@ export function logSuite(t: Test, backend: Backend): void {
   });
 }
 
-/** Events of so many bytes each. */
+/** Events of this size each. */
 function sized(first: number, count: number, bytes: number): LoggedEvent[] {
   return events(first, count).map(({ seq }) => {
     const json = JSON.stringify({ seq, text: '' });

@@ -1,4 +1,4 @@
-/** What every store must do about whose a session is, when it is due, and when it may go: that part of the suite. */
+/** The store suite: a session's owner, its wake-up, its expiry. */
 import type { Test } from 'tap';
 import type { Store } from '../../../../workers/agent/store/store.js';
 import { codeOf, events, newRow, newSession, OWNER, say, type Backend } from './store-backend.js';

@@ -1,4 +1,4 @@
-/** What every store must do about secrets: that part of the suite. */
+/** The store suite: secrets. */
 import { randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import { until, type Backend } from './store-backend.js';

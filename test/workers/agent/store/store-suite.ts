@@ -1,4 +1,4 @@
-/** What every store must do, whatever is behind it: run by redis-store.test.ts and lmdb-store.test.ts. */
+/** The store suite: what every store must do. redis-store.test.ts and lmdb-store.test.ts run it. */
 import type { Test } from 'tap';
 import type { SessionRow, Store } from '../../../../workers/agent/store/store.js';
 import { codeOf, events, LIMITS, newRow, newSession, ODD_TEXTS, say, type Backend } from './store-backend.js';
@@ -184,7 +184,7 @@ export function storeSuite(t: Test, backend: Backend): void {
     const store = await backend.open(t);
     const user = newRow().user;
     const rows: SessionRow[] = [];
-    // Four at each moment: the order among equals counts as well.
+    // Four at each time: the order of equal times counts too.
     for (let i = 0; i < 20; i++) rows.push(await newSession(store, { user, lastActiveAt: 10_000 + (i >> 2) }));
     await newSession(store, { lastActiveAt: 10_001 });
     const expected = rows
