@@ -66,7 +66,7 @@ const auth = new OAuthSource({
 });
 const remotes = new Remotes(config, log, { auth });
 
-/** A yes to everything; at an authorization server he is sent back at once. */
+/** Accepts everything; the authorization server redirects back at once. */
 const asks: ServerAsks = {
   async elicit(question) {
     if (question.mode === 'form') return { action: 'accept', content: requiredOf(question.schema ?? {}) };

@@ -38,6 +38,8 @@ export class OAuthServer {
   life = 3_600;
   /** Whom the tokens are for; '' = whom the client asks for. */
   audience = '';
+  /** The resource in the MCP server's metadata; '' = its own url. */
+  resource = '';
   /** Says no at the authorization endpoint. */
   denies = false;
   /** In place of its own, in the answer to an authorization request. */
@@ -111,7 +113,7 @@ export class OAuthServer {
     switch (url.pathname) {
       case '/.well-known/oauth-protected-resource/mcp':
         return json(response, 200, {
-          resource: this.url,
+          resource: this.resource || this.url,
           authorization_servers: [this.issuer],
           scopes_supported: ['read'],
         });

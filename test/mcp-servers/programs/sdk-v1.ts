@@ -1,4 +1,4 @@
-/** A stdio MCP server written with SDK v1, which knows the older era alone. A program of the tests. */
+/** A stdio MCP server written with SDK v1, which speaks the legacy protocol only. A program of the tests. */
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { z } from 'zod';

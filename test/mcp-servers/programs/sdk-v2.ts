@@ -1,4 +1,4 @@
-/** A stdio MCP server written with SDK v2, which speaks both eras; with `--modern` the newer one alone. A program of the tests. */
+/** A stdio MCP server written with SDK v2, which speaks both protocols; with `--modern` the modern one only. A program of the tests. */
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { spawn } from 'node:child_process';

@@ -14,7 +14,7 @@ function holder(idle: boolean): StreamHolder & { evicted: boolean; ended: boolea
   return made;
 }
 
-void t.test('calls leave places for what is no call, and get theirs in the order they came', async (t) => {
+void t.test('calls leave slots for control requests, and get their own in order', async (t) => {
   const slots = new ConnectionSlots('it', 10);
   const held = await Promise.all(Array.from({ length: 9 }, () => slots.acquire('call', never)));
   const order: string[] = [];
@@ -31,7 +31,7 @@ void t.test('calls leave places for what is no call, and get theirs in the order
   t.same(order, ['first', 'second']);
 });
 
-void t.test('who is cancelled while waiting has no place and leaves none behind', async (t) => {
+void t.test('a request that is cancelled while waiting takes no slot', async (t) => {
   const slots = new ConnectionSlots('it', 2);
   const held = await slots.acquire('call', never);
   const abort = new AbortController();
@@ -42,7 +42,7 @@ void t.test('who is cancelled while waiting has no place and leaves none behind'
   t.type(await slots.acquire('call', never), 'function');
 });
 
-void t.test('too many who wait are told to come later', async (t) => {
+void t.test('too many waiting requests are refused with a time to retry', async (t) => {
   const slots = new ConnectionSlots('it', 2);
   await slots.acquire('call', never);
   const aborts = Array.from({ length: 2_000 }, () => new AbortController());
@@ -52,7 +52,7 @@ void t.test('too many who wait are told to come later', async (t) => {
   t.same(new Set(await Promise.all(waiting)), new Set(['cancelled']));
 });
 
-void t.test('an idle stream ends for whoever needs its place, one in use does not', async (t) => {
+void t.test('an idle stream is closed when its slot is needed, a busy one is not', async (t) => {
   const slots = new ConnectionSlots('it', 6); // two streams
   const [idle, busy, third, fourth] = [holder(true), holder(false), holder(false), holder(false)];
   t.type(slots.tryStream(idle), 'function');
@@ -63,8 +63,8 @@ void t.test('an idle stream ends for whoever needs its place, one in use does no
   t.match(busy, { evicted: false, ended: false });
 });
 
-void t.test('no more calls have a turn than there are streams to go with them', async (t) => {
-  const slots = new ConnectionSlots('it', 8); // three streams, one of them for whoever listens
+void t.test('no more calls get a turn than there are streams to go with them', async (t) => {
+  const slots = new ConnectionSlots('it', 8); // three streams, one of them for the listener
   const turns = await Promise.all([slots.acquireTurn(never), slots.acquireTurn(never)]);
   let third = false;
   const waiting = slots.acquireTurn(never).then(() => (third = true));

@@ -94,8 +94,8 @@ export class ToolCatalogue {
   toolSet({ user, session }: Caller): ToolSet {
     const own = this.#ownOf(user);
     const changed = this.#changedOf(session);
-    const news = [...changed].map(([server, tools]) => [server, toolsHash(tools)]);
-    const key = JSON.stringify([this.#perUser.map((server) => ownKey(own.get(server))), news]);
+    const changes = [...changed].map(([server, tools]) => [server, toolsHash(tools)]);
+    const key = JSON.stringify([this.#perUser.map((server) => ownKey(own.get(server))), changes]);
     let set = this.#sets.get(key);
     if (!set) this.#sets.set(key, (set = this.#build(own, changed)));
     return set;

@@ -2,7 +2,7 @@
  * One `url` server in one agent thread: its HTTP connections, its health, its protocol, and which sessions are connected.
  * Agent threads.
  *
- * In the modern era nothing is kept for a session: all that have the same credentials share one client. In the legacy era a
+ * A modern server keeps no state for a session: sessions with the same credentials share one client. At a legacy server a
  * session of ours has a session there, made on its first request and ended with it; it never serves another.
  */
 import type { CallToolResult } from '@modelcontextprotocol/client';

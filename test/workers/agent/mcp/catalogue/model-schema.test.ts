@@ -35,7 +35,7 @@ void t.test(
   },
 );
 
-void t.test('combinations at the top are put together: the API refuses them there', async (t) => {
+void t.test('combinations at the top level are merged: the API refuses them there', async (t) => {
   const { schema } = toModelSchema({
     anyOf: [
       { properties: { a: { type: 'string' }, both: { type: 'number' } }, required: ['a', 'both'] },
@@ -55,23 +55,20 @@ void t.test('deeper combinations stay', async (t) => {
   t.same(toModelSchema({ type: 'object', properties }).schema['properties'], properties);
 });
 
-void t.test(
-  'properties whose names the API does not take get others, and arguments come back by their own',
-  async (t) => {
-    const { schema, properties } = toModelSchema({
-      type: 'object',
-      properties: { $filter: { type: 'string' }, _filter: { type: 'string' }, 'user id': {}, ok: {} },
-      required: ['$filter', 'ok'],
-    });
-    const names = Object.keys(schema['properties'] as object);
-    for (const name of names) t.match(name, /^[a-zA-Z0-9_.-]{1,64}$/);
-    t.equal(new Set(names).size, 4);
-    const args = toServerArgs(Object.fromEntries(names.map((name) => [name, name])), properties);
-    t.same(Object.keys(args).sort(), ['$filter', '_filter', 'ok', 'user id']);
-    t.equal((schema['required'] as string[]).length, 2);
-    t.same(toServerArgs({ a: 1 }, undefined), { a: 1 });
-  },
-);
+void t.test('properties with names that the API refuses are renamed, and arguments are renamed back', async (t) => {
+  const { schema, properties } = toModelSchema({
+    type: 'object',
+    properties: { $filter: { type: 'string' }, _filter: { type: 'string' }, 'user id': {}, ok: {} },
+    required: ['$filter', 'ok'],
+  });
+  const names = Object.keys(schema['properties'] as object);
+  for (const name of names) t.match(name, /^[a-zA-Z0-9_.-]{1,64}$/);
+  t.equal(new Set(names).size, 4);
+  const args = toServerArgs(Object.fromEntries(names.map((name) => [name, name])), properties);
+  t.same(Object.keys(args).sort(), ['$filter', '_filter', 'ok', 'user id']);
+  t.equal((schema['required'] as string[]).length, 2);
+  t.same(toServerArgs({ a: 1 }, undefined), { a: 1 });
+});
 
 void t.test('a schema that is too long loses its prose, then itself', async (t) => {
   const property = { type: 'string', description: 'x'.repeat(1_000), default: 'y' };
@@ -83,13 +80,13 @@ void t.test('a schema that is too long loses its prose, then itself', async (t) 
   t.same(toModelSchema({ type: 'object', properties: huge }).schema, { type: 'object', additionalProperties: true });
 });
 
-void t.test('a schema as deep as a well does not drown us', async (t) => {
+void t.test('a very deep schema does no harm', async (t) => {
   let schema: Record<string, unknown> = { type: 'string' };
   for (let depth = 0; depth < 2_000; depth++) schema = { type: 'object', properties: { a: schema } };
   t.equal(toModelSchema(schema).schema['type'], 'object');
 });
 
-void t.test('a schema that names __proto__ changes nobody', async (t) => {
+void t.test('a schema that names __proto__ pollutes no prototype', async (t) => {
   const schema = JSON.parse(
     '{"type":"object","properties":{"__proto__":{"type":"string"}},"__proto__":{"x":1}}',
   ) as object;

@@ -49,7 +49,7 @@ function make(
 
 const tools = (name: string): ListedTools => ({ tools: [{ name, description: '', inputSchema: {} }] });
 
-t.test('a server that is down is asked again until it answers; what stays the same is told once', async (t) => {
+t.test('a server that is down is asked again until it answers; an unchanged list is reported once', async (t) => {
   const { lister, news, asked } = make(t, (time) => {
     if (time < 4) throw new FairleadError('ERR_UNAVAILABLE', 'away');
     return tools('a');
@@ -63,7 +63,7 @@ t.test('a server that is down is asked again until it answers; what stays the sa
   t.equal(news.length, 2);
 });
 
-t.test('ten thousand words of a change are one question, and one more for those that came meanwhile', async (t) => {
+t.test('ten thousand announced changes are one list, and one more for those that came meanwhile', async (t) => {
   const gate = deferred<void>();
   const { lister, lists, asked, change, news } = make(t, async (time) => {
     if (time === 2) await gate.promise;
@@ -80,7 +80,7 @@ t.test('ten thousand words of a change are one question, and one more for those 
   t.match(news.at(-1), { tools: [{ name: 't3' }] });
 });
 
-t.test('what a server says is too old is asked for again, and what holds for ever is not', async (t) => {
+t.test('an expired list is read again, one that holds for ever is not', async (t) => {
   const aging = make(t, () => ({ ...tools('a'), ttlMs: 1 }));
   const lasting = make(t, () => ({ ...tools('a'), ttlMs: Infinity }));
   lasting.lister.start();
@@ -92,7 +92,7 @@ t.test('what a server says is too old is asked for again, and what holds for eve
   await lasting.asked(2);
 });
 
-t.test('a server that each user logs in to by himself is told as such', async (t) => {
+t.test('a server with a login for each user is reported as such', async (t) => {
   const { lister, news, asked } = make(t, () => {
     throw new FairleadError('ERR_MCP_LOGIN', 'log in');
   });
@@ -101,7 +101,7 @@ t.test('a server that each user logs in to by himself is told as such', async (t
   t.same(news, [{ server: 's', perUser: true }]);
 });
 
-t.test('once it is closed nothing is asked and nothing told', async (t) => {
+t.test('after a close nothing is listed or reported', async (t) => {
   const gate = deferred<void>();
   const { lister, news, lists, asked } = make(t, async () => {
     await gate.promise;

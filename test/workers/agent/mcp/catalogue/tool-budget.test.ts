@@ -8,7 +8,7 @@ const tools = [
   { server: 'c', tokens: 10 },
 ];
 
-void t.test('the largest servers wait until the others fit', async (t) => {
+void t.test('the largest servers are deferred until the others fit', async (t) => {
   t.same([...deferredServers(tools, 120)], []);
   t.same([...deferredServers(tools, 60)], ['a']);
   t.same([...deferredServers(tools, 59)], ['a', 'b']);
@@ -16,7 +16,7 @@ void t.test('the largest servers wait until the others fit', async (t) => {
   t.same([...deferredServers(tools, 0)], []);
 });
 
-void t.test('of two servers of one size the later one waits', async (t) => {
+void t.test('of two equal servers the later one is deferred', async (t) => {
   t.same(
     [
       ...deferredServers(

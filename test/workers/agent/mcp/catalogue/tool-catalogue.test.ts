@@ -44,7 +44,7 @@ function make(
   return { catalogue, changed, names, troubles, health };
 }
 
-t.test('whoever has not logged in is offered to, and has the tools once he has', async (t) => {
+t.test('a user without a login is offered one, and has the tools after it', async (t) => {
   const { catalogue, names } = make(async (_caller, _server, { asks }) => {
     if (!asks) throw login();
     return { tools: [tool('own')] };
@@ -55,10 +55,10 @@ t.test('whoever has not logged in is offered to, and has the tools once he has',
   t.same((await catalogue.connect(of('ada'), 'mine', NOBODY, signal)).length, 1);
   t.same(names('ada'), ['all', 'own']);
   await catalogue.ready(of('bob'));
-  t.same(names('bob'), ['all', 'connect_mine'], 'each user has his own');
+  t.same(names('bob'), ['all', 'connect_mine'], 'each user has tools of their own');
 });
 
-t.test('a user who is logged in has his tools from the first turn on, asked for once by all who wait', async (t) => {
+t.test('a logged-in user has the tools from the first turn on, and waiting turns share one list', async (t) => {
   let lists = 0;
   const { catalogue, names } = make(async () => {
     lists++;
@@ -76,7 +76,7 @@ t.test('users with the same tools share one set', async (t) => {
   t.equal(catalogue.toolSet(of('ada')), catalogue.toolSet(of('bob')));
 });
 
-t.test('a server that does not answer holds a turn up for a moment only, and is there when it does', async (t) => {
+t.test('a server that does not answer delays a turn for a moment only', async (t) => {
   const answer = deferred<ListedTools>();
   const { catalogue, names } = make(() => answer.promise, { waitMs: 1 });
   await catalogue.ready(of('ada'));
@@ -89,7 +89,7 @@ t.test('a server that does not answer holds a turn up for a moment only, and is 
   t.same(names('ada'), ['all', 'own']);
 });
 
-t.test('a login that comes while the server is asked is not undone by the answer to the old question', async (t) => {
+t.test('a login during a list is not undone by the older list', async (t) => {
   const gate = deferred<void>();
   let lists = 0;
   const { catalogue, names } = make(async () => {
@@ -105,7 +105,7 @@ t.test('a login that comes while the server is asked is not undone by the answer
   t.same(names('ada'), ['all', 'own']);
 });
 
-t.test('a user’s server that fails is told of, and its tools that were known say that they are gone', async (t) => {
+t.test('when a user’s server fails, its known tools say that they are unavailable', async (t) => {
   let fails = false;
   const { catalogue, names } = make(
     async () => {
@@ -124,7 +124,7 @@ t.test('a user’s server that fails is told of, and its tools that were known s
   t.equal(catalogue.note('bob'), '');
 });
 
-t.test('trouble with a server of all is told to whoever lists it, not more often than that helps', async (t) => {
+t.test('trouble with a shared server is reported to its lister, at a limited rate', async (t) => {
   const { catalogue, troubles, health } = make(async () => ({ tools: [] }));
   for (let call = 0; call < 5; call++) catalogue.noteTrouble('ada', 'common', 'away');
   catalogue.noteTrouble('ada', 'invented', 'away');
@@ -134,7 +134,7 @@ t.test('trouble with a server of all is told to whoever lists it, not more often
   t.match(health.read(), { common: { state: 'healthy' } });
 });
 
-t.test('no more users than its bound are known at a time', async (t) => {
+t.test('the number of remembered users is bounded', async (t) => {
   let lists = 0;
   const { catalogue } = make(async () => {
     lists++;
@@ -147,7 +147,7 @@ t.test('no more users than its bound are known at a time', async (t) => {
   t.equal(lists, 1_002, 'the one who was there first is asked for again');
 });
 
-t.test('a turn that comes before all servers have been heard of waits for them, for a moment', async (t) => {
+t.test('a turn before all servers are listed waits for them, for a moment', async (t) => {
   const { catalogue, names } = make(async () => ({ tools: [] }), {}, { catalogue: {}, notes: {} });
   let isReady = false;
   const ready = catalogue.ready(of('ada')).then(() => (isReady = true));

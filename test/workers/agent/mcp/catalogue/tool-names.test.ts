@@ -35,7 +35,7 @@ void t.test('names fit the Messages API whatever they are, and stay apart', asyn
   const all = names({ s: [tool('a.b'), tool('a/b'), tool('a_b'), tool(`${long}1`), tool(`${long}2`), tool('')] });
   for (const name of all) t.match(name, /^[a-zA-Z0-9_-]{1,64}$/);
   t.equal(new Set(all).size, all.length);
-  t.ok(all.includes('s__a_b'), 'whoever needs no change has the name');
+  t.ok(all.includes('s__a_b'), 'the tool whose name needs no change has it');
 });
 
 void t.test('names that a model makes up find nothing', async (t) => {
@@ -73,7 +73,7 @@ void t.test('always and never: the server’s name before each, or before none',
   t.equal(never.of('two', 'read'), undefined, 'one that has no name cannot be called');
 });
 
-void t.test('names of our own tools are nobody else’s', async (t) => {
+void t.test('no server’s tool gets the name of one of ours', async (t) => {
   t.same(names({ s: [tool('search_tools'), tool('read_resource'), tool('a')] }), [
     'a',
     's__read_resource',
@@ -81,19 +81,22 @@ void t.test('names of our own tools are nobody else’s', async (t) => {
   ]);
 });
 
-void t.test('tools of a server that is down go, keep their names, and say why when they are called', async (t) => {
-  const catalogue = { one: [tool('read')], two: [tool('read'), tool('b')] };
-  const set = buildToolSet(catalogue, { notes: { two: { down: 'gone fishing' } } });
-  t.same(
-    set.tools.map(({ name }) => name),
-    ['one__read'],
-  );
-  t.match(set.find('two__read'), { server: 'two', gone: 'gone fishing' });
-  t.same(
-    set.known.map(({ server }) => server),
-    ['one'],
-  );
-});
+void t.test(
+  'tools of a server that is down are hidden, keep their names, and say why when they are called',
+  async (t) => {
+    const catalogue = { one: [tool('read')], two: [tool('read'), tool('b')] };
+    const set = buildToolSet(catalogue, { notes: { two: { down: 'gone fishing' } } });
+    t.same(
+      set.tools.map(({ name }) => name),
+      ['one__read'],
+    );
+    t.match(set.find('two__read'), { server: 'two', gone: 'gone fishing' });
+    t.same(
+      set.known.map(({ server }) => server),
+      ['one'],
+    );
+  },
+);
 
 void t.test('tools that the configuration does not allow are not there', async (t) => {
   const set = buildToolSet(
@@ -109,7 +112,7 @@ void t.test('tools that the configuration does not allow are not there', async (
 });
 
 void t.test(
-  'over the budget the largest servers wait behind a search tool, and what is found comes back',
+  'over the budget the largest servers are deferred behind a search tool, and found tools come back',
   async (t) => {
     const many = Array.from({ length: 50 }, (_, index) => tool(`large_${index}`));
     const set = buildToolSet({ large: many, small: [tool('s')] }, { toolTokens: 300 });

@@ -17,7 +17,7 @@ async function gone(pid: number): Promise<void> {
   await until(`process ${pid} ends`, () => !isAlive(pid), { timeoutMs: 10_000 });
 }
 
-void t.test('each session has a process of its own, and its era is found out by asking', async (t) => {
+void t.test('each session has a process of its own, whose protocol is detected', async (t) => {
   const { commands } = startCommands(t, { servers: { two: sdkV2(), one: sdkV1(), modern: sdkV2('--modern') } });
   const mine = await commands.get(OF, 'two');
   t.equal(mine.era, 'modern');
@@ -53,7 +53,7 @@ void t.test('a shared server is one process for all sessions, and comes back whe
   await t.rejects(commands.get(OF, 'two'), { code: 'ERR_UNAVAILABLE', message: /restarts soon/ });
 });
 
-void t.test('it is given nothing of our environment but what a program needs', async (t) => {
+void t.test('it gets only a few harmless variables of our environment', async (t) => {
   process.env['FAIRLEAD_TEST_SECRET'] = 'secret';
   t.teardown(() => delete process.env['FAIRLEAD_TEST_SECRET']);
   const { commands, dataDir } = startCommands(t, { servers: { two: { ...sdkV2(), env: { MINE: 'yes' } } } });
@@ -100,7 +100,7 @@ void t.test('one that dies in the middle of a call takes what it started with it
   t.equal(await textOf(await commands.get(OF, 'two'), callOf('echo', { text: 'b' })), 'b');
 });
 
-void t.test('bad starts are told in plain words', async (t) => {
+void t.test('a failed start says why', async (t) => {
   const servers = {
     none: { command: '/no/such/program' },
     exits: node('process.exit(4)'),
@@ -120,10 +120,8 @@ void t.test('bad starts are told in plain words', async (t) => {
   t.same(folders(), [], 'nothing is left of them');
 });
 
-void t.test(
-  'a server that ends when it is asked for its era is started again and spoken to in the old one',
-  async (t) => {
-    const script = `
+void t.test('a server that exits on the modern handshake is started again with the legacy one', async (t) => {
+  const script = `
     let first = true;
     require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
       const { id, method } = JSON.parse(line);
@@ -134,14 +132,13 @@ void t.test(
         : { content: [{ type: 'text', text: 'strict' }] };
       if (id !== undefined) console.log(JSON.stringify({ jsonrpc: '2.0', id, result }));
     });`;
-    const { commands } = startCommands(t, { servers: { strict: node(script) } });
-    const connection = await commands.get(OF, 'strict');
-    t.equal(connection.era, 'legacy');
-    t.equal(await textOf(connection, callOf('anything')), 'strict');
-  },
-);
+  const { commands } = startCommands(t, { servers: { strict: node(script) } });
+  const connection = await commands.get(OF, 'strict');
+  t.equal(connection.era, 'legacy');
+  t.equal(await textOf(connection, callOf('anything')), 'strict');
+});
 
-void t.test('stray lines are passed over, and a line without an end closes it', async (t) => {
+void t.test('stray lines are skipped, and an endless line ends the server', async (t) => {
   const { commands } = startCommands(t, { servers: { one: sdkV2() } });
   const connection = await commands.get(OF, 'one');
   t.equal(await textOf(connection, callOf('print', { text: 'hello\n', times: 3 })), 'printed');
@@ -166,7 +163,7 @@ void t.test('one that is not used is closed, one that runs a call is not', async
   await until('it is closed', () => folders().length === 0, { timeoutMs: 10_000 });
 });
 
-void t.test('a shared server that has other tools now says so', async (t) => {
+void t.test('a shared server announces changed tools', async (t) => {
   const { commands } = startCommands(t, { servers: { all: { ...sdkV2(), scope: 'shared' } } });
   const changed = deferred<void>();
   commands.watch('all', () => changed.resolve());
@@ -198,7 +195,7 @@ void t.test(
   },
 );
 
-void t.test('after the thread has let go nothing runs and nothing is started', async (t) => {
+void t.test('after a disconnect nothing runs and nothing is started', async (t) => {
   const { commands, folders } = startCommands(t, { servers: { two: sdkV2(), all: { ...sdkV2(), scope: 'shared' } } });
   const pids = await Promise.all(
     ['two', 'all'].map(async (name) => textOf(await commands.get(OF, name), callOf('pid'))),

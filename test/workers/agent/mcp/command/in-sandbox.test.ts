@@ -36,7 +36,7 @@ function start(t: Test, kind: Kind, { scope = 'session', sandbox = {}, more = {}
 
 for (const kind of ['docker', 'process'] as const) {
   void t.test(
-    `${kind}: several servers of a session share one sandbox and its files, each with its own era`,
+    `${kind}: several servers of a session share one sandbox and its files, each with its own protocol`,
     async (t) => {
       const { commands, sandboxes } = start(t, kind);
       const [two, one] = await Promise.all([commands.get(OF, 'two'), commands.get(OF, 'one')]);

@@ -34,7 +34,7 @@ async function start(t: Test): Promise<Asking> {
   };
 }
 
-void t.test('an address that the person has been to is answered by the server’s word for it', async (t) => {
+void t.test('the server’s word that an elicitation is complete answers it', async (t) => {
   const { bench, complete } = await start(t);
   const asked = await bench.event('elicitation:request');
   t.match(asked, { mode: 'url', url: 'https://example.com/consent', message: 'Go there' });
@@ -46,7 +46,7 @@ void t.test('an address that the person has been to is answered by the server’
   await complete('e-1');
 });
 
-void t.test('and by the person’s own word', async (t) => {
+void t.test('the user’s own answer counts too', async (t) => {
   const { bench } = await start(t);
   const { requestId } = await bench.event('elicitation:request');
   await bench.request('answer-elicitation', { ...OF, requestId, action: 'accept' });

@@ -48,7 +48,7 @@ t.test('calls of one session that want the same login ask once', async (t) => {
   t.strictSame(as.grants, ['authorization_code']);
 });
 
-t.test('a person who comes back without having answered has answered', async (t) => {
+t.test('coming back from the login counts as an answer to the question', async (t) => {
   const as = await oauthServer(t);
   const host = await TestHost.start(t, { url: as.url });
   let reason: unknown;
@@ -129,7 +129,7 @@ t.test('wider scopes are asked for when a tool wants them, with those that there
   t.equal(await host.call('alice', 'administer', nobodyIsAsked), 'administer: Alice');
 });
 
-t.test('where nobody can be asked it says what to do, and begins no login', async (t) => {
+t.test('where nobody can be asked, the error says what to do and no login starts', async (t) => {
   const as = await oauthServer(t);
   const host = await TestHost.start(t, { url: as.url });
   const caller = { session: 'none', user: 'alice' };
@@ -149,6 +149,17 @@ t.test('an issuer that is not the configuration’s is told nothing', async (t) 
   const host = await TestHost.start(t, { url: as.url, auth });
   await t.rejects(host.call('alice'), { code: 'ERR_MCP', message: /auth\.issuer/ });
   t.strictSame([as.registrations, as.authorizations.length, as.grants.length, host.questions.length], [0, 0, 0, 0]);
+  const right = { type: 'oauth', issuer: `${as.issuer}/` };
+  const other = await TestHost.start(t, { url: as.url, auth: right });
+  t.equal(await other.call('alice'), 'whoami: Alice', 'the right one, but for a slash, is asked');
+});
+
+t.test('a server that names another resource than itself leads to no login', async (t) => {
+  const as = await oauthServer(t);
+  as.resource = 'https://elsewhere.test/mcp';
+  const host = await TestHost.start(t, { url: as.url });
+  await t.rejects(host.call('alice'), { code: 'ERR_MCP', message: /not its own address/ });
+  t.strictSame([as.registrations, as.authorizations.length, host.questions.length], [0, 0, 0]);
 });
 
 t.test('a logout forgets the login here and at the authorization server', async (t) => {
@@ -193,7 +204,7 @@ t.test('a login is there after a restart; without a key it is not', async (t) =>
 
   const third = await TestHost.start(t, { url: as.url, dir, secretKey: '' });
   t.equal(await third.call('alice'), 'whoami: Alice');
-  t.equal(third.questions.length, 1, 'in memory it has none of his');
+  t.equal(third.questions.length, 1, 'its memory holds no login yet');
   t.equal(await third.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
 });
 

@@ -18,7 +18,7 @@ t.test('a token is renewed before it is over: the server never sees an old one',
   t.equal(as.refused, refused);
 });
 
-t.test('many who find it refused at once make one request, and all go on', async (t) => {
+t.test('many calls with a refused token make one renewal, and all go on', async (t) => {
   const as = await oauthServer(t);
   const host = await TestHost.start(t, { url: as.url });
   await host.call('alice');
@@ -28,7 +28,7 @@ t.test('many who find it refused at once make one request, and all go on', async
   t.strictSame(as.grants, ['authorization_code', 'refresh_token']);
 });
 
-t.test('of two servers with one store one renews, and the other uses what came of it', async (t) => {
+t.test('of two servers with one store one renews the token, and the other uses the new one', async (t) => {
   const as = await oauthServer(t);
   const dir = await storeDir(t);
   const [first, second] = [
@@ -60,7 +60,7 @@ t.test('a login that was revoked leads to a new one', async (t) => {
   t.strictSame(as.grants, ['authorization_code', 'refresh_token', 'authorization_code']);
 });
 
-t.test('a token for another audience ends in words, after one login', async (t) => {
+t.test('a token for another audience ends in an error that says so, after at most two questions', async (t) => {
   const as = await oauthServer(t);
   as.audience = 'https://elsewhere.test/mcp';
   const host = await TestHost.start(t, { url: as.url });
@@ -69,7 +69,7 @@ t.test('a token for another audience ends in words, after one login', async (t) 
 });
 
 t.test(
-  'an authorization server that is not well costs nothing while the token is good, and no login when it is not',
+  'a failing authorization server costs nothing while the token is valid, and no login when it is refused',
   async (t) => {
     const as = await oauthServer(t);
     const host = await TestHost.start(t, { url: as.url });

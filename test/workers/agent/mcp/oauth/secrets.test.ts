@@ -7,7 +7,7 @@ import { KeyedLock } from '../../../../../workers/agent/mcp/oauth/keyed-lock.js'
 const unused = () => Promise.reject(new Error('nothing is stored without a key'));
 const NO_STORE = { readSecret: unused, writeSecret: unused, deleteSecret: unused };
 
-t.test('what is sealed under one name opens under that name alone, and only whole', async (t) => {
+t.test('a sealed secret opens only under its own name, and only whole', async (t) => {
   const sealer = new Sealer('ab'.repeat(32));
   const sealed = sealer.seal('name', 'a secret');
   t.equal(sealer.open('name', sealed), 'a secret');
@@ -28,7 +28,7 @@ t.test('what is sealed under one name opens under that name alone, and only whol
   });
 });
 
-t.test('without a key it is memory that keeps, with versions and a time to live', async (t) => {
+t.test('without a key secrets are kept in memory, with versions and a time to live', async (t) => {
   const secrets = openSecrets(NO_STORE, '');
   t.equal(await secrets.read('a'), undefined);
   const version = await secrets.write('a', { x: 1 }, { ifVersion: 0 });

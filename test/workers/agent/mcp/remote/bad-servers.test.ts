@@ -72,31 +72,28 @@ async function toolCall(t: Teardown, answer: Answer, others: Record<string, Answ
   return { server, backend, connection };
 }
 
-void t.test(
-  'a server that is down is told of as such, is left alone after a few tries, and comes back by itself',
-  async (t) => {
-    const box = new ToolBox();
-    const first = await serveModern(t, box);
-    await first.close();
-    const backend = remotes(t, { one: first.url }, { mcp: { idleMs: 400 } }); // looked at five times a second
-    await t.rejects(backend.get(caller(), 'one'), {
-      code: 'ERR_UNAVAILABLE',
-      message: /cannot be reached.*ECONNREFUSED/,
-    });
-    t.match(backend.status('one'), { state: /degraded|down/, lastError: /ECONNREFUSED/ });
-    await until(() => backend.status('one')?.state === 'down'); // it is looked for, as somebody wanted it
-    await t.rejects(backend.get(caller(), 'one'), {
-      code: 'ERR_UNAVAILABLE',
-      message: /failed several times in a row|ECONNREFUSED/,
-    });
-    await serveModern(t, box, first.port);
-    await until(() => backend.status('one')?.state === 'healthy', 30_000);
-    const connection = await backend.get(caller(), 'one');
-    t.equal(textOf(await connection.callTool(call('echo', { text: 'back' }))), 'echo: back');
-  },
-);
+void t.test('a server that is down is reported, trips the breaker, and is found when it is back', async (t) => {
+  const box = new ToolBox();
+  const first = await serveModern(t, box);
+  await first.close();
+  const backend = remotes(t, { one: first.url }, { mcp: { idleMs: 400 } }); // checked five times a second
+  await t.rejects(backend.get(caller(), 'one'), {
+    code: 'ERR_UNAVAILABLE',
+    message: /cannot be reached.*ECONNREFUSED/,
+  });
+  t.match(backend.status('one'), { state: /degraded|down/, lastError: /ECONNREFUSED/ });
+  await until(() => backend.status('one')?.state === 'down'); // it is probed, since a session has used it
+  await t.rejects(backend.get(caller(), 'one'), {
+    code: 'ERR_UNAVAILABLE',
+    message: /failed several times in a row|ECONNREFUSED/,
+  });
+  await serveModern(t, box, first.port);
+  await until(() => backend.status('one')?.state === 'healthy', 30_000);
+  const connection = await backend.get(caller(), 'one');
+  t.equal(textOf(await connection.callTool(call('echo', { text: 'back' }))), 'echo: back');
+});
 
-void t.test('a server that hangs costs its deadline, not more', async (t) => {
+void t.test('a server that hangs costs no more than its deadline', async (t) => {
   const server = await serve(t, () => undefined);
   const backend = remotes(t, { bad: server.url }, { mcp: { requestTimeoutMs: 300 } });
   await t.rejects(backend.get(caller(), 'bad'), { message: /timed out|did not answer/i });
@@ -126,14 +123,14 @@ for (const status of [200, 404]) {
   });
 }
 
-void t.test('a wrong content type is told', async (t) => {
+void t.test('a wrong content type is an error that says so', async (t) => {
   const { connection } = await toolCall(t, ({ id }, response) =>
     response.writeHead(200, { 'content-type': 'text/plain' }).end(JSON.stringify(result(id))),
   );
   await t.rejects(connection.callTool(call('x')), { code: 'ERR_MCP', message: /content type.*text\/plain/i });
 });
 
-void t.test('500s: told, and after five in a row the server is left alone', async (t) => {
+void t.test('five 500s in a row trip the breaker', async (t) => {
   let calls = 0;
   const { connection, backend } = await toolCall(t, (_message, response) => {
     calls++;
@@ -153,7 +150,7 @@ void t.test('500s: told, and after five in a row the server is left alone', asyn
 
 const busy = (response: ServerResponse): unknown => response.writeHead(503, { 'retry-after': '0' }).end();
 
-void t.test('503: what is safe to repeat is, a tool call is not', async (t) => {
+void t.test('503: safe requests are retried, a tool call is not', async (t) => {
   const left = { 'tools/list': 2 };
   let calls = 0;
   const { connection } = await toolCall(
@@ -172,7 +169,7 @@ void t.test('503: what is safe to repeat is, a tool call is not', async (t) => {
   t.equal(calls, 1);
 });
 
-void t.test('429 with a long Retry-After is told, not waited for', async (t) => {
+void t.test('429 with a long Retry-After is reported, not waited for', async (t) => {
   const { connection } = await toolCall(t, () => undefined, {
     'tools/list': (_message, response) => response.writeHead(429, { 'retry-after': '60' }).end(),
   });
@@ -266,7 +263,7 @@ void t.test('an answer that comes twice, and answers to what was not asked, chan
   t.equal(textOf(await connection.callTool(call('x'))), 'first');
 });
 
-void t.test('a session that is released while it is being opened is ended at the server all the same', async (t) => {
+void t.test('a session that is released while it opens is ended at the server', async (t) => {
   const server = await serveSessions(t, beginV2(new ToolBox()));
   const backend = remotes(t, { one: server.url });
   const opening = backend.get(caller(), 'one').catch(() => undefined);
@@ -277,7 +274,7 @@ void t.test('a session that is released while it is being opened is ended at the
   t.pass('ended');
 });
 
-void t.test('a server that keeps its stream open after the answer loses it, and not a place for ever', async (t) => {
+void t.test('a stream that the server leaves open after the response is closed, and its slot is free', async (t) => {
   const open = new Set<ServerResponse>();
   const { connection } = await toolCall(t, ({ id }, response) => {
     open.add(response);

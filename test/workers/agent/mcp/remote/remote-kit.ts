@@ -1,4 +1,4 @@
-/** Real MCP servers over HTTP on port 0, of both SDKs and both eras, and the backend that is pointed at them. */
+/** Real MCP servers over HTTP on port 0, of both SDKs and both protocols, and a backend for them. */
 import { NodeStreamableHTTPServerTransport, toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, inputRequired, type McpHttpHandler, type McpServer } from '@modelcontextprotocol/server';
 import { randomUUID } from 'node:crypto';
@@ -134,7 +134,7 @@ export interface LegacyServer extends HttpServer {
 /** How a session begins: a transport that is connected to a server of its own. */
 export type Begin = (onSession: (id: string) => void) => Promise<SessionTransport>;
 
-/** Sessions of the legacy era, as its SDKs' examples keep them. */
+/** Legacy sessions, kept as the SDK's examples do. */
 export async function serveSessions(
   t: Teardown,
   begin: Begin,
@@ -171,7 +171,7 @@ export async function serveSessions(
   return { ...server, sessions, forget };
 }
 
-/** SDK v2 in the legacy era. */
+/** SDK v2 with the legacy protocol. */
 export function beginV2(box: ToolBox, setUp: (server: McpServer) => void = () => undefined): Begin {
   return async (onSession) => {
     const transport = new NodeStreamableHTTPServerTransport({

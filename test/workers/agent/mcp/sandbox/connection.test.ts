@@ -72,7 +72,7 @@ const call = (name: string, args: Record<string, unknown>, signal = new AbortCon
   onOutput: () => undefined,
 });
 
-void t.test('a connection needs no handshake, calls tools, and gives its sandbox back', async (t) => {
+void t.test('a connection needs no handshake, calls tools, and releases its sandbox', async (t) => {
   const host = new TestHost();
   const connection = await open(host);
   t.teardown(() => connection.close());
@@ -135,7 +135,7 @@ void t.test(
   },
 );
 
-void t.test('a sandbox that others have had is spoken to with ids of its own generation', async (t) => {
+void t.test('a sandbox with earlier clients gets request ids of a generation of its own', async (t) => {
   const host = new TestHost();
   const lease = host.lease.bind(host);
   host.lease = async (request) => ({ ...(await lease(request)), generation: 3 });
@@ -177,7 +177,7 @@ void t.test('concurrent callers of one session share one start; sessions and ser
   t.same(host.leases, ['s-1 one', 's-1 two', 's-2 one']);
 });
 
-void t.test('a start that failed and a sandbox that ended are forgotten', async (t) => {
+void t.test('a failed start and an ended sandbox are forgotten', async (t) => {
   const host = new TestHost();
   const sandboxes = makeSandboxes(host);
   t.teardown(() => sandboxes.releaseSession('s-1'));
@@ -192,7 +192,7 @@ void t.test('a start that failed and a sandbox that ended are forgotten', async 
   t.not(await sandboxes.get({ session: 's-1', user: 'u' }, 'one'), first);
 });
 
-void t.test('releasing a session gives back what is still starting', async (t) => {
+void t.test('releasing a session also releases what is still starting', async (t) => {
   const host = new TestHost();
   const gate = deferred<void>();
   host.before = () => gate.promise;

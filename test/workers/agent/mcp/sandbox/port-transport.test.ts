@@ -59,7 +59,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text);
 const textOf = (message: StdioToSandbox): string =>
   message.type === 'stdin' ? Buffer.from(message.data).toString() : '';
 
-void t.test('messages are lines, however the stream is cut, and each piece is acknowledged', async (t) => {
+void t.test('messages are lines, however the stream is chunked, and each chunk is acknowledged', async (t) => {
   const pair = await startPair(t);
   const line = Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', id: 1, result: { text: 'grüße 🙂' } })}\n`);
   let acked = 0;
@@ -76,7 +76,7 @@ void t.test('messages are lines, however the stream is cut, and each piece is ac
   t.match(pair.got[0], { id: 1, result: { text: 'grüße 🙂' } });
 });
 
-void t.test('several lines in one piece are several messages', async (t) => {
+void t.test('several lines in one chunk are several messages', async (t) => {
   const pair = await startPair(t);
   const acked = pair.next((message) => message.type === 'ack');
   pair.post({ type: 'stdout', data: bytes(`${JSON.stringify(ping(1))}\n${JSON.stringify(ping(2))}\n`) });
@@ -84,7 +84,7 @@ void t.test('several lines in one piece are several messages', async (t) => {
   t.same(pair.got, [ping(1), ping(2)]);
 });
 
-void t.test('what is sent is one line of stdin', async (t) => {
+void t.test('each sent message is one line of stdin', async (t) => {
   const pair = await startPair(t);
   const stdin = pair.next((message) => message.type === 'stdin');
   await pair.transport.send(ping(1));
@@ -177,7 +177,7 @@ void t.test(
   },
 );
 
-void t.test('what is said to a client of another generation reaches nobody', async (t) => {
+void t.test('answers to a client of another generation are dropped', async (t) => {
   const pair = await startPair(t);
   pair.transport.useHandshake(HANDSHAKE, 2);
   const acked = pair.next((message) => message.type === 'ack');

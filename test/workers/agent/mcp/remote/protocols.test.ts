@@ -14,7 +14,7 @@ import {
 } from './remote-kit.js';
 
 void t.test(
-  'modern: listed, called, with progress, by one probe for all sessions, and nothing is held for a session',
+  'modern: lists, calls and progress, with one detection for all sessions and no state for one',
   async (t) => {
     const box = new ToolBox();
     const server = await serveModern(t, box);
@@ -38,7 +38,7 @@ void t.test(
   },
 );
 
-void t.test('modern: a question comes as an answer, is put to the person, and the call is made again', async (t) => {
+void t.test('modern: a question comes as a result, goes to the user, and the call is repeated', async (t) => {
   const server = await serveModern(t, new ToolBox());
   const backend = remotes(t, { one: server.url });
   const connection = await backend.get(caller(), 'one');
@@ -69,7 +69,7 @@ for (const name of ['modern', 'legacy'] as const) {
   });
 }
 
-void t.test('legacy: each session has its own there, and the server sees it end', async (t) => {
+void t.test('legacy: each session has a session of its own there, and the server sees it end', async (t) => {
   const box = new ToolBox();
   const server = await serveSessions(t, beginV2(box));
   const backend = remotes(t, { one: server.url });
@@ -84,7 +84,7 @@ void t.test('legacy: each session has its own there, and the server sees it end'
   t.equal(server.sessions.size, 0);
 });
 
-void t.test('legacy: a session that is not used for a while is ended, and begun again on the next call', async (t) => {
+void t.test('legacy: an idle session is ended, and the next call starts another', async (t) => {
   const server = await serveSessions(t, beginV2(new ToolBox()));
   const backend = remotes(t, { one: server.url }, { mcp: { idleMs: 300 } });
   const connection = await backend.get(caller(), 'one');
@@ -93,7 +93,7 @@ void t.test('legacy: a session that is not used for a while is ended, and begun 
   t.equal(server.sessions.size, 1);
 });
 
-void t.test('legacy: a question in the middle of a call is put to the session that runs it', async (t) => {
+void t.test('legacy: a question during a call goes to the session that runs it', async (t) => {
   const server = await serveSessions(t, beginV2(new ToolBox()));
   const backend = remotes(t, { one: server.url }, { mcp: { maxConnections: 6 } });
   const colours = ['red', 'blue', 'green', 'black']; // more than there are places for calls and streams
@@ -124,7 +124,7 @@ for (const unknown of [404, 400]) {
   );
 }
 
-void t.test('legacy: a stream that is cut while a call runs is taken up again with the last event', async (t) => {
+void t.test('legacy: a stream that is cut during a call is resumed from the last event', async (t) => {
   const box = new ToolBox();
   const server = await serveSessions(
     t,
@@ -145,7 +145,7 @@ void t.test('legacy: a stream that is cut while a call runs is taken up again wi
   t.equal(textOf(await running), 'taken up');
 });
 
-void t.test('a server that changes its era under us is found out, and the call made in the other', async (t) => {
+void t.test('a server that changes its protocol is detected again, and the call repeated', async (t) => {
   const box = new ToolBox();
   const modern = await serveModern(t, box);
   const backend = remotes(t, { one: modern.url });
@@ -159,7 +159,7 @@ void t.test('a server that changes its era under us is found out, and the call m
   t.equal((await backend.get(caller(), 'one')).era, 'legacy');
 });
 
-void t.test('its list has changed: whoever watches is told, in both eras', async (t) => {
+void t.test('a changed list is reported, in both protocols', async (t) => {
   const box = new ToolBox();
   const modern = await serveModern(t, box);
   let tell: (() => void) | undefined;
@@ -175,38 +175,35 @@ void t.test('its list has changed: whoever watches is told, in both eras', async
   backend.watch(caller('', ''), 'legacy', () => changed.push('legacy'));
   await until(() => legacy.seen.some(({ method }) => method === 'GET'));
   await until(() => {
-    modern.handler.notify.toolsChanged(); // until it listens nobody hears it
+    modern.handler.notify.toolsChanged(); // repeated until it listens
     tell?.();
     return changed.includes('modern') && changed.includes('legacy');
   });
   t.pass('both');
 });
 
-void t.test(
-  'of a user with credentials of his own nobody else is shown anything, nor uses his connection',
-  async (t) => {
-    const seen: (string | undefined)[] = [];
-    const box = new ToolBox();
-    const server = await serveModern(t, box);
-    const auth = {
-      credentialsFor: async ({ user }: { user: string }) => ({
-        key: user,
-        provider: { token: async () => `token-of-${user}` },
-      }),
-      whenUnauthorized: async () => Promise.reject(new Error('not asked')),
-    };
-    const backend = remotes(t, { one: server.url }, { auth });
-    for (const user of ['ann', 'bob']) {
-      const connection = await backend.get(caller(`s-${user}`, user), 'one');
-      const before = server.seen.length;
-      await connection.callTool(call('echo', { text: user }));
-      seen.push(server.seen[before]!.headers.authorization);
-    }
-    t.same(seen, ['Bearer token-of-ann', 'Bearer token-of-bob']);
-  },
-);
+void t.test('no user sees another’s list or uses another’s connection', async (t) => {
+  const seen: (string | undefined)[] = [];
+  const box = new ToolBox();
+  const server = await serveModern(t, box);
+  const auth = {
+    credentialsFor: async ({ user }: { user: string }) => ({
+      key: user,
+      provider: { token: async () => `token-of-${user}` },
+    }),
+    whenUnauthorized: async () => Promise.reject(new Error('not asked')),
+  };
+  const backend = remotes(t, { one: server.url }, { auth });
+  for (const user of ['ann', 'bob']) {
+    const connection = await backend.get(caller(`s-${user}`, user), 'one');
+    const before = server.seen.length;
+    await connection.callTool(call('echo', { text: user }));
+    seen.push(server.seen[before]!.headers.authorization);
+  }
+  t.same(seen, ['Bearer token-of-ann', 'Bearer token-of-bob']);
+});
 
-void t.test('without an answer from the person the call goes on as cancelled', async (t) => {
+void t.test('without an answer from the user the call goes on with a cancelled question', async (t) => {
   const server = await serveModern(t, new ToolBox());
   const connection = await remotes(t, { one: server.url }).get(caller(), 'one');
   t.match(textOf(await connection.callTool(call('ask-modern', {}, { asks: NOBODY }))), /cancel/);
