@@ -49,7 +49,7 @@ void t.test('the folder is made, for its owner alone, and has an instance that s
   t.equal(second.instance, first.instance);
 });
 
-void t.test('a folder that is there already keeps its mode: it is somebody’s', async (t) => {
+void t.test('an existing folder keeps its mode, since somebody may share it', async (t) => {
   const dir = join(await makeFolder(t), 'data');
   mkdirSync(dir, { mode: 0o755 });
   chmodSync(dir, 0o755);

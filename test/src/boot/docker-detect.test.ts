@@ -42,7 +42,7 @@ t.test('an image that is missing is an error that says what to do', async (t) =>
   });
 });
 
-t.test('a runtime or a limit that Docker has not is an error that names the field', async (t) => {
+t.test('a runtime or a limit that Docker does not have is an error that names the field', async (t) => {
   const sandbox = { runtime: 'no-such-runtime', cpus: 10_000 };
   await t.rejects(detectSandbox(configOf({ sandbox })), {
     code: 'ERR_START',
@@ -50,7 +50,7 @@ t.test('a runtime or a limit that Docker has not is an error that names the fiel
   });
 });
 
-t.test('a Docker that is configured and not there is an error, never a fallback', async (t) => {
+t.test('a configured Docker that is not there is an error, never a fallback', async (t) => {
   const host = `tcp://127.0.0.1:${await freePort()}`;
   await t.rejects(detectSandbox(configOf({ host })), { code: 'ERR_START' });
   await t.rejects(detectSandbox(configOf({ host: `unix://${nowhere}` })), { code: 'ERR_START' });
@@ -60,7 +60,7 @@ t.test('a Docker that is configured and not there is an error, never a fallback'
   await t.rejects(detectSandbox(configOf({ host: 'ftp://somewhere' })), { code: 'ERR_START' });
 });
 
-t.test('a Docker that is configured and hangs is an error within seconds', async (t) => {
+t.test('a configured Docker that hangs is an error within seconds', async (t) => {
   const silent = await startSilentServer();
   t.teardown(() => silent.close());
   const began = performance.now();
@@ -77,7 +77,7 @@ t.test('child processes are refused beyond loopback', async (t) => {
   await t.rejects(detectSandbox(configOf({ host: '', listen: '0.0.0.0' }), nowhere), { code: 'ERR_START' });
 });
 
-t.test('child processes by name, whatever Docker is there', async (t) => {
+t.test('driver process uses child processes even where Docker runs', async (t) => {
   const choice = await detectSandbox(configOf({ sandbox: { driver: 'process' } }));
   t.equal(choice.driver, 'process');
 });

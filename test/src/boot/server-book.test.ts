@@ -43,7 +43,7 @@ t.test(
 );
 
 t.test(
-  'a server that goes down keeps its tools on the list, marked, and is itself again when it is back',
+  'a server that goes down keeps its tools on the list, marked as down, until it is back',
   async (t) => {
     const { book } = make();
     book.note({ server: 'web', tools: [tool('a')], resources: true });
@@ -74,7 +74,7 @@ t.test('health joins what the threads know: one thread’s trouble is not yet th
   t.match(book.health([])[3], { name: 'run', kind: 'command', state: 'reconnecting', tools: [] });
 });
 
-t.test('a server with a login each is told of as the user’s own thread knows it', async (t) => {
+t.test('a server with a login for each user has the health that the user’s own thread knows', async (t) => {
   const { book } = make();
   book.note({ server: 'own', perUser: true });
   const unknown = { health: {}, own: [{ server: 'own', note: { perUser: true } }] };

@@ -81,7 +81,7 @@ t.test('READY waits for readiness; what is missing is the status until then and 
   ]);
 });
 
-t.test('signs of life come only while the loops turn, and go on while it stops', async (t) => {
+t.test('watchdog pings come only while the loops turn, and go on during the stop', async (t) => {
   const { sent, send, until } = socket();
   const manager = new Systemd({ send, watchdogMs: 200 }, log);
   t.teardown(() => manager.close());
@@ -103,7 +103,7 @@ t.test('signs of life come only while the loops turn, and go on while it stops',
   await until((state) => state === 'WATCHDOG=1', sent.length);
 });
 
-t.test('systemd that takes nothing is no fault of the server, and gets no line of signs', async (t) => {
+t.test('a systemd that takes nothing does no harm, and no pings queue up for it', async (t) => {
   const hung = deferred<void>();
   const sent: string[] = [];
   const send = (state: string): Promise<void> => {
@@ -133,7 +133,7 @@ t.test('without NOTIFY_SOCKET nobody is told anything', async (t) => {
   t.notOk(manager instanceof Systemd);
 });
 
-t.test('over a real socket, by path and abstract; WATCHDOG_PID of another process means nobody watches', async (t) => {
+t.test('it works over a real socket, by path and abstract; with WATCHDOG_PID of another process it sends no pings', async (t) => {
   for (const abstract of [false, true]) {
     for (const mine of [true, false]) {
       const notify = await openNotifySocket({ abstract });

@@ -4,7 +4,7 @@ import { ByteBudget } from '../../../src/front/byte-budget.js';
 import { connect } from '../../helpers/ws-client.js';
 import { startFront } from './front-fixture.js';
 
-t.test('eight seconds’ worth at once, then so much a second; each user has its own', async (t) => {
+t.test('eight seconds’ worth may be sent at once, then the rate; each user has a budget of their own', async (t) => {
   let now = 0;
   const budget = new ByteBudget(1_000, () => now);
   t.equal(budget.spend('ada', 7_000), undefined);
@@ -28,7 +28,7 @@ t.test('0 is no limit', async (t) => {
   t.equal(budget.size, 0);
 });
 
-t.test('who has all of it again is forgotten', async (t) => {
+t.test('an account that is full again is forgotten', async (t) => {
   let now = 0;
   const budget = new ByteBudget(1_000, () => now);
   for (let user = 0; user < 1_000; user++) budget.spend(`user ${user}`, 8_000);
@@ -57,7 +57,7 @@ t.test('a socket that sends too much is told to wait, and closed with 1013 when 
   t.equal((await (await connect(fixture.url)).closed).code, 1013, 'nor is it let in again at once');
 });
 
-t.test('so is a body', async (t) => {
+t.test('bodies name the field too', async (t) => {
   const fixture = await startFront({ limits: { maxBytesPerSecond: 10_000, maxFrameBytes: 50_000 } });
   t.teardown(() => fixture.close());
   const create = (pad: number): Promise<Response> =>

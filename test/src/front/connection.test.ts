@@ -51,7 +51,7 @@ t.test(
   },
 );
 
-t.test('an unexpected fault of the agent is told as ERR_INTERNAL without its text', async (t) => {
+t.test('an unexpected fault of the agent is ERR_INTERNAL without its text', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   fixture.agent.overrides.set('cancel-turn', () => {
@@ -177,7 +177,7 @@ t.test('close codes of an attach that fails', async (t) => {
   t.equal((await other.closed).reason, (await nowhere.closed).reason, 'the two cannot be told apart');
 });
 
-t.test('an agent thread that does not answer is 1013, a draining server 1001', async (t) => {
+t.test('a socket closes 1013 when the agent thread does not answer, and 1001 when the server drains', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   const { FairleadError } = await import('../../../src/shared/errors.js');

@@ -18,7 +18,7 @@ t.test('frames of the contract are taken as they are', async (t) => {
   for (const frame of frames) t.strictSame(parseFrame(JSON.stringify(frame)), { ok: true, frame });
 });
 
-t.test('what is wrong is ERR_BAD_FRAME and names the field', async (t) => {
+t.test('a bad frame is ERR_BAD_FRAME and names the field', async (t) => {
   const cases: [unknown, RegExp][] = [
     [null, /object/],
     [[], /object/],
@@ -52,7 +52,7 @@ t.test('what is wrong is ERR_BAD_FRAME and names the field', async (t) => {
   t.match(parseFrame('{"type":"nope","id":"me"}'), { ok: false, id: 'me' });
 });
 
-t.test('no text makes it throw', async () => {
+t.test('no text makes parseFrame throw', async () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
       parseFrame(text);
@@ -60,7 +60,7 @@ t.test('no text makes it throw', async () => {
   );
 });
 
-t.test('plain text is one text block', async (t) => {
+t.test('plain text becomes one text block', async (t) => {
   t.strictSame(toUserBlocks({ text: 'hi' }), [{ type: 'text', text: 'hi' }]);
 });
 

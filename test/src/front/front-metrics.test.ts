@@ -25,7 +25,7 @@ t.test('sockets, frames, bad frames and HTTP requests are counted', async (t) =>
   t.match(await registry.metrics(), /^fairlead_connections 0$/m);
 });
 
-t.test('sockets that were refused do not count as open, nor as left', async (t) => {
+t.test('refused sockets count neither as open nor as closed', async (t) => {
   const fixture = await startFront({ limits: { maxSocketsPerUser: 1 }, tokens: { ann: 'token-a', bob: 'token-b' } });
   t.teardown(() => fixture.close());
   const open = await connect(fixture.url, { token: 'token-a' });

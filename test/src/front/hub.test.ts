@@ -53,7 +53,7 @@ t.test('events go to the session’s subscribers alone, also while one leaves', 
   t.equal(hub.sessions, 2);
 });
 
-t.test('a session that is gone tells its subscribers and is forgotten', async (t) => {
+t.test('a session that is deleted tells its subscribers and is forgotten', async (t) => {
   const hub = hubOver();
   const [a, b] = [new Listener(), new Listener()];
   hub.subscribe('one', a);
@@ -66,7 +66,7 @@ t.test('a session that is gone tells its subscribers and is forgotten', async (t
   t.equal(hub.sessions, 0);
 });
 
-t.test('events that were missed are read and sent before those that came meanwhile, each once', async (t) => {
+t.test('missed events are read and sent before those that came meanwhile, each once', async (t) => {
   const asked = deferred<number>();
   const answer = deferred<{ frames: Frame[] }>();
   const hub = hubOver({
@@ -139,7 +139,7 @@ t.test('a subscriber that leaves while its missing events are read is sent nothi
   }
 });
 
-t.test('who cannot be told what was missed is closed, to come back with its last seq', async (t) => {
+t.test('a subscriber whose missed events cannot be read is closed, to reconnect with its last seq', async (t) => {
   for (const replay of [async () => ({}), () => Promise.reject(new Error('away'))]) {
     const hub = hubOver({ replay });
     const a = new Listener();
@@ -152,7 +152,7 @@ t.test('who cannot be told what was missed is closed, to come back with its last
 });
 
 t.test(
-  'after a thread has died, those are asked about that listen to its sessions, and only who is behind is sent',
+  'after a thread has died, only subscribers of its sessions that have missed events are sent any',
   async (t) => {
     const hub = hubOver({ seqs: { one: 2, two: 1, three: 9 }, replay: async () => ({ frames: [frame(2)] }) });
     const [a, b, c] = [new Listener(), new Listener(), new Listener()];

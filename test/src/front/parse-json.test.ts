@@ -2,7 +2,7 @@ import { assert, json, property } from 'fast-check';
 import t from 'tap';
 import { parseJson } from '../../../src/front/parse-json.js';
 
-t.test('it is JSON.parse for all that a person or a program would send', async (t) => {
+t.test('it parses what users and programs send as JSON.parse does', async (t) => {
   assert(
     property(json({ maxDepth: 5 }), (text) => t.same(parseJson(text), JSON.parse(text))),
     {
@@ -22,7 +22,7 @@ t.test('too many keys, elements or brackets are refused before they are built', 
   }
 });
 
-t.test('a string without an end is what JSON.parse says it is', async (t) => {
+t.test('a string without an end is refused by JSON.parse', async (t) => {
   const text = `{"a":"${'x'.repeat(5_000)}\\"`;
   t.throws(() => parseJson(text), { name: 'SyntaxError', message: /Unterminated string/ });
 });

@@ -37,7 +37,7 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
 }
 
 t.test(
-  'who may read what: with a token all of it, without one what is open, and metrics from this machine',
+  'a token opens every route; without one only the open routes answer, and metrics from this machine',
   async (t) => {
     const authorization = 'Bearer token-a';
     for (const path of ['/user', '/open', '/metrics']) {

@@ -64,7 +64,7 @@ t.test('all streams share one heartbeat, and the last that ends takes it away', 
 });
 
 t.test(
-  'while the reader is behind durable events wait in line, streaming ones are skipped and come whole later',
+  'while the reader is behind, durable events queue and streaming ones are skipped and come whole later',
   async (t) => {
     const heartbeats = new Heartbeats();
     const { response, stream } = start(heartbeats);

@@ -18,7 +18,7 @@ function taken(filter: TurnFilter, events: DurableEvent[]): string[] {
   );
 }
 
-t.test('a turn in line takes nothing of the turn ahead of it, nor of those after it', async (t) => {
+t.test('a queued turn takes no event of the turn before it, nor of those after it', async (t) => {
   const filter = new TurnFilter('mine');
   const events: DurableEvent[] = [
     { type: 'message:accepted', id: 'other', turn: 1, queued: 0 },

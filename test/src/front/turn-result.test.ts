@@ -2,7 +2,7 @@ import t from 'tap';
 import { TurnResult } from '../../../src/front/turn-result.js';
 import { frameOf, USAGE } from './front-fixture.js';
 
-t.test('what waits for a person: asked before, asked now, and no longer once it is answered', async (t) => {
+t.test('pending holds what was asked before and now, until it is answered', async (t) => {
   const result = new TurnResult([
     { kind: 'elicitation', requestId: 'r0', server: 's', mode: 'form', message: 'before' },
   ]);

@@ -26,14 +26,14 @@ t.test('work does not start for a caller who has gone', async (t) => {
   t.equal(started, false);
 });
 
-t.test('at the deadline the work is told and the caller too', async (t) => {
+t.test('at the deadline the work’s signal aborts and the caller gets the error', async (t) => {
   let told: AbortSignal | undefined;
   const waiting = withDeadline({ timeoutMs: 1, late }, (signal) => ((told = signal), never));
   await t.rejects(waiting, { message: 'late' });
   t.equal(told?.aborted, true);
 });
 
-t.test('what is done in time is not cut later', async (t) => {
+t.test('work that is done in time is not cut later', async (t) => {
   let told: AbortSignal | undefined;
   const caller = new AbortController();
   await withDeadline({ timeoutMs: 60_000, late, signal: caller.signal }, async (signal) => void (told = signal));
@@ -41,13 +41,13 @@ t.test('what is done in time is not cut later', async (t) => {
   t.equal(told?.aborted, false);
 });
 
-t.test('at most so long: says whether it was done', async (t) => {
+t.test('a bounded wait says whether the work was done in time', async (t) => {
   t.equal(await atMost(1, never), false);
   t.equal(await atMost(60_000, Promise.resolve()), true);
   await t.rejects(atMost(60_000, Promise.reject(new Error('failed'))), { message: 'failed' });
 });
 
-t.test('a listener is called at once where the signal has aborted, and can be taken back', async (t) => {
+t.test('a listener is called at once if the signal has aborted, and can be removed', async (t) => {
   let calls = 0;
   onAbort(AbortSignal.abort(), () => calls++);
   t.equal(calls, 1);

@@ -33,7 +33,7 @@ void t.test('an empty file and environment give the defaults', async (t) => {
   });
 });
 
-void t.test('it is frozen to the bottom and can cross threads', async (t) => {
+void t.test('the configuration is deeply frozen and can cross threads', async (t) => {
   const config = parseConfig({ approvals: { rules: [{ action: 'allow' }] } }, {});
   for (const part of [config, config.listen, config.approvals.rules, config.approvals.rules[0], config.mcpServers]) {
     t.ok(Object.isFrozen(part));
@@ -100,7 +100,7 @@ void t.test('PORT is a number from 0 to 65535, written as one', async (t) => {
   for (const PORT of ['0', '65535']) t.same(problemPaths({}, { PORT }), [], PORT);
 });
 
-void t.test('${NAME} is taken from the environment; one that is missing is a problem at its path', async (t) => {
+void t.test('${NAME} is replaced from the environment; a missing variable is a problem at its path', async (t) => {
   const file = { model: { system: 'I am ${WHO}, ${WHO}.' }, mcpServers: { w: { image: 'x', env: { A: '${A}' } } } };
   const config = parseConfig(file, { WHO: '$&${A}', A: '' });
   t.equal(config.model.system, 'I am $&${A}, $&${A}.', 'what comes from the environment is not expanded again');
@@ -157,7 +157,7 @@ void t.test('beyond loopback there must be auth, and no sandbox that isolates no
   t.same(problemPaths({ sandbox: { driver: 'process' } }), []);
 });
 
-void t.test('what only several fields together show is a problem too', async (t) => {
+void t.test('contradictions between fields are problems too', async (t) => {
   t.same(problemPaths({ auth: { tokens: [TOKEN, { ...TOKEN, user: 'user-2' }] } }), ['auth.tokens.1.sha256']);
   t.same(problemPaths({ model: { provider: 'anthropic' } }), ['model.provider']);
   t.same(problemPaths({ model: { thinkingTokens: 100 } }), ['model.thinkingTokens']);
@@ -176,7 +176,7 @@ void t.test('a time that Node’s timers cannot hold is refused: they would fire
   t.same(problemPaths({ store: { sessionTtlMs: tooLong } }), [], 'a session may live longer');
 });
 
-void t.test('no object at the top is one problem', async (t) => {
+void t.test('a file that is not an object is one problem', async (t) => {
   for (const json of [null, [], 'text', 5]) t.same(problemPaths(json), ['(top level)']);
 });
 
@@ -187,7 +187,7 @@ async function folderWith(t: { teardown: (fn: () => Promise<void>) => unknown },
   return dir;
 }
 
-void t.test('fairlead.json is read where it is there, and its absence is fine', async (t) => {
+void t.test('fairlead.json is read if it exists, and need not exist', async (t) => {
   const dir = await folderWith(t, '{"$schema": "./x.json", "listen": {"port": 7}}');
   const config = loadConfig({}, dir);
   t.equal(config.listen.port, 7);
@@ -195,7 +195,7 @@ void t.test('fairlead.json is read where it is there, and its absence is fine', 
   t.equal(loadConfig({}, await folderWith(t)).listen.port, 3000);
 });
 
-void t.test('a file that is named must be there, and every file must be JSON', async (t) => {
+void t.test('a named file must exist, and every file must be JSON', async (t) => {
   const dir = await folderWith(t, '{"listen": }');
   t.throws(() => loadConfig({ FAIRLEAD_CONFIG: 'other.json' }, dir), {
     code: 'ERR_CONFIG',

@@ -15,7 +15,7 @@ void t.test('a coded error comes out of its data as it went in', async (t) => {
   t.match(back, { message: 'full', retryAfterMs: 500, stack: error.stack });
 });
 
-void t.test('what has no code of ours is an internal error, whatever was thrown', async (t) => {
+void t.test('anything thrown without one of our codes is an internal error', async (t) => {
   t.match(errorToData(new TypeError('x')), { code: 'ERR_INTERNAL', name: 'TypeError', message: 'x' });
   t.match(errorToData('text'), { code: 'ERR_INTERNAL', message: 'text' });
   t.match(errorToData(undefined), { code: 'ERR_INTERNAL' });

@@ -7,7 +7,7 @@ function redirect(publicUrl: string | undefined, own: string): string {
   return oauthIdentity(publicUrl, own).redirectUrl;
 }
 
-t.test('the way back is the public address, or our own where people can reach it', async (t) => {
+t.test('the redirect URL has the public address, or our own where users can reach it', async (t) => {
   t.equal(redirect('https://agents.test/', 'http://127.0.0.1:3000'), `https://agents.test${path}`);
   t.equal(redirect('https://agents.test/fairlead', 'http://127.0.0.1:3000'), `https://agents.test/fairlead${path}`);
   t.equal(redirect(undefined, 'http://127.0.0.1:3000'), `http://127.0.0.1:3000${path}`);

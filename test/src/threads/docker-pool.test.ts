@@ -143,7 +143,7 @@ t.test(
   },
 );
 
-t.test('a thread that is ended for standing still is replaced, and its sandbox is leased again', async (t) => {
+t.test('a thread that hangs is replaced, and its sandbox is leased again', async (t) => {
   const lost = deferred<FairleadError>();
   const { pool } = await open(t, { onWorkerLost: (error) => lost.resolve(error) });
   const { port, result } = lease(t, pool);

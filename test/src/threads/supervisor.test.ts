@@ -79,7 +79,7 @@ async function kill(t: Test, supervisor: AgentSupervisor): Promise<void> {
   await t.rejects(channel.request('sweep-sessions', { limit: 1 }), { code: 'ERR_CHANNEL_CLOSED', retryAfterMs: 1_000 });
 }
 
-t.test('what comes while it is down is answered by the next thread; what was in flight is not', async (t) => {
+t.test('requests that come while a thread is down are answered by the next one; those in flight fail', async (t) => {
   const { supervisor, restarted, starts } = supervise(t);
   await supervisor.start();
   const first = await threadId(supervisor);
@@ -97,7 +97,7 @@ t.test('what comes while it is down is answered by the next thread; what was in 
   t.same(starts, [false, true], 'the first start is not told as a restart');
 });
 
-t.test('a thread that is not back in time is ERR_UNAVAILABLE with a time to come back', async (t) => {
+t.test('a request to a thread that is not back in time is ERR_UNAVAILABLE with a time to retry', async (t) => {
   const { supervisor } = supervise(t, [AGENT, new Error('EAGAIN'), new Error('EAGAIN'), SILENT]);
   await supervisor.start();
   await kill(t, supervisor);
@@ -138,7 +138,7 @@ t.test('a first start that fails says why and is not tried again', async (t) => 
   t.same([refused.starts, unprepared.starts, none.starts], [[false], [false], [false]]);
 });
 
-t.test('closed, it answers nobody and starts nothing again, whatever it was doing', async (t) => {
+t.test('once closed it answers nobody and restarts nothing, whatever it was doing', async (t) => {
   const serving = supervise(t);
   await serving.supervisor.start();
   await serving.supervisor.close(WAIT_MS);
@@ -152,7 +152,7 @@ t.test('closed, it answers nobody and starts nothing again, whatever it was doin
   t.equal(serving.starts.length, 1);
 });
 
-t.test('one that hears nothing any more is ended at the deadline of the close', async (t) => {
+t.test('a thread that hangs is terminated at the deadline of the close', async (t) => {
   const deaf = `${AGENT} parentPort.on('message', ({ name }) => { if (name === 'get-session') for (;;); });`;
   const { supervisor } = supervise(t, [deaf]);
   await supervisor.start();

@@ -116,7 +116,7 @@ t.test('an answer is for the call that asked: not for another’s, not with othe
   t.match(await ask('tools/call', call(name, again)), refused, 'twice');
 });
 
-t.test('a session that is deleted takes the calls that wait in it along', async (t) => {
+t.test('a deleted session ends the calls that wait in it', async (t) => {
   const headers = { authorization: `Bearer ${TOKENS.ann}`, 'content-type': 'application/json' };
   const made = await fetch(`${engine.url}/v1/sessions`, { method: 'POST', headers, body: '{}' });
   const { session } = (await made.json()) as { session: string };
@@ -128,7 +128,7 @@ t.test('a session that is deleted takes the calls that wait in it along', async 
   t.equal((await ask('tools/call', call(name, again), { session })).status, 404);
 });
 
-t.test('a yes to a tool is asked for by a sealed question: nothing that came before it counts', async (t) => {
+t.test('an approval needs the sealed question’s answer: nothing that came before it counts', async (t) => {
   const early = { 'fairlead-1': accept({}), approval: accept({}) };
   const first = await ask('tools/call', call('test_simple_text', { inputResponses: early }));
   t.equal(first.result?.resultType, 'input_required');
@@ -173,7 +173,7 @@ t.test('an answer that does not fit its form is asked for again', async (t) => {
   t.not(again.result?.requestState, requestState);
 });
 
-t.test('the older era: a resource that is watched tells its client when it changes', async (t) => {
+t.test('the legacy era: a client hears when a resource that it watches changes', async (t) => {
   const requestInit = { headers: { authorization: `Bearer ${TOKENS.ann}` } };
   const client = new Client({ name: 'watcher', version: '1' });
   const updated = deferred<string>();
@@ -187,7 +187,7 @@ t.test('the older era: a resource that is watched tells its client when it chang
   await client.unsubscribeResource({ uri });
 });
 
-t.test('the newer era: who listens hears that the tools have changed', async (t) => {
+t.test('the modern era: a client that listens hears that the tools have changed', async (t) => {
   const requestInit = { headers: { authorization: `Bearer ${TOKENS.ann}` } };
   const client = new Client(
     { name: 'listener', version: '1' },

@@ -160,7 +160,7 @@ for (const kind of KINDS) {
   });
 }
 
-t.test('the newer era: one session is kept for each user, and users do not see each other', async (t) => {
+t.test('the modern era: one session is kept for each user, and users do not see each other', async (t) => {
   const ann = await connect(t, 'v2 modern');
   const annToo = await connect(t, 'v2 modern');
   const bob = await connect(t, 'v2 modern', { token: TOKENS.bob });
@@ -169,7 +169,7 @@ t.test('the newer era: one session is kept for each user, and users do not see e
   t.equal((await bob.callTool('read_file', { path: 'ann.txt' })).isError, true);
 });
 
-t.test('the older era: a session for each client; it is no other user’s, and ends with DELETE', async (t) => {
+t.test('the legacy era: each client has a session; no other user can use it, and DELETE ends it', async (t) => {
   const ann = await connect(t, 'v2 legacy');
   const [session] = ann.sessionId!.split('.');
   await ann.callTool('run_command', { command: 'true' });
@@ -230,7 +230,7 @@ const sleeps = (seconds: number): Record<string, unknown> => ({
   _meta: { progressToken: 1 },
 });
 
-t.test('a client that goes in the middle cancels its tool, in both eras', async (t) => {
+t.test('a client that disconnects in the middle cancels its tool, in both eras', async (t) => {
   const client = await connect(t, 'v2 legacy');
   const [session] = client.sessionId!.split('.');
   const older = { headers: { 'mcp-session-id': client.sessionId! }, body: rpc('tools/call', sleeps(4712), 77) };

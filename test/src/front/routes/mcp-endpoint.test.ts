@@ -104,7 +104,7 @@ t.test('a stream is passed on as it comes; the agent thread waits while the clie
   await fixture.agent.asked('mcp-exchange');
 });
 
-t.test('a client that goes is told of to the agent thread, and nothing of it stays', async (t) => {
+t.test('the agent thread is told of a client that disconnects, and nothing of it stays', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   const id = deferred<string>();

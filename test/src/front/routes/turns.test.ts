@@ -101,7 +101,7 @@ t.test('a message whose turn asks for approvals answers 202 with all of them', a
   });
 });
 
-t.test('a message in line behind a turn that waits for a person answers 202 too', async (t) => {
+t.test('a message queued behind a turn that waits for the user answers 202 too', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   const { agent } = fixture;
@@ -136,7 +136,7 @@ t.test('a turn that ends in an error is a problem with the error’s status', as
   }
 });
 
-t.test('what refuses the message is a problem, for SSE too', async (t) => {
+t.test('a refused message is an HTTP problem, for SSE too', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   const session = fixture.agent.make('s-refused');

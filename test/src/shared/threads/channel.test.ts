@@ -71,7 +71,7 @@ void t.test('an error crosses with its code, and one without a code as an intern
   await t.rejects(client.request('fail', { how: 'uncloneable' }), { code: 'ERR_INTERNAL' });
 });
 
-void t.test('a request that nobody serves is an error, not a wait', async (t) => {
+void t.test('a request without a handler fails at once', async (t) => {
   const { client } = makePair(t);
   await t.rejects(client.request('nothing' as 'hang', {}), { code: 'ERR_INTERNAL' });
 });
@@ -113,7 +113,7 @@ void t.test('notifications arrive in the order they were sent, before a later re
   t.same(told, ['a', 'b', 'c']);
 });
 
-void t.test('a port goes along by transfer', async (t) => {
+void t.test('a port is transferred with its message', async (t) => {
   const { client } = makePair(t);
   const { port1, port2 } = new MessageChannel();
   t.teardown(() => port1.close());
@@ -122,7 +122,7 @@ void t.test('a port goes along by transfer', async (t) => {
   t.equal(await heard, 'hello');
 });
 
-void t.test('what cannot be sent rejects at once and leaves no caller behind', async (t) => {
+void t.test('a message that cannot be cloned rejects at once and leaves no caller behind', async (t) => {
   const { client } = makePair(t);
   const body = { port: (() => undefined) as never };
   await t.rejects(client.request('knock', body, { timeoutMs: Infinity }), { name: 'DataCloneError' });

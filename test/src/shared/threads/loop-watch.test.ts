@@ -53,7 +53,7 @@ async function looks(beatMs: number, count: number): Promise<void> {
   clearInterval(timer);
 }
 
-t.test('a loop that stands still is told once, with how long; then it is healthy again', async (t) => {
+t.test('a loop that hangs is reported once, with the time; when it turns it is healthy again', async (t) => {
   const loops = open(t, 400);
   const { stall, turns } = await thread(t);
   const { called, hungMs, times } = hang();
@@ -68,7 +68,7 @@ t.test('a loop that stands still is told once, with how long; then it is healthy
   t.equal(loops.healthy, true);
 });
 
-t.test('a loop that turns is never told, and neither is one that is no longer watched', async (t) => {
+t.test('a loop that turns is never reported, and neither is one that is no longer watched', async (t) => {
   const loops = open(t, 200);
   await thread(t);
   const turning = hang();
@@ -83,7 +83,7 @@ t.test('a loop that turns is never told, and neither is one that is no longer wa
   t.equal(loops.healthy, true);
 });
 
-t.test('before its first beat a thread that comes up later is not judged', async (t) => {
+t.test('a thread that starts later is not judged before its first beat', async (t) => {
   const loops = open(t, 200);
   const { called, hungMs } = hang();
   const quiet = hang();
@@ -94,7 +94,7 @@ t.test('before its first beat a thread that comes up later is not judged', async
   t.equal(quiet.times(), 0);
 });
 
-t.test('when the main thread itself stood still, the others get a period anew', async (t) => {
+t.test('after a hang of the main thread the others get a new period', async (t) => {
   const loops = open(t, 400);
   const beat = startBeat(SLOT); // in this thread: it stands still with it, as all do when the process is stopped
   t.teardown(() => beat.close());
@@ -119,7 +119,7 @@ t.test('without a limit nobody is told, but health is known', async (t) => {
   t.equal(times(), 0);
 });
 
-t.test('where nobody watches, a beat does nothing', (t) => {
+t.test('without a LoopWatch a beat does nothing', (t) => {
   const beat = startBeat(SLOT);
   beat.close();
   t.end();

@@ -15,7 +15,7 @@ void t.test('a session is always on the same thread: the hash is FNV-1a by its d
   }
 });
 
-void t.test('one thread has them all, and none falls outside', async (t) => {
+void t.test('a single thread owns all sessions, and no session is out of range', async (t) => {
   for (let n = 0; n < 200; n++) {
     const id = randomBytes(16).toString('base64url');
     t.equal(threadOf(id, 1), 0);
