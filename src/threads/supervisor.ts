@@ -7,7 +7,7 @@ import type { Logger } from '../shared/log.js';
 import { startLife, type AgentChannel, type AgentHost, type AgentLife } from './agent-life.js';
 import { agentSlot, type LoopWatch } from '../shared/threads/loop-watch.js';
 
-const BACKOFF = { firstMs: 100, maxMs: 5_000 };
+const BACKOFF = { firstMs: 100, maxMs: 5_000, jitter: 0 };
 /** A thread that has served this long restarts at once, as after its first end. */
 const HEALTHY_AFTER_MS = 10_000;
 /** How long a request waits for a thread that restarts. */
@@ -159,7 +159,7 @@ export class AgentSupervisor {
     this.#watch = undefined;
     // The boot reports a first start that fails; only a thread that has served restarts.
     if (this.#closing || !this.#served) return this.#stop(fault);
-    const delayMs = this.#ends === 0 ? 0 : Math.round(backoffMs(this.#ends, BACKOFF));
+    const delayMs = this.#ends === 0 ? 0 : backoffMs(this.#ends, BACKOFF);
     this.#ends++;
     this.#log.error(
       { code, err: fault?.message, errCode: codeOf(fault), stack: fault?.stack, delayMs },
