@@ -47,12 +47,12 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
       },
       'mcp-login-end': (request) =>
         agents.request(request.user, 'mcp-login-end', request, { timeoutMs: LOGIN_END_TIMEOUT_MS }),
-      'mcp-stream': (part) => front.streamMcp(part),
+      'mcp-stream': (part) => front.mcpExchanges.stream(part),
     },
     notifications: {
-      frames: ({ batch }) => front.deliver(batch),
-      'session-gone': ({ session, closeCode, reason }) => front.sessionGone(session, closeCode, reason),
-      'session-seq': ({ session, seq }) => front.noteSeq(session, seq),
+      frames: ({ batch }) => front.hub.deliver(batch),
+      'session-gone': ({ session, closeCode, reason }) => front.hub.gone(session, closeCode, reason),
+      'session-seq': ({ session, seq }) => front.hub.noteSeq(session, seq),
       health: ({ thread, store }) => readiness.storeHealth(thread, store),
       'server-tools': (listing) => book.note(listing),
       'server-trouble': ({ server }) => void all.refresh(server),
@@ -62,7 +62,7 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
       // The new thread was not told to drain, so nothing is resumed here; the next start resumes it.
       if (readiness.isDraining) return;
       await channel.request('resume', {});
-      await front.checkMissed((session) => threadOf(session, agents.size) === index);
+      await front.hub.checkAll((session) => threadOf(session, agents.size) === index);
     },
   };
 }

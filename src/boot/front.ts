@@ -1,7 +1,7 @@
 /** The front: serves WebSockets and HTTP with uWebSockets, which only this file loads. Main thread. */
+import { setTimeout as delay } from 'node:timers/promises';
 import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
-import type { McpStreamPart, UserServer } from '../../workers/agent/contract/mcp.js';
-import type { SessionFrames } from '../../workers/agent/contract/sessions.js';
+import type { UserServer } from '../../workers/agent/contract/mcp.js';
 import type { Config } from '../shared/config.js';
 import type { Logger } from '../shared/log.js';
 import { oauthIdentity, type OAuthIdentity } from '../shared/oauth-identity.js';
@@ -54,16 +54,10 @@ export interface Front {
   listen(): Promise<{ host: string; port: number; url: string }>;
   /** Who Fairlead is to authorization servers. Undefined until it listens: before that no user could come back to it. */
   identity(): OAuthIdentity | undefined;
-  /** Sends the frames of one turn of an agent thread's event loop to the sessions' subscribers. */
-  deliver(batch: readonly SessionFrames[]): void;
-  /** Closes the session's subscribers with this code. */
-  sessionGone(session: string, closeCode: number, reason: string): void;
-  /** The session's newest event is `seq`: subscribers that were not sent it get what they miss. */
-  noteSeq(session: string, seq: number): void;
-  /** Streams a part of an answer from /mcp; resolves when the client takes more. */
-  streamMcp(part: McpStreamPart): Promise<{ open: boolean }>;
-  /** After an agent thread was replaced: the subscribers of its sessions get what they miss. */
-  checkMissed(isConcerned: (session: string) => boolean): Promise<void>;
+  /** Delivers the sessions' events. */
+  readonly hub: Hub;
+  /** The open requests to /mcp. */
+  readonly mcpExchanges: McpExchanges;
   /** Refuses new sockets, sessions and messages; /readyz answers 503. Running turns go on. */
   stopAccepting(): void;
   /** Closes every socket and stream with this code; resolves when the close frames have had time to leave. */
@@ -149,11 +143,8 @@ export function createFront(options: FrontOptions): Front {
       return { host, port, url: ownUrl() };
     },
     identity: () => (listener ? ownIdentity() : undefined),
-    deliver: (batch) => hub.deliver(batch),
-    sessionGone: (session, closeCode, reason) => hub.gone(session, closeCode, reason),
-    noteSeq: (session, seq) => hub.noteSeq(session, seq),
-    streamMcp: (part) => mcpExchanges.stream(part),
-    checkMissed: (isConcerned) => hub.checkAll(isConcerned),
+    hub,
+    mcpExchanges,
     stopAccepting: () => void (presence.draining = true),
     closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
     async close() {
@@ -187,7 +178,7 @@ export function createFront(options: FrontOptions): Front {
     presence.draining = true;
     if (presence.size === 0) return;
     presence.closeAll(code, reason);
-    await new Promise((resolve) => setTimeout(resolve, CLOSE_GRACE_MS));
+    await delay(CLOSE_GRACE_MS);
   }
 }
 

@@ -34,12 +34,12 @@ async function chooseModel(config: Config): Promise<Parts['model']> {
     };
   }
   const base = config.anthropic.baseUrl || 'https://api.anthropic.com';
-  await checkModel(base, config.anthropic.apiKey);
+  await checkAnthropic(base, config.anthropic.apiKey);
   return { kind: 'anthropic', describe: `${name} at ${new URL(base).host}` };
 }
 
 /** Any answer will do except one that refuses the key, since a gateway need not know this path. */
-async function checkModel(base: string, apiKey: string): Promise<void> {
+async function checkAnthropic(base: string, apiKey: string): Promise<void> {
   const where = `the model at ${base}`;
   let status: number;
   try {

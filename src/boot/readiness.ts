@@ -1,12 +1,12 @@
 /** Whether a load balancer may send users here, and why not: the answer of /readyz. Main thread. */
-
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
+import { pending } from '../shared/abort.js';
 
 export class Readiness {
   #booted = false;
-  #onBooted: () => void = () => undefined;
+  readonly #boot = pending<void>();
   /** Resolves at the end of the boot. */
-  readonly whenBooted = new Promise<void>((resolve) => (this.#onBooted = resolve));
+  readonly whenBooted = this.#boot.promise;
   #draining = false;
   readonly #withoutStore = new Set<number>();
   #breaker: BreakerState = 'closed';
@@ -18,7 +18,7 @@ export class Readiness {
 
   booted(): void {
     this.#booted = true;
-    this.#onBooted();
+    this.#boot.resolve();
   }
 
   draining(): void {

@@ -8,14 +8,14 @@ import { parseSeq, toSessionId } from './session-id.js';
 /** A refusal is told after the upgrade, by a close code, since a browser shows its page no HTTP status of an upgrade. */
 export function judgeUpgrade(auth: Auth, headers: AuthHeaders, query: string): JudgedUpgrade {
   try {
-    return judge(auth, headers, new URLSearchParams(query));
+    return readUpgrade(auth, headers, new URLSearchParams(query));
   } catch (error) {
     if (error instanceof FairleadError) return { refused: error };
     throw error;
   }
 }
 
-function judge(auth: Auth, headers: AuthHeaders, params: URLSearchParams): JudgedUpgrade {
+function readUpgrade(auth: Auth, headers: AuthHeaders, params: URLSearchParams): JudgedUpgrade {
   const user = auth.userOf(headers);
   if (user === undefined) throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
   // An empty value counts as absent: a shell without the variable sends `?session=$SESSION` so.

@@ -20,14 +20,15 @@ export interface McpAdmin {
 
 const promptBody = z.strictObject({ arguments: z.record(z.string(), z.string()).default({}) });
 
-type Asked = McpRequest extends infer R
+/** The part of an McpRequest that the route knows. */
+type McpMethod = McpRequest extends infer R
   ? R extends McpRequest
     ? Omit<R, 'user' | 'session' | 'server'>
     : never
   : never;
 
 export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin }): Route[] {
-  const ask = async (call: RouteCall, asked: Asked): Promise<void> => {
+  const ask = async (call: RouteCall, asked: McpMethod): Promise<void> => {
     const { user, query } = call;
     const session = query.get('session') ? toSessionId(query.get('session')!) : undefined;
     const request = { ...asked, user, server: call.params['server']!, ...(session === undefined ? {} : { session }) };

@@ -151,17 +151,14 @@ t.test('a subscriber whose missed events cannot be read is closed, to reconnect 
   }
 });
 
-t.test(
-  'after a thread has died, only subscribers of its sessions that have missed events are sent any',
-  async (t) => {
-    const hub = hubOver({ seqs: { one: 2, two: 1, three: 9 }, replay: async () => ({ frames: [frame(2)] }) });
-    const [a, b, c] = [new Listener(), new Listener(), new Listener()];
-    for (const each of [a, b, c]) each.seq = 1;
-    hub.subscribe('one', a);
-    hub.subscribe('two', b);
-    hub.subscribe('three', c);
-    await hub.checkAll((session) => session !== 'three');
-    await new Promise(setImmediate);
-    t.strictSame([a.seen, b.seen, c.seen], [['e2'], [], []]);
-  },
-);
+t.test('after a thread has died, only subscribers of its sessions that have missed events are sent any', async (t) => {
+  const hub = hubOver({ seqs: { one: 2, two: 1, three: 9 }, replay: async () => ({ frames: [frame(2)] }) });
+  const [a, b, c] = [new Listener(), new Listener(), new Listener()];
+  for (const each of [a, b, c]) each.seq = 1;
+  hub.subscribe('one', a);
+  hub.subscribe('two', b);
+  hub.subscribe('three', c);
+  await hub.checkAll((session) => session !== 'three');
+  await new Promise(setImmediate);
+  t.strictSame([a.seen, b.seen, c.seen], [['e2'], [], []]);
+});

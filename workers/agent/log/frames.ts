@@ -8,12 +8,12 @@ const HEAD = /^\{"type":"([\w:]+)","seq":\d+(?:,"turn":(\d+))?/;
 
 /** The frame of an event that is not logged: a streaming event, or one for a single subscriber. */
 export function passingFrame(event: Exclude<ServerEvent, DurableEvent>): OutFrame {
-  return { json: JSON.stringify(event), seq: 0, ...headOf(event) };
+  return { json: JSON.stringify(event), seq: 0, ...labelsOf(event) };
 }
 
 /** `type`, `seq` and `turn` come first, where `loggedFrame` and people who read the wire look for them. */
 export function durableFrame(event: DurableEvent, seq: number): OutFrame {
-  const head = headOf(event);
+  const head = labelsOf(event);
   const { type, ...fields } = event;
   return { json: JSON.stringify({ type, seq, turn: head.turn, ...fields }), seq, ...head };
 }
@@ -23,9 +23,9 @@ export function loggedFrame({ seq, json }: LoggedEvent): OutFrame {
   const [, type, turn] = HEAD.exec(json) ?? [];
   if (type !== undefined && turn !== undefined) return { json, seq, type, turn: Number(turn) };
   if (type !== undefined && !json.includes('"turn":')) return { json, seq, type };
-  return { json, seq, ...headOf(JSON.parse(json) as { type: string }) }; // 0.1.0 wrote `turn` in the event's own place
+  return { json, seq, ...labelsOf(JSON.parse(json) as { type: string }) }; // 0.1.0 wrote `turn` in the event's own place
 }
 
-function headOf(event: { type: string; turn?: number }): Pick<OutFrame, 'type' | 'turn'> {
+function labelsOf(event: { type: string; turn?: number }): Pick<OutFrame, 'type' | 'turn'> {
   return event.turn === undefined ? { type: event.type } : { type: event.type, turn: event.turn };
 }
