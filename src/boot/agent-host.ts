@@ -11,7 +11,7 @@ import type { ServerBook } from './server-book.js';
 
 /** A little less than the agent thread waits for its answer. */
 const LOGIN_TIMEOUT_MS = 95_000;
-/** The time that a user has for a login, and ours. */
+/** The time that a user has for a login, plus that of the requests after it. */
 const LOGIN_END_TIMEOUT_MS = 690_000;
 
 export interface AgentHostParts {

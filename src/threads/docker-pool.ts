@@ -1,5 +1,5 @@
 /**
- * The docker thread's face in the main thread: a Piscina pool of one worker.
+ * The docker thread as the main thread sees it: a Piscina pool of one worker. Main thread.
  *
  * Leases are Piscina tasks. They wait for a sandbox in the docker thread, in a bounded queue for each image, so that a warm
  * sandbox of one image does not wait behind a cold one of another. All else goes over a control port that the worker hands
@@ -44,7 +44,7 @@ export interface DockerPoolOptions {
   onBreaker?: (state: BreakerState) => void;
   /** The worker has died: its sandboxes' ports are closed and its callers are settled. A new one starts and adopts its sandboxes. */
   onWorkerLost?: (error: FairleadError) => void;
-  /** Until then only those sandboxes are started that somebody asks for. Absent: shelves are filled at once. */
+  /** Warm sandboxes are started only after it; leases are served before. Absent: at once. */
   fillPoolsAfter?: Promise<unknown>;
   /** How long `close` waits for the removal of sandboxes; the next start adopts or removes the rest. */
   closeTimeoutMs?: number;
