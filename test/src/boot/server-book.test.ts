@@ -42,22 +42,19 @@ t.test(
   },
 );
 
-t.test(
-  'a server that goes down keeps its tools on the list, marked as down, until it is back',
-  async (t) => {
-    const { book } = make();
-    book.note({ server: 'web', tools: [tool('a')], resources: true });
-    book.note({ server: 'web', down: 'away' });
-    t.match(book.published(), {
-      catalogue: { web: [{ name: 'a' }] },
-      notes: { web: { down: 'away', resources: true } },
-    });
-    t.match(book.health([])[1], { state: 'reconnecting', lastError: 'away' });
-    book.note({ server: 'web', tools: [tool('a')], resources: true });
-    t.same(book.published().notes, { web: { resources: true } });
-    t.match(book.health([])[1], { state: 'healthy' });
-  },
-);
+t.test('a server that goes down keeps its tools on the list, marked as down, until it is back', async (t) => {
+  const { book } = make();
+  book.note({ server: 'web', tools: [tool('a')], resources: true });
+  book.note({ server: 'web', down: 'away' });
+  t.match(book.published(), {
+    catalogue: { web: [{ name: 'a' }] },
+    notes: { web: { down: 'away', resources: true } },
+  });
+  t.match(book.health([])[1], { state: 'reconnecting', lastError: 'away' });
+  book.note({ server: 'web', tools: [tool('a')], resources: true });
+  t.same(book.published().notes, { web: { resources: true } });
+  t.match(book.health([])[1], { state: 'healthy' });
+});
 
 t.test('health joins what the threads know: one thread’s trouble is not yet the server’s', async (t) => {
   const { book } = make();

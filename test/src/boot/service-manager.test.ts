@@ -133,27 +133,30 @@ t.test('without NOTIFY_SOCKET nobody is told anything', async (t) => {
   t.notOk(manager instanceof Systemd);
 });
 
-t.test('it works over a real socket, by path and abstract; with WATCHDOG_PID of another process it sends no pings', async (t) => {
-  for (const abstract of [false, true]) {
-    for (const mine of [true, false]) {
-      const notify = await openNotifySocket({ abstract });
-      t.teardown(() => notify.close());
-      environment(t, {
-        NOTIFY_SOCKET: notify.path,
-        WATCHDOG_USEC: '100000',
-        WATCHDOG_PID: mine ? String(process.pid) : '1',
-      });
-      const manager = await openServiceManager(log);
-      t.teardown(() => manager.close());
-      manager.follow(service());
-      await notify.waitFor((state) => state.startsWith('READY=1'));
-      if (mine) await notify.waitFor((state) => state === 'WATCHDOG=1');
-      manager.close();
-      manager.status('the end');
-      await notify.waitFor((state) => state === 'STATUS=the end');
-      const signs = notify.received.filter(({ state }) => state === 'WATCHDOG=1');
-      t.equal(signs.length > 0, mine, `${notify.path} ${mine}`);
-      t.ok(notify.received.every(({ pid }) => pid === process.pid));
+t.test(
+  'it works over a real socket, by path and abstract; with WATCHDOG_PID of another process it sends no pings',
+  async (t) => {
+    for (const abstract of [false, true]) {
+      for (const mine of [true, false]) {
+        const notify = await openNotifySocket({ abstract });
+        t.teardown(() => notify.close());
+        environment(t, {
+          NOTIFY_SOCKET: notify.path,
+          WATCHDOG_USEC: '100000',
+          WATCHDOG_PID: mine ? String(process.pid) : '1',
+        });
+        const manager = await openServiceManager(log);
+        t.teardown(() => manager.close());
+        manager.follow(service());
+        await notify.waitFor((state) => state.startsWith('READY=1'));
+        if (mine) await notify.waitFor((state) => state === 'WATCHDOG=1');
+        manager.close();
+        manager.status('the end');
+        await notify.waitFor((state) => state === 'STATUS=the end');
+        const signs = notify.received.filter(({ state }) => state === 'WATCHDOG=1');
+        t.equal(signs.length > 0, mine, `${notify.path} ${mine}`);
+        t.ok(notify.received.every(({ pid }) => pid === process.pid));
+      }
     }
-  }
-});
+  },
+);
