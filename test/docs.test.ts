@@ -324,6 +324,22 @@ t.test('every source file that a page names is there, and every npm script', asy
   }
 });
 
+t.test('every log line and error that docs/operations.md explains is one that the code writes', async (t) => {
+  const files = [...(await filesOf('src', '.ts')), ...(await filesOf('workers', '.ts'))];
+  const code = (await Promise.all(files.map(read))).join('\n');
+  const doc = await read('docs/operations.md');
+  for (const heading of ['Logs', 'When something is wrong']) {
+    const section = doc.slice(doc.indexOf(`## ${heading}\n`)).split('\n## ')[0] ?? '';
+    const cells = [...section.matchAll(/^\| ((?:`[^`]+`(?:, )?)+)/gm)].flatMap(([, cell = '']) =>
+      cell.match(/`[^`]+`/g),
+    );
+    t.ok(cells.length >= 5, `${heading} has a table of lines`);
+    for (const cell of cells.filter((each) => each !== null)) {
+      for (const part of cell.replaceAll('`', '').split(' … ')) t.ok(code.includes(part), `${heading}: ${part}`);
+    }
+  }
+});
+
 t.test('docs/dependencies.md gives every dependency’s reason', async (t) => {
   const doc = await read('docs/dependencies.md');
   const manifest = JSON.parse(await read('package.json')) as { dependencies: Record<string, string> };
