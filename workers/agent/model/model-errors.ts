@@ -69,29 +69,23 @@ function statusError(
   return modelError(statusText(status, apiMessage, model), cause, retryAfterMs);
 }
 
+const STATUS_TEXTS: Record<number, string> = {
+  401: 'the model’s API does not accept the server’s key',
+  402: 'the account of the server’s key cannot pay for the model',
+  403: 'the server’s key may not use this model',
+  408: 'the model did not answer in time',
+  413: 'the conversation is too large for the model’s API',
+  429: 'the model’s API is over its rate limit; try again later',
+  504: 'the model did not answer in time',
+  529: 'the model is overloaded; try again later',
+};
+
 function statusText(status: number, apiMessage: string, model: string): string {
-  switch (status) {
-    case 401:
-      return 'the model’s API does not accept the server’s key';
-    case 402:
-      return 'the account of the server’s key cannot pay for the model';
-    case 403:
-      return 'the server’s key may not use this model';
-    case 404:
-      return `the model’s API does not know ${model}`;
-    case 413:
-      return 'the conversation is too large for the model’s API';
-    case 429:
-      return 'the model’s API is over its rate limit; try again later';
-    case 529:
-      return 'the model is overloaded; try again later';
-    case 408:
-    case 504:
-      return 'the model did not answer in time';
-    default:
-      if (status >= 500) return `the model’s API failed (status ${status}); try again later`;
-      return `the model’s API refused the request (status ${status})${quoted(apiMessage)}`;
-  }
+  if (status === 404) return `the model’s API does not know ${model}`;
+  const text = STATUS_TEXTS[status];
+  if (text !== undefined) return text;
+  if (status >= 500) return `the model’s API failed (status ${status}); try again later`;
+  return `the model’s API refused the request (status ${status})${quoted(apiMessage)}`;
 }
 
 function quoted(apiMessage: string): string {

@@ -16,7 +16,7 @@ const CACHED = { type: 'ephemeral' } as const;
 const GO_ON = 'Continue.';
 
 /** Consecutive messages of one role, as one message. */
-interface Run {
+interface RoleMessage {
   role: TranscriptMessage['role'];
   content: ContentBlockParam[];
 }
@@ -53,7 +53,7 @@ export function toMessages(transcript: readonly TranscriptMessage[]): MessagePar
     role,
     content: content.flatMap((block) => cleanBlock(block, role) ?? []),
   }));
-  const runs: Run[] = [];
+  const runs: RoleMessage[] = [];
   for (const { role, content } of repairTranscript(dropDanglingThinking(cleaned)).messages) {
     const blocks = content as ContentBlockParam[]; // the repair adds only tool_result and text blocks
     const last = runs.at(-1);
@@ -68,7 +68,7 @@ export function toMessages(transcript: readonly TranscriptMessage[]): MessagePar
 }
 
 /** Drops thinking at the end of a message, where an answer was cut off: the API refuses it there. */
-function dropDanglingThinking(messages: Run[]): Run[] {
+function dropDanglingThinking(messages: RoleMessage[]): RoleMessage[] {
   return messages.map(({ role, content }) => ({
     role,
     content: content.slice(0, content.findLastIndex((block) => !isThinking(block)) + 1),

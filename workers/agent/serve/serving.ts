@@ -55,9 +55,11 @@ export class McpServing {
   constructor(options: ServingOptions) {
     this.#options = options;
     const { agent, log } = options;
-    const { approvals, limits, mcp } = agent.config;
-    const { maxSocketsPerUser } = limits;
-    const { timeoutMs: waitMs } = approvals;
+    const {
+      approvals: { timeoutMs: waitMs },
+      limits: { maxSocketsPerUser },
+      mcp,
+    } = agent.config;
     this.#parts = {
       agent,
       log,
@@ -154,11 +156,7 @@ export class McpServing {
     const { user, session, by } = exchange;
     // A named session must exist; the one kept for the user is created when something needs it.
     if (by === 'id') await this.#options.withSession({ user, session }, async () => undefined);
-    const options = {
-      authInfo: authInfoOf(exchange),
-      ...(exchange.json === undefined ? {} : { parsedBody: exchange.json }),
-    };
-    return this.#answer(exchange, await this.#modern.fetch(exchange.request, options), 'modern');
+    return this.#answer(exchange, await this.#modern.fetch(exchange.request, handlerOptions(exchange)), 'modern');
   }
 
   async #serveLegacy(exchange: HttpExchange): Promise<McpAnswer | null> {
@@ -184,11 +182,7 @@ export class McpServing {
   async #serveSession(session: McpSession, exchange: HttpExchange): Promise<McpAnswer | null> {
     session.open++;
     try {
-      const options = {
-        authInfo: authInfoOf(exchange),
-        ...(exchange.json === undefined ? {} : { parsedBody: exchange.json }),
-      };
-      const response = await session.transport.handleRequest(exchange.request, options);
+      const response = await session.transport.handleRequest(exchange.request, handlerOptions(exchange));
       if (exchange.method === 'DELETE' && response.ok) {
         this.#sessions.close(session, 'deleted');
         if (session.owned) await this.#deleteSession(session);
@@ -234,13 +228,12 @@ export class McpServing {
     try {
       return await this.#serveSession(served, exchange);
     } finally {
-      if (transport.sessionId === undefined) await this.#refused(served); // the SDK has refused the initialize request
+      // The SDK has refused the initialize request.
+      if (transport.sessionId === undefined) {
+        this.#sessions.close(served, 'gone');
+        if (owned) await this.#deleteSession(served);
+      }
     }
-  }
-
-  async #refused(session: McpSession): Promise<void> {
-    this.#sessions.close(session, 'gone');
-    if (session.owned) await this.#deleteSession(session);
   }
 
   #closed(session: McpSession, why: 'deleted' | 'idle' | 'gone'): void {
@@ -281,6 +274,11 @@ export class McpServing {
     exchangesTotal.inc({ era, status: response.status });
     return exchange.answer(response);
   }
+}
+
+function handlerOptions(exchange: HttpExchange) {
+  const { json } = exchange;
+  return { authInfo: authInfoOf(exchange), ...(json === undefined ? {} : { parsedBody: json }) };
 }
 
 function rpcError(status: number, code: number, message: string, headers: Record<string, string> = {}): Response {

@@ -15,13 +15,12 @@ import { isInvalidParams, isNotFound, toProtocolError } from './protocol-errors.
 
 type Item = Record<string, unknown>;
 type ServedList = 'prompts/list' | 'resources/list' | 'resources/templates/list';
-type Capability = 'prompts' | 'resources';
 
 /** Limit for all servers together; no client uses a longer list. */
 const MAX_ITEMS = 10_000;
 
 export async function listPrompts(parts: ServeParts, of: Served, signal: AbortSignal): Promise<Item[]> {
-  const found = await listOfAll(parts, of, { capability: 'prompts', method: 'prompts/list', signal });
+  const found = await listOfAll(parts, of, 'prompts/list', signal);
   const routes = new Map<string, PromptRoute>();
   const items: Item[] = [];
   const names = new Map<string, number>();
@@ -45,7 +44,7 @@ export async function listResources(
   method: 'resources/list' | 'resources/templates/list',
   signal: AbortSignal,
 ): Promise<Item[]> {
-  const found = await listOfAll(parts, of, { capability: 'resources', method, signal });
+  const found = await listOfAll(parts, of, method, signal);
   for (const { server, item } of found) {
     const uri = item['uri'] ?? item['uriTemplate'];
     if (typeof uri === 'string') parts.routes.setResource(of.user, uri, server);
@@ -138,17 +137,25 @@ export async function complete(
   signal: AbortSignal,
 ): Promise<Item> {
   const { ref } = params;
-  const none = { completion: { values: [], total: 0, hasMore: false } };
+  const { config, policy, servers: connections } = parts.agent;
   const prompt = ref.name === undefined ? undefined : await findPrompt(parts, of, ref.name, signal);
-  const servers = prompt ? [prompt.server] : serversFor(parts, of, ref.uri ?? '');
-  const asked = prompt ? { ...params, ref: { ...ref, name: prompt.name } } : params;
+  if (prompt) refuseDenied(policy, prompt.server, 'prompts/get');
+  const servers = prompt
+    ? [prompt.server]
+    : serversFor(parts, of, ref.uri ?? '').filter((server) => !isDenied(policy, server, 'resources/read'));
+  const request: ServerRequest = {
+    method: 'completion/complete',
+    params: prompt ? { ...params, ref: { ...ref, name: prompt.name } } : params,
+    signal,
+    asks: NOBODY,
+    timeoutMs: config.mcp.requestTimeoutMs,
+  };
   let failure: unknown;
   for (const server of servers) {
     try {
-      refuseDenied(parts.agent.policy, server, prompt ? 'prompts/get' : 'resources/read');
-      const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
+      const connection = await abortable(() => connections.connection(of, server), signal);
       if (connection.capabilities['completions'] === undefined) continue;
-      return await connection.request(quietly(parts, { method: 'completion/complete', params: asked, signal }));
+      return await connection.request(request);
     } catch (error) {
       const told = toProtocolError(error);
       if (signal.aborted) throw told;
@@ -156,20 +163,22 @@ export async function complete(
     }
   }
   if (failure !== undefined) throw failure;
-  return none;
+  return { completion: { values: [], total: 0, hasMore: false } };
 }
 
 /** Joins the lists of all servers. One that fails does not hide the others. */
 async function listOfAll(
   parts: ServeParts,
   of: Served,
-  { capability, method, signal }: { capability: Capability; method: ServedList; signal: AbortSignal },
+  method: ServedList,
+  signal: AbortSignal,
 ): Promise<{ server: string; item: Item }[]> {
   const { agent, log } = parts;
   const options = { asks: NOBODY, signal, timeoutMs: agent.config.mcp.requestTimeoutMs };
   await agent.catalogue.ready(of);
-  const listed = serversWith(parts, of.user, capability).filter((server) => !isDenied(agent.policy, server, method));
-  const lists = listed.map(async (server) => {
+  const capability = method === 'prompts/list' ? 'prompts' : 'resources';
+  const servers = serversWith(parts, of.user, capability).filter((server) => !isDenied(agent.policy, server, method));
+  const lists = servers.map(async (server) => {
     try {
       const connection = await abortable<ServerConnection>(() => agent.servers.connection(of, server), signal);
       const { items } = await listAll(connection, method, options);
@@ -184,14 +193,10 @@ async function listOfAll(
 }
 
 /** Servers with the capability, in the configuration's order, as their listings say: no sandbox is started to be asked. */
-function serversWith({ agent }: ServeParts, user: string, capability: Capability): string[] {
+function serversWith({ agent }: ServeParts, user: string, capability: 'prompts' | 'resources'): string[] {
   const notes = agent.catalogue.notesOf(user);
   return Object.keys(agent.config.mcpServers).filter((server) => {
     const note = notes[server];
     return note?.[capability] === true && note.down === undefined;
   });
-}
-
-function quietly({ agent }: ServeParts, request: Pick<ServerRequest, 'method' | 'params' | 'signal'>): ServerRequest {
-  return { ...request, asks: NOBODY, timeoutMs: agent.config.mcp.requestTimeoutMs };
 }

@@ -36,14 +36,15 @@ export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: Re
     const tool = toolSet.find(use.name);
     const args = toServerArgs(use.input, tool?.properties);
     const judgement = judge(parts, tool, brokenInputs.has(use.id) ? undefined : args, log.row.allowed);
-    const { name, server } = { name: tool?.definition.name ?? use.name, server: tool?.server ?? '' };
-    return { callId: use.id, judgement, call: { callId: use.id, name, server, args } };
+    const call = { callId: use.id, name: tool?.definition.name ?? use.name, server: tool?.server ?? '', args };
+    return { judgement, call };
   });
   const total = judged.filter(({ judgement }) => judgement.verdict === 'ask').length;
   const expiresAt = Date.now() + parts.config.approvals.timeoutMs;
   let position = 0;
   const plan: PlannedCalls = { events: [], results: [], open: [] };
-  for (const { callId, judgement, call } of judged) {
+  for (const { judgement, call } of judged) {
+    const { callId } = call;
     switch (judgement.verdict) {
       // The model is answered at once; no person is asked.
       case 'unknown':
