@@ -46,14 +46,14 @@ export class HttpApi {
       const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
       throw new FairleadError('ERR_UNAVAILABLE', `${method} ${path} failed (${why})`, { cause: error });
     }
-    if (!response.ok) throw problem(response.status, answer);
+    if (!response.ok) throw problemOf(response.status, answer);
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
     throw new FairleadError('ERR_BAD_FRAME', `${method} ${path}: the answer is not of this protocol`);
   }
 }
 
-function problem(status: number, body: unknown): FairleadError {
+function problemOf(status: number, body: unknown): FairleadError {
   const { data } = problemSchema.safeParse(body);
   const code = data?.code !== undefined && Object.hasOwn(ERROR_TABLE, data.code) ? data.code : 'ERR_INTERNAL';
   return new FairleadError(code as ErrorCode, data?.detail ?? data?.title ?? `the server answers ${status}`);

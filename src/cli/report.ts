@@ -11,6 +11,10 @@ export function colorsFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv = 
   return pc.createColors(stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb');
 }
 
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** What is printed on stderr for a thrown value. Only what has no code of ours, a fault in this program, shows its stack. */
 export function describeError(error: unknown, colors: Colors): string {
   const label = colors.red('error:');

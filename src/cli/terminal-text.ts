@@ -1,5 +1,6 @@
 /** Text of others made safe for a terminal, and where a terminal's cursor is after some text. Pure. */
 import { stripVTControlCharacters } from 'node:util';
+import stringWidth from 'string-width';
 
 // C0 but \t and \n, DEL, C1, and the marks that reorder what is read (U+202A–202E, U+2066–2069): an approval must show what will run.
 // oxlint-disable-next-line no-control-regex -- control characters are what this is about
@@ -40,10 +41,6 @@ export function endsInHalfPair(text: string): boolean {
   return last >= 0xd800 && last <= 0xdbff;
 }
 
-const ZERO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
-const DOUBLE_WIDTH =
-  /^[\p{Emoji_Presentation}\u{1100}-\u{115F}\u{2E80}-\u{303E}\u{3041}-\u{A4CF}\u{AC00}-\u{D7A3}\u{F900}-\u{FAFF}\u{FE30}-\u{FE6F}\u{FF00}-\u{FF60}\u{FFE0}-\u{FFE6}\u{20000}-\u{3FFFD}]$/u;
-
 /**
  * The cursor's column after `text`, in a terminal `width` columns wide. `width` itself means the row is full and the
  * terminal has not wrapped yet.
@@ -54,15 +51,9 @@ export function advance(column: number, text: string, width: number): number {
     if (char === '\n') at = 0;
     else if (char === '\t') at = Math.min(width - 1, (Math.floor(at / 8) + 1) * 8);
     else {
-      const size = charWidth(char);
+      const size = stringWidth(char);
       at = at + size > width ? size : at + size;
     }
   }
   return at;
-}
-
-function charWidth(char: string): number {
-  if (char >= ' ' && char <= '~') return 1;
-  if (ZERO_WIDTH.test(char)) return 0;
-  return DOUBLE_WIDTH.test(char) ? 2 : 1;
 }

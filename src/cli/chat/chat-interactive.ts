@@ -3,13 +3,13 @@ import type { ReadStream, WriteStream } from 'node:tty';
 import type { FairleadError } from '../../shared/errors.js';
 import type { ServerEvent } from '../../shared/protocol.js';
 import { ChatClient } from './client.js';
-import { helpText, parseLine, type Command, type Line } from './commands.js';
+import { helpText, parseLine, type Command, type TypedLine } from './commands.js';
 import type { Endpoint } from '../endpoint.js';
 import { McpApi } from '../mcp/mcp-api.js';
 import { promptText, serversText } from '../mcp/mcp-text.js';
 import { parsePromptArgs } from './prompt-args.js';
 import { Prompt } from './prompt.js';
-import { Questions } from './questions.js';
+import { QuestionAsker } from './question-asker.js';
 import { Renderer } from './render.js';
 import { colorsFor, describeError, type Colors } from '../report.js';
 import { SessionsApi } from './sessions-api.js';
@@ -43,7 +43,7 @@ class Conversation {
   readonly #colors: Colors;
   readonly #prompt: Prompt;
   readonly #renderer: Renderer;
-  readonly #questions: Questions;
+  readonly #questions: QuestionAsker;
   readonly #api: SessionsApi;
   readonly #mcp: McpApi;
   #client: ChatClient | undefined;
@@ -60,7 +60,7 @@ class Conversation {
     this.#api = new SessionsApi(target.endpoint.http, target.token);
     this.#mcp = new McpApi(target.endpoint.http, target.token);
     this.#prompt = new Prompt(input, output, `${this.#colors.bold(this.#colors.cyan('›'))} `);
-    this.#questions = new Questions({
+    this.#questions = new QuestionAsker({
       prompt: this.#prompt,
       renderer: this.#renderer,
       colors: this.#colors,
@@ -222,7 +222,7 @@ class Conversation {
     for (const line of lines) this.#say(line);
   }
 
-  async #sendPrompt({ server, prompt, argument }: Extract<Line, { kind: 'prompt' }>): Promise<void> {
+  async #sendPrompt({ server, prompt, argument }: Extract<TypedLine, { kind: 'prompt' }>): Promise<void> {
     const session = this.#client?.session;
     const known = (await this.#mcp.prompts(server, session)).find(({ name }) => name === prompt);
     if (!known)

@@ -14,7 +14,7 @@ export const COMMANDS = {
 
 export type Command = keyof typeof COMMANDS;
 
-export type Line =
+export type TypedLine =
   | { kind: 'message'; text: string }
   | { kind: 'command'; command: Command; argument: string }
   /** `/SERVER:PROMPT arguments`: what the server's prompt says is the message. */
@@ -23,7 +23,7 @@ export type Line =
   | { kind: 'empty' };
 
 /** `/name argument`; a message that starts with a slash is written with two. */
-export function parseLine(text: string): Line {
+export function parseLine(text: string): TypedLine {
   const trimmed = text.trim();
   if (trimmed === '') return { kind: 'empty' };
   if (trimmed.startsWith('//')) return { kind: 'message', text: trimmed.slice(1) };

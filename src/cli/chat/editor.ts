@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FairleadError } from '../../shared/errors.js';
-import type { AskOptions, Prompt } from './prompt.js';
+import type { PromptOptions, Prompt } from './prompt.js';
 
 export type Args = Record<string, unknown>;
 
@@ -31,7 +31,7 @@ export async function editArgs(
   return undefined;
 }
 
-function onLine(text: string, prompt: Prompt, options: AskOptions): Promise<string | undefined> {
+function onLine(text: string, prompt: Prompt, options: PromptOptions): Promise<string | undefined> {
   return prompt.ask('arguments (empty: give up) › ', { ...options, prefill: text });
 }
 

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
+import { backoffMs } from '../../shared/backoff.js';
 import { FairleadError } from '../../shared/errors.js';
 import { CLOSE, PROTOCOL } from '../../shared/protocol.js';
 
@@ -162,7 +163,7 @@ export class Link extends EventEmitter<LinkEvents> {
 
 /** 0.1 s at least, 15 s at most: many clients that lost one server must not come back at once. */
 function fullJitter(failures: number): number {
-  return 100 + Math.random() * Math.min(15_000, 400 * 2 ** Math.min(failures, 6));
+  return 100 + backoffMs(failures + 1, { firstMs: 200, maxMs: 7_500, jitter: 1 });
 }
 
 /** Why this close or this refused upgrade makes coming back useless; undefined when it does not. */

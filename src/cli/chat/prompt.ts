@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import type { ReadStream, WriteStream } from 'node:tty';
+import { onAbort, pending } from '../../shared/abort.js';
 import { advance } from '../terminal-text.js';
 
 /** Deltas that arrive within a frame are drawn together: less flicker. */
@@ -9,7 +10,7 @@ const DRAW_MS = 15;
 /** Lines that arrive this close together are one paste, and one message. */
 const PASTE_MS = 15;
 
-export interface AskOptions {
+export interface PromptOptions {
   /** Put into the line for editing. */
   prefill?: string;
   /** Takes the question back: the answer is undefined. */
@@ -18,7 +19,7 @@ export interface AskOptions {
   interruptible?: boolean;
 }
 
-interface Question {
+interface AskedLine {
   text: string;
   interruptible: boolean;
   resolve(answer: string | undefined): void;
@@ -38,7 +39,7 @@ export class Prompt extends EventEmitter<PromptEvents> {
   readonly #output: WriteStream;
   readonly #readline: Drawn;
   readonly #text: string;
-  #question: Question | undefined;
+  #question: AskedLine | undefined;
   #lastAsked: Promise<unknown> = Promise.resolve();
   #visible = false;
   #suspended = false;
@@ -84,22 +85,26 @@ export class Prompt extends EventEmitter<PromptEvents> {
   }
 
   /** One question at a time; what was typed until now comes back after it. Undefined: taken back, or the input has ended. */
-  ask(text: string, options: AskOptions = {}): Promise<string | undefined> {
+  ask(text: string, options: PromptOptions = {}): Promise<string | undefined> {
     const answer = this.#lastAsked.then(() => this.#ask(text, options));
     this.#lastAsked = answer;
     return answer;
   }
 
-  async #ask(text: string, { prefill = '', signal, interruptible = false }: AskOptions): Promise<string | undefined> {
+  async #ask(
+    text: string,
+    { prefill = '', signal, interruptible = false }: PromptOptions,
+  ): Promise<string | undefined> {
     if (this.#closed || signal?.aborted === true) return undefined;
     this.#draw();
     this.#flushPaste();
     const typed = this.typed;
-    const answer = await new Promise<string | undefined>((resolve) => {
-      this.#question = { text, interruptible, resolve };
-      signal?.addEventListener('abort', () => resolve(undefined), { once: true });
-      this.#retype(text, prefill);
-    });
+    const { promise, resolve } = pending<string | undefined>();
+    this.#question = { text, interruptible, resolve };
+    const stopListening = onAbort(signal, () => resolve(undefined));
+    this.#retype(text, prefill);
+    const answer = await promise;
+    stopListening();
     this.#question = undefined;
     if (!this.#closed) this.#retype(this.#text, typed);
     return answer;

@@ -14,9 +14,9 @@ interface Call {
   printed: number;
 }
 
-type End = Extract<ServerEvent, { type: 'turn:end' }>;
-type Result = Extract<ServerEvent, { type: 'tool:result' }>;
-type Output = Extract<ServerEvent, { type: 'tool:output' }>;
+type TurnEnd = Extract<ServerEvent, { type: 'turn:end' }>;
+type ToolResultEvent = Extract<ServerEvent, { type: 'tool:result' }>;
+type ToolOutputEvent = Extract<ServerEvent, { type: 'tool:output' }>;
 
 export class Renderer {
   readonly #colors: Colors;
@@ -136,7 +136,7 @@ export class Renderer {
     return start + paint(safe);
   }
 
-  #output({ callId, stream, text }: Output): string {
+  #output({ callId, stream, text }: ToolOutputEvent): string {
     const call = this.#calls.get(callId) ?? { label: '', printed: 0 };
     if (call.printed >= MAX_OUTPUT_CHARS) return '';
     call.printed += text.length;
@@ -169,7 +169,7 @@ export class Renderer {
     return name === undefined ? '' : ` ${this.#colors.dim(name)}`;
   }
 
-  #result({ callId, ok, content, ms }: Result): string {
+  #result({ callId, ok, content, ms }: ToolResultEvent): string {
     const call = this.#calls.get(callId);
     this.#calls.delete(callId);
     const { dim, green, red } = this.#colors;
@@ -184,7 +184,7 @@ export class Renderer {
     return head + shown.map((line) => this.line(line)).join('');
   }
 
-  #end({ stopReason, error, usage, ms, model }: End): string {
+  #end({ stopReason, error, usage, ms, model }: TurnEnd): string {
     const { dim, yellow, red } = this.#colors;
     const facts = dim(
       `— ${inline(model)} · ${duration(ms)} · ${usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens} in, ${usage.outputTokens} out`,

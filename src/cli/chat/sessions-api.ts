@@ -16,7 +16,7 @@ const sessionsSchema = z.object({
 const entrySchema = z.object({ role: z.enum(['user', 'assistant']), content: z.array(z.unknown()) });
 const historySchema = z.object({ transcript: z.array(entrySchema) });
 
-export interface SessionSummary {
+export interface ListedSession {
   session: string;
   title: string;
   /** ms since the epoch; undefined where the server does not say. */
@@ -31,7 +31,7 @@ export class SessionsApi {
   }
 
   /** The user's sessions, newest first: the first page. */
-  async list(): Promise<SessionSummary[]> {
+  async list(): Promise<ListedSession[]> {
     const { sessions } = await this.#http.ask('/v1/sessions', sessionsSchema);
     return sessions.map(({ session, title, lastActiveAt }) => {
       const at = lastActiveAt === undefined ? undefined : new Date(lastActiveAt).getTime();

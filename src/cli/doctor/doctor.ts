@@ -1,9 +1,10 @@
 /** `fairlead doctor`: looks at everything a server needs, at once, each check with a deadline, and says what to do. */
+import { withDeadline } from '../../shared/abort.js';
 import { loadConfig, ConfigError, parseConfig, type Config } from '../../shared/config.js';
 import { checkDocker } from './doctor-docker.js';
 import { checkAddons, checkFiles, checkNode, checkPort } from './doctor-host.js';
 import { checkModel, checkStore } from './doctor-services.js';
-import type { Colors } from '../report.js';
+import { messageOf, type Colors } from '../report.js';
 import { clean } from '../terminal-text.js';
 
 const DEADLINE_MS = 15_000;
@@ -62,22 +63,11 @@ export function diagnosisText({ ok, checks }: Diagnosis, { green, yellow, red, d
 }
 
 async function run(name: string, check: (signal: AbortSignal) => Promise<Finding[]>): Promise<Check[]> {
-  const controller = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<Finding[]>((resolve) => {
-    timer = setTimeout(() => {
-      controller.abort();
-      resolve([{ status: 'failed', detail: `no answer within ${DEADLINE_MS / 1000} s` }]);
-    }, DEADLINE_MS);
-  });
-  const found = check(controller.signal).catch((error: unknown): Finding[] => [
-    { status: 'failed', detail: error instanceof Error ? error.message : String(error) },
+  const late = (): Error => new Error(`no answer within ${DEADLINE_MS / 1000} s`);
+  const findings = await withDeadline({ timeoutMs: DEADLINE_MS, late }, check).catch((error: unknown): Finding[] => [
+    { status: 'failed', detail: messageOf(error) },
   ]);
-  try {
-    return (await Promise.race([found, deadline])).map((finding) => ({ name, ...finding }));
-  } finally {
-    clearTimeout(timer);
-  }
+  return findings.map((finding) => ({ name, ...finding }));
 }
 
 /** With a configuration that cannot be used, the other checks look at what the environment alone says. */

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type * as Esbuild from 'esbuild';
 import { FairleadError } from '../../shared/errors.js';
+import { messageOf } from '../report.js';
 
 /** Beside the code that runs: dist/src/cli/image → dist/workers/workspace. */
 const FOLDER = new URL('../../../workers/workspace/', import.meta.url);
@@ -78,8 +79,4 @@ async function loadEsbuild(): Promise<typeof Esbuild> {
       cause: error,
     });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

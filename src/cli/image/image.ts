@@ -8,6 +8,7 @@ import { pack } from 'tar-stream';
 import { SANDBOX_UID } from '../../shared/docker-client.js';
 import { FairleadError } from '../../shared/errors.js';
 import { VERSION } from '../../shared/version.js';
+import { messageOf } from '../report.js';
 import { bundleWorkspaceServer, ENTRY_FILE, type BundledFile } from './image-bundle.js';
 import { packRootfs, SERVER_FOLDER } from './image-rootfs.js';
 
@@ -134,8 +135,4 @@ async function readDockerfile(): Promise<string> {
       if (atTop) throw new FairleadError('ERR_START', `${place} is missing from this installation`, { cause: error });
     }
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -7,7 +7,7 @@ import type { Prompt } from './prompt.js';
 import type { Renderer } from './render.js';
 import { describeError, type Colors } from '../report.js';
 
-export interface QuestionsOptions {
+export interface QuestionAskerOptions {
   prompt: Prompt;
   renderer: Renderer;
   colors: Colors;
@@ -16,17 +16,17 @@ export interface QuestionsOptions {
   onCommand: (line: string) => void;
 }
 
-interface Asked {
+interface Asking {
   key: string;
   abort: AbortController;
 }
 
-export class Questions {
-  readonly #options: QuestionsOptions;
+export class QuestionAsker {
+  readonly #options: QuestionAskerOptions;
   #client: ChatClient | undefined;
-  #asked: Asked | undefined;
+  #asked: Asking | undefined;
 
-  constructor(options: QuestionsOptions) {
+  constructor(options: QuestionAskerOptions) {
     this.#options = options;
   }
 
