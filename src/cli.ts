@@ -13,26 +13,38 @@ const MISUSED = 2;
 const program = new Command('fairlead')
   .description('Self-hosted orchestrator for AI agents with MCP tools.')
   .version(VERSION, '-V, --version', 'print the version')
-  .helpOption('-h, --help', 'print this, or a command’s own help')
+  .helpOption('-h, --help', 'print this help')
+  .helpCommand('help [command]', 'print the help of a command')
   .showSuggestionAfterError()
   .exitOverride()
   .addHelpText(
     'after',
     `
 Examples:
-  $ fairlead doctor                       is everything there?
-  $ fairlead serve                        start the server, settings from fairlead.json and the environment
+  $ fairlead doctor                       check what this machine has and lacks
+  $ fairlead serve                        start the server with fairlead.json and the environment
   $ fairlead chat                         talk to it, in a second terminal
-  $ fairlead chat https://ai.example.org --token flt_…
-  $ echo "List all files in /workspace" | fairlead chat --yes
-  $ fairlead mcp list                     the running server’s MCP servers
-  $ fairlead token user-1                 make a token for a user`,
+  $ fairlead chat --help                  more about one command
+
+Exit codes: 0 done, 1 failed, 2 wrong command line. Settings: docs/configuration.md.`,
   );
 
 program
   .command('serve')
   .description('start the server')
   .option('--check-config', 'read the configuration, report every problem, and exit')
+  .addHelpText(
+    'after',
+    `
+The configuration is fairlead.json in this folder, or the file that FAIRLEAD_CONFIG names; HOST, PORT, REDIS_URL, DOCKER_HOST and
+ANTHROPIC_API_KEY override it. Without any of them the server uses an embedded store and a scripted demo model.
+SIGTERM stops it: running turns may finish, and clients are told to come back.
+
+Examples:
+  $ fairlead serve
+  $ fairlead serve --check-config
+  $ PORT=8080 REDIS_URL=redis://127.0.0.1:6379 fairlead serve`,
+  )
   .action(async ({ checkConfig = false }: { checkConfig?: boolean }) => {
     const { serve } = await import('./main.js');
     await serve({ checkConfig });
@@ -47,12 +59,24 @@ interface ChatFlags {
 
 program
   .command('chat')
-  .description('talk to a server; with piped input each line is a message')
+  .description('talk to a server; with piped input each line is one message')
   .argument('[url]', 'the server’s address', DEFAULT_URL)
-  .option('--token <token>', 'bearer token (default: FAIRLEAD_TOKEN)')
-  .option('--session <id>', 'go on with this session')
-  .option('--model <name>', 'ask for this model, where the server allows it')
-  .option('--yes', 'without a terminal: allow every tool call')
+  .option('--token <token>', 'bearer token (default: the variable FAIRLEAD_TOKEN)')
+  .option('--session <id>', 'resume this session instead of starting a new one')
+  .option('--model <name>', 'use this model in a new session; model.allow must list it')
+  .option('--yes', 'with piped input: allow every tool call')
+  .addHelpText(
+    'after',
+    `
+At a terminal the chat asks before a tool runs, and reconnects by itself; /help lists its commands. With piped input the answers go to
+stdout, everything else to stderr; without --yes each tool call is denied.
+
+Examples:
+  $ fairlead chat
+  $ fairlead chat https://ai.example.org --token flt_…
+  $ fairlead chat --session MJ3EFvyPSDjyiygLQq-gYdqn
+  $ echo "List all files in /workspace" | fairlead chat --yes`,
+  )
   .action(async (url: string, { token, session, model, yes = false }: ChatFlags) => {
     const { chat } = await import('./cli/chat/chat.js');
     process.exitCode = await chat({
@@ -64,7 +88,18 @@ program
     });
   });
 
-const mcp = program.command('mcp').description('look at a running server’s MCP servers, test them, log in to them');
+const mcp = program
+  .command('mcp')
+  .description('show a running server’s MCP servers, test them, log in to them')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ fairlead mcp list                     each server with its state and its number of tools
+  $ fairlead mcp info docs                one server with its tools and its last error
+  $ fairlead mcp test                     ask every server now; exits with 1 if one does not answer
+  $ fairlead mcp login docs               prints an address to open in the browser, and waits`,
+  );
 
 interface McpFlags {
   url: string;
@@ -72,7 +107,7 @@ interface McpFlags {
   json?: boolean;
 }
 
-/** The same flags for each; `run` resolves to the exit code. */
+/** Adds a command with the flags that all of them share; `run` resolves to the exit code. */
 function mcpCommand(
   name: string,
   description: string,
@@ -80,11 +115,11 @@ function mcpCommand(
   run: (commands: McpCommands, server: string | undefined) => Promise<number>,
 ): void {
   const command = mcp.command(name).description(description);
-  if (argument !== '') command.argument(argument, 'its name in mcpServers');
+  if (argument !== '') command.argument(argument, 'the MCP server’s name in mcpServers');
   command
     .option('--url <url>', 'the server’s address', DEFAULT_URL)
-    .option('--token <token>', 'bearer token (default: FAIRLEAD_TOKEN)')
-    .option('--json', 'as JSON')
+    .option('--token <token>', 'bearer token (default: the variable FAIRLEAD_TOKEN)')
+    .option('--json', 'print JSON')
     .action(async (...given: unknown[]) => {
       const { url, token, json = false } = command.opts<McpFlags>();
       const { McpCommands } = await import('./cli/mcp/mcp.js');
@@ -99,18 +134,32 @@ function mcpCommand(
     });
 }
 
-mcpCommand('list', 'all of them, and how they are', '', (commands) => commands.list());
-mcpCommand('info', 'one of them, and its tools', '<server>', (commands, server = '') => commands.info(server));
-mcpCommand('test', 'ask them now; no sandbox is started for it', '[server]', (commands, server) =>
+mcpCommand('list', 'list the MCP servers with their states', '', (commands) => commands.list());
+mcpCommand('info', 'show one MCP server and its tools', '<server>', (commands, server = '') => commands.info(server));
+mcpCommand('test', 'ask one or all MCP servers now; starts no sandbox', '[server]', (commands, server) =>
   commands.test(server),
 );
-mcpCommand('login', 'log in to one, in the browser', '<server>', (commands, server = '') => commands.login(server));
-mcpCommand('logout', 'forget that login', '<server>', (commands, server = '') => commands.logout(server));
+mcpCommand('login', 'log in to an MCP server in the browser', '<server>', (commands, server = '') =>
+  commands.login(server),
+);
+mcpCommand('logout', 'forget and revoke the login to an MCP server', '<server>', (commands, server = '') =>
+  commands.logout(server),
+);
 
 program
   .command('doctor')
-  .description('check what a server needs, and say what to do')
-  .option('--json', 'as JSON')
+  .description('check what a server needs on this machine, and say what to do')
+  .option('--json', 'print JSON')
+  .addHelpText(
+    'after',
+    `
+Reads the same configuration as serve. Checks Node, the addons, open files, Redis, Docker and its images, the model and the port;
+changes nothing. Exits with 1 when something that is needed is missing.
+
+Examples:
+  $ fairlead doctor
+  $ fairlead doctor --json`,
+  )
   .action(async ({ json = false }: { json?: boolean }) => {
     const { diagnose, diagnosisText } = await import('./cli/doctor/doctor.js');
     const diagnosis = await diagnose();
@@ -123,7 +172,16 @@ program
   .command('token')
   .description('make a bearer token for a user')
   .argument('<name>', 'the user: 1–64 of letters, digits, _ . @ -')
-  .option('--quiet', 'print the token and the configuration’s line only')
+  .option('--quiet', 'print only the token and the line for the configuration')
+  .addHelpText(
+    'after',
+    `
+Prints the token once, and the line for auth.tokens, which holds only its SHA-256. Stores nothing.
+
+Examples:
+  $ fairlead token ada
+  $ fairlead token ada --quiet`,
+  )
   .action(async (name: string, { quiet = false }: { quiet?: boolean }) => {
     const { makeToken, tokenText } = await import('./cli/token.js');
     process.stdout.write(tokenText(makeToken(name), quiet));
@@ -131,9 +189,18 @@ program
 
 program
   .command('image')
-  .description('build the sandbox image')
-  .option('--local', 'from what this machine has, where no registry is reachable')
-  .option('--tag <tag>', 'the image’s name')
+  .description('build the sandbox image fairlead/workspace')
+  .option('--local', 'build it from this machine’s node and busybox, without a registry')
+  .option('--tag <tag>', 'name of the image')
+  .addHelpText(
+    'after',
+    `
+Needs a Docker daemon: the default socket, or DOCKER_HOST.
+
+Examples:
+  $ fairlead image
+  $ fairlead image --local --tag acme/workspace:1`,
+  )
   .action(async ({ local = false, tag }: { local?: boolean; tag?: string }) => {
     const [{ buildImage }, { WORKSPACE_IMAGE }] = await Promise.all([
       import('./cli/image/image.js'),
@@ -144,7 +211,13 @@ program
 
 program
   .command('schema')
-  .description('print the configuration file’s JSON Schema')
+  .description('print the configuration file’s JSON Schema, for editors')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ fairlead schema > fairlead.schema.json`,
+  )
   .action(async () => {
     const { configJsonSchema } = await import('./shared/config.js');
     process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);

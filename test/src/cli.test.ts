@@ -47,3 +47,12 @@ t.test('serve --check-config reports every problem of the configuration on a lin
   for (const path of ['PORT', 'LOG_LEVEL', 'auth.tokens']) t.match(stderr, `\n  ${path}: `);
   t.equal((await runCli(t, ['serve', '--check-config'])).code, 0);
 });
+
+t.test('the help of each command has a line to copy', async (t) => {
+  for (const name of ['serve', 'chat', 'mcp', 'doctor', 'token', 'image', 'schema']) {
+    const { code, stdout } = await runCli(t, [name, '--help']);
+    t.equal(code, 0, name);
+    t.match(stdout, `\nExamples:\n  $ `, name);
+    t.match(stdout, `fairlead ${name}`, name);
+  }
+});
