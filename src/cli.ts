@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `fairlead`: reads the command line, loads what the command needs and nothing else, sets the exit code. */
+/** The command `fairlead`: reads the command line, loads only what the command needs, and sets the exit code. */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
@@ -7,7 +7,7 @@ import { colorsFor, describeError } from './cli/report.js';
 import { VERSION } from './shared/version.js';
 
 const FAILED = 1;
-/** The command line itself was wrong. */
+/** Exit code for a wrong command line. */
 const MISUSED = 2;
 
 const program = new Command('fairlead')
@@ -226,7 +226,7 @@ Examples:
 try {
   await program.parseAsync();
 } catch (error) {
-  // Commander has printed what it has to say; only --help and --version are no mistake.
+  // Commander has printed its message; --help and --version come here too, with exit code 0.
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : MISUSED;
   else {
     process.stderr.write(`${describeError(error, colorsFor(process.stderr))}\n`);

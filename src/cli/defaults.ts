@@ -1,2 +1,2 @@
-/** Where `fairlead chat` looks for a server when it is not told. */
+/** The server's address where the command line names none. */
 export const DEFAULT_URL = 'http://127.0.0.1:3000';

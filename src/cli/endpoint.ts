@@ -1,4 +1,4 @@
-/** Where a server is: from what a person types (http, https, ws, wss or just host:port) to its two base addresses. Pure. */
+/** Turns a typed address (http, https, ws, wss or host:port) into the server's two base addresses. Pure. */
 import { FairleadError } from '../shared/errors.js';
 
 export interface Endpoint {
@@ -10,15 +10,16 @@ export interface Endpoint {
 
 export function parseEndpoint(text: string): Endpoint {
   const withScheme = /^[a-z]+:\/\//i.test(text) ? text : `http://${text}`;
-  if (!URL.canParse(withScheme)) throw new FairleadError('ERR_CONFIG', `${text} is no address of a server`);
+  if (!URL.canParse(withScheme))
+    throw new FairleadError('ERR_CONFIG', `${text} is not a server's address: write https://HOST, or HOST:PORT`);
   const url = new URL(withScheme);
   const secure = url.protocol === 'https:' || url.protocol === 'wss:';
   if (!secure && url.protocol !== 'http:' && url.protocol !== 'ws:') {
     throw new FairleadError('ERR_CONFIG', `${text}: the address starts with http://, https://, ws:// or wss://`);
   }
   if (url.username !== '' || url.password !== '' || url.search !== '') {
-    // A URL ends up in shell histories and proxy logs.
-    throw new FairleadError('ERR_CONFIG', 'credentials do not belong into the address: use --token or FAIRLEAD_TOKEN');
+    // Shell histories and proxy logs keep URLs.
+    throw new FairleadError('ERR_CONFIG', 'an address must not contain credentials: use --token or FAIRLEAD_TOKEN');
   }
   const prefix = url.pathname.replace(/\/+$/, '').replace(/\/v1\/ws$/, '');
   return {

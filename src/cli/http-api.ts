@@ -1,4 +1,4 @@
-/** The server's HTTP routes as the command line asks them: one deadline, answers that are checked, problems as errors. */
+/** Calls the server's HTTP routes with a deadline, checks the answers, and throws problems as errors. Command line's process. */
 import { z } from 'zod';
 import { ERROR_TABLE, FairleadError, type ErrorCode } from '../shared/errors.js';
 
@@ -25,7 +25,7 @@ export class HttpApi {
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
-  /** ERR_UNAVAILABLE when nobody answers, ERR_BAD_FRAME for an answer that is none, else the server's code. */
+  /** ERR_UNAVAILABLE when nobody answers, ERR_BAD_FRAME for an answer that does not fit the schema, else the server's code. */
   async ask<T>(
     path: string,
     schema: z.ZodType<T>,

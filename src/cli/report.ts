@@ -1,4 +1,4 @@
-/** How the command line speaks to a person: colours only on a terminal, errors without a stack. */
+/** How the command line prints: colours only at a terminal, errors without a stack. */
 import pc from 'picocolors';
 import { ConfigError } from '../shared/config.js';
 import { FairleadError } from '../shared/errors.js';
@@ -6,7 +6,7 @@ import { clean } from './terminal-text.js';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
-/** picocolors would also colour pipes when `CI` is set; a file full of escape sequences helps nobody. */
+/** Without this, picocolors colours pipes too when `CI` is set, and files fill with escape sequences. */
 export function colorsFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Colors {
   return pc.createColors(stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb');
 }
@@ -15,7 +15,7 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What is printed on stderr for a thrown value. Only what has no code of ours, a fault in this program, shows its stack. */
+/** The text on stderr for a thrown value. Only an error without a code of ours, a fault in this program, shows its stack. */
 export function describeError(error: unknown, colors: Colors): string {
   const label = colors.red('error:');
   if (error instanceof ConfigError) {

@@ -1,19 +1,19 @@
-/** Text of others made safe for a terminal, and where a terminal's cursor is after some text. Pure. */
+/** Makes foreign text safe for a terminal, and computes where the cursor is after some text. Pure. */
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 
-// C0 but \t and \n, DEL, C1, and the marks that reorder what is read (U+202A–202E, U+2066–2069): an approval must show what will run.
+// C0 without \t and \n, DEL, C1, and the bidirectional marks (U+202A–202E, U+2066–2069), which reorder text: an approval must show what will run.
 // oxlint-disable-next-line no-control-regex -- control characters are what this is about
 const UNSAFE = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g;
 
-/** Model and tool text as it may be printed: no escape sequences, no control characters but \n and \t. */
+/** Removes escape sequences and control characters except \n and \t from model and tool text. */
 export function clean(text: string): string {
   return stripVTControlCharacters(text)
     .replaceAll(/\r(?!\n|$)/g, '\n')
     .replaceAll(UNSAFE, '');
 }
 
-/** One line for names and arguments: what `clean` would drop is shown escaped, so that nothing hides. */
+/** Puts names and arguments on one line. Escapes what `clean` would drop, so that nothing hides. */
 export function inline(value: unknown, maxLength = 160): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
   return cut(
@@ -42,8 +42,8 @@ export function endsInHalfPair(text: string): boolean {
 }
 
 /**
- * The cursor's column after `text`, in a terminal `width` columns wide. `width` itself means the row is full and the
- * terminal has not wrapped yet.
+ * The cursor's column after `text` in a terminal of `width` columns. `width` means that the row is full and the terminal
+ * has not wrapped yet.
  */
 export function advance(column: number, text: string, width: number): number {
   let at = column;

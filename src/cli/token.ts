@@ -1,4 +1,4 @@
-/** `fairlead token NAME`: makes a bearer token and the line of the configuration that knows it by its hash only. */
+/** `fairlead token NAME`: makes a bearer token, and the configuration's line with its hash. */
 import { createHash, randomBytes } from 'node:crypto';
 import { ConfigError, configSchema } from '../shared/config.js';
 
@@ -8,9 +8,9 @@ export interface NewToken {
   entry: { user: string; sha256: string };
 }
 
-/** Throws ConfigError when the configuration would not take the name. */
+/** Throws ConfigError when the configuration would refuse the name. */
 export function makeToken(user: string): NewToken {
-  // The prefix lets secret scanners, and people, see what it is.
+  // The prefix lets secret scanners and people recognise a token.
   const token = `flt_${randomBytes(32).toString('base64url')}`;
   const entry = { user, sha256: createHash('sha256').update(token).digest('hex') };
   const parsed = configSchema.safeParse({ auth: { tokens: [entry] } });
@@ -20,16 +20,16 @@ export function makeToken(user: string): NewToken {
   return { token, entry };
 }
 
-/** Two lines, and around them, unless quiet, what to do with them. */
+/** The token and its line; unless quiet, with a sentence about what to do with each. */
 export function tokenText({ token, entry }: NewToken, quiet: boolean): string {
   const line = `{ "user": ${JSON.stringify(entry.user)}, "sha256": "${entry.sha256}" }`;
   if (quiet) return `${token}\n${line}\n`;
   return [
-    `The token of ${entry.user}; it is shown this once:`,
+    `The token of ${entry.user}, shown only this once:`,
     '',
     token,
     '',
-    'Put this line into auth.tokens of the configuration, and start the server again:',
+    'Add this line to auth.tokens in the configuration, and restart the server:',
     '',
     line,
     '',

@@ -1,17 +1,17 @@
-/** Makes streamed text exact: whatever is streamed twice, or joined midway, is given on once and in order. Pure. */
+/** Makes streamed text exact: passes each part on once and in order, also when it comes twice or the client joins midway. Pure. */
 import type { DurableEvent, StreamingEvent } from '../../shared/protocol.js';
 
 type TextBlock = Extract<DurableEvent, { type: 'text' }>;
 
 export class Assembly {
-  /** `turn:block:type` or `callId:stream` → UTF-16 units given on so far; cleared at the turn's and the call's end. */
+  /** `turn:block:type` or `callId:stream` → UTF-16 units passed on so far; cleared at the end of the turn or call. */
   readonly #seen = new Map<string, number>();
 
-  /** The part of a streaming event that is new; undefined when all of it was seen, or when it must wait for its block. */
+  /** The new part of a streaming event; undefined when nothing is new, or when the text before it is missing. */
   delta(event: StreamingEvent): StreamingEvent | undefined {
     const key = keyOf(event);
     const seen = this.#seen.get(key) ?? 0;
-    // Text before this one is missing. The finished block will bring all of it; thinking and output have no such second chance.
+    // The durable `text` brings a block with a gap whole. Thinking and output never come again, so their gaps stay.
     if (event.offset > seen && event.type === 'text:delta') return undefined;
     const skip = Math.max(0, seen - event.offset);
     if (skip >= event.text.length) return undefined;
@@ -19,7 +19,7 @@ export class Assembly {
     return skip === 0 ? event : { ...event, offset: event.offset + skip, text: event.text.slice(skip) };
   }
 
-  /** What of a finished block was not streamed. */
+  /** The part of a finished block that was not streamed. */
   rest({ turn, block, text }: TextBlock): StreamingEvent | undefined {
     return this.delta({ type: 'text:delta', turn, block, offset: 0, text });
   }

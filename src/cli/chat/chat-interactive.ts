@@ -1,4 +1,4 @@
-/** The chat at a terminal: wires the client, the prompt, the renderer and the questions together. */
+/** The chat at a terminal: connects client, prompt, renderer and questions. Command line's process. */
 import type { ReadStream, WriteStream } from 'node:tty';
 import type { FairleadError } from '../../shared/errors.js';
 import type { ServerEvent } from '../../shared/protocol.js';
@@ -30,7 +30,7 @@ export interface ChatTarget {
   model?: string | undefined;
 }
 
-/** Runs until the person leaves or the server turns it away; resolves to the exit code. */
+/** Runs until the user leaves or the server refuses the client; resolves to the exit code. */
 export function chatInteractive(target: ChatTarget, terminal: Terminal): Promise<number> {
   return new Promise((resolve) => {
     new Conversation(target, terminal, resolve).open(target.session);
@@ -164,10 +164,10 @@ class Conversation {
     return this.#note('cancelling …');
   }
 
-  /** Once while a turn runs: cancel. Twice, or when nothing runs: leave. What is typed and not sent goes first. */
+  /** Ctrl-C clears typed text first; while a turn runs it cancels it; the second time, or without a turn, it leaves. */
   #interrupt(): void {
     if (this.#client?.busy === true && !this.#cancelled) {
-      // Also without a connection: the second Ctrl-C must get out.
+      // Set also without a connection, so that the second Ctrl-C leaves.
       this.#cancelled = true;
       return this.#cancel();
     }
@@ -204,7 +204,7 @@ class Conversation {
     return this.#prompt.write(this.#renderer.transcript(shown));
   }
 
-  /** Of all servers that have any, or of one. A server that does not answer does not hide the others. */
+  /** Prompts of all servers that have some, or of one. A server that does not answer does not hide the others. */
   async #prompts(argument: string): Promise<void> {
     const servers = await this.#mcp.list();
     const asked = servers.filter(({ name, prompts }) => (argument === '' ? prompts : name === argument));

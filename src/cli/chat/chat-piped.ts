@@ -1,4 +1,4 @@
-/** The chat without a terminal: each line of stdin is a message, answers go to stdout, everything else to stderr. */
+/** The chat without a terminal: each line of stdin is a message; answers go to stdout, the rest to stderr. Command line's process. */
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { FairleadError } from '../../shared/errors.js';
@@ -20,7 +20,7 @@ export interface Streams {
 
 type Outcome = 'ok' | 'failed';
 
-/** Resolves to the exit code: 1 when the last turn failed or the server turned it away, 130 after Ctrl-C. */
+/** Resolves to the exit code: 1 when the last turn failed or the server refused the client, 130 after Ctrl-C. */
 export async function chatPiped(target: ChatTarget, approveAll: boolean, streams: Streams): Promise<number> {
   const { endpoint, token, session, model } = target;
   const client = new ChatClient({ ws: endpoint.ws, token, session, model, giveUpMs: GIVE_UP_MS });
@@ -50,7 +50,7 @@ class PipedTalk {
   readonly #streams: Streams;
   readonly #renderer: Renderer;
   readonly #onFinish: () => void;
-  /** Set when nothing more can be said. */
+  /** Set when no more messages can be sent. */
   exitCode: number | undefined;
   #message: string | undefined;
   #turn: number | undefined;
@@ -69,7 +69,7 @@ class PipedTalk {
     client.on('end', (error) => this.#ended(error));
   }
 
-  /** Sends one message and waits for its turn's end; the client's deadlines end the wait when the server stays away. */
+  /** Sends one message and waits for its turn's end. The client's deadlines end the wait when the server does not come back. */
   say(text: string): Promise<Outcome> {
     if (this.exitCode !== undefined) return Promise.resolve('failed');
     return new Promise((resolve) => {
@@ -120,7 +120,7 @@ class PipedTalk {
     this.#greeted = true;
     this.#streams.errors.write(this.#renderer.render(event));
     this.#decide();
-    // Away for too long, and the turn ended meanwhile: its end is not in the log any more.
+    // The client was away for too long: the turn has ended, and its end is no longer in the log.
     if (event.reset === true && this.#turn !== undefined && !this.#client.busy) this.#done('ok');
   }
 
@@ -156,7 +156,7 @@ class PipedTalk {
   }
 
   #note(text: string): void {
-    // In the middle of an answer: a line of its own where both go to one terminal, and stdout untouched.
+    // Starts a new line where both streams share a terminal, and leaves stdout untouched.
     this.#streams.errors.write(`${this.#lineIsOpen ? '\n' : ''}${clean(text)}\n`);
   }
 
@@ -168,7 +168,7 @@ class PipedTalk {
 
   #finish(exitCode: number): void {
     this.exitCode = exitCode;
-    // Ends the wait for the next line as well: stdin may stay open.
+    // Ends the wait for the next line too, since stdin may stay open.
     this.#onFinish();
     this.#done('failed');
   }

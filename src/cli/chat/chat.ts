@@ -1,4 +1,4 @@
-/** `fairlead chat`: at a terminal a conversation, with piped input one answer after the other. */
+/** `fairlead chat`: interactive at a terminal, one answer after the other with piped input. Command line's process. */
 import { parseEndpoint } from '../endpoint.js';
 import { chatInteractive } from './chat-interactive.js';
 import { chatPiped } from './chat-piped.js';
@@ -16,7 +16,7 @@ export interface ChatOptions {
 export async function chat(options: ChatOptions): Promise<number> {
   const { stdin, stdout, stderr, env } = process;
   const target = { ...options, endpoint: parseEndpoint(options.url) };
-  // A reader that has seen enough (`| head`) is no fault.
+  // A reader that closes the pipe early (`| head`) is no error.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;

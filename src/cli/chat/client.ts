@@ -1,4 +1,4 @@
-/** A client of the wire contract without a terminal in it: one session, resumed after a cut, each event once and in order. */
+/** A protocol client for one session, without a terminal: resumes after a lost connection and passes each event on once, in order. Command line's process. */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { FairleadError } from '../../shared/errors.js';
@@ -19,7 +19,7 @@ export interface ChatClientOptions {
 }
 
 export interface ChatClientEvents {
-  /** Every server event once; durable ones in seq order, text as deltas without gap or repeat, also for blocks that came whole. */
+  /** Every server event once: durable ones in seq order, text as deltas without gap or repeat, also for blocks that came whole. */
   event: [ServerEvent];
   retry: [{ delayMs: number; why: string }];
   end: [error: FairleadError | undefined];
@@ -34,18 +34,18 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
   readonly #options: ChatClientOptions;
   readonly #link: Link;
   readonly #assembly = new Assembly();
-  /** Frames that no event has answered yet, by id: sent again after a cut. */
+  /** Frames without an answer, by id; they are sent again after a lost connection. */
   readonly #unanswered = new Map<string, ClientFrame>();
   readonly #pending = new Map<string, Pending>();
   readonly #turns = new Set<number>();
   #session: string | undefined;
-  /** The newest seq that was given on; undefined before the first attach. */
+  /** The newest seq that was passed on; undefined before the first attach. */
   #seq: number | undefined;
-  /** While an attach replays: the seq that ends it. */
+  /** The last seq of a running replay. */
   #replayTo: number | undefined;
   #attached = false;
   #endedTurn = 0;
-  /** What the server takes; a longer frame would cut the connection again and again. */
+  /** The server's limit. A longer frame would cut the connection, and again after each reconnect. */
   #maxFrameBytes = Number.POSITIVE_INFINITY;
 
   constructor(options: ChatClientOptions) {
@@ -75,12 +75,12 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
     return this.#attached;
   }
 
-  /** A turn runs or waits, or a message has not been answered yet. */
+  /** True while a turn runs or waits, or a message has no answer. */
   get busy(): boolean {
     return this.#turns.size > 0 || [...this.#unanswered.values()].some(({ type }) => type === 'message');
   }
 
-  /** Approvals and questions that wait for an answer from here, oldest first. */
+  /** Approvals and questions that this client has not answered, oldest first. */
   get pending(): Pending[] {
     const answered = new Set([...this.#unanswered.values()].map(keyOfAnswer));
     return [...this.#pending.values()].filter((item) => !answered.has(keyOfPending(item)));
@@ -90,7 +90,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
     this.#link.connect();
   }
 
-  /** Returns the message's id: `message:accepted` or `error` with it is the answer. */
+  /** Returns the message's id; `message:accepted` or `error` with the same id answers it. */
   message(text: string): string {
     return this.#sendUntilAnswered({ type: 'message', text });
   }
@@ -107,7 +107,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
     this.#sendUntilAnswered({ type: 'history:reset' });
   }
 
-  /** False when it could not be sent: a cancel that arrives later could hit another turn, so it is not kept. */
+  /** False when it was not sent. A cancel is not kept for later, since it could hit another turn. */
   cancel(): boolean {
     return this.#attached && this.#link.send(JSON.stringify({ type: 'turn:cancel', id: randomUUID() }));
   }
@@ -134,7 +134,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
       throw new FairleadError('ERR_TOO_LARGE', `longer than the ${this.#maxFrameBytes} bytes that the server takes`);
     }
     this.#unanswered.set(id, whole);
-    // During a replay it may already hold the answer to what was sent before the cut; all are sent at its end, in order.
+    // A replay may contain the answers to earlier frames, so frames wait for its end and are then sent in order.
     if (this.#attached && this.#replayTo === undefined) this.#link.send(JSON.stringify(whole));
     return id;
   }
@@ -153,12 +153,12 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
       case 'thinking:delta':
         if (event.turn <= this.#endedTurn) return undefined;
         this.#turns.add(event.turn);
-        return this.#giveOn(this.#assembly.delta(event));
+        return this.#passOn(this.#assembly.delta(event));
       case 'tool:output':
-        return this.#giveOn(this.#assembly.delta(event));
+        return this.#passOn(this.#assembly.delta(event));
       case 'error':
         this.#refused(event.id, event.code);
-        if (event.code === 'ERR_DUPLICATE_MESSAGE') return undefined; // sent again to be sure: it has arrived
+        if (event.code === 'ERR_DUPLICATE_MESSAGE') return undefined; // the repeated message had arrived before
         break;
       default:
     }
@@ -188,18 +188,18 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
 
   #durable(event: Numbered): void {
     const last = this.#seq ?? 0;
-    // The answer to a message that was sent twice may be the first answer again.
+    // A message that was sent twice may get its first answer again, with a seq that is known already.
     if (event.type === 'message:accepted' && event.id !== undefined) this.#unanswered.delete(event.id);
     if (event.seq <= last) return;
     if (event.seq > last + 1) return this.#link.renew();
     this.#seq = event.seq;
     this.#track(event);
-    if (event.type === 'text') this.#giveOn(this.#assembly.rest(event));
+    if (event.type === 'text') this.#passOn(this.#assembly.rest(event));
     this.emit('event', event);
     this.#afterReplay();
   }
 
-  /** Once the replay is over, whatever it did not answer is sent again. */
+  /** After the replay, sends again what it did not answer. */
   #afterReplay(): void {
     if (this.#replayTo === undefined || (this.#seq ?? 0) < this.#replayTo) return;
     this.#replayTo = undefined;
@@ -242,7 +242,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
         this.#turns.delete(event.turn);
         this.#endedTurn = Math.max(this.#endedTurn, event.turn);
         this.#assembly.forgetTurn(event.turn);
-        // One turn runs at a time: with it ends everything that it asked.
+        // Only one turn runs at a time, so its end closes all open questions.
         for (const key of this.#pending.keys()) this.#answered(key);
         break;
       default:
@@ -259,7 +259,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
     this.#drop((frame) => keyOfAnswer(frame) === key);
   }
 
-  /** The server refused a frame. An answer that came too late closes its question, any other refusal opens it again. */
+  /** Handles a refused frame: an answer that came too late closes its question, any other refusal opens it again. */
   #refused(id: string | undefined, code: string): void {
     const frame = id === undefined ? undefined : this.#unanswered.get(id);
     if (id === undefined || frame === undefined) return;
@@ -272,12 +272,12 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
     for (const [id, frame] of this.#unanswered) if (matches(frame)) this.#unanswered.delete(id);
   }
 
-  #giveOn(event: StreamingEvent | undefined): void {
+  #passOn(event: StreamingEvent | undefined): void {
     if (event !== undefined) this.emit('event', event);
   }
 }
 
-/** A transcript that ends in an answer without a tool call: no turn runs. */
+/** True when the transcript ends in an answer without a tool call: then no turn runs. */
 function isOver({ transcript }: Ready): boolean {
   const last = transcript?.at(-1);
   return last?.role === 'assistant' && !last.content.some((block) => (block as { type?: string }).type === 'tool_use');
@@ -292,7 +292,7 @@ function keyOfAnswer(frame: ClientFrame): string | undefined {
   return frame.type === 'elicitation:reply' ? `question ${frame.requestId}` : undefined;
 }
 
-/** What is no event of this version is let go: a newer server may send more types. */
+/** Undefined for text that is no event; a newer server may send more types. */
 function parseEvent(text: string): ServerEvent | undefined {
   let value: unknown;
   try {

@@ -1,15 +1,15 @@
-/** What a line typed into the chat is: a message, or a command. Pure. */
+/** Parses a line typed into the chat: a message or a command. Pure. */
 
 export const COMMANDS = {
   cancel: 'stop the running turn (Ctrl-C does the same)',
   reset: 'forget the conversation; the workspace stays',
-  sessions: 'your sessions; /sessions 2 goes to the second',
+  sessions: 'list your sessions; /sessions 2 switches to the second',
   new: 'start a new session',
-  history: 'the conversation so far',
-  mcp: 'the MCP servers, and how they are',
-  prompts: 'prompts of the MCP servers; /SERVER:PROMPT sends one',
-  quit: 'leave; the session stays and can be resumed',
-  help: 'this list',
+  history: 'show the conversation so far',
+  mcp: 'list the MCP servers with their states',
+  prompts: 'list the MCP servers’ prompts; /SERVER:PROMPT sends one',
+  quit: 'leave; --session resumes the session later',
+  help: 'show this list',
 } as const;
 
 export type Command = keyof typeof COMMANDS;
@@ -17,12 +17,12 @@ export type Command = keyof typeof COMMANDS;
 export type TypedLine =
   | { kind: 'message'; text: string }
   | { kind: 'command'; command: Command; argument: string }
-  /** `/SERVER:PROMPT arguments`: what the server's prompt says is the message. */
+  /** `/SERVER:PROMPT arguments`: the text of the server's prompt becomes the message. */
   | { kind: 'prompt'; server: string; prompt: string; argument: string }
   | { kind: 'unknown'; name: string }
   | { kind: 'empty' };
 
-/** `/name argument`; a message that starts with a slash is written with two. */
+/** A command is `/name argument`; two slashes start a message that begins with one. */
 export function parseLine(text: string): TypedLine {
   const trimmed = text.trim();
   if (trimmed === '') return { kind: 'empty' };
@@ -33,7 +33,7 @@ export function parseLine(text: string): TypedLine {
     return { kind: 'prompt', server, prompt, argument: argument.trim() };
   }
   const match = /^\/([a-z][\w-]*)(?:\s+(.*))?$/s.exec(trimmed);
-  // A path such as /workspace/a.txt is no command.
+  // A path such as /workspace/a.txt is a message.
   if (match === null) return { kind: 'message', text: trimmed };
   const [, name = '', argument = ''] = match;
   return isCommand(name) ? { kind: 'command', command: name, argument: argument.trim() } : { kind: 'unknown', name };

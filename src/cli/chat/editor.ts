@@ -1,4 +1,4 @@
-/** Lets a person edit JSON: in $VISUAL or $EDITOR where one is set, else on the prompt's line. */
+/** Lets the user edit JSON in $VISUAL or $EDITOR, or without one on the prompt's line. Command line's process. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import type { PromptOptions, Prompt } from './prompt.js';
 
 export type Args = Record<string, unknown>;
 
-/** The edited object; undefined when it was given up. Asks again, with what was typed, until it is a JSON object. */
+/** The edited object; undefined when the user gives up. Asks again, with the typed text, until it is a JSON object. */
 export async function editArgs(
   args: Args,
   prompt: Prompt,
@@ -35,7 +35,7 @@ function onLine(text: string, prompt: Prompt, options: PromptOptions): Promise<s
   return prompt.ask('arguments (empty: give up) › ', { ...options, prefill: text });
 }
 
-/** An object, or what is wrong with the text. */
+/** The object, or a sentence about what is wrong with the text. */
 function parseArgs(text: string): Args | string {
   try {
     const value: unknown = JSON.parse(text);
@@ -52,7 +52,7 @@ async function inEditor(text: string, editor: string, prompt: Prompt): Promise<s
     const file = join(folder, 'arguments.json');
     await writeFile(file, `${text}\n`, { mode: 0o600 });
     await prompt.suspend(async () => {
-      // $EDITOR may hold arguments of its own (`code --wait`), so a shell reads it.
+      // A shell runs it, since $EDITOR may contain arguments (`code --wait`).
       const child = spawn('sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit' });
       const [code] = (await once(child, 'exit')) as [number | null];
       if (code !== 0) throw new FairleadError('ERR_START', `the editor ${editor} ended with ${code ?? 'a signal'}`);

@@ -1,4 +1,4 @@
-/** An MCP server's form as lines at a terminal: its fields, how each is asked for, what a typed line means. Pure. */
+/** Asks an MCP server's form line by line: reads its fields, describes each, parses a typed line. Pure. */
 import { z } from 'zod';
 import { inline } from '../terminal-text.js';
 
@@ -48,7 +48,7 @@ export function describeField({ title, type, choices, required, default: preset 
   return `${inline(title, 100)} [${kind}${empty}]`;
 }
 
-/** The field's value, undefined for one that is left out, or what is wrong with the line. */
+/** The field's value; undefined when it is left out; an Error that says what is wrong with the line. */
 export function parseField(field: Field, line: string): unknown {
   if (line === '') {
     if (field.default !== undefined) return field.default;

@@ -1,4 +1,4 @@
-/** One WebSocket that comes back: connects, notices a dead peer, retries with backoff and jitter, or says why it will not. */
+/** A WebSocket that reconnects: notices a dead peer, retries with backoff, and ends with an error when a retry is useless. Command line's process. */
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
@@ -7,20 +7,20 @@ import { FairleadError } from '../../shared/errors.js';
 import { CLOSE, PROTOCOL } from '../../shared/protocol.js';
 
 const HANDSHAKE_MS = 10_000;
-/** From the open socket to `session:ready`. */
+/** Longest wait from the open socket to `session:ready`. */
 const READY_MS = 15_000;
-/** A ping this often; a peer that says nothing from one to the next is dead. */
+/** Ping interval; a peer that is silent from one ping to the next is dead. */
 const HEARTBEAT_MS = 25_000;
 const CLOSE_MS = 1_000;
-/** A connection that held this long was good: the next loss starts at the shortest backoff again. */
+/** After a connection of this length the backoff starts over. */
 const STABLE_MS = 5_000;
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 export interface LinkOptions {
-  /** Asked at every attempt: the session and the last seq change. */
+  /** Called for every attempt, since the session and the last seq change. */
   address: () => string;
   token?: string | undefined;
-  /** How long to go on trying without success. */
+  /** Ends with ERR_UNAVAILABLE after this time without a connection. */
   giveUpMs: number;
   /** ms before the attempt after `failures` failures in a row; full jitter by default. */
   backoff?: ((failures: number) => number) | undefined;
@@ -29,7 +29,7 @@ export interface LinkOptions {
 export interface LinkEvents {
   frame: [text: string];
   retry: [{ delayMs: number; why: string }];
-  /** The last event: undefined after close(), else why it will not try again. */
+  /** The last event; without an error after close(). */
   end: [error: FairleadError | undefined];
 }
 
@@ -74,7 +74,7 @@ export class Link extends EventEmitter<LinkEvents> {
     });
     socket.on('unexpected-response', (_request, response: IncomingMessage) => {
       refusedWith = response.statusCode ?? 0;
-      // With this listener ws leaves the request to us; ending it is what brings the close event.
+      // With this listener ws leaves the request to us; terminate() brings the close event.
       socket.terminate();
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -87,13 +87,13 @@ export class Link extends EventEmitter<LinkEvents> {
     });
   }
 
-  /** The session answered: this connection counts. */
+  /** Call it when the session has answered: the connection counts as good from here on. */
   ready(): void {
     this.#readyAt = Date.now();
     this.#everReady = true;
   }
 
-  /** False when there is no connection to send on; what must not be lost is then the caller's to send again. */
+  /** False without a connection: the caller sends again what must not be lost. */
   send(text: string): boolean {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(text);
@@ -144,7 +144,9 @@ export class Link extends EventEmitter<LinkEvents> {
     if (this.#readyAt > 0) this.#tryingSince = now;
     if (this.#readyAt > 0 && now - this.#readyAt >= STABLE_MS) this.#failures = 0;
     if (now - this.#tryingSince > this.#options.giveUpMs) {
-      return this.#end(new FairleadError('ERR_UNAVAILABLE', `the server stays away (${why || `close ${code}`})`));
+      return this.#end(
+        new FairleadError('ERR_UNAVAILABLE', `the server does not come back (${why || `close ${code}`})`),
+      );
     }
     const delayMs = (this.#options.backoff ?? fullJitter)(this.#failures);
     this.#failures += 1;
@@ -161,23 +163,23 @@ export class Link extends EventEmitter<LinkEvents> {
   }
 }
 
-/** 0.1 s at least, 15 s at most: many clients that lost one server must not come back at once. */
+/** 0.1 s to 15 s. The full jitter spreads clients that lost the same server. */
 function fullJitter(failures: number): number {
   return 100 + backoffMs(failures + 1, { firstMs: 200, maxMs: 7_500, jitter: 1 });
 }
 
-/** Why this close or this refused upgrade makes coming back useless; undefined when it does not. */
+/** The error when a reconnect is useless after this close or refused upgrade; undefined when it may help. */
 function verdict({ code, refusedWith, why }: Loss): FairleadError | undefined {
   switch (code) {
     case CLOSE.unauthorized:
       return new FairleadError(
         'ERR_UNAUTHORIZED',
-        'the server does not know this token (or wants one): --token TOKEN or FAIRLEAD_TOKEN; the operator makes one with `fairlead token NAME`',
+        'the server does not accept this token, or needs one: set --token or FAIRLEAD_TOKEN; the operator makes one with `fairlead token NAME`',
       );
     case CLOSE.noSuchSession:
       return new FairleadError(
         'ERR_NO_SUCH_SESSION',
-        'no such session for this user: it has expired, was deleted or is someone else’s; without --session a new one starts',
+        'no such session for this user: it has expired, was deleted or belongs to another user; leave --session out to start a new one',
       );
     case CLOSE.notThisProtocol:
       return new FairleadError('ERR_BAD_FRAME', `the server does not take this: ${why || `no ${PROTOCOL}`}`);
@@ -185,11 +187,11 @@ function verdict({ code, refusedWith, why }: Loss): FairleadError | undefined {
   }
   if (refusedWith === 0 || refusedWith === 429 || refusedWith >= 500) return undefined;
   return refusedWith === 403
-    ? new FairleadError('ERR_FORBIDDEN_ORIGIN', 'the server (or a proxy before it) refuses this client: 403')
+    ? new FairleadError('ERR_FORBIDDEN_ORIGIN', 'the server, or a proxy in front of it, refuses this client (403)')
     : new FairleadError('ERR_NOT_FOUND', `no Fairlead server at that address (it answers ${refusedWith})`);
 }
 
-/** A first connect that finds nobody is a typing error or a server that is not started: say so instead of waiting. */
+/** A first connect without an answer is a wrong address or a server that is not started: an error, not a retry. */
 function neverReached(code: number, why: string): FairleadError | undefined {
   if (code === CLOSE.overloaded || code === CLOSE.draining) return undefined;
   return new FairleadError(

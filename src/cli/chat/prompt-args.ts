@@ -1,4 +1,4 @@
-/** What follows `/SERVER:PROMPT` in the chat, as the prompt's arguments. Pure. */
+/** Parses the text after `/SERVER:PROMPT` into the prompt's arguments. Pure. */
 import { FairleadError } from '../../shared/errors.js';
 
 export interface PromptArgument {
@@ -7,8 +7,8 @@ export interface PromptArgument {
 }
 
 /**
- * `name=value` for an argument by its name, anything else in the arguments' order; what is left over belongs to the last
- * one. Quotes keep spaces together. ERR_TOOL_ARGS for one that is missing, or too many.
+ * `name=value` sets an argument by its name; other words fill the rest in order, and the last argument takes all that are
+ * left. Quotes keep spaces. ERR_TOOL_ARGS for a missing argument or too many.
  */
 export function parsePromptArgs(text: string, known: readonly PromptArgument[]): Record<string, string> {
   const args = new Map<string, string>();

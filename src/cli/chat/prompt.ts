@@ -1,19 +1,19 @@
-/** The line a person types on, kept whole beneath output that streams in above it. */
+/** The input line, which stays whole below output that streams in above it. Command line's process. */
 import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { onAbort, pending } from '../../shared/abort.js';
 import { advance } from '../terminal-text.js';
 
-/** Deltas that arrive within a frame are drawn together: less flicker. */
+/** Deltas that arrive within this time are drawn together, against flicker. */
 const DRAW_MS = 15;
-/** Lines that arrive this close together are one paste, and one message. */
+/** Lines that arrive within this time are one paste, and one message. */
 const PASTE_MS = 15;
 
 export interface PromptOptions {
   /** Put into the line for editing. */
   prefill?: string;
-  /** Takes the question back: the answer is undefined. */
+  /** Its abort takes the question back: the answer is undefined. */
   signal?: AbortSignal;
   /** Ctrl-C takes the question back instead of reaching the chat. */
   interruptible?: boolean;
@@ -31,7 +31,7 @@ export interface PromptEvents {
   close: [];
 }
 
-/** readline remembers on how many rows it drew last and moves up by them; what is written between must reset that. */
+/** readline moves up by the rows that it drew last; `prevRows` must be reset after other output. */
 type Drawn = Interface & { prevRows?: number };
 
 export class Prompt extends EventEmitter<PromptEvents> {
@@ -44,7 +44,7 @@ export class Prompt extends EventEmitter<PromptEvents> {
   #visible = false;
   #suspended = false;
   #closed = false;
-  /** Where the output above the prompt ended: 0 is the start of a row. */
+  /** Column at which the output above the prompt ended; 0 is the start of a row. */
   #column = 0;
   #unwritten = '';
   #drawTimer: NodeJS.Timeout | undefined;
@@ -67,7 +67,7 @@ export class Prompt extends EventEmitter<PromptEvents> {
     });
   }
 
-  /** What is typed and not sent. */
+  /** Typed text that is not sent yet. */
   get typed(): string {
     return this.#readline.line;
   }
@@ -77,14 +77,14 @@ export class Prompt extends EventEmitter<PromptEvents> {
     this.#show();
   }
 
-  /** Text above the prompt; an unfinished line goes on with the next write. */
+  /** Writes above the prompt; the next write continues an unfinished line. */
   write(text: string): void {
     if (text === '') return;
     this.#unwritten += text;
     this.#drawTimer ??= setTimeout(() => this.#draw(), DRAW_MS);
   }
 
-  /** One question at a time; what was typed until now comes back after it. Undefined: taken back, or the input has ended. */
+  /** Asks one question at a time, and restores the typed text after it. Undefined when it was taken back or the input ended. */
   ask(text: string, options: PromptOptions = {}): Promise<string | undefined> {
     const answer = this.#lastAsked.then(() => this.#ask(text, options));
     this.#lastAsked = answer;
@@ -114,7 +114,7 @@ export class Prompt extends EventEmitter<PromptEvents> {
     this.#retype(this.#question?.text ?? this.#text, '');
   }
 
-  /** Hands the terminal to another program; what is written meanwhile is drawn afterwards. */
+  /** Hands the terminal to another program; draws afterwards what was written meanwhile. */
   async suspend<T>(run: () => Promise<T>): Promise<T> {
     this.#draw();
     this.#hide();
@@ -156,7 +156,7 @@ export class Prompt extends EventEmitter<PromptEvents> {
     this.#output.uncork();
   }
 
-  /** Takes the prompt away and puts the cursor where the output ended. */
+  /** Removes the prompt and puts the cursor where the output ended. */
   #hide(): void {
     if (!this.#visible) return;
     this.#visible = false;
@@ -165,7 +165,7 @@ export class Prompt extends EventEmitter<PromptEvents> {
     if (up > 0) this.#output.moveCursor(0, -up);
     this.#output.cursorTo(0);
     this.#output.clearScreenDown();
-    // A row that is full to the last column has wrapped by now: its text goes on here.
+    // A full row has wrapped by now, so the output goes on at column 0.
     if (this.#column === this.#output.columns) this.#column = 0;
     if (this.#column > 0) {
       this.#output.moveCursor(0, -1);

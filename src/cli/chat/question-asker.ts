@@ -1,4 +1,4 @@
-/** Puts approvals and MCP servers' questions to the person at the terminal, one after the other. */
+/** Asks the user at the terminal for approvals and MCP servers' questions, one after the other. Command line's process. */
 import type { PendingApproval, PendingElicitation } from '../../shared/protocol.js';
 import type { ChatClient } from './client.js';
 import { describeField, fieldsOf, parseField } from './elicitation-form.js';
@@ -12,7 +12,7 @@ export interface QuestionAskerOptions {
   renderer: Renderer;
   colors: Colors;
   env: NodeJS.ProcessEnv;
-  /** A line that is a command (`/cancel`), typed where an answer was asked for. */
+  /** Called for a command (`/cancel`) that is typed in place of an answer. */
   onCommand: (line: string) => void;
 }
 
@@ -30,13 +30,13 @@ export class QuestionAsker {
     this.#options = options;
   }
 
-  /** Whose questions are asked from now on; those of the one before are taken back. */
+  /** Asks this client's questions from now on, and takes back the previous client's. */
   attend(client: ChatClient | undefined): void {
     this.#client = client;
     this.#asked?.abort.abort();
   }
 
-  /** Call it after every event: asks what is open, takes back what was answered elsewhere, timed out or was cancelled. */
+  /** Call it after every event: asks what is open, and takes back what was answered elsewhere, timed out or was cancelled. */
   update(): void {
     const pending = this.#client?.pending ?? [];
     if (this.#asked !== undefined) {
@@ -50,7 +50,7 @@ export class QuestionAsker {
     this.#asked = asked;
     void this.#ask(next, this.#client, asked.abort.signal).finally(() => {
       this.#asked = undefined;
-      // After a microtask, so that an answer that failed at once is not asked in a loop of one stack.
+      // In a microtask, since a question that fails at once would otherwise recurse.
       queueMicrotask(() => this.update());
     });
   }

@@ -1,9 +1,9 @@
-/** Server events as text for a terminal. Pure: it keeps what it needs to know of the text before, and prints nothing itself. */
+/** Turns server events into text for a terminal. Remembers the text before, prints nothing itself. Pure. */
 import type { ContentBlock, Pending, PendingApproval, ServerEvent, TranscriptEntry } from '../../shared/protocol.js';
 import type { Colors } from '../report.js';
 import { clean, cut, endsInHalfPair, escapeControls, inline } from '../terminal-text.js';
 
-/** Shown of one call's streamed output; all of it is in the result that the model gets. */
+/** Longest streamed output that is shown of one call; the model gets all of it. */
 const MAX_OUTPUT_CHARS = 65_536;
 const MAX_RESULT_LINES = 8;
 const MAX_APPROVAL_LINES = 40;
@@ -22,12 +22,12 @@ export class Renderer {
   readonly #colors: Colors;
   /** Calls between `tool:start` and `tool:result`. */
   readonly #calls = new Map<string, Call>();
-  /** Calls that were asked for, until the turn's end: what was allowed or denied is said by name. */
+  /** Names of the calls that were asked for, kept until the turn ends, since `tool:approved` has only the callId. */
   readonly #asked = new Map<string, string>();
   #lineIsOpen = false;
-  /** What the open line belongs to; a change starts a new line. */
+  /** Owner of the open line; another owner starts a new line. */
   #section = '';
-  /** Half of a surrogate pair that waits for its other half. */
+  /** The first half of a surrogate pair, until the second comes. */
   #half = '';
 
   constructor(colors: Colors) {
@@ -82,12 +82,12 @@ export class Renderer {
     }
   }
 
-  /** A line of its own, whatever is open before it. */
+  /** Text on a line of its own; ends an open line first. */
   line(text: string): string {
     return `${this.#fresh()}${text}\n`;
   }
 
-  /** An approval or a question, whole: a person decides on what is shown here. */
+  /** An approval or a question. Shows it whole, since the user decides on what is shown. */
   question(item: Pending): string {
     const { bold, yellow } = this.#colors;
     if (item.kind === 'approval') {
@@ -159,7 +159,7 @@ export class Renderer {
     return before + named + body;
   }
 
-  /** Calls run in parallel: where the output changes hands, it says whose it is. */
+  /** Names the call where several run in parallel and their output alternates. */
   #nameWhenSeveral(call: Call): string {
     return this.#calls.size > 1 ? `${this.#colors.dim(`  ┌ ${call.label}`)}\n` : '';
   }
@@ -176,7 +176,7 @@ export class Renderer {
     const mark = ok ? green('✓') : red('✗');
     const name = call === undefined || call.label === '' ? '' : ` ${call.label}`;
     const head = this.line(`${mark}${name} ${dim(`· ${duration(ms)} · ${summary(content)}`)}`);
-    // What was streamed has been seen; a failure is short and worth repeating.
+    // Streamed output is not repeated, except for a failure, which is short and matters.
     if (call !== undefined && call.printed > 0 && ok) return head;
     const lines = content.flatMap((block) => (blockText(block) ?? '').split('\n')).filter((line) => line !== '');
     const shown = lines.slice(0, MAX_RESULT_LINES).map((line) => dim(`${BAR}${cut(line, 200)}`));
@@ -236,7 +236,7 @@ function isOfType(block: unknown, type: string): boolean {
   return typeof block === 'object' && block !== null && 'type' in block && block.type === type;
 }
 
-/** A content block of a transcript or a tool result in safe text; undefined for what is not for reading. */
+/** Safe text of a content block in a transcript or tool result; undefined for blocks that are not shown. */
 function blockText(block: unknown): string | undefined {
   if (typeof block !== 'object' || block === null || !('type' in block)) return undefined;
   if (block.type === 'text' && 'text' in block) return clean(String(block.text));

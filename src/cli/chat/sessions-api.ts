@@ -1,4 +1,4 @@
-/** The HTTP routes that the chat needs beside its socket: the list of sessions, a session's transcript. */
+/** The HTTP routes that the chat uses beside its socket: the list of sessions and a session's transcript. */
 import { z } from 'zod';
 import type { TranscriptEntry } from '../../shared/protocol.js';
 import { HttpApi } from '../http-api.js';
@@ -30,7 +30,7 @@ export class SessionsApi {
     this.#http = new HttpApi(base, token);
   }
 
-  /** The user's sessions, newest first: the first page. */
+  /** The first page of the user's sessions, newest first. */
   async list(): Promise<ListedSession[]> {
     const { sessions } = await this.#http.ask('/v1/sessions', sessionsSchema);
     return sessions.map(({ session, title, lastActiveAt }) => {

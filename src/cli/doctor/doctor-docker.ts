@@ -61,7 +61,7 @@ async function exists(inspecting: Promise<unknown>): Promise<boolean> {
 function notThere(config: Config, where: string, error: NodeJS.ErrnoException): Finding {
   const detail = `Docker at ${where} does not answer (${error.code ?? error.message})`;
   const denied = error.code === 'EACCES' ? 'let this user use it (group docker)' : 'start or install it (docker.io)';
-  // As at start: what is configured must answer, and beyond loopback a plain process is refused.
+  // The start decides alike: a configured daemon must answer, and beyond loopback plain processes are refused.
   if (config.sandbox.driver === 'docker' || config.dockerHost !== '') {
     return { status: 'failed', detail, hint: `${denied}, or correct DOCKER_HOST` };
   }

@@ -21,7 +21,7 @@ export function checkNode(): Finding {
   return { status: 'failed', detail, hint: `install Node ${needed} or newer` };
 }
 
-/** In a child process: a native addon that does not fit this machine may take its process with it. */
+/** Each addon loads in a child process: one that does not fit this machine may crash its process. */
 export const checkAddons = {
   uWebSockets: () =>
     checkAddon(
@@ -65,7 +65,7 @@ function reason(error: unknown): string {
 }
 
 export async function checkFiles(): Promise<Finding[]> {
-  // Node raises its soft limit to the hard one by itself: only that counts.
+  // Node raises its soft limit to the hard one by itself, so only the hard one counts.
   const { stdout } = await run('sh', ['-c', 'ulimit -Hn'], { timeout: CHILD_TIMEOUT_MS });
   const limit = stdout.trim() === 'unlimited' ? Number.POSITIVE_INFINITY : Number(stdout);
   const detail = `limit ${stdout.trim()}, one a connection`;
@@ -102,7 +102,7 @@ function tryListen(host: string, port: number): Promise<string | undefined> {
 async function answersHealth(host: string, port: number, signal: AbortSignal): Promise<boolean> {
   const name = host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
   const options = { signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]) };
-  // Whatever listens there and does not speak HTTP is no server of ours: not an error, but the answer.
+  // A listener that does not speak HTTP is not Fairlead: that is an answer, not an error.
   return fetch(`http://${name}:${port}/healthz`, options).then(
     async (response) => {
       await response.body?.cancel();
@@ -112,7 +112,7 @@ async function answersHealth(host: string, port: number, signal: AbortSignal): P
   );
 }
 
-/** Of dotted numbers; what follows them (`-rc1`) does not count. */
+/** Compares dotted numbers and ignores a suffix such as `-rc1`. */
 export function isAtLeast(version: string, needed: string): boolean {
   const have = numbers(version);
   for (const [index, want] of numbers(needed).entries()) {

@@ -1,4 +1,4 @@
-/** The doctor's checks of what the server leans on: its store and its model. */
+/** The doctor's checks of the store and the model. Command line's process. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -15,7 +15,7 @@ export function checkStore(config: Config): Promise<Finding[]> {
   return config.store.redisUrl === '' ? checkDataDir(config.dataDir) : checkRedis(config.store.redisUrl);
 }
 
-/** The folder, or the nearest one above it that exists, must take files. Makes none: a doctor only looks. */
+/** The folder, or its nearest existing parent, must be writable. Creates nothing: a doctor only looks. */
 async function checkDataDir(dataDir: string): Promise<Finding[]> {
   let folder = dataDir;
   for (;;) {
@@ -67,7 +67,7 @@ function redisVersion(host: string, version: string): Finding {
   return { status: 'failed', detail, hint: `install Redis ${OLDEST_REDIS} or newer` };
 }
 
-/** Both may be hidden by a managed Redis; then there is nothing to say. */
+/** A managed Redis may hide its settings: then the finding is a warning. */
 async function readSettings(client: {
   configGet(names: string[]): Promise<Record<string, string>>;
 }): Promise<Finding[]> {
@@ -120,7 +120,7 @@ export async function checkModel(config: Config, signal: AbortSignal): Promise<F
   if (status === 401 || status === 403) {
     return [{ status: 'failed', detail: `${base} refuses the key (${status})`, hint: 'correct ANTHROPIC_API_KEY' }];
   }
-  // A gateway need not have this route; what counts is that it is there and takes the key.
+  // A gateway need not have this route: any answer below 500 but a refusal shows that it is there and takes the key.
   if (status >= 500) return [{ status: 'warning', detail: `${base} answers ${status}`, hint: 'try again later' }];
   return [{ status: 'ok', detail: `${name} at ${base}` }];
 }

@@ -1,4 +1,4 @@
-/** `fairlead doctor`: looks at everything a server needs, at once, each check with a deadline, and says what to do. */
+/** `fairlead doctor`: runs all checks at once, each with a deadline, and says what to do. Command line's process. */
 import { withDeadline } from '../../shared/abort.js';
 import { loadConfig, ConfigError, parseConfig, type Config } from '../../shared/config.js';
 import { checkDocker } from './doctor-docker.js';
@@ -13,7 +13,7 @@ export type Status = 'ok' | 'warning' | 'failed';
 
 export interface Finding {
   status: Status;
-  /** What was found, in a line. */
+  /** One line. */
   detail: string;
   /** What to do about it. */
   hint?: string;
@@ -28,7 +28,7 @@ export interface Diagnosis {
   checks: Check[];
 }
 
-/** Never rejects: a check that throws or hangs has failed. `ok` is false when something that is needed failed. */
+/** Never rejects: a check that throws or hangs is reported as failed. `ok` is false when any check failed. */
 export async function diagnose(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Promise<Diagnosis> {
   const { config, findings } = readConfig(env, cwd);
   const groups = await Promise.all([
@@ -54,12 +54,9 @@ export function diagnosisText({ ok, checks }: Diagnosis, { green, yellow, red, d
     `${marks[status]} ${name.padEnd(width)}  ${clean(detail)}`,
     ...(hint === undefined ? [] : [`  ${' '.repeat(width)}  ${dim('→')} ${clean(hint)}`]),
   ]);
-  return [
-    ...lines,
-    '',
-    ok ? green('ready: fairlead serve') : bold(red('something that is needed is missing, see ✗')),
-    '',
-  ].join('\n');
+  return [...lines, '', ok ? green('ready: fairlead serve') : bold(red('not ready: mend what is marked ✗')), ''].join(
+    '\n',
+  );
 }
 
 async function run(name: string, check: (signal: AbortSignal) => Promise<Finding[]>): Promise<Check[]> {
@@ -70,7 +67,7 @@ async function run(name: string, check: (signal: AbortSignal) => Promise<Finding
   return findings.map((finding) => ({ name, ...finding }));
 }
 
-/** With a configuration that cannot be used, the other checks look at what the environment alone says. */
+/** When the configuration is invalid, the other checks use the environment alone. */
 function readConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Config; findings: Check[] } {
   const name = 'configuration';
   try {

@@ -1,4 +1,4 @@
-/** The workspace server as two files, as the sandbox image carries it: all that a usual session runs, and the SDK. Runs in the command line's process. */
+/** Bundles the workspace server into the image's two files: the server, and the SDK for the newer protocol. Command line's process. */
 import { fileURLToPath } from 'node:url';
 import type * as Esbuild from 'esbuild';
 import { FairleadError } from '../../shared/errors.js';
@@ -7,7 +7,7 @@ import { messageOf } from '../report.js';
 /** Beside the code that runs: dist/src/cli/image → dist/workers/workspace. */
 const FOLDER = new URL('../../../workers/workspace/', import.meta.url);
 
-/** By their names in the image's folder of them. The first is what runs; it imports the second when it needs it. */
+/** File names in the image. The entry file imports the SDK's file when a client speaks the newer protocol. */
 export const ENTRY_FILE = 'workspace.cjs';
 const SDK_FILE = 'newer-era.js';
 
@@ -17,8 +17,8 @@ export interface BundledFile {
 }
 
 /**
- * Half of the SDK's file would be what this server never runs: forty translations of zod's messages, and a JSON Schema
- * validator for what only clients send. Should the SDK change these names, the file grows back; nothing breaks.
+ * Leaves out half of the SDK's file, which this server never runs: forty translations of zod's messages and a JSON Schema
+ * validator. When the SDK renames these modules the file grows again, and nothing breaks.
  */
 const leaveOut: Esbuild.Plugin = {
   name: 'leave-out',
@@ -42,7 +42,7 @@ const leaveOut: Esbuild.Plugin = {
 /** Rejects with ERR_START when esbuild is not installed or the server was not built. */
 export async function bundleWorkspaceServer(): Promise<BundledFile[]> {
   const esbuild = await loadEsbuild();
-  // Two builds, not one with shared parts: a part more is a file more to load at every start.
+  // Two separate builds: a shared part would be one more file to load at every start.
   const bundle = async (entry: string, name: string): Promise<BundledFile> => {
     const result = await esbuild.build({
       entryPoints: [fileURLToPath(new URL(entry, FOLDER))],
@@ -52,7 +52,7 @@ export async function bundleWorkspaceServer(): Promise<BundledFile[]> {
       write: false,
       platform: 'node',
       target: 'node20',
-      // Node's loader of ES modules would be a megabyte of a waiting sandbox, and 8 ms of its start.
+      // CommonJS, since Node's ES module loader costs a waiting sandbox a megabyte, and its start 8 ms.
       format: 'cjs',
       legalComments: 'none',
       plugins: [leaveOut],

@@ -1,4 +1,4 @@
-/** A root file system for the sandbox from what this host has: node, its libraries, busybox. Runs in the command line's process. */
+/** Packs a root file system for the sandbox from this host's node, its libraries and busybox. Command line's process. */
 import { execFile } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
@@ -12,9 +12,9 @@ import type { BundledFile } from './image-bundle.js';
 
 const BUSYBOX = '/bin/busybox';
 const NODE_IN_IMAGE = '/usr/local/bin/node';
-/** Of the workspace server's own files; the Dockerfile has it, too. */
+/** Folder of the workspace server; the Dockerfile names the same. */
 export const SERVER_FOLDER = '/opt/fairlead';
-/** The same files make the same layer: no times of this build. */
+/** Fixed times and owners, so that equal files make an equal layer. */
 const SAME_FOR_ALL = { mtime: new Date(0), uid: 0, gid: 0 };
 const run = promisify(execFile);
 
@@ -25,8 +25,8 @@ fairlead:x:${SANDBOX_UID}:${SANDBOX_UID}::/workspace:/bin/sh
 const GROUP = `root:x:0:\nnogroup:x:65534:\nfairlead:x:${SANDBOX_UID}:\n`;
 
 /**
- * A tar stream of the root file system, made as it is read. Rejects with ERR_START when a part is missing; a file that
- * goes away meanwhile destroys the stream.
+ * A tar stream of the root file system, packed while it is read. Rejects with ERR_START when a program is missing. A file
+ * that disappears meanwhile destroys the stream.
  */
 export async function packRootfs(bundle: readonly BundledFile[]): Promise<Readable> {
   const [node, applets] = await Promise.all([realpath(process.execPath), listApplets()]);
@@ -64,7 +64,7 @@ async function listApplets(): Promise<string[]> {
   }
 }
 
-/** The shared libraries that a binary names, and the loader, by the paths at which it looks for them. */
+/** Paths of the shared libraries and the loader that a binary needs. */
 async function listLibraries(binary: string): Promise<string[]> {
   const { stdout } = await run('ldd', [binary]).catch((error: unknown) => {
     throw new FairleadError('ERR_START', `ldd cannot say which libraries ${binary} needs (a local image needs Linux)`, {
@@ -78,7 +78,7 @@ async function listLibraries(binary: string): Promise<string[]> {
   return [...new Set(paths.filter((path) => path !== undefined))];
 }
 
-/** Entries in order, folders before what is in them; all owned by root unless said otherwise. */
+/** Writes entries in order, folders before their files; root owns them unless headers say otherwise. */
 class RootfsWriter {
   readonly #tar: Pack;
   readonly #folders = new Set<string>(['/']);
@@ -104,7 +104,7 @@ class RootfsWriter {
     await this.#entry({ name: relativeName(path), type: 'symlink', linkname: target, mode: 0o777 });
   }
 
-  /** Links are followed: the image has the file itself under the name by which it is asked for. */
+  /** Follows links: the image gets the file itself at `path`. */
   async hostFile(path: string, source: string): Promise<void> {
     await this.folder(dirname(path));
     const { size } = await stat(source);

@@ -1,4 +1,4 @@
-/** `fairlead image`: builds the sandbox image, from its Dockerfile or from what this host has. Runs in the command line's process. */
+/** `fairlead image`: builds the sandbox image from its Dockerfile or from this host's programs. Command line's process. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -17,15 +17,15 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface BuildImageOptions {
   tag: string;
-  /** From this host's node and busybox instead of the Dockerfile's base: for where no registry is reachable. */
+  /** Uses this host's node and busybox instead of the Dockerfile's base: no registry is needed. */
   local: boolean;
-  /** The Dockerfile's base image, where it is not the official one. */
+  /** Another base image for the Dockerfile. */
   base?: string;
   docker?: Docker;
   log: (line: string) => void;
 }
 
-/** Rejects with ERR_START: Docker not reachable, a part missing on the host, or the build failed. */
+/** Rejects with ERR_START when Docker does not answer, a program is missing on the host, or the build fails. */
 export async function buildImage(options: BuildImageOptions): Promise<void> {
   const docker = options.docker ?? new Docker();
   await reach(docker);
@@ -108,7 +108,7 @@ interface BuildEvent {
   error?: string;
 }
 
-/** Prints the daemon's steps; its download bars only where they begin and end. */
+/** Prints the daemon's steps, without the progress of downloads. */
 async function follow(docker: Docker, stream: NodeJS.ReadableStream, log: (line: string) => void): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     docker.modem.followProgress(
@@ -124,7 +124,7 @@ async function follow(docker: Docker, stream: NodeJS.ReadableStream, log: (line:
   });
 }
 
-/** It is in the package, not in dist: tsc copies no such files. */
+/** The Dockerfile is in the package and not in dist, since tsc copies no such files. */
 async function readDockerfile(): Promise<string> {
   const place = join('workers', 'workspace', 'Dockerfile');
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {

@@ -1,9 +1,9 @@
-/** The server's routes about MCP servers, as the command line and the chat ask them. */
+/** The server's HTTP routes about MCP servers, for the command line and the chat. */
 import { z } from 'zod';
 import { FairleadError } from '../../shared/errors.js';
 import { HttpApi } from '../http-api.js';
 
-/** It may have to start a server, or wait for an authorization server. */
+/** For routes that may start an MCP server or wait for an authorization server. */
 const SLOW_MS = 100_000;
 
 const serverSchema = z.object({
@@ -71,7 +71,7 @@ export class McpApi {
       .prompts;
   }
 
-  /** What it says, as the text of one message. ERR_MCP where it is nothing that can be typed. */
+  /** The prompt's text as one message. ERR_MCP when it contains no text. */
   async promptText(
     server: string,
     prompt: string,

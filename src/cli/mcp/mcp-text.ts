@@ -1,4 +1,4 @@
-/** MCP servers and their prompts as the terminal shows them: whatever a server says is made safe first. Pure. */
+/** Shows MCP servers and their prompts at a terminal; makes all that a server says safe first. Pure. */
 import type { McpPrompt, McpServerInfo } from './mcp-api.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
@@ -9,11 +9,11 @@ export interface Tested {
   latencyMs?: number;
   era?: string;
   error?: string;
-  /** Where it was not asked, why. */
+  /** Why the server was not asked. */
   note?: string;
 }
 
-/** For the chat, which asks the same. */
+/** The table of `fairlead mcp list` and of the chat's /mcp. */
 export function serversText(servers: readonly McpServerInfo[], colors: Colors): string {
   if (servers.length === 0) return 'the configuration has no MCP servers\n';
   const rows = servers.map(({ name, kind, state, era = '', latencyMs, tools, lastError }) => ({
@@ -68,7 +68,7 @@ function stateColor(state: string, colors: Colors): (text: string) => string {
   return state === 'down' ? colors.red : colors.yellow;
 }
 
-/** As it is typed to send it. */
+/** The line that sends the prompt, with its arguments. */
 export function promptText(
   server: string,
   { name, description = '', arguments: args }: McpPrompt,

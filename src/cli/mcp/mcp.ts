@@ -1,4 +1,4 @@
-/** `fairlead mcp …`: a running server's MCP servers, looked at, tested, logged in to and out of. */
+/** `fairlead mcp …`: lists a running server's MCP servers, tests them, logs in and out. Command line's process. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorToData, publicMessage } from '../../shared/errors.js';
 import { parseEndpoint } from '../endpoint.js';
@@ -26,20 +26,20 @@ export class McpCommands {
     this.#api = new McpApi(parseEndpoint(options.url).http, options.token);
   }
 
-  /** Each resolves to the process's exit code. 1: a server is not well. */
+  /** Each method resolves to the exit code: 1 when a server is not healthy. */
   async list(): Promise<number> {
     const servers = await this.#api.list();
     this.#tell({ servers }, serversText(servers, this.#options.colors));
-    return servers.every(({ state }) => isWell(state)) ? 0 : 1;
+    return servers.every(({ state }) => isHealthy(state)) ? 0 : 1;
   }
 
   async info(server: string): Promise<number> {
     const info = await this.#api.info(server);
     this.#tell(info, infoText(info, this.#options.colors));
-    return isWell(info.state) ? 0 : 1;
+    return isHealthy(info.state) ? 0 : 1;
   }
 
-  /** All that can be tested without starting a sandbox; of the others, what is known of them. */
+  /** Asks every server that needs no sandbox; reports what is known of the others. */
   async test(server: string | undefined): Promise<number> {
     const servers = server === undefined ? await this.#api.list() : [await this.#api.info(server)];
     const tested = await Promise.all(servers.map((info) => this.#testOne(info)));
@@ -47,7 +47,7 @@ export class McpCommands {
     return tested.every(({ ok }) => ok) ? 0 : 1;
   }
 
-  /** Waits until the person has come back from the authorization server. 1: in time he has not. */
+  /** Waits until the user has come back from the authorization server. 1 when they have not in time. */
   async login(server: string): Promise<number> {
     const { colors, write, json } = this.#options;
     const { url, expiresAt } = await this.#api.login(server);
@@ -65,7 +65,10 @@ export class McpCommands {
       if (Date.now() > expiresAt) break;
       await delay(LOOK_MS);
     }
-    this.#tell({ error: 'nobody came back in time' }, `${colors.red('✗')} nobody came back in time\n`);
+    this.#tell(
+      { error: 'the login was not finished in time' },
+      `${colors.red('✗')} the login was not finished in time\n`,
+    );
     return 1;
   }
 
@@ -79,7 +82,7 @@ export class McpCommands {
   async #testOne({ name, kind, state, lastError }: McpServerInfo): Promise<Tested> {
     if (kind === 'image') {
       const known = lastError === undefined ? {} : { error: lastError };
-      return { name, ok: isWell(state), ...known, note: 'as its calls have shown: a test starts no sandbox' };
+      return { name, ok: isHealthy(state), ...known, note: 'known from its calls, since a test starts no sandbox' };
     }
     try {
       return { name, ok: true, ...(await this.#api.test(name)) };
@@ -93,7 +96,7 @@ export class McpCommands {
   }
 }
 
-/** A login that is missing is the person's to make: the server is well. */
-function isWell(state: string): boolean {
+/** A missing login is for the user to make; the server itself is healthy. */
+function isHealthy(state: string): boolean {
   return state === 'healthy' || state === 'needs_login';
 }
