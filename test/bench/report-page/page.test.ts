@@ -41,6 +41,22 @@ t.test('the page has what the results have', async (t) => {
     t.ok(text.includes(part), part);
 });
 
+t.test('the page opens with a sentence and a chart for each figure that a visitor asks for first', async (t) => {
+  const memory = someResult({
+    bench: 'memory',
+    ratios: [
+      someRatio({ id: 'attached-rss', value: 0.997, unit: 'KiB' }),
+      someRatio({ id: 'waiting-heap', value: 4.11, unit: 'KiB' }),
+    ],
+  });
+  const lease = someRatio({ id: 'lease-p50', value: 0.8, unit: 'ms' });
+  const text = page([memory, someResult({ bench: 'pool', ratios: [lease] })], assets);
+  const opening = between(text, '<h1>', '<h2>');
+  t.match(opening, 'costs 0.997 KiB of server memory; one whose agent waits for an approval costs 4.11 KiB.');
+  t.match(opening, 'id="highlight-0"');
+  t.notMatch(opening, 'warm pool', 'a figure is missing, and so is the sentence');
+});
+
 t.test('a text from a file is text on the page, wherever the file has it', async (t) => {
   const evil = someResult({
     bench: EVIL,
