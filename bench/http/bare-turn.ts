@@ -13,7 +13,7 @@ const request: ModelRequest = {
   maxTokens: 8192,
 };
 
-/** As Fairlead answers the two: the words as they come, or all of them in the end. */
+/** SSE gets the words as they come, JSON all of them at the end, as Fairlead does it. */
 export async function answerTurn(res: HttpResponse, req: HttpRequest): Promise<void> {
   const asStream = req.getHeader('accept').includes('text/event-stream');
   const gone = new AbortController();
@@ -21,7 +21,7 @@ export async function answerTurn(res: HttpResponse, req: HttpRequest): Promise<v
   const send = (write: () => void): void => {
     if (!gone.signal.aborted) res.cork(write);
   };
-  // uWebSockets gives the body only to who asks for it, and the words do not depend on it.
+  // The body is not read: the words do not depend on it.
   await new Promise<void>((resolve) => {
     res.onData((_chunk, isLast) => {
       if (isLast) resolve();

@@ -1,4 +1,4 @@
-/** The alternative: uWebSockets with nothing but the bytes of /healthz and the demo model; a process of its own. */
+/** The alternative: uWebSockets with the bytes of /healthz and the demo model, and nothing else. A process of its own. */
 import uws from 'uWebSockets.js';
 import { answerTurn } from './bare-turn.js';
 import { liveWithParent, tell } from './child-life.js';

@@ -1,4 +1,4 @@
-/** The bench of HTTP: requests a second and how long they take, beside bare servers that answer the same. */
+/** The bench `http`: requests a second and their latency, compared with bare servers that answer the same. */
 import { availableParallelism } from 'node:os';
 import type { Bench } from '../suite/bench.js';
 import { doubtsOf } from './doubts.js';

@@ -1,6 +1,6 @@
-/** How a process of this bench lives and ends: with the one that forked it. Runs in the forked ones. */
+/** A forked process of this bench ends with its parent. Runs in the forked processes. */
 
-/** A terminal's Ctrl-C reaches all processes: who forked this one ends it when it is no longer needed. */
+/** Ignores a terminal's Ctrl-C, which reaches all processes: the parent ends this one in order. */
 export function liveWithParent(): void {
   process.on('SIGINT', () => undefined);
   process.once('disconnect', () => process.exit());

@@ -1,10 +1,10 @@
-/** A process of this bench's own: forked, asked, ended; it does not outlive the bench. */
+/** A forked process of this bench that answers questions one at a time and does not outlive the bench. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { stopChild, watchExit, type Exit } from '../../test/helpers/processes.js';
 
-export class Child {
+export class ForkedChild {
   readonly #name: string;
   readonly #child: ChildProcess;
   readonly #exited: Promise<Exit>;
@@ -23,7 +23,7 @@ export class Child {
     return this.#child.pid ?? 0;
   }
 
-  /** Resolves with the next thing that it tells; rejects when it ends instead. One at a time. */
+  /** Resolves with its next message; rejects when it ends instead. One at a time. */
   async ask<Told>(question?: object): Promise<Told> {
     const over = new AbortController();
     const told = once(this.#child, 'message', { signal: over.signal });
@@ -39,7 +39,7 @@ export class Child {
     }
   }
 
-  /** Twice is fine. */
+  /** May be called twice. */
   async stop(): Promise<void> {
     await stopChild(this.#child, this.#exited);
   }

@@ -1,4 +1,4 @@
-/** Why the figures of a run cannot be trusted: wrong answers, a client or a machine at its end, rounds that differ. Pure. */
+/** Why the figures of a run cannot be trusted: wrong answers, a saturated client or machine, rounds that differ. Pure. */
 import { MIN_FOR_P99 } from './findings.js';
 import type { Row } from './measure.js';
 import { rate } from './sample.js';
@@ -36,7 +36,7 @@ export function doubtsOf(rows: readonly Row[], cpus: number): string[] {
   ];
 }
 
-/** How many were busy for it on average. */
+/** How many processors were busy with it on average. */
 function processors({ all }: Row): number {
   return all.clientBusy + (all.serverCpuMs + all.storeCpuMs) / 1_000 / all.seconds;
 }

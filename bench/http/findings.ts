@@ -1,4 +1,4 @@
-/** From samples to what the suite prints and keeps: ratios, tables and curves. Pure. */
+/** Turns samples into ratios, tables and plots. Pure. */
 import type { Plot, Ratio, Table } from '../suite/bench.js';
 import { FAIRLEAD, type Group } from './groups.js';
 import type { Measured, Memory, Row } from './measure.js';
@@ -70,7 +70,7 @@ export function plotsOf(rows: readonly Row[]): Plot[] {
   });
 }
 
-/** By the clock, and by the server's own CPU, which does not depend on how fast the client is. */
+/** By the clock, and by the server's own CPU, which does not depend on the client's speed. */
 function rateRatios(group: Group, rows: readonly Row[]): Ratio[] {
   const [ours, others] = split(rows);
   if (!ours) return [];
@@ -124,7 +124,7 @@ function cells({ name, connections, all }: Row): (string | number)[] {
   ];
 }
 
-/** NaN of too few. */
+/** NaN where there are too few. */
 function percentileOf(latencies: readonly number[], p: number): number {
   return p >= 99 && latencies.length < MIN_FOR_P99 ? Number.NaN : percentile(latencies, p);
 }
@@ -136,7 +136,7 @@ function memoryTable(memory: readonly Memory[]): Table {
     mib - (memory[index - 1]?.mib ?? mib),
     answers,
   ]);
-  return { title: 'resident memory of Fairlead', head: ['', 'MiB', 'more MiB', 'answers since'], rows };
+  return { title: 'Resident memory of Fairlead', head: ['', 'MiB', 'more MiB', 'answers since'], rows };
 }
 
 export function groupsIn(rows: readonly Row[]): Group[] {

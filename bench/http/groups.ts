@@ -1,4 +1,4 @@
-/** What is asked of whom: each group is one kind of request, with Fairlead first and then its alternatives. */
+/** Groups of requests: each group is one kind of request to Fairlead and to its alternatives. */
 import { HEALTH_BODY, HEALTH_PATH } from './health-answer.js';
 import type { Extent, LoadJob } from './messages.js';
 import { WARM_UP, type Plan } from './plan.js';
@@ -16,13 +16,13 @@ export type Request = Omit<LoadJob, 'url' | 'connections' | 'extent'>;
 export interface Case {
   name: string;
   server: Server;
-  /** Anew for each job. */
+  /** Called for each job. */
   request: (connections: number) => Promise<Request>;
 }
 
 export interface Group {
   name: string;
-  /** A turn takes as long as the model wants to. */
+  /** A turn's duration depends on the model. */
   isTurn: boolean;
   cases: Case[];
   extent: (connections: number) => Extent;
@@ -67,7 +67,7 @@ export function groupsOf({ engine, uws, node }: World, plan: Plan): Group[] {
     },
     { ...turn, name: 'turn as JSON', cases: turnCases('application/json') },
     { ...turn, name: 'turn as SSE', cases: turnCases('text/event-stream') },
-    // Last: it leaves thousands of sessions, which the other groups would feel.
+    // Last: it leaves thousands of sessions, which would slow the other groups.
     { ...quick, name: 'session create', cases: [{ name: FAIRLEAD, server: engine, request: async () => create }] },
   ];
 }

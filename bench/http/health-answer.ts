@@ -1,4 +1,4 @@
-/** What /healthz answers, byte for byte but for what each server adds by itself; the bench checks it before it measures. */
+/** The answer of /healthz. All servers must send it byte for byte, except for headers of their own; the bench checks that first. */
 
 export const HEALTH_PATH = '/healthz';
 export const HEALTH_BODY = JSON.stringify({ status: 'ok' });
@@ -10,7 +10,7 @@ export const HEALTH_HEADERS: readonly (readonly [name: string, value: string])[]
   ['X-Content-Type-Options', 'nosniff'],
 ];
 
-/** Rejects when a server's answer is not what the others answer. */
+/** Rejects when a server answers something else. */
 export async function checkHealth(url: string): Promise<void> {
   const answer = await fetch(`${url}${HEALTH_PATH}`);
   const body = await answer.text();

@@ -5,9 +5,9 @@ import type { LoadJob, LoadResult, LoadTold } from './messages.js';
 
 /** Longer than any turn takes under the load of this bench. */
 const TIMEOUT_S = 30;
-/** How often autocannon looks whether it is over. */
+/** How often autocannon checks whether the job is over. */
 const LOOK_MS = 50;
-/** So many failures, and the job ends: a client that cannot connect would try for ever. */
+/** The job ends after as many failures: a client that cannot connect would try for ever. */
 const BAIL_OUT = 1_000;
 
 liveWithParent();
@@ -51,7 +51,7 @@ function run(job: LoadJob): Promise<LoadResult> {
         clientBusy: utilization,
       });
     });
-    // autocannon's own histogram is of whole milliseconds.
+    // autocannon's own histogram has whole milliseconds only.
     instance.on('response', (_client, status, _bytes, ms) => {
       if (status < 200 || status > 299) return;
       latencies.push(ms);

@@ -1,4 +1,4 @@
-/** Takes the samples: in each group all servers in turn, round after round, for each number of connections. */
+/** Takes the samples: in each group, for each number of connections, all servers take turns. */
 import type { BenchContext } from '../suite/bench.js';
 import type { Case, Group } from './groups.js';
 import type { Extent } from './messages.js';

@@ -5,21 +5,21 @@ export interface Listening {
   url: string;
 }
 
-/** What the client is to do: on each connection one request after the other, without a pause. */
+/** The client's job: one request after the other on each connection, without a pause. */
 export interface LoadJob {
   url: string;
   connections: number;
   method: 'GET' | 'POST';
-  /** The first connection takes the first of them, and so on round. */
+  /** Connections take them in turn. */
   paths: string[];
   headers: Record<string, string>;
   body?: string;
-  /** An answer without these words is a wrong one. */
+  /** An answer without these words is wrong. */
   expect: string;
   extent: Extent;
 }
 
-/** Until the time is up, or until each connection has had so many answers. */
+/** For so long, or until each connection has had so many answers. */
 export type Extent = { seconds: number } | { each: number };
 
 export type LoadTold = { type: 'done'; result: LoadResult } | { type: 'failed'; message: string };
@@ -31,7 +31,7 @@ export interface LoadResult {
   latencies: Float64Array;
   /** Not a 2xx, or without the expected words. */
   wrong: number;
-  /** Connections that failed, and answers that did not come. */
+  /** Failed connections and missing answers. */
   errors: number;
   /** Share of the time in which the client's event loop was not idle. */
   clientBusy: number;

@@ -1,13 +1,13 @@
-/** How much is measured in the two forms. */
+/** Sizes of the short and the full form. */
 import type { Extent } from './messages.js';
 
 export interface Plan {
   connections: readonly number[];
-  /** Of all servers in turn. */
+  /** In each round all servers take a turn. */
   rounds: number;
-  /** Of a round of requests that are answered at once. */
+  /** Duration of a round of requests that are answered at once. */
   seconds: number;
-  /** Turns of each connection in a round: none is cut, since it would run on and take from the next. */
+  /** Turns of each connection in a round. None is cut: it would run on and slow the next round. */
   turnsEach: (connections: number) => number;
 }
 
@@ -25,11 +25,11 @@ export const FULL: Plan = {
   turnsEach: (connections) => (connections === 1 ? 40 : connections <= 10 ? 20 : 10),
 };
 
-/** Compared at this many: it is in both forms. */
+/** Rates are compared at this number of connections, which both forms have. */
 export const COMPARED_AT = 100;
-/** What a turn takes longer is compared where nothing waits for a processor. */
+/** Latencies are compared at this number, where nothing waits for a processor. */
 export const LATENCY_AT = 10;
 
-/** Enough for the code of a turn to be compiled before it is measured. */
+/** Enough to compile the code of a turn before it is measured. */
 export const WARM_UP_CONNECTIONS = 100;
 export const WARM_UP: { quick: Extent; turn: Extent } = { quick: { seconds: 0.5 }, turn: { each: 2 } };

@@ -1,6 +1,6 @@
-/** One job of the client against one server, with the CPU that it cost; and several of them as one. */
+/** One job of the client against one server, with its CPU cost; and the sum of several. */
 import { processMs } from '../suite/cpu.js';
-import type { Child } from './child.js';
+import type { ForkedChild } from './child.js';
 import type { LoadJob, LoadTold } from './messages.js';
 
 export interface Sample {
@@ -16,7 +16,7 @@ export interface Sample {
 }
 
 export async function takeSample(
-  client: Child,
+  client: ForkedChild,
   job: LoadJob,
   { server, store }: { server: number; store: number },
 ): Promise<Sample> {

@@ -1,6 +1,6 @@
-/** What is said to the demo model in this bench, and what of the answer shows that it is whole. */
+/** The message to the demo model, and the part of the answer that shows that it is complete. */
 
-/** Without a tool for it, the model's shortest answer. */
+/** The model has no tool for it and gives its shortest answer. */
 export const TURN_TEXT = 'list files';
 export const MODEL_PACE = 'the model takes 15 ms for each of 17 words';
 export const TURN_END = '"stopReason":"end_turn"';

@@ -1,7 +1,7 @@
-/** What runs while this bench does: Redis, Fairlead, the two bare servers and the client, each a process of its own. */
+/** The processes of this bench: Redis, Fairlead, the two bare servers and the client. */
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { startRedis, type TestRedis } from '../../test/helpers/redis.js';
-import { Child } from './child.js';
+import { ForkedChild } from './child.js';
 import { checkHealth } from './health-answer.js';
 import type { Listening } from './messages.js';
 
@@ -15,12 +15,12 @@ export interface World {
   redis: TestRedis;
   uws: Server;
   node: Server;
-  client: Child;
+  client: ForkedChild;
 }
 
 /**
- * Everyone is the user `local`, so one user has all connections. No MCP server: a turn calls no tool. No spare thread:
- * it would be loaded in the middle of the first measurement.
+ * All connections belong to the user `local`. No MCP server: a turn calls no tool. No spare thread: it would load in the
+ * middle of the first measurement.
  */
 export function configFor(mostConnections: number): Record<string, unknown> {
   return {
@@ -32,7 +32,7 @@ export function configFor(mostConnections: number): Record<string, unknown> {
   };
 }
 
-/** Ends all of it, whatever `work` does. */
+/** Ends all processes, whatever `work` does. */
 export async function withWorld<T>(mostConnections: number, work: (world: World) => Promise<T>): Promise<T> {
   const stops: (() => Promise<unknown>)[] = [];
   try {
@@ -40,8 +40,8 @@ export async function withWorld<T>(mostConnections: number, work: (world: World)
     stops.push(() => redis.stop());
     const engine = await startEngine({ env: { REDIS_URL: redis.url }, config: configFor(mostConnections) });
     stops.push(() => engine.stop());
-    const forked = (name: string): Child => {
-      const child = new Child(name);
+    const forked = (name: string): ForkedChild => {
+      const child = new ForkedChild(name);
       stops.push(() => child.stop());
       return child;
     };
@@ -56,12 +56,12 @@ export async function withWorld<T>(mostConnections: number, work: (world: World)
   }
 }
 
-async function listening(child: Child): Promise<Server> {
+async function listening(child: ForkedChild): Promise<Server> {
   const { url } = await child.ask<Listening>();
   return { url, pid: child.pid };
 }
 
-/** One after the other: Fairlead stops in good order only while its Redis is there. One that fails does not keep the next. */
+/** One after the other: Fairlead stops in order only while Redis runs. A failure does not keep the next from ending. */
 async function stopAll(stops: readonly (() => Promise<unknown>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const stop of stops) await stop().catch((error: unknown) => failures.push(error));

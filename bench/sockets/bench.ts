@@ -1,4 +1,4 @@
-/** Sockets: attaches, idle sessions, frames and deltas a second, and slow readers; beside bare uWebSockets.js, ws and socket.io. */
+/** The bench `sockets`: attaches, idle sessions, frames and deltas a second, slow readers; compared with bare uWebSockets.js, ws and socket.io. */
 import { startRedis } from '../../test/helpers/redis.js';
 import { Load } from '../load/load.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
@@ -59,7 +59,7 @@ async function run({ full, signal, progress }: BenchContext): Promise<Findings> 
     const measured: Measured = {
       form,
       pinned: pins.possible,
-      // Memory first: afterwards no process is as it was when it began.
+      // Memory first: later parts leave garbage and compiled code.
       idle: await idle(parts),
       ...(await frames(parts)),
       ...(await deltas(parts)),
@@ -75,7 +75,7 @@ async function run({ full, signal, progress }: BenchContext): Promise<Findings> 
 async function idle({ form, load, fairlead, echoes, signal, step }: Run): Promise<Measured['idle']> {
   const costs: Measured['idle'] = [];
   for (const server of [fairlead, ...echoes]) {
-    if (server.kind === 'uws-json') continue; // differs by what it does with a frame only
+    if (server.kind === 'uws-json') continue; // differs only in what it does with a frame
     step(`${form.idle.sockets} idle sockets: ${server.name}`);
     costs.push(await orInterrupted(measureIdle({ ...form.idle, load, server, signal }), signal));
   }
@@ -103,7 +103,7 @@ async function frames({
 async function deltas(run: Run): Promise<Pick<Measured, 'deltas' | 'shapes'>> {
   const { form, load, pins, fairlead, echoes, signal, step } = run;
   const { shape, rounds, others } = form.deltas;
-  // The bare servers stay where they are. Of Fairlead only the thread that has the sockets does.
+  // Bare servers stay on their processor; of Fairlead, only the thread with the sockets does.
   pins.free(fairlead.pid);
   pins.serverMainThread(fairlead.pid);
   const sides: { name: string; audience: Audience; rates: Rate[] }[] = [];
@@ -134,7 +134,7 @@ async function once({ load, fairlead, signal, step }: Run, shape: Shape): Promis
   return rate;
 }
 
-/** The last started first; one that fails does not keep the others. */
+/** In reverse order of their start; a failure does not keep the others from ending. */
 async function stopAll(stops: (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const stop of stops.toReversed()) {

@@ -1,4 +1,4 @@
-/** A server of this bench as a child process that prints its URL as one JSON line. */
+/** A server of this bench in a child process, which prints its URL as one JSON line. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { eachLine, stopChild, watchExit, within } from '../../test/helpers/processes.js';
@@ -6,19 +6,19 @@ import { COLLECTABLE } from '../suite/collect.js';
 
 const START_MS = 15_000;
 
-export interface Child {
+export interface ServerChild {
   pid: number;
   url: string;
   stop(): Promise<void>;
 }
 
-/** `file`: beside this one. */
-export async function startChild(file: string, args: readonly string[] = []): Promise<Child> {
+/** `file` lies beside this one. */
+export async function startChild(file: string, args: readonly string[] = []): Promise<ServerChild> {
   const path = fileURLToPath(new URL(file, import.meta.url));
   const child = spawn(process.execPath, [path, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_ENV: 'production', NODE_OPTIONS: COLLECTABLE },
-    // A terminal's Ctrl-C is for the bench, which ends its children in order.
+    // Not in the terminal's process group: after a Ctrl-C the bench ends its children in order.
     detached: true,
   });
   const exited = watchExit(child);
@@ -31,7 +31,7 @@ export async function startChild(file: string, args: readonly string[] = []): Pr
   });
   try {
     const url = await within(Promise.race([told, gone]), START_MS, () => `${file} did not listen`);
-    gone.catch(() => undefined); // from here on its end is the bench's doing
+    gone.catch(() => undefined); // from here on the bench itself ends it
     return { pid: child.pid ?? 0, url, stop };
   } catch (error) {
     await stop();

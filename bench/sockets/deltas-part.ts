@@ -7,16 +7,16 @@ import { orInterrupted } from '../shared/work.js';
 
 const DELTA = 0;
 const ENDS = 1;
-/** Of a model that is not waited for. */
+/** The gap of a model that never pauses. */
 const GAP_MS = 1;
 const CHUNK = 6;
 
 export interface Rate {
-  /** Deltas that have come to clients, a second. */
+  /** Deltas that arrive at clients, a second. */
   rate: number;
   serverBusy: number;
   generatorBusy: number;
-  /** Of the deltas that were to come, those that came as frames of their own; Fairlead joins pieces when it is behind. */
+  /** Share of the deltas that arrived as frames of their own; Fairlead joins pieces when it is behind. */
   share: number;
 }
 
@@ -33,7 +33,7 @@ export class Audience {
   readonly #group: LoadGroup;
   readonly #shape: Shape;
   readonly #start: (deltas: number) => string;
-  /** How many clients ask; the others only listen. */
+  /** How many clients send messages; the others listen. */
   readonly #askers: number;
 
   private constructor(
@@ -59,13 +59,13 @@ export class Audience {
     return new Audience(load, server, group, shape, { askers: shape.sessions, text: streamFrame });
   }
 
-  /** All sockets in one topic: the library's own way. */
+  /** All sockets in one topic, the library's own way. */
   static async ofEcho(load: Load, server: EchoServer, shape: Shape): Promise<Audience> {
     const group = await load.connect({ ...server.fan, count: shape.sessions * shape.clients });
     return new Audience(load, server, group, shape, { askers: 1, text: (deltas) => server.fanOf(deltas) });
   }
 
-  /** From the question to the last client's `turn:end`. */
+  /** From the message to the last client's `turn:end`. */
   async run(signal: AbortSignal): Promise<Rate> {
     const { deltas, clients, sessions } = this.#shape;
     const before = this.#group.counts;

@@ -1,13 +1,13 @@
-/** Why a figure of this bench cannot be trusted, or why an aim is out of reach, in words. */
+/** Why a figure of this bench cannot be trusted, or why an aim was missed, in words. */
 import { isMet, type Ratio } from '../suite/bench.js';
 import { cpuOf, FRAMES_AIM, IDLE_AIM_KIB, type Measured } from './measured.js';
 import { median } from '../shared/figures.js';
 
-/** A thread that is busier than this has nothing left to give. */
+/** A thread that is busier than this is saturated. */
 const FULL = 0.93;
-/** Sender and answerer wait for nothing but each other: one of the two must be busy. */
+/** Generator and server wait only for each other: one of the two must be this busy. */
 const IDLE = 0.85;
-/** Seen between readings of one server that holds the same. */
+/** Readings of one server that holds the same differ by as much. */
 const READING_MIB = 10;
 
 export function doubtsOf(measured: Measured, ratios: readonly Ratio[]): string[] {
@@ -19,7 +19,7 @@ export function doubtsOf(measured: Measured, ratios: readonly Ratio[]): string[]
   ];
 }
 
-/** Where the generator was full the server could have done more. */
+/** With a saturated generator, the server could have done more. */
 function generatorDoubts({ frames, deltas, pinned }: Measured): string[] {
   const doubts: string[] = [];
   for (const { name, depth, serverBusy, generatorBusy } of frames) {

@@ -1,4 +1,4 @@
-/** An echo server as its own process, `echo-main.js KIND`: the least that a WebSocket server does, on each library. Prints its URL. */
+/** An echo server in a process of its own, `echo-main.js KIND`: the least that a WebSocket server does. Prints its URL. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
@@ -6,7 +6,7 @@ import uws, { type WebSocket as UwsSocket } from 'uWebSockets.js';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { delta, ECHO_KINDS, END, FAN, HELLO, type EchoKind } from './wire.js';
 
-/** Fan-out waits when a reader has so many unsent bytes: what is dropped is not sent. */
+/** The fan-out waits while a reader has as many unsent bytes: beyond its limit the library drops frames. */
 const HIGH_WATER = 64 * 1024;
 const LISTEN_EXCLUSIVE_PORT = 1;
 const HALF_AN_HOUR_MS = 1_800_000;
@@ -37,7 +37,7 @@ function serve(which: EchoKind): Promise<number> {
   }
 }
 
-/** Sends the deltas one a turn of the event loop, as they come from another thread; `isFull` says when to wait. */
+/** Sends one delta in each turn of the event loop, as they come from another thread; `isFull` says when to wait. */
 function fanOut(deltas: number, isFull: () => boolean, send: (text: string) => void): void {
   let sent = 0;
   const step = (): void => {

@@ -1,4 +1,4 @@
-/** What was measured, as ratios, tables and plots, and why some of it may not be trusted. */
+/** The measurements as ratios, tables, plots and doubts. */
 import type { Findings, Plot, Ratio, Table } from '../suite/bench.js';
 import type { Rate, Shape } from './deltas-part.js';
 import { doubtsOf } from './doubts.js';
@@ -38,7 +38,7 @@ function settingsOf(measured: Measured): Findings['settings'] {
     slowReaders: slow.readers,
     slowDeltaCharacters: slow.chunk,
     generatorThreads: 1,
-    // Of a process that was fresh then; later clients get memory of earlier ones.
+    // Of the fresh process: later clients reuse memory of earlier ones.
     generatorKibAClient: Math.round((measured.idle[0]?.generatorBytes ?? Number.NaN) / 102.4) / 10,
     pinned,
     store: 'Redis',
@@ -115,7 +115,7 @@ function proofTable({ proof }: Measured): Table {
   return {
     title: 'The generator (one thread) against a bare uWebSockets.js echo',
     head: [
-      'frames under way on a socket',
+      'frames in flight on a socket',
       'frames/s in and out',
       'generator busy %',
       'its CPU µs a frame',
@@ -133,7 +133,7 @@ function proofTable({ proof }: Measured): Table {
 
 function attachTable({ idle, form }: Measured): Table {
   return {
-    title: `${form.idle.sockets} sockets, ${form.idle.atOnce} attaches under way; RSS (garbage collected) and kernel (half of all slabs and TCP queues: both ends are here) for one`,
+    title: `${form.idle.sockets} sockets, ${form.idle.atOnce} attaches at a time; RSS (garbage collected) and kernel (half of all slabs and TCP queues: both ends are here) for one`,
     head: ['', 'attaches/s', 'p50 ms', 'p99 ms', 'server RSS KiB', 'kernel KiB'],
     rows: idle.map((cost) => [
       cost.name,
@@ -149,7 +149,15 @@ function attachTable({ idle, form }: Measured): Table {
 function framesTable({ frames }: Measured): Table {
   return {
     title: 'Frames in and out (Fairlead: ping and pong; the others: echo)',
-    head: ['', 'under way', 'frames/s', 'of bare', 'CPU µs a frame', 'server thread busy %', 'generator busy %'],
+    head: [
+      '',
+      'in flight',
+      'frames/s',
+      'relative to bare',
+      'CPU µs a frame',
+      'server thread busy %',
+      'generator busy %',
+    ],
     rows: frames.map((row) => [
       row.name,
       row.depth,
@@ -225,7 +233,7 @@ function plotsOf({ frames, idle, shapes, deltas, form }: Measured): Plot[] {
   return [
     {
       title: 'Frames in and out',
-      x: 'frames under way on each socket',
+      x: 'frames in flight on each socket',
       y: 'frames/s',
       scale: 'log',
       lines: names.map((name) => ({

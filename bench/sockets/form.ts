@@ -1,4 +1,4 @@
-/** How much of everything: the short form has a budget of 80 s, the long one goes up to the limit of file descriptors. */
+/** Sizes of the two forms: the short one has a budget of 80 s, the full one goes up to the limit of file descriptors. */
 import type { Shape } from './deltas-part.js';
 import { fdLimit } from './proc.js';
 
@@ -12,7 +12,7 @@ export interface Form {
 }
 
 const MOST_SESSIONS = 15_000;
-/** The sockets that warm up, files, logs, Redis and the model. */
+/** File descriptors for warm-up sockets, files, logs, Redis and the model. */
 const OTHER_FDS = 3_000;
 
 export async function formOf(full: boolean): Promise<Form> {
@@ -36,7 +36,7 @@ export async function formOf(full: boolean): Promise<Form> {
   };
 }
 
-/** 400 sockets each, of more and more sessions: the fewer clients a session has, the more the agent thread does for each delta. */
+/** 400 sockets each, of more and more sessions: with fewer clients a session, the agent thread works more for each delta. */
 function shapes(deltas: number): { shape: Shape; others: Shape[] } {
   return {
     shape: { sessions: 4, clients: 100, deltas },

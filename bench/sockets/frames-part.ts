@@ -1,4 +1,4 @@
-/** Frames a second, in and out, of one server after the other, in turns; and what they cost its thread and the generator. */
+/** Frames a second, in and out, of all servers in turn, and their cost for the server's thread and the generator. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Load, LoadGroup } from '../load/load.js';
 import { mainThreadNs } from './proc.js';
@@ -12,7 +12,7 @@ export interface FramesOptions {
   load: Load;
   servers: readonly Server[];
   sockets: number;
-  /** Frames that each socket has under way. */
+  /** Frames in flight on each socket. */
   depths: readonly number[];
   rounds: number;
   windowMs: number;
@@ -24,14 +24,14 @@ export interface FrameRate {
   kind: Kind;
   name: string;
   depth: number;
-  /** Answered frames a second: so many in, and as many out. */
+  /** Answered frames a second: as many come in as go out. */
   rate: number;
-  /** CPU time of the server's thread for one, µs. */
+  /** CPU time of the server's thread for one frame, µs. */
   cpuUs: number;
   /** 0 to 1. */
   serverBusy: number;
   generatorBusy: number;
-  /** CPU time of the generator for one, µs. */
+  /** CPU time of the generator for one frame, µs. */
   generatorUs: number;
 }
 

@@ -9,8 +9,8 @@ import type { Kind } from './wire.js';
 import { percentile } from '../shared/figures.js';
 
 /**
- * They stay, and are not what a socket costs: the first attaches pay for code that is compiled once, and for the young
- * generation of each thread, which grows by tens of MiB as soon as a server is busy and stays so.
+ * Warm-up sockets, which stay open: the first attaches pay for code that is compiled once, and for each thread's young
+ * generation, which grows by tens of MiB when a server is busy and stays so.
  */
 const WARM_UP = 2_000;
 const STEPS = 6;
@@ -33,15 +33,15 @@ export interface IdleCost {
   p99: number;
   /** Server RSS for one socket, without garbage. */
   rssBytes: number;
-  /** Of the kernel for one end of a connection; both ends are on this machine, and this is half. */
+  /** The kernel's memory for one end of a connection: half of what both ends on this machine take. */
   kernelBytes: number;
   /** RSS of the generator for one client. */
   generatorBytes: number;
-  /** Sockets, and MiB of RSS beyond the first ones; with the garbage of the attaches. */
+  /** Number of sockets, and MiB of RSS beyond the warm-up; garbage of the attaches included. */
   curve: [sockets: number, mib: number][];
 }
 
-/** Twice: what the first collection lets go of, the second can give back to the system. */
+/** Twice: the second collection gives back to the system what the first one frees. */
 async function settle({ server, settleMs, signal }: IdleOptions): Promise<void> {
   for (let time = 0; time < 2; time++) {
     collectGarbage(server.pid);

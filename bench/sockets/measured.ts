@@ -1,4 +1,4 @@
-/** All that the parts of this bench bring, and the aims. */
+/** The results of the parts of this bench, and the aims. */
 import type { Rate, Shape } from './deltas-part.js';
 import type { Form } from './form.js';
 import type { FrameRate } from './frames-part.js';

@@ -1,7 +1,7 @@
-/** The stand-in model as its own process: every answer is as many pieces as the message wants, at the pace that it wants. */
+/** The stand-in model in a process of its own: the message says how many pieces an answer has, and how fast they come. */
 import { lastText, startModelServer } from '../../test/helpers/model-server.js';
 
-/** `stream DELTAS CHUNK GAP_MS` in the person's message: each turn says what it wants. */
+/** In the user's message: `stream DELTAS CHUNK GAP_MS`. */
 const WISH = /stream (\d+) (\d+) (\d+)/;
 
 const server = await startModelServer({

@@ -1,26 +1,26 @@
-/** What the kernel holds and allows, and processes on processors of their own. */
+/** The kernel's memory and limits, and pinning of processes to processors. */
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { kibField, queuedBytes } from '../suite/proc.js';
 
-/** CPU time of the process' first thread, ns: the one that has the sockets, in every server here. */
+/** CPU time of the process's first thread, ns: in every server here it has the sockets. */
 export async function mainThreadNs(pid: number): Promise<number> {
   const [ran = ''] = (await readFile(`/proc/${pid}/task/${pid}/schedstat`, 'utf8')).split(' ');
   return Number(ran);
 }
 
-/** All slabs (sockets, files and inodes are in there) and what TCP has queued. */
+/** All slabs (they include sockets, files and inodes) and TCP's queues. */
 export async function kernelBytes(): Promise<number> {
   return kibField(await readFile('/proc/meminfo', 'utf8'), 'Slab') + (await queuedBytes());
 }
 
-/** The most file descriptors that this process, and those it starts, may have. */
+/** The limit of file descriptors for this process and its children. */
 export async function fdLimit(): Promise<number> {
   return Number(/^Max open files\s+(\d+)/m.exec(await readFile('/proc/self/limits', 'utf8'))?.[1]);
 }
 
-/** The generator on the last processor and what is measured on the first: so neither takes the other's. */
+/** The generator runs on the last processor and the measured server on the first. */
 export class Pins {
   readonly possible: boolean;
   readonly #last = availableParallelism() - 1;
@@ -33,7 +33,7 @@ export class Pins {
     this.#pin(['-a'], '0', pid);
   }
 
-  /** The thread that has the sockets; the others go where there is room. */
+  /** The thread with the sockets; other threads run where there is room. */
   serverMainThread(pid: number): void {
     this.#pin([], '0', pid);
   }

@@ -1,4 +1,4 @@
-/** The servers that are compared, each as a process, and what a raw client needs to know of each. */
+/** The compared servers, each a process, and what a raw client must know of each. */
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import type { ConnectOptions } from '../load/load.js';
 import { COLLECTABLE } from '../suite/collect.js';
@@ -26,7 +26,7 @@ export async function startEcho(kind: EchoKind): Promise<EchoServer> {
   const { pid, url } = child;
   const base = { kind, name: NAMES[kind], pid, stop: () => child.stop() };
   if (kind === 'socket.io') {
-    // Its open packet, our «40» for the namespace, its answer; then «42[event, …]» both ways.
+    // Server's open packet, client's «40» for the namespace, server's answer; then «42[event, …]» both ways.
     const target = { url: `${url}/socket.io/?EIO=4&transport=websocket`, hello: '40', readyFrames: 2 };
     return {
       ...base,
@@ -49,7 +49,7 @@ export interface Fairlead extends Server {
   engine: Engine;
 }
 
-/** `sockets`: as many as will be open at once; all are one user's. */
+/** `sockets`: how many will be open at once, all of one user. */
 export async function startFairlead(options: {
   redisUrl: string;
   modelUrl: string;
@@ -64,7 +64,7 @@ export async function startFairlead(options: {
       NODE_OPTIONS: COLLECTABLE,
     },
     config: {
-      agents: { spare: false }, // loaded in the middle of it, it would be counted
+      agents: { spare: false }, // it would load during the measurement and be counted
       limits: { maxSocketsPerUser: sockets + 3_000, maxBytesPerSecond: 0 },
       sandbox: { driver: 'process' },
     },

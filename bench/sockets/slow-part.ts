@@ -5,7 +5,7 @@ import { newSessions, type Fairlead } from './servers.js';
 import { CLEARED_MARK, DELTA_MARK, END_MARK } from './wire.js';
 import { orInterrupted } from '../shared/work.js';
 
-/** Places in MARKS. */
+/** Indexes in MARKS. */
 const DELTA = 0;
 const ENDS = 1;
 const CLEARED = 2;
@@ -14,10 +14,10 @@ const MARKS = [DELTA_MARK, END_MARK, CLEARED_MARK];
 export interface SlowOptions {
   load: Load;
   server: Fairlead;
-  /** Fast readers of each of the two sessions; the second has as many slow ones beside them. */
+  /** Fast readers of each of the two sessions; the second has as many slow readers, too. */
   readers: number;
   deltas: number;
-  /** Characters of one delta: large, so that the kernel's buffers of who does not read are soon full. */
+  /** Characters of one delta: large, so that the kernel's buffers of a slow reader fill soon. */
   chunk: number;
   gapMs: number;
   turns: number;
@@ -28,7 +28,7 @@ export interface SlowOptions {
 export interface Pace {
   /** Deltas a second of each fast reader. */
   rate: number;
-  /** Of the deltas that were streamed, those that came. */
+  /** Share of the streamed deltas that arrived. */
   share: number;
   /** ms between two reads of a fast reader. */
   gapP50: number;
@@ -38,16 +38,16 @@ export interface Pace {
 export interface SlowResult {
   alone: Pace[];
   beside: Pace[];
-  /** Slow readers that the server has cut by the end, of all. */
+  /** Slow readers that the server has cut by the end. */
   cut: number;
   slow: number;
-  /** Server RSS for each slow reader, at most. */
+  /** The most server RSS for each slow reader. */
   heldBytes: number;
-  /** What the kernel holds for each of them, at most: queued bytes with their overhead. */
+  /** The most that the kernel holds for each of them: queued bytes with their overhead. */
   kernelBytes: number;
 }
 
-/** Turns of both sessions, one of each in turn. */
+/** The two sessions take turns. */
 export async function measureSlow(options: SlowOptions): Promise<SlowResult> {
   const { load, server, readers, turns, step } = options;
   const [alonePath = '', besidePath = ''] = await newSessions(server, 2);
@@ -73,7 +73,7 @@ export async function measureSlow(options: SlowOptions): Promise<SlowResult> {
   return result;
 }
 
-/** One turn, and its conversation forgotten: the next model call is as short. */
+/** One turn; then the conversation is reset, so that the next model call is as short. */
 async function turn(options: SlowOptions, group: LoadGroup): Promise<Pace> {
   const { deltas, chunk, gapMs, signal } = options;
   await group.gaps();
@@ -89,7 +89,7 @@ async function turn(options: SlowOptions, group: LoadGroup): Promise<Pace> {
   return { rate: (came / ms) * 1_000, share: came / deltas, gapP50: atShare(gaps, 0.5), gapP99: atShare(gaps, 0.99) };
 }
 
-/** A socket that does not read does not see its end either: the server says how many there are. */
+/** The server says how many sockets there are: one that does not read does not see its end. */
 async function connectionsOf({ engine }: Fairlead): Promise<number> {
   const text = await (await fetch(`${engine.url}/metrics`)).text();
   return Number(/^fairlead_connections (\d+)/m.exec(text)?.[1]);

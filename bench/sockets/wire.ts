@@ -1,9 +1,9 @@
-/** What goes over the sockets in this bench, and how each server wants it said. */
+/** The frames of this bench, in each server's protocol. */
 
 /** The cheapest client frame that Fairlead's front answers itself; the others echo it. */
 export const PING = JSON.stringify({ type: 'ping', id: '1' });
 
-/** As long as Fairlead's `session:ready`: what a bare server sends to a socket that has come. */
+/** A bare server's first frame, as long as Fairlead's `session:ready`. */
 export const HELLO = JSON.stringify({ type: 'session:ready', fill: 'x'.repeat(150) });
 
 export const DELTA_MARK = '{"type":"text:delta"';
@@ -17,7 +17,7 @@ export function delta(offset: number): string {
 
 export const END = JSON.stringify({ type: 'turn:end' });
 
-/** What makes an echo server send that many deltas to all of its sockets, and then the end. */
+/** Makes an echo server send that many deltas to all of its sockets, and then the end. */
 export const FAN = /^fan (\d+)$/;
 export const fan = (deltas: number): string => `fan ${deltas}`;
 

@@ -8,7 +8,7 @@ interface Asked {
   reject: (error: Error) => void;
 }
 
-export class Child<C extends Contract> {
+export class ContractChild<C extends Contract> {
   readonly #name: string;
   readonly #process: ChildProcess;
   readonly #exited: Promise<Exit>;

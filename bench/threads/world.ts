@@ -4,7 +4,7 @@ import { docker, dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.j
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { startRedis } from '../../test/helpers/redis.js';
 import { asService, type Service } from '../suite/service.js';
-import { Child } from './child.js';
+import { ContractChild } from './child.js';
 import { BAD, PEOPLE } from './users.js';
 import type { BadContract, Contract, ModelContract, PeopleContract } from './messages.js';
 
@@ -20,9 +20,9 @@ export interface Server {
 export interface World {
   /** By number of agent threads, the fewest first. */
   servers: Server[];
-  model: Child<ModelContract>;
-  people: Child<PeopleContract>;
-  bad: Child<BadContract>;
+  model: ContractChild<ModelContract>;
+  people: ContractChild<PeopleContract>;
+  bad: ContractChild<BadContract>;
   driver: 'docker' | 'process';
   /** The CPUWeight of the servers' own cgroups; undefined where this machine lets us make none. */
   weight: number | undefined;
@@ -58,8 +58,8 @@ export class Opened {
 }
 
 export async function openWorld(threadCounts: readonly number[], opened: Opened): Promise<World> {
-  const startChild = <C extends Contract>(name: string, file: string): Promise<Child<C>> =>
-    opened.open(new Child<C>(name, new URL(file, import.meta.url)), (child) => child.stop());
+  const startChild = <C extends Contract>(name: string, file: string): Promise<ContractChild<C>> =>
+    opened.open(new ContractChild<C>(name, new URL(file, import.meta.url)), (child) => child.stop());
   const model = await startChild<ModelContract>('the model', 'model-main.js');
   const people = await startChild<PeopleContract>('the people', 'people-main.js');
   const bad = await startChild<BadContract>('the bad one', 'bad-main.js');
