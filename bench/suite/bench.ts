@@ -1,12 +1,12 @@
-/** What a bench of the suite is, and what it finds: the shape of a file in bench/results. Shapes, and whether an aim is met. */
+/** A bench of the suite, its findings, and the shape of a file in bench/results. */
 
-/** `progress`: what is under way, and how far (0 to 1) where that is known. */
+/** `progress` tells what the bench does now, and its share of the whole (0 to 1) where that is known. */
 export interface BenchContext {
-  /** The long form. */
+  /** The full form instead of the short one. */
   full: boolean;
-  /** How long, for a long form that may be as long as one wants; else its own. */
+  /** How long a full form lasts; without it the bench decides. */
   hours?: number;
-  /** Aborts when the bench is to end: what it has started goes, and it rejects. */
+  /** Aborts when the bench must end: it ends what it has started, and rejects. */
   signal: AbortSignal;
   progress: (doing: string, share?: number) => void;
 }
@@ -32,7 +32,7 @@ export interface Ratio {
   aim?: number;
 }
 
-/** The first column is words, the others are figures. */
+/** The first column holds words, the others figures. */
 export interface Table {
   title: string;
   head: string[];
@@ -43,18 +43,18 @@ export interface Plot {
   title: string;
   x: string;
   y: string;
-  /** `log` where the x-values double. */
+  /** `log` for x-values that grow by factors. */
   scale?: 'linear' | 'log';
   lines: { name: string; points: [x: number, y: number][] }[];
 }
 
 export interface Findings {
-  /** What a run needs to be done again. */
+  /** What is needed to repeat the run. */
   settings: Record<string, string | number | boolean>;
   ratios: Ratio[];
   tables: Table[];
   plots: Plot[];
-  /** Why it cannot be trusted, or where an aim is out of reach and why; in a sentence each. */
+  /** Why figures cannot be trusted, or why an aim was missed, a sentence each. */
   doubts: string[];
 }
 
@@ -73,7 +73,7 @@ export interface BenchResult extends Findings {
   form: 'short' | 'full';
   machine: Machine;
   commit: string;
-  /** There was something in the work tree that the commit does not have. */
+  /** The work tree had changes that the commit does not have. */
   dirty: boolean;
   /** ISO 8601. */
   startedAt: string;

@@ -20,7 +20,7 @@ async function run(): Promise<void> {
   const bench = await loadBench(name);
   const progress: BenchContext['progress'] = (doing, share) =>
     void tell({ type: 'progress', doing, ...(share === undefined ? {} : { share }) });
-  progress('looking whether the machine is free');
+  progress('checking whether the machine is free');
   const busy = await busyBefore(signal);
   const stolen = await watchSteal();
   const startedAt = new Date();
@@ -45,7 +45,7 @@ try {
     error instanceof Error ? (signal.aborted ? error.message : (error.stack ?? error.message)) : String(error);
   await tell({ type: 'failed', message: text });
 }
-// What still runs is a leak of the bench: said, and not waited for.
+// Whatever still runs is a leak of the bench: it is reported and not waited for.
 process.disconnect();
 setTimeout(() => {
   console.error(`bench ${name}: still open: ${process.getActiveResourcesInfo().join(', ')}`);

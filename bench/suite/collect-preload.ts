@@ -1,10 +1,10 @@
-/** Loaded into each thread of a measured process (collect.ts): at SIGUSR2 all collect their garbage, and one line says what is left. */
+/** Loaded into each thread of a measured process (collect.ts): at SIGUSR2 all threads collect their garbage, and one log line says what is left. */
 import { Session } from 'node:inspector';
 import { setFlagsFromString } from 'node:v8';
 import { BroadcastChannel, isMainThread, threadId } from 'node:worker_threads';
 import type { Collected, ThreadHeap } from './collect.js';
 
-/** A thread that has ended does not answer, and one in a long turn answers late. */
+/** An ended thread does not answer, and one in a long turn answers late. */
 const PATIENCE_MS = 10_000;
 
 type Said = { type: 'here'; thread: number } | { type: 'collect'; count: number } | HeldMessage;
@@ -15,7 +15,7 @@ interface HeldMessage {
   held: ThreadHeap;
 }
 
-// Code that has not run for a few collections would go, and be no session's gain.
+// Otherwise a collection drops code that has not run for a while, which would count as freed by sessions.
 setFlagsFromString('--no-flush-bytecode');
 const channel = new BroadcastChannel('fairlead-bench-collect');
 channel.unref();
@@ -63,7 +63,7 @@ function beWorker(): void {
   tell({ type: 'here', thread: threadId });
 }
 
-/** As under memory pressure: free pages go back to the kernel too, which `gc()` leaves for later. */
+/** As under memory pressure: free pages also go back to the kernel, which `gc()` leaves for later. */
 async function collect(): Promise<ThreadHeap> {
   const session = new Session();
   session.connect();

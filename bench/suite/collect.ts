@@ -1,7 +1,7 @@
-/** To see what a server holds and not what it has yet to let go of: its garbage is collected from outside, in all its threads. */
+/** Collects the garbage of all threads of a server from outside, so that only what it holds is measured. */
 import { fileURLToPath } from 'node:url';
 
-/** NODE_OPTIONS of a process that is to be measured. */
+/** NODE_OPTIONS of a measured process. */
 export const COLLECTABLE = `--import=${fileURLToPath(new URL('collect-preload.js', import.meta.url))}`;
 
 /** What one thread holds after a collection, in bytes. */
@@ -11,15 +11,15 @@ export interface ThreadHeap {
   external: number;
 }
 
-/** The line on stdout, as pino writes them, once a collection is over. */
+/** The log line on stdout at the end of a collection. */
 export interface Collected {
   msg: 'collected';
-  /** Of this process, from 1. */
+  /** Number of the collection in this process, from 1. */
   count: number;
   threads: ThreadHeap[];
 }
 
-/** Asks a process that was started with COLLECTABLE; it says when it has done so. */
+/** For a process started with COLLECTABLE, which logs a line when it is done. */
 export function collectGarbage(pid: number): void {
   process.kill(pid, 'SIGUSR2');
 }

@@ -1,22 +1,22 @@
 /** Processor time of processes, threads and the machine, from /proc. */
 import { readFile } from 'node:fs/promises';
 
-/** USER_HZ: 100 towards user space on every Linux that Node runs on, whatever its own clock is. */
+/** USER_HZ is 100 on every Linux that Node runs on, whatever the kernel's own clock is. */
 export const TICK_MS = 10;
 
-/** proc(5): utime and stime, counted from behind the name in brackets, which may hold anything. `folder`: /proc/PID, or a task's below it. */
+/** proc(5): utime and stime, counted from the end of the name in brackets, which may hold anything. `folder`: /proc/PID, or a task below it. */
 export async function cpuMs(folder: string): Promise<number> {
   const stat = await readFile(`${folder}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** All its threads, those too that have ended. */
+/** All its threads, ended ones included. */
 export function processMs(pid: number): Promise<number> {
   return cpuMs(`/proc/${pid}`);
 }
 
-/** Ready to run, and no processor was free; NaN where the kernel does not count it. `folder` as in cpuMs: of that thread alone. */
+/** Time ready to run while no processor was free; NaN where the kernel does not count it. `folder` as in cpuMs: that thread's alone. */
 export async function waitedMs(folder: string): Promise<number> {
   const schedstat = await unlessGone(readFile(`${folder}/schedstat`, 'utf8'));
   return schedstat === undefined ? Number.NaN : Number(schedstat.split(' ')[1]) / 1e6;
@@ -24,7 +24,7 @@ export async function waitedMs(folder: string): Promise<number> {
 
 export interface MachineTicks {
   total: number;
-  /** Waiting for a disk too. */
+  /** Includes waits for a disk. */
   idle: number;
   /** What other machines of the same host took. */
   steal: number;
@@ -38,7 +38,7 @@ export async function machineTicks(): Promise<MachineTicks> {
   return { total: values.reduce((sum, value) => sum + value, 0), idle: idle + iowait, steal };
 }
 
-/** Undefined where a process or thread has ended between the listing and the look. */
+/** Undefined when the process or thread ended between the listing and the read. */
 export async function unlessGone<T>(look: Promise<T>): Promise<T | undefined> {
   try {
     return await look;

@@ -1,4 +1,4 @@
-/** `npm run bench`: each bench in a process of its own, one after the other; results on the terminal and in bench/results. */
+/** `npm run bench`: runs each bench in a process of its own, one after the other; results go to the terminal and to bench/results. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -9,22 +9,22 @@ import { writeResult } from './result.js';
 import { Progress, resultText } from './terminal.js';
 
 const CHILD = fileURLToPath(new URL('child-main.js', import.meta.url));
-/** After a Ctrl-C a bench ends what it has started; one that does not is ended. */
+/** A bench has so long to clean up after a Ctrl-C; then it is killed. */
 const CLEAN_UP_MS = 60_000;
 
-const HELP = `Measures Fairlead against the alternatives.
+const HELP = `Measures Fairlead and compares it with the alternatives.
 
 Usage: npm run bench -- [NAME...] [--full [--hours N]]
 
-  NAME     one of: ${BENCH_NAMES.join(', ')}; all without one
-  --full   the long form
-  --hours  how long a long form goes on: soak 2, the acceptance of turns 1
-  --list   the benches and the question of each
-  --help   this
+  NAME     one of: ${BENCH_NAMES.join(', ')}; without one, all
+  --full   the full form, which takes minutes to hours
+  --hours  duration of a full form: soak 2, the acceptance of turns 1
+  --list   prints the question of each bench
+  --help   prints this
 
-A result is a file in bench/results. \`npm run bench:report\` makes one page of the newest ones, and
-\`npm run bench:compare -- A B\` puts two commits side by side.
-Ctrl-C ends the bench that runs and what it has started; a second one at once.`;
+A result is a file in bench/results. \`npm run bench:report\` makes one page of the newest results, and
+\`npm run bench:compare -- A B\` compares two commits.
+Ctrl-C ends the running bench and what it has started; a second one ends it at once.`;
 
 process.exitCode = await main();
 
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
     return 0;
   }
   if (args.values.list) {
-    for (const name of BENCH_NAMES) console.log(`${name.padEnd(8)} ${(await loadBench(name)).question}`);
+    for (const name of BENCH_NAMES) console.log(`${name.padEnd(11)} ${(await loadBench(name)).question}`);
     return 0;
   }
   const { full, hours } = args.values;
@@ -87,7 +87,7 @@ async function runAll(names: readonly BenchName[], flags: readonly string[]): Pr
   return failed.length > 0 ? 1 : 0;
 }
 
-/** Resolves with the result, or with why there is none. */
+/** Resolves with the result, or with the reason why there is none. */
 async function runOne(name: BenchName, flags: readonly string[]): Promise<BenchResult | string> {
   const progress = new Progress(name);
   const child = fork(CHILD, [name, ...flags], { detached: true });
@@ -96,7 +96,7 @@ async function runOne(name: BenchName, flags: readonly string[]): Promise<BenchR
     if (message.type === 'progress') progress.show(message.doing, message.share);
     else told = message.type === 'result' ? message.result : message.message;
   });
-  // The bench has a process group of its own, so that it hears of each signal once, wherever that came from.
+  // The bench has its own process group, so that it gets each signal once, wherever that comes from.
   const onSignal = (signal: NodeJS.Signals): void => {
     child.kill(signal);
     progress.show('cleaning up');

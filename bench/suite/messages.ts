@@ -1,4 +1,4 @@
-/** What the process of a bench tells the one that started it. Types only. */
+/** What a bench's process tells its parent. Types only. */
 import type { BenchResult } from './bench.js';
 
 export type BenchMessage =

@@ -1,4 +1,4 @@
-/** What /proc says of a process' memory and files, and of what the kernel holds for sockets. */
+/** A process's memory and files, and the kernel's memory for sockets, from /proc. */
 import { readdir, readFile } from 'node:fs/promises';
 
 const PAGE_BYTES = 4_096;
@@ -8,12 +8,12 @@ export async function rssBytes(pid: number): Promise<number> {
   return kibField(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'), 'Rss');
 }
 
-/** Sockets too. */
+/** Sockets included. */
 export async function openFiles(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length;
 }
 
-/** Bytes that wait in TCP's queues, of the whole machine, with the overhead of their buffers; counted in pages. */
+/** Bytes in the machine's TCP queues with the overhead of their buffers, counted in pages. */
 export async function queuedBytes(): Promise<number> {
   const pages = /^TCP:.* mem (\d+)/m.exec(await readFile('/proc/net/sockstat', 'utf8'))?.[1];
   return Number(pages ?? 0) * PAGE_BYTES;

@@ -1,4 +1,4 @@
-/** Was the machine free for the bench? Its processors' time, by what it was spent on. */
+/** Whether the machine was free for the bench, from its processors' time. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { machineTicks } from './cpu.js';
 
@@ -6,17 +6,17 @@ const LOOK_MS = 1_000;
 const MIN_IDLE = 0.85;
 const MAX_STEAL = 0.02;
 
-/** Resolves with why a bench that begins now cannot be trusted; undefined when nothing else runs. */
+/** Resolves with the reason why a bench that begins now cannot be trusted; undefined when nothing else runs. */
 export async function busyBefore(signal: AbortSignal): Promise<string | undefined> {
   const before = await machineTicks();
   await delay(LOOK_MS, undefined, { signal });
   const after = await machineTicks();
   const idle = (after.idle - before.idle) / Math.max(1, after.total - before.total);
   if (idle >= MIN_IDLE) return undefined;
-  return `the machine was busy when it began: ${percent(1 - idle)} of its processors' time was taken`;
+  return `the machine was busy when the bench began: ${percent(1 - idle)} of its processors' time was taken`;
 }
 
-/** Resolves with a function that says, at the end, what the host below this machine has taken. */
+/** Resolves with a function that tells, at the end, what other machines of the host have taken. */
 export async function watchSteal(): Promise<() => Promise<string | undefined>> {
   const before = await machineTicks();
   return async () => {

@@ -1,4 +1,4 @@
-/** The benches of the suite, in the order in which they run. Loaded one at a time: each has a process of its own. */
+/** The benches of the suite in their order. Each is loaded in a process of its own. */
 import type { Bench } from './bench.js';
 
 export const BENCH_NAMES = [

@@ -1,4 +1,4 @@
-/** A run of a bench as a file in bench/results, and back. */
+/** Writes and reads results in bench/results. */
 import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
@@ -48,7 +48,7 @@ export async function writeResult(result: BenchResult, folder = RESULTS): Promis
   return path;
 }
 
-/** The oldest first. A file that is none of ours is left out. */
+/** The oldest first; other JSON files are left out. */
 export async function readResults(folder = RESULTS): Promise<BenchResult[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -70,12 +70,12 @@ function parse(name: string, text: string): Partial<BenchResult> {
   }
 }
 
-/** Of each bench the newest, in the order in which they were first run. */
+/** The newest of each bench, in the order of their first runs. */
 export function newestOfEach(results: readonly BenchResult[]): BenchResult[] {
   return [...new Map(results.map((result) => [result.bench, result])).values()];
 }
 
-/** '' outside of a repository, or without git. */
+/** '' outside a repository or without git. */
 function git(...args: string[]): string {
   try {
     return execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();

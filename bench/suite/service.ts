@@ -1,23 +1,23 @@
-/** The server as its systemd unit runs it: in a cgroup of its own, with the unit's CPUWeight. Sandboxes are in others anyway. */
+/** Runs the server as its systemd unit does: in its own cgroup with the unit's CPUWeight. Sandboxes are in other cgroups anyway. */
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const UNIT = new URL('../../../systemd/fairlead.service', import.meta.url);
-/** Where the controller of processors is: version 1 of cgroups, or 2. */
+/** The CPU controller of cgroups version 1 and 2. */
 const V1 = '/sys/fs/cgroup/cpu';
 const V2 = '/sys/fs/cgroup';
-/** Version 1 counts in shares, 1024 where version 2 and systemd have 100. */
+/** Version 1 counts shares: 1024 where version 2 and systemd have 100. */
 const SHARES_A_WEIGHT = 10.24;
 const REMOVALS = 50;
 
-/** A process' own part of the processors, until it is released. */
+/** A process's cgroup, until it is released. */
 export interface Service {
   weight: number;
-  /** After the process has ended. */
+  /** Call after the process has ended. */
   release(): Promise<void>;
 }
 
-/** Undefined where this machine does not let us: not root, or without a controller of processors. */
+/** Undefined without root or without a CPU controller. */
 export async function asService(pid: number, name: string): Promise<Service | undefined> {
   const weight = Number(/^CPUWeight=(\d+)$/m.exec(await readFile(UNIT, 'utf8'))?.[1]);
   const place = await makeGroup(`fairlead-bench-${name}-${pid}`, weight);
@@ -55,12 +55,12 @@ async function made(folder: string, file: string, value: number): Promise<boolea
   }
 }
 
-/** No such controller, no rights, or a file system that is for reading only. */
+/** No such controller, no rights, or a read-only file system. */
 function isRefused(error: unknown): boolean {
   return ['ENOENT', 'EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
-/** The kernel lets go of a group a moment after its last process. */
+/** The kernel releases a group a moment after its last process. */
 async function remove(folder: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -1,11 +1,11 @@
-/** What a person sees of the suite: progress on a terminal, results as tables. */
+/** The suite's output: progress on a terminal, results as tables. */
 import { styleText } from 'node:util';
 import { isMet, type BenchResult, type Ratio } from './bench.js';
 import { table } from '../shared/figures.js';
 
 const BAR = 20;
 
-/** On a terminal one line that is written anew; elsewhere a line for each thing that begins. */
+/** On a terminal one line that is rewritten; elsewhere a line for each step. */
 export class Progress {
   readonly #name: string;
   readonly #startedAt = performance.now();
@@ -79,7 +79,7 @@ export function verdict(ratio: Ratio): string {
   return met === undefined ? '' : met ? 'met' : 'missed';
 }
 
-/** Three digits that count, and thousands apart. */
+/** Three significant digits, and separated thousands. */
 export function cell(value: string | number): string {
   if (typeof value === 'string') return value;
   if (!Number.isFinite(value)) return '—';

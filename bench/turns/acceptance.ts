@@ -1,4 +1,4 @@
-/** The acceptance scenario: 2,000 people for an hour, with its marks. The short form is the same crowd for some seconds. */
+/** The acceptance scenario: 2,000 users for an hour, with its aims. The short form lasts some seconds. */
 import type { BenchContext, Ratio, Table } from '../suite/bench.js';
 import { measure, type Stretch } from './meter.js';
 import { errorShare, firsts, histogramOf, p95, turnTimes } from './samples.js';
@@ -16,7 +16,7 @@ export const FEW_LEASES = 20;
 const SHORT_MS = 11_000;
 export const HOUR_MS = 3_600_000;
 
-/** A person reads the answer and writes the next message; the model streams as the real one does, some 20 pieces a second. */
+/** Users read the answer and write the next message; the model streams about 20 pieces a second, as the real one does. */
 export const ACCEPTANCE_PACE: Pace = {
   thinkMs: 30_000,
   modelDelayMs: 600,
@@ -40,11 +40,11 @@ export async function accept(
 ): Promise<Acceptance> {
   stand.model.setPace(ACCEPTANCE_PACE);
   await orInterrupted(stand.crowd.gather({ ...gathering, pace: ACCEPTANCE_PACE }), signal);
-  progress(`acceptance: ${PEOPLE} people attach`);
+  progress(`acceptance: ${PEOPLE} users attach`);
   const began = performance.now();
   await orInterrupted(stand.crowd.attach(PEOPLE), signal);
   const attachSeconds = (performance.now() - began) / 1_000;
-  progress(`acceptance: ${PEOPLE} people talk`);
+  progress(`acceptance: ${PEOPLE} users talk`);
   const measureMs = full ? hours * HOUR_MS : SHORT_MS;
   const stretch = await measure(stand, { way: 'fairlead', people: PEOPLE, warmMs: 0, measureMs }, signal);
   return { stretch, attachSeconds, rssMib: (await stand.engine.rssBytes()) / 1_048_576 };
@@ -76,21 +76,21 @@ export function acceptanceTable({ stretch, attachSeconds, rssMib }: Acceptance):
   const leases = leasesOf(stretch);
   const beyondModel = (p: number): number => percentile(first, p) - ACCEPTANCE_PACE.modelDelayMs;
   return {
-    title: `Acceptance: ${PEOPLE.toLocaleString('en')} people for ${Math.round(stretch.seconds)} s`,
+    title: `Acceptance: ${PEOPLE.toLocaleString('en')} users for ${Math.round(stretch.seconds)} s`,
     head: ['', 'value'],
     rows: [
       ['all attached, s', attachSeconds],
       ['turns', stretch.turns.length],
       ['turns a second', stretch.turns.length / stretch.seconds],
       ['errors, %', 100 * errorShare(stretch)],
-      ['first token beyond the model’s own p50, ms', beyondModel(50)],
+      ['time added to the first token, p50, ms', beyondModel(50)],
       ['p95, ms', beyondModel(95)],
       ['p99, ms', beyondModel(99)],
       ['turn p50, s', percentile(turns, 50) / 1_000],
       ['turn p95, s', p95(turns) / 1_000],
-      ['containers acquired', leases.count],
-      ['acquisition p50, ms', 1_000 * quantile(leases, 0.5)],
-      ['acquisition p95, ms', 1_000 * quantile(leases, 0.95)],
+      ['containers leased', leases.count],
+      ['time to a sandbox, p50, ms', 1_000 * quantile(leases, 0.5)],
+      ['time to a sandbox, p95, ms', 1_000 * quantile(leases, 0.95)],
       ['all processors together, %', 100 * stretch.busy],
       ['server RSS, MiB', rssMib],
     ],

@@ -1,4 +1,4 @@
-/** How many people can talk at once, and what does Fairlead add to the model's own time? With Redis, Docker and a stand-in model. */
+/** The bench `turns`: how many users can talk at once, and what does Fairlead add to the model's own time? */
 import { availableParallelism } from 'node:os';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { accept, ACCEPTANCE_PACE } from './acceptance.js';
@@ -10,7 +10,7 @@ import type { Pace } from './script.js';
 import { Stand } from './stand.js';
 import { orInterrupted } from '../shared/work.js';
 
-/** Quick talkers: a person of the ramp is worth some ten real ones. */
+/** Fast talkers: a user of the ramp sends as much as about ten real ones. */
 const PACE: Pace = {
   thinkMs: 2_000,
   modelDelayMs: 300,
@@ -22,7 +22,7 @@ const PACE: Pace = {
 };
 const LIMITS = { errorShare: 0.005, addedMs: 200 };
 const WARM = 10;
-/** Starting containers takes the processors from all else: few people have one, and those of the ramp begin with it. */
+/** Few users have a container, and those of the ramp begin with it: starting containers takes the processors from all else. */
 const TOOLS = { toolEvery: 12, maxToolPeople: 8, toolUse: 'at once' } as const;
 const ACCEPTANCE_TOOLS = { toolEvery: 50, maxToolPeople: 40, toolUse: 'now and then' } as const;
 const WARM_UP = { people: 100, warmMs: 0, measureMs: 1_200 };
@@ -40,7 +40,7 @@ function planFor(full: boolean): RampPlan {
 async function run(context: BenchContext): Promise<Findings> {
   const { full, signal, progress } = context;
   const plan = planFor(full);
-  // One keeps up with a server on a few processors, which it shares with it.
+  // One process keeps up with a server on a few processors, which they share.
   const processes = Math.max(1, Math.floor(availableParallelism() / 4));
   progress('starting Redis, the model, the server and its containers');
   const stand = await Stand.open({ pace: PACE, warm: WARM, processes, signal });
@@ -55,7 +55,7 @@ async function run(context: BenchContext): Promise<Findings> {
   }
 }
 
-/** Both ways once, so that neither begins with its loading; before it, one turn that shows what Fairlead asks the model. */
+/** One turn shows what Fairlead asks the model; then both ways run once, so that neither is measured while it loads. */
 async function warmUp(
   stand: Stand,
   { signal, progress }: BenchContext,

@@ -1,4 +1,4 @@
-/** What processes and their threads have used of the processors, from /proc. */
+/** Processor time of processes and their threads, from /proc. */
 import { readdir } from 'node:fs/promises';
 import { cpuMs, machineTicks, TICK_MS, unlessGone, waitedMs } from '../suite/cpu.js';
 
@@ -7,11 +7,11 @@ const OTHER = 'its other threads (V8, I/O)';
 /** Since it began. */
 export interface Spent {
   cpuMs: number;
-  /** Ready to run, and no processor was free; NaN where the kernel does not count it. */
+  /** Time ready to run while no processor was free; NaN where the kernel does not count it. */
   waitedMs: number;
 }
 
-/** By name; threads that have none together. */
+/** By name; threads without a name are summed. */
 export async function threadTimes(pid: number, names: ReadonlyMap<number, string>): Promise<Map<string, Spent>> {
   const times = new Map<string, Spent>();
   for (const tid of (await readdir(`/proc/${pid}/task`)).map(Number)) {
@@ -21,7 +21,7 @@ export async function threadTimes(pid: number, names: ReadonlyMap<number, string
   return times;
 }
 
-/** All its threads, those too that have ended. */
+/** All its threads, ended ones included. */
 export async function processTime(pid: number): Promise<Spent> {
   const spent = await spentBy(`/proc/${pid}`);
   let waitedMs = 0;

@@ -1,4 +1,4 @@
-/** The processes of people, seen from the bench: told together, their answers put together. */
+/** The processes of simulated users, as the bench sees them: it asks them together and merges their answers. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { stopChild, watchExit, type Exit } from '../../test/helpers/processes.js';

@@ -1,4 +1,4 @@
-/** What a run of this bench has found: ratios with their aims, tables, curves, and what speaks against trusting them. */
+/** The run's ratios with their aims, tables, plots and doubts. Pure. */
 import type { Findings, Ratio, Table } from '../suite/bench.js';
 import { acceptanceRatios, acceptanceTable, FEW_LEASES, HOUR_MS, leasesOf, type Acceptance } from './acceptance.js';
 import type { Stretch } from './meter.js';
@@ -9,9 +9,9 @@ import { cpuTable, firstTokenPlot, partsTable, rampTable, storeTable } from './s
 import { percentile } from '../shared/figures.js';
 
 const LOOP_AIM_MS = 10;
-/** Then a processor that is wanted is seldom free. */
+/** Above it a processor is seldom free when it is needed. */
 const ALL_BUSY = 0.9;
-/** Of fewer a p99 is the slowest one. */
+/** With fewer turns a p99 is the slowest one. */
 const FEW_TURNS = 100;
 
 export function toFindings(steps: readonly Step[], acceptance: Acceptance, plan: RampPlan): Omit<Findings, 'settings'> {
@@ -100,7 +100,7 @@ function kneeRatios({ people, sdk, fairlead }: Step): Ratio[] {
   ];
 }
 
-/** All that ran in the whole run: few people use tools. */
+/** All tool calls of the run, since few users use tools. */
 function toolTable(stretches: readonly Stretch[]): Table {
   const calls = stretches.flatMap(({ turns }) => turns.flatMap(({ toolMs }) => toolMs ?? []));
   const [first] = stretches;
@@ -110,11 +110,11 @@ function toolTable(stretches: readonly Stretch[]): Table {
       ? histogramOf({ before: first.before, after: last.after }, 'fairlead_sandbox_lease_seconds')
       : undefined;
   const rows: Table['rows'] = [
-    ['a tool call, seen by the person', calls.length, percentile(calls, 50), p95(calls), Math.max(...calls)],
+    ['a tool call, as the user sees it', calls.length, percentile(calls, 50), p95(calls), Math.max(...calls)],
   ];
   if (leases) {
     const at = (share: number): number => 1_000 * quantile(leases, share);
-    rows.push(['of it a lease, by the docker thread', leases.count, at(0.5), at(0.95), at(1)]);
+    rows.push(['of it the lease, as the docker thread sees it', leases.count, at(0.5), at(0.95), at(1)]);
   }
   return {
     title: 'Tools in containers, ramp and acceptance',
@@ -133,35 +133,35 @@ function errorTables(stretches: readonly Stretch[]): Table[] {
 function rampDoubts(steps: readonly Step[], knee: Step | undefined, { first, max }: RampPlan): string[] {
   const doubts: string[] = [];
   const broke = steps.filter(({ over }) => over.length > 0);
-  if (!knee) doubts.push(`already ${first} people were too many: there is no knee to speak of`);
-  else if (broke.length === 0) doubts.push(`nothing broke up to ${max} people: the knee is further up`);
+  if (!knee) doubts.push(`already ${first} users exceeded the limits: there is no figure for users within them`);
+  else if (broke.length === 0) doubts.push(`no limit was exceeded up to ${max} users: more users fit`);
   const looked = [...(knee ? [knee] : []), ...broke].toSorted((a, b) => a.people - b.people).slice(0, 2);
   for (const { people, fairlead, sdk } of looked) {
-    for (const who of fairlead.exhausted) doubts.push(`with ${people} people the process of ${who} had no time left`);
+    for (const who of fairlead.exhausted) doubts.push(`with ${people} users the process of ${who} was saturated`);
     for (const who of sdk.exhausted) {
       doubts.push(
-        `with ${people} people the SDK alone: the process of ${who} had no time left, so its times are a queue’s`,
+        `with ${people} people the SDK alone: the process of ${who} was saturated, so its times are those of a queue`,
       );
     }
     if (fairlead.busy > ALL_BUSY) {
       const percent = Math.round(100 * fairlead.busy);
       doubts.push(
-        `with ${people} people ${percent} % of all processors was in use, by people, model, Redis and server together: ` +
-          'what limits is this machine, and loop delays are in part waits for a processor',
+        `with ${people} users ${percent} % of all processors was in use, by users, model, Redis and server together: ` +
+          'the machine is the limit, and loop delays are in part waits for a processor',
       );
     }
   }
   for (const { people, fairlead } of steps) {
     if (fairlead.turns.length >= FEW_TURNS) continue;
-    doubts.push(`with ${people} people there were ${fairlead.turns.length} turns, too few for a p99`);
+    doubts.push(`with ${people} users there were ${fairlead.turns.length} turns, too few for a p99`);
   }
   return doubts;
 }
 
 function acceptanceDoubts({ stretch }: Acceptance): string[] {
-  const doubts = stretch.exhausted.map((who) => `acceptance: the process of ${who} had no time left`);
+  const doubts = stretch.exhausted.map((who) => `acceptance: the process of ${who} was saturated`);
   const leases = leasesOf(stretch).count;
-  if (leases < FEW_LEASES) doubts.push(`acceptance: of ${leases} acquired containers a p95 is the slowest`);
+  if (leases < FEW_LEASES) doubts.push(`acceptance: with ${leases} leased containers the p95 is the slowest one`);
   if (stretch.seconds * 1_000 < HOUR_MS) {
     doubts.push(
       `acceptance: ${Math.round(stretch.seconds)} s in place of an hour show neither leaks nor long histories`,

@@ -5,7 +5,7 @@ import type { Ask, Pace, ToolUse } from './script.js';
 /** `fairlead`: over its WebSocket. `sdk`: the same model calls, made by the SDK alone. */
 export type Way = 'fairlead' | 'sdk';
 
-/** Who talks where. A process has every `step`th person, from `first` on. */
+/** Who talks where. A process has every `step`th user, from `first` on. */
 export interface Gathering {
   wsUrl: string;
   modelUrl: string;
@@ -14,7 +14,7 @@ export interface Gathering {
   pace: Pace;
   first: number;
   step: number;
-  /** Every so many-th person uses tools, until there are `maxToolPeople`. */
+  /** Every n-th user uses tools, up to `maxToolPeople` users. */
   toolEvery: number;
   maxToolPeople: number;
   toolUse: ToolUse;
@@ -40,9 +40,9 @@ export interface Talk {
 }
 
 export type PeopleRequest =
-  /** All who are here leave; those who come from now on are of this gathering. */
+  /** All users leave; those who come from now on belong to this gathering. */
   | { type: 'gather'; gathering: Gathering }
-  /** Until so many, over all processes, have a session. */
+  /** Until as many users, over all processes, have a session. */
   | { type: 'attach'; people: number }
   | { type: 'talk'; way: Way; people: number; warmMs: number; measureMs: number };
 

@@ -1,4 +1,4 @@
-/** A stretch of time in which people talk: what they saw, what the server said of itself, and who used the processors. */
+/** A stretch of time in which users talk: their samples, the server's metrics, and who used the processors. */
 import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { machineBusyMs, processTime, threadTimes, type Spent } from './cpu.js';
@@ -7,7 +7,7 @@ import type { Scrape } from './scrape.js';
 import type { Stand } from './stand.js';
 import { orInterrupted } from '../shared/work.js';
 
-/** At most so much of one processor's time is a process of people, or the model, before it is what limits. */
+/** A process of users, or the model, that uses more of one processor is what limits. */
 const TOO_BUSY = 0.9;
 
 export interface Stretch extends Talk {
@@ -23,7 +23,7 @@ export interface Stretch extends Talk {
   peopleMs: number;
   /** Of all processors, 0 to 1. */
   busy: number;
-  /** Helpers that had no time left: whatever is slow then may be theirs. */
+  /** Saturated helpers, which may be the reason for slow turns. */
   exhausted: string[];
 }
 
@@ -56,7 +56,7 @@ export async function measure(stand: Stand, options: StretchOptions, signal: Abo
   return { ...stretch(first, last, options), ...(await orInterrupted(talking, signal)) };
 }
 
-/** The scrape begins and ends the stretch of the event loops: it sets their delays back. */
+/** A scrape resets the event-loop delays, so one scrape begins the stretch and one ends it. */
 async function read(stand: Stand, signal: AbortSignal): Promise<Reading> {
   const { engine, redis, model, crowd, threads } = stand;
   const scrape = await stand.scrape(signal);
@@ -97,7 +97,7 @@ function stretch(first: Reading, last: Reading, { way, people }: StretchOptions)
   };
 }
 
-/** Those that have begun meanwhile had used nothing before. */
+/** Threads that began meanwhile count from zero. */
 function minus(after: Spent, before: Spent = { cpuMs: 0, waitedMs: 0 }): Spent {
   return { cpuMs: after.cpuMs - before.cpuMs, waitedMs: after.waitedMs - before.waitedMs };
 }

@@ -21,7 +21,7 @@ const server = await startModelServer({
 });
 
 process.on('message', (next: Pace) => (pace = next));
-// A Ctrl-C reaches the whole group: the bench ends its processes, in its order.
+// Ignored, since a Ctrl-C reaches the whole group: the bench ends its processes in order.
 process.on('SIGINT', () => undefined);
 function end(): void {
   for (const violation of new Set(server.violations)) console.error(`the model was asked wrongly: ${violation}`);

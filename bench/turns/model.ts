@@ -1,4 +1,4 @@
-/** The process of the stand-in model, seen from the bench. */
+/** The stand-in model's process, as the bench sees it. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
@@ -36,7 +36,7 @@ export class Model {
     const gone = exited.then(({ code, signal }): never => {
       throw new Error(`the model ended with ${code ?? signal}`);
     });
-    gone.catch(() => undefined); // once it listens, its end is the bench's doing
+    gone.catch(() => undefined); // once it listens, the bench itself ends it
     return new Model(child, exited, await Promise.race([listening.promise, gone]));
   }
 

@@ -1,4 +1,4 @@
-/** The doorway of a process of people: does what it is told over IPC, until it is told to end. */
+/** Entry of a process of simulated users, which takes commands over IPC. */
 import type { PeopleCall, PeopleReply, PeopleRequest } from './messages.js';
 import { People } from './people.js';
 
@@ -29,7 +29,7 @@ process.on('message', ({ id, request }: PeopleCall) => {
     (error: Error) => reply({ id, failed: error.stack ?? error.message }),
   );
 });
-// A Ctrl-C reaches the whole group: the bench ends its processes, in its order.
+// Ignored, since a Ctrl-C reaches the whole group: the bench ends its processes in order.
 process.on('SIGINT', () => undefined);
 process.once('SIGTERM', () => process.exit());
 process.once('disconnect', () => process.exit());

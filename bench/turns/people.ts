@@ -1,4 +1,4 @@
-/** Many people in one process, each in a conversation of their own, at Fairlead or with the SDK alone. */
+/** Many simulated users in one process, each in their own conversation, at Fairlead or with the SDK alone. */
 import { setTimeout as think } from 'node:timers/promises';
 import type Anthropic from '@anthropic-ai/sdk';
 import type { Gathering, PeopleRequest, Talk, TurnSample } from './messages.js';
@@ -8,17 +8,17 @@ import { createSdk, SdkPerson } from './sdk-person.js';
 import { inParallel } from '../shared/work.js';
 
 const ATTACH_AT_ONCE = 50;
-/** Of the turns so many begin with a ping, so that pings are no load of their own. */
+/** Share of the turns that begin with a ping: few, so that pings are no load of their own. */
 const PING_EVERY = 4;
 
 type TalkRequest = Extract<PeopleRequest, { type: 'talk' }>;
 
 interface Member {
-  /** Over all processes. */
+  /** Number over all processes. */
   number: number;
   person: Person;
   sdkPerson: SdkPerson;
-  /** One a way: both say the same things. */
+  /** One for each way: both say the same things. */
   scripts: Record<TalkRequest['way'], Script>;
 }
 
@@ -36,7 +36,7 @@ export class People {
     for (const { person } of this.#members) person.leave();
   }
 
-  /** Rejects with the first who could not. */
+  /** Rejects with the first failure. */
   async attach(people: number): Promise<void> {
     const { first, step } = this.#gathering;
     const known = this.#members.length;

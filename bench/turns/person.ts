@@ -1,4 +1,4 @@
-/** One person at Fairlead's WebSocket: says something, watches the answer come, and says yes where asked. */
+/** One simulated user at Fairlead's WebSocket: sends a message, reads the answer, and approves calls. */
 import type { ServerEvent } from '../../src/shared/protocol.js';
 import type { TurnSample } from './messages.js';
 import { answerText, askText, type Ask, type Pace } from './script.js';
@@ -31,7 +31,7 @@ export class Person {
     this.#answer = answerText(pace);
   }
 
-  /** A session of one's own; does nothing when there is one. */
+  /** Opens a session unless there is one. */
   async attach(): Promise<void> {
     if (this.#socket) return;
     const ready = new Promise<void>((resolve, reject) => {
@@ -51,7 +51,7 @@ export class Person {
     this.#ended('left');
   }
 
-  /** Never rejects: what goes wrong is the sample's error, and the person comes back to a new session after it. */
+  /** Never rejects: a failure is the sample's error, and the user comes back with a new session. */
   async turn(ask: Ask): Promise<TurnSample> {
     const sample: TurnSample = { ask, acceptedMs: Number.NaN, firstMs: Number.NaN, turnMs: Number.NaN };
     try {
@@ -103,7 +103,7 @@ export class Person {
 
   #take(text: string): void {
     const turn = this.#running;
-    // Nearly all frames are such, and reading them as JSON is the costliest part of a person.
+    // Nearly all frames are deltas, and parsing them would be a user's largest cost.
     if (text.startsWith(DELTA)) {
       if (turn && Number.isNaN(turn.sample.firstMs)) turn.sample.firstMs = performance.now() - turn.startedAt;
       return;

@@ -1,4 +1,4 @@
-/** More and more people, until something is over its limit; then between the last that went well and the first that did not. */
+/** More and more users until a limit is exceeded; then steps between the last good and the first bad number. */
 import type { BenchContext } from '../suite/bench.js';
 import { measure, type Stretch, type StretchOptions } from './meter.js';
 import { errorShare, firsts } from './samples.js';
@@ -9,7 +9,7 @@ import { orInterrupted } from '../shared/work.js';
 export interface RampPlan {
   first: number;
   max: number;
-  /** Steps after the first one that was over. */
+  /** Steps after the first one over a limit. */
   bisections: number;
   fairlead: Pick<StretchOptions, 'warmMs' | 'measureMs'>;
   sdk: Pick<StretchOptions, 'warmMs' | 'measureMs'>;
@@ -20,7 +20,7 @@ export interface RampPlan {
 
 export interface Limits {
   errorShare: number;
-  /** Of the first token's time beyond the model's own, at p95. */
+  /** Limit of the time added to the first token, p95. */
   addedMs: number;
 }
 
@@ -28,11 +28,11 @@ export interface Step {
   people: number;
   sdk: Stretch;
   fairlead: Stretch;
-  /** What is over its limit. */
+  /** The exceeded limits, in words. */
   over: string[];
 }
 
-/** Both ways in turn at each step, the same people saying the same things. */
+/** At each step both ways take a turn, with the same users and messages. */
 export async function runRamp(stand: Stand, plan: RampPlan, { signal, progress }: BenchContext): Promise<Step[]> {
   const steps: Step[] = [];
   for (let people = nextPeople(steps, plan); people !== undefined; people = nextPeople(steps, plan)) {
@@ -64,7 +64,7 @@ export function nextPeople(
   return middle > knee && middle < broken ? middle : undefined;
 }
 
-/** The most people that went well, with nothing over at fewer. */
+/** The knee: the most users within the limits, with no smaller step over them. */
 export function kneeOf<T extends Pick<Step, 'people' | 'over'>>(steps: readonly T[]): T | undefined {
   const sorted = steps.toSorted((a, b) => a.people - b.people);
   const brokeAt = sorted.findIndex(({ over }) => over.length > 0);

@@ -1,4 +1,4 @@
-/** What samples of turns come to. Pure. */
+/** Figures from samples of turns. Pure. */
 import type { Talk } from './messages.js';
 import type { Stretch } from './meter.js';
 import { between, type HistogramRead } from './scrape.js';
@@ -42,7 +42,7 @@ export function loopDelayMs({ after }: Stretch, thread: string): number {
   return 1_000 * after.sum('fairlead_event_loop_delay_seconds', { thread, quantile: '0.99' });
 }
 
-/** Of the agent thread that has the longest. */
+/** Of the agent thread with the longest delay. */
 export function agentLoopDelayMs(stretch: Stretch): number {
   const threads = stretch.after.labelValues('fairlead_event_loop_delay_seconds', 'thread');
   return Math.max(...threads.filter((name) => name.startsWith('agent-')).map((name) => loopDelayMs(stretch, name)));

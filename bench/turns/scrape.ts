@@ -1,4 +1,4 @@
-/** What the server says of itself at /metrics, and what of it was in a stretch of time. */
+/** The server's /metrics, and the difference of two scrapes. */
 
 export interface HistogramRead {
   sum: number;

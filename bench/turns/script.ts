@@ -1,4 +1,4 @@
-/** The conversations: what people say and when, and what the stand-in model answers. Pure; every process of this bench. */
+/** The conversations: what users say and when, and what the stand-in model answers. Pure; every process of this bench. */
 import {
   lastText,
   offeredTool,
@@ -15,15 +15,15 @@ export interface Pace {
   modelDelayMs: number;
   tokens: number;
   gapMs: number;
-  /** How long a person looks at a question before the yes. */
+  /** Time from a question to the user's approval. */
   approveMs: number;
-  /** Then the person leaves, and comes back to a new session. */
+  /** After as many turns the user leaves and comes back with a new session. */
   turnsPerSession: number;
   /** A turn that has not ended by then is an error. */
   turnTimeoutMs: number;
 }
 
-/** `look`: a tool that only reads, run without asking. `write`: one that the person is asked about. */
+/** `look`: a read-only tool, which runs without approval. `write`: one that needs it. */
 export type Ask = 'talk' | 'look' | 'write';
 
 /** `at once`: begins without thinking, so that the container is there before anything is measured. */
@@ -32,7 +32,7 @@ export type ToolUse = 'never' | 'now and then' | 'at once';
 const TOOL_ASKS: readonly Ask[] = ['look', 'write', 'talk', 'talk'];
 const TOKEN = 'token ';
 
-/** What one person says next, and after how long: the same in every run. */
+/** What a user says next, and after how long: deterministic. */
 export class Script {
   readonly #tools: ToolUse;
   readonly #thinkMs: number;
@@ -51,7 +51,7 @@ export class Script {
     return ask ?? 'talk';
   }
 
-  /** Exponential: people are not in step with one another. */
+  /** Exponential, so that users are not in step with one another. */
   thinkMs(): number {
     if (this.#tools === 'at once' && this.#said === 0) return 0;
     return -this.#thinkMs * Math.log(1 - this.#random());

@@ -1,4 +1,4 @@
-/** The same person without an orchestrator: keeps the conversation, and calls the model with the Anthropic SDK alone. */
+/** The same user without Fairlead: keeps the conversation and calls the model with the Anthropic SDK alone. */
 import Anthropic from '@anthropic-ai/sdk';
 import type { ContentBlockParam, MessageParam } from '@anthropic-ai/sdk/resources/messages';
 import type { Gathering, TurnSample } from './messages.js';
@@ -6,14 +6,14 @@ import { answerText, askText, type Ask } from './script.js';
 
 const CACHED = { type: 'ephemeral' } as const;
 
-/** What the model said, put together. */
+/** The model's answer, assembled. */
 interface Said {
   content: ContentBlockParam[];
   calls: string[];
   text: string;
 }
 
-/** One a process, as a program that uses the SDK has it. */
+/** One for each process, as in a program that uses the SDK. */
 export function createSdk(modelUrl: string): Anthropic {
   return new Anthropic({ apiKey: 'bench', baseURL: modelUrl, logLevel: 'off' });
 }
@@ -29,7 +29,7 @@ export class SdkPerson {
     this.#gathering = gathering;
   }
 
-  /** Never rejects. Tools answer at once: what is compared are the model's calls. */
+  /** Never rejects. Tools answer at once: the model's calls are compared. */
   async turn(ask: Ask): Promise<TurnSample> {
     const { turnsPerSession, turnTimeoutMs } = this.#gathering.pace;
     const sample: TurnSample = { ask, acceptedMs: Number.NaN, firstMs: Number.NaN, turnMs: Number.NaN };
@@ -91,7 +91,7 @@ export class SdkPerson {
   }
 }
 
-/** With the prompt cache's mark on the newest message, as whoever pays for the calls sets it. */
+/** With the prompt cache's mark on the newest message, as in production. */
 function marked(messages: readonly MessageParam[]): MessageParam[] {
   const last = messages.at(-1);
   if (last?.role !== 'user') return [...messages];

@@ -1,4 +1,4 @@
-/** All that takes part: Redis, the stand-in model, the server with its warm pool, and the people. */
+/** The parts of this bench: Redis, the stand-in model, the server with its warm pool, the users. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { dockerHost } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
@@ -11,7 +11,7 @@ import type { Pace } from './script.js';
 const PRELOAD = new URL('thread-names.js', import.meta.url).href;
 const LOOK_MS = 50;
 const FILL_MS = 60_000;
-/** Everyone is the user `local`. */
+/** All simulated users are the user `local`. */
 const MAX_SOCKETS = 1_000_000;
 
 export interface StandOptions {
@@ -80,7 +80,7 @@ export class Stand {
     }
   }
 
-  /** The server's threads, by their number in the system; remembered, since the oldest lines of its log are dropped. */
+  /** The server's threads by their thread id; remembered, since the oldest lines of its log are dropped. */
   get threads(): ReadonlyMap<number, string> {
     for (const { msg, tid, name } of this.engine.logs) {
       if (msg === 'bench: a thread') this.#threads.set(Number(tid), String(name));
@@ -88,7 +88,7 @@ export class Stand {
     return this.#threads;
   }
 
-  /** The server begins to load it some seconds after its own start, which takes a processor from all else for a moment. */
+  /** Resolves when the spare thread has begun to load, some seconds after the start: that takes a processor for a moment. */
   async spareBegun(): Promise<void> {
     await this.engine.waitForLog(({ msg, name }) => msg === 'bench: a thread' && name === 'agent, spare');
   }
@@ -112,7 +112,7 @@ export class Stand {
   }
 }
 
-/** The last first; each even if one before it fails. */
+/** In reverse order; a failure does not keep the others from closing. */
 async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (let close = closers.pop(); close; close = closers.pop()) {

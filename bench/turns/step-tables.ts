@@ -1,4 +1,4 @@
-/** The ramp as tables and curves: each step, and the first step beside the knee by part, by thread, by store operation. */
+/** The ramp as tables and plots: each step; the first step and the knee by part, by thread, by store operation. */
 import type { Plot, Table } from '../suite/bench.js';
 import type { Stretch } from './meter.js';
 import type { Step } from './ramp.js';
@@ -21,7 +21,7 @@ export function rampTable(steps: readonly Step[], modelDelayMs: number): Table {
     'SDK p95',
   ];
   return {
-    title: 'Time to the first token, by people',
+    title: 'Time to the first token, by number of users',
     head: [...head, 'machine %', 'main loop p99 ms', 'agent’s', 'over its limit'],
     rows: steps.toSorted(byPeople).map(({ people, sdk, fairlead, over }) => {
       const first = firsts(fairlead);
@@ -94,7 +94,7 @@ export function partsTable(steps: readonly Step[], modelDelayMs: number): Table 
 export function cpuTable({ people, spent, seconds }: Stretch): Table {
   const percent = (ms: number): number => ms / seconds / 10;
   return {
-    title: `Processor time with ${people} people, % of one processor`,
+    title: `Processor time with ${people} users, % of one processor`,
     head: ['thread or process', 'ran', 'waited for a processor'],
     rows: [...spent].map(([name, { cpuMs, waitedMs }]) => [name, percent(cpuMs), percent(waitedMs)]),
   };
@@ -109,7 +109,7 @@ export function storeTable(stretch: Stretch): Table {
     return [[operation, read.count / stretch.seconds, perTurn, 1_000 * mean(read), 1_000 * quantile(read, 0.95)]];
   });
   return {
-    title: `Store operations with ${stretch.people} people`,
+    title: `Store operations with ${stretch.people} users`,
     head: ['operation', 'a second', 'a turn', 'mean ms', 'p95 ms'],
     rows,
   };

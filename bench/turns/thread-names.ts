@@ -1,10 +1,10 @@
-/** Preloaded into every thread of the server under test: says which thread of the system it is, and does nothing else. */
+/** Preloaded into every thread of the measured server: logs its thread id, and does nothing else. */
 import { readlinkSync, writeSync } from 'node:fs';
 import { isMainThread, workerData } from 'node:worker_threads';
 
 /** The link is `PID/task/TID` of the thread that reads it. */
 const tid = Number(/(\d+)$/.exec(readlinkSync('/proc/thread-self'))?.[1]);
-/** An agent thread's own number; a spare one has none yet. */
+/** An agent thread's index; a spare one has none yet. */
 const index = (workerData as { index?: unknown } | null)?.index;
 const line = { level: 30, msg: 'bench: a thread', tid, name: nameOf(process.argv[1] ?? '') };
 writeSync(1, `${JSON.stringify(line)}\n`);

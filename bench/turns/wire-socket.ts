@@ -1,4 +1,4 @@
-/** A WebSocket client that does no more than this bench needs: a thousand of them must not be what is measured. */
+/** A minimal WebSocket client: a thousand of them must not become what is measured. */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 
@@ -6,7 +6,7 @@ const TEXT = 0x1;
 const CLOSE = 0x8;
 const PING = 0x9;
 const PONG = 0xa;
-/** A client must mask, and a mask of zeros changes nothing. */
+/** A client must mask; a mask of zeros changes nothing. */
 const NO_MASK = Buffer.alloc(4);
 const HEAD_END = '\r\n\r\n';
 
@@ -87,7 +87,7 @@ export class WireSocket {
     return true;
   }
 
-  /** False when the next frame is not whole yet. A server does not mask; nor does ours send in fragments. */
+  /** False when the next frame is incomplete. Servers do not mask, and Fairlead does not fragment. */
   #readFrame(): boolean {
     const bytes = this.#bytes;
     if (bytes.length < 2) return false;
@@ -117,7 +117,7 @@ export class WireSocket {
     const head = Buffer.alloc(length < 126 ? 2 : 4);
     head.writeUInt8(0x80 | opcode, 0);
     head.writeUInt8(0x80 | (length < 126 ? length : 126), 1);
-    if (length >= 126) head.writeUInt16BE(length, 2); // nothing here is longer than that can say
+    if (length >= 126) head.writeUInt16BE(length, 2); // no frame here is longer
     this.#socket.write(Buffer.concat([head, NO_MASK, payload]));
   }
 
