@@ -1,4 +1,4 @@
-/** Compares two commits: a built work tree of each, the benches that both have in turns, and no work tree in the end. */
+/** Compares two commits: builds a work tree of each, runs the benches of both in turn, and removes the work trees. */
 import { isBenchName } from '../suite/registry.js';
 import { Progress } from '../suite/terminal.js';
 import { benchesOf, differ } from './git.js';
@@ -10,21 +10,21 @@ export interface Commit {
   hash: string;
 }
 
-/** Parts of the machine's set-up that both run with, whatever the commit says. */
+/** Parts of the set-up that both commits share, whatever they say. */
 const SHARED = [
   {
     paths: ['package-lock.json', 'package.json'],
-    what: 'the packages that they ask for differ: both run with those installed here',
+    what: 'the two commits want different packages: both run with those installed here',
   },
-  { paths: ['workers/workspace'], what: 'the sandbox image differs: both run with the one that this machine has' },
+  { paths: ['workers/workspace'], what: 'the sandbox image differs: both run with the image of this machine' },
 ];
 
 export interface CommitsCompared extends TurnsTaken {
-  /** What is between the two and was not measured, a sentence each. */
+  /** Differences between the two that were not measured, a sentence each. */
   notes: string[];
 }
 
-/** `benches`: those asked for; all that both have without one. */
+/** `benches`: empty for all that both commits have. */
 export async function compareCommits(
   root: string,
   [a, b]: readonly [Commit, Commit],
@@ -54,7 +54,7 @@ export async function compareCommits(
   }
 }
 
-/** Throws when there is none, or one asked for is not in both. */
+/** Throws when there is none, or when one that was asked for is not in both. */
 export function chosen(inA: readonly string[], inB: readonly string[], asked: readonly string[]): string[] {
   const missing = asked.find((name) => !inA.includes(name) || !inB.includes(name));
   if (missing !== undefined) throw new Error(`there is no bench ${missing} in ${inA.includes(missing) ? 'B' : 'A'}`);

@@ -1,11 +1,11 @@
-/** Puts the ratios of two sides' results in pairs, and finds what else is not the same about them. Pure. */
+/** Pairs the ratios of two sides, and finds other differences between their results. Pure. */
 import type { BenchResult, Ratio } from '../suite/bench.js';
 import { machineText } from '../report-page/setup.js';
 import { judge, type Judgement } from './judge.js';
 import { idOf } from './old-names.js';
 
 export interface Side {
-  /** As it was asked for: a commit's name, or a path. */
+  /** As the user gave it: a commit's name or a path. */
   name: string;
   results: BenchResult[];
 }
@@ -16,7 +16,7 @@ export interface Compared extends Judgement {
   ratio: Pick<Ratio, 'name' | 'unit' | 'better'>;
 }
 
-/** In the order in which the ratios first come up. A ratio whose unit or direction has changed is another one. */
+/** Pairs ratios by id, in the order of their first appearance. A ratio whose unit or direction changed is another one. */
 export function compare(a: Side, b: Side): Compared[] {
   const pairs = new Map<string, Pick<Compared, 'bench' | 'ratio'> & { a: number[]; b: number[] }>();
   for (const side of ['a', 'b'] as const) {
@@ -34,7 +34,7 @@ export function compare(a: Side, b: Side): Compared[] {
   return [...pairs.values()].map(({ bench, ratio, a, b }) => ({ bench, ratio, ...judge(ratio.better, a, b) }));
 }
 
-/** Why the two may differ for another reason than the code, in a sentence each. */
+/** Reasons other than the code why the two may differ, a sentence each. */
 export function differences(a: Side, b: Side): string[] {
   const found: string[] = [];
   for (const side of [a, b]) {
@@ -57,7 +57,7 @@ export function differences(a: Side, b: Side): string[] {
   return found;
 }
 
-/** Each doubt once, with where it was told. */
+/** Each doubt once, with its bench and side. */
 export function doubtsOf(...sides: Side[]): string[] {
   return sides.flatMap(({ name, results }) =>
     distinct(results.flatMap((result) => result.doubts.map((doubt) => `${benchOf(result)}, ${name}: ${doubt}`))),

@@ -1,4 +1,4 @@
-/** Programs that a comparison starts, git first of all: each in a process group of its own, so that a Ctrl-C on the terminal does not end it. */
+/** Runs git and other programs, each in its own process group, so that a Ctrl-C on the terminal does not end it. */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 
@@ -11,7 +11,7 @@ export class ProgramError extends Error {
   }
 }
 
-/** Resolves with what it printed; rejects with ProgramError when it fails, or with the signal's reason, all of it ended. */
+/** Resolves with the output; rejects with ProgramError, or with the signal's reason when the program has ended. */
 export async function run(
   program: string,
   args: readonly string[],
@@ -38,7 +38,7 @@ export function git(root: string, ...args: string[]): Promise<string> {
   return run('git', args, { cwd: root });
 }
 
-/** Resolves with its full hash; undefined where there is no such commit. */
+/** Resolves with the full hash; undefined where there is no such commit. */
 export async function commitOf(root: string, name: string): Promise<string | undefined> {
   try {
     return (await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`)).trim();
@@ -48,7 +48,7 @@ export async function commitOf(root: string, name: string): Promise<string | und
   }
 }
 
-/** The benches that a commit has, by their files. */
+/** The benches of a commit, from its files. */
 export async function benchesOf(root: string, hash: string): Promise<string[]> {
   const files = (await git(root, 'ls-tree', '-r', '--name-only', hash, 'bench/')).split('\n');
   if (!files.includes('bench/suite/child-main.ts'))
@@ -56,7 +56,7 @@ export async function benchesOf(root: string, hash: string): Promise<string[]> {
   return files.flatMap((file) => /^bench\/([^/]+)\/bench\.ts$/.exec(file)?.[1] ?? []);
 }
 
-/** Whether any file of the paths is not the same in both. */
+/** Whether any file of the paths differs. */
 export async function differ(root: string, a: string, b: string, ...paths: string[]): Promise<boolean> {
   return (await git(root, 'diff', '--name-only', a, b, '--', ...paths)).trim() !== '';
 }

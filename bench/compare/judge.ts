@@ -1,4 +1,4 @@
-/** Decides whether a ratio got better or worse from A to B, or whether it is within what runs of one commit scatter. Pure. */
+/** Decides whether a ratio got better or worse from A to B, or whether the difference is noise. Pure. */
 
 export interface Sample {
   median: number;
@@ -14,25 +14,25 @@ export interface Judgement {
   change: Change;
   a: Sample;
   b: Sample;
-  /** What two medians of so many runs may lie apart by chance; in the ratio's unit. */
+  /** How far medians of as many runs may lie apart by chance, in the ratio's unit. */
   noise: number;
-  /** There were too few runs to know the noise: ASSUMED_NOISE is taken for it, or the range where that is wider. */
+  /** With too few runs to know the noise, it is ASSUMED_NOISE, or the range where that is wider. */
   assumed: boolean;
 }
 
-/** A change below that is nobody's loss, however quiet the runs. */
+/** A smaller change never counts, however quiet the runs. */
 export const MIN_CHANGE = 0.03;
-/** What single runs of one commit were seen to differ on a shared machine. */
+/** Single runs of one commit differ by as much on a shared machine. */
 export const ASSUMED_NOISE = 0.2;
 
-/** Student's t by degrees of freedom, two-sided, 99 of 100: with dozens of ratios, 95 would cry wolf in every comparison. */
+/** Student's t by degrees of freedom, two-sided 99 %: with dozens of ratios, 95 % would raise a false alarm in every comparison. */
 const T_99 = [Infinity, 63.66, 9.92, 5.84, 4.6, 4.03, 3.71, 3.5, 3.36, 3.25, 3.17];
-/** From so many degrees of freedom on the scatter of the runs says something. */
+/** The scatter of the runs means something from as many degrees of freedom on. */
 const MIN_FREEDOM = 2;
-/** A median of few runs scatters so much more than their mean. */
+/** A median of few runs scatters more than their mean, by this factor. */
 const MEDIAN_OF_MEAN = 1.25;
 
-/** Values that are no numbers are left out: a figure that could not be had is `null` in JSON. */
+/** Leaves out values that are not numbers: a missing figure is `null` in JSON. */
 export function judge(better: 'higher' | 'lower', as: readonly number[], bs: readonly number[]): Judgement {
   const [inA, inB] = [as.filter(Number.isFinite), bs.filter(Number.isFinite)];
   const [a, b] = [sampleOf(inA), sampleOf(inB)];
@@ -51,7 +51,7 @@ export function judge(better: 'higher' | 'lower', as: readonly number[], bs: rea
   return { change: by > 0 === (better === 'higher') ? 'better' : 'worse', a, b, noise, assumed };
 }
 
-/** The standard error of the difference of two means, from the scatter that both have together. */
+/** The standard error of the difference of two means, from their pooled variance. */
 function scatter(as: readonly number[], bs: readonly number[]): number {
   const variance = (squares(as) + squares(bs)) / (as.length + bs.length - 2);
   return Math.sqrt(variance * (1 / as.length + 1 / bs.length));
@@ -67,7 +67,7 @@ function sampleOf(values: readonly number[]): Sample {
   return { median: middle(values), min: Math.min(...values), max: Math.max(...values), runs: values.length };
 }
 
-/** Between the two in the middle, where there are two: report.ts has the nearest rank, which leans to the lower one. */
+/** The mean of the middle two, where there are two; `percentile` takes the nearest rank, which is the lower one. */
 function middle(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];

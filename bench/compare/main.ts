@@ -1,4 +1,4 @@
-/** `npm run bench:compare`: two commits side by side, or two sets of results; exit code 1 when something got worse. */
+/** `npm run bench:compare`: compares two commits or two sets of results; exits with 1 when something got worse. */
 import { parseArgs } from 'node:util';
 import { ROOT } from '../suite/result.js';
 import { compareCommits } from './commits.js';
@@ -7,20 +7,20 @@ import { resolveSide, type Asked } from './sides.js';
 import { report } from './text.js';
 import { untilInterrupted } from '../shared/work.js';
 
-const HELP = `Puts two commits side by side: their benches in turns, and what got better or worse beyond the noise.
+const HELP = `Compares two commits: runs their benches in turn and says what got better or worse beyond the noise.
 
 Usage: npm run bench:compare -- A B [NAME...] [--runs 3] [--full] [--keep FOLDER]
        npm run bench:compare -- A.json B.json
 
   A B            two commits, or two result files, or two folders of them (./name where a branch has the name)
-  NAME           benches; all that both have without one
-  --runs N       how often each bench runs for each of the two; 3 without it
-  --full         the long form
+  NAME           benches; without one, all that both commits have
+  --runs N       how often each bench runs for each of the two (3)
+  --full         the full form
   --keep FOLDER  keeps the results in FOLDER/A and FOLDER/B
-  --help         this
+  --help         prints this
 
-What is not committed yet is compared with: npm run bench:compare -- HEAD $(git stash create)
-The exit code is 1 when something got worse, or a bench failed. Ctrl-C ends the bench that runs and removes the work trees.`;
+To compare uncommitted changes: npm run bench:compare -- HEAD $(git stash create)
+The exit code is 1 when something got worse or a bench failed. Ctrl-C ends the running bench and removes the work trees.`;
 
 interface Args {
   names: [a: string, b: string];
@@ -40,7 +40,7 @@ async function main(): Promise<number> {
     return asked ? 0 : 2;
   }
   const signal = untilInterrupted();
-  // A terminal that goes away is no reason to leave work trees behind.
+  // Clean up when the terminal goes away, too.
   process.once('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
   try {
     return await compareAll(args, signal);
@@ -50,7 +50,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** '' for the help, another text for what is wrong. */
+/** '' for the help; another text is an error. */
 function parse(argv: string[]): Args | string {
   try {
     const { values, positionals } = parseArgs({

@@ -1,20 +1,20 @@
-/** One run of a bench of a built work tree, in a process of its own as the suite does it. */
+/** Runs a bench of a built work tree in a process of its own, as the suite does. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { BenchContext, BenchResult } from '../suite/bench.js';
 import type { BenchMessage } from '../suite/messages.js';
 
-/** After an interruption a bench ends what it has started; one that does not is ended. */
+/** A bench has so long to clean up after an interruption; then it is killed. */
 const CLEAN_UP_MS = 60_000;
 
-/** Resolves with the result, or with why there is none: an interruption too, when the bench has cleaned up. */
+/** Resolves with the result, or with the reason why there is none; after an interruption, when the bench has cleaned up. */
 export async function runBench(
   root: string,
   name: string,
   { full, signal, progress }: BenchContext,
 ): Promise<BenchResult | string> {
   signal.throwIfAborted();
-  // A process group of its own: a Ctrl-C comes from here, once, and not from the terminal as well.
+  // In its own process group, so that a Ctrl-C comes once, from here, and not from the terminal as well.
   const child = fork(join(root, 'dist', 'bench', 'suite', 'child-main.js'), [name, ...(full ? ['--full'] : [])], {
     cwd: root,
     detached: true,

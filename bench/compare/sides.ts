@@ -1,4 +1,4 @@
-/** What was asked to be compared: a commit of the repository, or a file or folder of results. */
+/** One side of a comparison: a commit of the repository, or a file or folder of results. */
 import { readFile, stat } from 'node:fs/promises';
 import { readResults } from '../suite/result.js';
 import type { BenchResult } from '../suite/bench.js';
@@ -7,7 +7,7 @@ import { commitOf } from './git.js';
 
 export type Asked = { kind: 'commit'; name: string; hash: string } | { kind: 'results'; side: Side };
 
-/** A name that both a commit and a folder have is the commit's: `./name` is the folder. */
+/** A name of both a commit and a folder means the commit; `./name` means the folder. */
 export async function resolveSide(root: string, name: string, benches: readonly string[]): Promise<Asked> {
   const hash = await commitOf(root, name);
   if (hash !== undefined) return { kind: 'commit', name, hash };

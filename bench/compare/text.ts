@@ -1,4 +1,4 @@
-/** What a person sees of a comparison. */
+/** The text of a comparison. */
 import { cell, figure } from '../suite/terminal.js';
 import { differences, doubtsOf, compare, type Compared, type Side } from './comparison.js';
 import { ASSUMED_NOISE, MIN_CHANGE, type Change, type Sample } from './judge.js';
@@ -13,7 +13,7 @@ const WORDS: Record<Change, string> = {
   none: 'no figure',
 };
 
-/** From that noise on, as a part of the figure, more runs are advised. */
+/** With more noise than this share of the figure, more runs are advised. */
 const LOUD = 0.2;
 
 export interface Report {
@@ -47,7 +47,7 @@ function row({ ratio, a, b, noise, change, assumed }: Compared): string[] {
   ];
 }
 
-/** As a part of A's figure, where that is one that something can be a part of. */
+/** As a share of A's figure where that is positive, otherwise as a value. */
 function share(value: number, { median }: Sample, unit: string): string {
   if (!Number.isFinite(value)) return '—';
   return median > 0 ? `${((value / median) * 100).toFixed(1)} %` : figure({ value, unit });

@@ -1,4 +1,4 @@
-/** Two commits' benches in turns: A, B, A, B, so that what happens on the machine meanwhile happens to both. */
+/** Runs the benches of two commits in turn, A, B, A, B, so that disturbances of the machine hit both. */
 import { join } from 'node:path';
 import type { BenchContext, BenchResult } from '../suite/bench.js';
 import { writeResult } from '../suite/result.js';
@@ -7,7 +7,7 @@ import type { Side } from './comparison.js';
 import { runBench } from './run-bench.js';
 
 export interface Contender {
-  /** Which of the two: what it is called on the terminal, and the folder of its results. */
+  /** Its name on the terminal and the folder of its results. */
   letter: 'A' | 'B';
   name: string;
   /** The built work tree. */
@@ -18,19 +18,19 @@ export interface Turns {
   benches: readonly string[];
   runs: number;
   full: boolean;
-  /** Where results are kept, if they are to be. */
+  /** The folder that keeps the results, if any. */
   keep?: string;
 }
 
 export interface TurnsTaken {
   sides: [a: Side, b: Side];
-  /** A sentence each. A bench that has failed once is not run again. */
+  /** A sentence each. A bench that failed once does not run again. */
   failures: string[];
 }
 
 export type RunBench = (root: string, name: string, context: BenchContext) => Promise<BenchResult | string>;
 
-/** Rejects with the signal's reason when it aborts, and the bench that ran has ended. */
+/** Rejects with the signal's reason when it aborts, after the running bench has ended. */
 export async function takeTurns(
   contenders: readonly [a: Contender, b: Contender],
   { benches, runs, full, keep }: Turns,

@@ -1,4 +1,4 @@
-/** Commits as built work trees in a temporary folder, which are gone again when this process is. */
+/** Work trees of commits in a temporary folder, built, and removed when this process ends. */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
@@ -10,7 +10,7 @@ export class Worktrees {
   readonly #root: string;
   readonly #folder: string;
   readonly #paths: string[] = [];
-  /** For a second Ctrl-C, which ends this process at once. */
+  /** Cleans up after a second Ctrl-C, which ends this process at once. */
   readonly #onExit = (): void => {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 3 });
     for (const path of this.#paths) spawnSync('git', ['worktree', 'remove', '--force', path], { cwd: this.#root });
@@ -26,7 +26,7 @@ export class Worktrees {
     return new Worktrees(root, await mkdtemp(join(tmpdir(), 'fairlead-compare-')));
   }
 
-  /** Resolves with its path. The installed packages are this checkout's. */
+  /** Resolves with the path. Uses the packages that are installed in this checkout. */
   async add(name: string, hash: string): Promise<string> {
     const path = join(this.#folder, name);
     this.#paths.push(path);
@@ -39,7 +39,7 @@ export class Worktrees {
     await run(join(path, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.json'], { cwd: path, signal });
   }
 
-  /** The link goes first, so that nothing can follow it; the files before git's knowledge of them. */
+  /** Removes the link first, so that nothing follows it; then the files; then git's record of them. */
   async close(): Promise<void> {
     for (const path of this.#paths) {
       await rm(join(path, 'node_modules'), { force: true });

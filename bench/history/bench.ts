@@ -1,4 +1,4 @@
-/** What do a transcript's lz4 blocks cost in Redis, as it grows, against the other ways of keeping it there? */
+/** The bench `history`: the cost of a transcript's lz4 blocks in Redis as it grows, compared with other ways of storing it. */
 import { startRedis } from '../../test/helpers/redis.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { fairleadWay } from './fairlead-way.js';
@@ -13,7 +13,7 @@ import type { Way } from './way.js';
 import { orInterrupted } from '../shared/work.js';
 
 const SEED = 20_261_128;
-/** The fewest sessions in which that many turns more are not a tenth more. */
+/** The fewest sessions in which the appended turns add less than a tenth. */
 const SHORT: readonly Length[] = [
   { turns: 10, sessions: 80 },
   { turns: 100, sessions: 8 },
@@ -28,7 +28,7 @@ const FEW_APPENDS = 20;
 
 export const bench: Bench = {
   name: 'history',
-  question: 'What does a transcript in lz4 blocks cost as it grows, against JSON, gzip and writing it anew?',
+  question: 'What does a transcript in lz4 blocks cost as it grows, compared with JSON, gzip and rewriting it?',
   run,
 };
 
@@ -67,7 +67,7 @@ async function measure(client: RedisClient, ways: readonly Way[], context: Bench
   const { full, signal, progress } = context;
   const turns = makeSession(new Random(SEED), APPENDED_TURNS);
   const shared = { client, turns, rounds: ROUNDS, sessionsOf, signal };
-  // Code that is compiled on the way is not what an append costs.
+  // Compilation is not part of an append's cost.
   progress('warming up', 0);
   await measureAll(ways, { ...shared, lengths: [WARM_UP], loads: 8, progress: () => undefined });
   return measureAll(ways, {

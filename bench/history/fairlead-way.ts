@@ -1,4 +1,4 @@
-/** The product's own store: a step is a commit, blocks of lz4, the tail sealed in the background. */
+/** Fairlead's own store: a step is a commit; lz4 blocks, with the tail sealed in the background. */
 import { setImmediate as nextLoop } from 'node:timers/promises';
 import { parseConfig } from '../../src/shared/config.js';
 import { openStore } from '../../workers/agent/store/open.js';
@@ -48,7 +48,7 @@ export async function fairleadWay(redisUrl: string): Promise<FairleadWay> {
       for (const turn of turns) await append(session, turn);
     },
     append,
-    // A seal asks in the next round of the loop, and writes when that is answered: two pings behind it come after both.
+    // A seal reads in the next turn of the event loop and then writes: two pings come after both.
     settle: async () => {
       const before = sealMs.length;
       for (let round = 0; round < 2; round++) {

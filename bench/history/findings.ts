@@ -1,4 +1,4 @@
-/** What is told of the lengths that were measured: tables, plots, ratios. */
+/** The measured lengths as tables, plots and ratios. Pure. */
 import type { Plot, Ratio, Table } from '../suite/bench.js';
 import type { ByLength, Measured } from './measure.js';
 import { median, percentile } from '../shared/figures.js';
@@ -23,8 +23,8 @@ export function tablesOf(found: ByLength, sealMs: readonly number[]): Table[] {
     byLength(found, 'Bytes in Redis, KiB a turn', bytes),
     byLength(found, 'Append of a turn, ms at the median', appendMs),
     byLength(found, 'Append of a turn, ms at p90', (measured) => percentile(measured.appendMs, 90)),
-    byLength(found, 'Append of a turn, ms of processor time in the server', (measured) => measured.cpuMs),
-    byLength(found, 'Append of a turn, ms of processor time in Redis', (measured) => measured.redisMs),
+    byLength(found, 'Append of a turn, ms of CPU time in the server', (measured) => measured.cpuMs),
+    byLength(found, 'Append of a turn, ms of CPU time in Redis', (measured) => measured.redisMs),
     byLength(found, 'Load of a transcript, ms at the median', loadMs),
     {
       title: 'Fairlead’s seals, in the background',
@@ -37,7 +37,7 @@ export function tablesOf(found: ByLength, sealMs: readonly number[]): Table[] {
 export function plotsOf(found: ByLength): Plot[] {
   return [
     plotOf(found, 'Append of a turn', 'ms at the median', appendMs),
-    plotOf(found, 'Processor time of an append, server and Redis', 'ms', cpuMs),
+    plotOf(found, 'CPU time of an append, server and Redis', 'ms', cpuMs),
     plotOf(found, 'Load of a transcript', 'ms at the median', loadMs),
     plotOf(found, 'Bytes in Redis', 'KiB a turn', bytes),
   ];

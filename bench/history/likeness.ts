@@ -1,4 +1,4 @@
-/** Is the generated text as easy to compress as real text? Compared with this repository's own documents and sources. */
+/** Does the generated text compress like real text? Compared with this repository's documents and sources. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -11,7 +11,7 @@ import { prose } from './prose.js';
 import { Random } from './random.js';
 
 const SAMPLE_CHARACTERS = 32 * 1024;
-/** How far apart they may be. */
+/** The largest difference allowed. */
 const ALIKE = 0.25;
 
 interface Likeness {
@@ -20,7 +20,7 @@ interface Likeness {
   made: Sizes;
 }
 
-/** How many times smaller it gets. */
+/** Compression ratio. */
 interface Sizes {
   gzip: number;
   lz4: number;

@@ -1,11 +1,11 @@
-/** All lengths and all ways in turn: bytes, the time and the processor time of an append, the time of a load. */
+/** Measures all ways at all lengths in turn: bytes, time and CPU time of an append, time of a load. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { bytesOf, redisCpuMs, type RedisClient } from './redis-server.js';
 import type { Turn } from './transcript.js';
 import type { Way } from './way.js';
 
-/** Transcripts of this length, and how many of them: a turn more must be one of `turns`, not of twice as many. */
+/** Transcripts of this length, and how many: with too few, the appended turns would change the length. */
 export interface Length {
   turns: number;
   sessions: number;
@@ -16,7 +16,7 @@ export interface Measured {
   appendMs: number[];
   loadMs: number[];
   bytesPerTurn: number;
-  /** Of an append, in this process and in Redis; what is left to the background counts in. */
+  /** CPU time of an append, in this process and in Redis, background work included. */
   cpuMs: number;
   redisMs: number;
 }
@@ -25,16 +25,16 @@ export interface Options {
   client: RedisClient;
   lengths: readonly Length[];
   sessionsOf: (length: Length) => readonly (readonly Turn[])[];
-  /** The turns that are appended: at each length the same. */
+  /** The appended turns, the same at each length. */
   turns: readonly Turn[];
   rounds: number;
-  /** Loads a way; the same transcript may be loaded again. */
+  /** Loads for each way; a transcript may be loaded more than once. */
   loads: number;
   signal: AbortSignal;
   progress: (doing: string, share: number) => void;
 }
 
-/** A way at a length. */
+/** One way at one length. */
 interface Case {
   way: Way;
   length: Length;
@@ -44,13 +44,13 @@ interface Case {
 /** By turns, then by way. */
 export type ByLength = ReadonlyMap<number, ReadonlyMap<string, Measured>>;
 
-/** From this length on, ways that write all of it anew are asked for one append a round: each takes a tenth of a second. */
+/** From this length on, rewriting ways append once a round: each append takes a tenth of a second. */
 const LONG_TURNS = 1_000;
 const BLANKS = 20;
 
 const collect = collector();
 
-/** Each round asks every way at every length, so that a busy moment of the machine is not one length's alone. */
+/** Each round runs every way at every length, so that a busy moment of the machine does not hit one length alone. */
 export async function measureAll(ways: readonly Way[], options: Options): Promise<ByLength> {
   const { client, lengths, turns, rounds, loads, signal, progress } = options;
   const cases: Case[] = [];
@@ -82,7 +82,7 @@ export async function measureAll(ways: readonly Way[], options: Options): Promis
     progress('loading', 0.8 + (0.2 * round) / loads);
     for (const { way, length, measured } of rotated(cases, round)) {
       signal.throwIfAborted();
-      // What the others have thrown away is not this one's to collect.
+      // One way must not collect the garbage of another.
       collect();
       const startedAt = performance.now();
       await way.load(nameOf(length, round));
@@ -125,7 +125,7 @@ async function appendBlock(
   }
   let used = process.cpuUsage(before);
   let redisAfter = await redisCpuMs(client);
-  // Looking whether there is something to do costs too: it counts where there was.
+  // The check for background work costs, too; it counts where there was work.
   const settling = process.cpuUsage();
   if (await way.settle()) {
     const more = process.cpuUsage(settling);
@@ -136,13 +136,13 @@ async function appendBlock(
   measured.redisMs += Math.max(0, redisAfter - redisBefore - blankMs);
 }
 
-/** What comes back must be what went in, or the figures are of something else. */
+/** Throws when a load does not return what was stored. */
 async function checkLoad(way: Way, session: string, turns: readonly Turn[]): Promise<void> {
   const loaded = JSON.stringify(await way.load(session));
   if (loaded !== JSON.stringify(turns.flat(2))) throw new Error(`${way.name} did not give back what it was given`);
 }
 
-/** What Redis needs to tell its processor time: it is in each difference of two. */
+/** The CPU time that Redis needs to report its CPU time: each difference of two includes it. */
 async function blankCpuMs(client: RedisClient): Promise<number> {
   const before = await redisCpuMs(client);
   let after = before;
@@ -158,18 +158,18 @@ function byLength(cases: readonly Case[]): ByLength {
   return found;
 }
 
-/** Of the length's transcripts one after the other, from the first again after the last. */
+/** Takes the length's transcripts in turn. */
 function nameOf({ turns, sessions }: Length, index: number): string {
   return `${turns}-${index % sessions}`;
 }
 
-/** Each round begins with another one. */
+/** Rotates the order in each round. */
 function rotated<T>(items: readonly T[], by: number): T[] {
   const first = by % items.length;
   return [...items.slice(first), ...items.slice(0, first)];
 }
 
-/** Collects the garbage now: no way shall pay for that of the one before it. */
+/** Collects the garbage, so that no way pays for the one before it. */
 function collector(): () => void {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as () => void;

@@ -1,4 +1,4 @@
-/** The alternatives: a list of JSON, lists of packed blocks, and values that are written anew at each turn. */
+/** The alternatives: a list of JSON, lists of compressed blocks, and values that each turn rewrites. */
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { RESP_TYPES } from 'redis';
 import { decodeBlock, encodeBlock } from '../../workers/agent/store/history-codec.js';
@@ -8,12 +8,12 @@ import type { Turn } from './transcript.js';
 import type { Way } from './way.js';
 
 const BINARY = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
-/** Commands in the client's queue while a session is made. */
+/** Commands in the client's queue while a session is prepared. */
 const PIPELINED = 200;
 
 type Step = readonly TranscriptMessage[];
 
-/** The elements that a step adds to the list, and the messages that are in one. */
+/** How a step becomes elements of the list, and an element messages. */
 interface ListFormat {
   name: string;
   pack: (step: Step) => (string | Buffer)[];
@@ -61,7 +61,7 @@ export function otherWays(client: RedisClient): Way[] {
   return [...LISTS.map((format) => listWay(client, format)), ...VALUES.map((format) => valueWay(client, format))];
 }
 
-/** An RPUSH for each step, as each must have landed before the turn goes on. */
+/** One RPUSH for each step, since each must be stored before the turn goes on. */
 function listWay(client: RedisClient, { name, pack, unpack }: ListFormat): Way {
   const keyOf = (session: string): string => `${name}:${session}`;
   const push = (session: string, step: Step): Promise<unknown> =>
@@ -87,7 +87,7 @@ function listWay(client: RedisClient, { name, pack, unpack }: ListFormat): Way {
   };
 }
 
-/** The whole transcript is in memory, and one SET a turn is all that is written: the best that this way can do. */
+/** The whole transcript is in memory, and a turn is one SET: the best case of this way. */
 function valueWay(client: RedisClient, { name, pack, unpack }: ValueFormat): Way {
   const transcripts = new Map<string, TranscriptMessage[]>();
   const keyOf = (session: string): string => `${name}:${session}`;

@@ -64,7 +64,7 @@ function stack(random: Random, project: Project): string {
 
 type Shape = { kind: 'scalar' } | { kind: 'list'; of: Shape } | { kind: 'object'; fields: [string, Shape][] };
 
-/** All rows of an answer have the same one. */
+/** The same for all rows of an answer. */
 function shapeOf(random: Random, project: Project, depth: number): Shape {
   if (depth > 0 && random.chance(0.65 + depth * 0.1)) return { kind: 'scalar' };
   if (depth > 0 && random.chance(0.3)) return { kind: 'list', of: shapeOf(random, project, depth + 1) };

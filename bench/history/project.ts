@@ -1,4 +1,4 @@
-/** What a session is about: the files, functions and names that come up in it again and again. */
+/** The subject of a session: files, functions and names that come up again and again. */
 import type { Random } from './random.js';
 import { vocabulary } from './words.js';
 
@@ -54,7 +54,7 @@ export class Project {
   }
 }
 
-/** Fewer where some come out alike. */
+/** Fewer where some are equal. */
 function several(count: number, make: () => string): string[] {
   return [...new Set(Array.from({ length: count }, make))];
 }

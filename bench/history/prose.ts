@@ -1,10 +1,10 @@
-/** Prose as people and models write it about their work: sentences, lists, names from the code in between. */
+/** Prose as users and models write it about their work: sentences, lists, names from the code. */
 import type { Project } from './project.js';
 import { Random } from './random.js';
 import { vocabulary } from './words.js';
 
 const WORDS = vocabulary();
-/** Words come in company: each has a few that often follow it, and what is said twice is what a compressor finds. */
+/** Each word has a few frequent followers, as in a language: repetitions are what a compressor finds. */
 const FOLLOWERS = 6;
 const FOLLOWS = 0.5;
 const companions = new Map<string, string[]>();
@@ -48,7 +48,7 @@ function nextWord(random: Random, last: string): string {
   return last !== '' && random.chance(FOLLOWS) ? random.pickCommon(companyOf(last)) : anyWord(random);
 }
 
-/** By the word alone: the same whichever session asked first. */
+/** Depends on the word alone, so that all sessions share it. */
 function companyOf(word: string): string[] {
   const known = companions.get(word);
   if (known) return known;

@@ -1,4 +1,4 @@
-/** Chance from a seed: the same seed gives the same transcripts on every machine. */
+/** Random numbers from a seed: the same seed gives the same transcripts on every machine. */
 export class Random {
   #state: number;
 
@@ -28,9 +28,9 @@ export class Random {
     return at(items, this.int(0, items.length - 1));
   }
 
-  /** The first ones often, the last ones seldom, as words are used. */
+  /** Prefers the first items, as the use of words does. */
   pickCommon<T>(items: readonly T[]): T {
-    // The inverse of 1/rank's sum is near enough to an exponential of a uniform number.
+    // The exponential of a uniform number approximates the inverse of 1/rank's sum.
     return at(items, Math.min(items.length - 1, Math.floor((items.length + 1) ** this.next()) - 1));
   }
 
@@ -46,7 +46,7 @@ export class Random {
     return text;
   }
 
-  /** Of one's own: what is drawn from it changes nothing here. */
+  /** An independent generator: drawing from it changes nothing here. */
   branch(): Random {
     return new Random(this.int(0, 2 ** 32 - 1));
   }

@@ -6,14 +6,14 @@ import { Project } from './project.js';
 import { prose } from './prose.js';
 import type { Random } from './random.js';
 
-/** Each step is one commit of the product: the person's message, an answer, each result, the last answer. */
+/** Each step is one commit of the product: the user's message, an answer, each result, the last answer. */
 export type Turn = TranscriptMessage[][];
 
 const ASKED_CHARACTERS = 160;
 const SAID_CHARACTERS = 420;
 const SHOWN_CHARACTERS = 1_100;
 const MOST_SHOWN_CHARACTERS = 24_000;
-/** Of turns; the others are talk. */
+/** Share of the turns that use tools; the others are talk. */
 const WITH_TOOLS = 0.55;
 const CODE_IN_ANSWER = 0.35;
 

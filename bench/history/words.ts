@@ -46,7 +46,7 @@ export interface Vocabulary {
   tail: readonly string[];
 }
 
-/** The same for all sessions: a language is not made anew for each person. */
+/** The same for all sessions, as a language is. */
 export function vocabulary(): Vocabulary {
   const random = new Random(1);
   const tail = new Set<string>();

@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { FrameReader, type Tally } from './frames.js';
 
-/** One for all sockets of a thread: what is read is looked at before the next read. */
+/** One buffer for all sockets of a thread: each read is handled before the next. */
 const READ_BUFFER = Buffer.allocUnsafe(256 * 1024);
 const HEAD_END = '\r\n\r\n';
 
-/** What its group wants to know of a client, and shares with all of them. */
+/** What all clients of a group share. */
 export interface ClientHost {
   readonly marks: readonly Buffer[];
   readonly longestMark: number;
@@ -21,14 +21,14 @@ export class Client {
   readonly index: number;
   /** Frames sent by `pump` that have no answer yet. */
   unanswered = 0;
-  /** Until it is attached: how many frames came. */
+  /** Frames received before it is attached. */
   early = 0;
   startedAt = performance.now();
   lastReadAt = 0;
   readonly #host: ClientHost;
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
-  /** The answer to the upgrade so far; undefined once it is whole. */
+  /** The answer to the upgrade so far; undefined once it is complete. */
   #head: string | undefined = '';
   #why = 'the connection ended';
 
@@ -55,7 +55,7 @@ export class Client {
     else this.#socket.pause();
   }
 
-  /** With a reset: no port stays in TIME_WAIT behind it. */
+  /** Closes with a reset, so that no port stays in TIME_WAIT. */
   cut(): void {
     if (this.#socket.connecting) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
@@ -74,7 +74,7 @@ export class Client {
     return true;
   }
 
-  /** What came after the head, once that is whole. Latin-1 keeps every byte. */
+  /** The bytes after the head, once that is complete. Latin-1 keeps every byte. */
   #upgrade(chunk: Buffer): Buffer | undefined {
     const head = (this.#head ?? '') + chunk.toString('latin1');
     const end = head.indexOf(HEAD_END);

@@ -1,4 +1,4 @@
-/** WebSocket frames by hand (RFC 6455): what a client sends, and a reader that counts what a server sends and keeps none of it. */
+/** WebSocket frames by hand (RFC 6455): makes a client's frames, and counts a server's frames without keeping them. */
 import { randomBytes } from 'node:crypto';
 
 const TEXT = 1;
@@ -7,10 +7,10 @@ const PING = 9;
 const PONG = 10;
 const FINAL = 0x80;
 const MASKED = 0x80;
-/** What a length of two bytes can say. */
+/** The largest length that fits two bytes. */
 const MAX_PAYLOAD = 65_535;
 
-/** `times` masked text frames one after the other, to be written at once and as often as one likes. */
+/** `times` masked text frames in one buffer, which can be written any number of times. */
 export function textFrames(payload: string, times = 1): Buffer {
   const frame = clientFrame(TEXT, Buffer.from(payload));
   return Buffer.concat(Array.from({ length: times }, () => frame));
@@ -31,7 +31,7 @@ function longHead(opcode: number, length: number): Buffer {
   return head;
 }
 
-/** What a read has brought. One object for all sockets of a thread. */
+/** The result of one read; one object for all sockets of a thread. */
 export class Tally {
   frames = 0;
   readonly marks: number[] = [];
@@ -50,12 +50,12 @@ export class Tally {
 
 /** The state of one socket: two fields. */
 export class FrameReader {
-  /** Payload bytes yet to come of the frame at which the last chunk ended. */
+  /** Missing payload bytes of the frame in which the last chunk ended. */
   #skip = 0;
-  /** The beginning of a frame that is too short to be judged. */
+  /** The beginning of a frame whose header is incomplete. */
   #rest: Buffer | undefined;
 
-  /** `longest`: of the marks, in bytes. */
+  /** `longest`: length of the longest mark, in bytes. */
   read(chunk: Buffer, marks: readonly Buffer[], longest: number, tally: Tally): void {
     let bytes = chunk;
     if (this.#rest !== undefined) {
@@ -92,7 +92,7 @@ export class FrameReader {
     }
   }
 
-  /** A copy: the buffer is the thread's and is read into again. */
+  /** A copy, since the thread's buffer is reused. */
   #keep(bytes: Buffer, at: number): void {
     this.#rest = Buffer.from(bytes.subarray(at));
   }
@@ -109,7 +109,7 @@ function control(opcode: number, payload: Buffer, tally: Tally): void {
   tally.closed = `${code} ${payload.subarray(2).toString()}`.trim();
 }
 
-/** From the mark's last byte on: the beginnings of all events are alike. */
+/** Compares from the mark's end, since all events begin alike. */
 function begins(bytes: Buffer, from: number, length: number, mark: Buffer): boolean {
   if (length < mark.length) return false;
   for (let index = mark.length - 1; index >= 0; index--) if (bytes[from + index] !== mark[index]) return false;

@@ -1,4 +1,4 @@
-/** A thread's share of a group of clients: opens them, lets them send, counts into the shared row. Worker thread of the load. */
+/** A thread's share of a group of clients: opens them, lets them send, counts in a shared row. Worker thread of the load. */
 import { Client, type ClientHost } from './client.js';
 import { Tally, textFrames } from './frames.js';
 import { MAX_GAP_MS, SLOT, SLOTS, type Attached, type ConnectCommand, type Gaps } from './messages.js';
@@ -14,7 +14,7 @@ interface Until extends Waiting {
 }
 
 interface Opening extends Waiting {
-  /** Next index to open. */
+  /** The next index to open. */
   next: number;
   left: number;
   times: number[];
@@ -37,7 +37,7 @@ export class Group implements ClientHost {
   #rest: Waiting | undefined;
   #unanswered = 0;
   #dropping: (() => void) | undefined;
-  /** Why the first client that was not meant to go has gone. */
+  /** Why the first client was lost unexpectedly. */
   #lost: string | undefined;
 
   constructor(command: ConnectCommand, counts: Float64Array, threads: number) {
@@ -51,7 +51,7 @@ export class Group implements ClientHost {
     this.#gaps = command.gaps ? Array.from({ length: MAX_GAP_MS + 1 }, () => 0) : undefined;
   }
 
-  /** Resolves when all are attached; rejects with why the first one is not. */
+  /** Resolves when all are attached; rejects with the first failure. */
   async open(thread: number): Promise<Attached> {
     const { count, atOnce } = this.#command;
     const mine = Math.max(0, Math.ceil((count - thread) / this.#threads));
@@ -69,7 +69,7 @@ export class Group implements ClientHost {
     for (const client of this.#clients) this.#sendBatch(client);
   }
 
-  /** Nothing more is sent; resolves when all is answered. */
+  /** Stops sending; resolves when all frames are answered. */
   async rest(): Promise<void> {
     this.#pump = undefined;
     if (this.#unanswered === 0) return;
@@ -97,7 +97,7 @@ export class Group implements ClientHost {
     await new Promise<void>((resolve, reject) => this.#untils.add({ mark, count, resolve, reject }));
   }
 
-  /** And begins anew. */
+  /** Returns the counts and resets them. */
   takeGaps(): Gaps {
     const taken = this.#gaps?.slice() ?? [];
     this.#gaps?.fill(0);

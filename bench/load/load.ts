@@ -1,6 +1,6 @@
 /**
- * The load generator: raw WebSocket clients in worker threads, for benches that want more of them, and faster ones, than a
- * client library gives. A client costs a socket and two small objects; frames are counted by their beginning and forgotten.
+ * The load generator: raw WebSocket clients in worker threads, more and faster ones than a client library allows. A client
+ * costs a socket and two small objects; frames are counted by their beginning and dropped.
  */
 import { Worker } from 'node:worker_threads';
 import {
@@ -28,9 +28,9 @@ export interface ConnectOptions {
   readyFrames?: number;
   /** A text frame that each socket sends right after its upgrade. */
   hello?: string;
-  /** Frames that begin with one of these are counted apart; three at most. */
+  /** Frames that begin with one of these are counted separately; three at most. */
   marks?: string[];
-  /** Keep how long each socket waits between two reads, for `gaps`. */
+  /** Records the pauses between two reads of each socket, for `gaps`. */
   gaps?: boolean;
 }
 
@@ -39,7 +39,7 @@ export interface Counts {
   bytesIn: number;
   framesOut: number;
   open: number;
-  /** Gone without our doing. */
+  /** Sockets that were lost unexpectedly. */
   closed: number;
   marks: number[];
 }
@@ -61,7 +61,7 @@ export class Load {
   #nextId = 1;
   #ended = false;
 
-  /** One thread less than there are processors is a good number: the server needs one. */
+  /** A good number of threads is one less than there are processors: the server needs one. */
   constructor(threads = 1) {
     for (let thread = 0; thread < threads; thread++) {
       const counts = new SharedArrayBuffer(countsBytes());
@@ -77,7 +77,7 @@ export class Load {
     }
   }
 
-  /** Resolves when all sockets are attached; rejects with why the first one is not. */
+  /** Resolves when all sockets are attached; rejects with the first failure. */
   async connect(options: ConnectOptions): Promise<LoadGroup & Attached> {
     const { hostname, port, pathname, search } = new URL(options.url);
     const { marks = [] } = options;
@@ -102,7 +102,7 @@ export class Load {
     });
   }
 
-  /** How busy the busiest thread is, 0 to 1, from here to the call of what is returned. */
+  /** Returns a function that tells how busy the busiest thread was since then, 0 to 1. */
   watch(): () => number {
     const before = this.#threads.map(({ worker }) => worker.performance.eventLoopUtilization());
     return () =>
@@ -113,7 +113,7 @@ export class Load {
       );
   }
 
-  /** Cuts all sockets. Twice is fine. */
+  /** Cuts all sockets. May be called twice. */
   async end(): Promise<void> {
     this.#ended = true;
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
@@ -182,44 +182,44 @@ export class LoadGroup {
     this.#marks = marks;
   }
 
-  /** Read where the threads write: without asking them. */
+  /** Read from shared memory, without asking the threads. */
   get counts(): Counts {
     return this.#load.counts(this.#group, this.#marks);
   }
 
-  /** Each socket sends `depth` frames in one write, and again when all of them are answered (by as many frames). */
+  /** Each socket sends `depth` frames in one write, and again when all of them are answered by as many frames. */
   async pump(payload: string, depth: number): Promise<void> {
     await this.#load.all({ type: 'pump', group: this.#group, payload, depth });
   }
 
-  /** The end of a pump: resolves when nothing is unanswered. */
+  /** Ends a pump; resolves when nothing is unanswered. */
   async rest(): Promise<void> {
     await this.#load.all({ type: 'rest', group: this.#group });
   }
 
-  /** One text frame on the first so many sockets. */
+  /** Sends one text frame on each of the first sockets. */
   async send(payload: string, first = this.size): Promise<void> {
     await this.#load.all({ type: 'send', group: this.#group, payload, first });
   }
 
-  /** A socket that does not read leaves all to the kernel, and then to the server. */
+  /** Stops reading: frames fill the kernel's buffers, and then the server's. */
   async reads(on: boolean): Promise<void> {
     await this.#load.all({ type: 'read', group: this.#group, on });
   }
 
-  /** Resolves when the sockets have had `each` more frames of that mark, all in all; rejects when one of them is gone. */
+  /** Resolves when the sockets have received `each` more frames of that mark on average; rejects when one is lost. */
   async until(mark: number, each = 1): Promise<void> {
     await this.#load.all({ type: 'until', group: this.#group, mark, each });
   }
 
-  /** How many times a socket has waited so many whole ms between two reads; begins anew. */
+  /** Counts of pauses between two reads, by whole ms; resets them. */
   async gaps(): Promise<number[]> {
     const all = await this.#load.all({ type: 'gaps', group: this.#group });
     const [first = [], ...others] = all;
     return first.map((count, ms) => others.reduce((sum, gaps) => sum + (gaps[ms] ?? 0), count));
   }
 
-  /** Cuts them all; the end of the group. */
+  /** Cuts all sockets and ends the group. */
   async drop(): Promise<void> {
     await this.#load.drop(this.#group);
   }

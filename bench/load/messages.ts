@@ -1,4 +1,4 @@
-/** What the load's main thread asks of its worker threads, and where they count. Types and layout only. */
+/** The main thread's commands to its worker threads, and the layout of their counters. */
 
 export interface ConnectCommand {
   type: 'connect';
@@ -7,16 +7,16 @@ export interface ConnectCommand {
   port: number;
   /** The socket of index i takes the path i modulo their number. */
   paths: string[];
-  /** Of the whole group; this thread opens those of its own share. */
+  /** Number in the whole group; this thread opens its own share. */
   count: number;
   atOnce: number;
   /** Frames that the server sends on its own before the socket counts as attached. */
   readyFrames: number;
   /** Sent right after the upgrade, as a text frame. */
   hello: string;
-  /** Frames that begin with one of these are counted apart. */
+  /** Frames that begin with one of these are counted separately. */
   marks: string[];
-  /** Keep how long each socket waits between two reads. */
+  /** Records the pauses between two reads of each socket. */
   gaps: boolean;
 }
 
@@ -29,7 +29,7 @@ export type Command =
   /** One frame on each socket whose index is below `first`. */
   | { type: 'send'; group: number; payload: string; first: number }
   | { type: 'read'; group: number; on: boolean }
-  /** Resolves when the sockets of this thread have had `each` frames of that mark, on average, since the last `until` of it. */
+  /** Resolves when this thread's sockets have received `each` frames of that mark, on average, since the last `until`. */
   | { type: 'until'; group: number; mark: number; each: number }
   | { type: 'gaps'; group: number }
   /** Cuts all sockets of the group. */
@@ -40,7 +40,7 @@ export interface Attached {
   times: number[];
 }
 
-/** Socket pauses: the index is whole ms, the last one is «or more». */
+/** Counts of socket pauses: the index is whole ms, the last one means «or more». */
 export type Gaps = number[];
 
 export interface Results {
@@ -71,7 +71,7 @@ export const MAX_GROUPS = 32;
 export const MAX_MARKS = 3;
 export const MAX_GAP_MS = 1_000;
 
-/** A thread's counters: one Float64Array, each group has a row. */
+/** A thread's counters: one Float64Array with a row for each group. */
 export const SLOT = { framesIn: 0, bytesIn: 1, framesOut: 2, open: 3, closed: 4, marks: 5 } as const;
 export const SLOTS = SLOT.marks + MAX_MARKS;
 

@@ -1,4 +1,4 @@
-/** A worker thread of the load: the main thread's commands, each to its group. */
+/** A worker thread of the load: passes the main thread's commands to their groups. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Group } from './group.js';
 import type { Answered, Asked, Command, Results, WorkerInput } from './messages.js';

@@ -1,4 +1,4 @@
-/** What an attached session is compared with: a bare uWebSockets.js server in a process of its own; prints one line with its URL. */
+/** The alternative to an attached session: a bare uWebSockets.js server in a process of its own. Prints its URL. */
 import uws from 'uWebSockets.js';
 
 const HOST = '127.0.0.1';
@@ -6,7 +6,7 @@ const HOST = '127.0.0.1';
 uws
   .App()
   .ws<Record<string, never>>('/*', {
-    // As the front has them.
+    // As in the front.
     idleTimeout: 960,
     sendPingsAutomatically: true,
     maxPayloadLength: 1_048_576,

@@ -1,4 +1,4 @@
-/** The memory bench: what a session costs in each of its states, everywhere where it costs something, and what a deep history does. */
+/** The bench `memory`: the cost of a session in each of its states, in the server, the store and the kernel; and of a deep history. */
 import { startModelServer } from '../../test/helpers/model-server.js';
 import { startRedis } from '../../test/helpers/redis.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
@@ -12,7 +12,7 @@ interface Sizes {
   /** Sessions attached: with Redis, and with the embedded store. */
   attached: number;
   attachedLmdb: number;
-  /** In a turn, and as many waiting. */
+  /** Sessions in a turn, and as many that wait for approval. */
   busy: number;
   containers: number;
   depths: Depth[];

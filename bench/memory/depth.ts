@@ -1,4 +1,4 @@
-/** What a deep history costs: its bytes in Redis, against the same messages as raw JSON, and the server's memory while it is in a turn. */
+/** The cost of a deep history: its bytes in Redis, compared with the same messages as raw JSON, and the server's memory in a turn. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ModelServer } from '../../test/helpers/model-server.js';
 import { Probe, share, type Growth } from './growth.js';
@@ -10,7 +10,7 @@ import { RedisBytes, type SessionBytes } from './store-bytes.js';
 const WARM_UP = 20;
 const WARM_UP_TURNS = 20;
 const AT_ONCE = 50;
-/** What the SDK watches with weak references goes with the second collection after an answer's end. */
+/** What the SDK watches with weak references goes with the second collection after an answer. */
 const SETTLE_MS = 3_000;
 
 export interface Depth {
@@ -60,7 +60,7 @@ export async function depthCosts({ redisUrl, model, depths, signal, progress }: 
       });
       await server.memory(signal);
       await pause(SETTLE_MS, undefined, { signal });
-      // Before anything is read: its own collection takes longer than what the store still seals in the background.
+      // Before Redis is read: the collection takes longer than the store's sealing in the background.
       const probe = new Probe(server, signal);
       const inTurn = await probe.during(() =>
         people.each(who, AT_ONCE, (person) => person.say(SAY.hold, 'text:delta')),

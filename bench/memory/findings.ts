@@ -169,7 +169,7 @@ function depthTable(deep: readonly DepthCost[]): Table {
 
 function doubtsOf({ attached, withRedis, withLmdb }: MemoryFigures): string[] {
   const doubts: string[] = [];
-  if (Number.isNaN(withRedis.attached.kernel)) doubts.push('only root may know what the kernel holds for sockets');
+  if (Number.isNaN(withRedis.attached.kernel)) doubts.push('without root the kernel’s memory for sockets is unknown');
   for (const [name, states] of [
     ['Redis', withRedis],
     ['embedded store', withLmdb],
@@ -185,7 +185,7 @@ function doubtsOf({ attached, withRedis, withLmdb }: MemoryFigures): string[] {
       if (rss >= heap + external) continue;
       doubts.push(
         `${name}, ${state}: RSS grew by ${kibText(rss)} a session, heap and buffers by ${kibText(heap + external)}: ` +
-          'they took pages that the process had and did not use, so go by heap and buffers',
+          'they used pages that the process already had, so heap and buffers are the better figure',
       );
     }
   }

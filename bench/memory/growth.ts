@@ -1,4 +1,4 @@
-/** By how much a server, its store and the kernel's sockets grow while something happens, in bytes; and that for one session. */
+/** The growth of a server, its store and the kernel's sockets while something happens, in bytes, and for one session. */
 import type { Measured, ProcessMemory } from './measured.js';
 import { socketBytes } from './proc.js';
 
@@ -6,11 +6,11 @@ export interface Growth {
   rss: number;
   mapped: number;
   heap: number;
-  /** Of `heap`, that of the main thread. */
+  /** The main thread's part of `heap`. */
   mainHeap: number;
   external: number;
   store: number;
-  /** Half of what both ends of the loopback connections take: those of the server. */
+  /** The server's ends: half of what both ends of the loopback connections take. */
   kernel: number;
 }
 
@@ -28,12 +28,12 @@ export class Probe {
     this.#signal = signal;
   }
 
-  /** How many threads the last look has seen. */
+  /** Number of threads at the last look. */
   get threads(): number {
     return this.#memory?.threads.length ?? 0;
   }
 
-  /** From what the last look has seen. */
+  /** Since the last look. */
   async during(work: () => Promise<unknown>): Promise<Growth> {
     const before = (this.#memory ??= await this.#measured.memory(this.#signal));
     const [store, kernel] = [await this.#store(), await socketBytes()];
@@ -59,7 +59,7 @@ export function sumOf(...growths: readonly Growth[]): Growth {
   return map((key) => growths.reduce((total, growth) => total + growth[key], 0));
 }
 
-/** Of one of so many. */
+/** For one session. */
 export function share(growth: Growth, count: number): Growth {
   return map((key) => growth[key] / count);
 }

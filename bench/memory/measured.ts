@@ -1,4 +1,4 @@
-/** A process whose memory is measured: the server, or the bare one, with the preload that collects on demand. */
+/** A process whose memory is measured: Fairlead or the bare server, with the preload that collects garbage on demand. */
 import { spawn } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { residentBytes } from './proc.js';
 const PRELOAD = { NODE_OPTIONS: COLLECTABLE };
 const BARE = fileURLToPath(new URL('bare-uws-main.js', import.meta.url));
 const COLLECT_MS = 30_000;
-/** Freed pages go back to the kernel a moment after a collection: until two looks are the same. */
+/** Looks until two are the same: freed pages go back to the kernel a moment after a collection. */
 const LOOK_EVERY_MS = 150;
 const LOOKS = 12;
 const SAME = 0.0005;
@@ -19,7 +19,7 @@ const SAME = 0.0005;
 export interface ProcessMemory {
   /** VmRSS after a collection in every thread. */
   rss: number;
-  /** What of it is mapped from files. */
+  /** The part that is mapped from files. */
   mapped: number;
   heap: number;
   external: number;
@@ -106,5 +106,5 @@ async function settled(pid: number, signal: AbortSignal): Promise<{ rss: number;
     if (Math.abs(now.rss - last.rss) <= last.rss * SAME) return now;
     last = now;
   }
-  return last; // it is in turns and goes on: what it has now is what it has
+  return last; // sessions in turns keep it moving: the last look counts
 }

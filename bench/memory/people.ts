@@ -1,4 +1,4 @@
-/** Many people on raw sockets: each holds a socket and at most one wait, so that thousands cost this process little. */
+/** Many simulated users on raw sockets: each holds a socket and at most one wait, so that thousands are cheap. */
 import { WebSocket } from 'ws';
 import { PROTOCOL, type ClientFrame, type ServerEvent } from '../../src/shared/protocol.js';
 import { orInterrupted } from '../shared/work.js';
@@ -17,7 +17,7 @@ export class Person {
   readonly #closed: Promise<void>;
   #waiting: Waiting | undefined;
   session = '';
-  /** The call that waits for a yes or no. */
+  /** The call that waits for approval. */
   #callId = '';
 
   constructor(url: string) {
@@ -32,7 +32,7 @@ export class Person {
     });
   }
 
-  /** Asked for at once after it was made: resolves with the first frame. */
+  /** Resolves with the first frame. Call it right after the constructor. */
   async attached(): Promise<void> {
     const ready = await this.next('session:ready');
     if (ready.type === 'session:ready') this.session = ready.session;
@@ -42,7 +42,7 @@ export class Person {
     this.#socket.send(JSON.stringify(frame));
   }
 
-  /** Says it, and resolves with the next event of that type. */
+  /** Sends the message, and resolves with the next event of that type. */
   async say(text: string, until: ServerEvent['type']): Promise<ServerEvent> {
     const event = this.next(until);
     this.send({ type: 'message', text });
@@ -58,7 +58,7 @@ export class Person {
     await ended;
   }
 
-  /** A no to the call that waits; resolves when the turn is over. */
+  /** Denies the waiting call; resolves when the turn is over. */
   async deny(): Promise<void> {
     const ended = this.next('turn:end');
     this.send({ type: 'tool:approval', callId: this.#callId, approved: false });
@@ -102,7 +102,7 @@ export class Person {
   }
 }
 
-/** Everyone whom a bench has let in; `cut` ends all, whatever has happened. */
+/** All users of a bench; `cut` ends all, whatever has happened. */
 export class People {
   readonly all: Person[] = [];
   readonly #signal: AbortSignal;
@@ -111,7 +111,7 @@ export class People {
     this.#signal = signal;
   }
 
-  /** So many more. */
+  /** Attaches as many more. */
   async attach(url: string, count: number): Promise<Person[]> {
     const come: Person[] = [];
     await this.each(Array.from({ length: count }), ATTACHES_AT_ONCE, async () => {

@@ -1,9 +1,9 @@
-/** What the kernel says of memory: of a process, of a container's processes, of sockets, of files on disk. */
+/** Memory of processes, containers and sockets, and files on disk, as the kernel reports them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kibField, queuedBytes } from '../suite/proc.js';
 
-/** Of the kernel's caches those that grow with connections. */
+/** The kernel's caches that grow with connections. */
 const SOCKET_CACHES =
   /^(?:TCP|TCPv6|sock_inode_cache|filp|eventpoll_epi|ep_head|tcp_bind_bucket|tcp_bind2_bucket|skbuff_\w+) /;
 
@@ -12,7 +12,7 @@ export async function residentBytes(pid: number): Promise<{ rss: number; mapped:
   return { rss: kibField(status, 'VmRSS'), mapped: kibField(status, 'RssFile') };
 }
 
-/** Of all sockets of this machine, both ends of a loopback connection; NaN where only root may know. */
+/** Memory of all sockets of this machine, both ends of loopback connections; NaN without root. */
 export async function socketBytes(): Promise<number> {
   const slabs = await readFile('/proc/slabinfo', 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'EACCES' || error.code === 'ENOENT') return undefined;
@@ -28,14 +28,14 @@ export async function socketBytes(): Promise<number> {
   return bytes + (await queuedBytes());
 }
 
-/** Of all these containers together, in bytes. */
+/** Sum over containers, in bytes. */
 export interface ContainerMemory {
-  /** Of their processes: private pages whole, pages of files shared with others in parts. */
+  /** Proportional set size of their processes: shared file pages count in parts. */
   pss: number;
-  /** What of it is no file's. */
+  /** The anonymous part of it. */
   anonymous: number;
   shims: number;
-  /** What the kernel itself holds for them and charges to them. */
+  /** The kernel's own memory that is charged to them. */
   kernel: number;
 }
 
@@ -56,7 +56,7 @@ export async function containerBytes(pids: readonly number[]): Promise<Container
   return sum;
 }
 
-/** Version 1 of cgroups, or 2. */
+/** Of cgroups version 1 or 2. */
 async function memoryCgroup(pid: number): Promise<string> {
   const cgroups = await readFile(`/proc/${pid}/cgroup`, 'utf8');
   const first = /^\d+:(?:[\w,]+,)?memory(?:,[\w,]+)?:(.*)$/m.exec(cgroups)?.[1];
@@ -70,7 +70,7 @@ async function chargedKernel(cgroup: string): Promise<number> {
   return Number(second ?? (await readFile(`${cgroup}/memory.kmem.usage_in_bytes`, 'utf8')));
 }
 
-/** What a folder takes on the disk. */
+/** Disk space of a folder. */
 export async function diskBytes(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true });
   const stats = await Promise.all(names.map((name) => stat(join(folder, name))));

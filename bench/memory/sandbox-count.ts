@@ -1,4 +1,4 @@
-/** How many sandboxes of a server are in a state, as its own metrics say. */
+/** The number of a server's sandboxes in a state, from its metrics. */
 import type { Engine } from '../../test/helpers/engine.js';
 
 export async function sandboxCount(engine: Engine, state: 'warm' | 'leased', signal: AbortSignal): Promise<number> {

@@ -12,9 +12,9 @@ import { SAY } from './script.js';
 
 const LOOK_EVERY_MS = 500;
 const LOOKS = 8;
-/** Two looks that differ by less are the same. */
+/** Two looks that differ by less count as equal. */
 const SAME = 0.002;
-/** Long enough for the leased ones to be looked at. */
+/** Long enough to look at the leased sandboxes. */
 const HIBERNATE_AFTER_MS = 6_000;
 const WAIT_MS = 60_000;
 
@@ -42,7 +42,7 @@ export async function sandboxCosts({ model, containers, signal, progress }: Sand
       sandbox: {
         driver: 'docker',
         hibernateAfterMs: HIBERNATE_AFTER_MS,
-        // No room beside those that are leased: nothing starts meanwhile.
+        // No room for more: nothing starts while sandboxes are leased.
         pool: { min: containers, max: containers },
         budget: { containers },
       },
@@ -90,7 +90,7 @@ async function firstPids(engine: Engine): Promise<number[]> {
   return states.map(({ State }) => State.Pid).filter((pid) => pid > 0);
 }
 
-/** What a process gives back in its first moments of rest is waited for, not guessed. */
+/** Waits until the memory no longer changes: a process gives memory back in its first moments of rest. */
 async function settled(pids: readonly number[], signal: AbortSignal): Promise<ContainerMemory> {
   let last = await containerBytes(pids);
   for (let look = 0; look < LOOKS; look++) {

@@ -1,4 +1,4 @@
-/** What people say and the stand-in model answers in the memory bench; the prose is the same in every run. */
+/** What users say and the stand-in model answers in the memory bench; the prose is deterministic. */
 import { lastText, offeredTool, text, tool, toolResults, type Script } from '../../test/helpers/model-server.js';
 
 export const SAY = { hold: 'hold', call: 'call', write: 'write' } as const;
@@ -12,7 +12,7 @@ const SYLLABLES = 'an be cor du el fa gri ho im ja kel lo mun ner os pa qui ra s
 );
 const VOCABULARY = 2_000;
 
-/** «hold» streams a word a second for long; «call» and «write» call a tool; all else is answered with prose at once. */
+/** «hold» streams a word a second; «call» and «write» call a tool; anything else is answered with prose at once. */
 export const script: Script = ({ index, body }) => {
   if (toolResults(body).length > 0) return text('done');
   switch (lastText(body)) {
@@ -27,7 +27,7 @@ export const script: Script = ({ index, body }) => {
   }
 };
 
-/** What a person says in a turn of a deep history. */
+/** A user's message in a turn of a deep history. */
 export function said(seed: number): string {
   return prose(seed, SAID_CHARS);
 }
@@ -38,7 +38,7 @@ function wanted(body: Parameters<typeof offeredTool>[0], name: string): string {
   return found;
 }
 
-/** Words of one to three syllables, a few of them often, as in a language: it compresses, and not absurdly well. */
+/** Words of one to three syllables, a few of them frequent, so that it compresses like a language. */
 function prose(seed: number, chars: number): string {
   const random = mulberry32(seed + 1);
   let all = '';

@@ -1,4 +1,4 @@
-/** What a session costs in each of its states, one state on top of the other in one server, so that freed pages hide nothing. */
+/** The cost of a session in each of its states, all states at once in one server, so that freed pages hide nothing. */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ModelServer } from '../../test/helpers/model-server.js';
@@ -11,7 +11,7 @@ import { sandboxCount } from './sandbox-count.js';
 import { SAY } from './script.js';
 import { RedisBytes } from './store-bytes.js';
 
-/** As many as attach at once. */
+/** How many attach at once. */
 const WARM_UP = 200;
 const STEPS = 4;
 const AT_ONCE = 50;
@@ -23,24 +23,24 @@ export interface StatesOptions {
   redisUrl: string;
   model: ModelServer;
   attached: number;
-  /** So many of them in a turn, and so many others waiting for a yes. */
+  /** As many of them in a turn, and as many others waiting for approval. */
   busy: number;
   signal: AbortSignal;
   progress: (doing: string) => void;
 }
 
-/** Of one session, in bytes; from nothing, not from the state before. */
+/** Of one session, in bytes, compared with no session. */
 export interface States {
   attached: Growth;
   inTurn: Growth;
   waiting: Growth;
-  /** Nobody is attached, the turn is over. */
+  /** After the turn, with nobody attached. */
   atRest: Growth;
   /** A bare socket. */
   bare: Growth;
-  /** Sandboxes that anybody had while all were in a turn or waiting. */
+  /** Sandboxes in use while sessions were in a turn or waiting. */
   leased: number;
-  /** Open in the server some seconds after everybody has left, beyond what was there before. */
+  /** Additional open connections and files of the server some seconds after everybody has left. */
   connectionsLeft: number;
   /** Threads of the server whose heaps are counted. */
   threads: number;
@@ -78,7 +78,7 @@ export async function sessionStates(options: StatesOptions): Promise<States> {
   }
 }
 
-/** The first ones pay for code that is compiled once; they are not what a session costs. */
+/** The first sessions pay for code that is compiled once; they do not count. */
 async function warmUp(people: People, engine: Measured, bare: Measured): Promise<void> {
   await people.attach(bare.wsUrl, WARM_UP);
   const first = await people.attach(engine.wsUrl, WARM_UP);
@@ -93,11 +93,11 @@ interface Parts {
   engine: MeasuredEngine;
   bare: Measured;
   store: () => Promise<number>;
-  /** Open in the server when nobody is there. */
+  /** Open connections and files of the server with nobody there. */
   files: number;
 }
 
-/** The server's connections to the model outlive their turns by some seconds: resolves when they are gone, with how many stay. */
+/** The server's connections to the model outlive their turns by some seconds. Resolves when they are gone, with the number of those that stay. */
 async function restOf({ pid }: Measured, files: number, signal: AbortSignal): Promise<number> {
   const deadline = performance.now() + REST_MS;
   for (;;) {
@@ -123,7 +123,7 @@ async function climb({ attached, busy, signal, progress }: StatesOptions, people
     curve.bare.push([done, grownMib(steps.bare)]);
   }
   const attaching = sumOf(...steps.ours);
-  // In the first step a server that has just started still lets go of what its start took: it is in the curve alone.
+  // The first step is in the plot only: a server that has just started still frees memory of its start.
   const counted = step * (STEPS - 1);
   const each = share(sumOf(...steps.ours.slice(1)), counted);
   const talking = come.slice(0, busy);
@@ -149,7 +149,7 @@ async function climb({ attached, busy, signal, progress }: StatesOptions, people
     attached: each,
     inTurn: sumOf(each, share(turns, talking.length)),
     waiting: sumOf(each, share(waits, asked.length)),
-    // What it has written stays, for those who had a turn; in the server nothing should.
+    // The store keeps the history of those who had a turn; the server must keep nothing.
     atRest: { ...left, store: each.store + turned.store },
     bare: share(sumOf(...steps.bare.slice(1)), counted),
     leased,

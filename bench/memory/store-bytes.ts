@@ -1,4 +1,4 @@
-/** What a store holds, in bytes: Redis by its own account, as a whole and by a session's keys. */
+/** What Redis holds by its own account, in bytes: in all, and by a session's keys. */
 import { createClient } from 'redis';
 
 export interface SessionBytes {
@@ -13,7 +13,7 @@ export class RedisBytes {
   #error: Error | undefined;
 
   private constructor(url: string) {
-    // A Ctrl-C ends Redis too: its commands then reject, and nothing waits for it to come back.
+    // A Ctrl-C ends Redis, too: commands then reject instead of waiting for it.
     this.#client = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy: false } });
     this.#client.on('error', (error: Error) => (this.#error = error));
   }
@@ -53,7 +53,7 @@ export class RedisBytes {
     if (this.#client.isOpen) this.#client.destroy();
   }
 
-  /** 0: there is no such key. */
+  /** 0 where there is no such key. */
   async #usage(key: string): Promise<number> {
     return (await this.#client.memoryUsage(key, { SAMPLES: 0 })) ?? 0;
   }

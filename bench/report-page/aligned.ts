@@ -1,10 +1,10 @@
-/** A plot's lines as uPlot wants them: one list of x-values for all, and each line's y-values at them. */
+/** A plot's lines as uPlot wants them: one list of x-values, and each line's y-values at them. */
 import type { Plot } from '../suite/bench.js';
 
-/** `null`: the line has no point there. */
+/** `null` where the line has no point. */
 export type Aligned = [xs: number[], ...lines: (number | null)[][]];
 
-/** Points that are no numbers are left out: JSON has no NaN. So is an x that a logarithmic axis has no place for. */
+/** Leaves out points that are not numbers, since JSON has no NaN, and x-values that a logarithmic axis cannot show. */
 export function aligned({ lines, scale }: Pick<Plot, 'lines' | 'scale'>): Aligned {
   const maps = lines.map(
     ({ points }) =>

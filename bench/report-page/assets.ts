@@ -1,4 +1,4 @@
-/** What the page needs besides results: uPlot, and the style and the script that lie beside this file's source. */
+/** What the page needs besides results: uPlot, and the style and script beside this file's source. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export async function readAssets(): Promise<Assets> {
   };
 }
 
-/** The ends of lines as a browser sees them, for it takes the hash of that. */
+/** With line ends as a browser sees them, since its hash is taken of that. */
 async function together(...paths: string[]): Promise<string> {
   const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8')));
   return texts.join('\n').replaceAll('\r\n', '\n');

@@ -1,4 +1,4 @@
-/** `npm run bench:report`: the newest result of each bench as a page, and as a table in bench/README.md. */
+/** `npm run bench:report`: writes the newest result of each bench as a page, and as a table in bench/README.md. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,10 +13,10 @@ const HELP = `Makes one HTML page of the newest result of each bench.
 
 Usage: npm run bench:report -- [--out FILE] [--results FOLDER] [--readme]
 
-  --out FILE         where the page goes; bench/results/report.html without it
-  --results FOLDER   where the results are; bench/results without it
-  --readme           puts the ratios into bench/README.md too
-  --help             this
+  --out FILE         the page (bench/results/report.html)
+  --results FOLDER   the results (bench/results)
+  --readme           also writes the figures into bench/README.md
+  --help             prints this
 
 The page needs no network. \`npm run bench\` makes results.`;
 

@@ -1,4 +1,4 @@
-/** All results as one HTML page that needs nothing else: no network, no file beside it. */
+/** All results as one HTML page that needs no network and no other file. */
 import { createHash } from 'node:crypto';
 import type { BenchResult } from '../suite/bench.js';
 import { aligned } from './aligned.js';

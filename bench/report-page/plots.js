@@ -1,9 +1,9 @@
-/** Draws the page's plots. Runs in the browser, put into the page beside uPlot; not compiled. */
+/** Draws the page's plots. Runs in the browser, inline in the page after uPlot; not compiled. */
 const plots = JSON.parse(document.getElementById('plots').textContent);
 const darkness = matchMedia('(prefers-color-scheme: dark)');
 const HEIGHT = 300;
 const COLOURS = 8;
-/** As many ticks as there are measured values, while they have room. */
+/** Up to as many measured values, each has a tick. */
 const MAX_TICKS = 12;
 let drawn = [];
 

@@ -1,4 +1,4 @@
-/** The ratios as a markdown table, and its place in a file of text: between two comments. */
+/** The ratios as a markdown table, put between two comments of a text. */
 import { format } from 'prettier';
 import type { BenchResult } from '../suite/bench.js';
 import { aimText, figure } from '../suite/terminal.js';
@@ -9,7 +9,7 @@ import { table } from '../shared/figures.js';
 export const BEGIN = '<!-- bench:begin -->';
 export const END = '<!-- bench:end -->';
 
-/** As Prettier leaves it, so that the check of the format stays content. */
+/** Formatted with Prettier, so that the format check passes. */
 export async function ratiosMarkdown(results: readonly BenchResult[]): Promise<string> {
   const where = setups(results).map(({ setup, benches }) => `${plain(setup)} (${plain(benches.join(', '))})`);
   const rows = results.flatMap((result) =>
@@ -26,7 +26,7 @@ export async function ratiosMarkdown(results: readonly BenchResult[]): Promise<s
   return format(markdown, { parser: 'markdown', proseWrap: 'preserve' });
 }
 
-/** Puts the block between the markers, which are added at the end where they are missing. Throws when one is alone or twice. */
+/** Puts the block between the markers, which it adds at the end where they are missing. Throws when there is not exactly one pair. */
 export function withBlock(text: string, block: string): string {
   const between = `${BEGIN}\n\n${block.trim()}\n\n${END}`;
   const begins = text.split(BEGIN).length - 1;
@@ -38,7 +38,7 @@ export function withBlock(text: string, block: string): string {
   return text.slice(0, begin) + between + text.slice(end + END.length);
 }
 
-/** A text that means nothing in markdown. */
+/** Escapes markdown. */
 function plain(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/[\\`*_[\]<>|~&$]/g, String.raw`\$&`);
 }

@@ -1,4 +1,4 @@
-/** The part of the page that one result fills. */
+/** The section of the page for one result. */
 import type { BenchResult, Plot, Ratio, Table } from '../suite/bench.js';
 import { aimText, cell, figure } from '../suite/terminal.js';
 import { aligned } from './aligned.js';

@@ -1,4 +1,4 @@
-/** Where results come from, in words: machine, Node, commit; shared by those that have all of it in common. */
+/** Where results come from, in words: machine, Node, commit; one text for all results that share them. */
 import type { BenchResult, Machine } from '../suite/bench.js';
 
 export function machineText({ cpus, model, memoryGib, kernel, node }: Machine): string {
@@ -10,7 +10,7 @@ export function setupText({ machine, commit, dirty }: BenchResult): string {
   return `${machineText(machine)}, ${at}`;
 }
 
-/** In the order of the first result of each. */
+/** In the order of each one's first result. */
 export function setups(results: readonly BenchResult[]): { setup: string; benches: string[] }[] {
   const benches = new Map<string, string[]>();
   for (const result of results) {

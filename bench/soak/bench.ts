@@ -1,4 +1,4 @@
-/** Does a server that people come to and leave grow without end? Its memory, files, sandboxes and Redis, over minutes or hours. */
+/** The bench `soak`: do the server's memory, files, sandboxes and Redis grow while users come and go, over minutes or hours? */
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { Crowd } from './crowd.js';
 import { doubtsOf, plotsOf, ratiosOf, tablesOf, trendsOf, type Soaked } from './findings.js';
@@ -8,12 +8,12 @@ import { startWorld, type World } from './world.js';
 import { orInterrupted } from '../shared/work.js';
 
 const SEED = 20_261_128;
-/** Of this process's time; above it the people wait for themselves. */
+/** Share of this process's time; above it the simulated users wait for themselves. */
 const BUSY = 0.9;
 
 export const bench: Bench = {
   name: 'soak',
-  question: 'Does the server grow while people come, work and go?',
+  question: 'Does the server grow while users come, work and go?',
   run,
 };
 
@@ -47,7 +47,7 @@ interface Parts {
   context: BenchContext;
 }
 
-/** The people come in waves, and between two of them nobody is there: what is left then is not a matter of who was. */
+/** Users come in waves, and between two waves nobody is there: what is left then does not depend on who was there. */
 async function soak({ form, crowd, sampler, context }: Parts): Promise<Soaked> {
   const { signal, progress } = context;
   const { warmUpMs, waves, waveMs, sampleEveryMs } = form;
@@ -64,7 +64,7 @@ async function soak({ form, crowd, sampler, context }: Parts): Promise<Soaked> {
   const rests = [await sampler.atRest(signal)];
   const samples: Sample[] = [];
   for (let done = 0; done < waves; done++) {
-    samples.push(...(await wave('people come and go', waveMs, warmUpMs + done * waveMs)));
+    samples.push(...(await wave('users come and go', waveMs, warmUpMs + done * waveMs)));
     rests.push(await sampler.atRest(signal));
   }
   return { samples, rests };
@@ -76,7 +76,7 @@ function findingsOf(form: Form, crowd: Crowd, soaked: Soaked, busy: number): Fin
   const { lives, turns, failures } = crowd;
   const doubts = doubtsOf(soaked, trends);
   if (failures.length > 0) doubts.push(`${failures.length} of the sessions failed, the first: ${failures[0]}`);
-  if (busy > BUSY) doubts.push(`the process of the people was busy for ${Math.round(busy * 100)} % of the time`);
+  if (busy > BUSY) doubts.push(`the process of the users was busy for ${Math.round(busy * 100)} % of the time`);
   return {
     settings: {
       ...settings,

@@ -1,8 +1,8 @@
-/** All people of the soak: as many at a time, one life after another, until they are told to go. */
+/** The users of the soak: a fixed number at a time, one life after another, until the crowd closes. */
 import { Random } from '../history/random.js';
 import { Person, type PersonOptions } from './person.js';
 
-/** More is no accident of one session. */
+/** More failures are not an accident of one session. */
 const MOST_FAILURES = 20;
 
 export interface CrowdOptions extends Omit<PersonOptions, 'random' | 'onTurn'> {
@@ -32,7 +32,7 @@ export class Crowd {
     this.#lanes = Array.from({ length: this.#options.people }, () => this.#lane(this.#random.branch()));
   }
 
-  /** Nobody new comes; resolves when those who are here have lived to their end. */
+  /** Nobody new comes; resolves when all lives have ended. */
   async close(): Promise<void> {
     this.#open = false;
     await Promise.all(this.#lanes);
@@ -41,7 +41,7 @@ export class Crowd {
     }
   }
 
-  /** At once: their sockets are cut. */
+  /** Cuts all sockets at once. */
   async abandon(): Promise<void> {
     this.#open = false;
     this.#abandoned = true;

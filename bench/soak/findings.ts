@@ -1,4 +1,4 @@
-/** What a soak's samples say: slopes with their uncertainty, what is left at rest, doubts. */
+/** Findings of a soak: slopes with their uncertainty, what is left at rest, doubts. Pure. */
 import type { Plot, Ratio, Table } from '../suite/bench.js';
 import { cell } from '../suite/terminal.js';
 import { heapOf, type Sample } from './sampler.js';
@@ -8,7 +8,7 @@ const MIB = 1_048_576;
 const KIB = 1_024;
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-/** The most that a server may grow in an hour, and what its growth must be known to before it is judged. */
+/** A server may grow by as much an hour; its growth is judged when it is known to within as much. */
 const AIM_MIB = 2;
 const FEW_SAMPLES = 15;
 const YOUNG_HOURS = 0.5;
@@ -35,7 +35,7 @@ const ALL = [RSS, HEAP, REDIS, FILES, SANDBOXES];
 export interface Soaked {
   /** Under load, after the warm-up. */
   samples: readonly Sample[];
-  /** Nobody there: after the warm-up, and after each wave. */
+  /** With nobody there: after the warm-up, and after each wave. */
   rests: readonly Sample[];
 }
 
@@ -52,7 +52,7 @@ export function ratiosOf({ rests }: Soaked, trends: ReadonlyMap<Series, Trend>):
   const growth = [RSS, HEAP, REDIS].flatMap((series): Ratio[] => {
     const trend = trends.get(series);
     if (!trend) return [];
-    // An aim that the noise alone would miss or meet is none.
+    // No aim where the noise alone decides whether it is met.
     const aim = trend.uncertainty <= AIM_MIB ? { aim: AIM_MIB } : {};
     return [
       {
@@ -183,14 +183,14 @@ export function plotsOf({ samples, rests }: Soaked, trends: ReadonlyMap<Series, 
 
 export function doubtsOf({ samples }: Soaked, trends: ReadonlyMap<Series, Trend>): string[] {
   const doubts: string[] = [];
-  if (samples.length < FEW_SAMPLES) doubts.push(`a line through ${samples.length} samples says little`);
+  if (samples.length < FEW_SAMPLES) doubts.push(`a line through ${samples.length} samples is uncertain`);
   const hours = ((samples.at(-1)?.at ?? 0) - (samples[0]?.at ?? 0)) / HOUR_MS;
   const rss = trends.get(RSS);
   if (rss && !(rss.uncertainty <= AIM_MIB)) {
     doubts.push(
-      `the ${duration(hours)} are too short for a slope of an hour: that of the RSS is known to ± ${cell(rss.uncertainty)} MiB/h, ` +
+      `${duration(hours)} is too short for a growth an hour: that of the RSS is known to ± ${cell(rss.uncertainty)} MiB/h, ` +
         `and ${duration(lengthFor(rss, hours, AIM_MIB))} or more of the same would be needed to know it to ± ${AIM_MIB}; ` +
-        'what counts here is what is left at rest',
+        'what is left at rest is the better figure',
     );
   }
   if (hours < YOUNG_HOURS) {

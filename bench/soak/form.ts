@@ -1,10 +1,10 @@
-/** How long, how many, and in which sandboxes: the short form and the long one. */
+/** Durations, numbers and sandboxes of the short and the full form. */
 
 export interface Form {
   driver: 'process' | 'docker';
   people: number;
   warmUpMs: number;
-  /** So often they all come, and all go. */
+  /** How often all users come and go. */
   waves: number;
   waveMs: number;
   sampleEveryMs: number;
@@ -15,7 +15,7 @@ export interface Form {
   sandbox: Record<string, unknown>;
 }
 
-/** A sandbox that is a process takes a fifth of a second of processor time to start: few turns may want one. */
+/** Few turns want a sandbox: one that is a process takes a fifth of a second of processor time to start. */
 export const SHORT: Form = {
   driver: 'process',
   people: 8,
@@ -32,10 +32,10 @@ export const SHORT: Form = {
 const WARM_UP_MS = 600_000;
 const WAVE_MS = 300_000;
 const HOURS = 2;
-/** Fewer points have no line. */
+/** A line needs as many points. */
 const FEWEST_WAVES = 5;
 
-/** Who is away for longer than the sandboxes wait finds theirs hibernated. */
+/** Some users stay away for longer than a sandbox waits, and find theirs hibernated. */
 const FULL: Omit<Form, 'waves'> = {
   driver: 'docker',
   people: 12,

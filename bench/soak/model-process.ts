@@ -11,7 +11,7 @@ export interface ModelProcess {
   stop(): Promise<void>;
 }
 
-/** Answers in so many tokens, so many ms apart, and calls list_files when it is asked to list all files. */
+/** Answers in as many tokens, as many ms apart; calls list_files when asked to list all files. */
 export async function startModelProcess(tokens: number, gapMs: number): Promise<ModelProcess> {
   const child = spawn(process.execPath, [MAIN, '--tokens', String(tokens), '--gap-ms', String(gapMs)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -32,6 +32,6 @@ export async function startModelProcess(tokens: number, gapMs: number): Promise<
     await stop();
     throw error;
   } finally {
-    gone.catch(() => undefined); // from here on its end is asked for
+    gone.catch(() => undefined); // from here on the bench itself ends it
   }
 }

@@ -1,4 +1,4 @@
-/** One person of the soak: a session from its first socket to its deletion, with cuts and returns in between. */
+/** One user of the soak: a session from its first socket to its deletion, with cuts and returns in between. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type TestClient } from '../../test/helpers/ws-client.js';
 import type { Random } from '../history/random.js';
@@ -11,14 +11,14 @@ const LEAVES = 0.25;
 export interface PersonOptions {
   url: string;
   random: Random;
-  /** Between two turns a person thinks for up to this long. */
+  /** The longest pause between two turns. */
   thinkMs: number;
-  /** Someone who has left stays away for up to this long. */
+  /** The longest absence after leaving. */
   awayMs: number;
-  /** Of the turns, those that call a tool. */
+  /** Share of the turns that call a tool. */
   toolShare: number;
   signal: AbortSignal;
-  /** Of each turn that has ended. */
+  /** Told of each ended turn. */
   onTurn: (kind: 'text' | 'tool') => void;
 }
 
@@ -32,7 +32,7 @@ export class Person {
     this.#options = options;
   }
 
-  /** Rejects with what went wrong; the session is deleted all the same where it can be. */
+  /** Rejects with the failure; deletes the session in any case, if it can. */
   async live(): Promise<void> {
     const { random, thinkMs, toolShare } = this.#options;
     await this.#attach();
@@ -51,7 +51,7 @@ export class Person {
     }
   }
 
-  /** The network goes. */
+  /** Cuts the socket without a close frame. */
   cut(): void {
     this.#client?.socket.terminate();
   }
@@ -63,7 +63,7 @@ export class Person {
     if (fate < CANCELS) {
       await this.#attached.waitFor('text:delta', { timeoutMs: PATIENCE_MS });
       this.#attached.send({ type: 'turn:cancel' });
-      await this.#end(turn, ['cancelled', 'end_turn']); // it may have ended just before
+      await this.#end(turn, ['cancelled', 'end_turn']); // the turn may have ended just before
       return;
     }
     if (fate < CANCELS + CUTS) {
@@ -92,7 +92,7 @@ export class Person {
     if (!expected.includes(stopReason)) throw new Error(`a turn ended with ${stopReason}`);
   }
 
-  /** In the middle of a turn. Resolves with whether its end was seen before the cut. */
+  /** Cuts in the middle of a turn. Resolves with whether its end came before the cut. */
   async #cutAndReturn(turn: number): Promise<boolean> {
     const { events } = this.#attached;
     await this.#detach(true);
@@ -135,7 +135,7 @@ export class Person {
     return this.#client;
   }
 
-  /** How long people wait is what makes this a soak and no rush. */
+  /** Users pause, so that this is a soak and not a load test. */
   async #wait(mostMs: number): Promise<void> {
     const { random, signal } = this.#options;
     await pause(random.next() * mostMs, undefined, { signal });

@@ -1,4 +1,4 @@
-/** What the server holds, now and over time: after all of its threads have collected their garbage. */
+/** Samples what the server holds, now and over time, after all of its threads have collected their garbage. */
 import { performance, type EventLoopUtilization } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LogLine } from '../../test/helpers/engine.js';
@@ -22,7 +22,7 @@ export interface Sample {
   sessionsInMemory: number;
 }
 
-/** The time between two looks of one who waits for the server to come to rest. */
+/** Time between two looks while the server comes to rest. */
 const LOOK_EVERY_MS = 250;
 const REST_MS = 20_000;
 const COLLECT_MS = 15_000;
@@ -31,7 +31,7 @@ export class Sampler {
   readonly #world: World;
   readonly #lives: () => number;
   readonly #startedAt = performance.now();
-  /** Of this process, which is the people and the sampler. */
+  /** Of this process, which runs the users and the sampler. */
   readonly #busy: EventLoopUtilization = performance.eventLoopUtilization();
   #collections = 0;
 
@@ -59,7 +59,7 @@ export class Sampler {
     };
   }
 
-  /** Until so long has passed. */
+  /** Samples for as long. */
   async sampleFor(
     ms: number,
     everyMs: number,
@@ -70,7 +70,7 @@ export class Sampler {
     const startedAt = performance.now();
     const end = startedAt + ms;
     for (let next = startedAt; next < end; next += everyMs) {
-      // One that took longer than the time between two makes the next one late, not the two of them a rush.
+      // A sample that takes longer than the interval delays the next one.
       next = Math.max(next, performance.now());
       await pause(Math.max(0, next - performance.now()), undefined, { signal });
       samples.push(await this.sample());
@@ -80,7 +80,7 @@ export class Sampler {
     return samples;
   }
 
-  /** When nobody is there any more: what the server lets go of it lets go of after the last answer. */
+  /** With nobody there: the server releases some things only after the last answer. */
   async atRest(signal: AbortSignal): Promise<Sample> {
     const deadline = performance.now() + REST_MS;
     let last = await this.sample();
@@ -90,12 +90,12 @@ export class Sampler {
       const same =
         now.openFiles === last.openFiles && now.sandboxes === last.sandboxes && now.redisKeys === last.redisKeys;
       if (same && now.connections === 0 && now.sessionsInMemory === 0) return now;
-      if (performance.now() > deadline) return now; // the table shows what has stayed
+      if (performance.now() > deadline) return now; // the table shows what is left
       last = now;
     }
   }
 
-  /** Share of its time that this process was busy. */
+  /** Share of the time in which this process was busy. */
   busyShare(): number {
     return performance.eventLoopUtilization(this.#busy).utilization;
   }
@@ -113,7 +113,7 @@ export class Sampler {
   }
 }
 
-/** Prometheus' text: gauges without labels, and the heap by thread. */
+/** Prometheus text: gauges without labels, and the heap by thread. */
 function readMetrics(text: string): { heapBytes: Map<string, number>; gauges: Map<string, number> } {
   const heapBytes = new Map<string, number>();
   const gauges = new Map<string, number>();

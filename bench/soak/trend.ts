@@ -1,4 +1,4 @@
-/** A straight line through a series of measurements, and how sure its slope is. */
+/** A straight line through a series of measurements, and the uncertainty of its slope. */
 
 export type Point = readonly [x: number, y: number];
 
@@ -6,19 +6,19 @@ export interface Trend {
   /** y for each x. */
   slope: number;
   intercept: number;
-  /** Half of the slope's interval of 95 %. */
+  /** Half of the slope's 95 % interval. */
   uncertainty: number;
   points: number;
-  /** As many independent measurements would say as much. */
+  /** The number of independent measurements that would say as much. */
   worth: number;
 }
 
-/** As few as the approximation of Student's t below can bear. */
+/** The fewest for which the approximation of Student's t below holds. */
 const FEWEST = 4;
 
 /**
- * Least squares. Neighbours in a series are alike, and a fit that takes them for independent is far too sure of itself: the
- * standard error is that of so many points as the residuals' correlation with their neighbours leaves (Santer et al. 2000,
+ * Least squares. Neighbours in a series are correlated, and a fit that takes them for independent understates its error. The
+ * standard error therefore uses the effective number of points, from the residuals' autocorrelation (Santer et al. 2000,
  * J. Geophys. Res. 105, p. 7337). The uncertainty of fewer than five points is NaN.
  */
 export function fitTrend(points: readonly Point[]): Trend {
@@ -37,12 +37,12 @@ export function fitTrend(points: readonly Point[]): Trend {
   return { slope, intercept, uncertainty: studentT(worth - 2) * error, points: count, worth };
 }
 
-/** How long such a series would have to be for this uncertainty: noise that stays as it is goes with the power of 1.5. */
+/** The length that such a series needs for this uncertainty: with constant noise it falls with length to the power of 1.5. */
 export function lengthFor(trend: Trend, length: number, uncertainty: number): number {
   return length * (trend.uncertainty / uncertainty) ** (2 / 3);
 }
 
-/** Two-sided 95 %: its expansion around the normal's 1.96, within 3 % from two degrees of freedom on. */
+/** Two-sided 95 %: an expansion around the normal's 1.96, within 3 % from two degrees of freedom on. */
 function studentT(freedom: number): number {
   return 1.96 + 2.37 / freedom + 2.82 / freedom ** 2 + 2.56 / freedom ** 3;
 }

@@ -1,4 +1,4 @@
-/** The parts of a soak: Redis, the model and the server, each a process of its own, and how many sandboxes there are. */
+/** The processes of a soak: Redis, the model and the server; and the number of sandboxes. */
 import { createClient } from 'redis';
 import { containersOf, dockerHost } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
@@ -17,14 +17,14 @@ export interface World {
   engine: Engine;
   redis: TestRedis;
   client: RedisClient;
-  /** Waiting, in use or going. */
+  /** Warm, leased or draining. */
   sandboxes: () => Promise<number>;
   stop(): Promise<void>;
 }
 
 export async function startWorld(form: Form): Promise<World> {
   const ends: (() => Promise<unknown>)[] = [];
-  // The last that was started ends first; all are told to, also where one fails to.
+  // In reverse order; a failure does not keep the others from ending.
   const stop = async (): Promise<void> => {
     const failures: unknown[] = [];
     for (const end of ends.splice(0).toReversed()) await end().catch((error: unknown) => failures.push(error));

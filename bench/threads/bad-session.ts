@@ -1,4 +1,4 @@
-/** A session that takes what it can get, one class for what all kinds share. Runs in the process of the bad one. */
+/** A session that takes all it can get; one class for all kinds. Runs in the process of the bad session. */
 import { WebSocket } from 'ws';
 import { CLOSE, PROTOCOL, type ServerEvent } from '../../src/shared/protocol.js';
 import { threadOf } from '../../src/shared/threads/route.js';
@@ -10,7 +10,7 @@ const MB = 1_000_000;
 const TOKEN_BYTES = 'token '.length;
 /** Below `limits.maxFrameBytes`, which is a MiB. */
 const FRAME_BYTES = 1_048_000;
-/** So that the socket always has something to send. */
+/** Enough that the socket always has something to send. */
 const FRAMES_AT_ONCE = 2;
 const MAX_PROBLEMS = 5;
 
@@ -49,7 +49,7 @@ export class BadSession {
     return socket;
   }
 
-  /** Thrown out, it comes back at once and goes on. */
+  /** When it is cut, it reconnects at once and goes on. */
   #closed(code: number): void {
     if (!this.#underWay || (code !== CLOSE.overloaded && code !== CLOSE.notThisProtocol)) {
       return this.#ended(`the socket closed with ${code}`);
@@ -59,7 +59,7 @@ export class BadSession {
     return undefined;
   }
 
-  /** On that thread; resolves when it is under way. */
+  /** Starts on that thread; resolves when it is under way. */
   static async start(
     url: string,
     kind: Wire,
@@ -93,7 +93,7 @@ export class BadSession {
     return deeds;
   }
 
-  /** Ends with it its turns, what it has stored and its container. */
+  /** Deletes the session, and with it its turns, its history and its container. */
   async stop(): Promise<void> {
     this.#underWay = false;
     await this.#close();
@@ -109,11 +109,11 @@ export class BadSession {
     const begun = this.#first(({ type }) => {
       switch (this.#kind) {
         case 'output':
-          return type === 'tool:start' && ++calls === 2; // the first has got it a container
+          return type === 'tool:start' && ++calls === 2; // the first call has started its container
         case 'deltas':
           return type === 'text:delta';
         default:
-          return type === 'error'; // the line is full, or no such call is known: from here on all are refused
+          return type === 'error'; // the queue is full, or the call is unknown: from here on all are refused
       }
     });
     if (this.#kind === 'frames' || this.#kind === 'keys') {
@@ -130,14 +130,14 @@ export class BadSession {
     this.#socket.send(JSON.stringify({ type: 'message', text: `${what} please` }));
   }
 
-  /** The next as soon as the system has taken the one before. */
+  /** Sends the next frame as soon as the kernel has taken the last one. */
   #pump(): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#socket.send(this.#frame, (error) => {
-      if (error) return; // told by the close
+      if (error) return; // the close handler reports it
       this.#count++;
       this.#bytes += this.#frame.length;
-      // Not at once: while the system takes all that it is given, nothing else would ever have its turn here.
+      // In a later task: as long as the kernel takes everything, nothing else would run here.
       setImmediate(() => this.#pump());
     });
   }

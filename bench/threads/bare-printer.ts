@@ -1,4 +1,4 @@
-/** The loud tool without Fairlead: the same image with the same limits, called by hand. Runs in the process of the bad one. */
+/** The loud tool without Fairlead: the same image with the same limits. Runs in the process of the bad session. */
 import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { BareContainers, type BareContainer } from '../shared/bare-container.js';
@@ -56,7 +56,7 @@ export class BarePrinter {
     await this.#containers.removeAll();
   }
 
-  /** A call whose container is removed under it has no answer, and is let go with the process. */
+  /** A call whose container is removed has no answer, and is dropped with the process. */
   async #print(container: BareContainer): Promise<void> {
     try {
       while (!this.#stopped) {

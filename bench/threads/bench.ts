@@ -8,9 +8,9 @@ import { orInterrupted } from '../shared/work.js';
 
 const PEOPLE = 32;
 const NEIGHBOURS = 20;
-/** Where neighbours are on the bad one's thread and on another. */
+/** Neighbours live on the bad session's thread and on another one. */
 const NEIGHBOUR_THREADS = 2;
-/** Each agent thread compiles its code anew: it takes some seconds of turns until it is as fast as it gets. */
+/** Each agent thread compiles its own code: it takes some seconds of turns to reach full speed. */
 const WARM_UP_MS = 8_000;
 
 interface Form {
@@ -49,11 +49,11 @@ export const bench: Bench = {
     const opened = new Opened(signal);
     const step = steps(form, progress);
     try {
-      progress('starting servers, model and people');
+      progress('starting servers, model and users');
       const world = await openWorld(form.threads, opened);
       return await orInterrupted(measure(world, form, step), signal);
     } finally {
-      progress('ending what was started');
+      progress('cleaning up');
       await opened.close();
     }
   },
@@ -79,7 +79,7 @@ async function measure(world: World, form: Form, step: (doing: string) => void):
       turnEveryMs: RATES.turnEveryMs,
       pingEveryMs: RATES.pingEveryMs,
       sandbox: driver,
-      'weight of the server, as its unit has it': world.weight ?? 'none',
+      'CPUWeight of the server': world.weight ?? 'none',
       store: 'redis',
     },
     ratios: [...scaleRatios(points), ...neighbourRatios(windows)],
@@ -95,7 +95,7 @@ async function warmUp(people: World['people'], { engine, threads }: Server): Pro
   for (const kind of KINDS) await people.ask('saturate', { url, kind, ms: WARM_UP_MS / KINDS.length, leadInMs: 0 });
 }
 
-/** Tells what is under way and how far it has come, by the time that each step takes. */
+/** Reports the current step and the share of steps done. */
 function steps({ threads, scale, neighbours }: Form, progress: (doing: string, share?: number) => void) {
   const total = scale.rounds * threads.length * KINDS.length + neighbours.rounds * neighbours.kinds.length * 2;
   let done = 0;

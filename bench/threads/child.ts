@@ -1,4 +1,4 @@
-/** The bench's side of a contract: a process of its own that is asked over IPC and ended in good order. */
+/** The bench's side of a contract: a child process that answers over IPC and is ended in order. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { stopChild, watchExit, type Exit } from '../../test/helpers/processes.js';
 import type { Answer, Contract, Question } from './messages.js';

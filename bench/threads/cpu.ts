@@ -1,4 +1,4 @@
-/** Who used the processors: the server by its threads, and the processes beside it, from /proc. Runs in the bench. */
+/** Processor time of the server's threads and of the other processes, from /proc. Runs in the bench. */
 import { readdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { cpuMs, machineTicks, processMs, unlessGone, waitedMs } from '../suite/cpu.js';
@@ -15,7 +15,7 @@ export interface CpuUse {
   serverMs: number;
   /** ms of the processes beside it, by the names they were given. */
   besideMs: Record<string, number>;
-  /** What nobody named here has used, of all processors, 0 to 1: containers, the kernel, strangers. */
+  /** Share of all processors that other processes used, 0 to 1: containers, the kernel, strangers. */
   elsewhere: number;
 }
 
@@ -29,7 +29,7 @@ interface Look {
   beside: Record<string, number>;
 }
 
-/** Resolves with a function that tells what was used since then. */
+/** Resolves with a function that tells the use since then. */
 export async function watchCpu(server: number, beside: Record<string, number>): Promise<() => Promise<CpuUse>> {
   const before = await look(server, beside);
   return async () => {

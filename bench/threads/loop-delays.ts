@@ -1,6 +1,6 @@
-/** The event-loop delay of the server's threads, as its /metrics tells it. Runs in the bench. */
+/** The event-loop delay of the server's threads, from its /metrics. Runs in the bench. */
 
-/** p99 by thread, in ms, since the last call: each scrape begins anew. */
+/** p99 by thread, in ms, since the last call: each scrape resets it. */
 export async function loopDelays(url: string): Promise<Map<string, number>> {
   const answer = await fetch(`${url}/metrics`);
   const text = await answer.text();
@@ -13,7 +13,7 @@ export async function loopDelays(url: string): Promise<Map<string, number>> {
   return delays;
 }
 
-/** NaN where the metric has gone: shown as no figure, and never as a good one. */
+/** NaN where the metric is missing, so that it never counts as a good figure. */
 export function mainDelay(delays: ReadonlyMap<string, number>): number {
   return delays.get('main') ?? Number.NaN;
 }

@@ -1,4 +1,4 @@
-/** The stand-in model in its own process; what it answers is named by the first word that a person says. */
+/** The stand-in model in a process of its own; the first word of the user's message names the answer. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { lastText, offeredTool, startModelServer, text, tool, toolResults } from '../../test/helpers/model-server.js';
 import type { ModelServer, Reply, Script } from '../../test/helpers/model-server.js';
@@ -6,13 +6,13 @@ import type { ModelContract } from './messages.js';
 import { PRINT } from './print.js';
 import { serve, watchUtilisation } from './serve.js';
 
-/** The real model's delta is about a token. */
+/** A real model's delta is about a token. */
 const TOKEN = 'token ';
 const SHORT_TOKENS = 20;
 const LONG_TOKENS = 400;
 const TOKENS_PER_SECOND = 10_000;
 const TICK_MS = 5;
-/** A kind's word stands at the front: a frame may be a megabyte long. */
+/** The word is searched at the front only: a message may be a megabyte long. */
 const MAX_WORD = 16;
 
 const server: ModelServer = await startModelServer({ keep: 0, script: answer });
@@ -32,7 +32,7 @@ function answer({ body }: Parameters<Script>[0]): Reply {
     case 'output':
       return tool(offeredTool(body, 'run_command') ?? 'run_command', { command: PRINT });
     case 'frames':
-      // Never answered: the line of this session stays full, and what else comes is refused.
+      // Never answered: the session's queue stays full, and further messages are refused.
       return { gate: new Promise(() => undefined) };
     case 'deltas':
       return { chunk: TOKEN.length, blocks: [{ text: endlessTokens() }] };
@@ -41,7 +41,7 @@ function answer({ body }: Parameters<Script>[0]): Reply {
   }
 }
 
-/** A tick that comes late makes up for it. The server leaves it where it is when the client has gone. */
+/** A late tick catches up. The server stops it when the client has gone. */
 async function* endlessTokens(): AsyncGenerator<string> {
   const startedAt = performance.now();
   let sent = 0;

@@ -1,4 +1,4 @@
-/** The windows of good and bad as ratios, tables and doubts. Pure. */
+/** The measured windows as ratios, tables and doubts. Pure. */
 import type { Ratio, Table } from '../suite/bench.js';
 import type { BadKind, Samples } from './messages.js';
 import { BAD_THREAD, BAD_WORDS, type Window } from './neighbours.js';
@@ -12,7 +12,7 @@ const MIN_SAMPLES = 300;
 
 type Measure = 'firstMs' | 'turnMs' | 'pongMs';
 
-/** The first token and the pong: the one goes through the agent thread, the other through the main thread alone. */
+/** The first token comes through the agent thread, the pong from the main thread alone. */
 export function neighbourRatios(windows: readonly Window[]): Ratio[] {
   const measures: [Measure, id: string, string][] = [
     ['firstMs', 'first-token', 'first token'],
@@ -39,8 +39,7 @@ export function neighbourTables(windows: readonly Window[]): Table[] {
   const kinds = [undefined, ...kindsOf(windows)];
   return [
     {
-      title:
-        'Neighbours with short turns, beside one bad session; ms. Same and other: on its agent thread, and on another',
+      title: 'Neighbours with short turns beside one bad session; ms. Same: on its agent thread; other: on another one',
       head: [
         '',
         'turns',
@@ -103,7 +102,7 @@ export function neighbourDoubts(windows: readonly Window[]): string[] {
   const doubts: string[] = [];
   const counts = [undefined, ...kindsOf(windows)].map((kind) => collect(windows, kind, 'firstMs').length);
   if (Math.min(...counts) < MIN_SAMPLES) {
-    doubts.push(`the neighbours' p99 rests on ${Math.min(...counts)} turns: its worst few decide`);
+    doubts.push(`the neighbours' p99 is of ${Math.min(...counts)} turns: the worst few decide it`);
   }
   const full = kindsOf(windows).filter((kind) => middle(select(windows, kind).map(({ cpu }) => cpu.machine)) >= FULL);
   if (full.length > 0) {
@@ -112,7 +111,7 @@ export function neighbourDoubts(windows: readonly Window[]): string[] {
       `the processors were full, so that neighbours waited for one as well as for Fairlead, beside: ${which}`,
     );
   }
-  // A container that prints is elsewhere too.
+  // With a container that prints, “elsewhere” includes it.
   const elsewhere = middle(
     windows.flatMap(({ kind, cpu }) => (kind === 'output' || kind === 'bare' ? [] : [cpu.elsewhere])),
   );
@@ -120,13 +119,15 @@ export function neighbourDoubts(windows: readonly Window[]): string[] {
     doubts.push(`something else took ${percent(elsewhere)} of the processors while neighbours were measured`);
   }
   const people = Math.max(...windows.map(({ peopleUtilisation }) => peopleUtilisation));
-  if (people > FULL) doubts.push(`the people's process was the limit: its event loop was busy to ${percent(people)}`);
+  if (people > FULL)
+    doubts.push(`the users' process was the limit: its event loop was busy for ${percent(people)} of the time`);
   const model = Math.max(...windows.map(({ modelUtilisation }) => modelUtilisation));
-  if (model > FULL) doubts.push(`the stand-in model was the limit: its event loop was busy to ${percent(model)}`);
+  if (model > FULL)
+    doubts.push(`the stand-in model was the limit: its event loop was busy for ${percent(model)} of the time`);
   const [loud, bare] = [times(windows, 'output', 'pongMs'), times(windows, 'bare', 'pongMs')];
   if (loud > MAX_TIMES && Number.isFinite(bare)) {
     doubts.push(
-      `beside ${BAD_WORDS.output} a pong's p99 is ${loud.toFixed(1)} × that of alone, and ${bare.toFixed(1)} × beside ${BAD_WORDS.bare}: what is beyond that is Fairlead's, the rest is who gets a processor`,
+      `beside ${BAD_WORDS.output} a pong's p99 is ${loud.toFixed(1)} × that of alone, and ${bare.toFixed(1)} × beside ${BAD_WORDS.bare}: the difference is Fairlead's, the rest is the machine's scheduler`,
     );
   }
   const problems = new Set(windows.flatMap(({ deeds }) => deeds?.problems ?? []));
@@ -134,7 +135,7 @@ export function neighbourDoubts(windows: readonly Window[]): string[] {
   return doubts;
 }
 
-/** The p99 beside it, of that alone; NaN where it was not measured. */
+/** The p99 beside that kind, relative to alone; NaN where it was not measured. */
 function times(windows: readonly Window[], kind: BadKind, measure: Measure): number {
   return p99(windows, kind, measure) / p99(windows, undefined, measure);
 }

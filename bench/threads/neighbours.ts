@@ -1,10 +1,10 @@
-/** What one bad session does to its neighbours: the same paced turns with and without it, in turns. Runs in the bench. */
+/** The cost of one bad session for its neighbours: the same paced turns with and without it, alternating. Runs in the bench. */
 import { watchCpu, type CpuUse } from './cpu.js';
 import { loopDelays, mainDelay } from './loop-delays.js';
 import type { BadDeeds, BadKind, Pace, Samples } from './messages.js';
 import type { Server, World } from './world.js';
 
-/** The agent thread of the bad one. */
+/** The agent thread of the bad session. */
 export const BAD_THREAD = 0;
 
 export const BAD_WORDS: Record<BadKind, string> = {
@@ -16,7 +16,7 @@ export const BAD_WORDS: Record<BadKind, string> = {
 };
 
 export interface Window {
-  /** Undefined: nobody is bad. */
+  /** Undefined without a bad session. */
   kind: BadKind | undefined;
   samples: Samples[];
   peopleUtilisation: number;
@@ -29,7 +29,7 @@ export interface Window {
 export interface NeighbourOptions {
   kinds: readonly BadKind[];
   rounds: number;
-  /** With a bad one, and without: of the latter there are as many windows as of all the others together. */
+  /** With each kind of bad session, and without: the latter has as many windows as all others together. */
   bad: Pace;
   calm: Pace;
 }

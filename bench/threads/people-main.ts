@@ -1,4 +1,4 @@
-/** The people whose turns are measured, in a process of their own; a crowd for each server. */
+/** The process of the users whose turns are measured; a crowd for each server. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pace, PeopleContract, Samples, Saturated, TurnKind } from './messages.js';
 import { Person } from './person.js';
@@ -10,7 +10,7 @@ const crowds = new Map<string, Person[]>();
 const utilisation = watchUtilisation();
 
 serve<PeopleContract>({
-  /** In place of the crowd that is there. */
+  /** Replaces the present crowd. */
   connect: async ({ url, people, threads }) => {
     for (const person of crowds.get(url) ?? []) person.close();
     const places = Array.from({ length: people }, (_, index) => ({ threads, thread: index % threads }));
@@ -61,7 +61,7 @@ async function saturate(
   return { turns: turnMs.length, seconds: ms / 1_000, allTurns, firstMs, turnMs, utilisation: utilisation() };
 }
 
-/** `phase`, 0 to 1: people do not all speak at the same moment. */
+/** `phase`, 0 to 1, so that not all users send at the same moment. */
 async function keepPace(person: Person, phase: number, startedAt: number, pace: Pace): Promise<Samples> {
   const samples: Samples = { thread: person.thread, firstMs: [], turnMs: [], pongMs: [], failed: 0 };
   const endsAt = startedAt + pace.ms;
@@ -71,10 +71,10 @@ async function keepPace(person: Person, phase: number, startedAt: number, pace: 
 
   const talk = async (): Promise<void> => {
     for (const due of dueTimes(pace.turnEveryMs)) {
-      // Who still waits for an answer speaks late and is timed from when it was due. A late timer of this process is not the server's.
+      // A user who still waits for an answer sends late, and is timed from the planned moment. A late timer of this process does not count.
       const late = performance.now() > due;
       if (late && performance.now() > endsAt) {
-        // Not even said when the window ends: counted with what it has waited so far.
+        // Still unsent when the window ends: counted with its waiting time so far.
         samples.firstMs.push(performance.now() - due);
         samples.turnMs.push(performance.now() - due);
         continue;
@@ -95,7 +95,7 @@ async function keepPace(person: Person, phase: number, startedAt: number, pace: 
       await until(due);
       const counted = counts(due);
       const answered = person.ping().then((ms) => void (counted && samples.pongMs.push(ms)));
-      answered.catch(() => undefined); // told below, when all are out
+      answered.catch(() => undefined); // reported below, when all have ended
       answers.push(answered);
     }
     await Promise.all(answers);

@@ -1,4 +1,4 @@
-/** One person at one WebSocket: says things one after the other, pings, and takes the time. Runs in the process of the people. */
+/** One simulated user at one WebSocket: sends messages one after the other, pings, and takes the time. Runs in the users' process. */
 import { WebSocket } from 'ws';
 import { PROTOCOL, type ServerEvent } from '../../src/shared/protocol.js';
 import { threadOf } from '../../src/shared/threads/route.js';
@@ -31,7 +31,7 @@ export class Person {
     socket.on('error', (error) => this.#fail(error.message));
   }
 
-  /** The id of a session decides on its thread: tries until one falls on the wanted. */
+  /** A session's id decides its thread: opens sessions until one is on the wanted thread. */
   static async connect(url: string, { threads, thread }: { threads: number; thread: number }): Promise<Person> {
     for (;;) {
       const person = new Person(new WebSocket(url, [PROTOCOL, `bearer.${PEOPLE}`]));
@@ -44,7 +44,7 @@ export class Person {
     }
   }
 
-  /** Timed from `from`, which is earlier than now where the person had to wait for the answer before. Undefined: it failed. */
+  /** Timed from `from`, which is in the past where the user had to wait for the last answer. Undefined when it failed. */
   async say(text: string, from = performance.now()): Promise<TurnTimes | undefined> {
     this.#firstAt = undefined;
     const ended = this.#wait(({ type }) => type === 'turn:end' || type === 'error');
@@ -56,7 +56,7 @@ export class Person {
     return { firstMs: (this.#firstAt ?? now) - from, turnMs: now - from };
   }
 
-  /** Forgets the conversation, lest each turn is longer than the one before. */
+  /** Resets the conversation: otherwise each turn would be longer than the last. */
   async reset(): Promise<void> {
     const cleared = this.#wait(({ type }) => type === 'history:cleared');
     this.#send({ type: 'history:reset' });

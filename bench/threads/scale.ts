@@ -1,4 +1,4 @@
-/** Turns a second by the number of agent threads, and how long the main thread's event loop stands while they are saturated. */
+/** Turns a second by the number of agent threads, and the main thread's event-loop delay while they are saturated. */
 import type { Plot, Ratio, Table } from '../suite/bench.js';
 import { watchCpu, type CpuUse } from './cpu.js';
 import { loopDelays, mainDelay } from './loop-delays.js';
@@ -28,7 +28,7 @@ export interface ScalePoint {
   delays: ReadonlyMap<string, number>;
 }
 
-/** One server after the other with the same turns, then the next kind: whatever the machine does, it does to all of them. */
+/** The servers take turns with each kind of turn, so that disturbances of the machine hit all of them. */
 export async function measureScale(
   world: World,
   { rounds, ms, leadInMs }: ScaleOptions,
@@ -105,7 +105,7 @@ export function scaleTables(points: readonly ScalePoint[]): Table[] {
   );
   return [
     {
-      title: 'Each person says the next thing as soon as the last is answered; first token and loop delay in ms',
+      title: 'Each user sends the next message as soon as the last is answered; first token and loop delay in ms',
       head: ['', 'turns/s', 'first p50', 'first p99', 'main loop p99', 'agent loop p99', 'an agent thread', 'machine'],
       rows: groups.map((group) => {
         const first = group.of.flatMap(({ saturated }) => saturated.firstMs);
@@ -122,7 +122,7 @@ export function scaleTables(points: readonly ScalePoint[]): Table[] {
       }),
     },
     {
-      title: 'Processor time of one turn, ms; and how many turns a second the main thread alone has room for',
+      title: 'Processor time of one turn, ms; and how many turns a second the main thread alone can serve',
       head: ['', 'main', 'agents', 'server, all', 'model', 'redis', 'people', 'room of main'],
       rows: groups.map((group) => {
         const perTurn = (ms: (cpu: CpuUse) => number): number =>
@@ -171,9 +171,11 @@ export function scaleDoubts(points: readonly ScalePoint[]): string[] {
     doubts.push(`something else took ${percent(elsewhere)} of the processors while agent threads were saturated`);
   }
   const people = Math.max(...points.map(({ saturated }) => saturated.utilisation));
-  if (people > FULL) doubts.push(`the people's process was the limit: its event loop was busy to ${percent(people)}`);
+  if (people > FULL)
+    doubts.push(`the users' process was the limit: its event loop was busy for ${percent(people)} of the time`);
   const model = Math.max(...points.map(({ modelUtilisation }) => modelUtilisation));
-  if (model > FULL) doubts.push(`the stand-in model was the limit: its event loop was busy to ${percent(model)}`);
+  if (model > FULL)
+    doubts.push(`the stand-in model was the limit: its event loop was busy for ${percent(model)} of the time`);
   return doubts;
 }
 
@@ -185,7 +187,7 @@ export function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
-/** The mean of the two in the middle, since there may be no more than two. */
+/** The median as the mean of the middle two, since there may be only two. */
 export function middle(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const half = (sorted.length - 1) / 2;
@@ -218,7 +220,7 @@ function agentDelay(delays: ReadonlyMap<string, number>): number {
   return Math.max(...agents);
 }
 
-/** Of one processor, the mean of the agent threads: Node 20 names no thread, but nobody else in the server has as much to do. */
+/** Mean of the agent threads, of one processor. Node 20 names no threads; the busiest ones are the agent threads. */
 function agentShare({ cpu, threads }: ScalePoint): number {
   return sum(cpu.workersMs.slice(0, threads)) / threads / (cpu.seconds * 1_000);
 }

@@ -1,7 +1,7 @@
-/** The child's side of a contract: answers what the bench asks over IPC, and ends with it. Runs in each child process. */
+/** The child's side of a contract: answers the bench's questions over IPC, and ends with the bench. Runs in each child process. */
 import type { Answer, Contract, Handlers, Question } from './messages.js';
 
-/** `end`: before the process does, whichever way it is ended. */
+/** `end` runs before the process ends, whatever ends it. */
 export function serve<C extends Contract>(handlers: Handlers<C>, end?: () => Promise<void>): void {
   let ending: Promise<void> | undefined;
   const exit = (): void => {
@@ -9,7 +9,7 @@ export function serve<C extends Contract>(handlers: Handlers<C>, end?: () => Pro
       .catch((error: unknown) => console.error(error))
       .finally(() => process.exit());
   };
-  // A terminal's Ctrl-C reaches every process; the bench ends this one when its turn has come.
+  // Ignored, since a terminal's Ctrl-C reaches every process: the bench ends them in order.
   process.on('SIGINT', () => undefined);
   process.on('disconnect', exit);
   process.on('SIGTERM', exit);
@@ -28,7 +28,7 @@ function tell(answer: Answer): void {
   process.send?.(answer);
 }
 
-/** A function that says how busy this event loop was since it was last asked, from 0 to 1. */
+/** Returns a function that tells how busy this event loop was since its last call, 0 to 1. */
 export function watchUtilisation(): () => number {
   let last = performance.eventLoopUtilization();
   return () => {

@@ -1,4 +1,4 @@
-/** Who they are to the server; each one's token is its name. */
+/** The server's users; each one's token is its name. */
 export const PEOPLE = 'people';
-/** One for each time: what it has done before is held against a user. */
+/** A new user each time: limits count what a user did before. */
 export const BAD = Array.from({ length: 50 }, (_, index) => `bad-${index}`);

@@ -1,4 +1,4 @@
-/** What the bench runs on: a server for each number of agent threads, each with a Redis; the model, the people, the bad one. */
+/** The parts of the bench: a server with its Redis for each number of agent threads; the model, the users, the bad session. */
 import { createHash } from 'node:crypto';
 import { docker, dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
@@ -24,13 +24,13 @@ export interface World {
   people: ContractChild<PeopleContract>;
   bad: ContractChild<BadContract>;
   driver: 'docker' | 'process';
-  /** The CPUWeight of the servers' own cgroups; undefined where this machine lets us make none. */
+  /** The CPUWeight of the servers' cgroups; undefined where none can be made. */
   weight: number | undefined;
-  /** Why there is no Docker, or no weight, if there is none. */
+  /** Why there is no Docker or no weight. */
   doubts: string[];
 }
 
-/** What was opened, closed in reverse. */
+/** Closes in reverse order what was opened. */
 export class Opened {
   readonly #closers: (() => Promise<unknown>)[] = [];
   readonly #signal: AbortSignal;
@@ -39,7 +39,7 @@ export class Opened {
     this.#signal = signal;
   }
 
-  /** Waits for the opening whatever comes, since what is half open cannot be closed; then throws when it is to end. */
+  /** Always waits for the opening, since a half-open part cannot be closed; then throws if the bench must end. */
   async open<T>(opening: T | Promise<T>, close: (what: T) => Promise<unknown>): Promise<T> {
     const what = await opening;
     this.#closers.push(() => close(what));
@@ -47,7 +47,7 @@ export class Opened {
     return what;
   }
 
-  /** All of it, also when a part fails: that is thrown at the end. */
+  /** Closes all parts, and throws a failure at the end. */
   async close(): Promise<void> {
     const failures: unknown[] = [];
     for (let close = this.#closers.pop(); close; close = this.#closers.pop()) {
@@ -67,13 +67,13 @@ export async function openWorld(threadCounts: readonly number[], opened: Opened)
   const without = await dockerProblem();
   const driver = without === undefined ? 'docker' : 'process';
   const starting = threadCounts.map((threads) => startServer({ threads, modelUrl: url, driver }, opened));
-  // What is still starting when another fails must have been opened before all is closed.
+  // A part that still starts when another one fails must be open before everything is closed.
   await Promise.allSettled(starting);
   const servers = await Promise.all(starting);
   const { weight } = servers[0] ?? {};
   const doubts = without === undefined ? [] : [without];
   if (weight === undefined) {
-    doubts.push('the server had no cgroup with the weight that its systemd unit gives it: sandboxes took more from it');
+    doubts.push('the server had no cgroup with the weight of its systemd unit, so sandboxes took more from it');
   }
   return { servers, model, people, bad, driver, weight, doubts };
 }
@@ -91,7 +91,7 @@ async function startServer(
       ANTHROPIC_BASE_URL: modelUrl,
     },
     config: {
-      // Two users: a limit that is a user's must not be shared by the bad one and its neighbours.
+      // Two users: the bad session and its neighbours must not share a user's limits.
       auth: { tokens: [PEOPLE, ...BAD].map((user) => ({ user, sha256: sha256(user) })) },
       agents: { threads },
       limits: { maxSocketsPerUser: MAX_SOCKETS },
@@ -100,7 +100,7 @@ async function startServer(
     },
   });
   let service: Service | undefined;
-  // Its cgroup goes after it.
+  // The cgroup is removed after the process.
   await opened.open(undefined, async () => service?.release());
   const engine = await opened.open(starting, (what) => what.stop());
   service = await asService(engine.pid, 'server');
