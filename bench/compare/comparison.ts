@@ -45,14 +45,21 @@ export function differences(a: Side, b: Side): string[] {
   const machines = distinct(all.map(({ machine }) => machineText(machine)));
   if (machines.length > 1) found.push(`not all are of the same machine and Node: ${machines.join('; ')}`);
   for (const bench of distinct(all.map(benchOf))) {
-    const settings = [a, b].map(({ results }) =>
-      distinct(results.filter((result) => benchOf(result) === bench).map((result) => JSON.stringify(result.settings))),
+    const [inA = [], inB = []] = [a, b].map(({ results }) =>
+      results.filter((result) => benchOf(result) === bench).map((result) => result.settings),
     );
-    const [inA = [], inB = []] = settings;
-    if (inA.length === 0 || inB.length === 0) found.push(`${bench} is in ${inA.length > 0 ? a.name : b.name} only`);
-    else if (!inA.some((each) => inB.includes(each))) {
-      found.push(`the settings of ${bench} differ: ${inA.join(' or ')} and ${inB.join(' or ')}`);
+    if (inA.length === 0 || inB.length === 0) {
+      found.push(`${bench} is in ${inA.length > 0 ? a.name : b.name} only`);
+      continue;
     }
+    const differing = distinct([...inA, ...inB].flatMap((settings) => Object.keys(settings))).flatMap((key) => {
+      const [valuesA, valuesB] = [inA, inB].map((all) =>
+        distinct(all.map((settings) => String(settings[key] ?? 'none'))),
+      );
+      if (valuesA?.some((value) => valuesB?.includes(value))) return [];
+      return [`${key} is ${valuesA?.join(' or ')} and ${valuesB?.join(' or ')}`];
+    });
+    if (differing.length > 0) found.push(`the settings of ${bench} differ: ${differing.join('; ')}`);
   }
   return found;
 }

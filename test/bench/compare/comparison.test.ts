@@ -66,7 +66,7 @@ t.test('what else differs is told: commits, machines, settings, benches', async 
   const found = differences(a, b).join('\n');
   t.match(found, 'a has results of several commits: abc1234, other');
   t.match(found, /same machine and Node: .*v20\.20\.2; .*v24\.0\.0/);
-  t.match(found, 'the settings of http differ: {"connections":64,"warm":true} and {"connections":8}');
+  t.match(found, 'the settings of http differ: connections is 64 and 8; warm is true and none');
   t.match(found, 'pool is in a only');
   t.strictSame(differences(side('a', runsOf([1])), side('b', runsOf([2]))), []);
 });
