@@ -250,3 +250,11 @@ void t.test('the sweep leaves a session alone that waits for a person', async (t
   await bench.approve('c-1');
   t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
 });
+
+void t.test('a session without a row is missing; one that a thread shares among its sessions is not', async (t) => {
+  const bench = await startBench(t);
+  const { missing } = await bench.request('missing-sessions', {
+    sessions: ['gone', OF.session, 'shared_0', 'shared_1'],
+  });
+  t.same(missing, ['gone', 'shared_1'], 'there is one thread');
+});
