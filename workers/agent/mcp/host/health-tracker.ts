@@ -30,14 +30,6 @@ export class HealthTracker {
     this.#onChange = onChange;
   }
 
-  get state(): ServerState {
-    return this.#state;
-  }
-
-  get lastError(): string | undefined {
-    return this.#lastError;
-  }
-
   get current(): ServerHealth {
     return {
       state: this.#state,

@@ -5,15 +5,13 @@
  * A modern server keeps no state for a session: sessions with the same credentials share one client. At a legacy server a
  * session of ours has a session there, made on its first request and ended with it; it never serves another.
  */
-import type { CallToolResult } from '@modelcontextprotocol/client';
 import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { abortable, withDeadline } from '../../../../src/shared/abort.js';
-import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
-import type { Caller, ServerRequestOptions, ServerRequest, ToolCall } from '../host/server-connection.js';
+import type { Caller, ServerRequestOptions } from '../host/server-connection.js';
 import type { AuthSource } from './auth-source.js';
-import { bounded, describeFailure, protocolChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
+import { protocolChanged, needsAuthorization, sessionGone } from '../../http/failures.js';
 import { SafeHttp, type SafeHttpOptions } from '../../http/http.js';
 import { KeptConnection } from './kept-connection.js';
 import { openConnection, type KnownProtocol, type OpenedConnection, type OpeningOptions } from './opening.js';
@@ -63,6 +61,10 @@ export class RemoteServer {
     this.#resilience = new Resilience({ server, log, probe: () => probe(this.#http, server, config) });
   }
 
+  get name(): string {
+    return this.#options.server;
+  }
+
   get health(): ServerHealth {
     const kind = this.#detected?.kind;
     const era = kind === undefined ? undefined : kind === 'modern' ? 'modern' : 'legacy';
@@ -90,55 +92,12 @@ export class RemoteServer {
     };
     try {
       return await withDeadline({ timeoutMs, late }, (signal) =>
-        this.#attempts('initialize', signal, () => this.#open(caller)),
+        this.#attempts('initialize', signal, () => this.open(caller)),
       );
     } catch (error) {
       if (needsAuthorization(error)) return undefined;
       throw error;
     }
-  }
-
-  /** `onOpened` is called with the connection of each attempt. */
-  callTool(caller: Caller, call: ToolCall, onOpened?: (opened: OpenedConnection) => void): Promise<CallToolResult> {
-    return this.#run(caller, 'tools/call', call, (opened) => {
-      onOpened?.(opened);
-      return opened.client.callTool(call);
-    });
-  }
-
-  sendToolCall(
-    caller: Caller,
-    call: ToolCall,
-    answers: InputAnswers,
-    onOpened?: (opened: OpenedConnection) => void,
-  ): Promise<CallToolResult | InputWanted> {
-    return this.#run(caller, 'tools/call', call, (opened) => {
-      onOpened?.(opened);
-      return opened.client.sendToolCall(call, answers);
-    });
-  }
-
-  request(
-    caller: Caller,
-    request: ServerRequest,
-    onOpened?: (opened: OpenedConnection) => void,
-  ): Promise<Record<string, unknown>> {
-    const { method, params } = request;
-    const isFirstPage = method === 'tools/list' && params['cursor'] === undefined;
-    return this.#run(caller, method, request, (opened) => {
-      onOpened?.(opened);
-      return isFirstPage ? this.#listTools(opened, request) : opened.client.request(request);
-    });
-  }
-
-  async watchResource(
-    caller: Caller,
-    uri: string,
-    onUpdated: () => void,
-    options: { timeoutMs: number },
-  ): Promise<() => Promise<void>> {
-    const { client } = await this.#open(caller);
-    return client.watchResource(uri, onUpdated, options);
   }
 
   /** Opens a connection outside the table; the caller closes it. */
@@ -169,7 +128,7 @@ export class RemoteServer {
       this.#kept.delete(id);
       void kept.end();
     }
-    const { state } = this.#resilience.health;
+    const { state } = this.#resilience.health.current;
     if (state === 'healthy' || state === 'reconnecting' || now - this.#usedAt > INTEREST_MS) return;
     this.#resilience.probe().catch((error: unknown) => {
       this.#options.log.debug({ server: this.#options.server, err: error }, 'mcp server: still unreachable');
@@ -184,19 +143,22 @@ export class RemoteServer {
     await this.#http.close();
   }
 
-  /** Repeats a request after a login, after the server has lost the session, and as `Resilience` says. */
-  async #run<T>(
+  /**
+   * Sends a request over the caller's connection. Repeats it after a login, after the server has lost the session, and as
+   * `Resilience` says.
+   */
+  async run<T>(
     caller: Caller,
     method: string,
     { signal, asks }: ServerRequestOptions,
-    request: (opened: OpenedConnection) => Promise<T>,
+    send: (opened: OpenedConnection) => Promise<T>,
   ): Promise<T> {
     let refusals = 0;
     let renewed = false;
     for (;;) {
       let opened: OpenedConnection | undefined;
       try {
-        return await this.#attempts(method, signal, async () => request((opened = await this.#open(caller))));
+        return await this.#attempts(method, signal, async () => send((opened = await this.open(caller))));
       } catch (error) {
         if (refusals < MAX_REFUSALS && needsAuthorization(error)) {
           const { auth, server } = this.#options;
@@ -230,7 +192,7 @@ export class RemoteServer {
     }
   }
 
-  /** What `#open` would return, if it is open already. */
+  /** What `open` would return, if it is open already. */
   async #openNow({ session, user }: Caller): Promise<OpenedConnection | undefined> {
     const { auth, server } = this.#options;
     const key = (await auth.credentialsFor({ session, user }, server))?.key ?? '';
@@ -241,7 +203,7 @@ export class RemoteServer {
   }
 
   /** The session's own connection, or the one that it shares. Callers that come meanwhile share one start. */
-  async #open(caller: Caller): Promise<OpenedConnection> {
+  async open(caller: Caller): Promise<OpenedConnection> {
     if (this.#closed) throw new FairleadError('ERR_DRAINING', 'the thread ends');
     const { auth, server } = this.#options;
     const credentials = await auth.credentialsFor(caller, server);
@@ -255,7 +217,7 @@ export class RemoteServer {
     const kept = this.#kept.get(id) ?? this.#keep(id, key, caller.session, this.#connect(credentials, known));
     const opened = await kept.opening;
     if (opened.kind === 'modern' || kept.session === caller.session) return opened;
-    return this.#open(caller); // the server is legacy: that connection belongs to the session that came first
+    return this.open(caller); // the server is legacy: that connection belongs to the session that came first
   }
 
   #keep(id: string, key: string, session: string, opening: Promise<OpenedConnection>): KeptConnection {
@@ -310,25 +272,6 @@ export class RemoteServer {
 
   #isFresh(detected: Detected | undefined): boolean {
     return detected !== undefined && performance.now() - detected.at < DETECTED_MS;
-  }
-
-  /** The SDK's own listing: it reads all pages and leaves out tools whose headers the protocol forbids. */
-  async #listTools(
-    { client }: OpenedConnection,
-    { signal, timeoutMs }: ServerRequest,
-  ): Promise<Record<string, unknown>> {
-    try {
-      return { ...(await client.client.listTools(undefined, { signal, timeout: timeoutMs, cacheMode: 'refresh' })) };
-    } catch (error) {
-      const { server } = this.#options;
-      if (signal.aborted) throw new FairleadError('ERR_CANCELLED', 'cancelled', { cause: error });
-      throw (
-        describeFailure(server, error) ??
-        new FairleadError('ERR_MCP', `${server}: ${bounded(error instanceof Error ? error.message : String(error))}`, {
-          cause: error,
-        })
-      );
-    }
   }
 }
 

@@ -1,17 +1,15 @@
 /** `url` servers, reached over HTTP connections that all sessions of an agent thread share. Agent threads. */
-import type { CallToolResult, ProtocolEra } from '@modelcontextprotocol/client';
 import { isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
-import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
-import type { Caller, ServerBackend, ServerConnection, ServerRequest, ToolCall } from '../host/server-connection.js';
+import type { Caller, ServerBackend, ServerConnection } from '../host/server-connection.js';
 import type { ServerHealth } from '../../contract/mcp.js';
 import { NO_AUTH, type AuthSource } from './auth-source.js';
-import type { OpenedConnection } from './opening.js';
 import type { Resolve } from '../../http/outbound.js';
+import { RemoteConnection } from './remote-connection.js';
 import { RemoteServer } from './remote-server.js';
 import { ListChangeListener } from './list-change-listener.js';
 
@@ -100,46 +98,5 @@ export class Remotes implements ServerBackend {
     const now = performance.now();
     for (const remote of this.#servers.values()) remote.tick(now);
     for (const listener of this.#listeners.values()) listener.tick(now);
-  }
-}
-
-/** Before a login its capabilities are unknown. It may have all; a request for one leads to the login. */
-const UNKNOWN = { tools: {}, prompts: {}, resources: {} };
-
-/** Holds nothing, and needs no close. */
-class RemoteConnection implements ServerConnection {
-  readonly #remote: RemoteServer;
-  readonly #caller: Caller;
-  #opened: OpenedConnection | undefined;
-  readonly #onOpened = (opened: OpenedConnection): void => void (this.#opened = opened);
-
-  constructor(remote: RemoteServer, caller: Caller, opened: OpenedConnection | undefined) {
-    this.#remote = remote;
-    this.#caller = caller;
-    this.#opened = opened;
-  }
-
-  get era(): ProtocolEra {
-    return this.#opened?.client.era ?? 'legacy';
-  }
-
-  get capabilities(): Readonly<Record<string, unknown>> {
-    return this.#opened?.client.capabilities ?? UNKNOWN;
-  }
-
-  callTool(call: ToolCall): Promise<CallToolResult> {
-    return this.#remote.callTool(this.#caller, call, this.#onOpened);
-  }
-
-  sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted> {
-    return this.#remote.sendToolCall(this.#caller, call, answers, this.#onOpened);
-  }
-
-  request(request: ServerRequest): Promise<Record<string, unknown>> {
-    return this.#remote.request(this.#caller, request, this.#onOpened);
-  }
-
-  watchResource(uri: string, onUpdated: () => void, options: { timeoutMs: number }): Promise<() => Promise<void>> {
-    return this.#remote.watchResource(this.#caller, uri, onUpdated, options);
   }
 }

@@ -93,7 +93,7 @@ export class Resilience {
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) throw error;
       const { server } = this.#options;
-      const text = `${server} has failed several times in a row; the next attempt is in a moment: ${this.health.lastError ?? ''}`;
+      const text = `${server} has failed several times in a row; the next attempt is in a moment: ${this.health.current.lastError ?? ''}`;
       throw new FairleadError('ERR_UNAVAILABLE', text, { cause: error, retryAfterMs: RETRY_AFTER_MS });
     }
   }
@@ -101,7 +101,7 @@ export class Resilience {
   #tell(state: ServerState, before: ServerState): void {
     const { log, server } = this.#options;
     if (state === 'down' && before !== 'reconnecting') {
-      log.warn({ server, err: this.health.lastError }, 'mcp server: down');
+      log.warn({ server, err: this.health.current.lastError }, 'mcp server: down');
     }
     if (state === 'healthy' && before !== 'degraded') log.info({ server }, 'mcp server: reachable again');
   }

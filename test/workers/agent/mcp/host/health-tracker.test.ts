@@ -5,7 +5,7 @@ t.test('failures in a row make a server degraded, then down; one success makes i
   const tracker = new HealthTracker({ downAfter: 3 });
   const states = [1, 2, 3].map(() => {
     tracker.failed('away');
-    return tracker.state;
+    return tracker.current.state;
   });
   t.strictSame(states, ['degraded', 'degraded', 'down']);
   t.match(tracker.current, { state: 'down', lastError: 'away', era: undefined });
