@@ -1,66 +1,21 @@
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
-import pino from 'pino';
 import t from 'tap';
-import { parseConfig } from '../../../../../src/shared/config.js';
 import { FairleadError } from '../../../../../src/shared/errors.js';
-import type { ToolDefinition } from '../../../../../src/shared/tool-definition.js';
-import { createPolicy } from '../../../../../workers/agent/mcp/calls/policy.js';
-import {
-  runTool,
-  type CallOutcome,
-  type CallSink,
-  type RunParts,
-} from '../../../../../workers/agent/mcp/calls/run-tool.js';
-import { ToolArgs } from '../../../../../workers/agent/mcp/calls/tool-args.js';
+import { runTool, type CallOutcome, type CallSink } from '../../../../../workers/agent/mcp/calls/run-tool.js';
 import { NOBODY } from '../../../../../workers/agent/mcp/catalogue/nobody.js';
-import { buildToolSet } from '../../../../../workers/agent/mcp/catalogue/tool-names.js';
 import { InputWanted } from '../../../../../workers/agent/mcp/host/input-wanted.js';
-import type { ServerConnection, ToolCall } from '../../../../../workers/agent/mcp/host/server-connection.js';
+import { scriptedParts, STATUS, type ScriptedParts } from './scripted-parts.js';
 
-const CALLER = { user: 'ada', session: 'one' };
-const STATUS: ToolDefinition = {
-  name: 'status',
-  description: '',
-  inputSchema: { type: 'object' },
-  outputSchema: { type: 'object', properties: { up: { type: 'boolean' } }, required: ['up'] },
-};
-
-interface Bench {
-  noted: string[];
-  calls: ToolCall[];
+interface Bench extends Omit<ScriptedParts, 'parts'> {
   run: (server: string, name: string, args?: Record<string, unknown>, sink?: Partial<CallSink>) => Promise<CallOutcome>;
 }
 
-/** `answer`: what the one connection to any server does. */
 function bench(answer: () => Promise<unknown>): Bench {
-  const noted: string[] = [];
-  const calls: ToolCall[] = [];
-  const connection = {
-    era: 'modern',
-    capabilities: { resources: {} },
-    callTool: (call: ToolCall) => {
-      calls.push(call);
-      return answer();
-    },
-    sendToolCall: answer,
-    request: answer,
-  } as unknown as ServerConnection;
-  const config = parseConfig({ mcpServers: { fast: { image: 'x', timeoutMs: 7 } }, sandbox: { toolTimeoutMs: 9 } }, {});
-  const toolSet = buildToolSet({ fast: [STATUS] }, { notes: { docs: { resources: true } } });
-  const parts = {
-    config,
-    toolArgs: new ToolArgs(pino({ level: 'silent' })),
-    policy: createPolicy(config.approvals),
-    toolSet: () => toolSet,
-    servers: { connection: async () => connection, releaseSession: async () => undefined },
-    catalogue: {
-      noteGood: (server: string) => noted.push(`good ${server}`),
-      noteTrouble: (user: string, server: string, text: string) => noted.push(`${user}: ${server}: ${text}`),
-    },
-  } as unknown as RunParts;
-  const signal = new AbortController().signal;
+  const { parts, noted, calls } = scriptedParts(answer);
+  const caller = { user: 'ada', session: 'one' };
+  const { signal } = new AbortController();
   const run: Bench['run'] = (server, name, args = {}, sink = {}) =>
-    runTool(parts, { caller: CALLER, server, name, args }, { signal, asks: NOBODY, ...sink });
+    runTool(parts, { caller, server, name, args }, { signal, asks: NOBODY, ...sink });
   return { noted, calls, run };
 }
 

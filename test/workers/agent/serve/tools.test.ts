@@ -1,0 +1,61 @@
+import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/server';
+import t from 'tap';
+import { FairleadError } from '../../../../src/shared/errors.js';
+import type { ServeParts } from '../../../../workers/agent/serve/parts.js';
+import { ServedCall } from '../../../../workers/agent/serve/served-call.js';
+import { callServedTool } from '../../../../workers/agent/serve/tools.js';
+import { scriptedParts } from '../mcp/calls/scripted-parts.js';
+
+const OF = { user: 'ada', session: 'one', kept: true, owner: 'client' };
+
+/** Calls the one tool, which answers so, for a client that can be asked nothing. */
+function call(answer: () => Promise<unknown>, approvals: object = { default: 'allow' }): Promise<CallToolResult> {
+  const { parts: agent } = scriptedParts(answer, approvals);
+  const tool = agent.toolSet(OF).of('fast', 'status')!;
+  const served = new ServedCall({ waitMs: 1_000, onEnd: () => undefined });
+  const parts = { agent } as unknown as ServeParts;
+  return callServedTool(parts, { of: OF, tool, args: {}, call: served, allowed: [] });
+}
+
+function failing(error: Error): Promise<CallToolResult> {
+  return call(async () => {
+    throw error;
+  });
+}
+
+t.test('a client is warned of structured content that does not fit the tool’s output schema', async (t) => {
+  const content = [{ type: 'text', text: 'up' }];
+  const fits = { content, structuredContent: { up: true } };
+  t.strictSame(await call(async () => fits), fits);
+  const odd = { content, structuredContent: { up: 'yes' } };
+  t.match(await call(async () => odd), {
+    ...odd,
+    content: [content[0], { text: /does not fit the tool's output schema/ }],
+  });
+});
+
+t.test('what goes wrong in a tool is its result, what the server refuses is an error of the protocol', async (t) => {
+  t.match(await failing(new FairleadError('ERR_SANDBOX', 'it died')), {
+    isError: true,
+    content: [{ text: 'ERR_SANDBOX: it died' }],
+  });
+  const cause = new ProtocolError(ProtocolErrorCode.InvalidParams, 'no such thing');
+  await t.rejects(failing(new FairleadError('ERR_MCP', 'no such thing', { cause })), cause);
+  await t.rejects(failing(new FairleadError('ERR_CANCELLED', 'cancelled')), { code: 'ERR_CANCELLED' });
+});
+
+t.test('the rules decide before the server is asked', async (t) => {
+  let asked = 0;
+  const answer = async (): Promise<CallToolResult> => {
+    asked++;
+    return { content: [] };
+  };
+  t.match(await call(answer, { default: 'deny' }), {
+    isError: true,
+    content: [{ text: /denied by the approval rules/ }],
+  });
+  t.match(await call(answer, { default: 'ask' }), { isError: true, content: [{ text: /A person must allow it/ }] });
+  t.equal(asked, 0);
+  t.strictSame(await call(answer), { content: [] });
+  t.equal(asked, 1);
+});
