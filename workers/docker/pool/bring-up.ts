@@ -174,7 +174,10 @@ export class BringUp {
     try {
       this.#fingerprint = await fingerprintOf(running, signal);
     } catch (error) {
-      log.warn({ err: error, server }, 'sandbox.reuse has no effect: this image has no tools to fingerprint it with');
+      log.warn(
+        { err: error, server },
+        'sandbox.reuse has no effect: a sandbox of this image could not be fingerprinted',
+      );
     }
   }
 
