@@ -16,24 +16,6 @@ import type { SessionExits } from './session-exits.js';
 /** Activity that no step writes (an attach, a read) moves the session's row at most this often. */
 const TOUCH_INTERVAL_MS = 60_000;
 
-type SessionRequestName =
-  | 'create-session'
-  | 'attach'
-  | 'replay'
-  | 'read-seqs'
-  | 'catch-up'
-  | 'submit-message'
-  | 'answer-approval'
-  | 'answer-elicitation'
-  | 'cancel-turn'
-  | 'reset-history'
-  | 'get-session'
-  | 'list-sessions'
-  | 'delete-session'
-  | 'read-history'
-  | 'sweep-sessions'
-  | 'missing-sessions';
-
 export interface SessionRequestsOptions {
   data: Pick<AgentWorkerData, 'config' | 'threads' | 'instance'>;
   store: Store;
@@ -78,7 +60,7 @@ export class SessionRequests {
     });
   }
 
-  handlers(): Pick<RequestHandlers<AgentContract>, SessionRequestName> {
+  handlers() {
     const { data, store, parts, sessions, exits } = this.#options;
     return {
       'create-session': ({ model, ...of }) => this.create(of, model),
@@ -123,7 +105,7 @@ export class SessionRequests {
         const rows = await Promise.all(ids.map((session) => store.readSession(session)));
         return { missing: ids.filter((_, index) => rows[index] === undefined) };
       },
-    };
+    } satisfies Partial<RequestHandlers<AgentContract>>;
   }
 
   async #do(of: SessionRef, work: (session: Session) => Promise<void>): Promise<null> {
