@@ -1,4 +1,4 @@
-/** A dockerd of the test's own that can be ended, hard or in order, and started again on the same data. Runs in tests. */
+/** A dockerd of the test's own that can be killed or stopped, and started again on the same data. Runs in tests. */
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -13,13 +13,13 @@ const STOP_MS = 20_000;
 
 export interface ChaosDockerd {
   readonly host: string;
-  /** Its folder: what it runs names it. */
+  /** Its folder, which its shims and containers name. */
   readonly folder: string;
-  /** Resolves when it answers again; its containers have ended then, as it keeps none alive (no live-restore). */
+  /** Resolves when it answers again; all its containers have ended then (no live-restore). */
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /**
-   * Containers of which something outlived a dockerd that was killed. Docker 20.10 forgets those that were starting or ending
-   * just then: the next daemon knows nothing of them, so that nobody can have them removed. Some have lost their shim.
+   * Containers with a shim or process that outlived a killed dockerd. Docker 20.10 forgets containers that were starting or
+   * ending just then: the next daemon does not know them, so nobody can remove them. Some have lost their shim.
    */
   readonly orphans: ReadonlySet<string>;
   stop(): Promise<void>;
@@ -59,7 +59,7 @@ export async function startChaosDockerd(): Promise<ChaosDockerd> {
     folder,
     orphans,
     restart: async (signal) => {
-      // A dockerd that finds its containerd still dying takes it for a living one, and gives up waiting for it.
+      // A dockerd that finds its dying containerd takes it for a living one, and gives up waiting for it.
       const containerd = Number(await readFile(join(folder, 'exec', 'containerd', 'containerd.pid'), 'utf8'));
       process.kill(pid, signal);
       await until('dockerd has ended', () => ![pid, containerd].some(isAlive), { timeoutMs: BACK_MS });
@@ -72,7 +72,7 @@ export async function startChaosDockerd(): Promise<ChaosDockerd> {
       await Promise.allSettled(containers.map(({ Id }) => docker(host).getContainer(Id).remove({ force: true })));
       await end?.();
       const left = Object.values(await processesOf(folder)).flatMap((pids) => [...pids.values()].flat());
-      for (const pid of left) if (isAlive(pid)) process.kill(pid, 'SIGKILL'); // those that it has forgotten
+      for (const pid of left) if (isAlive(pid)) process.kill(pid, 'SIGKILL'); // of containers that it has forgotten
       await first.stop();
     },
   };

@@ -1,6 +1,6 @@
-/** What a server says of itself on `/metrics`. Runs in tests. */
+/** Reads a server's `/metrics`. Runs in tests. */
 
-/** Sums of series: `sum(NAME)` or `sum(NAME, 'label="value"')`, over all threads. */
+/** Resolves with a function for sums over all threads: `sum(NAME)` or `sum(NAME, 'label="value"')`. */
 export async function readMetrics(url: string): Promise<(name: string, label?: string) => number> {
   const text = await (await fetch(`${url}/metrics`)).text();
   return (name, label = '') =>

@@ -1,8 +1,8 @@
-/** What a process has open, in words that are the same for two processes that do the same. Runs in tests. */
+/** A process's open files, in words that are equal for two processes that do the same. Runs in tests. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Sorted. `ports` names the far ends of TCP connections; a Unix socket's other end cannot be seen here. */
+/** Sorted. `ports` names the far ends of TCP connections; those of Unix sockets are unknown. */
 export async function openFiles(pid: number, ports: Readonly<Record<number, string>>): Promise<string[]> {
   const folder = `/proc/${pid}/fd`;
   const tcp = new Map([...(await tcpSockets('tcp')), ...(await tcpSockets('tcp6'))]);
@@ -18,7 +18,7 @@ export async function openFiles(pid: number, ports: Readonly<Record<number, stri
     .sort();
 }
 
-/** Remote ports by inode; 0 for one that listens. */
+/** Remote ports by inode; 0 for a listening socket. */
 async function tcpSockets(table: 'tcp' | 'tcp6'): Promise<[inode: string, port: number][]> {
   const text = await readFile(`/proc/net/${table}`, 'utf8').catch(() => ''); // no IPv6 here
   return text

@@ -1,4 +1,4 @@
-/** Numbers on a command line. Pure. */
+/** Parses numbers of the command line. Pure. */
 import { InvalidArgumentError } from 'commander';
 
 export function parseCount(text: string): number {

@@ -1,15 +1,15 @@
-/** What runs because of one dockerd, seen by the kernel: its shims, and the processes in its containers. Runs in tests. */
+/** The shims of one dockerd and the processes in its containers, from /proc. Runs in tests. */
 import { readdir, readFile } from 'node:fs/promises';
 
 /** Process ids by container id. */
 export interface Processes {
   shims: Map<string, number[]>;
   inside: Map<string, number[]>;
-  /** Made, and not begun: nothing of the image runs yet. */
+  /** Created, not started: nothing of the image runs yet. */
   unborn: Map<string, number[]>;
 }
 
-/** Shims name its containerd's socket; what runs in a container has its root in the daemon's data folder. */
+/** A shim names its containerd's socket; a process in a container has its root in the daemon's data folder. */
 export async function processesOf(folder: string): Promise<Processes> {
   const shims = new Map<string, number[]>();
   const inside = new Map<string, number[]>();
@@ -34,5 +34,5 @@ function add(map: Map<string, number[]>, id: string, pid: number): void {
 }
 
 async function readOf(pid: string, file: string): Promise<string | undefined> {
-  return readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => undefined); // it has ended
+  return readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => undefined); // the process has ended
 }

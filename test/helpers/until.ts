@@ -1,11 +1,11 @@
-/** Waits for what nobody announces: asked again and again until a deadline that fails the test. Runs in tests. */
+/** Polls a condition that nothing announces, until a deadline that fails the test. Runs in tests. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 const AGAIN_MS = 50;
 
 export interface UntilOptions {
   timeoutMs: number;
-  /** For the error: how it is instead. */
+  /** The actual state, for the error. */
   tell?: () => string;
 }
 
