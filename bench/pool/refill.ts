@@ -1,4 +1,4 @@
-/** How fast the pool makes containers, from an empty warm pool to a full one, compared with a bare loop of dockerode that has as many under way. */
+/** How fast the pool makes containers, from an empty warm pool to a full one, compared with a bare loop of dockerode with the same concurrency. */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

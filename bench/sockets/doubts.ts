@@ -25,7 +25,7 @@ function generatorDoubts({ frames, deltas, pinned }: Measured): string[] {
   for (const { name, depth, serverBusy, generatorBusy } of frames) {
     if (generatorBusy < FULL) continue;
     doubts.push(
-      `${name}, ${depth} under way: the generator was at its limit (${percent(generatorBusy)} busy, the server ${percent(serverBusy)}), so the server may be able to do more; see the figure for a CPU second`,
+      `${name}, ${depth} in flight: the generator was at its limit (${percent(generatorBusy)} busy, the server ${percent(serverBusy)}), so the server may be able to do more; see the figure for a CPU second`,
     );
   }
   for (const { name, rates } of deltas) {
@@ -43,7 +43,7 @@ function generatorDoubts({ frames, deltas, pinned }: Measured): string[] {
 function quietDoubts({ frames, deltas }: Measured): string[] {
   const [, ...bare] = deltas; // Fairlead's may wait for the model and the agent thread
   const rows = [
-    ...frames.map(({ name, depth, ...busy }) => ({ name: `${name}, ${depth} under way`, ...busy })),
+    ...frames.map(({ name, depth, ...busy }) => ({ name: `${name}, ${depth} in flight`, ...busy })),
     ...bare.flatMap(({ name, rates }) => rates.map((busy) => ({ name: `deltas, ${name}`, ...busy }))),
   ];
   const quiet = rows.filter(({ serverBusy, generatorBusy }) => Math.max(serverBusy, generatorBusy) < IDLE);
@@ -72,7 +72,7 @@ function aimDoubts({ frames, form }: Measured, ratios: readonly Ratio[]): string
         `an idle session: the heaps of three threads come and go in steps of some ${READING_MIB} MiB, which is ${noise.toFixed(1)} KiB for each of ${form.idle.sockets} sessions; the long form is more exact`,
       ];
     }
-    const depth = Number(/, (\d+) under way/.exec(ratio.name)?.[1]);
+    const depth = Number(/^frames-(\d+)$/.exec(ratio.id)?.[1]);
     if (!(depth > 1 && ratio.aim === FRAMES_AIM)) return [];
     const us = (kind: 'uws' | 'uws-json' | 'fairlead'): string => cpuOf(frames, kind, depth).toFixed(2);
     return [

@@ -46,7 +46,7 @@ export async function measureFrames(options: FramesOptions): Promise<FrameRate[]
   for (let round = 0; round <= rounds; round++) {
     for (const depth of depths) {
       for (const { server, group } of groups) {
-        step(`${server.name}, ${depth} frames under way on each of ${sockets} sockets`);
+        step(`${server.name}, ${depth} frames in flight on each of ${sockets} sockets`);
         const measured = await measure(options, server, group, depth, round === 0);
         if (round > 0) windows.push(measured);
       }

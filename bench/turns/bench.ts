@@ -87,7 +87,7 @@ function settings(plan: RampPlan, processes: number): Findings['settings'] {
     'ramp: measured a step, ms': plan.fairlead.measureMs,
     'limit: errors, %': 100 * plan.limits.errorShare,
     'limit: first token beyond the model’s own p95, ms': plan.limits.addedMs,
-    'ramp: people with tools': `every ${TOOLS.toolEvery}th, at most ${TOOLS.maxToolPeople}, each with a container since before it`,
+    'ramp: people with tools': `every ${TOOLS.toolEvery}th, at most ${TOOLS.maxToolPeople}, each with a container from the start`,
     'acceptance: people with tools': `every ${ACCEPTANCE_TOOLS.toolEvery}th, at most ${ACCEPTANCE_TOOLS.maxToolPeople}`,
     'turns with tools': 'of four turns one reads, one writes with a yes, two only talk',
     'acceptance: think time, mean ms': ACCEPTANCE_PACE.thinkMs,
@@ -102,6 +102,6 @@ function settings(plan: RampPlan, processes: number): Findings['settings'] {
 
 export const bench: Bench = {
   name: 'turns',
-  question: 'How many people can talk at once, and how much later does the first token come than from the model alone?',
+  question: 'How many users can talk at once, and how much later does the first token come than from the model alone?',
   run,
 };
