@@ -38,7 +38,7 @@ const LISTS: readonly ListFormat[] = [
     unpack: (element) => JSON.parse(gunzipSync(element).toString('utf8')) as TranscriptMessage[],
   },
   {
-    name: 'list of lz4 blocks, never sealed',
+    name: 'a list of lz4 blocks, never sealed',
     pack: (step) => [encodeBlock(step)],
     unpack: decodeBlock,
   },
