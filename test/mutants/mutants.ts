@@ -61,7 +61,7 @@ const FRONT: readonly Mutant[] = [
   ),
   ...slips(
     'src/front/presence.js',
-    front('connection', 'http', 'routes/turns'),
+    front('presence', 'connection', 'http'),
     ['if (count >= maxSocketsPerUser)', 'if (count > maxSocketsPerUser)'],
     ['this.#present.size >= maxConnections', 'this.#present.size > maxConnections'],
     ['if (!this.#present.delete(subscriber))', 'if (this.#present.delete(subscriber) === undefined)'],

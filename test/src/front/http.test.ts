@@ -115,6 +115,8 @@ t.test('an unknown path is 404, a wrong method 405 with Allow, HEAD is GET witho
   t.equal(head.status, 200);
   t.equal(head.headers.get('content-length'), String('{"status":"ok"}'.length));
   t.equal(await head.text(), '');
+  t.equal((await fetch(`${fixture.url}/v1/sessions/s`, { method: 'HEAD' })).status, 200);
+  t.equal((await fetch(`${fixture.url}/v1/sessions/s/events`, { method: 'HEAD' })).status, 405, 'a stream has no HEAD');
 });
 
 t.test('health, readiness with its reasons, and metrics', async (t) => {
@@ -238,7 +240,9 @@ t.test('a page of another origin is refused, also without auth; one on the list 
     t.equal(refused.headers.get('access-control-allow-origin'), null);
     t.strictSame(await problem(refused), { status: 403, code: 'ERR_FORBIDDEN_ORIGIN' }, origin);
   }
-  t.equal((await fetch(url, { headers: { origin: fixture.url } })).status, 200, 'same origin');
+  const same = await fetch(url, { headers: { origin: fixture.url } });
+  t.equal(same.status, 200, 'same origin');
+  t.equal(same.headers.get('access-control-allow-origin'), null, 'which is not on the list, and needs no CORS');
   const allowed = await fetch(url, { headers: { origin: 'https://app.example' } });
   t.equal(allowed.status, 200);
   t.equal(allowed.headers.get('access-control-allow-origin'), 'https://app.example');

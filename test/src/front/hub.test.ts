@@ -94,7 +94,7 @@ t.test('one event that is missing is enough: it is read and sent first', async (
   const hub = hubOver({
     replay: async (after) => {
       asked.push(after);
-      return { frames: [frame(2), frame(3)] };
+      return { frames: [frame(2)] };
     },
   });
   const a = new Listener();
@@ -125,6 +125,20 @@ t.test('a subscriber for whom more than 10,000 frames wait is told to come back'
   }
 });
 
+t.test('missed events are read once, however often the newest seq is told meanwhile', async (t) => {
+  let asked = 0;
+  const answer = deferred<{ frames: Frame[] }>();
+  const hub = hubOver({ replay: () => (asked++, answer.promise) });
+  const a = new Listener();
+  hub.subscribe('one', a);
+  hub.noteSeq('one', 1);
+  hub.noteSeq('one', 1);
+  answer.resolve({ frames: [frame(1)] });
+  await new Promise(setImmediate);
+  hub.noteSeq('one', 1);
+  t.strictSame([asked, a.seen], [1, ['e1']]);
+});
+
 t.test('a subscriber that leaves while its missing events are read is sent nothing', async (t) => {
   for (const leaves of [false, true]) {
     const answer = deferred<{ frames: Frame[] }>();
@@ -140,7 +154,7 @@ t.test('a subscriber that leaves while its missing events are read is sent nothi
 });
 
 t.test('a subscriber whose missed events cannot be read is closed, to reconnect with its last seq', async (t) => {
-  for (const replay of [async () => ({}), () => Promise.reject(new Error('away'))]) {
+  for (const replay of [async () => ({}), async () => ({ frames: [] }), () => Promise.reject(new Error('away'))]) {
     const hub = hubOver({ replay });
     const a = new Listener();
     hub.subscribe('one', a);

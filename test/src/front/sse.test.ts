@@ -2,6 +2,8 @@ import pino from 'pino';
 import t from 'tap';
 import { Exchange, type ResponseSocket } from '../../../src/front/http.js';
 import { EventStream, Heartbeats } from '../../../src/front/sse.js';
+import type { OutFrame } from '../../../workers/agent/contract/sessions.js';
+import { deferred } from '../../helpers/processes.js';
 import { HEAD } from './front-fixture.js';
 
 /** Another library's response behind the front's small interface: its reader takes what the test lets it. */
@@ -35,10 +37,13 @@ class ManualResponse implements ResponseSocket {
 
 const CAUGHT_UP = { seq: 0, type: 'text:delta', json: '{"type":"text:delta","text":"whole"}' };
 
-function start(heartbeats: Heartbeats): { response: ManualResponse; stream: EventStream } {
+function start(
+  heartbeats: Heartbeats,
+  catchUp = async (): Promise<OutFrame[]> => [CAUGHT_UP],
+): { response: ManualResponse; stream: EventStream } {
   const response = new ManualResponse();
   const exchange = new Exchange(response, HEAD, pino({ level: 'silent' }));
-  const options = { heartbeats, maxUnsentBytes: 1_000, catchUp: async () => [CAUGHT_UP] };
+  const options = { heartbeats, maxUnsentBytes: 1_000, catchUp };
   return { response, stream: new EventStream(exchange, options) };
 }
 
@@ -90,5 +95,36 @@ t.test(
       'id: 2\nevent: text\ndata: {"type":"text","seq":2}\n\n',
       'event: text:delta\ndata: {"type":"text:delta","text":"whole"}\n\n',
     ]);
+  },
+);
+
+t.test(
+  'a reader that catches up asks for the streaming blocks once, and gets no piece before they are there',
+  async (t) => {
+    const heartbeats = new Heartbeats();
+    const answer = deferred<OutFrame[]>();
+    let asked = 0;
+    const { response, stream } = start(heartbeats, () => (asked++, answer.promise));
+    t.teardown(() => stream.end());
+    const piece: OutFrame = { seq: 0, type: 'text:delta', json: '{"type":"text:delta","text":"piece"}' };
+    response.takes = false;
+    stream.send([{ seq: 1, type: 'turn:start', json: '{"type":"turn:start","seq":1}' }]);
+    stream.send([piece]);
+    response.takes = true;
+    response.writable(0);
+    stream.send([piece]);
+    response.writable(0);
+    t.equal(asked, 1);
+    answer.resolve([CAUGHT_UP]);
+    await new Promise(setImmediate);
+    stream.send([piece]);
+    t.strictSame(
+      response.chunks.map((chunk) => /event: (.*)\ndata: .*?(piece|whole|1)"?\}/.exec(chunk)?.slice(1)),
+      [
+        ['turn:start', '1'],
+        ['text:delta', 'whole'],
+        ['text:delta', 'piece'],
+      ],
+    );
   },
 );
