@@ -62,7 +62,7 @@ t.test('a stream goes to the client part by part, in order, each when the one be
   t.equal(parts.map(({ text }) => text).join(''), 'data: grüße\n\n');
 });
 
-t.test('a client that takes nothing may have so much unsent, then its request is aborted', async (t) => {
+t.test('a client that takes nothing has its request aborted past the limit of unsent bytes', async (t) => {
   const cancelled = deferred<void>();
   const blocked = deferred<{ open: boolean }>();
   const exchange = new HttpExchange(FROM, {

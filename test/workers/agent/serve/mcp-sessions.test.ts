@@ -32,7 +32,7 @@ function session(id: string, user = 'ann', more: Partial<McpSession> = {}): McpS
   };
 }
 
-t.test('only its user finds it', async (t) => {
+t.test('only its user finds an MCP session', async (t) => {
   const { sessions } = make();
   t.teardown(() => sessions.closeAll());
   const one = session('a.1');
@@ -42,7 +42,7 @@ t.test('only its user finds it', async (t) => {
   t.equal(sessions.find('a.2', 'ann'), undefined);
 });
 
-t.test('a user’s least recently used one makes room, unless all are in use', async (t) => {
+t.test('a user’s least recently used MCP session makes room, unless all are in use', async (t) => {
   const { sessions, closed } = make();
   t.teardown(() => sessions.closeAll());
   const [one, two] = [session('a.1', 'ann', { usedAt: 1 }), session('b.1', 'ann', { usedAt: 2 })];
@@ -56,7 +56,7 @@ t.test('a user’s least recently used one makes room, unless all are in use', a
   sessions.makeRoom('bob');
 });
 
-t.test('those of one session of ours go with it, each told once', async (t) => {
+t.test('MCP sessions close with their Fairlead session, each reported once', async (t) => {
   const { sessions, closed } = make();
   t.teardown(() => sessions.closeAll());
   const one = session('a.1', 'ann', { open: 1 });
@@ -68,7 +68,7 @@ t.test('those of one session of ours go with it, each told once', async (t) => {
   t.notOk(sessions.isActive('a'));
 });
 
-t.test('one that is not used leaves, one with an open request stays', async (t) => {
+t.test('an unused MCP session leaves memory, one with an open request stays', async (t) => {
   const left = deferred<string>();
   const { sessions } = make({ idleMs: 5, onClosed: ({ id }, why) => left.resolve(`${id} ${why}`) });
   t.teardown(() => sessions.closeAll());

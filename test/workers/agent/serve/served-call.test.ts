@@ -39,7 +39,7 @@ function makeCall(t: Test, waitMs = 60_000): { call: ServedCall; ended: () => nu
 }
 
 t.test(
-  'what is asked at once goes to the client as one, what does not fit is asked for again, and the work goes on',
+  'questions asked together reach the client in one answer; what does not fit is asked again, and the work goes on',
   async (t) => {
     const { call, ended } = makeCall(t);
     call.start(link(), undefined, async () => {
@@ -85,7 +85,7 @@ t.test('two questions of one name are two', async (t) => {
   t.strictSame(await call.next(), { result: { both: ['answer 0', 'answer 1'] } });
 });
 
-t.test('a client that does not come back ends it: the work is aborted, its question is nobody’s', async (t) => {
+t.test('a call whose client does not come back is aborted, and its question goes unanswered', async (t) => {
   const { call, ended } = makeCall(t, 10);
   const answered = deferred<string>();
   const aborted = deferred<void>();
@@ -143,23 +143,26 @@ t.test('a server that takes its question back is not answered, and one that asks
   await t.rejects(greedy.next(), { code: 'ERR_MCP' });
 });
 
-t.test('the older era’s client is asked at once; an error or an answer that does not fit is none', async (t) => {
-  const { call } = makeCall(t);
-  const answers: unknown[] = ['Ann', 7, new Error('no')];
-  const push = async (): Promise<unknown> => {
-    const answer = answers.shift();
-    if (answer instanceof Error) throw answer;
-    return answer;
-  };
-  call.start(link({ push }), undefined, async () => {
-    const said = [];
-    for (const key of ['a', 'b', 'c']) said.push(await call.ask(question(key)));
-    return { said };
-  });
-  t.strictSame(await call.next(), { result: { said: ['Ann', 'nobody', 'nobody'] } });
-});
+t.test(
+  'a client of the older protocol is asked at once; an error or a response that does not fit is no answer',
+  async (t) => {
+    const { call } = makeCall(t);
+    const answers: unknown[] = ['Ann', 7, new Error('no')];
+    const push = async (): Promise<unknown> => {
+      const answer = answers.shift();
+      if (answer instanceof Error) throw answer;
+      return answer;
+    };
+    call.start(link({ push }), undefined, async () => {
+      const said = [];
+      for (const key of ['a', 'b', 'c']) said.push(await call.ask(question(key)));
+      return { said };
+    });
+    t.strictSame(await call.next(), { result: { said: ['Ann', 'nobody', 'nobody'] } });
+  },
+);
 
-t.test('calls are bounded by session; of those that wait the oldest goes for the newest', async (t) => {
+t.test('calls are bounded per session; the oldest waiting call makes room', async (t) => {
   const calls = new ServedCalls({ maxRunning: 2, maxWaiting: 2, waitMs: 60_000 });
   const open = async (): Promise<ServedCall> => {
     const call = calls.open('s');
@@ -183,7 +186,7 @@ t.test('calls are bounded by session; of those that wait the oldest goes for the
   t.equal(calls.size, 0);
 });
 
-t.test('a drain ends those that wait at once, and those that run when their time is over', async (t) => {
+t.test('a drain aborts waiting calls at once, and running ones when the grace is over', async (t) => {
   const calls = new ServedCalls({ maxRunning: 5, maxWaiting: 5, waitMs: 60_000 });
   const waiting = calls.open('s');
   waiting.start(link(), undefined, async () => ({ said: await waiting.ask(question('name')) }));

@@ -11,21 +11,21 @@ const FORM = { type: 'object' as const, properties: { colour: { type: 'string' a
 
 type Asked = EventOf<'elicitation:request'>;
 
-interface Legs {
+interface Rounds {
   bench: AgentBench;
   /** What each request of the tool came with. */
-  legs: { requestState: string | undefined; inputResponses: unknown }[];
+  requests: { requestState: string | undefined; inputResponses: unknown }[];
   servers: PortServer[];
-  /** The last leg is answered only then. */
+  /** The last request is answered only then. */
   gate: Deferred<void>;
   lastBegun: Deferred<void>;
 }
 
 /** A server of the newer era whose tool asks `times` questions, one after another, and then answers with what was said last. */
-async function start(t: Test, { gated = false, config = {} } = {}): Promise<Legs> {
+async function start(t: Test, { gated = false, config = {} } = {}): Promise<Rounds> {
   const bench = await startBench(t, { approvals: { default: 'allow' }, ...config });
   const [gate, lastBegun] = [deferred<void>(), deferred<void>()];
-  const made: Legs = { bench, legs: [], servers: [], gate, lastBegun };
+  const made: Rounds = { bench, requests: [], servers: [], gate, lastBegun };
   if (!gated) gate.resolve();
   const factory = (): McpServer => {
     const server = new McpServer({ name: 'asks', version: '1' }, { capabilities: { tools: {} } });
@@ -35,7 +35,7 @@ async function start(t: Test, { gated = false, config = {} } = {}): Promise<Legs
       async ({ times }, { mcpReq }) => {
         const state = mcpReq.requestState();
         const requestState = typeof state === 'string' ? state : undefined;
-        made.legs.push({ requestState, inputResponses: mcpReq.inputResponses });
+        made.requests.push({ requestState, inputResponses: mcpReq.inputResponses });
         const asked = Number(requestState ?? 0);
         if (asked < times) {
           const message = `Which colour? (${asked + 1})`;
@@ -74,7 +74,7 @@ function resultText(result: EventOf<'tool:result'>): string {
 }
 
 void t.test('a server’s questions come one after another, and each request carries what was answered', async (t) => {
-  const { bench, legs } = await start(t);
+  const { bench, requests } = await start(t);
   bench.model.next(callsTools([{ ...CALL, input: { times: 2 } }]), says('done'));
   await bench.say('go');
   const first = await bench.event('elicitation:request', ({ message }) => message.includes('(1)'));
@@ -83,7 +83,7 @@ void t.test('a server’s questions come one after another, and each request car
   await reply(bench, await bench.event('elicitation:request', ({ message }) => message.includes('(2)')), 'blue');
   t.match(resultText(await bench.event('tool:result')), /accept.*blue/);
   await bench.turnEnd(1);
-  t.match(legs, [
+  t.match(requests, [
     { requestState: undefined, inputResponses: undefined },
     { requestState: '1', inputResponses: accepted('red') },
     { requestState: '2', inputResponses: accepted('blue') },
@@ -91,7 +91,7 @@ void t.test('a server’s questions come one after another, and each request car
 });
 
 void t.test('a question outlives its thread: it stays open, and its answer lets the call go on', async (t) => {
-  const { bench, legs, servers } = await start(t);
+  const { bench, requests, servers } = await start(t);
   bench.model.next(callsTools([CALL]), says('blue it is'));
   await bench.say('go');
   const asked = await bench.event('elicitation:request');
@@ -105,12 +105,12 @@ void t.test('a question outlives its thread: it stays open, and its answer lets 
   t.match(result, { ok: true });
   t.match(resultText(result), /accept.*blue/);
   t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
-  t.equal(legs.length, 2, 'the first request was not made again');
+  t.equal(requests.length, 2, 'the first request was not made again');
   t.equal(servers.length, 2);
 });
 
 void t.test('an answer that comes while its thread dies is there when it is back', async (t) => {
-  const { bench, legs } = await start(t);
+  const { bench, requests } = await start(t);
   bench.model.next(callsTools([{ ...CALL, input: { times: 2 } }]), says('done'));
   await bench.say('go');
   const first = await bench.event('elicitation:request', ({ message }) => message.includes('(1)'));
@@ -122,7 +122,7 @@ void t.test('an answer that comes while its thread dies is there when it is back
   await reply(bench, second, 'blue');
   t.match(resultText(await bench.event('tool:result')), /blue/);
   await bench.turnEnd(1);
-  t.equal(legs.length, 3);
+  t.equal(requests.length, 3);
 });
 
 void t.test('a server that dies while it waits for the person is started again for the answer', async (t) => {
@@ -141,7 +141,7 @@ void t.test('a server that dies while it waits for the person is started again f
 void t.test(
   'a thread that dies in the request after the answer has interrupted the call: it is not made again',
   async (t) => {
-    const { bench, legs, lastBegun } = await start(t, { gated: true });
+    const { bench, requests, lastBegun } = await start(t, { gated: true });
     bench.model.next(callsTools([CALL]), says('then not'));
     await bench.say('go');
     await reply(bench, await bench.event('elicitation:request'), 'blue');
@@ -152,7 +152,7 @@ void t.test(
     t.match(result, { ok: false });
     t.match(resultText(result), /may have run/);
     t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
-    t.equal(legs.length, 2);
+    t.equal(requests.length, 2);
   },
 );
 
@@ -173,8 +173,8 @@ void t.test('a stop of the server leaves the question open for the next start', 
   t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
 });
 
-void t.test('a turn that is cancelled while a call of an earlier life rests closes question and call', async (t) => {
-  const { bench, legs } = await start(t);
+void t.test('a turn that is cancelled closes the question of a call that waits since before a restart', async (t) => {
+  const { bench, requests } = await start(t);
   bench.model.next(callsTools([CALL]));
   await bench.say('go');
   const asked = await bench.event('elicitation:request');
@@ -185,11 +185,11 @@ void t.test('a turn that is cancelled while a call of an earlier life rests clos
   t.match(await bench.event('tool:result'), { ok: false });
   t.match(await bench.turnEnd(1), { stopReason: 'cancelled' });
   await t.rejects(reply(bench, asked, 'blue'), { code: 'ERR_CALL_NOT_PENDING' });
-  t.equal(legs.length, 1);
+  t.equal(requests.length, 1);
 });
 
-void t.test('one that asks for ever is stopped', async (t) => {
-  const { bench, legs } = await start(t);
+void t.test('a server that asks for ever is stopped', async (t) => {
+  const { bench, requests } = await start(t);
   bench.model.next(callsTools([{ ...CALL, input: { times: 100 } }]), says('done'));
   await bench.say('go');
   for (let round = 1; round <= 10; round++) {
@@ -201,5 +201,5 @@ void t.test('one that asks for ever is stopped', async (t) => {
   }
   t.match(resultText(await bench.event('tool:result')), /still asks for input after 10 rounds/);
   await bench.turnEnd(1);
-  t.equal(legs.length, 11);
+  t.equal(requests.length, 11);
 });

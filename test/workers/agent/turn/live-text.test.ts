@@ -21,7 +21,7 @@ void t.test('a snapshot is each block whole at offset 0', async (t) => {
   t.same(live.snapshot(), []);
 });
 
-void t.test('what a broken stream leaves is its text, without thinking and without blanks', async (t) => {
+void t.test('a broken stream leaves its text, without thinking and blank blocks', async (t) => {
   const live = new LiveText();
   live.append('thinking', 1, 0, 'hm');
   live.append('text', 1, 1, 'abc');
