@@ -193,7 +193,7 @@ function rpcMessage(text: string | undefined): string | undefined {
   }
 }
 
-export function isTimeout(error: unknown): boolean {
+function isTimeout(error: unknown): boolean {
   return SdkError.isInstance(error) && error.code === SdkErrorCode.RequestTimeout;
 }
 

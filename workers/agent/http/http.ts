@@ -69,21 +69,18 @@ export class SafeHttp {
     { slot = 'control', holder, waits, onFailure }: FetchOptions = {},
   ): Promise<Response> {
     const deadline = new ExchangeDeadline(init.signal);
-    let release: (() => void) | undefined;
     try {
-      if (slot === 'stream') release = this.#enterStream(deadline, holder);
+      let release = slot === 'stream' ? this.#enterStream(deadline, holder) : undefined;
       if (!release && (slot !== 'stream' || waits)) {
         release = await this.#slots.acquire(slot === 'control' ? slot : 'call', init.signal ?? NEVER);
       }
+      if (release) return await this.#inSlot(release, deadline, url, init, slot, onFailure);
     } catch (error) {
       deadline.clear();
       throw error;
     }
-    if (!release) {
-      deadline.clear();
-      return noStream();
-    }
-    return this.#inSlot(release, deadline, url, init, slot, onFailure);
+    deadline.clear();
+    return noStream();
   }
 
   async #inSlot(

@@ -10,7 +10,7 @@ export const READ_RESOURCE = 'read_resource';
 const CONNECT = 'connect_';
 
 export const DEFAULT_FOUND = 5;
-export const MAX_FOUND = 20;
+const MAX_FOUND = 20;
 
 export interface DeferredServer {
   server: string;

@@ -63,7 +63,7 @@ export async function listServerTools(
   };
 }
 
-export function boundTools(tools: ToolDefinition[]): ToolDefinition[] {
+function boundTools(tools: ToolDefinition[]): ToolDefinition[] {
   const bytes = JSON.stringify(tools).length;
   if (bytes <= MAX_TOOLS_BYTES) return tools;
   throw new FairleadError('ERR_MCP', `the server's tools are ${bytes} bytes of definitions: too large to keep`);

@@ -19,10 +19,10 @@ export interface StartedCommand {
   transport: CommandTransport;
   roots: readonly Root[];
   /** Keeps the sandbox that it runs in from hibernating while it is used. */
-  tenancy?: Tenancy;
+  sandboxUse?: SandboxUse;
 }
 
-export interface Tenancy {
+export interface SandboxUse {
   begin(connection: { readonly idleMs: number }): void;
   end(): void;
 }
@@ -40,12 +40,12 @@ export interface CommandOptions {
 }
 
 export class CommandConnection extends ClientConnection {
-  readonly #tenancy: Tenancy | undefined;
+  readonly #sandboxUse: SandboxUse | undefined;
 
-  private constructor(client: HostClient, tenancy: Tenancy | undefined) {
+  private constructor(client: HostClient, sandboxUse: SandboxUse | undefined) {
     super(client);
-    this.#tenancy = tenancy;
-    tenancy?.begin(this);
+    this.#sandboxUse = sandboxUse;
+    sandboxUse?.begin(this);
   }
 
   /** ERR_MCP, and the errors of `start`; a failed start leaves no process. */
@@ -65,13 +65,13 @@ export class CommandConnection extends ClientConnection {
   static async #connect(options: CommandOptions, mode: 'auto' | 'legacy'): Promise<CommandConnection | undefined> {
     const { server, legacyServers, timeoutMs, onEnd } = options;
     const started = await options.start();
-    const { transport, tenancy } = started;
+    const { transport, sandboxUse } = started;
     const client = makeClient(options, started, mode);
     try {
       await client.connect(transport, { timeout: timeoutMs });
     } catch (error) {
       const { exitReason } = transport;
-      tenancy?.end();
+      sandboxUse?.end();
       await transport.close();
       if (mode === 'auto' && exitReason !== '') return undefined;
       legacyServers.forget(server);
@@ -79,16 +79,16 @@ export class CommandConnection extends ClientConnection {
     }
     if (client.era === 'legacy') legacyServers.noteLegacy(server);
     client.client.onclose = () => {
-      tenancy?.end();
+      sandboxUse?.end();
       onEnd(transport.exitReason);
     };
-    return new CommandConnection(client, tenancy);
+    return new CommandConnection(client, sandboxUse);
   }
 
   /** Resolves when the process is gone. */
   async close(): Promise<void> {
     delete this.client.client.onclose;
-    this.#tenancy?.end();
+    this.#sandboxUse?.end();
     await this.client.close();
   }
 }

@@ -4,7 +4,7 @@ import type { Logger } from '../../../../src/shared/log.js';
 import { WORKSPACE_ROOTS, type SandboxConnection, type SandboxHost } from '../sandbox/connection.js';
 import { PortTransport } from '../sandbox/port-transport.js';
 import type { SessionSandboxes } from '../sandbox/session-sandboxes.js';
-import type { StartedCommand, Tenancy } from './command-connection.js';
+import type { StartedCommand, SandboxUse } from './command-connection.js';
 import { StderrLog } from './stderr-log.js';
 
 export interface SandboxCommand {
@@ -22,22 +22,22 @@ export interface SandboxCommand {
 export async function startInSandbox(command: SandboxCommand): Promise<StartedCommand> {
   const { sandboxes, host, owner, server, sandbox, log } = command;
   const box = await sandboxes.get({ session: owner, user: '' }, sandbox);
-  const tenancy = tenancyIn(box);
+  const sandboxUse = useOf(box);
   const { port1, port2 } = new MessageChannel();
   const stderr = new StderrLog(server, log);
   const transport = new PortTransport(port1, (text) => stderr.write(text));
   try {
     await host.exec({ sandbox: box.sandbox, server, port: port2 });
   } catch (error) {
-    tenancy.end();
+    sandboxUse.end();
     port1.close();
     throw error;
   }
-  return { transport, roots: WORKSPACE_ROOTS, tenancy };
+  return { transport, roots: WORKSPACE_ROOTS, sandboxUse };
 }
 
 /** Counts as in use from the first moment, so that the sandbox does not hibernate while the server starts. */
-function tenancyIn(box: SandboxConnection): Tenancy {
+function useOf(box: SandboxConnection): SandboxUse {
   let connection: { readonly idleMs: number } | undefined;
   const end = box.countIn({
     get idleMs() {

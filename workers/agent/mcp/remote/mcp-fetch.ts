@@ -34,10 +34,6 @@ export class McpFetch {
     return this.#http.acquireTurn(signal);
   }
 
-  stream(url: string | URL, init: RequestInit, options: Omit<FetchOptions, 'slot'>): Promise<Response> {
-    return this.#send(url, { ...init, headers: new Headers(init.headers) }, { ...options, slot: 'stream' });
-  }
-
   /** For SSE: all responses come by one stream, whose end is the end of the connection. */
   sse(onStreamEnd: (failure?: RemoteFailure) => void): Fetch {
     const holder = { isIdle: () => false, onEvict: ignore, onEnd: ignore };

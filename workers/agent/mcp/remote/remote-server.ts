@@ -106,11 +106,6 @@ export class RemoteServer {
     return this.#connect(credentials, this.#known(credentials?.key ?? ''));
   }
 
-  /** Probes the server now. Rejects when it is unreachable. */
-  probe(): Promise<void> {
-    return this.#resilience.probe();
-  }
-
   async releaseSession(session: string): Promise<void> {
     const id = ownId(session);
     await this.#unsettled.get(session)?.settled;

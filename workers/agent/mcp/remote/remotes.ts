@@ -71,11 +71,6 @@ export class Remotes implements ServerBackend {
     return remote.isKnown ? remote.health : undefined;
   }
 
-  /** Probes the server now. Rejects when it is unreachable. */
-  probe(server: string): Promise<void> {
-    return this.#server(server).probe();
-  }
-
   async releaseSession(session: string): Promise<void> {
     await Promise.all([...this.#servers.values()].map((remote) => remote.releaseSession(session)));
   }
