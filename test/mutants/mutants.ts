@@ -25,7 +25,7 @@ const workspace = (...names: string[]): string[] => names.map((name) => `workers
 const FRONT: readonly Mutant[] = [
   ...slips(
     'src/front/origin.js',
-    front('http', 'connection', 'router'),
+    front('origin', 'http', 'connection', 'router'),
     ['hostOf(origin) === host)', 'hostOf(origin) !== undefined)'],
     ['this.#policy.loopbackOnly && ', ''],
     ['withoutDefaultPort(new URL(origin).host)', 'new URL(origin).hostname'],
@@ -115,7 +115,7 @@ const STORE: readonly Mutant[] = [
   ),
   ...slips(
     'workers/agent/store/history-tail.js',
-    store('history-codec', 'lmdb-store'),
+    store('history-tail', 'lmdb-store'),
     ['return tailBytes >= SEAL_BYTES', 'return tailBytes > 100 * SEAL_BYTES'],
     ['bytes > 0 && bytes + length > LARGE_BYTES', 'bytes > 0 && length > LARGE_BYTES'],
   ),
@@ -185,7 +185,7 @@ const TURN: readonly Mutant[] = [
   ),
   ...slips(
     'workers/agent/session/open-calls.js',
-    session('approvals', 'session-recovery', 'session-end'),
+    [...session('approvals', 'session-recovery', 'session-end'), ...turn('input-rounds')],
     ['call.expiresAt <= now', 'call.expiresAt < now - 60_000'],
     ['crashed && !waitsForInput(call)', 'crashed'],
   ),
@@ -194,7 +194,7 @@ const TURN: readonly Mutant[] = [
 const WORKSPACE: readonly Mutant[] = [
   ...slips(
     'workers/workspace/paths.js',
-    workspace('paths', 'swapped-paths', 'write', 'list'),
+    workspace('paths', 'swapped-paths', 'write', 'list', 'read'),
     ['path.startsWith(root.endsWith(sep) ? root : root + sep)', 'path.startsWith(root)'],
     ['flags | constants.O_NOFOLLOW | constants.O_NONBLOCK', 'flags | constants.O_NONBLOCK'],
     ['flags | constants.O_NOFOLLOW | constants.O_NONBLOCK', 'flags | constants.O_NOFOLLOW'],

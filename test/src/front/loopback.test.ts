@@ -10,6 +10,7 @@ t.test('loopback addresses, also IPv4 mapped into IPv6, and nothing else', async
   t.ok(isLoopback(v6(0xff, 0xff, 127, 0, 0, 1)));
   t.notOk(isLoopback(Uint8Array.of(10, 0, 0, 1)));
   t.notOk(isLoopback(v6(2)));
+  t.notOk(isLoopback(v6(1, 1)), '::101 ends as ::1 does');
   t.notOk(isLoopback(v6(0xff, 0xff, 10, 0, 0, 1)));
   t.notOk(isLoopback(v6(127, 0, 0, 1)));
   t.notOk(isLoopback(new Uint8Array()));

@@ -12,7 +12,7 @@ import { HEAD } from './front-fixture.js';
 async function statusOf(head: Partial<RequestHead>): Promise<string> {
   const router = new Router({
     routes: (['user', 'open', 'metrics'] as const).map((access) =>
-      get(`/${access}`, ({ exchange }) => exchange.json(200, {}), { access }),
+      get(`/${access}`, ({ exchange }) => exchange.json(200, {}), { access, noHead: access === 'open' }),
     ),
     auth: new Auth({ tokens: [{ user: 'ann', sha256: createHash('sha256').update('token-a').digest('hex') }] }),
     origins: new Origins({ origins: [], loopbackOnly: false, port: () => 1 }),
@@ -53,3 +53,9 @@ t.test(
     t.equal(await statusOf({ path: '/open', fromLoopback: false }), '200 OK');
   },
 );
+
+t.test('HEAD is answered where GET is, but for routes that have none', async (t) => {
+  t.equal(await statusOf({ path: '/metrics', method: 'HEAD', fromLoopback: true }), '200 OK');
+  t.equal(await statusOf({ path: '/open', method: 'HEAD' }), '405 Method Not Allowed');
+  t.equal(await statusOf({ path: '/open' }), '200 OK');
+});

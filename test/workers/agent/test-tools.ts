@@ -72,14 +72,35 @@ export function createToolServer(box: ToolBox): McpServer {
     },
   );
   server.registerTool(
+    'print',
+    {
+      description: 'Prints piece by piece, each when the test has finished the one before',
+      inputSchema: z.strictObject({ pieces: z.array(z.string()) }),
+    },
+    async ({ pieces }, ctx) => {
+      const progressToken = ctx.mcpReq._meta?.progressToken;
+      for (const [index, message] of pieces.entries()) {
+        if (progressToken === undefined) break;
+        const stream = { 'fairlead/stream': 'stdout' };
+        const params = { progressToken, progress: index + 1, message, _meta: stream };
+        await ctx.mcpReq.notify({ method: 'notifications/progress', params });
+        await box.gate(message).promise;
+      }
+      return { content: [{ type: 'text', text: 'printed' }] };
+    },
+  );
+  server.registerTool(
     'ask',
-    { description: 'Asks the person', inputSchema: z.strictObject({ times: z.number() }) },
-    async ({ times }, ctx) => {
+    {
+      description: 'Asks the person',
+      inputSchema: z.strictObject({ times: z.number(), length: z.number().default(0) }),
+    },
+    async ({ times, length }, ctx) => {
       const answers = await Promise.all(
         Array.from({ length: times }, () =>
           ctx.mcpReq.elicitInput({
             mode: 'form',
-            message: 'Which colour?',
+            message: 'Which colour?'.padEnd(length, '!'),
             requestedSchema: { type: 'object', properties: { colour: { type: 'string' } }, required: ['colour'] },
           }),
         ),
@@ -118,9 +139,22 @@ export const TOOLS: ToolDefinition[] = [
     },
   },
   {
+    name: 'print',
+    description: 'Prints',
+    inputSchema: {
+      type: 'object',
+      properties: { pieces: { type: 'array', items: { type: 'string' } } },
+      required: ['pieces'],
+    },
+  },
+  {
     name: 'ask',
     description: 'Asks the person',
-    inputSchema: { type: 'object', properties: { times: { type: 'number' } }, required: ['times'] },
+    inputSchema: {
+      type: 'object',
+      properties: { times: { type: 'number' }, length: { type: 'number' } },
+      required: ['times'],
+    },
   },
   { name: 'fail', description: 'Fails', inputSchema: { type: 'object', properties: {}, additionalProperties: false } },
 ];

@@ -87,6 +87,7 @@ export function ownerSuite(t: Test, backend: Backend): void {
     await store.dropWakeUp(none);
     await store.dropWakeUp(none);
     await store.dropWakeUp('nobody');
+    await other.dropWakeUp(one);
     t.strictSame(await store.sessionsToWake(Infinity), [one, start]);
   });
 

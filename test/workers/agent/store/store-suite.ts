@@ -193,13 +193,16 @@ export function storeSuite(t: Test, backend: Backend): void {
     for (const limit of [1, 3, 4, 7, 20, 100]) {
       const seen: string[] = [];
       let cursor: string | undefined;
+      let pages = 0;
       do {
+        pages += 1;
         const page = await store.listSessions(user, cursor === undefined ? { limit } : { limit, cursor });
         t.ok(page.sessions.length <= limit);
         seen.push(...page.sessions.map((row) => row.session));
         cursor = page.next;
       } while (cursor !== undefined);
       t.strictSame(seen, expected, `by ${limit}`);
+      t.equal(pages, Math.ceil(rows.length / limit), 'the page that ends the list says so');
     }
     t.equal(await codeOf(store.listSessions(user, { limit: 5, cursor: 'bm8' })), 'ERR_BAD_FRAME');
   });

@@ -71,3 +71,17 @@ void t.test('a question whose call died with its thread is closed, and the model
   t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
   t.same((await bench.request('get-session', OF)).pending, []);
 });
+
+void t.test('a question over 64 KiB is cancelled without asking the user; one below it is asked', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  bench.model.next(callsTools([{ ...ASK, input: { times: 1, length: 70_000 } }]), says('well'));
+  await bench.say('go');
+  await bench.turnEnd(1);
+  t.notOk(bench.types().includes('elicitation:request'));
+  t.match(bench.box.calls, ['ask [{"action":"cancel"}]']);
+  bench.model.next(callsTools([{ ...ASK, id: 'c-2', input: { times: 1, length: 60_000 } }]), says('well'));
+  const { requestId, message } = await asked(bench);
+  t.equal(message.length, 60_000);
+  await reply(bench, requestId);
+  await bench.turnEnd(2);
+});

@@ -105,3 +105,26 @@ void t.test('a session keeps its sandbox when it leaves memory', async (t) => {
   await bench.turnEnd(2);
   t.equal(bench.sandboxes.length, 1);
 });
+
+void t.test('arguments that are no JSON are told to the model, though the tool would take none', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  bench.model.next(callsTools([{ id: 'c-1', name: 'fail' }], { invalidInput: ['c-1'] }), says('ok'));
+  await bench.say('go');
+  await bench.turnEnd(1);
+  t.same(bench.sandboxes.length, 0);
+  bench.model.next(callsTools([{ id: 'c-2', name: 'fail' }]), says('ok'));
+  await bench.say('go');
+  await bench.turnEnd(2);
+  t.same(bench.box.calls, ['fail'], 'the same call with arguments runs');
+});
+
+void t.test('a second piece of output starts where the first ended', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  bench.model.next(callsTools([{ id: 'c-1', name: 'print', input: { pieces: ['first', 'second'] } }]), says('ok'));
+  await bench.say('go');
+  t.match(await bench.event('tool:output', ({ text }) => text === 'first'), { offset: 0 });
+  bench.box.finish('first');
+  t.match(await bench.event('tool:output', ({ text }) => text === 'second'), { offset: 5 });
+  bench.box.finish('second');
+  await bench.turnEnd(1);
+});

@@ -3,7 +3,7 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import { startBench } from '../agent-bench.js';
 import { callsTools, fails, says, saysAndEnds, USAGE, type Script } from '../scripted-model.js';
 
-const call = (id: string): Script => callsTools([{ id, name: 'echo', input: { text: id } }]);
+const call = (id: string, text = ''): Script => callsTools([{ id, name: 'echo', input: { text: id } }], { text });
 const textOf = (message: unknown): string => JSON.stringify(message);
 
 void t.test('a message becomes a turn whose durable events count from 1 without a gap', async (t) => {
@@ -98,7 +98,7 @@ void t.test('the model is given the system prompt, the tools and the whole trans
   t.equal(request?.system, 'Be kind.');
   t.same(
     request?.tools.map(({ name }) => name),
-    ['ask', 'echo', 'fail', 'wait'],
+    ['ask', 'echo', 'fail', 'print', 'wait'],
   );
   t.same(request?.messages, [
     { role: 'user', content: [{ type: 'text', text: 'first' }] },
@@ -238,3 +238,13 @@ void t.test(
     t.match(await bench.turnEnd(2), { stopReason: 'end_turn' });
   },
 );
+
+void t.test('blocks and usage are counted over all rounds of a turn', async (t) => {
+  const bench = await startBench(t, { approvals: { default: 'allow' } });
+  bench.model.next(call('c-1', 'one'), call('c-2', 'two'), call('c-3', 'three'), says('done'));
+  await bench.say('go');
+  const { usage } = await bench.turnEnd(1);
+  t.equal(usage.inputTokens, 4 * USAGE.inputTokens);
+  const blocks = bench.events.flatMap((event) => (event.type === 'text' ? [event.block] : []));
+  t.same(blocks, [0, 2, 4, 6]);
+});
