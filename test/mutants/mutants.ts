@@ -141,7 +141,7 @@ const STORE: readonly Mutant[] = [
     'workers/agent/store/redis-replies.js',
     store('redis-replies'),
     ['tries > 1 || error.message !== QUEUE_FULL', 'true'],
-    ['PASSING.has(word) || LOCKED.has(word)', 'PASSING.has(word)'],
+    ['TRANSIENT.has(word) || LOCKED.has(word)', 'TRANSIENT.has(word)'],
   ),
 ];
 
@@ -161,7 +161,7 @@ const TURN: readonly Mutant[] = [
     ['brokenInputs.has(use.id) ? undefined : args', 'args'],
     ['position: ++position', 'position: position++'],
     ['offsets[stream] += text.length', 'offsets[stream] += 1'],
-    ['if (!open)', 'if (open === undefined)'],
+    ['if (!open)', 'if (false)'],
     ['call.edited ? { ...output, content: [edited, ...content] } : output', 'output'],
     ['ok: result.isError !== true', 'ok: true'],
   ),
