@@ -39,7 +39,10 @@ export function startLife(
   channel.handle(host.requests, {
     ...host.notifications,
     ready: () => served.resolve(),
-    'start-failed': ({ code, message }) => served.reject(new FairleadError(code as ErrorCode, message)),
+    'start-failed': ({ code, message }) => {
+      fault = new FairleadError(code as ErrorCode, message); // the exit may come in the same turn of the event loop
+      served.reject(fault);
+    },
   });
   worker.on('error', (error) => {
     fault = error;
