@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `fairlead`: reads the command line, loads only what the command needs, and sets the exit code. */
+/** The command `fairlead`: reads the command line, loads only what the command needs, and sets the exit code. Command line's process; main thread of `serve`. */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
 import type { McpCommands } from './cli/mcp/mcp.js';

@@ -1,4 +1,4 @@
-/** How the command line prints: colours only at a terminal, errors without a stack. */
+/** How the command line prints: colours only at a terminal, errors without a stack. Command line's process. */
 import pc from 'picocolors';
 import { ConfigError } from '../shared/config.js';
 import { FairleadError } from '../shared/errors.js';

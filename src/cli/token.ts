@@ -1,4 +1,4 @@
-/** `fairlead token NAME`: makes a bearer token, and the configuration's line with its hash. */
+/** `fairlead token NAME`: makes a bearer token, and the configuration's line with its hash. Command line's process. */
 import { createHash, randomBytes } from 'node:crypto';
 import { ConfigError, configSchema } from '../shared/config.js';
 

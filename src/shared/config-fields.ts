@@ -1,4 +1,4 @@
-/** Types of fields that several parts of the configuration use. Main thread. */
+/** Types of fields that several parts of the configuration use. Main thread and command line. */
 import { z } from 'zod';
 
 /** Eleven days. Node's timers take 2^31 - 1 ms and fire at once beyond it; some deadlines are twice what is configured. */

@@ -1,4 +1,4 @@
-/** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and `mcp` for all of them. Main thread. */
+/** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and `mcp` for all of them. Main thread and command line. */
 import { z } from 'zod';
 import { glob, positive, positiveMs } from './config-fields.js';
 

@@ -1,4 +1,4 @@
-/** The configuration: one JSON file and a little environment. Parses it once, reports every problem at once, freezes it. Main thread. */
+/** The configuration: one JSON file and a little environment. Parses it once, reports every problem at once, freezes it. Main thread and command line. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';

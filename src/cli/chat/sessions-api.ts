@@ -1,4 +1,4 @@
-/** The HTTP routes that the chat uses beside its socket: the list of sessions and a session's transcript. */
+/** The HTTP routes that the chat uses beside its socket: the list of sessions and a session's transcript. Command line's process. */
 import { z } from 'zod';
 import type { TranscriptEntry } from '../../shared/protocol.js';
 import { HttpApi } from '../http-api.js';
@@ -16,7 +16,7 @@ const sessionsSchema = z.object({
 const entrySchema = z.object({ role: z.enum(['user', 'assistant']), content: z.array(z.unknown()) });
 const historySchema = z.object({ transcript: z.array(entrySchema) });
 
-export interface ListedSession {
+export interface OwnSession {
   session: string;
   title: string;
   /** ms since the epoch; undefined where the server does not say. */
@@ -31,7 +31,7 @@ export class SessionsApi {
   }
 
   /** The first page of the user's sessions, newest first. */
-  async list(): Promise<ListedSession[]> {
+  async list(): Promise<OwnSession[]> {
     const { sessions } = await this.#http.ask('/v1/sessions', sessionsSchema);
     return sessions.map(({ session, title, lastActiveAt }) => {
       const at = lastActiveAt === undefined ? undefined : new Date(lastActiveAt).getTime();

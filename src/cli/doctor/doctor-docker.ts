@@ -1,4 +1,4 @@
-/** The doctor's checks of Docker: the daemon, its runtime, and the images that the configuration names. */
+/** The doctor's checks of Docker: the daemon, its runtime, and the images that the configuration names. Command line's process. */
 import type Docker from 'dockerode';
 import { isImageServer, serversOf } from '../../shared/config-mcp.js';
 import { LOOPBACK, type Config } from '../../shared/config.js';

@@ -1,4 +1,4 @@
-/** The doctor's checks of this machine: Node, native addons, open files, the port. */
+/** The doctor's checks of this machine: Node, native addons, open files, the port. Command line's process. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -1,4 +1,4 @@
-/** The server's HTTP routes about MCP servers, for the command line and the chat. */
+/** The server's HTTP routes about MCP servers, for the command line and the chat. Command line's process. */
 import { z } from 'zod';
 import { FairleadError } from '../../shared/errors.js';
 import { HttpApi } from '../http-api.js';
