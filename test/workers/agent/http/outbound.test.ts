@@ -14,7 +14,7 @@ void t.test('public addresses pass, and no others', async (t) => {
     ['ff02::1', '::ffff:127.0.0.1', '::ffff:10.0.0.1', '::127.0.0.1', '64:ff9b::7f00:1', '2002:7f00:1::', '2001::1'],
     ['2001:db8::1', 'fec0::1'],
     // Next to ::127.0.0.1 and ::10.0.0.1, and below and above what is routed, 2000::/3.
-    ['::7f00:1', '::a00:1', '1fff::1', '4000::1', '8000::1'],
+    ['::7f00:1', '::a00:1', '1fff::1', '4000::1', '8000::1', 'a000::1', 'e000::1'],
   ].flat();
   for (const address of refused) t.type(addressProblem(address, 'example.com', STRICT), 'string', address);
   const passing = ['8.8.8.8', '2606:4700::1111', '::ffff:8.8.8.8', '2000::1', '3fff:ffff::1'];

@@ -249,6 +249,8 @@ void t.test('the sweep leaves a session alone that waits for a person', async (t
   t.same(await bench.request('sweep-sessions', { limit: 10 }), { deleted: 0 });
   await bench.approve('c-1');
   t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  await bench.store.touchSession(OF.session, 1);
+  t.same(await bench.request('sweep-sessions', { limit: 10 }), { deleted: 1 }, 'it waits no more');
 });
 
 void t.test('a session without a row is missing; one that a thread shares among its sessions is not', async (t) => {
