@@ -13,7 +13,7 @@ export interface PromptRoute {
 
 interface UserRoutes {
   prompts: ReadonlyMap<string, PromptRoute>;
-  /** URI or template → server. */
+  /** URI or template → server. Not an lru-cache, which allocates its whole bound at once: 24 KB for each user. */
   resources: Map<string, string>;
 }
 

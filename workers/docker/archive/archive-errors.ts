@@ -17,7 +17,7 @@ export function exitError(code: number | null, stderr: string, what: string): Fa
 
 export function streamError(error: unknown, server: string): FairleadError {
   if (isFairleadError(error)) return error;
-  return new FairleadError('ERR_UNAVAILABLE', `the transfer of the files of ${server} failed: ${textOf(error)}`, {
+  return new FairleadError('ERR_UNAVAILABLE', `the transfer of the files of ${server} failed: ${messageOf(error)}`, {
     cause: error,
     retryAfterMs: RETRY_AFTER_MS,
   });
@@ -27,7 +27,7 @@ export function throwDisk(error: unknown): never {
   if (isFairleadError(error)) throw error;
   const { code } = error as NodeJS.ErrnoException;
   const full = code === 'ENOSPC' || code === 'EDQUOT';
-  const why = full ? 'the disk of the data folder is full' : `the archive cannot be written: ${textOf(error)}`;
+  const why = full ? 'the disk of the data folder is full' : `the archive cannot be written: ${messageOf(error)}`;
   throw new FairleadError('ERR_SANDBOX', `the workspace is not saved: ${why}`, { cause: error });
 }
 
@@ -39,6 +39,6 @@ export function lostFilesError(server: string, what: string, cause: unknown): Fa
   );
 }
 
-export function textOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -9,7 +9,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { ArchiveReader, ArchiveWriter, BrokenArchive, compressor } from './archive-file.js';
 import { foldersOnly, inPieces, pathsOfMode, TarCounter, withOpenFolders } from './archive-tar.js';
-import { exitError, streamError, lostFilesError, RETRY_AFTER_MS, textOf, throwDisk } from './archive-errors.js';
+import { exitError, streamError, lostFilesError, RETRY_AFTER_MS, messageOf, throwDisk } from './archive-errors.js';
 import type { RunningSandbox, SandboxProgram } from '../driver/driver.js';
 import { SessionQueue } from './session-queue.js';
 
@@ -63,7 +63,7 @@ export class Archives {
   /** Creates the folder, and removes files that a crash left half written. Once; ERR_SANDBOX. */
   load(): Promise<void> {
     this.#loaded ??= this.#load().catch((error: unknown) => {
-      throw new FairleadError('ERR_SANDBOX', `the folder of saved workspaces cannot be used: ${textOf(error)}`, {
+      throw new FairleadError('ERR_SANDBOX', `the folder of saved workspaces cannot be used: ${messageOf(error)}`, {
         cause: error,
       });
     });
@@ -168,6 +168,7 @@ export class Archives {
         'ERR_SANDBOX',
         `saving or restoring the files of ${server} took longer than ${timeoutMs} ms`,
       );
+      // Not withDeadline, which would not wait for `work`: the session's next job would begin beside it.
       const timer = setTimeout(() => controller.abort(late), timeoutMs);
       try {
         return await work(controller.signal);
@@ -229,7 +230,7 @@ export class Archives {
     } catch (error) {
       cut.throwIfAborted();
       if (error instanceof BrokenArchive) return await this.#keepAside(session, server, error);
-      throw new FairleadError('ERR_UNAVAILABLE', `the archive of ${server} cannot be read: ${textOf(error)}`, {
+      throw new FairleadError('ERR_UNAVAILABLE', `the archive of ${server} cannot be read: ${messageOf(error)}`, {
         cause: error,
         retryAfterMs: RETRY_AFTER_MS,
       });

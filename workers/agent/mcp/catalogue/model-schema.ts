@@ -1,4 +1,5 @@
 /** Converts a tool's schema to the form that the Messages API takes, and arguments back. Pure; agent threads. */
+import { isObject } from '../../model/clean-blocks.js';
 
 type Schema = Record<string, unknown>;
 
@@ -175,8 +176,4 @@ function asProperties(value: unknown): Schema {
 
 function stringsOf(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}
-
-function isObject(value: unknown): value is Schema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
