@@ -127,7 +127,7 @@ function errorTables(stretches: readonly Stretch[]): Table[] {
   const rows = stretches.flatMap((stretch) =>
     errorCounts(stretch).map(([error, count]) => [error, stretch.people, count]),
   );
-  return rows.length === 0 ? [] : [{ title: 'Errors', head: ['what', 'people', 'turns'], rows }];
+  return rows.length === 0 ? [] : [{ title: 'Errors', head: ['what', 'users', 'turns'], rows }];
 }
 
 function rampDoubts(steps: readonly Step[], knee: Step | undefined, { first, max }: RampPlan): string[] {

@@ -9,17 +9,7 @@ import { percentile } from '../shared/figures.js';
 const byPeople = (a: Step, b: Step): number => a.people - b.people;
 
 export function rampTable(steps: readonly Step[], modelDelayMs: number): Table {
-  const head = [
-    'people',
-    'turns a second',
-    'errors %',
-    'first p50 ms',
-    'p95',
-    'p99',
-    'added p95',
-    'SDK p50',
-    'SDK p95',
-  ];
+  const head = ['users', 'turns a second', 'errors %', 'first p50 ms', 'p95', 'p99', 'added p95', 'SDK p50', 'SDK p95'];
   return {
     title: 'Time to the first token, by number of users',
     head: [...head, 'machine %', 'main loop p99 ms', 'agent’s', 'over its limit'],
@@ -52,7 +42,7 @@ export function firstTokenPlot(steps: readonly Step[]): Plot {
   });
   return {
     title: 'Time to the first token',
-    x: 'people',
+    x: 'users',
     y: 'ms',
     scale: 'log',
     lines: [

@@ -48,7 +48,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     { name: 'fairlead', title: 'Fairlead', version: VERSION },
     {
       instructions:
-        'Tools of a Fairlead session. They run in the session’s sandbox, or at servers that the operator has configured; some need a person’s approval.',
+        'Tools of a Fairlead session. They run in the session’s sandbox, or at servers that the operator has configured; some need the user’s approval.',
       requestState: { verify: (state, ctx) => parts.states.verify(state, ctx) },
     },
   );

@@ -113,7 +113,7 @@ export async function callServedTool({ agent }: ServeParts, served: ServedToolCa
 async function askForApproval(call: ServedCall, { tool, args }: ServedToolCall): Promise<string | undefined> {
   const { server, definition } = tool;
   if (!canElicit(call.capabilities, 'form')) {
-    return `${denialText({ by: 'timeout' })} A person must allow it, and this client cannot ask one: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
+    return `${denialText({ by: 'timeout' })} The user must allow it, and this client cannot ask them: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
   }
   const shown = JSON.stringify(args, null, 2);
   const short =

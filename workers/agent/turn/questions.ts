@@ -11,7 +11,7 @@ import type { AnswerElicitationRequest } from '../contract/sessions.js';
 import { runningTurn, waitsForApproval, withCall, withProgress, type WithTurns } from '../log/progress.js';
 import type { SessionLog, Step } from '../log/session-log.js';
 
-/** More questions, or a longer one, are cancelled at once: no person could answer them. */
+/** More questions, or a longer one, are cancelled at once: no user could answer them. */
 const MAX_OPEN = 10;
 const MAX_BYTES = 65_536;
 

@@ -46,7 +46,7 @@ export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: Re
   for (const { judgement, call } of judged) {
     const { callId } = call;
     switch (judgement.verdict) {
-      // The model is answered at once; no person is asked.
+      // The model is answered at once; the user is not asked.
       case 'unknown':
         plan.results.push(resultBlock(callId, textOutput(unknownText(call.name, toolSet)), true));
         break;

@@ -141,7 +141,7 @@ t.test('an approval needs the sealed question’s answer: nothing that came befo
   );
   t.match(done.result, { content: [{ text: /simple text response/ }] });
   const cannot = await ask('tools/call', call('test_simple_text'), { capabilities: {} as never });
-  t.match(cannot.result, { isError: true, content: [{ text: /A person must allow it/ }] });
+  t.match(cannot.result, { isError: true, content: [{ text: /The user must allow it/ }] });
 });
 
 t.test(

@@ -112,7 +112,7 @@ for (const kind of KINDS) {
   t.test(`${kind}: a client that cannot ask is told that a person must allow it`, async (t) => {
     const client = await connect(t, kind);
     const result = await client.callTool('write_file', { path: 'x', content: 'x' });
-    t.match(result, { isError: true, text: /A person must allow it.*approvals\.rules for workspace\/write_file/ });
+    t.match(result, { isError: true, text: /The user must allow it.*approvals\.rules for workspace\/write_file/ });
   });
 
   t.test(

@@ -54,7 +54,7 @@ t.test('the rules decide before the server is asked', async (t) => {
     isError: true,
     content: [{ text: /denied by the approval rules/ }],
   });
-  t.match(await call(answer, { default: 'ask' }), { isError: true, content: [{ text: /A person must allow it/ }] });
+  t.match(await call(answer, { default: 'ask' }), { isError: true, content: [{ text: /The user must allow it/ }] });
   t.equal(asked, 0);
   t.strictSame(await call(answer), { content: [] });
   t.equal(asked, 1);
