@@ -166,7 +166,11 @@ class ProcessSandbox implements RunningSandbox {
     });
     this.#groups.add(pid);
     const stop = onAbort(signal, kill);
+    const pipes = [child.stdout, child.stderr];
+    // Node discards what nobody reads of a child that exits: this keeps it until the caller has the pipes.
+    for (const pipe of pipes) pipe.on('readable', ignore);
     await writeRecord(this.#folder, pid, false);
+    for (const pipe of pipes) pipe.off('readable', ignore);
     signal.throwIfAborted();
     return { stdin: child.stdin, stdout: child.stdout, stderr: child.stderr, exited };
   }
@@ -205,3 +209,5 @@ function spawnIn(workspace: string, file: string, args: readonly string[], env: 
 async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 }
+
+function ignore(): void {}

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../../../src/shared/config.js';
 import { createLog } from '../../../../src/shared/log.js';
@@ -105,6 +106,21 @@ t.test('one that ends by itself takes what it started with it', async (t) => {
   process.kill(Number(sandbox.id.replace('process:', '')), 'SIGTERM');
   t.match(await sandbox.exited, { reason: /SIGTERM/ });
   await child.dead;
+});
+
+t.test('all output of a program is there, however soon it ends', async (t) => {
+  const { driver, env } = await open(t);
+  const sandbox = await driver().start(requestOf({ env }));
+  t.teardown(() => sandbox.destroy());
+  const { signal } = new AbortController();
+  for (let n = 0; n < 30; n++) {
+    const program = await sandbox.exec(['sh', '-c', `echo ${n}; echo e${n} >&2`], signal);
+    const errors: Buffer[] = [];
+    program.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
+    t.equal(await text(program.stdout), `${n}\n`);
+    t.equal(await program.exited, 0);
+    t.equal(Buffer.concat(errors).toString(), `e${n}\n`);
+  }
 });
 
 t.test('a server of another image needs Docker', async (t) => {
