@@ -9,6 +9,10 @@ import { VERSION } from './shared/version.js';
 const FAILED = 1;
 /** Exit code for a wrong command line. */
 const MISUSED = 2;
+/** EX_CONFIG of sysexits.h. systemd does not try again (RestartPreventExitStatus), since a restart mends no file. */
+const MISCONFIGURED = 78;
+
+let failedCode = FAILED;
 
 const program = new Command('fairlead')
   .description('Self-hosted orchestrator for AI agents with MCP tools.')
@@ -26,7 +30,7 @@ Examples:
   $ fairlead chat                         talk to it, in a second terminal
   $ fairlead chat --help                  more about one command
 
-Exit codes: 0 done, 1 failed, 2 wrong command line. Settings: docs/configuration.md.`,
+Exit codes: 0 done, 1 failed, 2 wrong command line, 78 wrong configuration of serve. Settings: docs/configuration.md.`,
   );
 
 program
@@ -46,8 +50,13 @@ Examples:
   $ PORT=8080 REDIS_URL=redis://127.0.0.1:6379 fairlead serve`,
   )
   .action(async ({ checkConfig = false }: { checkConfig?: boolean }) => {
-    const { serve } = await import('./main.js');
-    await serve({ checkConfig });
+    const [{ serve }, { ConfigError }] = await Promise.all([import('./main.js'), import('./shared/config.js')]);
+    try {
+      await serve({ checkConfig });
+    } catch (error) {
+      if (error instanceof ConfigError) failedCode = MISCONFIGURED;
+      throw error;
+    }
   });
 
 interface ChatFlags {
@@ -55,6 +64,7 @@ interface ChatFlags {
   session?: string;
   model?: string;
   yes?: boolean;
+  insecure?: boolean;
 }
 
 program
@@ -62,6 +72,7 @@ program
   .description('talk to a server; with piped input each line is one message')
   .argument('[url]', 'the server’s address', DEFAULT_URL)
   .option('--token <token>', 'bearer token (default: the variable FAIRLEAD_TOKEN)')
+  .option('--insecure', 'send the token over plain http beyond this machine')
   .option('--session <id>', 'resume this session instead of starting a new one')
   .option('--model <name>', 'use this model in a new session; model.allow must list it')
   .option('--yes', 'with piped input: allow every tool call')
@@ -77,7 +88,7 @@ Examples:
   $ fairlead chat --session MJ3EFvyPSDjyiygLQq-gYdqn
   $ echo "List all files in /workspace" | fairlead chat --yes`,
   )
-  .action(async (url: string, { token, session, model, yes = false }: ChatFlags) => {
+  .action(async (url: string, { token, session, model, yes = false, insecure = false }: ChatFlags) => {
     const { chat } = await import('./cli/chat/chat.js');
     process.exitCode = await chat({
       url,
@@ -85,6 +96,7 @@ Examples:
       session,
       model,
       yes,
+      insecure,
     });
   });
 
@@ -105,6 +117,7 @@ interface McpFlags {
   url: string;
   token?: string;
   json?: boolean;
+  insecure?: boolean;
 }
 
 /** Adds a command with the flags that all of them share; `run` resolves to the exit code. */
@@ -119,14 +132,16 @@ function mcpCommand(
   command
     .option('--url <url>', 'the server’s address', DEFAULT_URL)
     .option('--token <token>', 'bearer token (default: the variable FAIRLEAD_TOKEN)')
+    .option('--insecure', 'send the token over plain http beyond this machine')
     .option('--json', 'print JSON')
     .action(async (...given: unknown[]) => {
-      const { url, token, json = false } = command.opts<McpFlags>();
+      const { url, token, json = false, insecure = false } = command.opts<McpFlags>();
       const { McpCommands } = await import('./cli/mcp/mcp.js');
       const commands = new McpCommands({
         url,
         token: token ?? (process.env['FAIRLEAD_TOKEN'] || undefined),
         json,
+        insecure,
         colors: colorsFor(process.stdout),
         write: (text) => void process.stdout.write(text),
       });
@@ -230,6 +245,6 @@ try {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : MISUSED;
   else {
     process.stderr.write(`${describeError(error, colorsFor(process.stderr))}\n`);
-    process.exitCode = FAILED;
+    process.exitCode = failedCode;
   }
 }

@@ -20,6 +20,8 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
     return;
   }
   const log = createLog('main', config.logLevel);
+  // Node's default would end the process without a drain, and systemd takes that for a clean exit.
+  process.on('SIGHUP', () => log.warn('SIGHUP is ignored: restart the server for a new configuration'));
   const manager = await openServiceManager(log);
   manager.status('starting');
   // Loaded only now, so that --check-config loads no addon and starts no thread.

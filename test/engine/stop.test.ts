@@ -26,6 +26,16 @@ t.test('SIGTERM in the middle of a turn: the turn gets its grace, then exit 0 an
   t.same(await stack.allContainers(), []);
 });
 
+t.test('SIGHUP, as of a terminal that closes, ends nothing', async (t) => {
+  const stack = await startStack();
+  t.teardown(() => stack.stop());
+  const client = await connect(stack.engine.wsUrl);
+  t.teardown(() => client.close());
+  stack.engine.signal('SIGHUP');
+  await stack.engine.waitForLog((line) => line.msg.startsWith('SIGHUP is ignored'));
+  t.match(await client.ask('still there?'), { stopReason: 'end_turn' });
+});
+
 t.test('a turn that does not end within the grace is interrupted, and its transcript stays valid', async (t) => {
   const stack = await startStack({ config: { listen: { drainTimeoutMs: 300 } } });
   t.teardown(() => stack.stop());

@@ -56,6 +56,11 @@ t.test('the unit’s limits leave room for what the server allows itself', async
   t.ok(Number(setting('WatchdogSec')) * 1_000 > 3 * config.agents.hangTimeoutMs);
 });
 
+t.test('a wrong configuration is not tried again', async (t) => {
+  t.equal(setting('RestartPreventExitStatus'), '78');
+  t.notMatch(UNIT, 'ExecStartPre=', 'systemd looks at the exit code of the main process alone');
+});
+
 t.test('the example of the environment file is a valid configuration', async (t) => {
   const example = await readFile(join(FOLDER, 'fairlead.env.example'), 'utf8');
   const lines = example.split('\n').filter((line) => /^\w+=/.test(line));

@@ -43,7 +43,8 @@ t.test('an error of ours is a line on stderr without a stack or colours, and exi
 t.test('serve --check-config reports every problem of the configuration on a line with its path', async (t) => {
   const env = { PORT: 'many', LOG_LEVEL: 'loud', HOST: '0.0.0.0' };
   const { code, stderr } = await runCli(t, ['serve', '--check-config'], { env });
-  t.equal(code, 1);
+  t.equal(code, 78, 'EX_CONFIG: a service manager does not try again');
+  t.equal((await runCli(t, ['serve'], { env })).code, 78);
   for (const path of ['PORT', 'LOG_LEVEL', 'auth.tokens']) t.match(stderr, `\n  ${path}: `);
   t.equal((await runCli(t, ['serve', '--check-config'])).code, 0);
 });
