@@ -9,13 +9,14 @@ import type { Agents } from '../threads/agents.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import { ByteBudget } from '../front/byte-budget.js';
 import { Connection, type ConnectionContext } from '../front/connection.js';
+import { headProblem } from '../front/head.js';
 import { Exchange, type RequestHead } from '../front/http.js';
 import { Hub } from '../front/hub.js';
 import { listenError } from '../front/listen.js';
 import { isLoopback } from '../front/loopback.js';
 import { McpExchanges } from '../front/mcp-exchanges.js';
 import { isMcpPath, mcpHeaders, mcpRoutes } from '../front/routes/mcp-endpoint.js';
-import { Origins } from '../front/origin.js';
+import { Origins, refusalOf } from '../front/origin.js';
 import { Presence } from '../front/presence.js';
 import { Router } from '../front/router.js';
 import { healthRoutes } from '../front/routes/health.js';
@@ -109,7 +110,7 @@ export function createFront(options: FrontOptions): Front {
     sendPingsAutomatically: true,
     upgrade: (res, req, socketContext) => {
       const head = headOf(res, req);
-      const refused = origins.refusal(head);
+      const refused = refusalOf(head, origins);
       if (refused) {
         const exchange = new Exchange(res, head, log);
         exchange.route = '/v1/ws';
@@ -184,6 +185,7 @@ export function createFront(options: FrontOptions): Front {
 
 function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
   const path = req.getUrl();
+  const malformed = headProblem((visit) => req.forEach(visit));
   return {
     method: req.getMethod().toUpperCase(),
     path,
@@ -197,6 +199,9 @@ function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
     chunked: req.getHeader('transfer-encoding') !== '',
     lastEventId: req.getHeader('last-event-id'),
     mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
+    fetchSite: req.getHeader('sec-fetch-site'),
+    fetchMode: req.getHeader('sec-fetch-mode'),
+    ...(malformed === undefined ? {} : { malformed }),
     fromLoopback: isLoopback(new Uint8Array(res.getRemoteAddress())),
   };
 }

@@ -37,6 +37,11 @@ export interface RequestHead {
   lastEventId: string;
   /** MCP's own headers of a request to /mcp, names in lower case. */
   mcp: Record<string, string>;
+  /** `Sec-Fetch-Site` and `Sec-Fetch-Mode`, which browsers send and pages cannot change. */
+  fetchSite: string;
+  fetchMode: string;
+  /** Why the head is ambiguous: two readers of it could see two requests. */
+  malformed?: string;
   /** The peer is this machine. */
   fromLoopback: boolean;
 }

@@ -9,6 +9,18 @@ export interface OriginPolicy {
   port: () => number;
 }
 
+export interface OriginHeaders {
+  origin: string;
+  host: string;
+  fetchSite: string;
+  fetchMode: string;
+}
+
+/** The reason to refuse a request by its head alone, or undefined. */
+export function refusalOf(head: OriginHeaders & { malformed?: string }, origins: Origins): FairleadError | undefined {
+  return head.malformed === undefined ? origins.refusal(head) : new FairleadError('ERR_BAD_FRAME', head.malformed);
+}
+
 export class Origins {
   readonly #policy: OriginPolicy;
   readonly #listed: ReadonlySet<string>;
@@ -17,19 +29,23 @@ export class Origins {
   constructor(policy: OriginPolicy) {
     this.#policy = policy;
     const urls = policy.origins.map((origin) => new URL(origin));
-    this.#listed = new Set(urls.map((url) => url.origin));
+    this.#listed = new Set(urls.map(originOf));
     this.#listedHosts = new Set(urls.map((url) => withoutDefaultPort(url.host)));
   }
 
   /** ERR_FORBIDDEN_ORIGIN, or undefined. An empty `origin` means no header, as in requests that no page makes. */
-  refusal(headers: { origin: string; host: string }): FairleadError | undefined {
-    const { origin } = headers;
+  refusal(headers: OriginHeaders): FairleadError | undefined {
+    const { origin, fetchSite, fetchMode } = headers;
     const host = withoutDefaultPort(headers.host);
     if (this.#policy.loopbackOnly && !this.#isOwnHost(host)) {
       return new FairleadError(
         'ERR_FORBIDDEN_ORIGIN',
         `the Host ${clip(host)} is not this machine's own: without tokens only a loopback address with port ${this.#policy.port()} is served, and what listen.origins lists`,
       );
+    }
+    // A page of another site loads an address as an image or a script without an Origin. Opening a link is no such request.
+    if (origin === '' && fetchSite === 'cross-site' && fetchMode !== 'navigate') {
+      return new FairleadError('ERR_FORBIDDEN_ORIGIN', 'a page of another site must not load this');
     }
     if (origin === '' || this.#isListed(origin) || hostOf(origin) === host) return undefined;
     return new FairleadError('ERR_FORBIDDEN_ORIGIN', `the Origin ${clip(origin)} is not in listen.origins`);
@@ -54,6 +70,11 @@ export class Origins {
     const match = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::(\d+))?$/.exec(host);
     return match !== null && Number(match[2] ?? 80) === this.#policy.port();
   }
+}
+
+/** As a browser writes it. A URL calls the origin of a scheme such as `tauri:` null, which every sandboxed page sends, too. */
+function originOf({ origin, protocol, host }: URL): string {
+  return origin === 'null' ? `${protocol}//${host}`.toLowerCase() : origin;
 }
 
 /** Host and port of an Origin. Schemes are not compared, since TLS may end at a proxy that keeps the Host. */

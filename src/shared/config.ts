@@ -17,7 +17,10 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default('127.0.0.1'),
       port: z.number().int().min(0).max(65535).default(3000),
-      origins: z.array(z.url()).default([]).describe('Origins of web pages allowed beside the server’s own'),
+      origins: z
+        .array(z.url())
+        .default([])
+        .describe('Origins of web pages allowed beside the server’s own, as scheme://host[:port]'),
       drainTimeoutMs: ms.default(30_000),
     })
     .prefault({}),

@@ -28,6 +28,8 @@ export const HEAD: RequestHead = {
   chunked: false,
   lastEventId: '',
   mcp: {},
+  fetchSite: '',
+  fetchMode: '',
   fromLoopback: true,
 };
 

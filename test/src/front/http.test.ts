@@ -296,3 +296,31 @@ t.test('a connection is kept for the next request', async (t) => {
   }
   t.equal(text.match(/HTTP\/1.1 200 OK/g)?.length, 3);
 });
+
+t.test('a head that can be read in two ways is refused, for HTTP and for an upgrade', async (t) => {
+  const fixture = await startFront();
+  t.teardown(() => fixture.close());
+  const host = `Host: 127.0.0.1:${fixture.port}\r\n`;
+  const upgrade =
+    'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
+  t.match(await raw(fixture, `GET /healthz HTTP/1.1\r\n${host}\r\n`), /^HTTP\/1\.1 200 /);
+  for (const request of [
+    `GET /healthz HTTP/1.1\r\n${host}${host}\r\n`,
+    `GET /healthz HTTP/1.1\r\n${host}Host: evil.example.org\r\n\r\n`,
+    `GET /v1/ws HTTP/1.1\r\n${host}${host}${upgrade}\r\n`,
+    `POST /v1/sessions HTTP/1.1\r\n${host}Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}`,
+    `POST /v1/sessions HTTP/1.1\r\n${host}Transfer-Encoding: gzip\r\n\r\n`,
+  ]) {
+    t.match(await raw(fixture, request), /^(HTTP\/1\.1 400 |$)/, request);
+  }
+});
+
+t.test('an image on a page of another site reads nothing here', async (t) => {
+  const fixture = await startFront();
+  t.teardown(() => fixture.close());
+  const host = `Host: 127.0.0.1:${fixture.port}\r\n`;
+  const get = (site: string): Promise<string> =>
+    raw(fixture, `GET /v1/sessions HTTP/1.1\r\n${host}Sec-Fetch-Site: ${site}\r\nSec-Fetch-Mode: no-cors\r\n\r\n`);
+  t.match(await get('cross-site'), /^HTTP\/1\.1 403 /);
+  t.match(await get('same-origin'), /^HTTP\/1\.1 200 /);
+});

@@ -12,3 +12,25 @@ t.test('only a listed origin may read answers from another page', async (t) => {
   t.same(origins.corsHeaders('https://app.example.org:8443'), []);
   t.same(origins.corsHeaders(''), []);
 });
+
+const request = { host: 'ai.example.org', origin: '', fetchSite: '', fetchMode: '' };
+
+t.test('an app of another scheme is let in by its own name, and never as null', async (t) => {
+  const app = new Origins({ origins: ['tauri://localhost'], loopbackOnly: false, port: () => 3000 });
+  t.equal(app.refusal({ ...request, origin: 'tauri://localhost' }), undefined);
+  for (const origin of ['null', 'tauri://other', 'other://localhost', 'http://localhost']) {
+    t.match(app.refusal({ ...request, origin }), { code: 'ERR_FORBIDDEN_ORIGIN' }, origin);
+  }
+  t.same(app.corsHeaders('null'), []);
+});
+
+t.test('a page of another site loads nothing without an Origin, but a link to here opens', async (t) => {
+  for (const fetchMode of ['no-cors', 'cors', 'websocket', '']) {
+    const refusal = origins.refusal({ ...request, fetchSite: 'cross-site', fetchMode });
+    t.match(refusal, { code: 'ERR_FORBIDDEN_ORIGIN' }, fetchMode);
+  }
+  t.equal(origins.refusal({ ...request, fetchSite: 'cross-site', fetchMode: 'navigate' }), undefined);
+  for (const fetchSite of ['same-origin', 'same-site', 'none', '']) {
+    t.equal(origins.refusal({ ...request, fetchSite, fetchMode: 'no-cors' }), undefined, fetchSite);
+  }
+});
