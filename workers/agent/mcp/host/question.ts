@@ -16,3 +16,8 @@ export class AnsweredElsewhere {
     this.answer = answer;
   }
 }
+
+/** An address that a client may open for the user. Others (`javascript:`, `file:`, an app's own scheme) could act as the page that shows them. */
+export function isOpenable(url: string): boolean {
+  return URL.canParse(url) && ['https:', 'http:'].includes(new URL(url).protocol);
+}

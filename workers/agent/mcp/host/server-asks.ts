@@ -8,7 +8,7 @@ import type {
   Root,
 } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
-import type { Question } from './question.js';
+import { isOpenable, type Question } from './question.js';
 import type { ServerRequestOptions, ServerAsks } from './server-connection.js';
 
 /** More than one response of a server can sensibly ask for. */
@@ -56,6 +56,9 @@ export async function answerAll(
 
 function toQuestion(server: string, params: ElicitRequest['params']): Question {
   const { message } = params;
-  if (params.mode === 'url') return { server, mode: 'url', message, url: params.url };
+  if (params.mode === 'url') {
+    if (!isOpenable(params.url)) throw new FairleadError('ERR_MCP', 'a user is shown http and https addresses only');
+    return { server, mode: 'url', message, url: params.url };
+  }
   return { server, mode: 'form', message, schema: params.requestedSchema };
 }
