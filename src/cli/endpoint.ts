@@ -1,4 +1,5 @@
 /** Turns a typed address (http, https, ws, wss or host:port) into the server's two base addresses. Pure. */
+import { LOOPBACK } from '../shared/config.js';
 import { FairleadError } from '../shared/errors.js';
 
 export interface Endpoint {
@@ -26,4 +27,25 @@ export function parseEndpoint(text: string): Endpoint {
     http: `${secure ? 'https' : 'http'}://${url.host}${prefix}`,
     ws: `${secure ? 'wss' : 'ws'}://${url.host}${prefix}/v1/ws`,
   };
+}
+
+export interface Access {
+  url: string;
+  token: string | undefined;
+  /** The user wants a token to travel in the clear. */
+  insecure: boolean;
+}
+
+/** ERR_CONFIG where a token would cross a network in the clear: whoever listens there could use it. */
+export function safeEndpoint({ url, token, insecure }: Access): Endpoint {
+  const endpoint = parseEndpoint(url);
+  const { protocol, hostname } = new URL(endpoint.http);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (token === undefined || insecure || protocol === 'https:' || LOOPBACK.has(host) || /^127(\.\d+){3}$/.test(host)) {
+    return endpoint;
+  }
+  throw new FairleadError(
+    'ERR_CONFIG',
+    `the token would go to ${hostname} in the clear: use https://, or --insecure on a network that you trust`,
+  );
 }

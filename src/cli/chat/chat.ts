@@ -1,5 +1,5 @@
 /** `fairlead chat`: interactive at a terminal, one answer after the other with piped input. Command line's process. */
-import { parseEndpoint } from '../endpoint.js';
+import { safeEndpoint } from '../endpoint.js';
 import { chatInteractive } from './chat-interactive.js';
 import { chatPiped } from './chat-piped.js';
 
@@ -10,12 +10,14 @@ export interface ChatOptions {
   model: string | undefined;
   /** Allow every tool call; only without a terminal. */
   yes: boolean;
+  /** Send the token over plain http beyond this machine. */
+  insecure: boolean;
 }
 
 /** Resolves to the process's exit code. */
 export async function chat(options: ChatOptions): Promise<number> {
   const { stdin, stdout, stderr, env } = process;
-  const target = { ...options, endpoint: parseEndpoint(options.url) };
+  const target = { ...options, endpoint: safeEndpoint(options) };
   // A reader that closes the pipe early (`| head`) is no error.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);

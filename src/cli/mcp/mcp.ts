@@ -1,7 +1,7 @@
 /** `fairlead mcp …`: lists a running server's MCP servers, tests them, logs in and out. Command line's process. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorToData, publicMessage } from '../../shared/errors.js';
-import { parseEndpoint } from '../endpoint.js';
+import { safeEndpoint } from '../endpoint.js';
 import { McpApi, type McpServerInfo } from './mcp-api.js';
 import { infoText, serversText, testedText, type Tested } from './mcp-text.js';
 import type { Colors } from '../report.js';
@@ -13,6 +13,8 @@ export interface McpOptions {
   url: string;
   token: string | undefined;
   json: boolean;
+  /** Send the token over plain http beyond this machine. */
+  insecure: boolean;
   colors: Colors;
   write: (text: string) => void;
 }
@@ -23,7 +25,7 @@ export class McpCommands {
 
   constructor(options: McpOptions) {
     this.#options = options;
-    this.#api = new McpApi(parseEndpoint(options.url).http, options.token);
+    this.#api = new McpApi(safeEndpoint(options).http, options.token);
   }
 
   /** Each method resolves to the exit code: 1 when a server is not healthy. */

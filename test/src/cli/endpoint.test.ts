@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseEndpoint } from '../../../src/cli/endpoint.js';
+import { parseEndpoint, safeEndpoint } from '../../../src/cli/endpoint.js';
 
 t.test('http, https, ws, wss and a bare host lead to both addresses', async (t) => {
   const local = { http: 'http://127.0.0.1:3000', ws: 'ws://127.0.0.1:3000/v1/ws' };
@@ -17,5 +17,23 @@ t.test('http, https, ws, wss and a bare host lead to both addresses', async (t) 
 t.test('what is no address, and credentials in it, are refused', async (t) => {
   for (const text of ['ftp://host', 'http://', 'http://user:secret@host', 'http://host/?token=x', '']) {
     t.throws(() => parseEndpoint(text), { code: 'ERR_CONFIG' }, text);
+  }
+});
+
+t.test('a token crosses a network only by TLS, unless the user wants it otherwise', async (t) => {
+  const token = 'flt_secret';
+  for (const url of ['http://ai.example.org', 'ai.example.org:3000', 'ws://10.0.0.1', 'http://[2001:db8::1]']) {
+    t.throws(() => safeEndpoint({ url, token, insecure: false }), { code: 'ERR_CONFIG' }, url);
+    t.ok(safeEndpoint({ url, token, insecure: true }));
+    t.ok(safeEndpoint({ url, token: undefined, insecure: false }));
+  }
+  for (const url of [
+    'https://ai.example.org',
+    'wss://ai.example.org',
+    'localhost:3000',
+    '127.0.0.1',
+    'http://[::1]:3000',
+  ]) {
+    t.ok(safeEndpoint({ url, token, insecure: false }), url);
   }
 });
