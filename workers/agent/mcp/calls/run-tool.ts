@@ -74,7 +74,7 @@ export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink)
     const data = errorToData(error);
     const text = `${data.code}: ${publicMessage(data)}`;
     if (typeof responsible === 'string' && !isRefusedRequest(error))
-      catalogue.noteTrouble(caller.user, responsible, text);
+      catalogue.noteTrouble(caller.user, responsible, error);
     observe(false);
     return { kind: 'failed', error, text };
   }

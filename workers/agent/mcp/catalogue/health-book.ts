@@ -4,7 +4,6 @@ import type { ServerHealth } from '../../contract/mcp.js';
 import { HealthTracker } from '../host/health-tracker.js';
 
 const DOWN_AFTER = 3;
-const MAX_ERROR = 500;
 
 export class HealthBook {
   readonly #servers: readonly string[];
@@ -25,8 +24,9 @@ export class HealthBook {
     this.#of(server)?.succeeded(era);
   }
 
-  noteBad(server: string, message: string): void {
-    this.#of(server)?.failed(message.slice(0, MAX_ERROR));
+  /** `isNobodys`: the request was no user's, so its text may be shown to all. */
+  noteBad(server: string, error: unknown, isNobodys = false): void {
+    this.#of(server)?.failed(error, { isNobodys });
   }
 
   /** By server name; without the servers of which nothing is known. */

@@ -2,7 +2,7 @@
 import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { isCommandServer, isImageServer } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
-import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import { errorToData, FairleadError } from '../../../../src/shared/errors.js';
 import { listingSession } from '../host/shared-sessions.js';
 import type { Caller, ServerAsks, ServerConnection, ServerConnections } from '../host/server-connection.js';
 import { listServerTools, type ListOptions } from './list-all.js';
@@ -95,7 +95,8 @@ export class ServerLists {
     } catch (error) {
       const data = errorToData(error);
       // A server that wants a login is healthy.
-      if (data.code !== 'ERR_MCP_LOGIN' && data.code !== 'ERR_CANCELLED') health.noteBad(server, publicMessage(data));
+      if (data.code !== 'ERR_MCP_LOGIN' && data.code !== 'ERR_CANCELLED')
+        health.noteBad(server, error, user === this.nobody.user);
       throw error;
     } finally {
       if (isOwn) await servers.releaseSession(session);

@@ -131,8 +131,8 @@ export class ToolCatalogue {
   }
 
   /** A call has failed: the thread that lists the server checks it at once. */
-  noteTrouble(user: string, server: string, message: string): void {
-    this.#options.health.noteBad(server, message);
+  noteTrouble(user: string, server: string, error: unknown): void {
+    this.#options.health.noteBad(server, error);
     if (!Object.hasOwn(this.#options.config.mcpServers, server)) return;
     const own = this.#perUser.includes(server) ? this.#ownOf(user).get(server) : undefined;
     if (own) {

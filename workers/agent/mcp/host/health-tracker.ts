@@ -1,9 +1,13 @@
 /** How one server is doing: the one state machine for it, whoever sees its requests succeed and fail. Agent threads. */
 import type { ProtocolEra } from '@modelcontextprotocol/client';
+import { ERROR_TABLE, errorToData, publicMessage } from '../../../../src/shared/errors.js';
 import type { ServerHealth, ServerState } from '../../contract/mcp.js';
+import { causes } from '../../http/causes.js';
 
 /** The weight of the newest latency in the mean. */
 const LATENCY_WEIGHT = 0.2;
+
+const MAX_TEXT = 500;
 
 /** Of a circuit breaker. open: it refuses requests; half-open: one request tries whether the server is back. */
 export type Circuit = 'closed' | 'open' | 'half-open';
@@ -47,9 +51,13 @@ export class HealthTracker {
     this.#judge();
   }
 
-  failed(message: string): void {
+  /**
+   * `lastError` is shown to every user, and the text of an error may quote a request or an answer of one. So only its code is
+   * kept, unless the request was nobody's (`isNobodys`), such as the list for all users.
+   */
+  failed(error: unknown, { isNobodys = false }: { isNobodys?: boolean } = {}): void {
     this.#failures++;
-    this.#lastError = message;
+    this.#lastError = isNobodys ? publicMessage(errorToData(error)).slice(0, MAX_TEXT) : codeText(error);
     this.#judge();
   }
 
@@ -77,4 +85,16 @@ export class HealthTracker {
     if (this.#circuit === 'open' || this.#failures >= this.#downAfter) return 'down';
     return this.#failures > 0 ? 'degraded' : 'healthy';
   }
+}
+
+/** Our code with its meaning, and the system's code or the HTTP status where the error has one. */
+function codeText(error: unknown): string {
+  const { code } = errorToData(error);
+  const details = causes(error).flatMap((cause) => {
+    const { code: other, status } = cause as { code?: unknown; status?: unknown };
+    const isSystems = typeof other === 'string' && /^[A-Z_]{4,40}$/.test(other) && !Object.hasOwn(ERROR_TABLE, other);
+    return [...(isSystems ? [other] : []), ...(typeof status === 'number' ? [`HTTP ${status}`] : [])];
+  });
+  const [detail] = details;
+  return `${code}: ${ERROR_TABLE[code].title}${detail === undefined ? '' : ` (${detail})`}`;
 }

@@ -53,6 +53,8 @@ export class Resilience {
   readonly #retry = { safe: retries(true), unsafe: retries(false) };
   readonly health = new HealthTracker({ onChange: (state, before) => this.#tell(state, before) });
   #probing: Promise<void> | undefined;
+  /** For the log alone: the text may quote a user's request. */
+  #lastFailure = '';
 
   constructor(options: ResilienceOptions) {
     this.#options = options;
@@ -84,7 +86,8 @@ export class Resilience {
           return { value };
         } catch (error) {
           if (isOutage(error, method)) {
-            this.health.failed(bounded(publicMessage(errorToData(error))));
+            this.#lastFailure = bounded(publicMessage(errorToData(error)));
+            this.health.failed(error);
             throw error;
           }
           return { error };
@@ -101,7 +104,7 @@ export class Resilience {
   #tell(state: ServerState, before: ServerState): void {
     const { log, server } = this.#options;
     if (state === 'down' && before !== 'reconnecting') {
-      log.warn({ server, err: this.health.current.lastError }, 'mcp server: down');
+      log.warn({ server, err: this.#lastFailure }, 'mcp server: down');
     }
     if (state === 'healthy' && before !== 'degraded') log.info({ server }, 'mcp server: reachable again');
   }

@@ -49,7 +49,7 @@ t.test(
   async (t) => {
     const away = failing(new FairleadError('ERR_UNAVAILABLE', 'away'));
     t.match(await away.run('fast', 'status'), { kind: 'failed', text: 'ERR_UNAVAILABLE: away' });
-    t.same(away.noted, ['ada: fast: ERR_UNAVAILABLE: away']);
+    t.same(away.noted, ['ada: fast: away']);
     const cause = new ProtocolError(ProtocolErrorCode.InvalidParams, 'no such thing');
     const refused = failing(new FairleadError('ERR_MCP', 'no such thing', { cause }));
     t.match(await refused.run('fast', 'status'), { kind: 'failed', text: 'ERR_MCP: no such thing' });
@@ -68,7 +68,7 @@ t.test(
     const args = { server: 'docs', uri: 'a:b' };
     const away = failing(new FairleadError('ERR_UNAVAILABLE', 'away'));
     t.match(await away.run('@fairlead', 'read_resource', args), { kind: 'failed' });
-    t.same(away.noted, ['ada: docs: ERR_UNAVAILABLE: away']);
+    t.same(away.noted, ['ada: docs: away']);
     const there = bench(async () => ({ contents: [{ uri: 'a:b', text: 'milk' }] }));
     t.match(await there.run('@fairlead', 'read_resource', args), {
       kind: 'answered',

@@ -47,7 +47,7 @@ export function scriptedParts(answer: () => Promise<unknown>, approvals: object 
     servers: { connection: async () => connection, releaseSession: async () => undefined },
     catalogue: {
       noteGood: (server: string) => noted.push(`good ${server}`),
-      noteTrouble: (user: string, server: string, text: string) => noted.push(`${user}: ${server}: ${text}`),
+      noteTrouble: (user: string, server: string, error: Error) => noted.push(`${user}: ${server}: ${error.message}`),
     },
   } as unknown as RunParts;
   return { parts, noted, calls };

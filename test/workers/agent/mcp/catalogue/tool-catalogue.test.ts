@@ -116,7 +116,7 @@ t.test('when a user’s server fails, its known tools say that they are unavaila
   );
   await catalogue.ready(of('ada'));
   fails = true;
-  catalogue.noteTrouble('ada', 'mine', 'it is away');
+  catalogue.noteTrouble('ada', 'mine', new FairleadError('ERR_UNAVAILABLE', 'it is away'));
   await catalogue.ready(of('ada'));
   t.same(names('ada'), ['all']);
   t.match(catalogue.toolSet(of('ada')).find('own'), { gone: 'it is away' });
@@ -126,10 +126,13 @@ t.test('when a user’s server fails, its known tools say that they are unavaila
 
 t.test('trouble with a shared server is reported to its lister, at a limited rate', async (t) => {
   const { catalogue, troubles, health } = make(async () => ({ tools: [] }));
-  for (let call = 0; call < 5; call++) catalogue.noteTrouble('ada', 'common', 'away');
-  catalogue.noteTrouble('ada', 'invented', 'away');
+  const away = new FairleadError('ERR_UNAVAILABLE', 'no answer to «the secret of ada»');
+  for (let call = 0; call < 5; call++) catalogue.noteTrouble('ada', 'common', away);
+  catalogue.noteTrouble('ada', 'invented', away);
   t.same(troubles, ['common']);
-  t.match(health.read(), { common: { state: 'down', lastError: 'away' } });
+  t.match(health.read(), {
+    common: { state: 'down', lastError: 'ERR_UNAVAILABLE: Over the limit or not there right now' },
+  });
   catalogue.noteGood('common');
   t.match(health.read(), { common: { state: 'healthy' } });
 });

@@ -79,7 +79,7 @@ void t.test('a server that is down is reported, trips the breaker, and is found 
   const backend = remotes(t, { one: first.url }, { mcp: { idleMs: 400 } }); // checked five times a second
   await t.rejects(backend.get(caller(), 'one'), {
     code: 'ERR_UNAVAILABLE',
-    message: /cannot be reached.*ECONNREFUSED/,
+    message: /ECONNREFUSED/,
   });
   t.match(backend.status('one'), { state: /degraded|down/, lastError: /ECONNREFUSED/ });
   await until(() => backend.status('one')?.state === 'down'); // it is probed, since a session has used it
