@@ -19,8 +19,8 @@ import type { Served, ServeParts } from './parts.js';
 import { refusalOf } from './protocol-errors.js';
 import type { ServedCall } from './served-call.js';
 
-/** Characters of the arguments that the approval question shows. */
-const MAX_SHOWN = 2_000;
+/** Longest arguments that a user is asked about, in characters. A question that shows a part would hide the rest from its yes. */
+const MAX_SHOWN = 32_768;
 
 /**
  * All tools that can be called now, without a limit: clients choose for themselves. Only the names differ from the servers'
@@ -116,14 +116,15 @@ async function askForApproval(call: ServedCall, { tool, args }: ServedToolCall):
     return `${denialText({ by: 'timeout' })} The user must allow it, and this client cannot ask them: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
   }
   const shown = JSON.stringify(args, null, 2);
-  const short =
-    shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}\n[… ${shown.length - MAX_SHOWN} characters more]` : shown;
+  if (shown.length > MAX_SHOWN) {
+    return `This call needs the user's yes, and its arguments (${shown.length} characters) are longer than what a question shows (${MAX_SHOWN}). It did not run: pass less at once, or add a rule to approvals.rules for ${server}/${definition.name}.`;
+  }
   const answer = await elicit(
     call,
     {
       server,
       mode: 'form',
-      message: `Allow ${server}/${definition.name} with ${short}?`,
+      message: `Allow ${server}/${definition.name} with ${shown}?`,
       schema: { type: 'object', properties: {} },
     },
     { signal: call.signal },

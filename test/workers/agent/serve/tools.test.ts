@@ -1,20 +1,39 @@
-import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/server';
+import { ProtocolError, ProtocolErrorCode, type CallToolResult, type InputRequest } from '@modelcontextprotocol/server';
 import t from 'tap';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { ServeParts } from '../../../../workers/agent/serve/parts.js';
-import { ServedCall } from '../../../../workers/agent/serve/served-call.js';
+import { ServedCall, type CallLink } from '../../../../workers/agent/serve/served-call.js';
 import { callServedTool } from '../../../../workers/agent/serve/tools.js';
 import { scriptedParts } from '../mcp/calls/scripted-parts.js';
 
 const OF = { user: 'ada', session: 'one', kept: true, owner: 'client' };
 
-/** Calls the one tool, which answers so, for a client that can be asked nothing. */
-function call(answer: () => Promise<unknown>, approvals: object = { default: 'allow' }): Promise<CallToolResult> {
+/** Calls the one tool, which answers so, for a client that can be asked nothing, or with what it answers to each question. */
+function call(
+  answer: () => Promise<unknown>,
+  approvals: object = { default: 'allow' },
+  { args = {}, onQuestion }: { args?: Record<string, unknown>; onQuestion?: (request: InputRequest) => unknown } = {},
+): Promise<CallToolResult> {
   const { parts: agent } = scriptedParts(answer, approvals);
   const tool = agent.toolSet(OF).of('fast', 'status')!;
   const served = new ServedCall({ waitMs: 1_000, onEnd: () => undefined });
   const parts = { agent } as unknown as ServeParts;
-  return callServedTool(parts, { of: OF, tool, args: {}, call: served, allowed: [] });
+  const work = () => callServedTool(parts, { of: OF, tool, args, call: served, allowed: [] });
+  if (!onQuestion) return work();
+  const link: CallLink = {
+    signal: new AbortController().signal,
+    capabilities: { elicitation: { form: {} } },
+    logLevel: undefined,
+    onProgress: () => undefined,
+    onLog: () => undefined,
+    push: async (request) => onQuestion(request),
+  };
+  return new Promise((resolve, reject) => {
+    served.start(link, undefined, async () => {
+      await work().then(resolve, reject);
+      return {};
+    });
+  });
 }
 
 function failing(error: Error): Promise<CallToolResult> {
@@ -58,4 +77,17 @@ t.test('the rules decide before the server is asked', async (t) => {
   t.equal(asked, 0);
   t.strictSame(await call(answer), { content: [] });
   t.equal(asked, 1);
+});
+
+t.test('a user who is asked sees all arguments; what is too long to be shown does not run', async (t) => {
+  const asked: string[] = [];
+  const onQuestion = ({ params }: InputRequest): unknown => {
+    asked.push(String((params as { message?: string }).message));
+    return { action: 'accept', content: {} };
+  };
+  const run = (text: string) => call(async () => ({ content: [] }), { default: 'ask' }, { args: { text }, onQuestion });
+  t.strictSame(await run(`${'a'.repeat(30_000)}; rm -rf /`), { content: [] });
+  t.match(asked, [/; rm -rf \//]);
+  t.match(await run('a'.repeat(40_000)), { isError: true, content: [{ text: /longer than what a question shows/ }] });
+  t.equal(asked.length, 1);
 });
