@@ -50,13 +50,13 @@ t.test('every problem of a configuration is told at once, with its path', async 
     config: { listen: { port: 99999 }, limits: { maxInFlight: 0 }, colour: 'red' },
     env: { LOG_LEVEL: 'loud' },
   });
-  t.equal(code, 1);
+  t.equal(code, 78);
   for (const path of ['listen.port', 'limits.maxInFlight', 'colour', 'LOG_LEVEL']) t.match(said, path);
 });
 
 t.test('beyond loopback without auth is refused', async (t) => {
   const { code, said } = await refusedStart({ config: process_, env: { HOST: '0.0.0.0' } });
-  t.equal(code, 1);
+  t.equal(code, 78);
   t.match(said, 'fairlead token');
 });
 

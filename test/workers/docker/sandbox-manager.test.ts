@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../../src/shared/config.js';
 import { createLog } from '../../../src/shared/log.js';
+import { registry } from '../../../src/shared/metrics.js';
 import { Archives } from '../../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../../workers/docker/driver/docker-driver.js';
 import type { LeaseResult } from '../../../workers/docker/contract/messages.js';
@@ -10,6 +11,7 @@ import { ToolCache } from '../../../workers/docker/pool/tool-cache.js';
 import { containersOf, docker, dockerHost } from '../../helpers/docker.js';
 import { SandboxPort } from '../../helpers/sandbox-port.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
+import { until } from '../../helpers/until.js';
 import { makeTinyImage, tinyServer, type TinyImage } from '../../helpers/tiny-image.js';
 import { makeFolder } from '../agent/mcp/command/command-bench.js';
 import { removed, settled } from './driver/docker-events.js';
@@ -60,6 +62,11 @@ function open(t: Test, { servers = ['echo'], host = dockerHost(), sandbox = {}, 
       return { ...(await sandboxes.lease({ session, server, port: port.far })), port };
     },
   };
+}
+
+async function untilOrphans(count: number): Promise<void> {
+  const gauge = registry.getSingleMetric('fairlead_sandbox_orphans');
+  await until(`${count} orphans`, async () => (await gauge?.get())?.values[0]?.value === count, { timeoutMs: 30_000 });
 }
 
 async function left(instance: string): Promise<number> {
@@ -168,14 +175,17 @@ t.test('of one session’s two sandboxes that nobody speaks for one waits, and t
 t.test(
   'an orphan that dies, or does not answer its new handshake, is gone; its session gets another one',
   async (t) => {
-    const { sandboxes, lease } = open(t, { servers: ['dies', 'echo'], sandbox: { startTimeoutMs: 3_000 } });
+    const { sandboxes, lease } = open(t, { servers: ['dies', 'echo'] });
     const dies = await lease('dies');
     dies.port.close(); // the empty line before its new handshake ends it
+    await removed(dies.sandbox);
     const echo = await lease('echo');
     echo.port.close();
+    await untilOrphans(1); // a lease before that is another sandbox
     const again = await lease('echo');
+    t.equal(again.sandbox, echo.sandbox, 'its session gets it back');
     again.port.close();
-    await removed(dies.sandbox);
+    await untilOrphans(1);
     await docker().getContainer(echo.sandbox).kill();
     await removed(echo.sandbox);
     await settled(() => sandboxes.count('leased') === 0);
