@@ -44,8 +44,8 @@ export interface RedisCallOptions {
 export class RedisLink {
   readonly #client: Client;
   readonly #options: StoreOptions;
-  /** Redis's wall clock minus our `performance.now()`, ms. */
-  #clockOffset = 0;
+  /** Redis's wall clock minus our `performance.now()`, ms, rather too small than too large: no write may land after its deadline. */
+  #clockOffset = -Infinity;
   #active = 0;
   #draining = false;
   #onIdle: (() => void) | undefined;
@@ -157,7 +157,7 @@ export class RedisLink {
         // 'late' may only mean that we were wrong about Redis's clock. The reply corrects that, so one more try decides.
         for (let tries = 1; tries <= 2; tries++) {
           const sentAt = performance.now();
-          const until = Math.ceil(deadline.at + this.#clockOffset);
+          const until = Math.floor(deadline.at + this.#clockOffset) - 1; // Redis compares whole milliseconds
           const reply = await evaluate<T>(send, script, keys, [String(until), ...args]);
           this.#learnClock(reply[1], sentAt);
           if (reply[0] !== 'late') return reply;
@@ -176,7 +176,7 @@ export class RedisLink {
         const sentAt = performance.now();
         const [seconds, micros] = await this.#client.sendCommand<[string, string]>(['TIME'], { abortSignal: signal });
         const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
-        this.#clockOffset = now - sentAt;
+        this.#clockOffset = -Infinity;
         this.#learnClock(now, sentAt);
         const info = await this.#client.sendCommand<string>(['INFO', 'server'], { abortSignal: signal });
         const [, major = '0', minor = '0'] = /redis_version:(\d+)\.(\d+)/.exec(info) ?? [];
@@ -190,7 +190,10 @@ export class RedisLink {
     }
   }
 
-  /** Redis's clock was at `serverMs` at some moment between `sentAt` and now: keeps the offset within those bounds. */
+  /**
+   * Redis's clock was at `serverMs` at some moment between `sentAt` and now: keeps the offset within those bounds. It begins at the
+   * lower one, since a slow first reply says nothing about where between them the truth is.
+   */
   #learnClock(serverMs: number, sentAt: number): void {
     this.#clockOffset = Math.min(Math.max(this.#clockOffset, serverMs - performance.now()), serverMs + 1 - sentAt);
   }
