@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { RESP_TYPES } from 'redis';
 import t from 'tap';
 import { isFairleadError } from '../../../../src/shared/errors.js';
@@ -245,6 +246,33 @@ t.test('while Redis hangs every method is ERR_UNAVAILABLE within the deadline, a
   t.strictSame(await store.commit(row.session, { events: events(2) }), { ok: true });
   t.strictSame(await store.readEvents(row.session, 0, 5), { events: events(1, 2), oldest: 1 });
   t.strictSame(await store.readHistory(row.session), []);
+});
+
+t.test('a slow way to Redis lets no write land after its deadline', async (t) => {
+  const redis = await newRedis(t);
+  let delayMs = 200;
+  const proxy = createServer((client) => {
+    const server = connect(redis.port, '127.0.0.1');
+    server.pipe(client);
+    client.on('data', (data) => void setTimeout(() => server.write(data), delayMs));
+    client.on('close', () => server.destroy());
+    for (const socket of [client, server]) socket.on('error', () => undefined); // a socket that the test has closed
+  });
+  await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => void proxy.close());
+  const { port } = proxy.address() as AddressInfo;
+  const store = await openStore(t, `redis://127.0.0.1:${port}`, { timeoutMs: 1_000 });
+  await store.createSession(newRow({ session: 'first' })); // Redis has the script from now on
+  delayMs = 0;
+  redis.pause();
+  t.teardown(() => redis.resume());
+  const late = await failure(store.createSession(newRow({ session: 'late' })));
+  t.ok(isFairleadError(late, 'ERR_UNAVAILABLE'), late.message);
+  redis.resume();
+  await until(async () => (await codeOf(store.ping())) === 'ok');
+  t.equal(await store.readSession('late'), undefined);
+  await store.createSession(newRow({ session: 'in-time' }));
+  t.match(await store.readSession('in-time'), { session: 'in-time' });
 });
 
 t.test('a Redis that was killed and comes back with its data is used again, scripts included', async (t) => {
