@@ -16,7 +16,7 @@ import { listenError } from '../front/listen.js';
 import { isLoopback } from '../front/loopback.js';
 import { McpExchanges } from '../front/mcp-exchanges.js';
 import { isMcpPath, mcpHeaders, mcpRoutes } from '../front/routes/mcp-endpoint.js';
-import { Origins, refusalOf } from '../front/origin.js';
+import { Origins } from '../front/origin.js';
 import { Presence } from '../front/presence.js';
 import { Router } from '../front/router.js';
 import { healthRoutes } from '../front/routes/health.js';
@@ -110,7 +110,8 @@ export function createFront(options: FrontOptions): Front {
     sendPingsAutomatically: true,
     upgrade: (res, req, socketContext) => {
       const head = headOf(res, req);
-      const refused = refusalOf(head, origins);
+      if (cutMalformed(res, head)) return;
+      const refused = origins.refusal(head);
       if (refused) {
         const exchange = new Exchange(res, head, log);
         exchange.route = '/v1/ws';
@@ -132,7 +133,10 @@ export function createFront(options: FrontOptions): Front {
     drain: (ws) => ws.getUserData().connection.drained(),
     close: (ws) => ws.getUserData().connection.closed(),
   });
-  app.any('/*', (res, req) => void router.serve(new Exchange(res, headOf(res, req), log)));
+  app.any('/*', (res, req) => {
+    const head = headOf(res, req);
+    if (!cutMalformed(res, head)) void router.serve(new Exchange(res, head, log));
+  });
 
   return {
     async listen() {
@@ -157,6 +161,14 @@ export function createFront(options: FrontOptions): Front {
     },
     counts: () => ({ connections: presence.size, sessions: hub.sessions }),
   };
+
+  /** Cuts the connection without an answer, since after one uWebSockets would go on to what follows, perhaps a smuggled request. */
+  function cutMalformed(res: HttpResponse, { malformed }: RequestHead): boolean {
+    if (malformed === undefined) return false;
+    log.debug({ why: malformed }, 'a connection was cut: its request can be read in two ways');
+    res.close();
+    return true;
+  }
 
   function ownUrl(): string {
     const { host } = listen;

@@ -16,11 +16,6 @@ export interface OriginHeaders {
   fetchMode: string;
 }
 
-/** The reason to refuse a request by its head alone, or undefined. */
-export function refusalOf(head: OriginHeaders & { malformed?: string }, origins: Origins): FairleadError | undefined {
-  return head.malformed === undefined ? origins.refusal(head) : new FairleadError('ERR_BAD_FRAME', head.malformed);
-}
-
 export class Origins {
   readonly #policy: OriginPolicy;
   readonly #listed: ReadonlySet<string>;

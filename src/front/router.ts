@@ -6,7 +6,7 @@ import { readJson } from './body.js';
 import type { ByteBudget } from './byte-budget.js';
 import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
-import { refusalOf, type Origins } from './origin.js';
+import type { Origins } from './origin.js';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
@@ -96,7 +96,7 @@ export class Router {
   async #serve(exchange: Exchange): Promise<void> {
     const { head } = exchange;
     const { origins, routes, budget, maxBodyBytes } = this.#options;
-    const refused = refusalOf(head, origins);
+    const refused = origins.refusal(head);
     if (refused) throw refused;
     exchange.headers = origins.corsHeaders(head.origin);
     if (head.path === '/v1/ws' && head.method !== 'OPTIONS') {
