@@ -18,20 +18,18 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
  */
 export async function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  const { promise: aborted, reject } = pending<never>();
-  const stop = onAbort(signal, () => reject(signal.reason as Error));
-  try {
-    return await Promise.race([work(), aborted]);
-  } finally {
-    stop();
-  }
+  return raceAbort(signal, work, () => signal.reason as Error);
 }
 
 /** As `untilAborted`, but rejects with ERR_CANCELLED whatever the signal's reason is. */
 export async function abortable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) throw cancelled();
+  return raceAbort(signal, work, cancelled);
+}
+
+async function raceAbort<T>(signal: AbortSignal, work: () => Promise<T>, reason: () => Error): Promise<T> {
   const { promise: aborted, reject } = pending<never>();
-  const stop = onAbort(signal, () => reject(cancelled()));
+  const stop = onAbort(signal, () => reject(reason()));
   try {
     return await Promise.race([work(), aborted]);
   } finally {
