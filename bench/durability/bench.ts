@@ -1,4 +1,4 @@
-/** What does durability cost? Store commits against plain XADD, and a turn with and without them. */
+/** Measures what durability costs: store commits against plain XADD, and a turn with and without them. */
 import { createClient } from 'redis';
 import { parseConfig } from '../../src/shared/config.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';

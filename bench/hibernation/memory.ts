@@ -1,4 +1,4 @@
-/** What a hibernated session keeps in the docker thread's heap, on real containers. */
+/** Measures the heap that a hibernated session keeps in the docker thread, on real containers. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';

@@ -7,7 +7,7 @@ import { FrameReader, type Tally } from './frames.js';
 const READ_BUFFER = Buffer.allocUnsafe(256 * 1024);
 const HEAD_END = '\r\n\r\n';
 
-/** What all clients of a group share. */
+/** The state that all clients of a group share. */
 export interface ClientHost {
   readonly marks: readonly Buffer[];
   readonly longestMark: number;

@@ -10,7 +10,7 @@ import { RedisBytes, type SessionBytes } from './store-bytes.js';
 const WARM_UP = 20;
 const WARM_UP_TURNS = 20;
 const AT_ONCE = 50;
-/** What the SDK watches with weak references goes with the second collection after an answer. */
+/** The SDK holds objects by weak references, which only the second collection after an answer frees. */
 const SETTLE_MS = 3_000;
 
 export interface Depth {

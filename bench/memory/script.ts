@@ -1,4 +1,4 @@
-/** What users say and the stand-in model answers in the memory bench; the prose is deterministic. */
+/** The users' messages and the stand-in model's answers of the memory bench; the prose is deterministic. */
 import { lastText, offeredTool, text, tool, toolResults, type Script } from '../../test/helpers/model-server.js';
 
 export const SAY = { hold: 'hold', call: 'call', write: 'write' } as const;

@@ -1,4 +1,4 @@
-/** What Redis holds by its own account, in bytes: in all, and by a session's keys. */
+/** Reads how many bytes Redis says it holds: in all, and by a session's keys. */
 import { createClient } from 'redis';
 
 export interface SessionBytes {

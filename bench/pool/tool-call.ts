@@ -1,4 +1,4 @@
-/** What a tool call costs through all of Fairlead, through the docker thread alone, and on the attached stream alone. */
+/** Measures a tool call through all of Fairlead, through the docker thread alone, and on the attached stream alone. */
 import { dockerHost } from '../../test/helpers/docker.js';
 import { startEngine } from '../../test/helpers/engine.js';
 import { lastText, offeredTool, startModelServer, text, tool, toolResults } from '../../test/helpers/model-server.js';

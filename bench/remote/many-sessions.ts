@@ -29,7 +29,7 @@ export async function measureSessions(
     await connection.callTool(echo('a'));
   };
   try {
-    // What is compiled and opened once is not what a session costs.
+    // The first session also pays for code and connections that all share, so it does not count.
     await inParallel(WARM_UP, atOnce, (index) => call(-index - 1));
     const before = heapBytes();
     const openMs = await timed(() => inParallel(sessions, atOnce, call));

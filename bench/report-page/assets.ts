@@ -1,4 +1,4 @@
-/** What the page needs besides results: uPlot, and the style and script beside this file's source. */
+/** Loads the page's assets: uPlot, and the style and script beside this file's source. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
