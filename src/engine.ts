@@ -7,6 +7,7 @@ import { openDataDir } from './boot/data-dir.js';
 import { createFront } from './boot/front.js';
 import { startJanitor } from './boot/janitor.js';
 import { chooseParts, type Parts } from './boot/parts.js';
+import { ModelWatch } from './boot/model-watch.js';
 import { Readiness } from './boot/readiness.js';
 import { ServerBook } from './boot/server-book.js';
 import { withDeadline } from './shared/abort.js';
@@ -74,6 +75,13 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
   const agents = new AgentPool(workerData, log, loops); // no thread runs before `start`
   const all = new AllAgents(agents, log);
   const readiness = new Readiness(agents);
+  const model = new ModelWatch({
+    anthropic: config.anthropic,
+    log,
+    onState: (reason) => readiness.modelHealth(reason),
+  });
+  onStop.add(() => model.close());
+  const modelAsked = parts.model.kind === 'demo' ? undefined : model.start(); // while the threads start
 
   const docker = openDockerPool({
     config,
@@ -111,6 +119,7 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
   for (const listing of await readCatalogue(config, docker)) book.note(listing);
   await all.publish(book.published());
 
+  await modelAsked;
   onStop.add(() => front.close());
   onStop.add(() => front.closeAll(1001, 'the server is stopping'));
   const { url } = await front.listen();

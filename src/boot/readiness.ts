@@ -9,6 +9,7 @@ export class Readiness {
   readonly whenBooted = this.#boot.promise;
   #draining = false;
   readonly #withoutStore = new Set<number>();
+  #model: string | undefined;
   #breaker: BreakerState = 'closed';
   readonly #threads: { readonly size: number; readonly alive: number };
 
@@ -35,6 +36,11 @@ export class Readiness {
     else this.#withoutStore.add(thread);
   }
 
+  /** Why the model cannot be used; undefined when it answers. */
+  modelHealth(reason: string | undefined): void {
+    this.#model = reason;
+  }
+
   /** The docker thread reports its circuit breaker. */
   dockerBreaker(state: BreakerState): void {
     this.#breaker = state;
@@ -46,6 +52,7 @@ export class Readiness {
       ...(this.#booted ? [] : ['starting']),
       ...(this.#draining ? ['draining'] : []),
       ...(this.#withoutStore.size > 0 ? ['the store does not answer'] : []),
+      ...(this.#model === undefined ? [] : [this.#model]),
       ...(this.#breaker === 'closed' ? [] : [`Docker does not answer (circuit breaker ${this.#breaker})`]),
       ...(down > 0 ? [`${down} agent threads are down`] : []),
     ];

@@ -19,7 +19,10 @@ export interface Service {
 
 export interface ServiceManager {
   status(text: string): void;
-  /** Sends READY=1 as soon as the service is ready, STATUS at each change, and WATCHDOG=1 while it is healthy. */
+  /**
+   * Sends READY=1 at once, STATUS at each change of /readyz, and WATCHDOG=1 while the service is healthy. READY does not wait for
+   * /readyz: systemd would end a server that waits for its model, and give up after some starts.
+   */
   follow(service: Service): void;
   stopping(): void;
   close(): void;
@@ -85,7 +88,7 @@ export class Systemd implements ServiceManager {
   #unsent = 0;
   #timer: NodeJS.Timeout | undefined;
   #status = '';
-  #ready = false;
+  #started = false;
   #stopping = false;
   #pingedAt = -Infinity;
 
@@ -130,13 +133,11 @@ export class Systemd implements ServiceManager {
     if (this.#stopping) return;
     const { url } = service;
     const { ready, reasons } = service.readiness();
-    if (ready && !this.#ready) {
-      this.#ready = true;
-      this.#status = `ready at ${url}`;
-      this.#send(`READY=1\nSTATUS=${this.#status}`);
-    } else {
-      this.status(ready ? `ready at ${url}` : `not ready: ${reasons.join(', ')}`);
-    }
+    const status = ready ? `ready at ${url}` : `not ready: ${reasons.join(', ')}`;
+    if (this.#started) return this.status(status);
+    this.#started = true;
+    this.#status = status;
+    this.#send(`READY=1\nSTATUS=${oneLine(status)}`);
   }
 
   #send(state: string): void {

@@ -25,6 +25,10 @@ async function refusedStart(options: EngineOptions): Promise<{ code: number | nu
   throw new Error('it started');
 }
 
+async function readyz(url: string): Promise<unknown> {
+  return (await fetch(`${url}/readyz`)).json();
+}
+
 const process_ = { sandbox: { driver: 'process' } };
 
 t.test('with nothing configured it serves on the embedded defaults and says so', async (t) => {
@@ -87,20 +91,28 @@ t.test('Docker that is configured and does not answer is an error', async (t) =>
   t.match(said, 'DOCKER_HOST');
 });
 
-t.test('the model: no answer and a refused key are errors', async (t) => {
-  const dead = await refusedStart({
-    config: process_,
-    env: { ANTHROPIC_API_KEY: 'sk-secret', ANTHROPIC_BASE_URL: `http://127.0.0.1:${await freePort()}` },
+t.test('a model that is away or refuses the key makes the server wait, and /readyz says for what', async (t) => {
+  const port = await freePort();
+  const env = { DOCKER_HOST: '', ANTHROPIC_API_KEY: 'sk-secret', ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}` };
+  const engine = await startEngine({ config: process_, env });
+  t.teardown(() => engine.stop());
+  t.match(await readyz(engine.url), {
+    ready: false,
+    reasons: [/the model at http:.* does not answer \(ECONNREFUSED\)/],
   });
-  t.match(dead.said, 'ANTHROPIC_BASE_URL');
-  const model = await startModelServer({ apiKey: 'another' });
+  t.equal((await fetch(`${engine.url}/healthz`)).status, 200);
+  const model = await startModelServer({ apiKey: 'sk-secret', port });
   t.teardown(() => model.close());
-  const refused = await refusedStart({
-    config: process_,
-    env: { ANTHROPIC_API_KEY: 'sk-secret', ANTHROPIC_BASE_URL: model.url },
-  });
-  t.match(refused.said, 'ANTHROPIC_API_KEY');
-  t.notMatch(refused.said + dead.said, 'sk-secret');
+  await engine.waitForReadiness(200);
+
+  const other = await startModelServer({ apiKey: 'another' });
+  t.teardown(() => other.close());
+  const refused = await startEngine({ config: process_, env: { ...env, ANTHROPIC_BASE_URL: other.url } });
+  t.teardown(() => refused.stop());
+  t.match(await readyz(refused.url), { ready: false, reasons: [/refuses the key \(401\)/] });
+  const { level } = await refused.waitForLog(({ msg }) => /ANTHROPIC_API_KEY/.test(msg));
+  t.equal(level, 50);
+  t.notMatch(JSON.stringify([...refused.logs, ...engine.logs]), 'sk-secret');
 });
 
 t.test('an image that is not there, and one that exits at once, are told with the server’s name', async (t) => {

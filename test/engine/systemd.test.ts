@@ -71,7 +71,7 @@ t.test('the example of the environment file is a valid configuration', async (t)
   t.equal(`/var/lib/${setting('StateDirectory')}`, env['FAIRLEAD_DATA']);
 });
 
-t.test('READY when /readyz says so, signs of life, STOPPING at SIGTERM; all from the process itself', async (t) => {
+t.test('READY once it serves, signs of life, STOPPING at SIGTERM; all from the process itself', async (t) => {
   const notify = await notifySocket(t);
   const engine = await startEngine({
     config: process_,
@@ -97,6 +97,17 @@ t.test('a start without its Docker ends, and READY is never said', async (t) => 
   t.match(failure, { exit: { code: 1 }, message: /Docker/ });
   await notify.waitFor((state) => state === 'STATUS=starting');
   t.equal(notify.received.length, 1);
+});
+
+t.test('a server that waits for its model is started for systemd, and its status says for what', async (t) => {
+  const notify = await notifySocket(t);
+  const ANTHROPIC_BASE_URL = `http://127.0.0.1:${await freePort()}`;
+  const env = { DOCKER_HOST: '', NOTIFY_SOCKET: notify.path, ANTHROPIC_API_KEY: 'sk-1', ANTHROPIC_BASE_URL };
+  const engine = await startEngine({ config: process_, env });
+  t.teardown(() => engine.stop());
+  const { state } = await notify.waitFor((state) => state.startsWith('READY=1'));
+  t.equal(state, `READY=1\nSTATUS=not ready: the model at ${ANTHROPIC_BASE_URL} does not answer (ECONNREFUSED)`);
+  t.equal((await fetch(`${engine.url}/readyz`)).status, 503);
 });
 
 t.test('no signs of life while a thread hangs; they come again when it has been replaced', async (t) => {

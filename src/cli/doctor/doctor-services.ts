@@ -4,12 +4,12 @@ import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createClient } from 'redis';
 import type { Config } from '../../shared/config.js';
+import { modelAddress, probeModel } from '../../shared/model-probe.js';
 import type { Finding } from './doctor.js';
 import { isAtLeast } from './doctor-host.js';
 
 const OLDEST_REDIS = '6.2';
 const REDIS_CONNECT_MS = 4_000;
-const MODEL_MS = 5_000;
 
 export function checkStore(config: Config): Promise<Finding[]> {
   return config.store.redisUrl === '' ? checkDataDir(config.dataDir) : checkRedis(config.store.redisUrl);
@@ -94,30 +94,22 @@ async function readSettings(client: {
 
 export async function checkModel(config: Config, signal: AbortSignal): Promise<Finding[]> {
   const { provider, name } = config.model;
-  const { apiKey, baseUrl } = config.anthropic;
+  const { apiKey } = config.anthropic;
   if (provider === 'demo' || apiKey === '') {
     const detail = 'the scripted demo model will be used';
     return [
       { status: 'ok', detail: provider === 'demo' ? detail : `${detail} (set ANTHROPIC_API_KEY for a real one)` },
     ];
   }
-  const base = (baseUrl || 'https://api.anthropic.com').replace(/\/+$/, '');
-  const options = {
-    headers: { 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' },
-    signal: AbortSignal.any([signal, AbortSignal.timeout(MODEL_MS)]),
-  };
-  let status: number;
-  try {
-    const response = await fetch(`${base}/v1/models?limit=1`, options);
-    status = response.status;
-    await response.body?.cancel();
-  } catch (error) {
-    const why = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code ?? (error as Error).name;
+  const base = modelAddress(config.anthropic);
+  const answer = await probeModel(config.anthropic, signal);
+  if (answer.state === 'away') {
     const hint =
-      'look at ANTHROPIC_BASE_URL, the network and a proxy; without ANTHROPIC_API_KEY the demo model is used';
-    return [{ status: 'failed', detail: `${base} does not answer (${why})`, hint }];
+      'look at ANTHROPIC_BASE_URL, the network and a proxy; without ANTHROPIC_API_KEY the demo model is used. The server starts, and is not ready until it answers';
+    return [{ status: 'failed', detail: `${base} does not answer (${answer.why})`, hint }];
   }
-  if (status === 401 || status === 403) {
+  const { status } = answer;
+  if (answer.state === 'refuses-key') {
     return [{ status: 'failed', detail: `${base} refuses the key (${status})`, hint: 'correct ANTHROPIC_API_KEY' }];
   }
   // A gateway need not have this route: any answer below 500 but a refusal shows that it is there and takes the key.
