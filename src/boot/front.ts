@@ -15,15 +15,12 @@ import { Hub } from '../front/hub.js';
 import { listenError } from '../front/listen.js';
 import { isLoopback } from '../front/loopback.js';
 import { McpExchanges } from '../front/mcp-exchanges.js';
-import { isMcpPath, mcpHeaders, mcpRoutes } from '../front/routes/mcp-endpoint.js';
+import { isMcpPath, mcpHeaders } from '../front/routes/mcp-endpoint.js';
 import { Origins } from '../front/origin.js';
 import { Presence } from '../front/presence.js';
-import { Router } from '../front/router.js';
-import { healthRoutes } from '../front/routes/health.js';
-import { serverRoutes, type McpAdmin } from '../front/routes/mcp.js';
-import { oauthRoutes } from '../front/routes/mcp-oauth.js';
-import { sessionRoutes } from '../front/routes/sessions.js';
-import { turnRoutes } from '../front/routes/turns.js';
+import { Router, type Route } from '../front/router.js';
+import { allRoutes } from '../front/routes/all.js';
+import type { McpAdmin } from '../front/routes/mcp.js';
 import { Heartbeats } from '../front/sse.js';
 import { judgeUpgrade } from '../front/upgrade.js';
 
@@ -57,6 +54,7 @@ export interface Front {
   identity(): OAuthIdentity | undefined;
   /** Delivers the sessions' events. */
   readonly hub: Hub;
+  readonly routes: readonly Pick<Route, 'method' | 'path' | 'access' | 'body'>[];
   /** The open requests to /mcp. */
   readonly mcpExchanges: McpExchanges;
   /** Refuses new sockets, sessions and messages; /readyz answers 503. Running turns go on. */
@@ -87,15 +85,15 @@ export function createFront(options: FrontOptions): Front {
   const origins = new Origins({ origins: listen.origins, loopbackOnly: !auth.required, port: () => port });
   const context: ConnectionContext = { agents, hub, presence, budget, limits, log };
   const { maxUnsentBytes } = limits;
+  const routes = allRoutes({
+    health: { presence, readiness, metrics },
+    turns: { agents, hub, presence, heartbeats, maxUnsentBytes, log },
+    mcpExchanges,
+    mcp,
+    oauth: { forget: forgetLogin, identity: ownIdentity },
+  });
   const router = new Router({
-    routes: [
-      ...healthRoutes({ presence, readiness, metrics }),
-      ...sessionRoutes({ agents, presence }),
-      ...mcpRoutes(mcpExchanges),
-      ...serverRoutes({ agents, mcp }),
-      ...oauthRoutes({ agents, forget: forgetLogin, identity: ownIdentity }),
-      ...turnRoutes({ agents, hub, presence, heartbeats, maxUnsentBytes, log }),
-    ],
+    routes,
     auth,
     origins,
     budget,
@@ -149,6 +147,7 @@ export function createFront(options: FrontOptions): Front {
     },
     identity: () => (listener ? ownIdentity() : undefined),
     hub,
+    routes,
     mcpExchanges,
     stopAccepting: () => void (presence.draining = true),
     closeAll: (code, reason) => (closing ??= closeAll(code, reason)),

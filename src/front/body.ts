@@ -1,31 +1,51 @@
-/** Reads a request's body, of bounded length. Main thread. */
-import { FairleadError } from '../shared/errors.js';
+/** The one door for requests' bodies: bounded in bytes, and JSON in parts and levels too. Only the router opens it. Main thread. */
 import { badFrame } from './frames.js';
+import { FairleadError } from '../shared/errors.js';
 import type { Exchange } from './http.js';
-import { parseJson } from './parse-json.js';
+import { checkJson, parseJson } from './parse-json.js';
+
+/**
+ * What a route takes. `json`: the parsed value, undefined without a body. `json-text`: JSON that another thread parses, as
+ * checked text. `none`: the body is read and dropped.
+ */
+export interface BodyKinds {
+  json: unknown;
+  'json-text': string;
+  none: undefined;
+}
+
+export type BodyKind = keyof BodyKinds;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** The body as JSON; undefined without a body. ERR_BAD_FRAME when it is not JSON; otherwise as `readBody`. */
-export async function readJson(exchange: Exchange, maxBytes: number): Promise<unknown> {
-  return parse(await readBody(exchange, maxBytes), exchange.head.contentType);
-}
-
-/** The body as text. ERR_BAD_FRAME when it is not UTF-8; otherwise as `readBody`. */
-export async function readText(exchange: Exchange, maxBytes: number): Promise<string> {
-  const body = await readBody(exchange, maxBytes);
+/**
+ * Must be called before the handler first waits, as uWebSockets demands. ERR_TOO_LARGE; ERR_BAD_FRAME for what is not JSON of
+ * that kind. When the request is aborted the promise never settles, and is collected with the request.
+ */
+export async function readBody(exchange: Exchange, kind: BodyKind, maxBytes: number): Promise<BodyKinds[BodyKind]> {
+  const { head } = exchange;
+  const body = hasBody(head) ? await readBytes(exchange, maxBytes) : Buffer.alloc(0);
+  if (kind === 'none') return undefined;
+  if (kind === 'json' && body.length === 0) return undefined;
+  // This also refuses what a form on another site could send without a preflight. MCP's server checks the type itself.
+  if (kind === 'json' && !/^application\/json\s*(;|$)/i.test(head.contentType)) {
+    throw badFrame('send Content-Type: application/json');
+  }
   try {
-    return utf8.decode(body);
+    const text = utf8.decode(body);
+    if (kind === 'json') return parseJson(text);
+    checkJson(text);
+    return text;
   } catch (error) {
-    throw badFrame(`the body is not UTF-8: ${(error as Error).message}`);
+    throw badFrame(`the body is not JSON: ${(error as Error).message}`);
   }
 }
 
-/**
- * Must be called before the handler first waits, as uWebSockets demands. ERR_TOO_LARGE. When the request is aborted the
- * promise never settles, and is collected with the request.
- */
-function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
+function hasBody({ contentLength, chunked }: Exchange['head']): boolean {
+  return chunked || Number(contentLength) > 0;
+}
+
+function readBytes(exchange: Exchange, maxBytes: number): Promise<Buffer> {
   const { contentLength } = exchange.head;
   return new Promise((resolve, reject) => {
     if (Number(contentLength) > maxBytes) {
@@ -49,17 +69,6 @@ function readBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
       chunks = undefined;
     });
   });
-}
-
-function parse(body: Buffer, contentType: string): unknown {
-  if (body.length === 0) return undefined;
-  // This also refuses what a form on another site could send without a preflight.
-  if (!/^application\/json\s*(;|$)/i.test(contentType)) throw badFrame('send Content-Type: application/json');
-  try {
-    return parseJson(utf8.decode(body));
-  } catch (error) {
-    throw badFrame(`the body is not JSON: ${(error as Error).message}`);
-  }
 }
 
 function tooLarge(maxBytes: number): FairleadError {

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { FairleadError } from '../shared/errors.js';
 import type { Auth } from './auth.js';
-import { readJson } from './body.js';
+import { readBody, type BodyKind } from './body.js';
 import type { ByteBudget } from './byte-budget.js';
 import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
@@ -18,6 +18,9 @@ export interface RouteCall {
   query: URLSearchParams;
 }
 
+/** A body that comes without credentials is no longer than a form. */
+const MAX_OPEN_BODY_BYTES = 16_384;
+
 /** `open` needs no credentials; `metrics` needs them from other machines only. */
 type Access = 'user' | 'open' | 'metrics';
 
@@ -28,7 +31,9 @@ export interface Route {
   segments: string[];
   /** True for streams, which have no HEAD. */
   noHead: boolean;
-  handle(call: RouteCall, maxBodyBytes: number): Promise<void> | void;
+  /** The router reads it, so that no route can parse a body by itself. */
+  body: BodyKind;
+  handle(call: RouteCall, body: unknown): Promise<void> | void;
 }
 
 interface RouteOptions {
@@ -41,11 +46,11 @@ export function get(
   handle: (call: RouteCall) => Promise<void> | void,
   { access = 'user', noHead = false }: RouteOptions = {},
 ): Route {
-  return { method: 'GET', path, segments: path.split('/'), access, noHead, handle };
+  return { method: 'GET', path, segments: path.split('/'), access, noHead, body: 'none', handle };
 }
 
 export function del(path: string, handle: (call: RouteCall) => Promise<void> | void): Route {
-  return { method: 'DELETE', path, segments: path.split('/'), access: 'user', noHead: true, handle };
+  return { method: 'DELETE', path, segments: path.split('/'), access: 'user', noHead: true, body: 'none', handle };
 }
 
 /** Checks the body against `schema`; an absent body counts as `{}`. */
@@ -60,10 +65,8 @@ export function post<T>(
     segments: path.split('/'),
     access: 'user',
     noHead: true,
-    async handle(call, maxBodyBytes) {
-      const json = await readJson(call.exchange, maxBodyBytes);
-      await handle(call, parseBody(schema, json ?? {}));
-    },
+    body: 'json',
+    handle: (call, json) => handle(call, parseBody(schema, json ?? {})),
   };
 }
 
@@ -121,14 +124,13 @@ export class Router {
       return exchange.fail(error, [['Allow', allowed.join(', ')]]);
     }
     const user = this.#user(exchange, hit.route.access);
-    if (head.method === 'POST') {
-      // A chunked body tells its length at its end only, so it is charged as the longest one.
-      const length = head.chunked ? maxBodyBytes : Math.max(0, Number(head.contentLength) || 0);
-      const tooFast = budget.spend(user, Math.min(length, maxBodyBytes));
-      if (tooFast) throw tooFast;
-    }
-    const query = new URLSearchParams(head.query);
-    return hit.route.handle({ exchange, user, params: hit.params, query }, maxBodyBytes);
+    const maxBytes = user === '' ? Math.min(MAX_OPEN_BODY_BYTES, maxBodyBytes) : maxBodyBytes;
+    // A chunked body tells its length at its end only, so it is charged as the longest one.
+    const length = head.chunked ? maxBytes : Math.min(Number(head.contentLength) || 0, maxBytes);
+    const tooFast = user !== '' && (length > 0 || head.method === 'POST') && budget.spend(user, length);
+    if (tooFast) throw tooFast;
+    const body = await readBody(exchange, hit.route.body, maxBytes);
+    return hit.route.handle({ exchange, user, params: hit.params, query: new URLSearchParams(head.query) }, body);
   }
 
   #user({ head }: Exchange, access: Access): string {

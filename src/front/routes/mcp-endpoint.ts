@@ -1,7 +1,6 @@
 /** Routes of /mcp: finds the user and the session of a request and relays it; the agent thread speaks MCP. Main thread. */
 import { createHash } from 'node:crypto';
 import type { McpExchange } from '../../../workers/agent/contract/mcp.js';
-import { readText } from '../body.js';
 import { badFrame } from '../frames.js';
 import type { RequestHead } from '../http.js';
 import type { Route, RouteCall } from '../router.js';
@@ -24,10 +23,12 @@ export function mcpRoutes(exchanges: McpExchanges): Route[] {
     segments: ['', 'mcp'],
     access: 'user',
     noHead: true,
-    async handle({ exchange, user, query }: RouteCall, maxBodyBytes: number) {
+    // The agent thread parses it.
+    body: method === 'POST' ? 'json-text' : 'none',
+    async handle({ exchange, user, query }: RouteCall, body: unknown) {
       const { mcp: headers } = exchange.head;
-      const body = method === 'POST' ? await readText(exchange, maxBodyBytes) : '';
-      await exchanges.relay(exchange, { user, method, headers, body, ...targetOf(headers, query, user) });
+      const text = typeof body === 'string' ? body : '';
+      await exchanges.relay(exchange, { user, method, headers, body: text, ...targetOf(headers, query, user) });
     },
   }));
 }

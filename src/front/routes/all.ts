@@ -1,0 +1,29 @@
+/** The table of all routes. Main thread. */
+import type { Route } from '../router.js';
+import { healthRoutes, type HealthParts } from './health.js';
+import { serverRoutes, type McpAdmin } from './mcp.js';
+import { mcpRoutes } from './mcp-endpoint.js';
+import { oauthRoutes, type OAuthRoutesOptions } from './mcp-oauth.js';
+import { sessionRoutes } from './sessions.js';
+import { turnRoutes, type TurnParts } from './turns.js';
+import type { McpExchanges } from '../mcp-exchanges.js';
+
+export interface RouteParts {
+  health: HealthParts;
+  turns: TurnParts;
+  mcpExchanges: McpExchanges;
+  mcp: McpAdmin;
+  oauth: Omit<OAuthRoutesOptions, 'agents'>;
+}
+
+export function allRoutes({ health, turns, mcpExchanges, mcp, oauth }: RouteParts): Route[] {
+  const { agents } = turns;
+  return [
+    ...healthRoutes(health),
+    ...sessionRoutes(turns),
+    ...mcpRoutes(mcpExchanges),
+    ...serverRoutes({ agents, mcp }),
+    ...oauthRoutes({ agents, ...oauth }),
+    ...turnRoutes(turns),
+  ];
+}
