@@ -100,6 +100,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
     seq: 'number',
     requestId: 'string',
     server: 'string',
+    origin: 'string?',
     mode: 'string',
     message: 'string',
     schema: 'object?',
@@ -137,6 +138,7 @@ const PENDING: {
   elicitation: {
     requestId: 'string',
     server: 'string',
+    origin: 'string?',
     mode: 'string',
     message: 'string',
     schema: 'object?',

@@ -21,6 +21,14 @@ const common = {
     })
     .optional()
     .describe('Lets the server use the session’s model, each time with the user’s yes; absent = not at all'),
+  elicitation: z
+    .boolean()
+    .optional()
+    .describe('Lets the server ask the user (forms, addresses); absent = yes, but not for a server in a sandbox'),
+  roots: z
+    .boolean()
+    .optional()
+    .describe('Tells the server which folders it may work in; absent = yes, but not for a server in a sandbox'),
   timeoutMs: positiveMs.optional().describe('Longest tool call; absent = sandbox.toolTimeoutMs'),
 };
 
@@ -149,10 +157,18 @@ export function serversOf<T extends McpServerConfig>(
   return Object.entries(servers).flatMap(([name, server]): [string, T][] => (isKind(server) ? [[name, server]] : []));
 }
 
-/** Servers with equal keys share a pool of sandboxes: same image, same environment, same client capabilities. */
-export function poolKey({ image, env, sampling }: Pick<ImageServerConfig, 'image' | 'env' | 'sampling'>): string {
-  return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)), sampling !== undefined]);
+/** Whether the agent's own code runs beside the server, and so can speak in its name. */
+export function isInSandbox(server: object): boolean {
+  return 'image' in server || ('sandbox' in server && server.sandbox !== undefined);
 }
+
+/** Servers with equal keys share a pool of sandboxes: same image, same environment, same client capabilities. */
+export function poolKey({ image, env, sampling, elicitation, roots }: PooledConfig): string {
+  const asks = [sampling !== undefined, elicitation === true, roots === true];
+  return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)), ...asks]);
+}
+
+type PooledConfig = Pick<ImageServerConfig, 'image' | 'env' | 'sampling' | 'elicitation' | 'roots'>;
 
 /** Problems between several fields. */
 export function* mcpProblems(

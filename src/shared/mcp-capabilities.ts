@@ -1,13 +1,30 @@
-/** The client capabilities that MCP servers are told. Docker thread (handshake) and agent threads. */
+/** The client capabilities that MCP servers are told, and may use. Docker thread (handshake) and agent threads. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
-import type { McpServerConfigs } from './config-mcp.js';
+import { isInSandbox, type McpServerConfig, type McpServerConfigs } from './config-mcp.js';
+import type { QuestionOrigin } from './protocol.js';
 
-/** Forms and addresses for the user, roots, and sampling only where it is configured. */
-export function capabilitiesFor(servers: McpServerConfigs, server: string): ClientCapabilities {
-  const sampling = servers[server]?.sampling;
+/**
+ * The operator knows whom they name as a `url` or a host command, so these may ask the user. In a sandbox the agent's own code
+ * can speak for the server, so a server there may ask only what is configured. Sampling is configured for every server.
+ */
+export function capabilitiesFor(servers: McpServerConfigs, name: string): ClientCapabilities {
+  const server = servers[name];
+  return server ? capabilitiesOf(server) : {};
+}
+
+export function capabilitiesOf(
+  server: Partial<Pick<McpServerConfig, 'elicitation' | 'roots' | 'sampling'>> & { image?: string },
+): ClientCapabilities {
+  const asks = !isInSandbox(server);
   return {
-    elicitation: { form: { applyDefaults: true }, url: {} },
-    roots: {},
-    ...(sampling ? { sampling: {} } : {}),
+    ...((server.elicitation ?? asks) ? { elicitation: { form: { applyDefaults: true }, url: {} } } : {}),
+    ...((server.roots ?? asks) ? { roots: {} } : {}),
+    ...(server.sampling ? { sampling: {} } : {}),
   };
+}
+
+/** Who can have written a question of this server. */
+export function originOf(servers: McpServerConfigs, name: string): { origin?: QuestionOrigin } {
+  const server = servers[name];
+  return server && isInSandbox(server) ? { origin: 'sandbox' } : {};
 }

@@ -56,10 +56,14 @@ export interface PendingApproval {
   expiresAt: number;
 }
 
+/** `sandbox`: code in a sandbox may have written the question, also the agent's own. Absent: the server that is named. */
+export type QuestionOrigin = 'sandbox';
+
 export interface PendingElicitation {
   kind: 'elicitation';
   requestId: string;
   server: string;
+  origin?: QuestionOrigin;
   mode: 'form' | 'url';
   message: string;
   schema?: Record<string, unknown>;

@@ -9,7 +9,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import type { MessagePort } from 'node:worker_threads';
-import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
+import { capabilitiesOf } from '../../src/shared/mcp-capabilities.js';
 import type { StdioFromSandbox, StdioToSandbox } from '../../workers/docker/contract/messages.js';
 import type { Handshake } from '../../workers/docker/contract/messages.js';
 import { deferred } from './processes.js';
@@ -118,7 +118,7 @@ async function greet(transport: PortServerTransport, capabilities: ClientCapabil
 export async function serveOnPort(
   port: MessagePort,
   server: McpServer,
-  capabilities = capabilitiesFor({}, 'test'),
+  capabilities = capabilitiesOf({ image: 'test', elicitation: true, roots: true }),
 ): Promise<PortServer> {
   const transport = new PortServerTransport(port);
   const closed = deferred<void>();

@@ -10,6 +10,8 @@ import { startSandboxes } from './sandbox-host.js';
 const NAMES = ['v1', 'v2', 'everything', 'filesystem', 'memory'] as const;
 const ARGS: Partial<Record<ProgramName, string[]>> = { everything: ['stdio'], filesystem: ['/workspace'] };
 const ENV = { MEMORY_FILE_PATH: '/workspace/memory.jsonl' };
+/** A server in a sandbox may ask only where it is configured. */
+const ASKS = { elicitation: true, roots: true };
 const SANDBOX = { pool: { min: 0, maxStarting: 2 }, startTimeoutMs: 30_000 };
 
 const images = new Map<string, NodeImage>();
@@ -34,7 +36,7 @@ for (const name of NAMES) {
   void t.test(`${name} in another’s sandbox: shown whole, killed under it and used again`, async (t) => {
     const servers = {
       box: { image: tagOf('v1') },
-      [name]: { command: 'node', args: [inside(name), ...(ARGS[name] ?? [])], env: ENV, sandbox: 'box' },
+      [name]: { command: 'node', args: [inside(name), ...(ARGS[name] ?? [])], env: ENV, sandbox: 'box', ...ASKS },
     };
     const { commands, sandboxes, lines } = startCommands(t, {
       servers,
@@ -58,7 +60,7 @@ for (const name of NAMES) {
 for (const name of [...NAMES, 'modern']) {
   void t.test(`${name} as an image: shown whole, killed under it and used again`, async (t) => {
     const { sandboxes } = startCommands(t, {
-      servers: { it: { image: tagOf(name), env: ENV } },
+      servers: { it: { image: tagOf(name), env: ENV, ...ASKS } },
       sandbox: SANDBOX,
       host: (config, log) => startSandboxes(t, config, log, 'docker').host,
     });

@@ -95,7 +95,13 @@ export class Renderer {
       return this.line(`${yellow('?')} ${bold(label(item))}${place}${this.#approvalArgs(item)}`);
     }
     const url = item.mode === 'url' && item.url !== undefined ? `\n    ${inline(item.url, 2000)}` : '';
-    return this.line(`${yellow('?')} ${bold(inline(item.server))} asks: ${clean(item.message)}${url}`);
+    const origin =
+      item.origin === 'sandbox'
+        ? `\n    ${yellow('this text comes from code in the sandbox, not from Fairlead: enter no secrets')}`
+        : '';
+    // The lines of a server must not look like lines of ours.
+    const message = clean(item.message).replaceAll('\n', `\n${BAR}`);
+    return this.line(`${yellow('?')} ${bold(inline(item.server))} asks: ${message}${origin}${url}`);
   }
 
   transcript(entries: readonly TranscriptEntry[]): string {

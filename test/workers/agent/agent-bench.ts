@@ -24,6 +24,8 @@ import { createToolServer, ToolBox, TOOLS } from './test-tools.js';
 export const OF = { user: 'user-1', session: 'session-1' };
 export const OWNER = 'server-1';
 const WAIT_MS = 30_000;
+/** The test's server may ask the user, though it is in a sandbox. */
+const ASKING = { workspace: { image: 'fairlead/workspace', elicitation: true, roots: true } };
 
 type Requests = AgentContract['requests'];
 export type Event = ServerEvent;
@@ -270,7 +272,8 @@ function cuttable(store: Store, life: { cut: boolean }): Store {
 }
 
 /** Starts a bench with one session. */
-export async function startBench(t: Teardown, json: Record<string, unknown> = {}): Promise<AgentBench> {
+export async function startBench(t: Teardown, settings: Record<string, unknown> = {}): Promise<AgentBench> {
+  const json = { mcpServers: ASKING, ...settings };
   const dir = await mkdtemp(join(tmpdir(), 'fl-agent-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
   const store = await openStore('lmdb', parseConfig(json, {}, dir), { owner: OWNER });

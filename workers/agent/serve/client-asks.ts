@@ -12,11 +12,15 @@ import {
 import { isUrlServer } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { originOf } from '../../../src/shared/mcp-capabilities.js';
+import type { QuestionOrigin } from '../../../src/shared/protocol.js';
 import { formProblem } from '../turn/forms.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import type { Question, QuestionAnswer } from '../mcp/host/question.js';
 import type { ServedCall } from './served-call.js';
 
+const ORIGIN_META = 'fairlead/origin';
+const FROM_SANDBOX = '[This text comes from code in the sandbox, not from Fairlead. Enter no secrets.]';
 const CANCELLED: Readonly<QuestionAnswer> = { action: 'cancel' };
 
 /** Asks the client by elicitation. A client that cannot be asked counts as one that cancels. `early`: see ClientQuestion. */
@@ -71,7 +75,8 @@ export function clientAsks(
               onMissing(missing);
               throw new FairleadError('ERR_MCP', 'the client has no model to offer', { cause: missing });
             }
-            return sample(call, { ...params, maxTokens: Math.min(params.maxTokens, sampling.maxTokens) }, signal, key);
+            const limited = { ...params, maxTokens: Math.min(params.maxTokens, sampling.maxTokens) };
+            return sample(call, limited, originOf(config.mcpServers, server).origin, signal, key);
           },
         }
       : {}),
@@ -85,12 +90,13 @@ export function clientAsks(
 function sample(
   call: ServedCall,
   { _meta, ...params }: CreateMessageRequest['params'],
+  origin: QuestionOrigin | undefined,
   signal: AbortSignal,
   key: string | undefined,
 ): Promise<CreateMessageResult> {
   return call.ask({
     key,
-    request: { method: 'sampling/createMessage', params },
+    request: { method: 'sampling/createMessage', params: { ...params, ...originMeta(origin) } },
     read: (response) => (isSpecType.CreateMessageResult(response) ? response : undefined),
     unanswered: () => {
       throw new FairleadError('ERR_MCP', 'the client did not answer');
@@ -122,12 +128,20 @@ function missingForSampling(
   return new MissingRequiredClientCapabilityError({ requiredCapabilities: { sampling: { tools: {} } } });
 }
 
-function toInputRequest({ mode, message, schema, url }: Question): InputRequest {
-  const params =
-    mode === 'url'
+function toInputRequest({ mode, message: text, schema, url, origin }: Question): InputRequest {
+  // Clients show the message alone, so the origin stands in it too.
+  const message = origin === 'sandbox' ? `${FROM_SANDBOX}\n\n${text}` : text;
+  const params = {
+    ...originMeta(origin),
+    ...(mode === 'url'
       ? { mode, message, url }
-      : { mode, message, requestedSchema: schema ?? { type: 'object', properties: {} } };
+      : { mode, message, requestedSchema: schema ?? { type: 'object', properties: {} } }),
+  };
   return { method: 'elicitation/create', params } as InputRequest;
+}
+
+function originMeta(origin: QuestionOrigin | undefined): { _meta?: Record<string, unknown> } {
+  return origin === undefined ? {} : { _meta: { [ORIGIN_META]: origin } };
 }
 
 /** Undefined when the response is no answer, or its content does not fit the form. */

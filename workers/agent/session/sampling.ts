@@ -1,6 +1,7 @@
 /** MCP sampling: asks the session's model for a server, with the user's approval each time, within limits. Agent threads. */
 import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { originOf } from '../../../src/shared/mcp-capabilities.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { ModelAnswer } from '../model/model.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
@@ -49,6 +50,7 @@ export class Sampling {
     const maxTokens = Math.min(params.maxTokens, limits.maxTokens);
     const question = {
       server,
+      ...originOf(parts.config.mcpServers, server),
       mode: 'form',
       message: questionText(server, params, maxTokens),
       schema: NO_FIELDS,

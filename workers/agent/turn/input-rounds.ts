@@ -5,6 +5,7 @@
  */
 import type { CallToolResult } from '@modelcontextprotocol/client';
 import { cancelled } from '../../../src/shared/abort.js';
+import { capabilitiesFor, originOf } from '../../../src/shared/mcp-capabilities.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { CallInput, OpenCall, SessionRow } from '../store/store.js';
 import type { SendToolCall } from '../mcp/calls/run-tool.js';
@@ -58,14 +59,17 @@ async function storeInput(
 
 /** Asks what has no answer yet, then stores that the call runs again. ERR_CANCELLED, errors of `asks`. */
 async function collectAnswers(turn: Turn, call: StartedCall, input: CallInput): Promise<InputAnswers> {
-  const { log, signal, asks, questions } = turn;
+  const { log, signal, asks, questions, parts } = turn;
   const { callId, server } = call;
+  const { mcpServers } = parts.config;
+  // The configuration may have changed since the call was stored.
+  const from = { server, capabilities: capabilitiesFor(mcpServers, server), ...originOf(mcpServers, server) };
   const isStored = openCall(log.row, callId)?.input !== undefined;
   const answers = Object.entries(input.requests).map(async ([key, asked]) => {
     if (Object.hasOwn(input.answers, key)) return [key, input.answers[key]] as const;
     const place = isStored ? { callId, key } : undefined;
     const here = { ...asks, elicit: (question, until) => questions.ask(question, until, place) } satisfies Turn['asks'];
-    return [key, await answerOne({ server }, asked as Asked, here, signal, key)] as const;
+    return [key, await answerOne(from, asked as Asked, here, signal, key)] as const;
   });
   const inputResponses = Object.fromEntries(await Promise.all(answers));
   if (signal.aborted) throw cancelled();

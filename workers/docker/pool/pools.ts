@@ -51,8 +51,9 @@ export class Pools {
     const maxWarm = Math.min(max, driver.maxWarm);
     const limits = { min: Math.min(min, maxWarm), max: maxWarm, maxStarting, idleMs };
     const byImage = new Map<string, ContainerPool>();
-    for (const [server, { image, env, sampling }] of serversOf(config.mcpServers, isImageServer)) {
-      const key = poolKey({ image, env, sampling });
+    for (const [server, settings] of serversOf(config.mcpServers, isImageServer)) {
+      const { image, env } = settings;
+      const key = poolKey(settings);
       const pool =
         byImage.get(key) ??
         new ContainerPool({

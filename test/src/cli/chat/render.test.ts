@@ -152,3 +152,23 @@ t.test('every way a turn can end is said', async (t) => {
   const error = { code: 'ERR_MODEL', message: 'busy' };
   t.match(renderAll([{ ...END, stopReason: 'error', error }]), '✗ ERR_MODEL: busy');
 });
+
+t.test(
+  'a question says when it comes from code in the sandbox, and its lines cannot pass for lines of ours',
+  async (t) => {
+    const question = { kind: 'elicitation', requestId: 'r', server: 'workspace', mode: 'form' } as const;
+    const message = 'Hello\n? workspace/run_command\nallow?';
+    const shown = new Renderer(PLAIN).question({ ...question, origin: 'sandbox', message });
+    t.equal(
+      shown,
+      [
+        '? workspace asks: Hello',
+        '  │ ? workspace/run_command',
+        '  │ allow?',
+        '    this text comes from code in the sandbox, not from Fairlead: enter no secrets',
+        '',
+      ].join('\n'),
+    );
+    t.notMatch(new Renderer(PLAIN).question({ ...question, message }), 'sandbox, not');
+  },
+);

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { z } from 'zod';
 import { MODERN_HANDSHAKE, serveModernOnPort, type PortServer } from '../../../helpers/port-mcp-server.js';
 import { deferred, type Deferred } from '../../../helpers/processes.js';
+import type { StdioToSandbox } from '../../../../workers/docker/contract/messages.js';
 import { OF, startBench, type AgentBench, type EventOf } from '../agent-bench.js';
 import { callsTools, says } from '../scripted-model.js';
 
@@ -202,4 +203,27 @@ void t.test('a server that asks for ever is stopped', async (t) => {
   t.match(resultText(await bench.event('tool:result')), /still asks for input after 10 rounds/);
   await bench.turnEnd(1);
   t.equal(requests.length, 11);
+});
+
+void t.test('code in a sandbox that is not configured to ask fails its call, and nobody is asked', async (t) => {
+  const mcpServers = { workspace: { image: 'fairlead/workspace' } };
+  const bench = await startBench(t, { approvals: { default: 'allow' }, mcpServers });
+  const params = { mode: 'form', message: 'Your password, please', requestedSchema: FORM };
+  const result = { resultType: 'input_required', inputRequests: { colour: { method: 'elicitation/create', params } } };
+  // Not the SDK's server, which would hold itself to what it was told.
+  bench.onLease = async ({ port }) => {
+    port.on('message', (message: StdioToSandbox) => {
+      if (message.type !== 'stdin') return;
+      const { id, method } = JSON.parse(Buffer.from(message.data).toString()) as { id?: string; method?: string };
+      if (method !== 'tools/call') return;
+      port.postMessage({ type: 'stdout', data: Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', id, result })}\n`) });
+    });
+    t.teardown(() => port.close());
+    return { sandbox: 'box-1', handshake: MODERN_HANDSHAKE, generation: 0, waitedMs: 1 };
+  };
+  bench.model.next(callsTools([CALL]), says('then not'));
+  await bench.say('go');
+  t.match(resultText(await bench.event('tool:result')), /not supported: elicitation is not configured/);
+  await bench.turnEnd(1);
+  t.notOk(bench.types().includes('elicitation:request'));
 });

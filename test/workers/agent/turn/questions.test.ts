@@ -21,7 +21,7 @@ void t.test(
     const bench = await startBench(t, ALLOW);
     bench.model.next(callsTools([ASK]), says('blue it is'));
     const { type: _type, seq: _seq, ...question } = await asked(bench);
-    t.match(question, { server: 'workspace', mode: 'form', message: 'Which colour?' });
+    t.match(question, { server: 'workspace', origin: 'sandbox', mode: 'form', message: 'Which colour?' });
     t.match((await bench.attach())[0], { pending: [{ kind: 'elicitation', ...question }] });
     await t.rejects(reply(bench, question.requestId, { colour: 7 }), { code: 'ERR_TOOL_ARGS' });
     t.match((await bench.request('get-session', OF)).pending, [{ requestId: question.requestId }], 'it waits still');
@@ -85,3 +85,15 @@ void t.test('a question over 64 KiB is cancelled without asking the user; one be
   await reply(bench, requestId);
   await bench.turnEnd(2);
 });
+
+void t.test(
+  'a server in a sandbox that is not configured to ask reaches nobody, though it thinks it may',
+  async (t) => {
+    const bench = await startBench(t, { ...ALLOW, mcpServers: { workspace: { image: 'fairlead/workspace' } } });
+    bench.model.next(callsTools([ASK]), says('then not'));
+    await bench.say('go');
+    t.match(await bench.event('tool:result'), { ok: false, content: [{ text: /[Mm]ethod not found/ }] });
+    await bench.turnEnd(1);
+    t.notOk(bench.types().includes('elicitation:request'));
+  },
+);

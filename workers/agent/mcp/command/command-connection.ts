@@ -2,6 +2,7 @@
 import { ProtocolError, type ClientCapabilities, type Root, type Transport } from '@modelcontextprotocol/client';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
+import type { QuestionOrigin } from '../../../../src/shared/protocol.js';
 import { ClientConnection } from '../host/client-connection.js';
 import { HostClient } from '../host/host-client.js';
 import type { LegacyServers } from './legacy-servers.js';
@@ -18,6 +19,8 @@ export interface CommandTransport extends Transport {
 export interface StartedCommand {
   transport: CommandTransport;
   roots: readonly Root[];
+  /** Absent on the host. */
+  origin?: QuestionOrigin;
   /** Keeps the sandbox that it runs in from hibernating while it is used. */
   sandboxUse?: SandboxUse;
 }
@@ -95,13 +98,14 @@ export class CommandConnection extends ClientConnection {
 
 function makeClient(
   options: CommandOptions,
-  { transport, roots }: StartedCommand,
+  { transport, roots, origin }: StartedCommand,
   mode: 'auto' | 'legacy',
 ): HostClient {
   const { server, capabilities, log, timeoutMs, onToolsChanged } = options;
   return new HostClient({
     server,
     capabilities,
+    origin,
     roots,
     log,
     versionNegotiation: { mode, probe: { timeoutMs: Math.ceil(timeoutMs / 2) } },

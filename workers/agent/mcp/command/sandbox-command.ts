@@ -33,7 +33,7 @@ export async function startInSandbox(command: SandboxCommand): Promise<StartedCo
     port1.close();
     throw error;
   }
-  return { transport, roots: WORKSPACE_ROOTS, sandboxUse };
+  return { transport, roots: WORKSPACE_ROOTS, origin: 'sandbox', sandboxUse };
 }
 
 /** Counts as in use from the first moment, so that the sandbox does not hibernate while the server starts. */

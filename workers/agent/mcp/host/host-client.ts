@@ -22,12 +22,13 @@ import {
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { counter } from '../../../../src/shared/metrics.js';
+import type { QuestionOrigin } from '../../../../src/shared/protocol.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../../src/shared/version.js';
 import { InputWanted, type InputAnswers } from './input-wanted.js';
 import { outputText } from './progress-text.js';
 import { ResourceWatches, type WatchOptions } from './resource-watches.js';
-import { answerOne, answerAll, type Asked } from './server-asks.js';
+import { answerOne, answerAll, refuseUnsupported, type Asked } from './server-asks.js';
 import type { ServerRequestOptions, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
 import { ServerLog } from './server-log.js';
 import { UrlQuestions } from './url-questions.js';
@@ -46,6 +47,8 @@ export interface HostClientOptions {
   /** Key in `mcpServers`. */
   server: string;
   capabilities: ClientCapabilities;
+  /** `sandbox`: what the server asks may come from any code there. */
+  origin?: QuestionOrigin | undefined;
   /** The folders that the server may work in. */
   roots?: readonly Root[];
   log: Logger;
@@ -125,8 +128,14 @@ export class HostClient implements ServerConnection {
   sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted> {
     return this.#run(call, async () => {
       const result = await this.#sendToolCall(call, answers);
-      return isInputRequiredResult(result) ? new InputWanted(result, this.#options.roots ?? []) : result;
+      return isInputRequiredResult(result) ? this.#wanted(result) : result;
     });
+  }
+
+  #wanted(result: InputRequiredResult): InputWanted {
+    const wanted = new InputWanted(result, this.#options.roots ?? []);
+    for (const asked of Object.values(wanted.requests)) refuseUnsupported(this.#options, (asked as Asked).method);
+    return wanted;
   }
 
   request(request: ServerRequest): Promise<Record<string, unknown>> {

@@ -59,6 +59,7 @@ export class SandboxConnection extends ClientConnection {
     const client = new HostClient({
       server,
       capabilities,
+      origin: 'sandbox',
       roots: WORKSPACE_ROOTS,
       log,
       onToolsChanged,
