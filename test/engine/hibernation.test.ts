@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { text, tool } from '../helpers/model-server.js';
@@ -43,7 +43,7 @@ t.test('an idle sandbox goes, and its files are there at the next call', async (
   t.same(await stack.containers(session), []);
   t.same(await archives(), [`${session}~workspace.tar.lz4`]);
   t.match(await call(client, 'read_file', { path: 'kept/notes.txt' }), { ok: true, said: /remember me/ });
-  t.same(await archives(), []);
+  t.same(await archives(), [`${session}~workspace.tar.lz4`], 'it stays as the newest save');
   t.equal((await stack.leasedTo(session)).length, 1);
 
   t.test('also while somebody is asked, and without anybody connected', async (t) => {
@@ -68,6 +68,17 @@ t.test('an idle sandbox goes, and its files are there at the next call', async (
     const again = await open(t, session);
     t.match(await call(again.client, 'read_file', { path: 'kept/more.txt' }), { ok: true, said: /and this/ });
     t.match(await call(again.client, 'read_file', { path: 'kept/notes.txt' }), { ok: true, said: /remember me/ });
+  });
+
+  t.test('a stop that cannot save the workspace destroys nothing: the next start has the same sandbox', async (t) => {
+    const { client } = await open(t, session);
+    await call(client, 'write_file', { path: 'kept/last.txt', content: 'not saved' });
+    const [before] = await stack.leasedTo(session);
+    await mkdir(join(engine.dataDir, 'workspaces', `${session}~workspace.tar.lz4.tmp`)); // no save can write there
+    await engine.restart();
+    const again = await open(t, session);
+    t.match(await call(again.client, 'read_file', { path: 'kept/last.txt' }), { ok: true, said: /not saved/ });
+    t.equal((await stack.leasedTo(session))[0]?.id, before?.id);
   });
 
   t.test('a session that is deleted leaves neither container nor archive', async (t) => {

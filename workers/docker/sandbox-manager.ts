@@ -6,9 +6,10 @@ import type { Logger } from '../../src/shared/log.js';
 import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
 import { counter, histogram } from '../../src/shared/metrics.js';
 import { Adoption } from './lease/adoption.js';
-import type { Archives } from './archive/archives.js';
+import type { Archives, Saved } from './archive/archives.js';
 import type { ContainerPool } from './pool/container-pool.js';
 import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
+import { ContainerNames } from './lease/container-names.js';
 import { ExecServers } from './lease/exec-servers.js';
 import type { LeaseRecord, LeaseRecords } from './lease/lease-records.js';
 import type { Lease } from './lease/lease.js';
@@ -18,7 +19,7 @@ import { Pools } from './pool/pools.js';
 import type { SandboxState } from './pool/sandbox.js';
 import { StdioRelay } from './lease/stdio-relay.js';
 import type { Offered, ToolCache } from './pool/tool-cache.js';
-import { Workspaces, type Owner, type Saved } from './archive/workspaces.js';
+import { Workspaces, type Owner } from './archive/workspaces.js';
 
 /** At the stop, how long an adopted sandbox may take to attach, so that it can be saved. */
 const ATTACH_AT_THE_STOP_MS = 10_000;
@@ -55,9 +56,7 @@ export class SandboxManager {
   readonly #leases = new Map<string, Lease>();
   /** Leases whose sandbox is on its way back to its pool. */
   readonly #ending = new Set<Lease>();
-  /** Leases whose container is not renamed yet. */
-  readonly #toRename = new Set<Lease>();
-  #renaming = false;
+  readonly #names = new ContainerNames();
   /** Why this thread cannot lease at all. */
   #failure: unknown;
   #closing: Promise<number> | undefined;
@@ -69,7 +68,7 @@ export class SandboxManager {
     this.#pools = new Pools({
       ...options,
       onClean: (name) => records?.remove(name),
-      onTick: () => void this.#renameLeased(),
+      onTick: () => void this.#names.renameAll(),
     });
     const pools = this.#pools;
     const workspaces = new Workspaces(archives);
@@ -169,7 +168,9 @@ export class SandboxManager {
       const waitedMs = performance.now() - began;
       leases.inc({ outcome: 'ok' });
       leaseSeconds.observe(waitedMs / 1_000);
-      return { sandbox: lease.id, handshake, generation: lease.generation, waitedMs };
+      const { id, generation, restored } = lease;
+      delete lease.restored;
+      return { sandbox: id, handshake, generation, waitedMs, ...(restored && { restored }) };
     } catch (error) {
       leases.inc({ outcome: isFairleadError(error) ? error.code : 'ERR_INTERNAL' });
       relay.end(null, 'the sandbox did not start');
@@ -210,7 +211,7 @@ export class SandboxManager {
   }
 
   async #close(): Promise<number> {
-    this.#toRename.clear();
+    this.#names.clear();
     this.#pools.close(stopping());
     await this.#adoption?.stop();
     this.#orphans.close();
@@ -228,7 +229,7 @@ export class SandboxManager {
 
   /**
    * Agent threads have released theirs by now: these are orphans, or leases of a thread that hangs. A sandbox that cannot be
-   * saved because Docker is away stays, and the next start adopts it.
+   * saved stays with its record, and the next start adopts it.
    */
   async #saveAtTheStop(lease: Lease): Promise<void> {
     const { sandbox } = lease;
@@ -236,13 +237,19 @@ export class SandboxManager {
       if (!sandbox.running) await this.#orphans.settled(lease, ATTACH_AT_THE_STOP_MS);
       await this.#save(lease);
     } catch (error) {
-      if (isFairleadError(error, 'ERR_UNAVAILABLE')) {
-        sandbox.abort.abort(error); // ends its attach
-        throw error;
-      }
+      if (this.#adoption) return this.#leave(lease, error);
       this.#warnUnsaved(lease, error);
     }
     await this.#end(lease, 'the server is stopping');
+  }
+
+  #leave(lease: Lease, error: unknown): never {
+    this.#leases.delete(lease.id); // first, so that the end of its relay does not end the sandbox
+    lease.sandbox.abort.abort(error); // ends its attach
+    lease.relay?.end(null, 'the server is stopping');
+    const { id, session } = lease;
+    this.#options.log.warn({ err: error, sandbox: id, session }, 'a workspace is not saved: its sandbox stays');
+    throw error;
   }
 
   #noteDead(name: string): void {
@@ -271,8 +278,9 @@ export class SandboxManager {
     }
     if (!lease.used) return lease;
     try {
-      await this.#workspaces.restore(owner, running, signal);
-      return lease;
+      const restored = await this.#workspaces.restore(owner, running, signal);
+      this.#record(lease, false); // from now on the sandbox counts, not the archive
+      return restored ? { ...lease, restored } : lease;
     } catch (error) {
       this.#options.records?.end(sandbox.name);
       pool.drain(sandbox).catch((failure: unknown) => this.#leftOver(lease, failure));
@@ -302,7 +310,7 @@ export class SandboxManager {
     onAbort(relay.closed, () => void this.#onClosed(lease, relay));
     mcp.detach();
     relay.attach(running);
-    if (running.assign) this.#toRename.add(lease);
+    this.#names.add(lease);
     this.#options.log.info({ session, server, sandbox: lease.id }, 'sandbox leased');
     return mcp.handshake;
   }
@@ -312,17 +320,6 @@ export class SandboxManager {
     if (!relay.abandoned || this.#leases.get(lease.id) !== lease) return this.#endQuietly(lease, 'closed');
     delete lease.relay;
     if (!this.#closing) this.#orphans.add(lease); // `close` saves it already
-  }
-
-  /** One at a time and later: users wait for starts and first answers, nobody waits for a name. */
-  async #renameLeased(): Promise<void> {
-    if (this.#renaming) return;
-    this.#renaming = true;
-    for (const lease of this.#toRename) {
-      this.#toRename.delete(lease);
-      await lease.sandbox.running?.assign?.(lease.session);
-    }
-    this.#renaming = false;
   }
 
   async #hibernate(lease: Lease): Promise<Saved> {
@@ -355,7 +352,7 @@ export class SandboxManager {
     if (this.#leases.get(lease.id) === lease) {
       this.#leases.delete(lease.id); // first, since the pool may lease the sandbox again at once
       this.#orphans.forget(lease);
-      this.#toRename.delete(lease);
+      this.#names.forget(lease);
       this.#options.records?.end(lease.sandbox.name);
       this.#pools.noteRelease();
       lease.ended = lease.pool.giveBack(lease.sandbox).finally(() => this.#ending.delete(lease));

@@ -1,16 +1,19 @@
-/** An archive on disk: a tar as an lz4 frame that `lz4 -d` reads, with a checksummed trailer. Docker thread. */
+/** An archive on disk: a tar as an lz4 frame that `lz4 -d` reads, with metadata and a checksummed trailer. Docker thread. */
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Transform } from 'node:stream';
 import lz4 from 'lz4';
+import { z } from 'zod';
+import type { SavedWorkspace } from '../contract/messages.js';
 
 /**
- * The trailer is an lz4 skippable frame, which lz4 tools ignore. All numbers are little-endian:
+ * Metadata and trailer are lz4 skippable frames, which lz4 tools ignore. All numbers are little-endian. The metadata is
+ * 0x184D2A5E, the length of what follows, and JSON (`metadataShape`); an archive of 0.2.0 has none. The trailer:
  *
  *     byte 0–3    0x184D2A5F
  *     byte 4–7    length of what follows, 60
- *     byte 8–11   "FLA1"
- *     byte 12–19  length of the lz4 frame before it
+ *     byte 8–11   "FLA2"; "FLA1" without metadata
+ *     byte 12–19  length of the lz4 frame at the start
  *     byte 20–27  length of the tar
  *     byte 28–31  files
  *     byte 32–35  folders
@@ -23,18 +26,26 @@ import lz4 from 'lz4';
 const TRAILER_BYTES = 68;
 const DIGEST_BYTES = 32;
 const SKIPPABLE = 0x18_4d_2a_5f;
-const MARK = 'FLA1';
+const METADATA = 0x18_4d_2a_5e;
+const METADATA_HEADER_BYTES = 8;
+const MAX_METADATA_BYTES = 262_144;
+const MARK = 'FLA2';
+const MARK_WITHOUT_METADATA = 'FLA1';
 /** One block is packed or unpacked synchronously, so it is small. */
 const LZ4_BLOCK_BYTES = 65_536;
 const FRAME_HEADER_BYTES = 7;
 const STORED = 0x80_00_00_00;
 const READ_BYTES = 262_144;
 
-export interface ArchiveCounts {
+export interface ArchiveInfo extends SavedWorkspace {
   tarBytes: number;
-  files: number;
   folders: number;
 }
+
+const metadataShape = z.object({
+  savedAt: z.number(),
+  skipped: z.object({ count: z.number(), paths: z.array(z.object({ path: z.string(), reason: z.string() })) }),
+});
 
 /** The file is damaged: it is not what was written. */
 export class BrokenArchive extends Error {}
@@ -61,13 +72,19 @@ export class ArchiveWriter {
     for await (const chunk of source) await this.#write(chunk);
   }
 
-  /** Writes the trailer and syncs. Resolves with the bytes on disk. */
-  async finish({ tarBytes, files, folders }: ArchiveCounts): Promise<number> {
+  /** Writes metadata and trailer, and syncs. Resolves with the bytes on disk. */
+  async finish({ tarBytes, files, folders, savedAt, skipped }: ArchiveInfo): Promise<number> {
+    const frameBytes = this.#bytes;
+    const json = Buffer.from(JSON.stringify({ savedAt, skipped } satisfies z.infer<typeof metadataShape>));
+    const header = Buffer.alloc(METADATA_HEADER_BYTES);
+    header.writeUInt32LE(METADATA, 0);
+    header.writeUInt32LE(json.length, 4);
+    await this.#write(Buffer.concat([header, json]));
     const trailer = Buffer.alloc(TRAILER_BYTES - DIGEST_BYTES);
     trailer.writeUInt32LE(SKIPPABLE, 0);
     trailer.writeUInt32LE(TRAILER_BYTES - 8, 4);
     trailer.write(MARK, 8, 'latin1');
-    trailer.writeBigUInt64LE(BigInt(this.#bytes), 12);
+    trailer.writeBigUInt64LE(BigInt(frameBytes), 12);
     trailer.writeBigUInt64LE(BigInt(tarBytes), 20);
     trailer.writeUInt32LE(files, 28);
     trailer.writeUInt32LE(folders, 32);
@@ -89,29 +106,31 @@ export class ArchiveWriter {
 }
 
 export class ArchiveReader {
-  readonly counts: ArchiveCounts;
+  readonly info: ArchiveInfo;
   readonly #handle: FileHandle;
   readonly #frameBytes: number;
 
-  private constructor(handle: FileHandle, frameBytes: number, counts: ArchiveCounts) {
+  private constructor(handle: FileHandle, frameBytes: number, info: ArchiveInfo) {
     this.#handle = handle;
     this.#frameBytes = frameBytes;
-    this.counts = counts;
+    this.info = info;
+  }
+
+  /** What the archive says about itself, unverified: two reads. BrokenArchive, or an error of the disk. */
+  static async peek(path: string): Promise<ArchiveInfo> {
+    const handle = await open(path, 'r');
+    try {
+      return (await readEnd(handle)).info;
+    } finally {
+      await handle.close();
+    }
   }
 
   /** Verifies the whole file first, so that nothing is restored from a damaged one. BrokenArchive, or an error of the disk. */
   static async open(path: string, signal: AbortSignal): Promise<ArchiveReader> {
     const handle = await open(path, 'r');
     try {
-      const { size } = await handle.stat();
-      if (size <= TRAILER_BYTES) throw new BrokenArchive(`${size} bytes are too few`);
-      const trailer = Buffer.alloc(TRAILER_BYTES);
-      await readFully(handle, trailer, size - TRAILER_BYTES);
-      const frameBytes = size - TRAILER_BYTES;
-      if (trailer.readUInt32LE(0) !== SKIPPABLE || trailer.toString('latin1', 8, 12) !== MARK) {
-        throw new BrokenArchive('its end is missing');
-      }
-      if (trailer.readBigUInt64LE(12) !== BigInt(frameBytes)) throw new BrokenArchive('a part of it is missing');
+      const { size, frameBytes, digest, info } = await readEnd(handle);
       const hash = createHash('sha256');
       const buffer = Buffer.allocUnsafe(READ_BYTES);
       for (let at = 0; at < size - DIGEST_BYTES;) {
@@ -121,14 +140,8 @@ export class ArchiveReader {
         hash.update(part);
         at += part.length;
       }
-      if (!hash.digest().equals(trailer.subarray(TRAILER_BYTES - DIGEST_BYTES))) {
-        throw new BrokenArchive('its checksum is wrong');
-      }
-      return new ArchiveReader(handle, frameBytes, {
-        tarBytes: Number(trailer.readBigUInt64LE(20)),
-        files: trailer.readUInt32LE(28),
-        folders: trailer.readUInt32LE(32),
-      });
+      if (!hash.digest().equals(digest)) throw new BrokenArchive('its checksum is wrong');
+      return new ArchiveReader(handle, frameBytes, info);
     } catch (error) {
       await handle.close();
       throw error;
@@ -164,6 +177,50 @@ function unpackBlock(block: Buffer): Buffer {
   const length = lz4.decodeBlock(block, content);
   if (length < 0) throw new BrokenArchive('a block cannot be unpacked');
   return content.subarray(0, length);
+}
+
+interface ArchiveEnd {
+  size: number;
+  frameBytes: number;
+  digest: Buffer;
+  info: ArchiveInfo;
+}
+
+async function readEnd(handle: FileHandle): Promise<ArchiveEnd> {
+  const { size, mtimeMs } = await handle.stat();
+  if (size <= TRAILER_BYTES) throw new BrokenArchive(`${size} bytes are too few`);
+  const trailer = Buffer.alloc(TRAILER_BYTES);
+  await readFully(handle, trailer, size - TRAILER_BYTES);
+  const mark = trailer.toString('latin1', 8, 12);
+  if (trailer.readUInt32LE(0) !== SKIPPABLE || (mark !== MARK && mark !== MARK_WITHOUT_METADATA)) {
+    throw new BrokenArchive('its end is missing');
+  }
+  const frameBytes = Number(trailer.readBigUInt64LE(12));
+  const metadata = Buffer.alloc(Math.min(Math.max(0, size - TRAILER_BYTES - frameBytes), MAX_METADATA_BYTES));
+  if (frameBytes + metadata.length + TRAILER_BYTES !== size || (mark === MARK) === (metadata.length === 0)) {
+    throw new BrokenArchive('a part of it is missing');
+  }
+  await readFully(handle, metadata, frameBytes);
+  return {
+    size,
+    frameBytes,
+    digest: trailer.subarray(TRAILER_BYTES - DIGEST_BYTES),
+    info: {
+      tarBytes: Number(trailer.readBigUInt64LE(20)),
+      files: trailer.readUInt32LE(28),
+      folders: trailer.readUInt32LE(32),
+      // 0.2.0 wrote no time into it, and the file's own is that of its save.
+      ...(mark === MARK ? parseMetadata(metadata) : { savedAt: Math.round(mtimeMs), skipped: { count: 0, paths: [] } }),
+    },
+  };
+}
+
+function parseMetadata(frame: Buffer): z.infer<typeof metadataShape> {
+  try {
+    return metadataShape.parse(JSON.parse(frame.toString('utf8', METADATA_HEADER_BYTES)));
+  } catch (error) {
+    throw new BrokenArchive('its metadata cannot be read', { cause: error });
+  }
 }
 
 async function readFully(handle: FileHandle, target: Buffer, position: number): Promise<void> {

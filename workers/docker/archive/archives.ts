@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { untilAborted } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
+import type { SavedWorkspace } from '../contract/messages.js';
 import { ArchiveReader, ArchiveWriter, BrokenArchive, compressor } from './archive-file.js';
 import { foldersOnly, inPieces, pathsOfMode, TarCounter, withOpenFolders } from './archive-tar.js';
 import { exitError, streamError, lostFilesError, RETRY_AFTER_MS, messageOf, throwDisk } from './archive-errors.js';
@@ -50,6 +51,11 @@ export interface ArchivesOptions {
   log: Logger;
 }
 
+/** A save, with its bytes on disk. */
+export interface Saved extends SavedWorkspace {
+  bytes: number;
+}
+
 /** Runs one job at a time per session and server. After a failed restore the sandbox may hold half of the files: destroy it. */
 export class Archives {
   readonly #options: ArchivesOptions;
@@ -75,7 +81,7 @@ export class Archives {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await chmod(folder, 0o700);
     for (const name of await readdir(folder)) {
-      if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+      if (name.endsWith('.tmp')) await rm(join(folder, name), { recursive: true, force: true });
       else if (!FILE_NAME.test(name)) log.warn({ file: name }, 'an unknown file among the archives');
     }
   }
@@ -91,27 +97,34 @@ export class Archives {
     return [...new Set(names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []))];
   }
 
+  /** The newest archive, by what it says about itself; undefined: there is none, or it cannot be read. */
+  async newest(session: string, server: string): Promise<SavedWorkspace | undefined> {
+    try {
+      const { savedAt, files, skipped } = await ArchiveReader.peek(this.#pathOf(session, server));
+      return { savedAt, files, skipped };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      this.#options.log.warn({ err: error, session, server }, 'an archive cannot be read');
+      return undefined;
+    }
+  }
+
   /**
    * `bytes` on disk; an empty workspace leaves no file and gives zeros. After any error an older archive and the sandbox are
    * unchanged. ERR_SANDBOX: too large, an unreadable file, a full disk, no tar in the image, too slow. ERR_UNAVAILABLE:
    * Docker does not answer. When `signal` aborts, its reason.
    */
-  save(
-    session: string,
-    server: string,
-    sandbox: RunningSandbox,
-    signal?: AbortSignal,
-  ): Promise<{ bytes: number; files: number }> {
+  save(session: string, server: string, sandbox: RunningSandbox, signal?: AbortSignal): Promise<Saved> {
     return this.#inTurn(session, server, signal, async (cut) => {
       const path = this.#pathOf(session, server);
       const temporary = `${path}.tmp`;
       try {
         const saved = await this.#write(temporary, server, sandbox, cut);
         cut.throwIfAborted();
-        if (saved) await rename(temporary, path).catch(throwDisk);
+        if (saved.bytes > 0) await rename(temporary, path).catch(throwDisk);
         else await rm(path, { force: true });
         await this.#syncFolder();
-        return saved ?? { bytes: 0, files: 0 };
+        return saved;
       } finally {
         await rm(temporary, { force: true });
       }
@@ -119,13 +132,18 @@ export class Archives {
   }
 
   /**
-   * Restores into a fresh sandbox, then removes the archive; does nothing without one. ERR_SANDBOX, in words for the user:
-   * the archive is broken and kept under another name, or the sandbox did not take it and it stays for the next try.
-   * ERR_UNAVAILABLE: Docker does not answer; when `signal` aborts, its reason: the archive stays.
+   * Restores into a fresh sandbox; undefined without an archive. The archive stays: until the next save it is the newest.
+   * ERR_SANDBOX, in words for the user: the archive is broken and kept under another name, or the sandbox did not take it.
+   * ERR_UNAVAILABLE: Docker does not answer; when `signal` aborts, its reason.
    */
-  restore(session: string, server: string, sandbox: RunningSandbox, signal?: AbortSignal): Promise<{ files: number }> {
+  restore(
+    session: string,
+    server: string,
+    sandbox: RunningSandbox,
+    signal?: AbortSignal,
+  ): Promise<SavedWorkspace | undefined> {
     return this.#inTurn(session, server, signal, async (cut) => {
-      if (!this.has(session, server)) return { files: 0 };
+      if (!this.has(session, server)) return undefined;
       const archive = await this.#open(session, server, cut);
       try {
         await this.#unpack(archive, server, sandbox, cut);
@@ -133,8 +151,8 @@ export class Archives {
         await archive.close();
       }
       cut.throwIfAborted();
-      await rm(this.#pathOf(session, server), { force: true });
-      return { files: archive.counts.files };
+      const { savedAt, files, skipped } = archive.info;
+      return { savedAt, files, skipped };
     });
   }
 
@@ -182,14 +200,11 @@ export class Archives {
     });
   }
 
-  /** Undefined for an empty workspace. */
-  async #write(
-    path: string,
-    server: string,
-    sandbox: RunningSandbox,
-    cut: AbortSignal,
-  ): Promise<{ bytes: number; files: number } | undefined> {
+  /** 0 bytes for an empty workspace. */
+  async #write(path: string, server: string, sandbox: RunningSandbox, cut: AbortSignal): Promise<Saved> {
     const { maxBytes, log } = this.#options;
+    const savedAt = Date.now();
+    const skipped = { count: 0, paths: [] };
     const writer = await ArchiveWriter.create(path).catch(throwDisk);
     try {
       const tar = await sandbox.exec(['sh', '-c', SAVE, folderIn(sandbox)], cut);
@@ -217,8 +232,9 @@ export class Archives {
       }
       if (stderr() !== '') log.warn({ server, tar: stderr() }, 'hibernate: tar printed warnings');
       const { bytes: tarBytes, files, folders } = counter;
-      if (files + folders === 0) return undefined;
-      return { bytes: await writer.finish({ tarBytes, files, folders }).catch(throwDisk), files };
+      const info = { tarBytes, files, folders, savedAt, skipped };
+      const bytes = files + folders === 0 ? 0 : await writer.finish(info).catch(throwDisk);
+      return { bytes, savedAt, files, skipped };
     } finally {
       await writer.close();
     }
@@ -254,7 +270,7 @@ export class Archives {
   }
 
   async #unpack(archive: ArchiveReader, server: string, sandbox: RunningSandbox, cut: AbortSignal): Promise<void> {
-    const { folders, tarBytes } = archive.counts;
+    const { folders, tarBytes } = archive.info;
     const folder = folderIn(sandbox);
     const modes = new Set<number>();
     async function* tars(): AsyncGenerator<Buffer> {

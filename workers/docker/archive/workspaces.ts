@@ -1,7 +1,8 @@
 /** Saves and restores workspaces: a few saves at a time, counted, and known to who leases next. Docker thread. */
 import { bulkhead } from 'cockatiel';
 import { counter } from '../../../src/shared/metrics.js';
-import type { Archives } from './archives.js';
+import type { SavedWorkspace } from '../contract/messages.js';
+import type { Archives, Saved } from './archives.js';
 import type { RunningSandbox } from '../driver/driver.js';
 
 /** Each runs a tar in its container and streams it through this thread. */
@@ -12,12 +13,6 @@ const hibernations = counter('fairlead_sandbox_hibernations_total', 'Workspaces 
 export interface Owner {
   session: string;
   server: string;
-}
-
-export interface Saved {
-  /** Bytes on disk; 0 for an empty workspace. */
-  bytes: number;
-  files: number;
 }
 
 export function ownerKey({ session, server }: Owner): string {
@@ -58,11 +53,21 @@ export class Workspaces {
     return this.#archives.has(session, server);
   }
 
-  /** Errors as `Archives.restore`; destroy the sandbox then. */
-  async restore({ session, server }: Owner, sandbox: RunningSandbox, signal: AbortSignal): Promise<void> {
+  /** The newest save; undefined: there is none. */
+  newest({ session, server }: Owner): Promise<SavedWorkspace | undefined> {
+    return this.#archives.newest(session, server);
+  }
+
+  /** Undefined without an archive. Errors as `Archives.restore`; destroy the sandbox then. */
+  async restore(
+    { session, server }: Owner,
+    sandbox: RunningSandbox,
+    signal: AbortSignal,
+  ): Promise<SavedWorkspace | undefined> {
     try {
-      await this.#archives.restore(session, server, sandbox, signal);
+      const restored = await this.#archives.restore(session, server, sandbox, signal);
       hibernations.inc({ outcome: 'restored' });
+      return restored;
     } catch (error) {
       hibernations.inc({ outcome: 'restore_failed' });
       throw error;

@@ -39,6 +39,21 @@ export interface ExecRequest {
   port: MessagePort;
 }
 
+/** Paths that a save left out: the first of them, and how many there are. */
+export interface SkippedFiles {
+  count: number;
+  /** Control characters are escaped, and long paths are cut. */
+  paths: { path: string; reason: string }[];
+}
+
+/** What a save of a workspace holds. */
+export interface SavedWorkspace {
+  /** When the save began, ms since the epoch: later changes may be missing. */
+  savedAt: number;
+  files: number;
+  skipped: SkippedFiles;
+}
+
 export interface LeaseResult {
   /** Container id, or `process:PID`. */
   sandbox: string;
@@ -48,6 +63,8 @@ export interface LeaseResult {
   generation: number;
   /** From the request to the hand-over. */
   waitedMs: number;
+  /** The save that was unpacked into it. Absent: it is new and empty, or it is the session's own that ran on. */
+  restored?: SavedWorkspace;
 }
 
 /**
@@ -67,8 +84,11 @@ export interface DockerTasks {
   };
   /** Destroys one sandbox. Idempotent. */
   'release-sandbox': { request: { sandbox: string }; result: null };
-  /** Saves its workspace, then destroys it. ERR_SANDBOX, ERR_UNAVAILABLE: nothing is saved and the sandbox stays leased. */
-  'hibernate-sandbox': { request: { sandbox: string }; result: { bytes: number; files: number } };
+  /**
+   * Saves its workspace, then destroys it. `bytes` on disk; an empty workspace leaves no save. ERR_SANDBOX, ERR_UNAVAILABLE:
+   * nothing is saved and the sandbox stays leased.
+   */
+  'hibernate-sandbox': { request: { sandbox: string }; result: SavedWorkspace & { bytes: number } };
   /** The session has ended: destroys its sandboxes and deletes their archives. */
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys every sandbox of this instance; nothing can be leased afterwards. */

@@ -42,7 +42,7 @@ export function decideAdoption({ found, record, options, archived, outdated }: A
   const alike = Array.isArray(options) && options.includes(found.options);
   // A renamed container was leased: even when its record is lost, no other session may get it.
   if (record === 'nobody') return alike && !found.named ? 'warm' : 'remove';
-  // A restore deletes the archive at its end: while it is there, the workspace may be incomplete.
+  // The restore did not finish: the archive counts. 0.2.0 deleted the archive at the end and left the record as it was.
   if (record.restoring && archived) return 'remove';
   // A sandbox never has more rights than today's configuration gives. If its image is missing, no better one can be started.
   return alike || options === 'unknown' ? 'keep' : 'save';

@@ -13,7 +13,7 @@ const recordShape = z.strictObject({
   server: z.string().regex(/^[a-zA-Z0-9_-]{1,32}$/),
   /** How many clients its MCP server had before this one; each uses request ids of its own. */
   generation: z.number().int().min(0),
-  /** A restore has begun. While the archive exists it did not finish, and the archive counts, not the sandbox. */
+  /** A restore has begun and is not done: the archive counts, not the sandbox. */
   restoring: z.boolean(),
 });
 

@@ -1,5 +1,6 @@
 /** A sandbox that belongs to a session. Types only. */
 import type { ContainerPool } from '../pool/container-pool.js';
+import type { SavedWorkspace } from '../contract/messages.js';
 import type { Sandbox } from '../pool/sandbox.js';
 import type { StdioRelay } from './stdio-relay.js';
 
@@ -13,6 +14,8 @@ export interface Lease {
   generation: number;
   /** It may hold data of the session: no other session may get it. */
   used: boolean;
+  /** The save that was unpacked into it, until its session is told. */
+  restored?: SavedWorkspace;
   /** To the session's agent thread; absent while it is an orphan. */
   relay?: StdioRelay;
   ended?: Promise<void>;

@@ -32,6 +32,17 @@ export async function open(
   return { folder, archives };
 }
 
+/** Two files, `notes.txt` and `kept/more.txt`, as 0.2.0 wrote them. */
+export const SAVED_BY_0_2_0 = Buffer.from(
+  [
+    'BCJNGGRAp/MAAAA/Li8AAQBOcTAwMDA3NTUIADwwMDAIAAACAKEAMTQ1MjQ3NzA0IAB/NzcxNAAgNZoATvEAAAAAdXN0YXIgIAByb290EQAPAg',
+    'AEDyAADQ8CAKSvLi9ub3Rlcy50eP4ACg8CACoA4QE8NjQ0+AEEEABKMDAxNAACjzExNjAwACAwdgAqDwIAFA8AAuzPcmVtZW1iZXIgbWUKMgEU',
+    'DwIA/7tvLi9rZXB0BQZLAOMDDwAGGl8xMDY1NwAG/1YBAAJPbW9yZQQGRgAAAg8ABgsbMQAGTzIzNTIABv9Uj2FuZCB0aGlz/QX/4w8CAP///+',
+    '5QAAAAAAAAAAAA3CN4+l8qTRg8AAAARkxBMQYBAAAAAAAAABAAAAAAAAACAAAAAQAAAHCTStSy+SJKRWHHisKcuF/jiCNOQln7W6IzAS7IAyVP',
+  ].join(''),
+  'base64',
+);
+
 export async function start(t: Test, image = WORKSPACE_IMAGE): Promise<RunningSandbox> {
   const sandbox = await driver.start({
     name: `fairlead-test-${randomUUID()}`,

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile, stat, symlink, watch, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, symlink, utimes, watch, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { parseConfig } from '../../../../src/shared/config.js';
 import { ProcessDriver } from '../../../../workers/docker/driver/process-driver.js';
 import { WORKSPACE_IMAGE } from '../../../helpers/docker.js';
-import { folderFor, instead, log, open, SESSION, sh, start, watched } from './archives-kit.js';
+import { folderFor, instead, log, open, SAVED_BY_0_2_0, SESSION, sh, start, watched } from './archives-kit.js';
 
 const run = promisify(execFile);
 
@@ -38,20 +38,36 @@ t.test('all that a workspace holds comes back as it was, with busybox tar in Doc
   await sh(first, FILL);
   const before = await sh(first, LIST);
   t.match(before, /linked\n$/);
-  const { bytes, files } = await archives.save(SESSION, 'workspace', first);
+  const began = Date.now();
+  const { bytes, ...saved } = await archives.save(SESSION, 'workspace', first);
+  t.ok(saved.savedAt >= began && saved.savedAt <= Date.now());
+  t.same(saved.skipped, { count: 0, paths: [] });
   t.equal(await sh(first, LIST), before, 'saving changes nothing');
   const path = join(folder, `${SESSION}~workspace.tar.lz4`);
-  const saved = await stat(path);
-  t.equal(saved.size, bytes);
-  t.equal(saved.mode & 0o777, 0o600);
+  const file = await stat(path);
+  t.equal(file.size, bytes);
+  t.equal(file.mode & 0o777, 0o600);
   t.equal((await stat(folder)).mode & 0o777, 0o700);
   t.same(await readdir(folder), [`${SESSION}~workspace.tar.lz4`]);
   await run('lz4', ['-t', path]);
   const second = await start(t);
-  t.same(await archives.restore(SESSION, 'workspace', second), { files });
+  t.same(await archives.newest(SESSION, 'workspace'), saved);
+  t.same(await archives.restore(SESSION, 'workspace', second), saved);
   t.equal(await sh(second, LIST), before);
-  t.notOk(archives.has(SESSION, 'workspace'));
-  t.same(await readdir(folder), []);
+  t.same(await archives.newest(SESSION, 'workspace'), saved, 'it stays, until the next save');
+});
+
+t.test('an archive of 0.2.0, which has no metadata, comes back; its time is that of its file', async (t) => {
+  const { folder, archives } = await open(t);
+  const path = join(folder, `${SESSION}~workspace.tar.lz4`);
+  await writeFile(path, SAVED_BY_0_2_0);
+  const at = new Date('2026-11-20T10:00:00Z');
+  await utimes(path, at, at);
+  const saved = { savedAt: at.getTime(), files: 2, skipped: { count: 0, paths: [] } };
+  t.same(await archives.newest(SESSION, 'workspace'), saved);
+  const sandbox = await start(t);
+  t.same(await archives.restore(SESSION, 'workspace', sandbox), saved);
+  t.equal(await sh(sandbox, 'cat notes.txt kept/more.txt'), 'remember me\nand this\n');
 });
 
 t.test('the same with the host’s own tar in the process driver', async (t) => {
@@ -83,15 +99,16 @@ find . -type f -exec md5sum {} + | sort`;
 t.test('an empty workspace leaves no file, and takes an older one away', async (t) => {
   const { folder, archives } = await open(t);
   const sandbox = await start(t);
-  t.same(await archives.save(SESSION, 'workspace', sandbox), { bytes: 0, files: 0 });
+  t.match(await archives.save(SESSION, 'workspace', sandbox), { bytes: 0, files: 0, savedAt: Number });
+  t.equal(await archives.newest(SESSION, 'workspace'), undefined);
   await sh(sandbox, 'mkdir only-a-folder');
   t.ok((await archives.save(SESSION, 'workspace', sandbox)).bytes > 0);
   t.ok(archives.has(SESSION, 'workspace'));
   await sh(sandbox, 'rmdir only-a-folder');
-  t.same(await archives.save(SESSION, 'workspace', sandbox), { bytes: 0, files: 0 });
+  t.match(await archives.save(SESSION, 'workspace', sandbox), { bytes: 0, files: 0 });
   t.notOk(archives.has(SESSION, 'workspace'));
   t.same(await readdir(folder), []);
-  t.same(await archives.restore(SESSION, 'workspace', sandbox), { files: 0 });
+  t.equal(await archives.restore(SESSION, 'workspace', sandbox), undefined);
 });
 
 t.test('a broken archive is refused, kept aside, and nothing of it reaches the sandbox', async (t) => {
@@ -231,7 +248,7 @@ t.test('a restore that is cut, or whose sandbox dies, keeps the archive for the 
   await full.destroy();
 
   const fresh = await start(t);
-  t.same(await archives.restore(SESSION, 'workspace', fresh), { files: 2 });
+  t.match(await archives.restore(SESSION, 'workspace', fresh), { files: 2 });
   t.equal(await sh(fresh, 'md5sum large small'), sums);
 });
 
@@ -252,8 +269,8 @@ t.test('what comes at once for the same server runs one after the other; a forge
     archives.save(SESSION, 'workspace', sandbox),
     archives.restore(SESSION, 'workspace', fresh),
   ]);
-  t.same([one.files, two.files, back.files], [1, 1, 1]);
-  t.same(await readdir(folder), []);
+  t.same([one.files, two.files, back?.files], [1, 1, 1]);
+  t.same(await readdir(folder), [`${SESSION}~workspace.tar.lz4`]);
   const cut = [archives.save(SESSION, 'workspace', sandbox), archives.save(SESSION, 'workspace', sandbox)];
   const forgetting = Promise.all([archives.forget(SESSION), archives.forget(SESSION)]);
   for (const saving of cut) await t.rejects(saving, { code: 'ERR_CANCELLED' });

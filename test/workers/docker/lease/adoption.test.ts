@@ -1,5 +1,5 @@
 /** What the death of the docker thread leaves, and what the next one makes of it; with real containers. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { docker } from '../../../helpers/docker.js';
@@ -169,6 +169,50 @@ t.test('an agent thread that dies leaves its sandbox to its session; close saves
   t.same(await world.containers(), []);
   t.same(await world.records(), []);
   t.same(await world.archives(), ['s1~workspace.tar.lz4']);
+});
+
+t.test('a stop that cannot save a workspace leaves its sandbox to the next start', async (t) => {
+  const world = await AdoptionWorld.make(t);
+  const pool = world.open();
+  const [left, saved] = await Promise.all([world.lease(pool, 's1'), world.lease(pool, 's2')]);
+  await Promise.all([left.run(SETUP), saved.run(SETUP)]);
+  await symlink('/dev/full', join(world.dataDir, 'workspaces', 's1~workspace.tar.lz4.tmp'));
+  left.port.close();
+  await pool.close();
+  t.same(
+    (await world.containers()).map(({ id }) => id),
+    [left.sandbox],
+  );
+  t.same(await world.records(), [left.name]);
+  t.same(await world.archives(), ['s2~workspace.tar.lz4']);
+  const next = world.open();
+  const again = await world.lease(next, 's1');
+  t.equal(again.sandbox, left.sandbox);
+  t.equal(again.restored, undefined, 'it is the sandbox itself');
+  t.match(await again.run(LOOK), /mine\nsleep 4711/);
+  const other = await world.lease(next, 's2');
+  t.match(other.restored, { savedAt: Number, files: 1, skipped: { count: 0, paths: [] } });
+  t.match(await other.run('cat file'), 'mine');
+});
+
+t.test('a sandbox with restored files goes on after a death, and the save that it came from stays', async (t) => {
+  const world = await AdoptionWorld.make(t);
+  const pool = world.open();
+  const first = await world.lease(pool, 's1');
+  await first.run('echo old > file');
+  const { savedAt } = await pool.run('hibernate-sandbox', { sandbox: first.sandbox });
+  const second = await world.lease(pool, 's1');
+  t.equal(second.restored?.savedAt, savedAt);
+  await second.run('echo new > file');
+  await world.kill(second);
+  const third = await world.lease(pool, 's1');
+  t.same([third.sandbox, third.restored], [second.sandbox, undefined]);
+  t.match(await third.run('cat file'), 'new');
+  await docker().getContainer(third.sandbox).remove({ force: true });
+  await third.port.closed();
+  const fourth = await world.lease(pool, 's1');
+  t.equal(fourth.restored?.savedAt, savedAt, 'the sandbox is gone: the save comes back');
+  t.match(await fourth.run('cat file'), 'old');
 });
 
 t.test(

@@ -118,6 +118,13 @@ export class SandboxConnection extends ClientConnection {
     await this.#host.release(this.sandbox);
   }
 
+  /** The thread ends: the sandbox, which could not be saved, waits for its session. */
+  async leave(): Promise<void> {
+    delete this.client.client.onclose;
+    this.#transport.leave();
+    await this.client.close();
+  }
+
   /** Closes the stream only. The docker thread removes the sandbox when its end of the port closes. */
   async disconnect(): Promise<void> {
     delete this.client.client.onclose;

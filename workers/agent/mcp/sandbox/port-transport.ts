@@ -89,6 +89,11 @@ export class PortTransport implements Transport {
     this.#end(''); // closed by us, so without a reason: the client does so when a handshake fails
   }
 
+  /** Ends the connection and lets the sandbox live: the docker thread keeps it for the session, as after a crash. */
+  leave(): void {
+    this.#end('');
+  }
+
   #receive(message: StdioFromSandbox): void {
     if (this.#closed) return;
     switch (message.type) {

@@ -73,7 +73,7 @@ export class SessionSandboxes implements ServerBackend {
 
   /** The thread ends, and an open port would keep it alive. */
   async disconnect(): Promise<void> {
-    await Promise.allSettled(this.#table.clear().map(async ({ opening }) => (await opening).disconnect()));
+    await Promise.allSettled(this.#table.clear().map(async ({ opening }) => (await opening).leave()));
   }
 
   #isShared(name: string): boolean {
