@@ -1,4 +1,5 @@
-/** Request ids of one client on a stream that had other clients before it; drops answers to those. Pure; agent threads. */
+/** Request ids of one client on a stream that had other clients before it; drops answers to those. Agent threads. */
+import { createHmac, randomBytes } from 'node:crypto';
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 
 type Params = Record<string, unknown>;
@@ -6,12 +7,17 @@ type Params = Record<string, unknown>;
 /** Names the `subscriptions/listen` request that a modern server's notification belongs to. */
 const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
 
+/** 96 bits, so that code in the sandbox cannot answer a request that it has not seen. */
+const PROOF_LENGTH = 16;
+
 /**
- * In generation 2 the request id 7 is `g2-7` on the wire, also as progress token and in a cancellation. Answers and progress
- * with another generation's id are dropped. The server's own requests keep their ids.
+ * In generation 2 the request id 7 is `g2-7-PROOF` on the wire, also as progress token and in a cancellation. The proof is
+ * keyed by this connection, so whoever has seen one id knows no other. Answers and progress with another id are dropped.
+ * The server's own requests keep their ids.
  */
 export class GenerationIds {
   readonly #prefix: string;
+  readonly #key = randomBytes(32);
 
   constructor(generation: number) {
     this.#prefix = `g${generation}-`;
@@ -57,13 +63,15 @@ export class GenerationIds {
   }
 
   #mark(id: unknown): string {
-    return `${this.#prefix}${String(id)}`;
+    const marked = `${this.#prefix}${String(id)}`;
+    const proof = createHmac('sha256', this.#key).update(marked).digest('base64url').slice(0, PROOF_LENGTH);
+    return `${marked}-${proof}`;
   }
 
   /** The SDK's ids are numbers. */
   #unmark(marked: unknown): number | undefined {
     if (typeof marked !== 'string' || !marked.startsWith(this.#prefix)) return undefined;
-    const id = marked.slice(this.#prefix.length);
-    return /^\d+$/.test(id) ? Number(id) : undefined;
+    const [, id] = /^(\d{1,15})-/.exec(marked.slice(this.#prefix.length)) ?? [];
+    return id !== undefined && this.#mark(id) === marked ? Number(id) : undefined;
   }
 }

@@ -48,11 +48,6 @@ async function startPair(t: { teardown: (fn: () => void) => unknown }): Promise<
   return pair;
 }
 
-const wire = (id: number): JSONRPCMessage => ({
-  jsonrpc: '2.0',
-  id: `g0-${id}`,
-  method: 'ping',
-});
 const ping = (id: number): JSONRPCMessage => ({ jsonrpc: '2.0', id, method: 'ping' });
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
@@ -160,38 +155,66 @@ const progress = (progressToken: number | string): JSONRPCMessage => ({
 });
 const result = (id: number | string): JSONRPCMessage => ({ jsonrpc: '2.0', id, result: {} });
 
+/** The ids that requests 1 to `count` have on the wire. */
+async function idsOnTheWire(pair: Pair, count: number): Promise<string[]> {
+  for (let id = 1; id <= count; id++) await pair.transport.send(request(id, id));
+  const last = pair.next((message) => textOf(message).includes('the last'));
+  await pair.transport.send({ jsonrpc: '2.0', method: 'notifications/the last' });
+  await last;
+  const lines = pair.sent.map((message) => JSON.parse(textOf(message)) as { id?: string });
+  return lines.flatMap(({ id }) => id ?? []);
+}
+
 void t.test(
-  'requests, their progress and what cancels them are marked with the generation; answers are not',
+  'an id is the same in a request, its progress token and its cancellation; answers keep theirs',
   async (t) => {
     const pair = await startPair(t);
     pair.transport.useHandshake(HANDSHAKE, 2);
-    const initialized: JSONRPCMessage = { jsonrpc: '2.0', method: 'notifications/other', params: { requestId: 7 } };
+    const other: JSONRPCMessage = { jsonrpc: '2.0', method: 'notifications/other', params: { requestId: 7 } };
     const all = pair.next((message) => textOf(message).includes('notifications/other'));
-    for (const message of [request(7, 7), cancel(7), wire(9), result(5), initialized])
-      await pair.transport.send(message);
+    for (const message of [request(7, 7), cancel(7), result(5), other]) await pair.transport.send(message);
     await all;
-    t.same(
-      pair.sent.map((message) => JSON.parse(textOf(message)) as unknown),
-      [request('g2-7', 'g2-7'), cancel('g2-7'), { ...wire(9), id: 'g2-g0-9' }, result(5), initialized],
-    );
+    const sent = pair.sent.map((message) => JSON.parse(textOf(message)) as JSONRPCMessage);
+    const id = (sent[0] as { id: string }).id;
+    t.match(id, /^g2-7-[\w-]{16}$/);
+    t.same(sent, [request(id, id), cancel(id), result(5), other]);
   },
 );
 
-void t.test('answers to a client of another generation are dropped', async (t) => {
-  const pair = await startPair(t);
+void t.test('who has seen ids of a connection knows neither its next one nor those of another', async (t) => {
+  const [one, other] = [await startPair(t), await startPair(t)];
+  one.transport.useHandshake(HANDSHAKE, 0);
+  other.transport.useHandshake(HANDSHAKE, 0);
+  const ids = (await idsOnTheWire(one, 3)).concat(await idsOnTheWire(other, 3));
+  t.equal(new Set(ids.map((id) => id.slice(-16))).size, 6, 'no proof occurs twice');
+});
+
+void t.test('answers with a guessed id, or to a client of another generation, are dropped', async (t) => {
+  const [pair, earlier] = [await startPair(t), await startPair(t)];
   pair.transport.useHandshake(HANDSHAKE, 2);
+  earlier.transport.useHandshake(HANDSHAKE, 2);
+  const [one, two, three] = (await idsOnTheWire(pair, 3)) as [string, string, string];
+  const theirs = await idsOnTheWire(earlier, 3);
   const acked = pair.next((message) => message.type === 'ack');
   const nameless = { jsonrpc: '2.0', error: { code: -32_700, message: 'parse error' } } as JSONRPCMessage;
-  const theirs = ['g1-7', 'g22-7', 'g2-', 'g2-x', 'warm-g2-7', 7, 'g2-7.5'];
-  const lines = [
-    ...theirs.flatMap((id) => [result(id), progress(id)]),
-    progress('g2-7'),
-    result('g2-7'),
-    ping(3),
-    nameless,
+  const guesses = [
+    ...theirs,
+    'g2-1',
+    'g2-1-',
+    'g2-',
+    'g0-1',
+    'warm-g2-1',
+    1,
+    'g2-1.5-x',
+    `g2-4-${one.slice(-16)}`,
+    one.replace('g2-1-', 'g2-2-'),
+    one.replace('g2-1-', 'g2-01-'),
+    `${two} `,
+    three.slice(0, -1),
   ];
+  const lines = [...guesses.flatMap((id) => [result(id), progress(id)]), progress(two), result(two), ping(3), nameless];
   pair.post({ type: 'stdout', data: bytes(lines.map((line) => `${JSON.stringify(line)}\n`).join('')) });
   await acked;
-  t.same(pair.got, [progress(7), result(7), ping(3), nameless]);
+  t.same(pair.got, [progress(2), result(2), ping(3), nameless]);
   t.same(pair.errors, []);
 });
