@@ -60,7 +60,7 @@ export const bench: Bench = {
 };
 
 async function measure(world: World, form: Form, step: (doing: string) => void): Promise<Findings> {
-  const { people, servers, driver, doubts } = world;
+  const { people, servers, doubts } = world;
   step('warming up');
   await Promise.all(servers.map((server) => warmUp(people, server)));
   const points = await measureScale(world, form.scale, step);
@@ -68,8 +68,7 @@ async function measure(world: World, form: Form, step: (doing: string) => void):
   const server = servers.find(({ threads }) => threads === NEIGHBOUR_THREADS);
   if (!server) throw new Error(`no server has ${NEIGHBOUR_THREADS} agent threads`);
   await people.ask('connect', { url: server.engine.wsUrl, people: NEIGHBOURS, threads: server.threads });
-  const kinds = form.neighbours.kinds.filter((kind) => kind !== 'bare' || driver === 'docker');
-  const windows = await measureNeighbours(world, server, { ...form.neighbours, kinds }, step);
+  const windows = await measureNeighbours(world, server, form.neighbours, step);
 
   return {
     settings: {
@@ -78,7 +77,7 @@ async function measure(world: World, form: Form, step: (doing: string) => void):
       neighbourThreads: server.threads,
       turnEveryMs: RATES.turnEveryMs,
       pingEveryMs: RATES.pingEveryMs,
-      sandbox: driver,
+      sandbox: 'docker',
       'CPUWeight of the server': world.weight ?? 'none',
       store: 'redis',
     },

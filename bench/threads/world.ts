@@ -1,6 +1,6 @@
 /** The parts of the bench: a server with its Redis for each number of agent threads; the model, the users, the bad session. */
 import { createHash } from 'node:crypto';
-import { docker, dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.js';
+import { dockerHost } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { startRedis } from '../../test/helpers/redis.js';
 import { asService, type Service } from '../suite/service.js';
@@ -23,10 +23,9 @@ export interface World {
   model: ContractChild<ModelContract>;
   people: ContractChild<PeopleContract>;
   bad: ContractChild<BadContract>;
-  driver: 'docker' | 'process';
   /** The CPUWeight of the servers' cgroups; undefined where none can be made. */
   weight: number | undefined;
-  /** Why there is no Docker or no weight. */
+  /** Why there is no weight. */
   doubts: string[];
 }
 
@@ -64,29 +63,27 @@ export async function openWorld(threadCounts: readonly number[], opened: Opened)
   const people = await startChild<PeopleContract>('the people', 'people-main.js');
   const bad = await startChild<BadContract>('the bad one', 'bad-main.js');
   const { url } = await model.ask('open', null);
-  const without = await dockerProblem();
-  const driver = without === undefined ? 'docker' : 'process';
-  const starting = threadCounts.map((threads) => startServer({ threads, modelUrl: url, driver }, opened));
+  const starting = threadCounts.map((threads) => startServer({ threads, modelUrl: url }, opened));
   // A part that still starts when another one fails must be open before everything is closed.
   await Promise.allSettled(starting);
   const servers = await Promise.all(starting);
   const { weight } = servers[0] ?? {};
-  const doubts = without === undefined ? [] : [without];
+  const doubts: string[] = [];
   if (weight === undefined) {
     doubts.push('the server had no cgroup with the weight of its systemd unit, so sandboxes took more from it');
   }
-  return { servers, model, people, bad, driver, weight, doubts };
+  return { servers, model, people, bad, weight, doubts };
 }
 
 async function startServer(
-  { threads, modelUrl, driver }: { threads: number; modelUrl: string; driver: World['driver'] },
+  { threads, modelUrl }: { threads: number; modelUrl: string },
   opened: Opened,
 ): Promise<Server> {
   const redis = await opened.open(startRedis(), (what) => what.stop());
   const starting = startEngine({
     env: {
       REDIS_URL: redis.url,
-      DOCKER_HOST: driver === 'docker' ? dockerHost() : '',
+      DOCKER_HOST: dockerHost(),
       ANTHROPIC_API_KEY: 'bench',
       ANTHROPIC_BASE_URL: modelUrl,
     },
@@ -95,7 +92,6 @@ async function startServer(
       auth: { tokens: [PEOPLE, ...BAD].map((user) => ({ user, sha256: sha256(user) })) },
       agents: { threads },
       limits: { maxSocketsPerUser: MAX_SOCKETS },
-      sandbox: { driver },
       approvals: { default: 'allow' },
     },
   });
@@ -109,14 +105,4 @@ async function startServer(
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
-}
-
-/** Undefined where sandboxes can be containers. */
-async function dockerProblem(): Promise<string | undefined> {
-  try {
-    await docker().getImage(WORKSPACE_IMAGE).inspect();
-    return undefined;
-  } catch (error) {
-    return `the tool that prints ran as a process and in no container: ${(error as Error).message}`;
-  }
 }
