@@ -12,6 +12,8 @@ const MISUSED = 2;
 /** EX_CONFIG of sysexits.h. systemd does not try again (RestartPreventExitStatus), since a restart mends no file. */
 const MISCONFIGURED = 78;
 
+const TOKEN_HELP = 'bearer token (default: FAIRLEAD_TOKEN; for this machine’s server the token in its data folder)';
+
 let failedCode = FAILED;
 
 const program = new Command('fairlead')
@@ -71,7 +73,7 @@ program
   .command('chat')
   .description('talk to a server; with piped input each line is one message')
   .argument('[url]', 'the server’s address', DEFAULT_URL)
-  .option('--token <token>', 'bearer token (default: the variable FAIRLEAD_TOKEN)')
+  .option('--token <token>', TOKEN_HELP)
   .option('--insecure', 'send the token over plain http beyond this machine')
   .option('--session <id>', 'resume this session instead of starting a new one')
   .option('--model <name>', 'use this model in a new session; model.allow must list it')
@@ -89,10 +91,10 @@ Examples:
   $ echo "List all files in /workspace" | fairlead chat --yes`,
   )
   .action(async (url: string, { token, session, model, yes = false, insecure = false }: ChatFlags) => {
-    const { chat } = await import('./cli/chat/chat.js');
+    const [{ chat }, { tokenFor }] = await Promise.all([import('./cli/chat/chat.js'), import('./cli/local-token.js')]);
     process.exitCode = await chat({
       url,
-      token: token ?? (process.env['FAIRLEAD_TOKEN'] || undefined),
+      token: tokenFor({ given: token, url }),
       session,
       model,
       yes,
@@ -131,15 +133,18 @@ function mcpCommand(
   if (argument !== '') command.argument(argument, 'the MCP server’s name in mcpServers');
   command
     .option('--url <url>', 'the server’s address', DEFAULT_URL)
-    .option('--token <token>', 'bearer token (default: the variable FAIRLEAD_TOKEN)')
+    .option('--token <token>', TOKEN_HELP)
     .option('--insecure', 'send the token over plain http beyond this machine')
     .option('--json', 'print JSON')
     .action(async (...given: unknown[]) => {
       const { url, token, json = false, insecure = false } = command.opts<McpFlags>();
-      const { McpCommands } = await import('./cli/mcp/mcp.js');
+      const [{ McpCommands }, { tokenFor }] = await Promise.all([
+        import('./cli/mcp/mcp.js'),
+        import('./cli/local-token.js'),
+      ]);
       const commands = new McpCommands({
         url,
-        token: token ?? (process.env['FAIRLEAD_TOKEN'] || undefined),
+        token: tokenFor({ given: token, url }),
         json,
         insecure,
         colors: colorsFor(process.stdout),

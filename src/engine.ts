@@ -1,5 +1,6 @@
 /** The composition root: opens the parts in the order of the boot and closes them in the reverse order. Main thread. */
 import { availableParallelism } from 'node:os';
+import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { AllAgents, SANDBOXES_DEADLINE_MS, STATUS_TIMEOUT_MS } from './boot/all-agents.js';
 import { readCatalogue } from './boot/catalogue.js';
@@ -27,6 +28,7 @@ const DOCKER_PATIENCE = 2;
 export interface Engine {
   url: string;
   parts: Parts;
+  access: Access;
   /** How many tools the configured servers have. */
   tools: number;
   /** The answer of /readyz. */
@@ -65,6 +67,7 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
   const data = await openDataDir(config.dataDir);
   onStop.add(() => data.release());
   const parts = await chooseParts(config);
+  const access = openAccess(config);
   const metrics = watchThread('main');
   onStop.add(() => metrics.close());
   const threads = config.agents.threads || Math.max(1, availableParallelism() - 1);
@@ -105,6 +108,8 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
     config,
     agents,
     log,
+    auth: access.auth,
+    noProxy: noProxy(config, parts.sandbox.driver),
     readiness: () => readiness.read(),
     metrics: () => scrape(docker, all),
     mcp: {
@@ -136,6 +141,7 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
   return {
     url,
     parts,
+    access,
     tools: Object.values(book.published().catalogue).flat().length,
     readiness: () => readiness.read(),
     healthy: () => loops.healthy,

@@ -67,18 +67,29 @@ function handleSignals(config: Config, log: Logger, starting: Promise<Engine>, m
 
 function announce(engine: Engine, log: Logger): void {
   const { store, sandbox, model } = engine.parts;
+  const { access } = engine;
+  const warnings = [sandbox.warning, access.warning].filter((warning) => warning !== undefined);
   if (process.stdout.isTTY) {
     const rows = [
       pc.bold(`Fairlead ${VERSION}`),
       row('store', store.describe),
       row('sandbox', sandbox.describe),
       row('model', model.describe),
+      row('auth', access.describe),
     ];
-    if (sandbox.warning) rows.push('', pc.bold(pc.yellow(`  ! ${sandbox.warning}`)));
+    if (access.newToken !== undefined) rows.push(row('', `${pc.bold(access.newToken)} (shown only this once)`));
+    for (const warning of warnings) rows.push('', pc.bold(pc.yellow(`  ! ${warning}`)));
     process.stdout.write(`\n${rows.join('\n')}\n\n`);
   } else {
-    log.info({ version: VERSION, store: store.describe, sandbox: sandbox.describe, model: model.describe }, 'parts');
-    if (sandbox.warning) log.warn(sandbox.warning);
+    const described = {
+      store: store.describe,
+      sandbox: sandbox.describe,
+      model: model.describe,
+      auth: access.describe,
+    };
+    log.info({ version: VERSION, ...described }, 'parts');
+    if (access.newToken !== undefined) log.info('this first start made a token, which only the file shows');
+    for (const warning of warnings) log.warn(warning);
   }
   log.info({ url: engine.url, tools: engine.tools }, `listening on ${engine.url}`);
 }

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +10,7 @@ import { createClient } from 'redis';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { parseConfig } from '../src/shared/config.js';
+import { hashToken } from '../src/shared/token-file.js';
 import { docker, dockerHost, WORKSPACE_IMAGE } from './helpers/docker.js';
 import { startEngine, type Engine } from './helpers/engine.js';
 import { startModelServer, text, tool } from './helpers/model-server.js';
@@ -21,8 +21,6 @@ import { connect } from './helpers/ws-client.js';
 
 /** From dist/test. */
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
-const TOKEN = 'flt_example';
-const AUTH = { tokens: [{ user: 'ada', sha256: createHash('sha256').update(TOKEN).digest('hex') }] };
 const WAIT_MS = 60_000;
 
 t.setTimeout(240_000); // whole processes, on a machine that may be busy
@@ -30,7 +28,7 @@ t.setTimeout(240_000); // whole processes, on a machine that may be busy
 /** The demo model and tools as child processes: what a first start without Redis and Docker has. */
 async function startDemo(t: Test, config: Record<string, unknown> = {}): Promise<Engine> {
   const engine = await startEngine({
-    config: { auth: AUTH, sandbox: { driver: 'process' }, ...config },
+    config: { auth: {}, sandbox: { driver: 'process' }, ...config },
     env: { DOCKER_HOST: '' },
   });
   t.teardown(() => engine.stop());
@@ -45,9 +43,9 @@ interface Client {
   ended(): Promise<number | null>;
 }
 
-function startClient(t: Test, command: string, file: string, engine: Engine): Client {
+async function startClient(t: Test, command: string, file: string, engine: Engine): Promise<Client> {
   const child = spawn(command, [join(EXAMPLES, file), 'List all files in /workspace'], {
-    env: { ...process.env, FAIRLEAD_URL: engine.wsUrl, FAIRLEAD_TOKEN: TOKEN },
+    env: { ...process.env, FAIRLEAD_URL: engine.wsUrl, FAIRLEAD_TOKEN: await engine.token() },
     stdio: 'pipe',
   });
   const exited = watchExit(child);
@@ -81,7 +79,7 @@ for (const [command, file] of [
   [findPython() ?? 'python3', 'websocket_client.py'],
 ] as const) {
   void t.test(`${file} asks before the tool runs and prints the answer`, async (t) => {
-    const client = startClient(t, command, file, await startDemo(t));
+    const client = await startClient(t, command, file, await startDemo(t));
     await client.prints(/list_files .*allow\? \[y\/n\] $/);
     client.type('y');
     await client.prints(/\[the tool is done\]\n(.*\n)*.*the workspace is empty/);
@@ -91,7 +89,7 @@ for (const [command, file] of [
   void t.test(`${file} finishes its turn when the server dies while the user thinks`, async (t) => {
     // A port by number: one that the system chose cannot be listened on again while the killed server's sockets linger.
     const engine = await startDemo(t, { listen: { port: await freePort() } });
-    const client = startClient(t, command, file, engine);
+    const client = await startClient(t, command, file, engine);
     await client.prints(/allow\? \[y\/n\] $/);
     await engine.restart({ signal: 'SIGKILL', samePort: true });
     client.type('n');
@@ -118,7 +116,7 @@ t.test('browser.html talks from an allowed origin, with its token as a subprotoc
   tab.setDefaultTimeout(WAIT_MS);
   await tab.goto(`${origin}/browser.html`);
   await tab.fill('#url', engine.wsUrl);
-  await tab.fill('#token', TOKEN);
+  await tab.fill('#token', await engine.token());
   await tab.click('text=Connect');
   await tab.waitForSelector('text=/connected, session/');
   await tab.fill('#text', 'List all files in /workspace');
@@ -170,7 +168,7 @@ t.test('compose.yaml has a configuration that the server takes, and a Redis that
   const compose = parse(await readFile(join(EXAMPLES, 'compose.yaml'), 'utf8')) as Compose;
   const { fairlead, redis } = compose.services;
   if (!fairlead || !redis) throw new Error('both services are there');
-  const set = { FAIRLEAD_TOKEN_SHA256: AUTH.tokens[0]!.sha256, ANTHROPIC_API_KEY: '' };
+  const set = { FAIRLEAD_TOKEN_SHA256: hashToken('flt_example'), ANTHROPIC_API_KEY: '' };
   const filled = (text: string): string =>
     text.replace(/\$\{(\w+)[^}]*\}/g, (_all, name) => set[name as keyof typeof set]);
   const env = Object.fromEntries(

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
 import { isImageServer, serversOf } from '../shared/config-mcp.js';
-import { LOOPBACK, type Config } from '../shared/config.js';
+import { servesOthers } from '../shared/config-access.js';
+import type { Config } from '../shared/config.js';
 import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, callDocker } from '../shared/docker-client.js';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
 
@@ -19,21 +20,23 @@ const PROCESS: SandboxChoice = {
     'For trying out on your own machine only. Install Docker for containers.',
 };
 
-/** ERR_START when Docker is configured and does not answer, or lacks what the configuration names. */
+const HOW_TO_GO_ON =
+  'Start Docker; or, on your own machine and for yourself alone, set sandbox.driver to process, without auth.tokens and mcp.publicUrl';
+
+/** ERR_START when Docker is there or configured and does not answer, or lacks what the configuration names. */
 export async function detectSandbox(config: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): Promise<SandboxChoice> {
   if (config.sandbox.driver === 'process') return PROCESS;
   const wanted = config.sandbox.driver === 'docker' || config.dockerHost !== '';
   const host = config.dockerHost || `unix://${defaultSocket}`;
-  if (!wanted && !existsSync(defaultSocket)) return fallBack(config, `there is no ${defaultSocket}`);
+  if (!wanted && !existsSync(defaultSocket)) return fallBack(config);
   const docker = dockerClient(host, ANSWER_MS);
   let info: DockerInfo;
   try {
     info = await ask('info', () => docker.info() as Promise<DockerInfo>);
   } catch (error) {
-    if (!wanted) return fallBack(config, `${host} does not answer`);
     throw new FairleadError(
       'ERR_START',
-      `Docker at ${host} does not answer (${reasonOf(error)}): start it, correct DOCKER_HOST, or set sandbox.driver to process`,
+      `Docker at ${host} does not answer (${reasonOf(error)}), and nothing replaces it: correct DOCKER_HOST, or let this account use it. ${HOW_TO_GO_ON}`,
       { cause: error },
     );
   }
@@ -52,11 +55,14 @@ function ask<T>(operation: string, call: () => Promise<T>): Promise<T> {
   return callDocker({ operation, timeoutMs: ANSWER_MS }, call);
 }
 
-function fallBack(config: Config, why: string): SandboxChoice {
-  if (LOOPBACK.has(config.listen.host)) return PROCESS;
+/** Only for the machine's owner alone, and only where no Docker is: a daemon that is there and fails would be missed. */
+function fallBack(config: Config): SandboxChoice {
+  const others = servesOthers(config) ?? (config.auth.mode === 'none' ? 'auth.mode is none' : undefined);
+  if (others === undefined) return PROCESS;
   throw new FairleadError(
     'ERR_START',
-    `there is no Docker (${why}), and Fairlead refuses to listen beyond loopback without isolation: start Docker, or listen on 127.0.0.1`,
+    `there is no Docker (no ${DEFAULT_DOCKER_SOCKET}), and ${others}: without isolation tools would run as this account for others. ` +
+      HOW_TO_GO_ON,
   );
 }
 

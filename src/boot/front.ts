@@ -18,6 +18,7 @@ import { McpExchanges } from '../front/mcp-exchanges.js';
 import { isMcpPath, mcpHeaders } from '../front/routes/mcp-endpoint.js';
 import { Origins } from '../front/origin.js';
 import { Presence } from '../front/presence.js';
+import { proxyHeader } from '../front/proxied.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
 import type { McpAdmin } from '../front/routes/mcp.js';
@@ -39,6 +40,10 @@ export interface FrontOptions {
   config: Config;
   agents: Agents;
   log: Logger;
+  /** All valid tokens, that of the data folder too. */
+  auth: Config['auth'];
+  /** Why requests that came through a proxy are refused; undefined: they are served. */
+  noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
   /** The metrics of all threads in Prometheus' text format. */
   metrics: () => Promise<string>;
@@ -75,14 +80,19 @@ export function createFront(options: FrontOptions): Front {
   const budget = new ByteBudget(limits.maxBytesPerSecond);
   const heartbeats = new Heartbeats();
   const mcpExchanges = new McpExchanges(agents, presence);
-  const auth = new Auth(config.auth);
+  const auth = new Auth(options.auth);
   const app = uws.App();
   let listener: us_listen_socket | undefined;
   let port = listen.port;
   let closing: Promise<void> | undefined;
   let closed = false;
 
-  const origins = new Origins({ origins: listen.origins, loopbackOnly: !auth.required, port: () => port });
+  const origins = new Origins({
+    origins: listen.origins,
+    noProxy: options.noProxy,
+    loopbackOnly: config.auth.tokens.length === 0,
+    port: () => port,
+  });
   const context: ConnectionContext = { agents, hub, presence, budget, limits, log };
   const { maxUnsentBytes } = limits;
   const routes = allRoutes({
@@ -212,6 +222,7 @@ function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
     mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
     fetchSite: req.getHeader('sec-fetch-site'),
     fetchMode: req.getHeader('sec-fetch-mode'),
+    proxiedBy: proxyHeader((visit) => req.forEach(visit)),
     ...(malformed === undefined ? {} : { malformed }),
     fromLoopback: isLoopback(new Uint8Array(res.getRemoteAddress())),
   };

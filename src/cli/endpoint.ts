@@ -1,5 +1,5 @@
 /** Turns a typed address (http, https, ws, wss or host:port) into the server's two base addresses. Pure. */
-import { LOOPBACK } from '../shared/config.js';
+import { LOOPBACK } from '../shared/config-access.js';
 import { FairleadError } from '../shared/errors.js';
 
 export interface Endpoint {
@@ -29,6 +29,12 @@ export function parseEndpoint(text: string): Endpoint {
   };
 }
 
+/** The server is reached without a network. */
+export function isOnThisMachine({ http }: Endpoint): boolean {
+  const host = new URL(http).hostname.replace(/^\[|\]$/g, '');
+  return LOOPBACK.has(host) || /^127(\.\d+){3}$/.test(host);
+}
+
 export interface Access {
   url: string;
   token: string | undefined;
@@ -40,10 +46,7 @@ export interface Access {
 export function safeEndpoint({ url, token, insecure }: Access): Endpoint {
   const endpoint = parseEndpoint(url);
   const { protocol, hostname } = new URL(endpoint.http);
-  const host = hostname.replace(/^\[|\]$/g, '');
-  if (token === undefined || insecure || protocol === 'https:' || LOOPBACK.has(host) || /^127(\.\d+){3}$/.test(host)) {
-    return endpoint;
-  }
+  if (token === undefined || insecure || protocol === 'https:' || isOnThisMachine(endpoint)) return endpoint;
   throw new FairleadError(
     'ERR_CONFIG',
     `the token would go to ${hostname} in the clear: use https://, or --insecure on a network that you trust`,

@@ -1,6 +1,6 @@
 /** `fairlead token NAME`: makes a bearer token, and the configuration's line with its hash. Command line's process. */
-import { createHash, randomBytes } from 'node:crypto';
 import { ConfigError, configSchema } from '../shared/config.js';
+import { hashToken, newToken } from '../shared/token-file.js';
 
 export interface NewToken {
   token: string;
@@ -10,9 +10,8 @@ export interface NewToken {
 
 /** Throws ConfigError when the configuration would refuse the name. */
 export function makeToken(user: string): NewToken {
-  // The prefix lets secret scanners and people recognise a token.
-  const token = `flt_${randomBytes(32).toString('base64url')}`;
-  const entry = { user, sha256: createHash('sha256').update(token).digest('hex') };
+  const token = newToken();
+  const entry = { user, sha256: hashToken(token) };
   const parsed = configSchema.safeParse({ auth: { tokens: [entry] } });
   if (!parsed.success) {
     throw new ConfigError(parsed.error.issues.map(({ message }) => ({ path: JSON.stringify(user), message })));

@@ -1,9 +1,9 @@
-/** Identifies the user by a bearer token of the configuration; without tokens everybody is `local`. Main thread. */
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+/** Identifies the user by a bearer token; only with `auth.mode` `none` everybody is `local`. Main thread. */
+import { createHmac, randomBytes } from 'node:crypto';
 import type { Config } from '../shared/config.js';
 import { PROTOCOL } from '../shared/protocol.js';
+import { hashToken, LOCAL_USER } from '../shared/token-file.js';
 
-export const LOCAL_USER = 'local';
 const BEARER = 'bearer.';
 
 export interface AuthHeaders {
@@ -16,20 +16,20 @@ export class Auth {
   readonly #users = new Map<string, string>();
   readonly #key = randomBytes(32);
 
-  constructor(auth: Config['auth']) {
-    for (const { user, sha256 } of auth.tokens) this.#users.set(this.#blind(sha256), user);
-  }
+  readonly #required: boolean;
 
-  get required(): boolean {
-    return this.#users.size > 0;
+  /** With all valid tokens: without any, nobody is let in but by the mode `none`. */
+  constructor({ mode, tokens }: Config['auth']) {
+    this.#required = mode !== 'none';
+    for (const { user, sha256 } of tokens) this.#users.set(this.#blind(sha256), user);
   }
 
   /** The user's name; undefined without valid credentials. */
   userOf(credentials: AuthHeaders): string | undefined {
-    if (!this.required) return LOCAL_USER;
+    if (!this.#required) return LOCAL_USER;
     const token = tokenOf(credentials);
     if (token === undefined) return undefined;
-    return this.#users.get(this.#blind(createHash('sha256').update(token).digest('hex')));
+    return this.#users.get(this.#blind(hashToken(token)));
   }
 
   /**

@@ -40,6 +40,8 @@ export interface RequestHead {
   /** `Sec-Fetch-Site` and `Sec-Fetch-Mode`, which browsers send and pages cannot change. */
   fetchSite: string;
   fetchMode: string;
+  /** The header by which a proxy says that it passed the request on, or ''. */
+  proxiedBy: string;
   /** Why the head is ambiguous: two readers of it could see two requests. */
   malformed?: string;
   /** The peer is this machine. */

@@ -1,10 +1,12 @@
-/** Decides which web pages may reach the server: checks Origin and Host, and makes the CORS headers. Main thread. */
+/** Decides which web pages and proxies may reach the server: checks Origin, Host and what proxies add, and makes the CORS headers. Main thread. */
 import { FairleadError } from '../shared/errors.js';
 
 export interface OriginPolicy {
   /** `listen.origins`. */
   origins: readonly string[];
-  /** Without tokens the Host must be this machine's own name, or a page could get in by DNS rebinding. */
+  /** Why requests that came through a proxy are refused; undefined: they are served. */
+  noProxy?: string | undefined;
+  /** Without configured tokens the Host must be this machine's own name, or a page could get in by DNS rebinding. */
   loopbackOnly: boolean;
   port: () => number;
 }
@@ -14,6 +16,8 @@ export interface OriginHeaders {
   host: string;
   fetchSite: string;
   fetchMode: string;
+  /** The header that a proxy has added, or ''. */
+  proxiedBy: string;
 }
 
 export class Origins {
@@ -28,14 +32,18 @@ export class Origins {
     this.#listedHosts = new Set(urls.map((url) => withoutDefaultPort(url.host)));
   }
 
-  /** ERR_FORBIDDEN_ORIGIN, or undefined. An empty `origin` means no header, as in requests that no page makes. */
+  /** ERR_FORBIDDEN_PROXY, ERR_FORBIDDEN_ORIGIN, or undefined. An empty `origin` means no header, as in requests that no page makes. */
   refusal(headers: OriginHeaders): FairleadError | undefined {
-    const { origin, fetchSite, fetchMode } = headers;
+    const { origin, fetchSite, fetchMode, proxiedBy } = headers;
+    const { noProxy } = this.#policy;
+    if (noProxy !== undefined && proxiedBy !== '') {
+      return new FairleadError('ERR_FORBIDDEN_PROXY', `the header ${proxiedBy} comes from a proxy, and ${noProxy}`);
+    }
     const host = withoutDefaultPort(headers.host);
     if (this.#policy.loopbackOnly && !this.#isOwnHost(host)) {
       return new FairleadError(
         'ERR_FORBIDDEN_ORIGIN',
-        `the Host ${clip(host)} is not this machine's own: without tokens only a loopback address with port ${this.#policy.port()} is served, and what listen.origins lists`,
+        `the Host ${clip(host)} is not this machine's own: without auth.tokens only a loopback address with port ${this.#policy.port()} is served, and what listen.origins lists`,
       );
     }
     // A page of another site loads an address as an image or a script without an Origin. Opening a link is no such request.

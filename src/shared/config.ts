@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
+import { checkAccess, LOOPBACK } from './config-access.js';
 import { isImageServer, mcpProblems, mcpSchema, mcpServerSchema, poolKey, serversOf } from './config-mcp.js';
 import { FairleadError } from './errors.js';
 
@@ -26,6 +27,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   auth: z
     .strictObject({
+      mode: z
+        .enum(['token', 'none'])
+        .default('token')
+        .describe('token: every request has a token; none: everybody on this machine is let in, on loopback alone'),
       tokens: z
         .array(
           z.strictObject({
@@ -35,7 +40,8 @@ export const configSchema = z.strictObject({
               .regex(/^[0-9a-f]{64}$/, 'the SHA-256 of the token, 64 hex digits (`fairlead token NAME` prints it)'),
           }),
         )
-        .default([]),
+        .default([])
+        .describe('Empty: one token, which the first start makes in the file `token` of the data folder'),
     })
     .prefault({}),
   agents: z
@@ -213,7 +219,6 @@ export class ConfigError extends FairleadError {
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-export const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /** Reads the file that `FAIRLEAD_CONFIG` names (default `fairlead.json` if present) and the environment. Throws ConfigError. */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Config {
@@ -257,15 +262,21 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
     ...config,
     listen,
     store,
-    dataDir: resolve(cwd, env['FAIRLEAD_DATA'] || 'fairlead-data'),
+    dataDir: dataDirOf(env, cwd),
     logLevel,
     dockerHost: env['DOCKER_HOST'] || '',
     anthropic: { apiKey: env['ANTHROPIC_API_KEY'] || '', baseUrl: env['ANTHROPIC_BASE_URL'] || '' },
     secretKey: env['FAIRLEAD_SECRET_KEY'] || '',
   };
+  checkAccess(result, problems);
   checkAcross(result, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return deepFreeze(result);
+}
+
+/** Where `FAIRLEAD_DATA` points. */
+export function dataDirOf(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): string {
+  return resolve(cwd, env['FAIRLEAD_DATA'] || 'fairlead-data');
 }
 
 /** The configuration file's JSON Schema, for editors: `fairlead schema`, shipped as fairlead.schema.json. */
@@ -275,19 +286,7 @@ export function configJsonSchema(): object {
 
 /** Finds problems between several fields. */
 function checkAcross(config: Config, problems: ConfigProblem[]): void {
-  const { store, listen, auth, model } = config;
-  if (!LOOPBACK.has(listen.host) && auth.tokens.length === 0) {
-    problems.push({
-      path: 'auth.tokens',
-      message: `is empty, but listen.host ${listen.host} is not loopback: make a token with \`fairlead token NAME\`, or listen on 127.0.0.1`,
-    });
-  }
-  if (!LOOPBACK.has(listen.host) && config.sandbox.driver === 'process') {
-    problems.push({
-      path: 'sandbox.driver',
-      message: '`process` isolates nothing, so it is refused beyond loopback: use docker',
-    });
-  }
+  const { store, model } = config;
   if (store.redisUrl !== '' && !(/^rediss?:\/\//.test(store.redisUrl) && URL.canParse(store.redisUrl))) {
     problems.push({ path: 'store.redisUrl', message: 'must be a URL that starts with redis:// or rediss://' });
   }
@@ -319,11 +318,6 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   problems.push(...mcpProblems(config.mcpServers, { allowHostCommands, ...mcp, loopback: LOOPBACK }));
   if (config.secretKey !== '' && !/^[0-9a-f]{64}$/i.test(config.secretKey)) {
     problems.push({ path: 'FAIRLEAD_SECRET_KEY', message: 'must be 64 hex digits: `openssl rand -hex 32` makes one' });
-  }
-  const seen = new Set<string>();
-  for (const [index, token] of auth.tokens.entries()) {
-    if (seen.has(token.sha256)) problems.push({ path: `auth.tokens.${index}.sha256`, message: 'is in the list twice' });
-    seen.add(token.sha256);
   }
 }
 

@@ -8,6 +8,7 @@ export const ERROR_TABLE = {
   ERR_BAD_FRAME: { status: 400, retry: false, title: 'The frame or request is not of this protocol' },
   ERR_UNAUTHORIZED: { status: 401, retry: false, title: 'No or bad credentials' },
   ERR_FORBIDDEN_ORIGIN: { status: 403, retry: false, title: 'This Origin is not allowed' },
+  ERR_FORBIDDEN_PROXY: { status: 403, retry: false, title: 'This server is not to be reached through a proxy' },
   ERR_NO_SUCH_SESSION: { status: 404, retry: false, title: 'No such session for this user' },
   ERR_NOT_FOUND: { status: 404, retry: false, title: 'No such resource' },
   ERR_METHOD_NOT_ALLOWED: { status: 405, retry: false, title: 'This resource does not take that method' },

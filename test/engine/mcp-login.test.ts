@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import t, { type Test } from 'tap';
+import { dockerHost } from '../helpers/docker.js';
 import { startEngine, type Engine } from '../helpers/engine.js';
 import { startModelServer, text, tool, type ModelServer } from '../helpers/model-server.js';
 import { logIn, startOAuthServer, type OAuthServer } from '../helpers/oauth-server.js';
@@ -32,13 +33,12 @@ async function world(t: Test): Promise<World> {
         tokens: ['alice', 'bob'].map((user) => ({ user, sha256: sha256(`token of ${user}`.replaceAll(' ', '-')) })),
       },
       agents: { threads: 2 },
-      sandbox: { driver: 'process' },
       approvals: { default: 'allow' },
       mcp: { allowLoopback: true },
       mcpServers: { remote: { url: as.url } },
     },
     env: {
-      DOCKER_HOST: '',
+      DOCKER_HOST: dockerHost(),
       REDIS_URL: redis.url,
       ANTHROPIC_API_KEY: 'sk-test',
       ANTHROPIC_BASE_URL: model.url,

@@ -14,9 +14,7 @@ const stack = await startStack({
         { user: 'bob', sha256: sha256('token-of-bob') },
       ],
     },
-    sandbox: { driver: 'process' },
   },
-  env: { DOCKER_HOST: '' },
 });
 t.teardown(() => stack.stop());
 const { engine, model } = stack;

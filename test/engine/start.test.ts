@@ -59,7 +59,7 @@ t.test('every problem of a configuration is told at once, with its path', async 
 });
 
 t.test('beyond loopback without auth is refused', async (t) => {
-  const { code, said } = await refusedStart({ config: process_, env: { HOST: '0.0.0.0' } });
+  const { code, said } = await refusedStart({ config: { ...process_, auth: {} }, env: { HOST: '0.0.0.0' } });
   t.equal(code, 78);
   t.match(said, 'fairlead token');
 });

@@ -89,8 +89,14 @@ export class Engine {
 
   async start(env: Record<string, string> = {}): Promise<void> {
     // No shelf but what demand asks for: a test that wants one says so.
-    const base = { listen: { port: 0 }, sandbox: { pool: { min: 0 } } };
-    const config = merge(base, this.#options.config ?? {});
+    const given = this.#options.config ?? {};
+    const base = {
+      listen: { port: 0 },
+      sandbox: { pool: { min: 0 } },
+      // Everybody is `local`, unless the test is about tokens: `auth: {}` is the default of a real start.
+      ...('auth' in given ? {} : { auth: { mode: 'none' } }),
+    };
+    const config = merge(base, given);
     await writeFile(this.configPath, JSON.stringify(config, null, 2));
     this.logs.length = 0;
     const child = spawn(process.execPath, [CLI, 'serve', ...(this.#options.args ?? [])], {
@@ -163,6 +169,11 @@ export class Engine {
   /** The name in the labels of its containers. */
   async instance(): Promise<string> {
     return (await readFile(join(this.dataDir, 'instance'), 'utf8')).trim();
+  }
+
+  /** The token that the first start has made, with `auth: {}`. */
+  async token(): Promise<string> {
+    return (await readFile(join(this.dataDir, 'token'), 'utf8')).trim();
   }
 
   signal(signal: NodeJS.Signals): void {

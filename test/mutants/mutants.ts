@@ -28,6 +28,7 @@ const FRONT: readonly Mutant[] = [
     front('origin', 'http', 'connection', 'router'),
     ['hostOf(origin) === host)', 'hostOf(origin) !== undefined)'],
     ['this.#policy.loopbackOnly && ', ''],
+    ["noProxy !== undefined && proxiedBy !== ''", 'false'],
     ['withoutDefaultPort(new URL(origin).host)', 'new URL(origin).hostname'],
     ['Number(match[2] ?? 80) === this.#policy.port()', 'true'],
     ["if (origin === '' || !this.#isListed(origin))", "if (origin === '')"],
@@ -35,7 +36,8 @@ const FRONT: readonly Mutant[] = [
   ...slips(
     'src/front/auth.js',
     front('auth', 'http', 'connection'),
-    ['if (!this.required)', 'if (this.required)'],
+    ['if (!this.#required)', 'if (this.#required)'],
+    ["mode !== 'none'", 'tokens.length > 0'],
     ['/^Bearer +(\\S+)$/i', '/^Bearer +(\\S+)$/'],
     ['protocol.trim()', 'protocol'],
     ["offered(protocols).includes(PROTOCOL) ? PROTOCOL : ''", 'offered(protocols)[0]'],

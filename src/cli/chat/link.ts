@@ -174,7 +174,7 @@ function verdict({ code, refusedWith, why }: Loss): FairleadError | undefined {
     case CLOSE.unauthorized:
       return new FairleadError(
         'ERR_UNAUTHORIZED',
-        'the server does not accept this token, or needs one: set --token or FAIRLEAD_TOKEN; the operator makes one with `fairlead token NAME`',
+        'the server does not accept this token, or needs one: set --token or FAIRLEAD_TOKEN; the operator makes one with `fairlead token NAME`. Without auth.tokens it takes the token in its data folder (FAIRLEAD_DATA)',
       );
     case CLOSE.noSuchSession:
       return new FairleadError(

@@ -1,7 +1,9 @@
 /** The doctor's checks of Docker: the daemon, its runtime, and the images that the configuration names. Command line's process. */
+import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
 import { isImageServer, serversOf } from '../../shared/config-mcp.js';
-import { LOOPBACK, type Config } from '../../shared/config.js';
+import { servesOthers } from '../../shared/config-access.js';
+import type { Config } from '../../shared/config.js';
 import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, callDocker } from '../../shared/docker-client.js';
 import type { Finding } from './doctor.js';
 
@@ -61,13 +63,12 @@ async function exists(inspecting: Promise<unknown>): Promise<boolean> {
 function notThere(config: Config, where: string, error: NodeJS.ErrnoException): Finding {
   const detail = `Docker at ${where} does not answer (${error.code ?? error.message})`;
   const denied = error.code === 'EACCES' ? 'let this user use it (group docker)' : 'start or install it (docker.io)';
-  // The start decides alike: a configured daemon must answer, and beyond loopback plain processes are refused.
-  if (config.sandbox.driver === 'docker' || config.dockerHost !== '') {
+  // The start decides alike: a daemon that is there or configured must answer, and others than the owner need isolation.
+  if (config.sandbox.driver === 'docker' || config.dockerHost !== '' || existsSync(DEFAULT_DOCKER_SOCKET)) {
     return { status: 'failed', detail, hint: `${denied}, or correct DOCKER_HOST` };
   }
-  if (!LOOPBACK.has(config.listen.host)) {
-    return { status: 'failed', detail, hint: `${denied}: beyond loopback a sandbox in Docker is needed` };
-  }
+  const others = servesOthers(config) ?? (config.auth.mode === 'none' ? 'auth.mode is none' : undefined);
+  if (others !== undefined) return { status: 'failed', detail, hint: `${denied}: ${others}, so sandboxes need Docker` };
   return { ...noIsolation(detail), hint: `a plain process, which isolates nothing, will be the sandbox; ${denied}` };
 }
 

@@ -1,6 +1,7 @@
 /** `fairlead doctor`: runs all checks at once, each with a deadline, and says what to do. Command line's process. */
 import { withDeadline } from '../../shared/abort.js';
 import { loadConfig, ConfigError, parseConfig, type Config } from '../../shared/config.js';
+import { checkAccess } from './doctor-access.js';
 import { checkDocker } from './doctor-docker.js';
 import { checkAddons, checkFiles, checkNode, checkPort } from './doctor-host.js';
 import { checkModel, checkStore } from './doctor-services.js';
@@ -38,6 +39,7 @@ export async function diagnose(env: NodeJS.ProcessEnv = process.env, cwd = proce
     config.store.redisUrl === '' ? run('lmdb', checkAddons.lmdb) : [],
     run('open files', checkFiles),
     Promise.resolve(findings),
+    run('auth', (signal) => checkAccess(config, signal)),
     run('store', () => checkStore(config)),
     run('docker', (signal) => checkDocker(config, signal)),
     run('model', (signal) => checkModel(config, signal)),

@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { parseConfig, type Config } from '../../../src/shared/config.js';
@@ -15,14 +19,14 @@ interface Given {
   image?: string;
   sandbox?: Record<string, unknown>;
   listen?: string;
+  /** More of the configuration. */
+  more?: Record<string, unknown>;
 }
 
-function configOf({ host = dockerHost(), image = echo.tag, sandbox = {}, listen = '127.0.0.1' }: Given = {}): Config {
-  const tokens = [{ user: 'user-1', sha256: '0'.repeat(64) }];
-  return parseConfig(
-    { sandbox, mcpServers: { workspace: { image } }, auth: { tokens } },
-    { DOCKER_HOST: host, HOST: listen },
-  );
+const TOKENS = { tokens: [{ user: 'user-1', sha256: '0'.repeat(64) }] };
+
+function configOf({ host = dockerHost(), image = echo.tag, sandbox = {}, listen = '', more = {} }: Given = {}): Config {
+  return parseConfig({ sandbox, mcpServers: { workspace: { image } }, ...more }, { DOCKER_HOST: host, HOST: listen });
 }
 
 const nowhere = join('/nonexistent', 'docker.sock');
@@ -73,8 +77,30 @@ t.test('without Docker and with nothing configured, child processes with a warni
   t.match(choice, { driver: 'process', warning: String });
 });
 
-t.test('child processes are refused beyond loopback', async (t) => {
-  await t.rejects(detectSandbox(configOf({ host: '', listen: '0.0.0.0' }), nowhere), { code: 'ERR_START' });
+t.test('child processes never replace a Docker for others than the owner of the machine', async (t) => {
+  for (const [why, given] of [
+    ['auth.tokens', { more: { auth: TOKENS } }],
+    ['mcp.publicUrl', { more: { mcp: { publicUrl: 'https://ai.example.org' } } }],
+    ['listen.host', { listen: '0.0.0.0', more: { auth: TOKENS } }],
+    ['auth.mode', { more: { auth: { mode: 'none' } } }],
+  ] as [string, Given][]) {
+    await t.rejects(detectSandbox(configOf({ host: '', ...given }), nowhere), {
+      code: 'ERR_START',
+      message: new RegExp(`${why}.*Start Docker.*sandbox.driver`),
+    });
+  }
+});
+
+t.test('a Docker that is there and silent, or not for this account, is an error for its owner, too', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'fl-detect-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const socket = join(folder, 'docker.sock');
+  const silent = createServer((connection) => connection.on('error', () => undefined)).listen(socket);
+  await once(silent, 'listening');
+  await t.rejects(detectSandbox(configOf({ host: '' }), socket), { code: 'ERR_START', message: /sandbox\.driver/ });
+  silent.close();
+  await writeFile(socket, '');
+  await t.rejects(detectSandbox(configOf({ host: '' }), socket), { code: 'ERR_START', message: /does not answer/ });
 });
 
 t.test('driver process uses child processes even where Docker runs', async (t) => {

@@ -6,13 +6,13 @@ const sha256 = (token: string): string => createHash('sha256').update(token).dig
 
 t.test('a token names its user, by header first, then by subprotocol', async (t) => {
   const auth = new Auth({
+    mode: 'token',
     tokens: [
       { user: 'ann', sha256: sha256('token-a') },
       { user: 'ann', sha256: sha256('token-a2') },
       { user: 'bob', sha256: sha256('token-b') },
     ],
   });
-  t.ok(auth.required);
   t.equal(auth.userOf({ authorization: 'Bearer token-a' }), 'ann');
   t.equal(auth.userOf({ authorization: 'bearer  token-a2' }), 'ann');
   t.equal(auth.userOf({ authorization: '', protocols: 'fairlead.v1, bearer.token-b' }), 'bob');
@@ -24,10 +24,14 @@ t.test('a token names its user, by header first, then by subprotocol', async (t)
   t.equal(auth.userOf({ authorization: `Bearer ${sha256('token-a')}` }), undefined, 'the hash is not the token');
 });
 
-t.test('with no token configured everyone is local', async (t) => {
-  const auth = new Auth({ tokens: [] });
-  t.notOk(auth.required);
-  t.equal(auth.userOf({ authorization: 'Bearer whatever' }), 'local');
+t.test('with the mode none everybody is local; without a token nobody is let in', async (t) => {
+  const open = new Auth({ mode: 'none', tokens: [] });
+  t.equal(open.userOf({ authorization: '' }), 'local');
+  t.equal(open.userOf({ authorization: 'Bearer whatever' }), 'local');
+  const closed = new Auth({ mode: 'token', tokens: [] });
+  for (const authorization of ['', 'Bearer', 'Bearer whatever', 'Bearer undefined']) {
+    t.equal(closed.userOf({ authorization }), undefined, authorization);
+  }
 });
 
 t.test('only fairlead.v1 is ever answered', async (t) => {

@@ -295,6 +295,7 @@ t.test('a port in use is ERR_START in plain words', async (t) => {
   const config = testConfig();
   const second = createFront({
     config: { ...config, listen: { ...config.listen, port: fixture.port } },
+    auth: config.auth,
     agents: { request: () => Promise.reject(new Error('unused')) },
     log: pino({ level: 'silent' }),
     readiness: () => ({ ready: true, reasons: [] }),

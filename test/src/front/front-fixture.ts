@@ -30,6 +30,7 @@ export const HEAD: RequestHead = {
   mcp: {},
   fetchSite: '',
   fetchMode: '',
+  proxiedBy: '',
   fromLoopback: true,
 };
 
@@ -286,6 +287,7 @@ export interface FixtureOptions {
   origins?: string[];
   /** Tokens by user. */
   tokens?: Record<string, string>;
+  noProxy?: string;
 }
 
 export function testConfig({ limits = {}, origins = [], tokens = {} }: FixtureOptions = {}): Config {
@@ -293,7 +295,11 @@ export function testConfig({ limits = {}, origins = [], tokens = {} }: FixtureOp
     user,
     sha256: createHash('sha256').update(token).digest('hex'),
   }));
-  const json = { listen: { port: 0, origins }, auth: { tokens: list }, limits };
+  const json = {
+    listen: { port: 0, origins },
+    auth: { mode: list.length === 0 ? 'none' : 'token', tokens: list },
+    limits,
+  };
   return parseConfig(json, {});
 }
 
@@ -306,8 +312,11 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   const agent = new TestAgent(port2);
   const channel = new Channel<AgentHostContract, AgentContract>(port1);
   const readiness = { ready: true, reasons: [] as string[] };
+  const config = testConfig(options);
   const front = createFront({
-    config: testConfig(options),
+    config,
+    auth: config.auth,
+    noProxy: options.noProxy,
     agents: { request: (_session, name, body, requestOptions) => channel.request(name, body, requestOptions) },
     log: pino({ level: 'silent' }),
     readiness: () => readiness,

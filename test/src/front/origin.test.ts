@@ -13,7 +13,7 @@ t.test('only a listed origin may read answers from another page', async (t) => {
   t.same(origins.corsHeaders(''), []);
 });
 
-const request = { host: 'ai.example.org', origin: '', fetchSite: '', fetchMode: '' };
+const request = { host: 'ai.example.org', origin: '', fetchSite: '', fetchMode: '', proxiedBy: '' };
 
 t.test('an app of another scheme is let in by its own name, and never as null', async (t) => {
   const app = new Origins({ origins: ['tauri://localhost'], loopbackOnly: false, port: () => 3000 });
@@ -33,4 +33,12 @@ t.test('a page of another site loads nothing without an Origin, but a link to he
   for (const fetchSite of ['same-origin', 'same-site', 'none', '']) {
     t.equal(origins.refusal({ ...request, fetchSite, fetchMode: 'no-cors' }), undefined, fetchSite);
   }
+});
+
+t.test('a request through a proxy is refused where there is a reason to, and told the reason', async (t) => {
+  const proxied = { ...request, proxiedBy: 'x-forwarded-for' };
+  t.equal(origins.refusal(proxied), undefined);
+  const alone = new Origins({ origins: [], noProxy: 'the reason', loopbackOnly: false, port: () => 3000 });
+  t.equal(alone.refusal(request), undefined);
+  t.match(alone.refusal(proxied), { code: 'ERR_FORBIDDEN_PROXY', message: /x-forwarded-for.*the reason/ });
 });

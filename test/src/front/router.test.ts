@@ -14,7 +14,10 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
     routes: (['user', 'open', 'metrics'] as const).map((access) =>
       get(`/${access}`, ({ exchange }) => exchange.json(200, {}), { access, noHead: access === 'open' }),
     ),
-    auth: new Auth({ tokens: [{ user: 'ann', sha256: createHash('sha256').update('token-a').digest('hex') }] }),
+    auth: new Auth({
+      mode: 'token',
+      tokens: [{ user: 'ann', sha256: createHash('sha256').update('token-a').digest('hex') }],
+    }),
     origins: new Origins({ origins: [], loopbackOnly: false, port: () => 1 }),
     budget: new ByteBudget(0),
     maxBodyBytes: 1,

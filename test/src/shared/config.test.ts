@@ -157,6 +157,22 @@ void t.test('beyond loopback there must be auth, and no sandbox that isolates no
   t.same(problemPaths({ sandbox: { driver: 'process' } }), []);
 });
 
+void t.test('a sandbox that isolates nothing is for the owner of the machine alone', async (t) => {
+  const sandbox = { driver: 'process' };
+  t.same(problemPaths({ sandbox, auth: { tokens: [TOKEN] } }), ['sandbox.driver']);
+  t.same(problemPaths({ sandbox, mcp: { publicUrl: 'https://ai.example.org' } }), ['sandbox.driver']);
+  t.same(problemPaths({ sandbox, auth: { mode: 'none' } }), [], 'two explicit words');
+});
+
+void t.test('the mode none is for loopback alone, and for nothing that others reach', async (t) => {
+  const auth = { mode: 'none' };
+  t.same(problemPaths({ auth }), []);
+  t.same(problemPaths({ auth }, { HOST: '0.0.0.0' }), ['auth.mode']);
+  t.same(problemPaths({ auth, mcp: { publicUrl: 'https://ai.example.org' } }), ['auth.mode']);
+  t.same(problemPaths({ auth: { ...auth, tokens: [TOKEN] } }), ['auth.mode']);
+  t.same(problemPaths({ auth: { mode: '' } }), ['auth.mode']);
+});
+
 void t.test('contradictions between fields are problems too', async (t) => {
   t.same(problemPaths({ auth: { tokens: [TOKEN, { ...TOKEN, user: 'user-2' }] } }), ['auth.tokens.1.sha256']);
   t.same(problemPaths({ model: { provider: 'anthropic' } }), ['model.provider']);

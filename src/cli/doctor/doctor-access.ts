@@ -1,0 +1,42 @@
+/** The doctor's checks of who may come in, and of whether a running server takes the data folder's token. Command line's process. */
+import type { Config } from '../../shared/config.js';
+import { readTokenFile, tokenFile } from '../../shared/token-file.js';
+import { messageOf } from '../report.js';
+import type { Finding } from './doctor.js';
+
+const ANSWER_MS = 2_000;
+
+export async function checkAccess({ auth, dataDir, listen }: Config, signal: AbortSignal): Promise<Finding[]> {
+  if (auth.mode === 'none') {
+    const hint = 'set auth.mode to token';
+    return [{ status: 'warning', detail: 'auth.mode is none: every account of this machine is let in', hint }];
+  }
+  if (auth.tokens.length > 0) return [{ status: 'ok', detail: `${auth.tokens.length} tokens of auth.tokens` }];
+  let token: string | undefined;
+  try {
+    token = readTokenFile(dataDir, { owner: process.geteuid?.() });
+  } catch (error) {
+    return [{ status: 'failed', detail: messageOf(error) }];
+  }
+  if (token === undefined) return [{ status: 'ok', detail: `the first start makes a token, in ${tokenFile(dataDir)}` }];
+  const found: Finding = { status: 'ok', detail: `the token in ${tokenFile(dataDir)}` };
+  const status = listen.port === 0 ? undefined : await askWith(token, listen, signal);
+  if (status !== 401) return [found];
+  const hint = 'it has auth.tokens, or another data folder: compare FAIRLEAD_DATA and FAIRLEAD_CONFIG';
+  return [{ status: 'warning', detail: `the running server does not take ${found.detail}`, hint }];
+}
+
+/** The status of a question that needs a token; undefined when no server answers. */
+function askWith(token: string, { host, port }: Config['listen'], signal: AbortSignal): Promise<number | undefined> {
+  const options = {
+    headers: { authorization: `Bearer ${token}` },
+    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
+  };
+  return fetch(`http://${host.includes(':') ? `[${host}]` : host}:${port}/v1/sessions?limit=1`, options).then(
+    async ({ status, body }) => {
+      await body?.cancel();
+      return status;
+    },
+    () => undefined,
+  );
+}

@@ -1,0 +1,41 @@
+/** The configuration's rules about who may reach the server, and what they may reach through it. Main thread and command line. */
+import type { Config, ConfigProblem } from './config.js';
+
+export const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/** Why others than the machine's owner can reach the server, or undefined: then sandboxes need isolation. */
+export function servesOthers({ listen, auth, mcp }: Pick<Config, 'listen' | 'auth' | 'mcp'>): string | undefined {
+  if (!LOOPBACK.has(listen.host)) return `listen.host is ${listen.host}`;
+  if (auth.tokens.length > 0) return 'auth.tokens is set';
+  if (mcp.publicUrl !== undefined) return 'mcp.publicUrl is set';
+  return undefined;
+}
+
+export function checkAccess(config: Config, problems: ConfigProblem[]): void {
+  const { listen, auth, sandbox } = config;
+  const others = servesOthers(config);
+  if (auth.mode === 'none') {
+    if (others !== undefined) {
+      problems.push({
+        path: 'auth.mode',
+        message: `is none, but ${others}: without tokens only this machine is served; set it to token`,
+      });
+    }
+  } else if (!LOOPBACK.has(listen.host) && auth.tokens.length === 0) {
+    problems.push({
+      path: 'auth.tokens',
+      message: `is empty, but listen.host ${listen.host} is not loopback: make a token with \`fairlead token NAME\`, or listen on 127.0.0.1`,
+    });
+  }
+  if (others !== undefined && sandbox.driver === 'process') {
+    problems.push({
+      path: 'sandbox.driver',
+      message: `\`process\` isolates nothing, and ${others}: whoever has a token could run commands as the server's account; use docker`,
+    });
+  }
+  const seen = new Set<string>();
+  for (const [index, token] of auth.tokens.entries()) {
+    if (seen.has(token.sha256)) problems.push({ path: `auth.tokens.${index}.sha256`, message: 'is in the list twice' });
+    seen.add(token.sha256);
+  }
+}
