@@ -15,7 +15,7 @@ export interface ChaosDockerd {
   readonly host: string;
   /** Its folder, which its shims and containers name. */
   readonly folder: string;
-  /** Resolves when it answers again; all its containers have ended then (no live-restore). */
+  /** Resolves when it answers again; all its containers have ended then, but with `liveRestore`. */
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /**
    * Containers with a shim or process that outlived a killed dockerd. Docker 20.10 forgets containers that were starting or
@@ -25,8 +25,8 @@ export interface ChaosDockerd {
   stop(): Promise<void>;
 }
 
-export async function startChaosDockerd(): Promise<ChaosDockerd> {
-  const first = await startDockerd();
+export async function startChaosDockerd(options: { liveRestore?: boolean } = {}): Promise<ChaosDockerd> {
+  const first = await startDockerd(options);
   const { host } = first;
   const folder = dirname(host.replace('unix://', ''));
   const command = (await readFile(`/proc/${first.pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);

@@ -21,7 +21,7 @@ export interface TestDockerd {
   stop(): Promise<void>;
 }
 
-export async function startDockerd(): Promise<TestDockerd> {
+export async function startDockerd({ liveRestore = false } = {}): Promise<TestDockerd> {
   const parent = Buffer.byteLength(tmpdir()) > MAX_FOLDER_BYTES ? '/tmp' : tmpdir();
   const folder = await mkdtemp(join(parent, 'fld-'));
   const host = `unix://${folder}/s`;
@@ -30,6 +30,7 @@ export async function startDockerd(): Promise<TestDockerd> {
   const args = ['--config-file', config, '--host', host, '--pidfile', join(folder, 'pid')];
   args.push('--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec'));
   args.push('--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false', '--ip-forward=false');
+  if (liveRestore) args.push('--live-restore');
   // Its own process group: a Ctrl-C in the terminal must reach the test command first, which then ends it in order.
   // In a network of its own: with --bridge=none a dockerd removes docker0, and that would be the machine's.
   const child = spawn('unshare', ['--net', 'dockerd', ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });

@@ -1,4 +1,5 @@
 /** Leases, hibernates and ends the sandboxes of this instance, over pools, archives, adoption and orphans. Docker thread. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { onAbort } from '../../src/shared/abort.js';
 import type { Config } from '../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
@@ -23,6 +24,8 @@ import { Workspaces, type Owner } from './archive/workspaces.js';
 
 /** At the stop, how long an adopted sandbox may take to attach, so that it can be saved. */
 const ATTACH_AT_THE_STOP_MS = 10_000;
+
+const SAVE_AGAIN_MS = 2_000;
 
 const leases = counter('fairlead_sandbox_leases_total', 'Sandboxes asked for', ['outcome']);
 const leaseSeconds = histogram(
@@ -315,10 +318,17 @@ export class SandboxManager {
     return mcp.handshake;
   }
 
-  /** A sandbox survives the death of its agent thread, as an orphan. */
+  /**
+   * A sandbox survives the death of its agent thread, and a daemon that starts again (Docker's `live-restore`), as an orphan. One
+   * whose stream cannot go on for another reason is saved.
+   */
   async #onClosed(lease: Lease, relay: StdioRelay): Promise<void> {
-    if (!relay.abandoned || this.#leases.get(lease.id) !== lease) return this.#endQuietly(lease, 'closed');
+    if (this.#leases.get(lease.id) !== lease) return; // it has ended
+    const { exit, released, abandoned } = relay;
+    if (released || (exit && !exit.mayRun)) return this.#endQuietly(lease, 'closed');
+    if (!exit && !abandoned) return this.#saveAndEnd(lease, 'its stream was cut');
     delete lease.relay;
+    if (exit) lease.sandbox.cutOff = true;
     if (!this.#closing) this.#orphans.add(lease); // `close` saves it already
   }
 
@@ -337,8 +347,26 @@ export class SandboxManager {
   }
 
   async #saveAndEnd(lease: Lease, reason: string): Promise<void> {
-    await this.#save(lease).catch((error: unknown) => this.#warnUnsaved(lease, error));
-    await this.#endQuietly(lease, reason);
+    try {
+      await this.#saveWhenDockerAnswers(lease);
+    } catch (error) {
+      this.#warnUnsaved(lease, error);
+    }
+    if (!this.#closing) await this.#endQuietly(lease, reason); // else `close` saves it, and ends it
+  }
+
+  /** The session's files are worth the wait for a daemon that starts again. */
+  async #saveWhenDockerAnswers(lease: Lease): Promise<void> {
+    while (this.#leases.get(lease.id) === lease && !this.#closing) {
+      try {
+        await this.#save(lease);
+        return;
+      } catch (error) {
+        if (!isFairleadError(error, 'ERR_UNAVAILABLE')) throw error;
+        this.#options.log.warn({ err: error, sandbox: lease.id }, 'a workspace cannot be saved now');
+        await delay(SAVE_AGAIN_MS);
+      }
+    }
   }
 
   async #endQuietly(lease: Lease, reason: string): Promise<void> {
@@ -347,10 +375,10 @@ export class SandboxManager {
 
   /** Later callers join the end under way. */
   async #end(lease: Lease, reason: string): Promise<void> {
-    lease.relay?.end(null, reason);
-    this.#execs.end(lease, reason);
     if (this.#leases.get(lease.id) === lease) {
       this.#leases.delete(lease.id); // first, since the pool may lease the sandbox again at once
+      lease.relay?.end(null, reason);
+      this.#execs.end(lease, reason);
       this.#orphans.forget(lease);
       this.#names.forget(lease);
       this.#options.records?.end(lease.sandbox.name);

@@ -1,6 +1,7 @@
 /** Runs sandboxes as Docker containers: creates, attaches and starts them, and removes what a failed start made. Docker thread. */
 import type Docker from 'dockerode';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { onAbort } from '../../../src/shared/abort.js';
 import type { Config } from '../../../src/shared/config.js';
 import { dockerClient } from '../../../src/shared/docker-client.js';
@@ -29,6 +30,9 @@ import { BREAK_MS, Operations, type OperationName } from './operations.js';
 
 const LOOK_TIMEOUT_MS = 10_000;
 const REMOVE_TIMEOUT_MS = 20_000;
+/** Docker notices the death of a container a moment after its streams have ended. */
+const DEATH_LOOKS = 10;
+const DEATH_LOOK_MS = 100;
 /** How long after the breaker's half-open moment we probe, so that a caller may come first. */
 const PROBE_LATER_MS = 500;
 
@@ -133,7 +137,7 @@ export class DockerDriver implements SandboxDriver {
         named: Names.some((given) => given.replace(/^\//, '') !== name),
         runs: State === 'running' || State === 'paused',
         options: Labels[LABEL_OPTIONS] ?? '',
-        attach: (signal) => this.#attachAgain(id, name, State === 'paused', signal),
+        attach: (signal) => this.#attachAgain(id, name, signal),
         destroy: () => this.#remove(id),
       };
     });
@@ -202,23 +206,26 @@ export class DockerDriver implements SandboxDriver {
     return this.#sandbox(id, name, socket, streams);
   }
 
-  /** Docker attaches to a stopped container as well, without an error, so its state is inspected afterwards. */
-  async #attachAgain(id: string, name: string, paused: boolean, signal: AbortSignal): Promise<DockerSandbox> {
+  /** Docker attaches to a stopped container as well, without an error, so its state is inspected afterwards, too. */
+  async #attachAgain(id: string, name: string, signal: AbortSignal): Promise<DockerSandbox> {
     const step = this.#steps();
+    const state = async (): Promise<Docker.ContainerInspectInfo['State']> => {
+      const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
+        this.#docker.getContainer(id).inspect({ abortSignal: attempt.signal }),
+      );
+      if (!State.Running) throw new FairleadError('ERR_SANDBOX', endOf(State));
+      return State;
+    };
     let socket: Duplex | undefined;
     try {
-      if (paused) {
+      if ((await state()).Paused) {
         await this.#operations.run({ ...step('start'), signal }, async () => {
           await unless(409, this.#docker.getContainer(id).unpause()); // unpaused by somebody else
         });
       }
       socket = await this.#attach(id, step, signal);
       const streams = demux(socket, this.#throttle);
-      const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
-        this.#docker.getContainer(id).inspect({ abortSignal: attempt.signal }),
-      );
-      if (!State.Running)
-        throw new FairleadError('ERR_SANDBOX', `the container has exited with code ${State.ExitCode}`);
+      await state();
       return this.#sandbox(id, name, socket, streams);
     } catch (error) {
       socket?.destroy();
@@ -240,6 +247,7 @@ export class DockerDriver implements SandboxDriver {
     return new DockerSandbox(id, socket, streams, {
       inspectExit: (lost) => this.#inspectExit(id, lost),
       exec: (command, execSignal, env) => this.#exec(id, command, execSignal, env),
+      attachAgain: (attachSignal) => this.#attachAgain(id, name, attachSignal),
       restart: (restartSignal) => this.#restart(id, name, restartSignal),
       rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
       remove: () => this.#remove(id),
@@ -328,17 +336,25 @@ export class DockerDriver implements SandboxDriver {
     this.#cleaning.add(cleaning);
   }
 
+  /** The streams of a container that runs on end with the daemon: only Docker can tell that from a death. */
   async #inspectExit(id: string, lost: Error | undefined): Promise<SandboxExit> {
     try {
-      const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
-      if (State.OOMKilled) return { code: State.ExitCode, reason: 'out of memory (sandbox.memoryMb)' };
-      if (!State.Running) return { code: State.ExitCode, reason: `exited with code ${State.ExitCode}` };
-      return { code: null, reason: lost ? 'the connection to Docker was lost' : 'closed its output' };
+      for (let look = 1; ; look++) {
+        const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
+        if (!State.Running) return { code: State.ExitCode, reason: endOf(State) };
+        if (lost || look === DEATH_LOOKS) break;
+        await delay(DEATH_LOOK_MS);
+      }
     } catch (error) {
       this.#log.debug({ err: error, container: id }, 'the exit code of a container is unknown');
-      return { code: null, reason: 'ended, and Docker does not say why' };
+      if (statusOf(error) === 404) return { code: null, reason: 'its container was removed' };
     }
+    return { code: null, reason: 'the connection to Docker was lost', mayRun: true };
   }
+}
+
+function endOf({ OOMKilled, ExitCode }: Pick<Docker.ContainerInspectInfo['State'], 'OOMKilled' | 'ExitCode'>): string {
+  return OOMKilled ? 'out of memory (sandbox.memoryMb)' : `exited with code ${ExitCode}`;
 }
 
 /** Ignores this status, which says that the work is done already. */

@@ -7,6 +7,7 @@ import type { Environment, RunningSandbox, SandboxExit, SandboxProgram } from '.
 export interface ContainerActions {
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
+  attachAgain(signal: AbortSignal): Promise<RunningSandbox>;
   /** '' takes the session out of the name. */
   rename(session: string): Promise<void>;
   /** Stops it, attaches again, starts it. */
@@ -42,6 +43,11 @@ export class DockerSandbox implements RunningSandbox {
 
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram> {
     return this.#actions.exec(command, signal, env);
+  }
+
+  attachAgain(signal: AbortSignal): Promise<RunningSandbox> {
+    this.#socket.destroy();
+    return this.#actions.attachAgain(signal);
   }
 
   assign(session: string): Promise<void> {

@@ -21,6 +21,8 @@ export interface SandboxExit {
   code: number | null;
   /** For the log and for the error of a running tool. */
   reason: string;
+  /** Only its streams have ended: it runs, or Docker does not say. `attachAgain` finds out. */
+  mayRun?: true;
 }
 
 /** A program that runs inside a sandbox beside its server. */
@@ -46,6 +48,11 @@ export interface RunningSandbox {
    * program exits with 126 or 127 (Docker) or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does not answer.
    */
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
+  /**
+   * Opens its streams again after `exited` with `mayRun`; resolves with the sandbox that replaces this one. Absent: it ends
+   * with its streams. ERR_SANDBOX: it has ended. ERR_UNAVAILABLE; the signal's reason.
+   */
+  attachAgain?(signal: AbortSignal): Promise<RunningSandbox>;
   /** Shows operators whose sandbox it is, by the container's name. Resolves even if that fails. */
   assign?(session: string): Promise<void>;
   /**

@@ -10,14 +10,16 @@ import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge } from '../../../src/shared/metrics.js';
 import { CHECK_BEFORE_LEASE_MS } from '../pool/container-pool.js';
-import type { FoundSandbox, RunningSandbox } from '../driver/driver.js';
+import type { FoundSandbox, RunningSandbox, SandboxExit } from '../driver/driver.js';
 import type { Lease } from './lease.js';
-import { checkAlive } from '../pool/sandbox.js';
+import { checkAlive, type Sandbox } from '../pool/sandbox.js';
 import { WarmServer } from '../pool/warm-server.js';
 import { ownerKey, type Owner } from '../archive/workspaces.js';
 
 /** Each attaches to Docker and does a handshake. */
 const AT_ONCE = 8;
+/** A daemon may start again in the middle of one. */
+const GREETINGS = 3;
 const ATTACH_AGAIN_MS = 2_000;
 /** Longer than for a warm sandbox: a leased one may be busy with what runs in it. */
 const CHECK_TIMEOUT_MS = 5_000;
@@ -134,17 +136,25 @@ export class Orphans {
 
   #work(orphan: Orphan, work: () => Promise<void>): void {
     clearTimeout(orphan.timer);
-    orphan.busy = this.#run(orphan, work);
+    const busy = this.#run(orphan, work, orphan.busy);
+    orphan.busy = busy;
+    void this.#rest(orphan, busy);
   }
 
-  async #run(orphan: Orphan, work: () => Promise<void>): Promise<void> {
+  async #rest(orphan: Orphan, busy: Promise<void>): Promise<void> {
+    await busy;
+    if (orphan.busy !== busy) return;
+    orphan.busy = undefined;
+    this.#arm(orphan);
+  }
+
+  async #run(orphan: Orphan, work: () => Promise<void>, before: Promise<void> | undefined): Promise<void> {
+    await before;
     try {
-      await work();
+      if (this.has(orphan.lease)) await work();
     } catch (error) {
       this.#options.log.error({ err: error, sandbox: orphan.lease.id }, 'work on an orphan failed');
     }
-    orphan.busy = undefined;
-    this.#arm(orphan);
   }
 
   #arm(orphan: Orphan): void {
@@ -155,21 +165,13 @@ export class Orphans {
 
   async #reconnect(orphan: Orphan): Promise<void> {
     const { lease } = orphan;
-    const { log, nextGeneration, giveUp, handshakeTimeoutMs, capabilities } = this.#options;
+    const { log, giveUp } = this.#options;
     const { session, server, sandbox } = lease;
     try {
-      const running = sandbox.running ?? (await attachPatiently(sandbox.found, sandbox.abort.signal, log));
-      sandbox.running = running;
-      nextGeneration(lease);
-      sandbox.mcp = await WarmServer.open(running, {
-        server,
-        capabilities: capabilities(server),
-        timeoutMs: handshakeTimeoutMs,
-        again: true,
-      });
+      const running = await this.#greet(lease, GREETINGS);
       sandbox.aliveAt = performance.now();
       // Without a relay nobody else notices its end.
-      void running.exited.then(({ reason }) => this.#noteExit(lease, reason));
+      void running.exited.then((exit) => this.#noteExit(lease, exit));
       outcomes.inc({ outcome: 'kept' });
       log.info({ session, server, sandbox: lease.id }, 'an orphan waits for its session');
     } catch (error) {
@@ -177,6 +179,26 @@ export class Orphans {
       outcomes.inc({ outcome: 'lost' });
       log.warn({ err: error, session, server, sandbox: lease.id }, 'an orphan does not answer: it is saved and ended');
       await giveUp(lease);
+    }
+  }
+
+  /** Attaches and does the handshake of the next client, again if the daemon ends in the middle. ERR_SANDBOX. */
+  async #greet(lease: Lease, tries: number): Promise<RunningSandbox> {
+    const { log, nextGeneration, handshakeTimeoutMs, capabilities } = this.#options;
+    const { server, sandbox } = lease;
+    const running = await attached(sandbox, log);
+    sandbox.running = running;
+    sandbox.cutOff = false;
+    nextGeneration(lease);
+    try {
+      const options = { server, capabilities: capabilities(server), timeoutMs: handshakeTimeoutMs, again: true };
+      sandbox.mcp = await WarmServer.open(running, options);
+      return running;
+    } catch (error) {
+      const exit = await Promise.race([running.exited, Promise.resolve(undefined)]);
+      if (exit?.mayRun === undefined || tries <= 1) throw error;
+      sandbox.cutOff = true;
+      return this.#greet(lease, tries - 1);
     }
   }
 
@@ -199,17 +221,32 @@ export class Orphans {
     }
   }
 
-  async #noteExit(lease: Lease, reason: string): Promise<void> {
-    if (!this.has(lease)) return;
+  async #noteExit(lease: Lease, { reason, mayRun }: SandboxExit): Promise<void> {
+    const orphan = this.#byKey.get(ownerKey(lease));
+    if (orphan?.lease !== lease) return;
+    if (mayRun && !this.#closed) {
+      lease.sandbox.cutOff = true;
+      this.#work(orphan, () => this.#handshakes.execute(() => this.#reconnect(orphan)));
+      return;
+    }
     outcomes.inc({ outcome: 'died' });
     this.#options.log.warn({ sandbox: lease.id, session: lease.session, reason }, 'an orphan has ended');
     await this.#options.giveUp(lease); // perhaps only its stream is lost, and its files can be saved
   }
 }
 
+/** With open streams: its own, or new ones where they were lost with the daemon or with an earlier run. */
+async function attached({ running, cutOff = false, found, abort }: Sandbox, log: Logger): Promise<RunningSandbox> {
+  if (running && !cutOff) return running;
+  if (!running) return attachPatiently(found, abort.signal, log);
+  const { id } = running;
+  const attach = running.attachAgain?.bind(running);
+  return attachPatiently(attach && { id, attach }, abort.signal, log);
+}
+
 /** Attaches, and retries while Docker is away: the session's files are worth the wait. ERR_SANDBOX; the signal's reason. */
 export async function attachPatiently(
-  found: FoundSandbox | undefined,
+  found: Pick<FoundSandbox, 'id' | 'attach'> | undefined,
   signal: AbortSignal,
   log: Logger,
 ): Promise<RunningSandbox> {

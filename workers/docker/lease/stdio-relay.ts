@@ -29,6 +29,7 @@ export class StdioRelay {
   #earlyBytes = 0;
   #unacked = 0;
   #abandoned = false;
+  #released = false;
   #exit: SandboxExit | undefined;
   #lastOutput: NodeJS.Timeout | undefined;
   #stderr = { since: 0, bytes: 0, dropped: 0 };
@@ -46,6 +47,16 @@ export class StdioRelay {
   /** The port closed without a `close` message: the agent thread has died. */
   get abandoned(): boolean {
     return this.#abandoned;
+  }
+
+  /** The session has closed it, and wants the sandbox no more. */
+  get released(): boolean {
+    return this.#released;
+  }
+
+  /** How the sandbox's process ended; undefined while it runs. */
+  get exit(): SandboxExit | undefined {
+    return this.#exit;
   }
 
   /** Aborts when the relay has ended. */
@@ -107,6 +118,7 @@ export class StdioRelay {
         this.#pump();
         return;
       case 'close':
+        this.#released = true;
         this.#close('closed by the session');
         return;
     }

@@ -21,6 +21,8 @@ export interface Sandbox {
   readonly found?: FoundSandbox;
   /** From `warm` on. */
   running?: RunningSandbox;
+  /** The streams of `running` have ended, and its container may run: programs still run in it, and it can be attached again. */
+  cutOff?: boolean;
   mcp?: WarmServer;
   /** Last answer, ms on the monotonic clock. */
   aliveAt: number;
