@@ -5,6 +5,7 @@ import type { LogLine } from '../../test/helpers/engine.js';
 import { collectGarbage } from '../suite/collect.js';
 import { openFiles, rssBytes } from '../suite/proc.js';
 import type { World } from './world.js';
+import { fetchMetrics } from '../../test/helpers/metrics.js';
 
 export interface Sample {
   /** Since the sampler was made, ms. */
@@ -43,7 +44,7 @@ export class Sampler {
   async sample(): Promise<Sample> {
     const { engine, client, sandboxes } = this.#world;
     await this.#collect();
-    const { heapBytes, gauges } = readMetrics(await (await fetch(`${engine.url}/metrics`)).text());
+    const { heapBytes, gauges } = readMetrics(await fetchMetrics(engine.url));
     const memory = await client.sendCommand<string>(['INFO', 'memory']);
     return {
       at: performance.now() - this.#startedAt,

@@ -4,6 +4,7 @@ import { queuedBytes, rssBytes } from '../suite/proc.js';
 import { newSessions, type Fairlead } from './servers.js';
 import { CLEARED_MARK, DELTA_MARK, END_MARK } from './wire.js';
 import { orInterrupted } from '../shared/work.js';
+import { fetchMetrics } from '../../test/helpers/metrics.js';
 
 /** Indexes in MARKS. */
 const DELTA = 0;
@@ -91,7 +92,7 @@ async function turn(options: SlowOptions, group: LoadGroup): Promise<Pace> {
 
 /** The server says how many sockets there are: one that does not read does not see its end. */
 async function connectionsOf({ engine }: Fairlead): Promise<number> {
-  const text = await (await fetch(`${engine.url}/metrics`)).text();
+  const text = await fetchMetrics(engine.url);
   return Number(/^fairlead_connections (\d+)/m.exec(text)?.[1]);
 }
 

@@ -1,10 +1,9 @@
 /** The event-loop delay of the server's threads, from its /metrics. Runs in the bench. */
+import { fetchMetrics } from '../../test/helpers/metrics.js';
 
 /** p99 by thread, in ms, since the last call: each scrape resets it. */
 export async function loopDelays(url: string): Promise<Map<string, number>> {
-  const answer = await fetch(`${url}/metrics`);
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(`/metrics was answered with ${answer.status}`);
+  const text = await fetchMetrics(url);
   const delays = new Map<string, number>();
   for (const [, labels = '', seconds] of text.matchAll(/^fairlead_event_loop_delay_seconds\{([^}]*)\} (\S+)$/gm)) {
     const thread = /thread="([^"]*)"/.exec(labels)?.[1];

@@ -1,4 +1,5 @@
 /** The server's /metrics, and the difference of two scrapes. */
+import { fetchMetrics } from '../../test/helpers/metrics.js';
 
 export interface HistogramRead {
   sum: number;
@@ -51,9 +52,7 @@ export class Scrape {
 }
 
 export async function scrape(url: string, signal: AbortSignal): Promise<Scrape> {
-  const answer = await fetch(`${url}/metrics`, { signal });
-  if (!answer.ok) throw new Error(`/metrics answered with ${answer.status}`);
-  return new Scrape(await answer.text());
+  return new Scrape(await fetchMetrics(url, signal));
 }
 
 export function between(before: HistogramRead, after: HistogramRead): HistogramRead {

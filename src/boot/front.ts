@@ -13,9 +13,11 @@ import { headProblem } from '../front/head.js';
 import { Exchange, type RequestHead } from '../front/http.js';
 import { Hub } from '../front/hub.js';
 import { listenError } from '../front/listen.js';
-import { isLoopback } from '../front/loopback.js';
+import { Hosts, namesOf } from '../front/hosts.js';
 import { McpExchanges } from '../front/mcp-exchanges.js';
 import { isMcpPath, mcpHeaders } from '../front/routes/mcp-endpoint.js';
+import { MetricsAccess } from '../front/metrics-access.js';
+import { startMetricsServer, type MetricsServer } from '../front/metrics-server.js';
 import { Origins } from '../front/origin.js';
 import { Presence } from '../front/presence.js';
 import { proxyHeader } from '../front/proxied.js';
@@ -68,6 +70,8 @@ export interface Front {
   closeAll(code: number, reason: string): Promise<void>;
   /** Closes the listener and whatever is still connected. */
   close(): Promise<void>;
+  /** The address of the metrics' own listener, if there is one. */
+  metricsUrl(): string | undefined;
   /** Open sockets and streams, and sessions with a subscriber. */
   counts(): { connections: number; sessions: number };
 }
@@ -83,20 +87,20 @@ export function createFront(options: FrontOptions): Front {
   const auth = new Auth(options.auth);
   const app = uws.App();
   let listener: us_listen_socket | undefined;
+  let metricsServer: MetricsServer | undefined;
   let port = listen.port;
   let closing: Promise<void> | undefined;
   let closed = false;
 
-  const origins = new Origins({
-    origins: listen.origins,
-    noProxy: options.noProxy,
-    loopbackOnly: config.auth.tokens.length === 0,
-    port: () => port,
-  });
+  const loopbackOnly = config.auth.tokens.length === 0;
+  const hosts = new Hosts({ names: namesOf(config), loopbackOnly, port: () => port });
+  const origins = new Origins({ origins: listen.origins, noProxy: options.noProxy, hosts });
+  const metricsAccess = new MetricsAccess(config.metrics);
+  const readMetrics = joined(metrics);
   const context: ConnectionContext = { agents, hub, presence, budget, limits, log };
   const { maxUnsentBytes } = limits;
   const routes = allRoutes({
-    health: { presence, readiness, metrics },
+    health: { presence, readiness, metrics: readMetrics, withMetrics: metricsAccess.onUsersListener },
     turns: { agents, hub, presence, heartbeats, maxUnsentBytes, log },
     mcpExchanges,
     mcp,
@@ -105,6 +109,7 @@ export function createFront(options: FrontOptions): Front {
   const router = new Router({
     routes,
     auth,
+    metricsAccess,
     origins,
     budget,
     maxBodyBytes: limits.maxFrameBytes,
@@ -117,7 +122,7 @@ export function createFront(options: FrontOptions): Front {
     idleTimeout: Math.ceil(limits.idleTimeoutMs / 1000),
     sendPingsAutomatically: true,
     upgrade: (res, req, socketContext) => {
-      const head = headOf(res, req);
+      const head = headOf(req);
       if (cutMalformed(res, head)) return;
       const refused = origins.refusal(head);
       if (refused) {
@@ -142,7 +147,7 @@ export function createFront(options: FrontOptions): Front {
     close: (ws) => ws.getUserData().connection.closed(),
   });
   app.any('/*', (res, req) => {
-    const head = headOf(res, req);
+    const head = headOf(req);
     if (!cutMalformed(res, head)) void router.serve(new Exchange(res, head, log));
   });
 
@@ -153,6 +158,7 @@ export function createFront(options: FrontOptions): Front {
       if (token === false) throw await listenError(host, port);
       listener = token;
       port = uws.us_socket_local_port(token);
+      await listenForMetrics();
       return { host, port, url: ownUrl() };
     },
     identity: () => (listener ? ownIdentity() : undefined),
@@ -167,7 +173,9 @@ export function createFront(options: FrontOptions): Front {
       presence.draining = true;
       if (listener) uws.us_listen_socket_close(listener);
       app.close();
+      await metricsServer?.close();
     },
+    metricsUrl: () => metricsServer?.url,
     counts: () => ({ connections: presence.size, sessions: hub.sessions }),
   };
 
@@ -177,6 +185,14 @@ export function createFront(options: FrontOptions): Front {
     log.debug({ why: malformed }, 'a connection was cut: its request can be read in two ways');
     res.close();
     return true;
+  }
+
+  async function listenForMetrics(): Promise<void> {
+    const at = config.metrics.listen;
+    if (!at) return;
+    const own = new Hosts({ names: [...namesOf(config), at.host], loopbackOnly: false, port: () => at.port });
+    metricsServer = await startMetricsServer({ at, access: metricsAccess, hosts: own, read: readMetrics, log });
+    log.info({ url: metricsServer.url }, 'metrics are served on their own listener');
   }
 
   function ownUrl(): string {
@@ -204,7 +220,13 @@ export function createFront(options: FrontOptions): Front {
   }
 }
 
-function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
+/** One call at a time: who asks meanwhile gets the same answer. */
+function joined<T>(read: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => (running ??= read().finally(() => (running = undefined)));
+}
+
+function headOf(req: HttpRequest): RequestHead {
   const path = req.getUrl();
   const malformed = headProblem((visit) => req.forEach(visit));
   return {
@@ -224,6 +246,5 @@ function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
     fetchMode: req.getHeader('sec-fetch-mode'),
     proxiedBy: proxyHeader((visit) => req.forEach(visit)),
     ...(malformed === undefined ? {} : { malformed }),
-    fromLoopback: isLoopback(new Uint8Array(res.getRemoteAddress())),
   };
 }

@@ -44,8 +44,6 @@ export interface RequestHead {
   proxiedBy: string;
   /** Why the head is ambiguous: two readers of it could see two requests. */
   malformed?: string;
-  /** The peer is this machine. */
-  fromLoopback: boolean;
 }
 
 export type Header = [name: string, value: string];

@@ -1,14 +1,13 @@
 /** Decides which web pages and proxies may reach the server: checks Origin, Host and what proxies add, and makes the CORS headers. Main thread. */
 import { FairleadError } from '../shared/errors.js';
+import type { Hosts } from './hosts.js';
 
 export interface OriginPolicy {
   /** `listen.origins`. */
   origins: readonly string[];
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
-  /** Without configured tokens the Host must be this machine's own name, or a page could get in by DNS rebinding. */
-  loopbackOnly: boolean;
-  port: () => number;
+  hosts: Hosts;
 }
 
 export interface OriginHeaders {
@@ -23,13 +22,10 @@ export interface OriginHeaders {
 export class Origins {
   readonly #policy: OriginPolicy;
   readonly #listed: ReadonlySet<string>;
-  readonly #listedHosts: ReadonlySet<string>;
 
   constructor(policy: OriginPolicy) {
     this.#policy = policy;
-    const urls = policy.origins.map((origin) => new URL(origin));
-    this.#listed = new Set(urls.map(originOf));
-    this.#listedHosts = new Set(urls.map((url) => withoutDefaultPort(url.host)));
+    this.#listed = new Set(policy.origins.map((origin) => originOf(new URL(origin))));
   }
 
   /** ERR_FORBIDDEN_PROXY, ERR_FORBIDDEN_ORIGIN, or undefined. An empty `origin` means no header, as in requests that no page makes. */
@@ -39,18 +35,14 @@ export class Origins {
     if (noProxy !== undefined && proxiedBy !== '') {
       return new FairleadError('ERR_FORBIDDEN_PROXY', `the header ${proxiedBy} comes from a proxy, and ${noProxy}`);
     }
-    const host = withoutDefaultPort(headers.host);
-    if (this.#policy.loopbackOnly && !this.#isOwnHost(host)) {
-      return new FairleadError(
-        'ERR_FORBIDDEN_ORIGIN',
-        `the Host ${clip(host)} is not this machine's own: without auth.tokens only a loopback address with port ${this.#policy.port()} is served, and what listen.origins lists`,
-      );
-    }
+    const unknown = this.#policy.hosts.refusal(headers.host);
+    if (unknown) return unknown;
     // A page of another site loads an address as an image or a script without an Origin. Opening a link is no such request.
     if (origin === '' && fetchSite === 'cross-site' && fetchMode !== 'navigate') {
       return new FairleadError('ERR_FORBIDDEN_ORIGIN', 'a page of another site must not load this');
     }
-    if (origin === '' || this.#isListed(origin) || hostOf(origin) === host) return undefined;
+    if (origin === '' || this.#isListed(origin) || hostOf(origin) === withoutDefaultPort(headers.host))
+      return undefined;
     return new FairleadError('ERR_FORBIDDEN_ORIGIN', `the Origin ${clip(origin)} is not in listen.origins`);
   }
 
@@ -66,12 +58,6 @@ export class Origins {
 
   #isListed(origin: string): boolean {
     return this.#listed.has(origin.toLowerCase());
-  }
-
-  #isOwnHost(host: string): boolean {
-    if (this.#listedHosts.has(host)) return true;
-    const match = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::(\d+))?$/.exec(host);
-    return match !== null && Number(match[2] ?? 80) === this.#policy.port();
   }
 }
 

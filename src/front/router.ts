@@ -6,6 +6,7 @@ import { readBody, type BodyKind } from './body.js';
 import type { ByteBudget } from './byte-budget.js';
 import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
+import type { MetricsAccess } from './metrics-access.js';
 import type { Origins } from './origin.js';
 
 type Method = 'GET' | 'POST' | 'DELETE';
@@ -21,7 +22,7 @@ export interface RouteCall {
 /** A body that comes without credentials is no longer than a form. */
 const MAX_OPEN_BODY_BYTES = 16_384;
 
-/** `open` needs no credentials; `metrics` needs them from other machines only. */
+/** `open` needs no credentials; `metrics` needs the scrape token. */
 type Access = 'user' | 'open' | 'metrics';
 
 export interface Route {
@@ -73,6 +74,7 @@ export function post<T>(
 export interface RouterOptions {
   routes: readonly Route[];
   auth: Auth;
+  metricsAccess: MetricsAccess;
   origins: Origins;
   budget: ByteBudget;
   maxBodyBytes: number;
@@ -134,11 +136,17 @@ export class Router {
   }
 
   #user({ head }: Exchange, access: Access): string {
-    if (access === 'open' || (access === 'metrics' && head.fromLoopback)) return '';
-    const user = this.#options.auth.userOf(head);
+    if (access === 'open') return '';
+    const { auth, metricsAccess } = this.#options;
+    const user = access === 'metrics' ? metricsUser(metricsAccess, head) : auth.userOf(head);
     if (user === undefined) throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
     return user;
   }
+}
+
+/** Nobody of the users. */
+function metricsUser(access: MetricsAccess, { authorization }: Exchange['head']): '' | undefined {
+  return access.allows(authorization) ? '' : undefined;
 }
 
 /** Pages that speak MCP send its headers. `*` is for `Mcp-Param-…` of any name; it does not cover `Authorization`. */

@@ -12,7 +12,7 @@ export function servesOthers({ listen, auth, mcp }: Pick<Config, 'listen' | 'aut
 }
 
 export function checkAccess(config: Config, problems: ConfigProblem[]): void {
-  const { listen, auth, sandbox } = config;
+  const { listen, metrics, auth, sandbox } = config;
   const others = servesOthers(config);
   if (auth.mode === 'none') {
     if (others !== undefined) {
@@ -32,6 +32,9 @@ export function checkAccess(config: Config, problems: ConfigProblem[]): void {
       path: 'sandbox.driver',
       message: `\`process\` isolates nothing, and ${others}: whoever has a token could run commands as the server's account; use docker`,
     });
+  }
+  if (metrics.listen?.port === listen.port && listen.port !== 0 && metrics.listen.host === listen.host) {
+    problems.push({ path: 'metrics.listen.port', message: `is ${listen.port}, where users are served: take another` });
   }
   const seen = new Set<string>();
   for (const [index, token] of auth.tokens.entries()) {

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
+import { listenSchema, metricsSchema } from './config-front.js';
 import { isImageServer, mcpProblems, mcpSchema, mcpServerSchema, poolKey, serversOf } from './config-mcp.js';
 import { FairleadError } from './errors.js';
 
@@ -14,17 +15,8 @@ const MIN_HEAP_MB = 96;
 
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
-  listen: z
-    .strictObject({
-      host: z.string().min(1).default('127.0.0.1'),
-      port: z.number().int().min(0).max(65535).default(3000),
-      origins: z
-        .array(z.url())
-        .default([])
-        .describe('Origins of web pages allowed beside the server’s own, as scheme://host[:port]'),
-      drainTimeoutMs: ms.default(30_000),
-    })
-    .prefault({}),
+  listen: listenSchema,
+  metrics: metricsSchema,
   auth: z
     .strictObject({
       mode: z

@@ -4,6 +4,7 @@ import { decodeBlock } from '../../workers/agent/store/history-codec.js';
 import { startStack } from '../helpers/stack.js';
 import { text, tool } from '../helpers/model-server.js';
 import { connect } from '../helpers/ws-client.js';
+import { fetchMetrics } from '../helpers/metrics.js';
 
 const stack = await startStack();
 t.teardown(() => stack.stop());
@@ -171,7 +172,7 @@ t.test('plain HTTP: 202 with what is pending, the approval, then the history', a
 t.test('metrics name the threads, readiness is 200', async (t) => {
   t.equal((await fetch(`${engine.url}/healthz`)).status, 200);
   t.equal((await fetch(`${engine.url}/readyz`)).status, 200);
-  const metrics = await (await fetch(`${engine.url}/metrics`)).text();
+  const metrics = await fetchMetrics(engine.url);
   for (const name of [
     'fairlead_connections',
     'fairlead_turns_total{stop_reason="end_turn"}',

@@ -6,6 +6,7 @@ import { text, tool } from '../helpers/model-server.js';
 import { startStack, type Stack } from '../helpers/stack.js';
 import { makeTinyImage, tinyServer } from '../helpers/tiny-image.js';
 import { connect } from '../helpers/ws-client.js';
+import { fetchMetrics } from '../helpers/metrics.js';
 
 /** A tool that says that it is up, whatever it is called with. */
 const image = await makeTinyImage(
@@ -30,7 +31,7 @@ async function readyz({ engine }: Stack): Promise<Ready> {
 }
 
 async function breakerMetric({ engine }: Stack): Promise<number> {
-  const metrics = await (await fetch(`${engine.url}/metrics`)).text();
+  const metrics = await fetchMetrics(engine.url);
   return Number(/^fairlead_docker_breaker_open(?:\{[^}]*\})? (\S+)$/m.exec(metrics)?.[1]);
 }
 

@@ -2,6 +2,7 @@ import t from 'tap';
 import { names, world } from '../helpers/mcp-world.js';
 import { text, tool } from '../helpers/model-server.js';
 import { connect } from '../helpers/ws-client.js';
+import { fetchMetrics } from '../helpers/metrics.js';
 
 t.setTimeout(240_000); // whole processes, on a machine that may be busy
 
@@ -84,5 +85,5 @@ t.test('how the servers are, and what was asked of them, is in the metrics', asy
   t.teardown(() => client.close());
   model.enqueue(tool('look'), text('seen'));
   await client.ask('look');
-  t.match(await (await fetch(`${engine.url}/metrics`)).text(), 'fairlead_mcp_requests_total{server="docs",ok="true"}');
+  t.match(await fetchMetrics(engine.url), 'fairlead_mcp_requests_total{server="docs",ok="true"}');
 });

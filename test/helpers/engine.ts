@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { docker, listContainers } from './docker.js';
 import { eachLine, stopChild, watchExit, within, type Exit } from './processes.js';
+import { METRICS } from './metrics.js';
 
 /** dist/src/cli.js, seen from dist/test/helpers. */
 export const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
@@ -92,6 +93,7 @@ export class Engine {
     const given = this.#options.config ?? {};
     const base = {
       listen: { port: 0 },
+      metrics: METRICS,
       sandbox: { pool: { min: 0 } },
       // Everybody is `local`, unless the test is about tokens: `auth: {}` is the default of a real start.
       ...('auth' in given ? {} : { auth: { mode: 'none' } }),

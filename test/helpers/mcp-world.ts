@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startEngine, type Engine } from './engine.js';
 import { startMcpHttpServer, type McpHttpServer, type McpHttpServerOptions } from './mcp-http-server.js';
 import { startModelServer, type ModelServer } from './model-server.js';
+import { fetchMetrics } from './metrics.js';
 
 export type Health = { name: string; kind: string; state: string; lastError?: string; tools: { name: string }[] };
 
@@ -42,7 +43,7 @@ export async function world(
   t.teardown(() => engine.stop());
   const health = async (name = 'docs'): Promise<Health> =>
     (await (await fetch(`${engine.url}/v1/mcp/${name}`)).json()) as Health;
-  const metrics = async (): Promise<string> => (await fetch(`${engine.url}/metrics`)).text();
+  const metrics = (): Promise<string> => fetchMetrics(engine.url);
   return {
     engine,
     model,

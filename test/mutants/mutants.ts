@@ -26,11 +26,10 @@ const FRONT: readonly Mutant[] = [
   ...slips(
     'src/front/origin.js',
     front('origin', 'http', 'connection', 'router'),
-    ['hostOf(origin) === host)', 'hostOf(origin) !== undefined)'],
-    ['this.#policy.loopbackOnly && ', ''],
+    ['hostOf(origin) === withoutDefaultPort(headers.host))', 'hostOf(origin) !== undefined)'],
+    ['if (unknown)', 'if (false)'],
     ["noProxy !== undefined && proxiedBy !== ''", 'false'],
     ['withoutDefaultPort(new URL(origin).host)', 'new URL(origin).hostname'],
-    ['Number(match[2] ?? 80) === this.#policy.port()', 'true'],
     ["if (origin === '' || !this.#isListed(origin))", "if (origin === '')"],
   ),
   ...slips(
@@ -88,7 +87,7 @@ const FRONT: readonly Mutant[] = [
     'src/front/router.js',
     front('router', 'http'),
     ["value === undefined || value === ''", 'value === undefined'],
-    ["access === 'metrics' && head.fromLoopback", "access === 'metrics'"],
+    ["access === 'metrics' ? metricsUser(metricsAccess, head) : auth.userOf(head)", 'auth.userOf(head)'],
     ['pattern.length !== path.length', 'pattern.length > path.length'],
     ["head.method === 'HEAD' && !route.noHead", "head.method === 'HEAD'"],
   ),
@@ -99,10 +98,17 @@ const FRONT: readonly Mutant[] = [
     ['if (turn !== this.#turn)', 'if (turn === undefined)'],
   ),
   ...slips(
-    'src/front/loopback.js',
-    front('loopback'),
-    ['return address[0] === 127', 'return address[0] === 127 && address[3] === 1'],
-    ['if (zeros(15))', 'if (zeros(14))'],
+    'src/front/hosts.js',
+    front('hosts', 'http'),
+    ['isLoopbackName(name) && port === own', 'isLoopbackName(name)'],
+    ["name === 'localhost' || isIP(name) !== 0", 'true'],
+    ["name !== '' && isIP", 'isIP'],
+  ),
+  ...slips(
+    'src/front/metrics-access.js',
+    front('metrics-server', 'router'),
+    ['this.#sha256 !== undefined && !this.#ownListener', 'this.#sha256 !== undefined'],
+    ['return this.#ownListener', 'return true'],
   ),
 ];
 

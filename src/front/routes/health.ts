@@ -6,9 +6,11 @@ export interface HealthParts {
   presence: Presence;
   readiness: () => { ready: boolean; reasons: string[] };
   metrics: () => Promise<string>;
+  /** Without it `/metrics` is not here. */
+  withMetrics: boolean;
 }
 
-export function healthRoutes({ presence, readiness, metrics }: HealthParts): Route[] {
+export function healthRoutes({ presence, readiness, metrics, withMetrics }: HealthParts): Route[] {
   return [
     get('/healthz', ({ exchange }) => exchange.json(200, { status: 'ok' }), { access: 'open' }),
     get(
@@ -21,10 +23,14 @@ export function healthRoutes({ presence, readiness, metrics }: HealthParts): Rou
       },
       { access: 'open' },
     ),
-    get(
-      '/metrics',
-      async ({ exchange }) => exchange.answer(200, 'text/plain; version=0.0.4; charset=utf-8', await metrics()),
-      { access: 'metrics' },
-    ),
+    ...(withMetrics ? [metricsRoute(metrics)] : []),
   ];
+}
+
+function metricsRoute(metrics: HealthParts['metrics']): Route {
+  return get(
+    '/metrics',
+    async ({ exchange }) => exchange.answer(200, 'text/plain; version=0.0.4; charset=utf-8', await metrics()),
+    { access: 'metrics' },
+  );
 }

@@ -380,7 +380,7 @@ t.test('credentials: header or subprotocol, never the URL', async (t) => {
   const raw = connectTcp(fixture.port, '127.0.0.1');
   t.teardown(() => raw.destroy());
   raw.write(
-    `GET /v1/ws?session=${session} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `GET /v1/ws?session=${session} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: bearer.token-a\r\n\r\n',
   );
   let answer = '';

@@ -1,9 +1,12 @@
 /** A real front on port 0 with an agent thread's contract behind a real MessagePort: what it answers and emits is the test's. */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import pino from 'pino';
 import { parseConfig, type Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { METRICS } from '../../helpers/metrics.js';
 import { createFront, type Front } from '../../../src/boot/front.js';
 import type { RequestHead } from '../../../src/front/http.js';
 import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/shared/protocol.js';
@@ -31,7 +34,6 @@ export const HEAD: RequestHead = {
   fetchSite: '',
   fetchMode: '',
   proxiedBy: '',
-  fromLoopback: true,
 };
 
 /** As agent threads make frames. */
@@ -288,15 +290,25 @@ export interface FixtureOptions {
   /** Tokens by user. */
   tokens?: Record<string, string>;
   noProxy?: string;
+  /** More of `listen`, and `metrics`. */
+  listen?: Partial<Config['listen']>;
+  metrics?: { listen?: { host?: string; port: number }; tokenSha256?: string };
 }
 
-export function testConfig({ limits = {}, origins = [], tokens = {} }: FixtureOptions = {}): Config {
+export function testConfig({
+  limits = {},
+  origins = [],
+  tokens = {},
+  listen = {},
+  metrics = METRICS,
+}: FixtureOptions = {}): Config {
   const list = Object.entries(tokens).map(([user, token]) => ({
     user,
     sha256: createHash('sha256').update(token).digest('hex'),
   }));
   const json = {
-    listen: { port: 0, origins },
+    listen: { port: 0, origins, ...listen },
+    metrics,
     auth: { mode: list.length === 0 ? 'none' : 'token', tokens: list },
     limits,
   };
@@ -347,19 +359,29 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
       'server-trouble': () => undefined,
     },
   );
-  const { url, port } = await front.listen();
-  return {
-    front,
-    agent,
-    url,
-    port,
-    readiness,
-    async close() {
-      await front.close();
-      channel.close();
-      agent.close();
-      port1.close();
-      port2.close();
-    },
+  const close = async (): Promise<void> => {
+    await front.close();
+    channel.close();
+    agent.close();
+    port1.close();
+    port2.close();
   };
+  try {
+    const { url, port } = await front.listen();
+    return { front, agent, url, port, readiness, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The status of a request with this `Host`, which `fetch` would not send. */
+export async function statusWithHost(
+  url: string,
+  { host, method = 'GET', headers = {} }: { host: string; method?: string; headers?: Record<string, string> },
+): Promise<number> {
+  const asked = request(url, { method, headers: { ...headers, host } }).end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode ?? 0;
 }

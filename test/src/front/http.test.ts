@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import t from 'tap';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { SCRAPE_HEADERS } from '../../helpers/metrics.js';
 import { otherPort, startFront, type Fixture } from './front-fixture.js';
 
 /** A request as bytes, for what `fetch` would not send. Resolves with the whole answer. */
@@ -94,9 +95,7 @@ t.test('credentials are asked for everywhere but for health; a token in the URL 
     t.strictSame(await problem(response), { status: 401, code: 'ERR_UNAUTHORIZED' });
   }
   t.equal((await fetch(url, { headers: { authorization: 'bearer token-a' } })).status, 200);
-  for (const path of ['/healthz', '/readyz', '/metrics']) {
-    t.equal((await fetch(fixture.url + path)).status, 200, `${path} from this machine`);
-  }
+  for (const path of ['/healthz', '/readyz']) t.equal((await fetch(fixture.url + path)).status, 200, path);
 });
 
 t.test('an unknown path is 404, a wrong method 405 with Allow, HEAD is GET without a body', async (t) => {
@@ -135,7 +134,7 @@ t.test('health, readiness with its reasons, and metrics', async (t) => {
   const made = await fetch(`${fixture.url}/v1/sessions`, { method: 'POST' });
   t.ok(made.headers.get('retry-after'));
   t.strictSame(await problem(made), { status: 503, code: 'ERR_DRAINING' });
-  const metrics = await fetch(`${fixture.url}/metrics`);
+  const metrics = await fetch(`${fixture.url}/metrics`, { headers: SCRAPE_HEADERS });
   t.match(metrics.headers.get('content-type'), /^text\/plain/);
   t.equal(await metrics.text(), 'test_metric 1\n');
 });
@@ -272,13 +271,6 @@ t.test('without auth a Host that is not this machine’s own is refused: DNS reb
       'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
   );
   t.match(upgrade, /^HTTP\/1.1 403 /);
-  const withAuth = await startFront({ tokens: { ann: 'token-a' } });
-  t.teardown(() => withAuth.close());
-  const answer = await raw(
-    withAuth,
-    'GET /v1/sessions HTTP/1.1\r\nHost: fairlead.example\r\nAuthorization: Bearer token-a\r\n\r\n',
-  );
-  t.match(answer, /^HTTP\/1.1 200 /, 'with auth any Host is served');
 });
 
 t.test('a connection is kept for the next request', async (t) => {

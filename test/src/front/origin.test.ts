@@ -1,7 +1,9 @@
 import t from 'tap';
+import { Hosts } from '../../../src/front/hosts.js';
 import { Origins } from '../../../src/front/origin.js';
 
-const origins = new Origins({ origins: ['https://app.example.org'], loopbackOnly: false, port: () => 3000 });
+const hosts = new Hosts({ names: ['ai.example.org'], loopbackOnly: false, port: () => 3000 });
+const origins = new Origins({ origins: ['https://app.example.org'], hosts });
 
 t.test('only a listed origin may read answers from another page', async (t) => {
   t.equal(
@@ -16,7 +18,7 @@ t.test('only a listed origin may read answers from another page', async (t) => {
 const request = { host: 'ai.example.org', origin: '', fetchSite: '', fetchMode: '', proxiedBy: '' };
 
 t.test('an app of another scheme is let in by its own name, and never as null', async (t) => {
-  const app = new Origins({ origins: ['tauri://localhost'], loopbackOnly: false, port: () => 3000 });
+  const app = new Origins({ origins: ['tauri://localhost'], hosts });
   t.equal(app.refusal({ ...request, origin: 'tauri://localhost' }), undefined);
   for (const origin of ['null', 'tauri://other', 'other://localhost', 'http://localhost']) {
     t.match(app.refusal({ ...request, origin }), { code: 'ERR_FORBIDDEN_ORIGIN' }, origin);
@@ -38,7 +40,7 @@ t.test('a page of another site loads nothing without an Origin, but a link to he
 t.test('a request through a proxy is refused where there is a reason to, and told the reason', async (t) => {
   const proxied = { ...request, proxiedBy: 'x-forwarded-for' };
   t.equal(origins.refusal(proxied), undefined);
-  const alone = new Origins({ origins: [], noProxy: 'the reason', loopbackOnly: false, port: () => 3000 });
+  const alone = new Origins({ origins: [], noProxy: 'the reason', hosts });
   t.equal(alone.refusal(request), undefined);
   t.match(alone.refusal(proxied), { code: 'ERR_FORBIDDEN_PROXY', message: /x-forwarded-for.*the reason/ });
 });

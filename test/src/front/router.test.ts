@@ -4,6 +4,9 @@ import { createHash } from 'node:crypto';
 import { Auth } from '../../../src/front/auth.js';
 import { ByteBudget } from '../../../src/front/byte-budget.js';
 import { Exchange, type RequestHead, type ResponseSocket } from '../../../src/front/http.js';
+import { Hosts } from '../../../src/front/hosts.js';
+import { MetricsAccess } from '../../../src/front/metrics-access.js';
+import { METRICS, SCRAPE_HEADERS } from '../../helpers/metrics.js';
 import { Origins } from '../../../src/front/origin.js';
 import { get, Router } from '../../../src/front/router.js';
 import { HEAD } from './front-fixture.js';
@@ -18,7 +21,8 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
       mode: 'token',
       tokens: [{ user: 'ann', sha256: createHash('sha256').update('token-a').digest('hex') }],
     }),
-    origins: new Origins({ origins: [], loopbackOnly: false, port: () => 1 }),
+    metricsAccess: new MetricsAccess({ ...METRICS, listen: undefined }),
+    origins: new Origins({ origins: [], hosts: new Hosts({ names: [], loopbackOnly: false, port: () => 1 }) }),
     budget: new ByteBudget(0),
     maxBodyBytes: 1,
   });
@@ -35,30 +39,24 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
     onData: () => undefined,
     cork: (write) => write(),
   };
-  await router.serve(new Exchange(response, { ...HEAD, ...head }, pino({ level: 'silent' })));
+  await router.serve(new Exchange(response, { ...HEAD, host: '127.0.0.1', ...head }, pino({ level: 'silent' })));
   return status;
 }
 
-t.test(
-  'a token opens every route; without one only the open routes answer, and metrics from this machine',
-  async (t) => {
-    const authorization = 'Bearer token-a';
-    for (const path of ['/user', '/open', '/metrics']) {
-      t.equal(await statusOf({ path, authorization, fromLoopback: false }), '200 OK', path);
+t.test('a user’s token opens what is for users, and the scrape token the metrics alone', async (t) => {
+  const user = 'Bearer token-a';
+  const scraper = SCRAPE_HEADERS.authorization;
+  for (const authorization of ['', 'Bearer wrong', scraper, user]) {
+    const allowed = { '/user': authorization === user, '/metrics': authorization === scraper, '/open': true };
+    for (const [path, open] of Object.entries(allowed)) {
+      const wanted = open ? '200 OK' : '401 Unauthorized';
+      t.equal(await statusOf({ path, authorization }), wanted, `${path} with ${authorization || 'nothing'}`);
     }
-    t.equal(await statusOf({ path: '/metrics', fromLoopback: true }), '200 OK');
-    t.equal(await statusOf({ path: '/metrics', fromLoopback: false }), '401 Unauthorized');
-    t.equal(
-      await statusOf({ path: '/metrics', fromLoopback: false, authorization: 'Bearer wrong' }),
-      '401 Unauthorized',
-    );
-    t.equal(await statusOf({ path: '/user', fromLoopback: true }), '401 Unauthorized');
-    t.equal(await statusOf({ path: '/open', fromLoopback: false }), '200 OK');
-  },
-);
+  }
+});
 
 t.test('HEAD is answered where GET is, but for routes that have none', async (t) => {
-  t.equal(await statusOf({ path: '/metrics', method: 'HEAD', fromLoopback: true }), '200 OK');
+  t.equal(await statusOf({ path: '/user', method: 'HEAD', authorization: 'Bearer token-a' }), '200 OK');
   t.equal(await statusOf({ path: '/open', method: 'HEAD' }), '405 Method Not Allowed');
   t.equal(await statusOf({ path: '/open' }), '200 OK');
 });
