@@ -1,5 +1,4 @@
 /** Leases, hibernates and ends the sandboxes of this instance, over pools, archives, adoption and orphans. Docker thread. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { onAbort } from '../../src/shared/abort.js';
 import type { Config } from '../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
@@ -13,6 +12,7 @@ import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
 import { ContainerNames } from './lease/container-names.js';
 import { ExecServers } from './lease/exec-servers.js';
 import type { LeaseRecord, LeaseRecords } from './lease/lease-records.js';
+import { Leases } from './lease/leases.js';
 import type { Lease } from './lease/lease.js';
 import type { ExecRequest, LeaseRequest, LeaseResult } from './contract/messages.js';
 import { Orphans } from './lease/orphans.js';
@@ -21,11 +21,6 @@ import type { SandboxState } from './pool/sandbox.js';
 import { StdioRelay } from './lease/stdio-relay.js';
 import type { Offered, ToolCache } from './pool/tool-cache.js';
 import { Workspaces, type Owner } from './archive/workspaces.js';
-
-/** At the stop, how long an adopted sandbox may take to attach, so that it can be saved. */
-const ATTACH_AT_THE_STOP_MS = 10_000;
-
-const SAVE_AGAIN_MS = 2_000;
 
 const leases = counter('fairlead_sandbox_leases_total', 'Sandboxes asked for', ['outcome']);
 const leaseSeconds = histogram(
@@ -55,10 +50,7 @@ export class SandboxManager {
   readonly #orphans: Orphans;
   readonly #adoption: Adoption | undefined;
   readonly #execs: ExecServers;
-  /** By the sandbox's id, orphans included. */
-  readonly #leases = new Map<string, Lease>();
-  /** Leases whose sandbox is on its way back to its pool. */
-  readonly #ending = new Set<Lease>();
+  readonly #leases: Leases;
   readonly #names = new ContainerNames();
   /** Why this thread cannot lease at all. */
   #failure: unknown;
@@ -76,6 +68,13 @@ export class SandboxManager {
     const pools = this.#pools;
     const workspaces = new Workspaces(archives);
     this.#workspaces = workspaces;
+    this.#leases = new Leases({
+      workspaces,
+      records,
+      log,
+      onEnd: (lease, reason) => this.#noteEnd(lease, reason),
+      settled: (lease, timeoutMs) => this.#orphans.settled(lease, timeoutMs),
+    });
     this.#orphans = new Orphans({
       hibernateAfterMs: config.sandbox.hibernateAfterMs,
       handshakeTimeoutMs: config.sandbox.startTimeoutMs,
@@ -83,17 +82,17 @@ export class SandboxManager {
       log,
       nextGeneration: (lease) => {
         lease.generation++;
-        this.#record(lease, false);
+        this.#leases.record(lease, false);
       },
-      hibernate: (lease) => this.#hibernate(lease),
-      giveUp: (lease) => this.#saveAndEnd(lease, 'the sandbox does not answer'),
-      destroy: (lease) => this.#endQuietly(lease, 'its session has a newer sandbox'),
+      hibernate: (lease) => this.#leases.hibernate(lease),
+      giveUp: (lease) => this.#leases.saveAndEnd(lease, 'the sandbox does not answer'),
+      destroy: (lease) => this.#leases.endQuietly(lease, 'its session has a newer sandbox'),
     });
     const keep = (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool): void => {
       const { session, server, generation } = record;
       const sandbox = pool.adoptLeased(found);
       const lease: Lease = { id: found.id, session, server, sandbox, pool, generation, used: true };
-      this.#leases.set(lease.id, lease);
+      this.#leases.add(lease);
       this.#orphans.add(lease);
     };
     this.#adoption =
@@ -147,7 +146,7 @@ export class SandboxManager {
   /** The sessions that have a sandbox or an archive. */
   async sessions(): Promise<string[]> {
     const saved = await this.#options.archives.sessions();
-    const held = [...this.#leases.values()].map(({ session }) => session);
+    const held = this.#leases.all().map(({ session }) => session);
     return [...new Set([...held, ...saved])];
   }
 
@@ -190,19 +189,19 @@ export class SandboxManager {
   async hibernate(id: string): Promise<Saved> {
     const lease = this.#leases.get(id);
     if (!lease) throw new FairleadError('ERR_SANDBOX', `there is no sandbox ${id}`);
-    return this.#hibernate(lease);
+    return this.#leases.hibernate(lease);
   }
 
   /** ERR_UNAVAILABLE when it cannot be removed now; the next reconcile removes it. */
   async release(id: string): Promise<void> {
-    const lease = this.#leases.get(id) ?? [...this.#ending].find((ending) => ending.id === id);
-    if (lease) await this.#end(lease, 'released');
+    const lease = this.#leases.withEnding().find((held) => held.id === id);
+    if (lease) await this.#leases.end(lease, 'released');
   }
 
   /** The session has ended: removes its sandboxes and archives. */
   async releaseSession(session: string): Promise<number> {
-    const held = [...this.#leases.values(), ...this.#ending].filter((lease) => lease.session === session);
-    const results = await Promise.allSettled(held.map((lease) => this.#end(lease, 'its session has ended')));
+    const held = this.#leases.withEnding().filter((lease) => lease.session === session);
+    const results = await Promise.allSettled(held.map((lease) => this.#leases.end(lease, 'its session has ended')));
     await this.#options.archives.forget(session);
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
@@ -218,41 +217,20 @@ export class SandboxManager {
     this.#pools.close(stopping());
     await this.#adoption?.stop();
     this.#orphans.close();
-    const leased = [...this.#leases.values()];
+    this.#leases.close();
+    const leased = this.#leases.all();
     const waiting = new Set(leased.map(({ sandbox }) => sandbox));
     const held = this.#pools.distinct().flatMap((pool) => [...pool.all()].map((sandbox) => ({ pool, sandbox })));
     const removals = held
       .filter(({ sandbox }) => !waiting.has(sandbox))
       .map(({ pool, sandbox }) => pool.drain(sandbox));
-    const results = await Promise.allSettled([...removals, ...leased.map((lease) => this.#saveAtTheStop(lease))]);
+    const results = await Promise.allSettled([
+      ...removals,
+      ...leased.map((lease) => this.#leases.saveAtTheStop(lease)),
+    ]);
     await this.#adoption?.ended();
     await this.#options.driver.close();
     return results.filter(({ status }) => status === 'fulfilled').length;
-  }
-
-  /**
-   * Agent threads have released theirs by now: these are orphans, or leases of a thread that hangs. A sandbox that cannot be
-   * saved stays with its record, and the next start adopts it.
-   */
-  async #saveAtTheStop(lease: Lease): Promise<void> {
-    const { sandbox } = lease;
-    try {
-      if (!sandbox.running) await this.#orphans.settled(lease, ATTACH_AT_THE_STOP_MS);
-      await this.#save(lease);
-    } catch (error) {
-      if (this.#adoption) return this.#leave(lease, error);
-      this.#warnUnsaved(lease, error);
-    }
-    await this.#end(lease, 'the server is stopping');
-  }
-
-  #leave(lease: Lease, error: unknown): never {
-    this.#leases.delete(lease.id); // first, so that the end of its relay does not end the sandbox
-    lease.sandbox.abort.abort(error); // ends its attach
-    lease.relay?.end(null, 'the server is stopping');
-    const { id, session } = lease;
-    this.#options.log.warn({ err: error, sandbox: id, session }, 'a workspace is not saved: its sandbox stays');
-    throw error;
   }
 
   #noteDead(name: string): void {
@@ -274,7 +252,7 @@ export class SandboxManager {
     if (!running) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
     const lease: Lease = { id: running.id, ...owner, sandbox, pool, generation: 0, used: this.#workspaces.has(owner) };
     try {
-      this.#record(lease, lease.used); // first: after a crash, no other session may get this sandbox
+      this.#leases.record(lease, lease.used); // first: after a crash, no other session may get this sandbox
     } catch (error) {
       pool.putBack(sandbox);
       throw error;
@@ -282,11 +260,11 @@ export class SandboxManager {
     if (!lease.used) return lease;
     try {
       const restored = await this.#workspaces.restore(owner, running, signal);
-      this.#record(lease, false); // from now on the sandbox counts, not the archive
+      this.#leases.record(lease, false); // from now on the sandbox counts, not the archive
       return restored ? { ...lease, restored } : lease;
     } catch (error) {
       this.#options.records?.end(sandbox.name);
-      pool.drain(sandbox).catch((failure: unknown) => this.#leftOver(lease, failure));
+      pool.drain(sandbox).catch((failure: unknown) => this.#leases.leftOver(lease, failure));
       signal.throwIfAborted();
       throw error;
     }
@@ -303,13 +281,13 @@ export class SandboxManager {
       pool.putBack(sandbox); // it is unused
     }
     if (relay.closed.aborted && lease.used) {
-      this.#leases.set(lease.id, lease);
+      this.#leases.add(lease);
       this.#orphans.add(lease); // it holds the session's files
     }
     relay.closed.throwIfAborted();
     lease.used = true;
     lease.relay = relay;
-    this.#leases.set(lease.id, lease);
+    this.#leases.add(lease);
     onAbort(relay.closed, () => void this.#onClosed(lease, relay));
     mcp.detach();
     relay.attach(running);
@@ -323,83 +301,21 @@ export class SandboxManager {
    * whose stream cannot go on for another reason is saved.
    */
   async #onClosed(lease: Lease, relay: StdioRelay): Promise<void> {
-    if (this.#leases.get(lease.id) !== lease) return; // it has ended
+    if (!this.#leases.has(lease)) return; // it has ended
     const { exit, released, abandoned } = relay;
-    if (released || (exit && !exit.mayRun)) return this.#endQuietly(lease, 'closed');
-    if (!exit && !abandoned) return this.#saveAndEnd(lease, 'its stream was cut');
+    if (released || (exit && !exit.mayRun)) return this.#leases.endQuietly(lease, 'closed');
+    if (!exit && !abandoned) return this.#leases.saveAndEnd(lease, 'its stream was cut');
     delete lease.relay;
     if (exit) lease.sandbox.cutOff = true;
     if (!this.#closing) this.#orphans.add(lease); // `close` saves it already
   }
 
-  async #hibernate(lease: Lease): Promise<Saved> {
-    const saved = await this.#save(lease);
-    await this.#end(lease, 'hibernated');
-    const { session, server, id } = lease;
-    this.#options.log.info({ session, server, sandbox: id, ...saved }, 'sandbox hibernated');
-    return saved;
-  }
-
-  async #save(lease: Lease): Promise<Saved> {
-    const { running } = lease.sandbox;
-    if (!running) throw new FairleadError('ERR_UNAVAILABLE', 'the sandbox cannot be reached');
-    return this.#workspaces.save(lease, running);
-  }
-
-  async #saveAndEnd(lease: Lease, reason: string): Promise<void> {
-    try {
-      await this.#saveWhenDockerAnswers(lease);
-    } catch (error) {
-      this.#warnUnsaved(lease, error);
-    }
-    if (!this.#closing) await this.#endQuietly(lease, reason); // else `close` saves it, and ends it
-  }
-
-  /** The session's files are worth the wait for a daemon that starts again. */
-  async #saveWhenDockerAnswers(lease: Lease): Promise<void> {
-    while (this.#leases.get(lease.id) === lease && !this.#closing) {
-      try {
-        await this.#save(lease);
-        return;
-      } catch (error) {
-        if (!isFairleadError(error, 'ERR_UNAVAILABLE')) throw error;
-        this.#options.log.warn({ err: error, sandbox: lease.id }, 'a workspace cannot be saved now');
-        await delay(SAVE_AGAIN_MS);
-      }
-    }
-  }
-
-  async #endQuietly(lease: Lease, reason: string): Promise<void> {
-    await this.#end(lease, reason).catch((error: unknown) => this.#leftOver(lease, error));
-  }
-
-  /** Later callers join the end under way. */
-  async #end(lease: Lease, reason: string): Promise<void> {
-    if (this.#leases.get(lease.id) === lease) {
-      this.#leases.delete(lease.id); // first, since the pool may lease the sandbox again at once
-      lease.relay?.end(null, reason);
-      this.#execs.end(lease, reason);
-      this.#orphans.forget(lease);
-      this.#names.forget(lease);
-      this.#options.records?.end(lease.sandbox.name);
-      this.#pools.noteRelease();
-      lease.ended = lease.pool.giveBack(lease.sandbox).finally(() => this.#ending.delete(lease));
-      this.#ending.add(lease);
-    }
-    await lease.ended;
-  }
-
-  /** ERR_SANDBOX. */
-  #record({ sandbox, session, server, generation }: Lease, restoring: boolean): void {
-    this.#options.records?.write(sandbox.name, { session, server, generation, restoring });
-  }
-
-  #warnUnsaved({ id, session }: Lease, error: unknown): void {
-    this.#options.log.error({ err: error, sandbox: id, session }, 'a workspace could not be saved and is lost');
-  }
-
-  #leftOver({ id }: Lease, error: unknown): void {
-    this.#options.log.warn({ err: error, sandbox: id }, 'a sandbox is left to the next reconcile');
+  #noteEnd(lease: Lease, reason: string): void {
+    lease.relay?.end(null, reason);
+    this.#execs.end(lease, reason);
+    this.#orphans.forget(lease);
+    this.#names.forget(lease);
+    this.#pools.noteRelease();
   }
 
   async #ready(): Promise<void> {
