@@ -8,6 +8,11 @@ export const WORKSPACE_IMAGE = 'fairlead/workspace';
 /** The unprivileged user of every sandbox, and of the workspace image. A number, so that an image without this user is no way around. */
 export const SANDBOX_UID = 10_001;
 
+/** On an image: the version of Fairlead that has built it, or the image it was made from. */
+export const LABEL_VERSION = 'fairlead.version';
+/** On an image: the command of its runner, a JSON array; see workers/docker/driver/runner.ts. */
+export const LABEL_RUNNER = 'fairlead.runner';
+
 /** `fairlead/workspace`, with or without a tag or digest. */
 export function isWorkspaceImage(image: string): boolean {
   return image.replace(/[:@].*$/, '') === WORKSPACE_IMAGE;

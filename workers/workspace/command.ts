@@ -7,8 +7,6 @@ import { withOutputPipes, type OutputPipes } from './pipes.js';
 import { addCommandGroup, killCommandGroup, markedEnvironment, removeCommandGroup } from './process-groups.js';
 import type { StreamName } from './progress.js';
 
-export const DEFAULT_COMMAND_TIMEOUT_MS = 30_000;
-export const MAX_COMMAND_TIMEOUT_MS = 600_000;
 const MAX_AT_ONCE = 32;
 /** How long to wait for output after the shell's exit: a background process may hold its pipes open. */
 const CLOSE_GRACE_MS = 500;

@@ -21,6 +21,7 @@ export type FaultCode =
   | 'NOT_FOUND'
   | 'NOT_UTF8'
   | 'NO_CHANGE'
+  | 'NO_RUNNER'
   | 'NO_SPACE'
   | 'OUTSIDE_WORKSPACE'
   | 'PAST_END'

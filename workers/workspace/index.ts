@@ -1,20 +1,25 @@
 /** Entry of the workspace server, an MCP server on stdin and stdout. Main thread of a process in the sandbox. */
+import './no-inspector.js';
 import { LineReader } from '../../src/shared/line-reader.js';
-import { Workspace } from './paths.js';
-import { killEverything } from './process-groups.js';
+import { writeAccounts } from './accounts.js';
+import { RunnerLink } from './runner-link.js';
+import { MAX_MESSAGE_BYTES, RUNNER_HASH } from './runner-wire.js';
 import { isHandshake, parseMessage, WorkspaceServer } from './server.js';
-import { workspaceTools, type Tool } from './tools.js';
+import type { Tool } from './tools.js';
 
-/** Bounds the files that write_file can take, since each is in one message. */
-const MAX_MESSAGE_BYTES = 33_554_432;
+interface Tools {
+  readonly tools: readonly Tool[];
+  /** Resolves when tools can run. */
+  readonly alive: () => Promise<void>;
+}
 
 function complain(text: string): void {
   process.stderr.write(`workspace: ${text}\n`);
 }
 
 /** The first message decides: `initialize` is served here, anything else goes to the SDK from that message on. */
-function serve(tools: readonly Tool[]): void {
-  const server = new WorkspaceServer(tools, process.stdout);
+function serve({ tools, alive }: Tools): void {
+  const server = new WorkspaceServer(tools, process.stdout, alive);
   const lines = new LineReader(MAX_MESSAGE_BYTES, (bytes) => new RangeError(`a message is longer than ${bytes} bytes`));
   let opened = false;
   const onData = (chunk: Buffer): void => {
@@ -49,14 +54,31 @@ async function handOver(tools: readonly Tool[], received: Buffer): Promise<void>
   process.stdin.resume();
 }
 
-async function main(): Promise<void> {
+/** The docker thread starts the runner, and reads `onWanted`'s line. Its user is not this one, so commands cannot write it. */
+async function throughRunner(hash: string): Promise<Tools> {
+  const link = await RunnerLink.listen({
+    hash,
+    onWanted: () => complain('a runner is wanted'),
+    onRunner: (runner) => writeAccounts({ server: process.getuid?.() ?? 0, runner }),
+  });
+  return { tools: link.tools, alive: () => link.alive() };
+}
+
+/** Where no second user is offered: without Docker, and in a container that somebody starts by hand. */
+async function inThisProcess(): Promise<Tools> {
+  const { openTools, killEverything } = await import('./in-process.js');
   process.on('exit', killEverything);
+  return { tools: await openTools(), alive: async () => undefined };
+}
+
+async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => process.exit(0));
+  const hash = process.env[RUNNER_HASH];
   try {
-    const workspace = await Workspace.open(process.env['FAIRLEAD_WORKSPACE'] ?? '/workspace');
+    const tools = await (hash === undefined ? inThisProcess() : throughRunner(hash));
     for (const end of ['end', 'close', 'error'] as const) process.stdin.once(end, () => process.exit(0));
     process.stdout.once('error', () => process.exit(0));
-    serve(workspaceTools(workspace));
+    serve(tools);
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;

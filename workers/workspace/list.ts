@@ -4,8 +4,6 @@ import { errnoOf, type TextResult } from './fault.js';
 import type { Workspace } from './paths.js';
 import { describeScan, walk, type WalkEntry, type WalkSummary } from './walk.js';
 
-export const DEFAULT_LISTED = 1000;
-
 export interface ListRequest {
   path: string;
   recursive: boolean;

@@ -4,9 +4,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { ToolFault, type TextResult } from './fault.js';
 import type { Workspace } from './paths.js';
 import { characterEnd, decodeText, SNIFF_BYTES } from './text.js';
+import { DEFAULT_READ_LINES } from './tool-list.js';
 
 export const MAX_READ_BYTES = 262_144;
-export const DEFAULT_READ_LINES = 2000;
 /** Larger files are read only in parts, by offset and limit. */
 export const HUGE_FILE_BYTES = 8_388_608;
 const CHUNK_BYTES = 65_536;

@@ -7,7 +7,6 @@ import { HUGE_FILE_BYTES } from './read.js';
 import { SNIFF_BYTES } from './text.js';
 import { describeScan, walk, type WalkEntry, type WalkSummary } from './walk.js';
 
-export const DEFAULT_RESULTS = 200;
 const MAX_SEARCHED_BYTES = 268_435_456;
 const SEARCH_DEADLINE_MS = 20_000;
 const MAX_SHOWN_LINE = 300;

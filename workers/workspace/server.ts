@@ -7,7 +7,7 @@ import type { Writable } from 'node:stream';
 import type { ProgressPiece } from './progress.js';
 import type { Tool } from './tools.js';
 
-export { COMMAND_META, FAULT_META, type CommandMeta } from './tools.js';
+export { COMMAND_META, FAULT_META, type CommandMeta } from './tool-list.js';
 
 export const SERVER_INFO = { name: 'fairlead-workspace', version: '0.2.0' };
 export const { name: SERVER_NAME, version: SERVER_VERSION } = SERVER_INFO;
@@ -60,11 +60,14 @@ export function isHandshake({ id, method, params }: Message): boolean {
 export class WorkspaceServer {
   readonly #tools: Map<string, Tool>;
   readonly #output: Writable;
+  readonly #alive: () => Promise<void>;
   readonly #calls = new Map<Id, AbortController>();
 
-  constructor(tools: readonly Tool[], output: Writable) {
+  /** `alive` resolves when tools can run: `initialize` and `ping` are answered after it, and refused when it rejects. */
+  constructor(tools: readonly Tool[], output: Writable, alive: () => Promise<void> = async () => undefined) {
     this.#tools = new Map(tools.map((tool) => [tool.listed.name, tool]));
     this.#output = output;
+    this.#alive = alive;
   }
 
   receive({ id, method, params }: Message): void {
@@ -97,10 +100,12 @@ export class WorkspaceServer {
   async #request(method: string, params: Message['params'], signal: AbortSignal): Promise<object> {
     switch (method) {
       case 'initialize': {
+        await this.#alive();
         const protocolVersion = REVISIONS.find((one) => one === params['protocolVersion']) ?? REVISIONS[0];
         return { protocolVersion, capabilities: CAPABILITIES, serverInfo: SERVER_INFO };
       }
       case 'ping':
+        await this.#alive();
         return {};
       case 'tools/list':
         return { tools: [...this.#tools.values()].map(({ listed }) => listed) };

@@ -1,4 +1,4 @@
-/** Bundles the workspace server into the image's two files: the server, and the SDK for the newer protocol. Command line's process. */
+/** Bundles the workspace server into the image's files: server, runner, and what the server loads only when it is needed. Command line's process. */
 import { fileURLToPath } from 'node:url';
 import type * as Esbuild from 'esbuild';
 import { FairleadError } from '../../shared/errors.js';
@@ -7,9 +7,13 @@ import { messageOf } from '../report.js';
 /** Beside the code that runs: dist/src/cli/image → dist/workers/workspace. */
 const FOLDER = new URL('../../../workers/workspace/', import.meta.url);
 
-/** File names in the image. The entry file imports the SDK's file when a client speaks the newer protocol. */
+/** File names in the image. */
 export const ENTRY_FILE = 'workspace.cjs';
+export const RUNNER_FILE = 'runner.cjs';
+/** Loaded when a client speaks the newer protocol. */
 const SDK_FILE = 'newer-era.js';
+/** Loaded where there is no runner. */
+const TOOLS_FILE = 'in-process.js';
 
 export interface BundledFile {
   name: string;
@@ -42,12 +46,12 @@ const leaveOut: Esbuild.Plugin = {
 /** Rejects with ERR_START when esbuild is not installed or the server was not built. */
 export async function bundleWorkspaceServer(): Promise<BundledFile[]> {
   const esbuild = await loadEsbuild();
-  // Two separate builds: a shared part would be one more file to load at every start.
+  // Separate builds: a shared part would be one more file to load at every start.
   const bundle = async (entry: string, name: string): Promise<BundledFile> => {
     const result = await esbuild.build({
       entryPoints: [fileURLToPath(new URL(entry, FOLDER))],
       bundle: true,
-      external: [`./${SDK_FILE}`],
+      external: [`./${SDK_FILE}`, ...(name === ENTRY_FILE ? [`./${TOOLS_FILE}`] : [])],
       minify: true,
       write: false,
       platform: 'node',
@@ -63,7 +67,12 @@ export async function bundleWorkspaceServer(): Promise<BundledFile[]> {
     return { name, content: Buffer.from(file.contents) };
   };
   try {
-    return await Promise.all([bundle('index.js', ENTRY_FILE), bundle('newer-era.js', SDK_FILE)]);
+    return await Promise.all([
+      bundle('index.js', ENTRY_FILE),
+      bundle('runner.js', RUNNER_FILE),
+      bundle('newer-era.js', SDK_FILE),
+      bundle('in-process.js', TOOLS_FILE),
+    ]);
   } catch (error) {
     throw new FairleadError('ERR_START', `the workspace server cannot be bundled: ${messageOf(error)}`, {
       cause: error,

@@ -9,20 +9,23 @@ import { pack, type Header, type Pack } from 'tar-stream';
 import { SANDBOX_UID } from '../../shared/docker-client.js';
 import { FairleadError } from '../../shared/errors.js';
 import type { BundledFile } from './image-bundle.js';
+import { ACCOUNTS_FOLDER, LOADER, NODE, RUN_FOLDER, SERVER_FOLDER } from './image-layout.js';
 
 const BUSYBOX = '/bin/busybox';
 const NODE_IN_IMAGE = '/usr/local/bin/node';
-/** Folder of the workspace server; the Dockerfile names the same. */
-export const SERVER_FOLDER = '/opt/fairlead';
 /** Fixed times and owners, so that equal files make an equal layer. */
 const SAME_FOR_ALL = { mtime: new Date(0), uid: 0, gid: 0 };
 const run = promisify(execFile);
 
-const PASSWD = `root:x:0:0:root:/:/bin/sh
-nobody:x:65534:65534:nobody:/:/bin/false
-fairlead:x:${SANDBOX_UID}:${SANDBOX_UID}::/workspace:/bin/sh
-`;
-const GROUP = `root:x:0:\nnogroup:x:65534:\nfairlead:x:${SANDBOX_UID}:\n`;
+const ACCOUNTS = {
+  passwd: `root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n`,
+  group: `root:x:0:\nnogroup:x:65534:\n`,
+};
+/** For a container that is started by hand; Fairlead gives each its own. */
+const FAIRLEAD = {
+  passwd: `fairlead:x:${SANDBOX_UID}:${SANDBOX_UID}::/workspace:/bin/sh\n`,
+  group: `fairlead:x:${SANDBOX_UID}:\n`,
+};
 
 /**
  * A tar stream of the root file system, packed while it is read. Rejects with ERR_START when a program is missing. A file
@@ -31,19 +34,27 @@ const GROUP = `root:x:0:\nnogroup:x:65534:\nfairlead:x:${SANDBOX_UID}:\n`;
 export async function packRootfs(bundle: readonly BundledFile[]): Promise<Readable> {
   const [node, applets] = await Promise.all([realpath(process.execPath), listApplets()]);
   const libraries = await listLibraries(node);
+  const loader = libraries.find((path) => /\/ld-[^/]+$/.test(path));
+  if (loader === undefined)
+    throw new FairleadError('ERR_START', `${node} has no dynamic loader: it is linked statically`);
   const tar = pack();
   const write = async (): Promise<void> => {
     const writer = new RootfsWriter(tar);
     for (const folder of ['/dev', '/proc', '/sys', '/etc', '/bin', '/usr/bin']) await writer.folder(folder);
     await writer.folder('/tmp', { mode: 0o1777 });
     await writer.folder('/workspace', { mode: 0o755, uid: SANDBOX_UID, gid: SANDBOX_UID });
-    await writer.file('/etc/passwd', Buffer.from(PASSWD));
-    await writer.file('/etc/group', Buffer.from(GROUP));
+    for (const file of ['passwd', 'group'] as const) {
+      await writer.file(`${ACCOUNTS_FOLDER}/${file}`, Buffer.from(ACCOUNTS[file]));
+      await writer.file(`${RUN_FOLDER}/${file}`, Buffer.from(ACCOUNTS[file] + FAIRLEAD[file]));
+      await writer.link(`/etc/${file}`, `${RUN_FOLDER}/${file}`);
+    }
     await writer.hostFile('/bin/busybox', BUSYBOX);
     for (const applet of applets) await writer.link(`/bin/${applet}`, 'busybox');
     await writer.link('/usr/bin/env', '/bin/busybox');
     for (const library of libraries) await writer.hostFile(library, library);
     await writer.hostFile(NODE_IN_IMAGE, node);
+    await writer.link(NODE, NODE_IN_IMAGE);
+    await writer.hostFile(LOADER, loader, 0o711);
     for (const { name, content } of bundle) await writer.file(`${SERVER_FOLDER}/${name}`, content);
     tar.finalize();
   };
@@ -105,14 +116,11 @@ class RootfsWriter {
   }
 
   /** Follows links: the image gets the file itself at `path`. */
-  async hostFile(path: string, source: string): Promise<void> {
+  async hostFile(path: string, source: string, mode = 0o755): Promise<void> {
     await this.folder(dirname(path));
     const { size } = await stat(source);
     await new Promise<void>((resolve, reject) => {
-      const entry = this.#tar.entry(
-        { name: relativeName(path), size, mode: 0o755, ...SAME_FOR_ALL },
-        settle(resolve, reject),
-      );
+      const entry = this.#tar.entry({ name: relativeName(path), size, mode, ...SAME_FOR_ALL }, settle(resolve, reject));
       const content = createReadStream(source);
       content.on('data', (chunk) => {
         if (!entry.write(chunk)) content.pause();

@@ -7,12 +7,11 @@ import Docker from 'dockerode';
 import { pack } from 'tar-stream';
 import { SANDBOX_UID } from '../../shared/docker-client.js';
 import { FairleadError } from '../../shared/errors.js';
-import { VERSION } from '../../shared/version.js';
 import { messageOf } from '../report.js';
-import { bundleWorkspaceServer, ENTRY_FILE, type BundledFile } from './image-bundle.js';
-import { packRootfs, SERVER_FOLDER } from './image-rootfs.js';
+import { bundleWorkspaceServer, type BundledFile } from './image-bundle.js';
+import { ENTRYPOINT, LABELS } from './image-layout.js';
+import { packRootfs } from './image-rootfs.js';
 
-export const VERSION_LABEL = 'fairlead.version';
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface BuildImageOptions {
@@ -72,7 +71,7 @@ async function buildDockerfile(
   context.finalize();
   return docker.buildImage(Readable.from(context, { objectMode: false }), {
     t: options.tag,
-    labels: { [VERSION_LABEL]: VERSION },
+    labels: LABELS,
     buildargs: options.base === undefined ? {} : { BASE: options.base },
     // No step of it needs a network.
     networkmode: 'none',
@@ -91,11 +90,11 @@ async function importRootfs(
     tag: 'latest',
     ...named,
     changes: [
-      `LABEL ${VERSION_LABEL}=${VERSION}`,
+      ...Object.entries(LABELS).map(([label, value]) => `LABEL ${label}='${value}'`),
       'ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_ENV=production HOME=/workspace FAIRLEAD_WORKSPACE=/workspace',
       `USER ${SANDBOX_UID}:${SANDBOX_UID}`,
       'WORKDIR /workspace',
-      `ENTRYPOINT ["node", "${SERVER_FOLDER}/${ENTRY_FILE}"]`,
+      `ENTRYPOINT ${JSON.stringify(ENTRYPOINT)}`,
     ],
   });
 }

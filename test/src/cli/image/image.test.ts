@@ -12,8 +12,8 @@ import {
 } from '@modelcontextprotocol/client';
 import Docker from 'dockerode';
 import t from 'tap';
-import { buildImage, VERSION_LABEL } from '../../../../src/cli/image/image.js';
-import { SANDBOX_UID } from '../../../../src/shared/docker-client.js';
+import { buildImage } from '../../../../src/cli/image/image.js';
+import { LABEL_RUNNER, LABEL_VERSION, SANDBOX_UID } from '../../../../src/shared/docker-client.js';
 import { VERSION } from '../../../../src/shared/version.js';
 import { docker } from '../../../helpers/docker.js';
 
@@ -29,10 +29,12 @@ t.teardown(() => engine.getImage(tag).remove({ force: true }));
 
 t.test('a local image has the label, the user and the entry point that the sandbox counts on', async (t) => {
   const { Config: config, Size: size } = await engine.getImage(tag).inspect();
-  t.equal(config.Labels[VERSION_LABEL], VERSION);
+  t.equal(config.Labels[LABEL_VERSION], VERSION);
   t.equal(config.User, `${SANDBOX_UID}:${SANDBOX_UID}`);
   t.equal(config.WorkingDir, '/workspace');
-  t.same(config.Entrypoint, ['node', '/opt/fairlead/workspace.cjs']);
+  const program = ['/opt/fairlead/ld', '/opt/fairlead/node', '--inspect-port=192.0.2.1:9229', '--v8-pool-size=0'];
+  t.same(config.Entrypoint, [...program, '/opt/fairlead/workspace.cjs']);
+  t.same(JSON.parse(config.Labels[LABEL_RUNNER] ?? ''), [...program, '/opt/fairlead/runner.cjs']);
   t.ok(size < 150e6, `${size} bytes`);
   t.ok(lines.length > 1, 'the build says what it does');
 });
@@ -80,9 +82,11 @@ t.test('the Dockerfile builds the same sandbox on the base that it is given', as
   await buildImage({ tag: derived, local: false, base: root, docker: engine, log: () => undefined });
   t.teardown(() => engine.getImage(derived).remove({ force: true }));
   const client = await connect(t, derived);
-  t.match(text(await call(client, 'run_command', { command: 'id -u; pwd' })), '10001\n/workspace\n');
+  t.match(text(await call(client, 'run_command', { command: 'whoami; pwd' })), 'fairlead\n/workspace\n');
   const { Config: config } = await engine.getImage(derived).inspect();
-  t.equal(config.Labels[VERSION_LABEL], VERSION);
+  const { Config: local } = await engine.getImage(tag).inspect();
+  t.same(config.Labels, local.Labels);
+  t.same(config.Entrypoint, local.Entrypoint);
 });
 
 t.test('a Docker that does not answer, and a base that does not exist, are ERR_START', async (t) => {
