@@ -7,6 +7,7 @@ import { checkAccess, LOOPBACK } from './config-access.js';
 import { listenSchema, metricsSchema } from './config-front.js';
 import { isImageServer, mcpProblems, mcpSchema, mcpServerSchema, poolKey, serversOf } from './config-mcp.js';
 import { FairleadError } from './errors.js';
+import { defaultMemoryMb, memoryProblem } from './sandbox-memory.js';
 
 /** A thread beats only four times within the limit, and a garbage collection delays its beat. */
 const MIN_HANG_MS = 200;
@@ -103,10 +104,16 @@ export const configSchema = z.strictObject({
         .regex(/^(?!host$)(?!container:)/, 'a sandbox must not share the network of the host or of another container')
         .default('')
         .describe('Docker network by name; empty = none'),
-      memoryMb: positive.default(512),
+      memoryMb: positive
+        .optional()
+        .describe(
+          'Memory of a sandbox, the files of its writable folders included; absent = what full folders take, and 512 for programs',
+        ),
       cpus: z.number().positive().default(0.5),
       pids: positive.default(256),
-      workspaceMb: positive.default(512),
+      workspaceMb: positive.default(512).describe('Size of /workspace; 128 files and folders for each MB'),
+      tmpMb: positive.default(64).describe('Size of /tmp'),
+      shmMb: positive.default(64).describe('Size of /dev/shm'),
       hibernateAfterMs: ms
         .default(300_000)
         .describe('A sandbox without a tool call for so long is saved and released; 0 = never'),
@@ -188,7 +195,8 @@ export const configSchema = z.strictObject({
 type Parsed = z.infer<typeof configSchema>;
 
 /** The file's settings and those of the environment. Frozen; crosses threads as workerData. */
-export interface Config extends Readonly<Omit<Parsed, '$schema'>> {
+export interface Config extends Readonly<Omit<Parsed, '$schema' | 'sandbox'>> {
+  readonly sandbox: Readonly<Parsed['sandbox'] & { memoryMb: number }>;
   readonly dataDir: string;
   readonly logLevel: string;
   readonly dockerHost: string;
@@ -250,10 +258,12 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
   const { $schema: _schema, ...config } = parsed.data;
   const listen = { ...config.listen, host: env['HOST'] || config.listen.host, port: port ?? config.listen.port };
   const store = { ...config.store, redisUrl: env['REDIS_URL'] || config.store.redisUrl };
+  const { memoryMb = defaultMemoryMb(config.sandbox) } = config.sandbox;
   const result: Config = {
     ...config,
     listen,
     store,
+    sandbox: { ...config.sandbox, memoryMb },
     dataDir: dataDirOf(env, cwd),
     logLevel,
     dockerHost: env['DOCKER_HOST'] || '',
@@ -295,7 +305,9 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   if (maxHeapMb > 0 && maxHeapMb < MIN_HEAP_MB) {
     problems.push({ path: 'agents.maxHeapMb', message: `must be 0, or at least ${MIN_HEAP_MB}` });
   }
-  const { pool, budget } = config.sandbox;
+  const { pool, budget, memoryMb } = config.sandbox;
+  const memory = memoryProblem(memoryMb, config.sandbox);
+  if (memory !== undefined) problems.push({ path: 'sandbox.memoryMb', message: memory });
   if (pool.min > pool.max) {
     problems.push({ path: 'sandbox.pool.min', message: `is ${pool.min}, more than sandbox.pool.max ${pool.max}` });
   }

@@ -44,7 +44,7 @@ const APPROVALS = {
   default: 'allow',
   rules: ['careful', 'read'].map((tool) => ({ tool, action: 'ask' })),
 };
-const SANDBOX = { memoryMb: 64, workspaceMb: 16, pids: 64, toolTimeoutMs: 40_000 };
+const SANDBOX = { memoryMb: 96, workspaceMb: 16, tmpMb: 4, shmMb: 4, pids: 64, toolTimeoutMs: 40_000 };
 
 /** What a plan wants of its servers. */
 export interface WorldOptions {

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { errnoOf, ToolFault } from './fault.js';
+import { programsOutOfMemory } from './out-of-memory.js';
 import { HeadTail } from './output.js';
 import { withOutputPipes, type OutputPipes } from './pipes.js';
 import { addCommandGroup, killCommandGroup, markedEnvironment, removeCommandGroup } from './process-groups.js';
@@ -29,6 +30,8 @@ export interface CommandResult {
   exitCode: number | null;
   exitSignal: string | null;
   endedBy: 'itself' | 'timeout' | 'cancel';
+  /** While it ran, the kernel has killed a program because the sandbox was out of memory. */
+  outOfMemory: boolean;
   ms: number;
   stdout: HeadTail;
   stderr: HeadTail;
@@ -58,13 +61,15 @@ export async function runCommand(request: CommandRequest): Promise<CommandResult
 
 async function runNow(request: CommandRequest): Promise<CommandResult> {
   const started = performance.now();
+  const killedBefore = programsOutOfMemory() ?? 0;
   const { child, pipes } = await start(request);
   const stdout = new HeadTail();
   const stderr = new HeadTail();
   listen(pipes, 'stdout', stdout, request);
   listen(pipes, 'stderr', stderr, request);
   const end = await waitForEnd(child, pipes, request);
-  return { ...end, ms: Math.round(performance.now() - started), stdout, stderr };
+  const outOfMemory = (programsOutOfMemory() ?? 0) > killedBefore;
+  return { ...end, outOfMemory, ms: Math.round(performance.now() - started), stdout, stderr };
 }
 
 async function start(request: CommandRequest): Promise<{ child: ChildProcess; pipes: OutputPipes }> {

@@ -104,6 +104,7 @@ function commandResult(result: CommandResult, timeoutMs: number): CallToolResult
     omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
   };
   const blocks = [stdout.text, stderr.text === '' ? '' : `[stderr]\n${stderr.text}`, describeEnd(result, timeoutMs)];
+  if (result.outOfMemory) blocks.push(OUT_OF_MEMORY);
   return {
     // A non-zero exit code is an answer, as grep's 1; a command that was killed has not done its work.
     isError: result.endedBy !== 'itself' || result.exitCode === null,
@@ -111,6 +112,9 @@ function commandResult(result: CommandResult, timeoutMs: number): CallToolResult
     _meta: { [COMMAND_META]: meta },
   };
 }
+
+const OUT_OF_MEMORY =
+  '[out of memory: the sandbox has killed a program. Files in /workspace, /tmp and /dev/shm count as memory: delete some, or use less]';
 
 function describeEnd(result: CommandResult, timeoutMs: number): string {
   if (result.endedBy === 'timeout') {

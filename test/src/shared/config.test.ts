@@ -68,6 +68,20 @@ void t.test('every problem is reported at once, each with its path', async (t) =
   ]);
 });
 
+void t.test(
+  'memory that full folders would use up is refused with the figures, and has a default that leaves room',
+  async (t) => {
+    t.equal(parseConfig({}, {}).sandbox.memoryMb, 1272);
+    t.equal(parseConfig({ sandbox: { workspaceMb: 16, tmpMb: 8, shmMb: 8 } }, {}).sandbox.memoryMb, 550);
+    const old = { sandbox: { memoryMb: 512 } }; // 0.2.0's own default, with its workspaceMb 512
+    t.same(problemPaths(old, {}), ['sandbox.memoryMb']);
+    t.throws(() => parseConfig(old, {}), {
+      message: /workspaceMb 512, tmpMb 64 and shmMb 64 take 760 .* Set it to 824 or more/,
+    });
+    t.equal(parseConfig({ sandbox: { memoryMb: 824 } }, {}).sandbox.memoryMb, 824);
+  },
+);
+
 void t.test('the environment overrides the file, and an empty variable does not', async (t) => {
   const file = { listen: { host: 'localhost', port: 1 }, store: { redisUrl: 'redis://file' } };
   const env = {

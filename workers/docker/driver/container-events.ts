@@ -8,8 +8,8 @@ import { LABEL_INSTANCE } from './container-options.js';
 import type { SandboxWatcher } from './driver.js';
 
 const AGAIN_MS = 1_000;
-/** Events that end a container for us. A paused container answers nobody. */
-const FILTERS = { type: ['container' as const], event: ['die', 'destroy', 'pause'] };
+/** Those that end a container for us (a paused one answers nobody), and the kernel's kill of a program in one. */
+const FILTERS = { type: ['container' as const], event: ['die', 'destroy', 'pause', 'oom'] };
 
 export interface ContainerEventsOptions {
   docker: Docker;
@@ -37,8 +37,11 @@ async function follow({ docker, instance, watcher, log }: ContainerEventsOptions
   stream.on('error', (error) => log.debug({ err: error }, 'docker: the stream of container events broke'));
   watcher.onBack();
   for await (const line of createInterface({ input: stream })) {
-    const name = nameOf(line);
-    if (name) watcher.onDead(nameGiven(name));
+    const { action, name } = eventOf(line);
+    if (name === undefined) continue;
+    if (action === 'oom')
+      log.warn({ container: name }, 'a sandbox is out of memory: the kernel has killed a program in it');
+    else watcher.onDead(nameGiven(name));
   }
 }
 
@@ -47,10 +50,14 @@ export function nameGiven(name: string): string {
   return name.replace(/^\//, '').replace(/\..*$/, '');
 }
 
-function nameOf(line: string): string | undefined {
+function eventOf(line: string): { action?: string | undefined; name?: string | undefined } {
   try {
-    return (JSON.parse(line) as { Actor?: { Attributes?: { name?: string } } }).Actor?.Attributes?.name;
+    const { Action: action, Actor } = JSON.parse(line) as {
+      Action?: string;
+      Actor?: { Attributes?: { name?: string } };
+    };
+    return { action, name: Actor?.Attributes?.name };
   } catch {
-    return undefined; // half a line: the daemon ended while it wrote
+    return {}; // half a line: the daemon ended while it wrote
   }
 }

@@ -3,6 +3,7 @@ import type { ContainerCreateOptions } from 'dockerode';
 import { createHash } from 'node:crypto';
 import type { Config } from '../../../src/shared/config.js';
 import { SANDBOX_UID } from '../../../src/shared/docker-client.js';
+import { FILES_PER_MB } from '../../../src/shared/sandbox-memory.js';
 import type { StartRequest } from './driver.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
@@ -11,7 +12,6 @@ export const LABEL_SERVER = 'fairlead.server';
 export const LABEL_OPTIONS = 'fairlead.options';
 
 const MIB = 1_048_576;
-const TMP_MB = 64;
 const OPEN_FILES = 4_096;
 /** When the host is out of memory, the kernel kills a sandbox before the server, Docker or the store. */
 const OOM_SCORE = 500;
@@ -36,6 +36,11 @@ export function optionsOf(from: MadeFrom, sandbox: Config['sandbox']): string {
     .slice(0, 16);
 }
 
+/** Bounds the files too: an empty one has no size, and costs memory all the same. */
+function sizeOf(mb: number): string {
+  return `size=${mb}m,nr_inodes=${mb * FILES_PER_MB}`;
+}
+
 function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config['sandbox']): ContainerCreateOptions {
   const memory = Math.round(sandbox.memoryMb * MIB);
   const own = `uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
@@ -56,8 +61,10 @@ function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config[
       ReadonlyRootfs: true,
       Tmpfs: {
         // `exec` is not Docker's default: users write programs there and run them.
-        '/workspace': `rw,exec,nosuid,nodev,size=${sandbox.workspaceMb}m,mode=0700,${own}`,
-        '/tmp': `rw,noexec,nosuid,nodev,size=${TMP_MB}m,mode=0700,${own}`,
+        '/workspace': `rw,exec,nosuid,nodev,${sizeOf(sandbox.workspaceMb)},mode=0700,${own}`,
+        '/tmp': `rw,noexec,nosuid,nodev,${sizeOf(sandbox.tmpMb)},mode=0700,${own}`,
+        // In place of Docker's own, which has no limit on files: 60,000 empty ones take as much memory as the whole folder.
+        '/dev/shm': `rw,noexec,nosuid,nodev,${sizeOf(sandbox.shmMb)},mode=1777`,
       },
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges'],

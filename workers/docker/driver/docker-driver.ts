@@ -10,7 +10,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import { followContainers, nameGiven } from './container-events.js';
 import { containerOptions, LABEL_INSTANCE, LABEL_OPTIONS, optionsOf } from './container-options.js';
 import { demux, type Demuxed } from './demux.js';
-import { execError, startError, mayHaveCreated, statusOf, dockerUnavailable } from './docker-errors.js';
+import { endOf, execError, startError, mayHaveCreated, statusOf, dockerUnavailable } from './docker-errors.js';
 import { DockerSandbox } from './docker-sandbox.js';
 import type {
   Adopting,
@@ -213,7 +213,7 @@ export class DockerDriver implements SandboxDriver {
       const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
         this.#docker.getContainer(id).inspect({ abortSignal: attempt.signal }),
       );
-      if (!State.Running) throw new FairleadError('ERR_SANDBOX', endOf(State));
+      if (!State.Running) throw new FairleadError('ERR_SANDBOX', endOf(State, this.#config));
       return State;
     };
     let socket: Duplex | undefined;
@@ -341,7 +341,7 @@ export class DockerDriver implements SandboxDriver {
     try {
       for (let look = 1; ; look++) {
         const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
-        if (!State.Running) return { code: State.ExitCode, reason: endOf(State) };
+        if (!State.Running) return { code: State.ExitCode, reason: endOf(State, this.#config) };
         if (lost || look === DEATH_LOOKS) break;
         await delay(DEATH_LOOK_MS);
       }
@@ -351,10 +351,6 @@ export class DockerDriver implements SandboxDriver {
     }
     return { code: null, reason: 'the connection to Docker was lost', mayRun: true };
   }
-}
-
-function endOf({ OOMKilled, ExitCode }: Pick<Docker.ContainerInspectInfo['State'], 'OOMKilled' | 'ExitCode'>): string {
-  return OOMKilled ? 'out of memory (sandbox.memoryMb)' : `exited with code ${ExitCode}`;
 }
 
 /** Ignores this status, which says that the work is done already. */

@@ -98,3 +98,17 @@ export function execError(error: unknown, command: readonly string[]): FairleadE
 export function dockerUnavailable(message: string, cause: unknown): FairleadError {
   return new FairleadError('ERR_UNAVAILABLE', message, { cause, retryAfterMs: RETRY_AFTER_MS });
 }
+
+/** The exit code of a program that SIGKILL has ended. */
+const KILLED = 137;
+
+/** Why a container has ended. Docker 20.10 remembers that the kernel has killed any program in it, also one beside the server. */
+export function endOf(
+  { ExitCode: code, OOMKilled: outOfMemory }: { ExitCode: number; OOMKilled: boolean },
+  { sandbox }: Pick<Config, 'sandbox'>,
+): string {
+  if (!outOfMemory) return `exited with code ${code}`;
+  const limit = `${sandbox.memoryMb} MB for its programs and files (sandbox.memoryMb)`;
+  if (code === KILLED) return `out of memory: the sandbox has ${limit}`;
+  return `exited with code ${code}; a program in it was out of memory before: the sandbox has ${limit}`;
+}

@@ -9,7 +9,7 @@ import { DockerDriver } from '../../../../workers/docker/driver/docker-driver.js
 import type { StartRequest } from '../../../../workers/docker/driver/driver.js';
 import { containersOf, docker, dockerHost } from '../../../helpers/docker.js';
 import { DockerProxy } from '../../../helpers/docker-proxy.js';
-import { freePort } from '../../../helpers/processes.js';
+import { deferred, freePort } from '../../../helpers/processes.js';
 import { startSilentServer } from '../../../helpers/silent-server.js';
 import { ECHO, makeTinyImage } from '../../../helpers/tiny-image.js';
 
@@ -73,7 +73,7 @@ t.test('every container is hardened, as Docker itself says', async (t) => {
   process.env['FAIRLEAD_TEST_SECRET'] = 'must-not-be-seen';
   t.teardown(() => delete process.env['FAIRLEAD_TEST_SECRET']);
   const instance = randomUUID();
-  const config = configOf({ memoryMb: 64, cpus: 0.25, pids: 50, workspaceMb: 32 });
+  const config = configOf({ memoryMb: 128, cpus: 0.25, pids: 50, workspaceMb: 32, tmpMb: 8, shmMb: 8 });
   const sandbox = await new DockerDriver(config, instance, log).start(requestOf({ env: { GREETING: 'hi' } }));
   t.teardown(() => sandbox.destroy());
   const { Config: made, HostConfig: host, State } = await docker().getContainer(sandbox.id).inspect();
@@ -91,16 +91,17 @@ t.test('every container is hardened, as Docker itself says', async (t) => {
   t.equal(host.NetworkMode, 'none');
   t.equal(host.ReadonlyRootfs, true);
   t.same(host.Tmpfs, {
-    '/workspace': 'rw,exec,nosuid,nodev,size=32m,mode=0700,uid=10001,gid=10001',
-    '/tmp': 'rw,noexec,nosuid,nodev,size=64m,mode=0700,uid=10001,gid=10001',
+    '/workspace': 'rw,exec,nosuid,nodev,size=32m,nr_inodes=4096,mode=0700,uid=10001,gid=10001',
+    '/tmp': 'rw,noexec,nosuid,nodev,size=8m,nr_inodes=1024,mode=0700,uid=10001,gid=10001',
+    '/dev/shm': 'rw,noexec,nosuid,nodev,size=8m,nr_inodes=1024,mode=1777',
   });
   t.same(host.CapDrop, ['ALL']);
   t.notOk(host.CapAdd);
   t.same(host.SecurityOpt, ['no-new-privileges']);
   t.equal(host.Privileged, false);
   t.equal(host.PidsLimit, 50);
-  t.equal(host.Memory, 64 * 1_048_576);
-  t.equal(host.MemorySwap, 64 * 1_048_576);
+  t.equal(host.Memory, 128 * 1_048_576);
+  t.equal(host.MemorySwap, 128 * 1_048_576);
   t.equal(host.NanoCpus, 250_000_000);
   t.equal(host.Init, true);
   t.equal(host.IpcMode, 'private');
@@ -127,12 +128,37 @@ t.test('inside, the user owns its workspace and cannot write elsewhere', async (
   t.match(stderr, /Read-only file system/);
 });
 
+t.test('a program that the kernel kills for its memory is told to the log, and its sandbox runs on', async (t) => {
+  const told = deferred<object>();
+  const listening = createLog('test', 'silent');
+  listening.warn = ((fields: object, text: string) => {
+    if (text.includes('out of memory')) told.resolve(fields);
+  }) as typeof listening.warn;
+  const driver = new DockerDriver(
+    configOf({ workspaceMb: 1, tmpMb: 1, shmMb: 1, memoryMb: 68 }),
+    randomUUID(),
+    listening,
+  );
+  t.teardown(() => driver.close());
+  const back = deferred<void>();
+  driver.watch({ onDead: () => t.fail('it is not dead'), onBack: () => back.resolve() });
+  await back.promise;
+  const request = requestOf();
+  const sandbox = await driver.start(request);
+  const { stdout, stderr, exited } = await sandbox.exec(['busybox', 'tail', '/dev/zero'], new AbortController().signal);
+  stdout.resume();
+  stderr.resume();
+  t.equal(await exited, 137);
+  t.match(await told.promise, { container: request.name });
+  await driver.close(); // before the removal, which would be told as its end
+  await sandbox.destroy();
+});
+
 t.test('what cannot be started as configured is ERR_SANDBOX that names the field, and nothing is left', async (t) => {
   const cases: [string, Record<string, unknown>, Partial<StartRequest>, RegExp][] = [
     ['a missing image', {}, { image: 'fairlead-test-no-such-image' }, /docker pull fairlead-test-no-such-image/],
     ['the missing workspace image', {}, { image: 'fairlead/workspace:no-such-tag' }, /npm run image/],
     ['an unknown runtime', { runtime: 'no-such-runtime' }, {}, /sandbox\.runtime/],
-    ['too little memory', { memoryMb: 1 }, {}, /sandbox\.memoryMb/],
     ['too many CPUs', { cpus: 10_000 }, {}, /sandbox\.cpus/],
     ['an unknown network', { network: 'no-such-network' }, {}, /sandbox\.network/],
   ];

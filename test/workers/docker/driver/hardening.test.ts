@@ -58,7 +58,6 @@ t.test('Docker says that nothing of the host is given', async (t) => {
     t.same((host as Record<string, unknown>)[key] ?? [], [], key);
   }
   t.notOk(host.OomKillDisable);
-  t.ok((host.ShmSize ?? 0) > 0 && (host.ShmSize ?? 0) <= 64 * MIB);
   t.match(host.Ulimits, [{ Name: 'nofile' }, { Name: 'core', Soft: 0, Hard: 0 }]);
   t.has(new Set(host.MaskedPaths), new Set(['/proc/kcore', '/proc/keys', '/proc/acpi', '/sys/firmware']));
   t.has(new Set(host.ReadonlyPaths), new Set(['/proc/sys', '/proc/sysrq-trigger', '/proc/irq', '/proc/bus']));
@@ -81,7 +80,8 @@ t.test('the kernel says the same of PID 1, of the server and of a program beside
   const { stdout: mounts } = await sh(box, 'cat /proc/mounts');
   t.match(mounts, /^\S+ \/ \S+ ro,/m);
   t.match(mounts, /^tmpfs \/workspace tmpfs rw,nosuid,nodev,[^ ]*size=32768k/m);
-  t.match(mounts, /^tmpfs \/tmp tmpfs rw,nosuid,nodev,noexec,[^ ]*size=65536k/m);
+  t.match(mounts, /^tmpfs \/tmp tmpfs rw,nosuid,nodev,noexec,[^ ]*size=16384k/m);
+  t.match(mounts, /^tmpfs \/dev\/shm tmpfs rw,nosuid,nodev,noexec,[^ ]*size=16384k/m);
   const writable = mounts.split('\n').filter((line) => /^\S+ \S+ (ext4|xfs|btrfs|overlay|fuse\S*) rw/.test(line));
   t.same(writable, [], 'no disk of the host can be written');
   const { stdout: limits } = await sh(box, 'ulimit -Hn; ulimit -Sn; ulimit -Hc; ulimit -Sc');
@@ -166,24 +166,46 @@ t.test('a program with the setuid bit gives no root, and what lies in /tmp or /d
   t.match(await sh(box, suid('/dev/shm/busybox')), { code: 126, stdout: '', stderr: /denied/ });
 });
 
-t.test('a full disk and used-up descriptors are errors of the program that does it', async (t) => {
+const FOLDERS = ['/workspace', '/tmp', '/dev/shm'];
+
+t.test('folders filled to the brim are ENOSPC; the server lives, and what was written stays', async (t) => {
   const box = await startBox(t);
   const tools = await ToolLines.open(box);
-  for (const [folder, mb] of [
-    ['/workspace', LIMITS.workspaceMb] as const,
-    ['/tmp', 64] as const,
-    ['/dev/shm', 64] as const,
-  ]) {
-    const filled = await sh(box, `dd if=/dev/zero of=${folder}/full bs=64k; wc -c < ${folder}/full; rm ${folder}/full`);
+  await sh(box, 'echo kept > /workspace/notes.txt');
+  // All at once, and first with as many files as fit: an empty file has no size, and costs the kernel memory all the same.
+  const long = 'n'.repeat(200);
+  const entries = `const { writeFileSync } = require('node:fs'); let n = 0;
+    try { for (;;) writeFileSync(process.argv[1] + '/' + n++ + '${long}', ''); } catch (error) { console.log(error.code, n); }`;
+  for (const folder of FOLDERS) t.match((await run(box, ['node', '-e', entries, folder])).stdout, /^ENOSPC \d+\n$/);
+  await sh(box, `for folder in ${FOLDERS.join(' ')}; do rm $folder/0*; done`);
+  for (const folder of FOLDERS) {
+    const filled = await sh(box, `dd if=/dev/zero of=${folder}/full bs=64k; wc -c < ${folder}/full`);
     t.match(filled.stderr, /No space left/, folder);
-    const bytes = Number(filled.stdout);
-    t.ok(bytes > 0 && bytes <= mb * MIB, `${folder} takes ${bytes} bytes`);
+    t.ok(Number(filled.stdout) > 8 * MIB, `${folder} took ${filled.stdout} bytes`);
   }
+  t.notOk((await tools.call('list_files', { path: '.' })).isError);
+  t.match(await tools.call('read_file', { path: 'notes.txt' }), { content: [{ text: /kept/ }] });
+  const ran = await tools.call('run_command', { command: 'node -e "Buffer.alloc(8e6, 1)" && wc -c < full' });
+  t.match(ran.content?.map(({ text }) => text).join(), /exit code 0/, 'programs still run');
+});
+
+t.test('used-up descriptors are errors of the program that does it', async (t) => {
+  const box = await startBox(t);
+  const tools = await ToolLines.open(box);
   const opener = `const { openSync } = require('node:fs'); let n = 0; try { for (;;) { openSync('/dev/null'); n++; } }
     catch (error) { console.log(error.code, n); }`;
   const { stdout } = await run(box, ['node', '-e', opener]);
   t.match(stdout, /^EMFILE (40[0-9]{2})\n$/);
   t.notOk((await tools.call('list_files', { path: '.' })).isError);
+});
+
+t.test('a command that the kernel kills for its memory says so to the model, and others do not', async (t) => {
+  const box = await startBox(t);
+  const tools = await ToolLines.open(box);
+  const said = async (command: string): Promise<string> =>
+    (await tools.call('run_command', { command })).content?.map(({ text }) => text).join('\n') ?? '';
+  t.match(await said('tail /dev/zero'), /\[out of memory: .*Files in \/workspace, \/tmp and \/dev\/shm count/);
+  t.notMatch(await said('kill -9 $$'), /out of memory/);
 });
 
 t.test('links out of the workspace lead nowhere, not even to a file that all may read', async (t) => {
@@ -238,7 +260,7 @@ t.test('a sandbox whose server takes all memory is out of memory, and nothing el
   const image = await makeTinyImage('exec busybox tail /dev/zero');
   t.teardown(() => image.remove());
   const [box, neighbour] = await Promise.all([startBox(t, image.tag), startBox(t)]);
-  t.match(await box.exited, { code: 137, reason: /out of memory/ });
+  t.match(await box.exited, { code: 137, reason: /out of memory: the sandbox has 200 MB .*sandbox\.memoryMb/ });
   const bomb = 'const all = []; for (;;) all.push(Buffer.alloc(1_048_576, 1));';
   const tools = await ToolLines.open(neighbour);
   t.match(await run(neighbour, ['node', '-e', bomb]), { code: 137 }, 'a program beside the server is killed alone');

@@ -258,7 +258,7 @@ t.test('options have changed: warm ones are replaced, a session keeps its files 
   const before = (await world.containers()).map(({ id }) => id);
   t.equal(before.length, 2);
   // Beside the old thread, which counts as dead: another one on the same folder adopts its sandboxes.
-  const pool = world.open({ sandbox: { memoryMb: 200, pool: { min: 1, max: 1 } } });
+  const pool = world.open({ sandbox: { memoryMb: 300, pool: { min: 1, max: 1 } } });
   const second = await world.lease(pool, 's1');
   t.notOk(before.includes(second.sandbox));
   t.match(await second.run('cat file'), 'mine');

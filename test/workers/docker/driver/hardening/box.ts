@@ -10,7 +10,7 @@ import type { RunningSandbox } from '../../../../../workers/docker/driver/driver
 import { dockerHost, WORKSPACE_IMAGE } from '../../../../helpers/docker.js';
 import { within } from '../../../../helpers/processes.js';
 
-export const LIMITS = { memoryMb: 128, workspaceMb: 32, pids: 64, cpus: 0.5 };
+export const LIMITS = { memoryMb: 200, workspaceMb: 32, tmpMb: 16, shmMb: 16, pids: 64, cpus: 0.5 };
 export const MIB = 1_048_576;
 const WAIT_MS = 30_000;
 const config = parseConfig({ sandbox: LIMITS }, { DOCKER_HOST: dockerHost() });
