@@ -5,9 +5,10 @@ import { z } from 'zod';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
 import { listenSchema, metricsSchema } from './config-front.js';
-import { isImageServer, mcpProblems, mcpSchema, mcpServerSchema, poolKey, serversOf } from './config-mcp.js';
+import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
+import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
 import { FairleadError } from './errors.js';
-import { defaultMemoryMb, memoryProblem } from './sandbox-memory.js';
+import { defaultMemoryMb } from './sandbox-memory.js';
 
 /** A thread beats only four times within the limit, and a garbage collection delays its beat. */
 const MIN_HANG_MS = 200;
@@ -95,57 +96,7 @@ export const configSchema = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
-  sandbox: z
-    .strictObject({
-      driver: z.enum(['auto', 'docker', 'process']).default('auto'),
-      runtime: z.string().default('').describe('Docker runtime by name (runsc, kata); empty = the daemon’s default'),
-      network: z
-        .string()
-        .regex(/^(?!host$)(?!container:)/, 'a sandbox must not share the network of the host or of another container')
-        .default('')
-        .describe('Docker network by name; empty = none'),
-      memoryMb: positive
-        .optional()
-        .describe(
-          'Memory of a sandbox, the files of its writable folders included; absent = what full folders take, and 512 for programs',
-        ),
-      cpus: z.number().positive().default(0.5),
-      pids: positive.default(256),
-      workspaceMb: positive.default(512).describe('Size of /workspace; 128 files and folders for each MB'),
-      tmpMb: positive.default(64).describe('Size of /tmp'),
-      shmMb: positive.default(64).describe('Size of /dev/shm'),
-      hibernateAfterMs: ms
-        .default(300_000)
-        .describe('A sandbox without a tool call for so long is saved and released; 0 = never'),
-      reuse: z
-        .enum(['never', 'reset'])
-        .default('never')
-        .describe('never: a container serves one session; reset: it is restarted, checked and reused'),
-      pool: z
-        .strictObject({
-          min: z.number().int().min(0).default(10).describe('Warm sandboxes for each image, at any time'),
-          max: z.number().int().min(0).default(100).describe('Warm sandboxes at most, when demand is high'),
-          maxStarting: positive.default(4),
-          idleMs: positiveMs.default(900_000).describe('How long demand is remembered'),
-          maxWaiting: positive.default(100).describe('Leases that wait for a sandbox; more are refused'),
-        })
-        .prefault({}),
-      budget: z
-        .strictObject({
-          containers: positive.default(1_000).describe('All containers of this server: warm, leased, draining'),
-          minFreeMemoryMb: z
-            .number()
-            .int()
-            .min(0)
-            .default(256)
-            .describe('No sandbox is started when the box has less memory available'),
-        })
-        .prefault({}),
-      leaseTimeoutMs: positiveMs.default(60_000).describe('How long a tool call waits for a sandbox'),
-      startTimeoutMs: positiveMs.default(30_000),
-      toolTimeoutMs: positiveMs.default(600_000),
-    })
-    .prefault({}),
+  sandbox: sandboxSchema,
   approvals: z
     .strictObject({
       default: z.enum(['allow', 'ask', 'deny']).default('ask'),
@@ -196,7 +147,7 @@ type Parsed = z.infer<typeof configSchema>;
 
 /** The file's settings and those of the environment. Frozen; crosses threads as workerData. */
 export interface Config extends Readonly<Omit<Parsed, '$schema' | 'sandbox'>> {
-  readonly sandbox: Readonly<Parsed['sandbox'] & { memoryMb: number }>;
+  readonly sandbox: Readonly<SandboxConfig>;
   readonly dataDir: string;
   readonly logLevel: string;
   readonly dockerHost: string;
@@ -305,19 +256,7 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   if (maxHeapMb > 0 && maxHeapMb < MIN_HEAP_MB) {
     problems.push({ path: 'agents.maxHeapMb', message: `must be 0, or at least ${MIN_HEAP_MB}` });
   }
-  const { pool, budget, memoryMb } = config.sandbox;
-  const memory = memoryProblem(memoryMb, config.sandbox);
-  if (memory !== undefined) problems.push({ path: 'sandbox.memoryMb', message: memory });
-  if (pool.min > pool.max) {
-    problems.push({ path: 'sandbox.pool.min', message: `is ${pool.min}, more than sandbox.pool.max ${pool.max}` });
-  }
-  const images = new Set(serversOf(config.mcpServers, isImageServer).map(([, server]) => poolKey(server))).size;
-  if (pool.min * images > budget.containers) {
-    problems.push({
-      path: 'sandbox.budget.containers',
-      message: `is ${budget.containers}, less than sandbox.pool.min ${pool.min} for each of ${images} images`,
-    });
-  }
+  problems.push(...sandboxProblems(config.sandbox, config.mcpServers));
   const { allowHostCommands, mcp } = config;
   problems.push(...mcpProblems(config.mcpServers, { allowHostCommands, ...mcp, loopback: LOOPBACK }));
   if (config.secretKey !== '' && !/^[0-9a-f]{64}$/i.test(config.secretKey)) {
