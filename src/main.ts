@@ -1,6 +1,7 @@
 /** The process: configuration → engine; signals. Main thread. */
 import pc from 'picocolors';
 import { loadConfig, type Config } from './shared/config.js';
+import { hintWarnings } from './shared/config-mcp.js';
 import type { Engine } from './engine.js';
 import { createLog, type Logger } from './shared/log.js';
 import { openServiceManager, type ServiceManager } from './boot/service-manager.js';
@@ -15,11 +16,14 @@ export const STOP_MARGIN_MS = 140_000;
 /** `fairlead serve`. Rejects with a FairleadError when it cannot start; returns once it listens. */
 export async function serve(options: { checkConfig: boolean }): Promise<void> {
   const config = loadConfig();
+  const warnings = [...hintWarnings(config.approvals.rules, config.mcpServers)];
   if (options.checkConfig) {
+    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     process.stdout.write('the configuration is valid\n');
     return;
   }
   const log = createLog('main', config.logLevel);
+  for (const warning of warnings) log.warn(warning);
   // Node's default would end the process without a drain, and systemd takes that for a clean exit.
   process.on('SIGHUP', () => log.warn('SIGHUP is ignored: restart the server for a new configuration'));
   const manager = await openServiceManager(log);

@@ -39,6 +39,7 @@ const approvalFields = {
   args: jsonObject.optional(),
   reason: z.string().max(10_000).optional(),
   remember: z.literal('session').optional(),
+  definition: z.string().max(100).optional(),
 };
 const elicitationFields = {
   action: z.enum(['accept', 'decline', 'cancel']),

@@ -1,5 +1,6 @@
 /** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and `mcp` for all of them. Main thread and command line. */
 import { z } from 'zod';
+import { nameGlob } from './name-globs.js';
 import { glob, positive, positiveMs } from './config-fields.js';
 
 const strings = z.record(z.string(), z.string());
@@ -29,6 +30,10 @@ const common = {
     .boolean()
     .optional()
     .describe('Tells the server which folders it may work in; absent = yes, but not for a server in a sandbox'),
+  trustHints: z
+    .boolean()
+    .default(false)
+    .describe('Lets rules with `readOnly` believe what this server says of its tools'),
   timeoutMs: positiveMs.optional().describe('Longest tool call; absent = sandbox.toolTimeoutMs'),
 };
 
@@ -169,6 +174,18 @@ export function poolKey({ image, env, sampling, elicitation, roots }: PooledConf
 }
 
 type PooledConfig = Pick<ImageServerConfig, 'image' | 'env' | 'sampling' | 'elicitation' | 'roots'>;
+
+/** Rules that can never match as they are meant, since no server that they name is believed. */
+export function* hintWarnings(
+  rules: readonly { server: string; readOnly?: boolean | undefined }[],
+  servers: McpServerConfigs,
+): Iterable<string> {
+  const trusted = Object.entries(servers).flatMap(([name, { trustHints }]) => (trustHints ? [name] : []));
+  for (const [index, { server, readOnly }] of rules.entries()) {
+    if (readOnly === undefined || trusted.some(nameGlob(server))) continue;
+    yield `approvals.rules.${index} has readOnly, but believes no server: set trustHints of the mcpServers whose word on their tools counts`;
+  }
+}
 
 /** Problems between several fields. */
 export function* mcpProblems(

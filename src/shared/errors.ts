@@ -13,6 +13,7 @@ export const ERROR_TABLE = {
   ERR_NOT_FOUND: { status: 404, retry: false, title: 'No such resource' },
   ERR_METHOD_NOT_ALLOWED: { status: 405, retry: false, title: 'This resource does not take that method' },
   ERR_CALL_NOT_PENDING: { status: 409, retry: false, title: 'That call or question is not waiting for an answer' },
+  ERR_CALL_CHANGED: { status: 409, retry: false, title: 'The tool has changed since it was shown: it is asked anew' },
   ERR_DUPLICATE_MESSAGE: { status: 409, retry: false, title: 'A message with this id was accepted before' },
   ERR_TOO_LARGE: { status: 413, retry: false, title: 'The body is over the limit' },
   ERR_UPGRADE_REQUIRED: { status: 426, retry: false, title: 'This path speaks WebSocket' },

@@ -21,6 +21,8 @@ export type ClientFrame =
       args?: Record<string, unknown> | undefined;
       reason?: string | undefined;
       remember?: 'session' | undefined;
+      /** `tool.definition` of the approval that is answered: a yes to another one runs nothing. */
+      definition?: string | undefined;
     }
   | {
       type: 'elicitation:reply';
@@ -43,6 +45,27 @@ export interface Usage {
   cacheWriteTokens: number;
 }
 
+/** What a tool's server says of it. Nobody has checked it. */
+export interface ToolHints {
+  readOnly?: boolean;
+  destructive?: boolean;
+  idempotent?: boolean;
+  openWorld?: boolean;
+}
+
+export type DefinitionPart = 'description' | 'hints' | 'arguments' | 'result';
+
+/** A tool as the user is asked about it; in its server's words. */
+export interface ShownTool {
+  title?: string;
+  description: string;
+  hints?: ToolHints;
+  /** Names this definition. */
+  definition: string;
+  /** What differs from the definition that the user saw last in this session. */
+  changed?: DefinitionPart[];
+}
+
 export interface PendingApproval {
   kind: 'approval';
   turn: number;
@@ -50,6 +73,8 @@ export interface PendingApproval {
   name: string;
   server: string;
   args: Record<string, unknown>;
+  /** Absent in approvals that an earlier version stored. */
+  tool?: ShownTool;
   position: number;
   total: number;
   /** ms since the epoch; then the call is denied by `timeout`. */

@@ -49,6 +49,20 @@ t.test('serve --check-config reports every problem of the configuration on a lin
   t.equal((await runCli(t, ['serve', '--check-config'])).code, 0);
 });
 
+t.test('serve --check-config warns of a rule that believes no server’s hints', async (t) => {
+  const folder = t.testdir({
+    'a.json': JSON.stringify({ approvals: { rules: [{ readOnly: true, action: 'allow' }] } }),
+    'b.json': JSON.stringify({
+      approvals: { rules: [{ readOnly: true, action: 'allow' }] },
+      mcpServers: { docs: { url: 'https://docs.example/mcp', trustHints: true } },
+    }),
+  });
+  const check = (file: string) =>
+    runCli(t, ['serve', '--check-config'], { env: { FAIRLEAD_CONFIG: `${folder}/${file}` } });
+  t.match(await check('a.json'), { code: 0, stderr: /^warning: approvals\.rules\.0 has readOnly.*trustHints/ });
+  t.match(await check('b.json'), { code: 0, stderr: '' });
+});
+
 t.test('the help of each command has a line to copy', async (t) => {
   for (const name of ['serve', 'chat', 'mcp', 'doctor', 'token', 'image', 'schema']) {
     const { code, stdout } = await runCli(t, [name, '--help']);

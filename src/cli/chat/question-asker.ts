@@ -69,6 +69,8 @@ export class QuestionAsker {
   async #approval(item: PendingApproval, client: ChatClient, signal: AbortSignal): Promise<void> {
     const { prompt, renderer, colors, env } = this.#options;
     const { callId } = item;
+    // Binds the yes to what is shown here.
+    const yes = { callId, approved: true, ...(item.tool ? { definition: item.tool.definition } : {}) };
     const question = `${colors.yellow('allow?')} [y]es / [n]o / [a]lways for this session / [e]dit › `;
     while (!signal.aborted) {
       const line = await prompt.ask(question, { signal });
@@ -76,10 +78,10 @@ export class QuestionAsker {
       switch (line.trim().toLowerCase()) {
         case 'y':
         case 'yes':
-          return client.approve({ callId, approved: true });
+          return client.approve(yes);
         case 'a':
         case 'always':
-          return client.approve({ callId, approved: true, remember: 'session' });
+          return client.approve({ ...yes, remember: 'session' });
         case 'n':
         case 'no': {
           const reason = await prompt.ask('why? (told to the model; empty for nothing) › ', { signal });
@@ -96,7 +98,7 @@ export class QuestionAsker {
           if (args === undefined || signal.aborted) break;
           prompt.write(renderer.question({ ...item, args }));
           const sure = await prompt.ask('run it with these? [y]es / [n]o, ask again › ', { signal });
-          if (/^y(es)?$/i.test(sure?.trim() ?? '')) return client.approve({ callId, approved: true, args });
+          if (/^y(es)?$/i.test(sure?.trim() ?? '')) return client.approve({ ...yes, args });
           break;
         }
         default:

@@ -7,6 +7,15 @@ import { clean, cut, endsInHalfPair, escapeControls, inline } from '../terminal-
 const MAX_OUTPUT_CHARS = 65_536;
 const MAX_RESULT_LINES = 8;
 const MAX_APPROVAL_LINES = 40;
+const MAX_DESCRIPTION_LINES = 8;
+const HINTS: Readonly<Record<string, string>> = {
+  'readOnly true': 'it only reads',
+  'readOnly false': 'it changes things',
+  'destructive true': 'it may destroy',
+  'destructive false': 'it only adds',
+  'idempotent true': 'twice is like once',
+  'openWorld true': 'it reaches beyond its own data',
+};
 const BAR = '  │ ';
 
 interface Call {
@@ -92,7 +101,9 @@ export class Renderer {
     const { bold, yellow } = this.#colors;
     if (item.kind === 'approval') {
       const place = item.total > 1 ? ` (${item.position} of ${item.total})` : '';
-      return this.line(`${yellow('?')} ${bold(label(item))}${place}${this.#approvalArgs(item)}`);
+      return this.line(
+        `${yellow('?')} ${bold(label(item))}${place}${this.#approvalArgs(item)}${this.#approvalTool(item)}`,
+      );
     }
     const url = item.mode === 'url' && item.url !== undefined ? `\n    ${inline(item.url, 2000)}` : '';
     const origin =
@@ -128,6 +139,26 @@ export class Renderer {
     const shown = lines.slice(0, MAX_APPROVAL_LINES).map((text) => `\n${cut(text, 1000)}`);
     const hidden = lines.length - shown.length;
     return shown.join('') + (hidden > 0 ? `\n    ${this.#colors.yellow(`… ${hidden} more lines: [e] shows all`)}` : '');
+  }
+
+  /** What the server says of the tool, marked as its words. */
+  #approvalTool({ tool }: PendingApproval): string {
+    if (!tool) return '';
+    const { dim, yellow } = this.#colors;
+    const { title, description, hints = {}, changed = [] } = tool;
+    const lines = clean([title, description].filter((text) => text).join('\n'))
+      .split('\n')
+      .slice(0, MAX_DESCRIPTION_LINES)
+      .map((text) => `\n${dim(BAR + cut(text, 500))}`);
+    const said = Object.entries(hints).map(([hint, value]) => HINTS[`${hint} ${String(value)}`] ?? '');
+    const words = said.filter((word) => word !== '').join(', ');
+    return [
+      ...lines,
+      words === '' ? '' : `\n    ${dim(`its server says: ${words}`)}`,
+      changed.length === 0
+        ? ''
+        : `\n    ${yellow(`changed since you last saw it: ${changed.map((part) => inline(part)).join(', ')}`)}`,
+    ].join('');
   }
 
   #stream(section: string, text: string, paint: (text: string) => string): string {

@@ -108,6 +108,8 @@ export interface AnswerApprovalRequest extends SessionRef {
   reason?: string;
   /** A yes for all calls of this tool in this session. */
   remember?: 'session';
+  /** The definition that the user was shown. */
+  definition?: string;
 }
 
 export interface AnswerElicitationRequest extends SessionRef {

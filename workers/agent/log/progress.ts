@@ -74,7 +74,7 @@ export function pendingOf(row: WithTurns): Pending[] {
   if (!running) return [];
   const { calls, questions = [] } = running.progress;
   return [
-    ...calls.filter(waitsForApproval).map(({ allowKey: _allowKey, ...call }): Pending => {
+    ...calls.filter(waitsForApproval).map(({ allowKey: _allowKey, shownParts: _shownParts, ...call }): Pending => {
       return { kind: 'approval', turn: running.turn, ...call };
     }),
     ...questions.map(({ of: _of, ...question }): Pending => ({ kind: 'elicitation', ...question })),

@@ -7,12 +7,15 @@ import {
   type Tool,
 } from '@modelcontextprotocol/server';
 import { cancelled } from '../../../src/shared/abort.js';
+import type { ShownTool } from '../../../src/shared/protocol.js';
+import { definitionHash } from '../mcp/catalogue/definition-hash.js';
 import { judge } from '../mcp/calls/judge.js';
 import { runTool } from '../mcp/calls/run-tool.js';
 import { outputNote } from '../mcp/calls/tool-result.js';
 import { BUILT_IN, connectsTo } from '../mcp/catalogue/built-in.js';
 import type { NamedTool } from '../mcp/catalogue/tool-names.js';
 import type { Caller } from '../mcp/host/server-connection.js';
+import { shownTool } from '../turn/shown-tool.js';
 import { denialText } from '../turn/result-messages.js';
 import { canElicit, clientAsks, elicit } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
@@ -21,6 +24,9 @@ import type { ServedCall } from './served-call.js';
 
 /** Longest arguments that a user is asked about, in characters. A question that shows a part would hide the rest from its yes. */
 const MAX_SHOWN = 32_768;
+
+const CHANGED =
+  'The tool has changed since the user was asked: their yes was for another definition. It did not run; call it again to ask anew.';
 
 /**
  * All tools that can be called now, without a limit: clients choose for themselves. Only the names differ from the servers'
@@ -71,6 +77,8 @@ export async function callServedTool({ agent }: ServeParts, served: ServedToolCa
     case 'ask': {
       const refusal = await askForApproval(call, served);
       if (refusal !== undefined) return errorResult(refusal);
+      const now = agent.toolSet(of).of(server, definition.name);
+      if (!now || definitionHash(now.definition) !== definitionHash(definition)) return errorResult(CHANGED);
       break;
     }
     case 'allow':
@@ -124,7 +132,7 @@ async function askForApproval(call: ServedCall, { tool, args }: ServedToolCall):
     {
       server,
       mode: 'form',
-      message: `Allow ${server}/${definition.name} with ${shown}?`,
+      message: `Allow ${server}/${definition.name} with ${shown}?\n\n${wordsOf(shownTool(definition, undefined))}`,
       schema: { type: 'object', properties: {} },
     },
     { signal: call.signal },
@@ -137,6 +145,12 @@ async function askForApproval(call: ServedCall, { tool, args }: ServedToolCall):
     case 'cancel':
       return denialText({ by: 'timeout' });
   }
+}
+
+/** What the server says of the tool, after the arguments and marked as its words. */
+function wordsOf({ description, hints = {} }: ShownTool): string {
+  const said = Object.entries(hints).map(([hint, value]) => `${hint}: ${String(value)}`);
+  return [`Its server describes it so: ${JSON.stringify(description)}`, ...said].join('\n');
 }
 
 function toolsOf(toolSet: ReturnType<ServeParts['agent']['toolSet']>): NamedTool[] {

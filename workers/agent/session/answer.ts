@@ -4,21 +4,32 @@ import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, SessionRow } from '../store/store.js';
 import type { AnswerApprovalRequest } from '../contract/sessions.js';
 import { closeCalls } from './open-calls.js';
-import { runningTurn, pendingApprovals, withoutCalls, withProgress } from '../log/progress.js';
+import { runningTurn, pendingApprovals, withCall, withoutCalls, withProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
 import { judge, type JudgeParts } from '../mcp/calls/judge.js';
-import { startEvent } from '../turn/tool-calls.js';
+import { permissionKey, ruledTool } from '../mcp/calls/policy.js';
+import { definitionHash } from '../mcp/catalogue/definition-hash.js';
+import type { KnownTool } from '../mcp/catalogue/tool-names.js';
+import { withAllowed } from '../turn/shown-tool.js';
+import { approvalOf, startEvent } from '../turn/tool-calls.js';
 import type { AgentParts, StartedCall } from '../turn/turn.js';
 
-type AnswerParts = JudgeParts & Pick<AgentParts, 'toolSet'>;
+type AnswerParts = JudgeParts & Pick<AgentParts, 'toolSet' | 'config'>;
+type PendingCall = OpenCall & { expiresAt: number };
 
 export interface AnswerPlan {
-  step: Step;
+  /** Absent: nothing changes. */
+  step?: Step;
   /** Calls to run once the step is stored. */
   starts: StartedCall[];
+  /** For the caller, once the step is stored: why nothing ran. */
+  refusal?: FairleadError;
 }
 
-/** ERR_CALL_NOT_PENDING; for edited arguments ERR_TOOL_ARGS, ERR_DENIED and ERR_UNAVAILABLE, which leave the call waiting. */
+/**
+ * ERR_CALL_NOT_PENDING; for a yes also ERR_TOOL_ARGS, ERR_DENIED and ERR_UNAVAILABLE: these leave the call waiting. The refusal of
+ * a plan is ERR_CALL_CHANGED.
+ */
 export function answerStep(row: SessionRow, answer: AnswerApprovalRequest, parts: AnswerParts): AnswerPlan {
   const running = runningTurn(row);
   const call = pendingApprovals(row).find(({ callId }) => callId === answer.callId);
@@ -32,12 +43,19 @@ export function answerStep(row: SessionRow, answer: AnswerApprovalRequest, parts
     const openTurns = withoutCalls(row, running.turn, callIds);
     return { step: { events, messages, row: { lastActiveAt, openTurns } }, starts: [] };
   }
+  const tool = parts.toolSet(row).of(call.server, call.name);
+  if (!tool) throw toolGone(call);
+  const now = permissionKey(ruledTool(tool, call.args));
+  if (call.allowKey !== now) return askAnew(row, { turn: running.turn, call, tool, key: now }, parts);
+  if (answer.definition !== undefined && answer.definition !== definitionHash(tool.definition)) {
+    return { starts: [], refusal: changed(call) };
+  }
   const edited = answer.args !== undefined;
   const args = answer.args ?? call.args;
-  const key = answer.args ? editedKey(row, call, answer.args, parts) : allowKeyOf(call);
+  const key = answer.args ? editedKey(row, call, answer.args, parts) : now;
   // A yes for the session answers the tool's other waiting calls too.
   const same = answer.remember
-    ? pendingApprovals(row).filter((other) => other.callId !== call.callId && allowKeyOf(other) === key)
+    ? pendingApprovals(row).filter((other) => other.callId !== call.callId && other.allowKey === key)
     : [];
   const first = { ...started(call), args, ...(edited ? { edited } : {}) };
   const starts: StartedCall[] = [first, ...same.map(started)];
@@ -56,11 +74,41 @@ export function answerStep(row: SessionRow, answer: AnswerApprovalRequest, parts
       row: {
         lastActiveAt,
         openTurns: withProgress(row, running.turn, { calls }),
+        seen: withAllowed(row.seen, tool),
         ...(answer.remember && !row.allowed.includes(key) ? { allowed: [...row.allowed, key] } : {}),
       },
     },
     starts,
   };
+}
+
+/** The tool is not what the user was shown: their yes runs nothing, and the call waits for another one. */
+function askAnew(
+  row: SessionRow,
+  { turn, call, tool, key }: { turn: number; call: PendingCall; tool: KnownTool; key: string },
+  { config }: AnswerParts,
+): AnswerPlan {
+  const { tool: _tool, allowKey: _allowKey, shownParts: before, ...asked } = call;
+  const expiresAt = Date.now() + config.approvals.timeoutMs;
+  const anew = approvalOf(turn, { ...asked, expiresAt }, { key }, { tool, before });
+  return {
+    step: {
+      events: [anew.event],
+      row: { lastActiveAt: Date.now(), openTurns: withCall(row, turn, call.callId, anew.call) },
+    },
+    starts: [],
+    refusal: changed(call),
+  };
+}
+
+function changed({ name, server }: OpenCall): FairleadError {
+  const told = `the tool ${server}/${name} has changed since it was shown: nothing ran, and it is asked anew`;
+  return new FairleadError('ERR_CALL_CHANGED', told);
+}
+
+function toolGone({ name, server }: OpenCall): FairleadError {
+  const told = `the tool ${server}/${name} is not there now, so it cannot be compared with what was shown`;
+  return new FairleadError('ERR_UNAVAILABLE', told, { retryAfterMs: 5_000 });
 }
 
 /** Edited arguments are judged anew: they need not fit the schema, and may name another server. */
@@ -86,11 +134,7 @@ function editedKey(
   }
 }
 
-function started({ expiresAt: _expiresAt, ...call }: OpenCall): StartedCall {
+/** What was only for the question leaves the row with it. */
+function started({ expiresAt: _expiresAt, tool: _tool, shownParts: _shownParts, ...call }: OpenCall): StartedCall {
   return call;
-}
-
-/** Calls that were stored before allowKey existed have none. */
-function allowKeyOf({ allowKey, server, name }: OpenCall): string {
-  return allowKey ?? `${server}/${name}`;
 }

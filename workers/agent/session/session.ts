@@ -4,7 +4,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import type { DurableEvent, Pending, UserBlock } from '../../../src/shared/protocol.js';
 import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
 import type { AnswerApprovalRequest } from '../contract/sessions.js';
-import { answerStep } from './answer.js';
+import { answerStep, type AnswerPlan } from './answer.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
@@ -201,20 +201,23 @@ export class Session {
     };
   }
 
-  /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS, ERR_DRAINING; then nothing has changed. */
+  /** ERR_CALL_CHANGED: the call is asked anew. ERR_DRAINING, and the errors of `answerStep`; then nothing has changed. */
   async answer(answer: AnswerApprovalRequest): Promise<void> {
+    const { parts } = this.#deps;
+    // A tool that has not been listed since the start cannot be compared with what was shown.
+    if (answer.approved) await parts.catalogue.ready(this.row);
     await this.expire();
-    let starts: ReturnType<typeof answerStep>['starts'] = [];
+    let planned: AnswerPlan = { starts: [] };
     await this.log.commit(() => {
       // Checked inside the step: once the yes is stored, the call must run.
       if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
-      const planned = answerStep(this.row, answer, this.#deps.parts);
-      ({ starts } = planned);
+      planned = answerStep(this.row, answer, parts);
       return planned.step;
     });
+    if (planned.refusal) throw planned.refusal;
     // In the tick in which the step is committed: nothing else of this session has seen it yet.
     this.#goOn();
-    for (const call of starts) this.#driver?.startCall(call);
+    for (const call of planned.starts) this.#driver?.startCall(call);
   }
 
   /** ERR_CALL_NOT_PENDING, ERR_TOOL_ARGS; then nothing has changed. */

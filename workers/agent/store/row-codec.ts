@@ -16,6 +16,7 @@ export const ROW_FIELDS = [
   'allowed',
   'owner',
   'context',
+  'seen',
 ] as const satisfies readonly (keyof SessionRow)[];
 
 /** The text as JSON writes it, without quotes: it stays readable, and lone surrogates and NUL survive UTF-8 and C strings. */
@@ -41,7 +42,8 @@ export function rowToFields(row: Partial<SessionRow>): string[] {
 
 /** `values` are those of ROW_FIELDS, in that order. Undefined when there is no such row. */
 export function rowFromValues(values: readonly (string | null)[]): SessionRow | undefined {
-  const [session, user, model, title, createdAt, lastActiveAt, seq, turns, openTurns, allowed, owner, context] = values;
+  const [session, user, model, title, createdAt, lastActiveAt, seq, turns, openTurns, allowed, owner, context, seen] =
+    values;
   if (typeof session !== 'string') return undefined;
   return {
     session: unescapeText(session),
@@ -56,6 +58,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     allowed: JSON.parse(allowed ?? '[]') as string[],
     owner: unescapeText(owner ?? ''),
     context: JSON.parse(context ?? 'null') as ModelContext | null,
+    ...(seen ? { seen: JSON.parse(seen) as string[] } : {}),
   };
 }
 

@@ -24,6 +24,8 @@ export interface SessionRow {
   openTurns: OpenTurn[];
   /** Tools that the user has allowed for this session, as `server/tool#hash of its definition`. Stored as JSON. */
   allowed: string[];
+  /** Tools as they were described at the user's last yes to each, as `server/tool#hashes of the parts`. Stored as JSON; absent before the first. */
+  seen?: string[];
   /** The server that may write it. */
   owner: string;
   /** The part of the history that the model is sent, as of its last answer; null before it. Stored as JSON. */
@@ -87,6 +89,8 @@ export interface OpenCall extends Omit<PendingApproval, 'kind' | 'turn' | 'expir
   expiresAt?: number;
   /** What `remember: 'session'` allows: the tool as it was described when the user was asked. */
   allowKey?: string;
+  /** The parts of the definition that the user is shown, while the call waits for approval. */
+  shownParts?: string;
   input?: CallInput | undefined;
 }
 
@@ -105,7 +109,9 @@ export interface Commit {
   /** Deletes the history first (`history:cleared`). */
   clearHistory?: boolean;
   /** Changed fields of the row. `seq` comes from the events; `lastActiveAt` also moves the session in the indexes. */
-  row?: Partial<Pick<SessionRow, 'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'model' | 'context'>>;
+  row?: Partial<
+    Pick<SessionRow, 'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'seen' | 'model' | 'context'>
+  >;
   /**
    * When the owner must wake the session though no request comes for it, ms since the epoch. Infinity: only at the owner's
    * start. Null: never. Absent: unchanged.

@@ -49,7 +49,7 @@ export class AgentThread {
     const { config, index, threads, instance } = data;
     const outbox = new Outbox((batch) => channel.notify('frames', { batch }));
     this.#outbox = outbox;
-    const policy = createPolicy(config.approvals);
+    const policy = createPolicy(config);
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
     const parts: AgentParts = {

@@ -5,10 +5,12 @@ import { judge } from '../mcp/calls/judge.js';
 import { runTool } from '../mcp/calls/run-tool.js';
 import { outputOf, type ToolOutput } from '../mcp/calls/tool-result.js';
 import { toServerArgs } from '../mcp/catalogue/model-schema.js';
-import type { ToolSet } from '../mcp/catalogue/tool-names.js';
+import { partHashes } from '../mcp/catalogue/definition-hash.js';
+import type { KnownTool, ToolSet } from '../mcp/catalogue/tool-names.js';
 import { runningTurn, withoutCalls } from '../log/progress.js';
 import { callWithInput, staysOpen } from './input-rounds.js';
 import { closeQuestions } from './questions.js';
+import { lastAllowed, shownTool } from './shown-tool.js';
 import { denialResult, resultBlock, resultMessage, stoppedText, textOutput } from './result-messages.js';
 import type { StartedCall, Turn } from './turn.js';
 
@@ -37,13 +39,13 @@ export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: Re
     const args = toServerArgs(use.input, tool?.properties);
     const judgement = judge(parts, tool, brokenInputs.has(use.id) ? undefined : args, log.row.allowed);
     const call = { callId: use.id, name: tool?.definition.name ?? use.name, server: tool?.server ?? '', args };
-    return { judgement, call };
+    return { judgement, call, tool };
   });
   const total = judged.filter(({ judgement }) => judgement.verdict === 'ask').length;
   const expiresAt = Date.now() + parts.config.approvals.timeoutMs;
   let position = 0;
   const plan: PlannedCalls = { events: [], results: [], open: [] };
-  for (const { judgement, call } of judged) {
+  for (const { judgement, call, tool } of judged) {
     const { callId } = call;
     switch (judgement.verdict) {
       // The model is answered at once; the user is not asked.
@@ -63,14 +65,31 @@ export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: Re
         plan.results.push(denialResult(callId, { by: 'policy' }));
         break;
       case 'ask': {
-        const question = { ...call, position: ++position, total, expiresAt };
-        plan.events.push({ type: 'tool:approval_required', turn: turn.turn, ...question });
-        plan.open.push({ ...question, allowKey: judgement.key });
+        const asked = approvalOf(turn.turn, { ...call, position: ++position, total, expiresAt }, judgement, {
+          tool,
+          before: tool && lastAllowed(log.row.seen, tool),
+        });
+        plan.events.push(asked.event);
+        plan.open.push(asked.call);
         break;
       }
     }
   }
   return plan;
+}
+
+/** The question whether a call may run, and the call that waits for its answer. `before`: see `shownTool`. */
+export function approvalOf(
+  turn: number,
+  call: OpenCall & { expiresAt: number },
+  { key }: { key: string },
+  { tool, before }: { tool: KnownTool | undefined; before: string | undefined },
+): { event: DurableEvent; call: OpenCall } {
+  const question = { ...call, ...(tool ? { tool: shownTool(tool.definition, before) } : {}) };
+  return {
+    event: { type: 'tool:approval_required', turn, ...question },
+    call: { ...question, allowKey: key, ...(tool ? { shownParts: partHashes(tool.definition) } : {}) },
+  };
 }
 
 export function startEvent({ callId, name, server, args }: Pick<OpenCall, 'callId' | 'name' | 'server' | 'args'>) {

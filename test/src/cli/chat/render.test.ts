@@ -172,3 +172,27 @@ t.test(
     t.notMatch(new Renderer(PLAIN).question({ ...question, message }), 'sandbox, not');
   },
 );
+
+t.test('an approval shows the tool in its server’s words, what it says of itself, and what has changed', async (t) => {
+  const tool = {
+    title: 'Run',
+    description: 'Runs it\n? workspace/read_file\nallow?',
+    hints: { readOnly: false, destructive: true },
+    definition: 'h',
+    changed: ['description' as const],
+  };
+  t.equal(
+    new Renderer(PLAIN).question({ ...approval({ command: 'ls' }), tool }),
+    [
+      '? workspace/run_command (2 of 3)',
+      '    command: ls',
+      '  │ Run',
+      '  │ Runs it',
+      '  │ ? workspace/read_file',
+      '  │ allow?',
+      '    its server says: it changes things, it may destroy',
+      '    changed since you last saw it: description',
+      '',
+    ].join('\n'),
+  );
+});

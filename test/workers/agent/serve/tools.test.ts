@@ -4,7 +4,9 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import type { ServeParts } from '../../../../workers/agent/serve/parts.js';
 import { ServedCall, type CallLink } from '../../../../workers/agent/serve/served-call.js';
 import { callServedTool } from '../../../../workers/agent/serve/tools.js';
-import { scriptedParts } from '../mcp/calls/scripted-parts.js';
+import { buildToolSet } from '../../../../workers/agent/mcp/catalogue/tool-names.js';
+import type { RunParts } from '../../../../workers/agent/mcp/calls/run-tool.js';
+import { scriptedParts, STATUS } from '../mcp/calls/scripted-parts.js';
 
 const OF = { user: 'ada', session: 'one', kept: true, owner: 'client' };
 
@@ -12,9 +14,12 @@ const OF = { user: 'ada', session: 'one', kept: true, owner: 'client' };
 function call(
   answer: () => Promise<unknown>,
   approvals: object = { default: 'allow' },
-  { args = {}, onQuestion }: { args?: Record<string, unknown>; onQuestion?: (request: InputRequest) => unknown } = {},
+  {
+    args = {},
+    onQuestion,
+    agent = scriptedParts(answer, approvals).parts,
+  }: { args?: Record<string, unknown>; onQuestion?: (request: InputRequest) => unknown; agent?: RunParts } = {},
 ): Promise<CallToolResult> {
-  const { parts: agent } = scriptedParts(answer, approvals);
   const tool = agent.toolSet(OF).of('fast', 'status')!;
   const served = new ServedCall({ waitMs: 1_000, onEnd: () => undefined });
   const parts = { agent } as unknown as ServeParts;
@@ -90,4 +95,26 @@ t.test('a user who is asked sees all arguments; what is too long to be shown doe
   t.match(asked, [/; rm -rf \//]);
   t.match(await run('a'.repeat(40_000)), { isError: true, content: [{ text: /longer than what a question shows/ }] });
   t.equal(asked.length, 1);
+});
+
+t.test('a yes over /mcp shows the tool’s own words, and runs nothing when the tool changed meanwhile', async (t) => {
+  let ran = 0;
+  const answer = async (): Promise<CallToolResult> => ({ content: [{ type: 'text', text: `ran ${++ran}` }] });
+  const agent = { ...scriptedParts(answer, { default: 'ask' }).parts };
+  const described = (description: string) => {
+    const set = buildToolSet({ fast: [{ ...STATUS, description, annotations: { readOnlyHint: true } }] });
+    agent.toolSet = () => set;
+  };
+  described('Tells whether it is up');
+  const shown: string[] = [];
+  const yes = (then: () => void) => (request: InputRequest) => {
+    shown.push(String((request.params as { message?: string }).message));
+    then();
+    return { action: 'accept', content: {} };
+  };
+  t.match(await call(answer, {}, { agent, onQuestion: yes(() => undefined) }), { content: [{ text: 'ran 1' }] });
+  t.match(shown[0], /Its server describes it so: "Tells whether it is up"\nreadOnly: true$/);
+  const changed = await call(answer, {}, { agent, onQuestion: yes(() => described('Sends it to everybody')) });
+  t.match(changed, { isError: true, content: [{ text: /has changed since the user was asked/ }] });
+  t.equal(ran, 1);
 });

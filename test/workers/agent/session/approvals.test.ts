@@ -1,6 +1,7 @@
 import t from 'tap';
 import { OF, startBench } from '../agent-bench.js';
 import { callsTools, says, type Use } from '../scripted-model.js';
+import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import { TOOLS } from '../test-tools.js';
 
 const echo = (id: string, text = id): Use => ({ id, name: 'echo', input: { text } });
@@ -142,6 +143,7 @@ void t.test(
 
 void t.test('rules allow and deny without asking', async (t) => {
   const bench = await startBench(t, {
+    mcpServers: { workspace: { image: 'fairlead/workspace', trustHints: true } },
     approvals: {
       rules: [
         { readOnly: true, action: 'allow' },
@@ -211,4 +213,80 @@ void t.test('a yes for the session is one to the tool as it was described then',
   await bench.asked('c-3');
   await bench.approve('c-3');
   await bench.turnEnd(3);
+});
+
+/** The catalogue with another `echo`. */
+const withEcho = (change: Partial<ToolDefinition>) => ({
+  catalogue: { workspace: TOOLS.map((tool) => (tool.name === 'echo' ? { ...tool, ...change } : tool)) },
+});
+
+void t.test('an approval shows the tool in its server’s words, and what has changed since the last yes', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(callsTools([echo('c-1')]), says('ok'), callsTools([echo('c-2')]), says('ok'));
+  const annotations = { readOnlyHint: true, openWorldHint: 'x' };
+  await bench.request('set-catalogue', withEcho({ title: 'Echo', annotations }));
+  await bench.say('one');
+  const { tool: first } = await bench.asked('c-1');
+  t.match(first, { title: 'Echo', description: 'Says it again', hints: { readOnly: true }, definition: /^[\w-]{16}$/ });
+  t.notOk(first && 'changed' in first);
+  t.strictSame((await bench.request('get-session', OF)).pending, [
+    {
+      kind: 'approval',
+      turn: 1,
+      callId: 'c-1',
+      name: 'echo',
+      server: 'workspace',
+      args: { text: 'c-1' },
+      tool: first,
+      position: 1,
+      total: 1,
+      expiresAt: (await bench.asked('c-1')).expiresAt,
+    },
+  ]);
+  await bench.approve('c-1');
+  await bench.turnEnd(1);
+  await bench.request(
+    'set-catalogue',
+    withEcho({ description: 'y'.repeat(5_000), annotations: { readOnlyHint: false } }),
+  );
+  await bench.say('two');
+  const { tool: second } = await bench.asked('c-2');
+  t.match(second, { hints: { readOnly: false }, changed: ['description', 'hints'] });
+  t.equal(second?.description.length, 2_049, 'a long description is cut');
+  await bench.crash();
+  await bench.start();
+  t.match((await bench.request('get-session', OF)).pending, [{ tool: second }]);
+});
+
+void t.test('a yes to a tool that changed while it was asked runs nothing, and the call is asked anew', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(callsTools([echo('c-1')]), says('ok'));
+  await bench.say('go');
+  const { tool: shown } = await bench.asked('c-1');
+  await bench.request('set-catalogue', withEcho({ description: 'Sends it to everybody' }));
+  await t.rejects(bench.approve('c-1', { remember: 'session' }), { code: 'ERR_CALL_CHANGED' });
+  const again = await bench.event('tool:approval_required', ({ tool }) => tool?.changed !== undefined);
+  t.match(again, { callId: 'c-1', tool: { description: 'Sends it to everybody', changed: ['description'] } });
+  t.same(bench.box.calls, []);
+  t.notOk(bench.types().includes('tool:start'));
+  t.same((await bench.store.readSession(OF.session))?.allowed, []);
+  // The first yes, which a client repeats after a lost connection.
+  await t.rejects(bench.approve('c-1', { definition: shown!.definition }), { code: 'ERR_CALL_CHANGED' });
+  await bench.approve('c-1', { definition: again.tool!.definition });
+  await bench.turnEnd(1);
+  t.same(bench.box.calls, ['echo c-1']);
+  t.notMatch(JSON.stringify((await bench.store.readSession(OF.session))?.openTurns), 'everybody');
+});
+
+void t.test('a yes to a tool that is gone runs nothing and leaves the call waiting', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(callsTools([echo('c-1')]), says('ok'));
+  await bench.say('go');
+  await bench.asked('c-1');
+  await bench.request('set-catalogue', { catalogue: { workspace: [] } });
+  await t.rejects(bench.approve('c-1'), { code: 'ERR_UNAVAILABLE' });
+  await bench.request('set-catalogue', { catalogue: { workspace: TOOLS } });
+  await bench.approve('c-1');
+  await bench.turnEnd(1);
+  t.same(bench.box.calls, ['echo c-1']);
 });

@@ -60,7 +60,7 @@ export type JudgedMethod = keyof typeof RULED_AS;
 /** Only `deny` counts: the user makes such a request themselves, so there is nothing to ask. */
 export function isDenied(policy: Policy, server: string, method: JudgedMethod): boolean {
   const definition = { name: RULED_AS[method], description: '', inputSchema: {}, readOnly: true };
-  return policy.decide({ server, definition }, []) === 'deny';
+  return policy.decide({ server, definition, isOurs: true }, []) === 'deny';
 }
 
 /** ERR_DENIED where the rules deny this request to this server. */

@@ -7,9 +7,14 @@ import type { KnownTool } from '../catalogue/tool-names.js';
 
 export type Action = 'allow' | 'ask' | 'deny';
 
+export interface RuledTool extends KnownTool {
+  /** What it says of itself is our own word. */
+  isOurs?: boolean;
+}
+
 export interface Policy {
   /** The first rule that matches wins. What the user has allowed for the session turns an `ask` into `allow`, never a `deny`. */
-  decide(tool: KnownTool, allowed: readonly string[], args?: Record<string, unknown>): Action;
+  decide(tool: RuledTool, allowed: readonly string[], args?: Record<string, unknown>): Action;
 }
 
 /** What a yes for the rest of the session covers: this tool as it is described now. */
@@ -25,7 +30,11 @@ export function ruledTool(tool: KnownTool, args: Record<string, unknown>): Known
   return typeof server === 'string' ? { ...tool, server } : tool;
 }
 
-export function createPolicy(approvals: Config['approvals']): Policy {
+/**
+ * A rule with `readOnly` believes servers with `trustHints` alone. A tool of any other server counts as one that writes, and no
+ * such rule allows it.
+ */
+export function createPolicy({ approvals, mcpServers }: Pick<Config, 'approvals' | 'mcpServers'>): Policy {
   const rules = approvals.rules.map((rule) => ({
     action: rule.action,
     readOnly: rule.readOnly,
@@ -35,13 +44,15 @@ export function createPolicy(approvals: Config['approvals']): Policy {
   return {
     decide(tool, allowed, args = {}) {
       const ruled = ruledTool(tool, args);
+      const { server: own, definition, isOurs = own === BUILT_IN } = tool;
+      const isTrusted = isOurs || mcpServers[own]?.trustHints === true;
+      const isReadOnly = isTrusted && definition.readOnly === true;
       const rule = rules.find(
         ({ action, server, tool: named, readOnly }) =>
           // A rule that denies our own tools denies them for every server.
           (server(ruled.server) || (action === 'deny' && server(tool.server))) &&
           named(tool.definition.name) &&
-          // A tool that does not describe itself as read-only is not.
-          (readOnly === undefined || readOnly === (tool.definition.readOnly ?? false)),
+          (readOnly === undefined || (readOnly === isReadOnly && (isTrusted || action !== 'allow'))),
       );
       const action = rule?.action ?? (isHarmless(tool) ? 'allow' : approvals.default);
       if (action !== 'ask') return action;

@@ -1,8 +1,11 @@
-/** The hash of a tool's definition, which an approval for the rest of a session is bound to. Pure; agent threads. */
+/** Hashes of a tool's definition: an approval is bound to the whole, and the parts tell what has changed. Pure; agent threads. */
 import { createHash } from 'node:crypto';
+import type { DefinitionPart } from '../../../../src/shared/protocol.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
 const HASH_CHARS = 16;
+/** In the order of `partHashes`. */
+const PARTS = ['description', 'hints', 'arguments', 'result'] as const satisfies readonly DefinitionPart[];
 /** Hashes are dropped with their definitions, which the catalogue replaces. */
 const known = new WeakMap<ToolDefinition, string>();
 
@@ -11,11 +14,22 @@ export function definitionHash(definition: ToolDefinition): string {
   let hash = known.get(definition);
   if (hash === undefined) {
     const { name, title, description, inputSchema, outputSchema, readOnly, destructive, annotations } = definition;
-    const told = [name, title, description, inputSchema, outputSchema, readOnly, destructive, annotations];
-    hash = createHash('sha256').update(stableJson(told)).digest('base64url').slice(0, HASH_CHARS);
+    hash = hashOf([name, title, description, inputSchema, outputSchema, readOnly, destructive, annotations]);
     known.set(definition, hash);
   }
   return hash;
+}
+
+/** A hash of each part, to be compared by `changedParts`. */
+export function partHashes(definition: ToolDefinition): string {
+  const { title, description, inputSchema, outputSchema, readOnly, destructive, annotations } = definition;
+  const parts = [[title, description], [readOnly, destructive, annotations], inputSchema, outputSchema];
+  return parts.map((part) => hashOf([part])).join('.');
+}
+
+export function changedParts(before: string, now: string): DefinitionPart[] {
+  const [was, is] = [before.split('.'), now.split('.')];
+  return PARTS.filter((_part, index) => was[index] !== is[index]);
 }
 
 export function stableJson(value: unknown): string {
@@ -26,4 +40,8 @@ export function stableJson(value: unknown): string {
         : item,
     ) ?? ''
   );
+}
+
+function hashOf(told: readonly unknown[]): string {
+  return createHash('sha256').update(stableJson(told)).digest('base64url').slice(0, HASH_CHARS);
 }

@@ -9,7 +9,7 @@ import { buildToolSet, type NamedTool } from '../../../../../workers/agent/mcp/c
 const toolArgs = new ToolArgs(pino({ level: 'silent' }));
 
 function policyOf(...rules: Record<string, unknown>[]): Policy {
-  return createPolicy(parseConfig({ approvals: { rules } }, {}).approvals);
+  return createPolicy(parseConfig({ approvals: { rules } }, {}));
 }
 
 const inputSchema = { type: 'object', properties: { path: { type: 'string' } }, required: ['path'] };
@@ -65,7 +65,7 @@ t.test('requests for prompts and resources: a deny holds, an ask is answered by 
 
 t.test('without rules the default decides on them too', async (t) => {
   for (const action of ['ask', 'deny']) {
-    const policy = createPolicy(parseConfig({ approvals: { default: action } }, {}).approvals);
+    const policy = createPolicy(parseConfig({ approvals: { default: action } }, {}));
     t.equal(isDenied(policy, 'docs', 'resources/read'), action === 'deny', action);
   }
 });

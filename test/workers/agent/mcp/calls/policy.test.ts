@@ -12,7 +12,8 @@ import type { KnownTool } from '../../../../../workers/agent/mcp/catalogue/tool-
 function policy(approvals: Record<string, unknown> = {}): {
   decide: (...args: Parameters<Policy['decide']>) => Action;
 } {
-  const made = createPolicy(parseConfig({ approvals }, {}).approvals);
+  const mcpServers = { s: { url: 'https://s.example', trustHints: true }, other: { image: 'other' } };
+  const made = createPolicy(parseConfig({ approvals, mcpServers }, {}));
   return { decide: (...args) => made.decide(...args) };
 }
 
@@ -49,6 +50,20 @@ void t.test('a rule for read-only tools takes only those that say so', async (t)
   t.equal(decide(tool('s', 'a', true), []), 'allow');
   t.equal(decide(tool('s', 'a', false), []), 'deny');
   t.equal(decide(tool('s', 'a'), []), 'deny', 'silence is no promise');
+});
+
+void t.test('a server’s word that it only reads counts where the operator trusts its hints', async (t) => {
+  const rules = [
+    { readOnly: true, action: 'allow' },
+    { readOnly: false, action: 'ask' },
+  ];
+  t.equal(policy({ rules, default: 'allow' }).decide(tool('s', 'a', true), []), 'allow');
+  t.equal(policy({ rules, default: 'allow' }).decide(tool('other', 'a', true), []), 'ask', 'counts as one that writes');
+  t.equal(policy({ rules: [{ readOnly: true, action: 'allow' }] }).decide(tool('nobody', 'a', true), []), 'ask');
+  const writes = { rules: [{ readOnly: false, action: 'allow' }] };
+  t.equal(policy(writes).decide(tool('s', 'a'), []), 'allow');
+  t.equal(policy(writes).decide(tool('other', 'a'), []), 'ask', 'no rule with a hint allows a tool of theirs');
+  t.equal(policy({ rules }).decide(tool('@fairlead', 'list_resources', true), []), 'allow', 'our own word');
 });
 
 void t.test('what the person allowed turns an ask into a yes, never a deny', async (t) => {

@@ -42,7 +42,7 @@ export function scriptedParts(answer: () => Promise<unknown>, approvals: object 
   const parts = {
     config,
     toolArgs: new ToolArgs(pino({ level: 'silent' })),
-    policy: createPolicy(config.approvals),
+    policy: createPolicy(config),
     toolSet: () => toolSet,
     servers: { connection: async () => connection, releaseSession: async () => undefined },
     catalogue: {
