@@ -71,6 +71,7 @@ class PortServerTransport implements Transport {
       case 'ack':
         this.acked += message.bytes;
         return;
+      case 'cut':
       case 'close':
         this.#port.close();
         return;

@@ -304,7 +304,7 @@ export class SandboxManager {
     if (!this.#leases.has(lease)) return; // it has ended
     const { exit, released, abandoned } = relay;
     if (released || (exit && !exit.mayRun)) return this.#leases.endQuietly(lease, 'closed');
-    if (!exit && !abandoned) return this.#leases.saveAndEnd(lease, 'its stream was cut');
+    if (!exit && !abandoned) return this.#leases.saveAndEnd(lease, relay.cut || 'its stream was cut');
     delete lease.relay;
     if (exit) lease.sandbox.cutOff = true;
     if (!this.#closing) this.#orphans.add(lease); // `close` saves it already

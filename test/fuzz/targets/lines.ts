@@ -31,7 +31,13 @@ export function linesTarget(seed: number): Target {
   return {
     name: 'MCP lines (client)',
     async batch() {
-      const coverage = new Coverage(['/mcp/host/', '/mcp/sandbox/', '/mcp-lines.js', '/line-reader.js']);
+      const coverage = new Coverage([
+        '/mcp/host/',
+        '/mcp/sandbox/',
+        '/mcp-inbox.js',
+        '/mcp-lines.js',
+        '/bounded-lines.js',
+      ]);
       const violations: string[] = [];
       for (let call = 0; call < CALLS; call++) {
         const lines = Array.from({ length: LINES_A_CALL }, () => corpus.next().replaceAll('\n', ' '));

@@ -130,6 +130,8 @@ export type StdioToSandbox =
   | { type: 'stdin'; data: Uint8Array }
   /** Consumed bytes of stdout. The relay stops reading at STDIO_WINDOW_BYTES unacknowledged. */
   | { type: 'ack'; bytes: number }
+  /** The server's output cannot be read any longer: the workspace is saved and the sandbox replaced. */
+  | { type: 'cut'; reason: string }
   | { type: 'close' };
 
 /** What a sandbox's port sends to the agent thread. */

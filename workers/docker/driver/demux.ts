@@ -6,6 +6,8 @@ import type { OutputThrottle, ThrottledStream } from './output-throttle.js';
 const HEADER_BYTES = 8;
 const STDOUT = 1;
 const STDERR = 2;
+/** What one frame costs beside its bytes, as bytes: a program that writes single bytes must not be cheaper than it is. */
+const FRAME_COST = 100;
 
 export interface Demuxed {
   stdout: Readable;
@@ -43,36 +45,54 @@ export function demux(source: Duplex, throttle?: OutputThrottle): Demuxed {
   const stderr = make();
   let target = stdout;
 
+  const push = (part: Buffer): void => {
+    if (part.length === 0 || target.push(part)) return;
+    full.add(target);
+    source.pause();
+  };
+
   const onData = (chunk: Buffer): void => {
-    if (throttle && !throttle.take(throttled, chunk.length)) {
+    let offset = 0;
+    let frames = 0;
+    // Frames of one stream that follow each other are moved together in place, and leave as one.
+    let from = 0;
+    let to = 0;
+    const pay = (): void => {
+      if (!throttle || throttle.take(throttled, chunk.length + frames * FRAME_COST)) return;
       waits = true;
       source.pause();
-    }
-    let offset = 0;
+    };
     while (offset < chunk.length) {
       if (left === 0) {
         const taken = chunk.copy(header, headerBytes, offset, offset + HEADER_BYTES - headerBytes);
         headerBytes += taken;
         offset += taken;
-        if (headerBytes < HEADER_BYTES) return;
+        if (headerBytes < HEADER_BYTES) break;
         headerBytes = 0;
+        frames++;
         left = header.readUInt32BE(4);
         const type = header[0];
         if (type !== STDOUT && type !== STDERR) {
           source.destroy(new Error('Docker’s stream has a frame that is neither stdout nor stderr'));
           return;
         }
-        target = type === STDERR ? stderr : stdout;
+        const next = type === STDERR ? stderr : stdout;
+        if (next !== target) {
+          push(chunk.subarray(from, to));
+          from = to;
+          target = next;
+        }
         continue;
       }
-      const part = chunk.subarray(offset, offset + left);
-      offset += part.length;
-      left -= part.length;
-      if (!target.push(part)) {
-        full.add(target);
-        source.pause();
-      }
+      const length = Math.min(left, chunk.length - offset);
+      if (from === to) from = to = offset;
+      else chunk.copyWithin(to, offset, offset + length);
+      to += length;
+      offset += length;
+      left -= length;
     }
+    push(chunk.subarray(from, to));
+    pay();
   };
 
   const ended = new Promise<Error | undefined>((resolve) => {

@@ -30,6 +30,7 @@ export class StdioRelay {
   #unacked = 0;
   #abandoned = false;
   #released = false;
+  #cut = '';
   #exit: SandboxExit | undefined;
   #lastOutput: NodeJS.Timeout | undefined;
   #stderr = { since: 0, bytes: 0, dropped: 0 };
@@ -57,6 +58,11 @@ export class StdioRelay {
   /** How the sandbox's process ended; undefined while it runs. */
   get exit(): SandboxExit | undefined {
     return this.#exit;
+  }
+
+  /** Why the session cannot read the sandbox's output any longer; '' if it has not said so. */
+  get cut(): string {
+    return this.#cut;
   }
 
   /** Aborts when the relay has ended. */
@@ -116,6 +122,10 @@ export class StdioRelay {
       case 'ack':
         this.#unacked = Math.max(0, this.#unacked - message.bytes);
         this.#pump();
+        return;
+      case 'cut':
+        this.#cut = message.reason;
+        this.#close(message.reason);
         return;
       case 'close':
         this.#released = true;

@@ -12,7 +12,7 @@ import {
 } from '@modelcontextprotocol/client';
 import { randomBytes } from 'node:crypto';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
-import { McpLines } from '../../../src/shared/mcp-lines.js';
+import { McpInbox } from '../../../src/shared/mcp-inbox.js';
 import { toToolDefinition, type ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../src/shared/version.js';
 import type { RunningSandbox } from '../driver/driver.js';
@@ -140,7 +140,7 @@ class WarmTransport implements Transport {
   initialize: InitializeResult | undefined;
   ended = false;
   readonly #sandbox: RunningSandbox;
-  readonly #lines: McpLines;
+  readonly #inbox: McpInbox;
   readonly #again: boolean;
   /** Prefix of our request ids: no earlier or later client of this server uses it. */
   readonly #idPrefix: string;
@@ -152,11 +152,16 @@ class WarmTransport implements Transport {
     this.#sandbox = sandbox;
     this.#again = again;
     this.#idPrefix = again ? `warm-${randomBytes(6).toString('hex')}-` : 'warm-';
-    this.#lines = new McpLines(again ? MAX_OLD_LINE_BYTES : MAX_LINE_BYTES);
+    this.#inbox = new McpInbox({
+      maxLineBytes: again ? MAX_OLD_LINE_BYTES : MAX_LINE_BYTES,
+      onMessage: (message) => this.#deliver(message),
+      onError: (error) => this.onerror?.(error),
+      onFlood: () => void this.close(), // `stray` says what it printed
+    });
   }
 
   get stray(): string {
-    return this.#lines.stray;
+    return this.#inbox.stray;
   }
 
   async start(): Promise<void> {
@@ -176,6 +181,7 @@ class WarmTransport implements Transport {
     const { stdin } = this.#sandbox;
     if ('method' in message && message.method === 'initialize' && 'id' in message) this.#initializeId = message.id;
     const own = 'id' in message && 'method' in message ? { ...message, id: `${this.#idPrefix}${message.id}` } : message;
+    this.#inbox.noteSent(own);
     if (stdin.writable) stdin.write(serializeMessage(own)); // else the sandbox is ending
   }
 
@@ -192,7 +198,7 @@ class WarmTransport implements Transport {
     stdout.off('end', this.#onEnd);
     stderr.off('data', ignore);
     stdout.pause();
-    const rest = this.#lines.takeRest();
+    const rest = this.#inbox.takeRest();
     if (rest.length > 0 && !stdout.readableEnded) stdout.unshift(rest);
     stdin.off('error', this.#onStdinError);
   }
@@ -200,11 +206,9 @@ class WarmTransport implements Transport {
   readonly #onStdinError = (): void => undefined; // the end of stdout reports it
 
   readonly #onData = (chunk: Buffer): void => {
-    try {
-      for (const message of this.#lines.read(chunk)) this.#deliver(message);
-    } catch {
-      void this.close(); // a line is too long; `stray` says what it is
-    }
+    const { stdout } = this.#sandbox;
+    stdout.pause();
+    this.#inbox.push(chunk, () => stdout.resume());
   };
 
   #deliver(message: JSONRPCMessage): void {
@@ -221,8 +225,10 @@ class WarmTransport implements Transport {
   }
 
   readonly #onEnd = (): void => {
-    this.ended = true;
-    void this.close();
+    this.#inbox.after(() => {
+      this.ended = true;
+      void this.close();
+    });
   };
 }
 

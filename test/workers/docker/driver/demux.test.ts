@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import * as fc from 'fast-check';
 import t from 'tap';
 import { demux } from '../../../../workers/docker/driver/demux.js';
+import { OutputThrottle } from '../../../../workers/docker/driver/output-throttle.js';
 
 function frame(type: number, data: Uint8Array): Buffer {
   const header = Buffer.alloc(8);
@@ -61,4 +62,24 @@ t.test('a connection that is cut ends both streams', async (t) => {
   source.destroy(new Error('cut'));
   t.match(await ended, { message: 'cut' });
   t.same(await Promise.all([buffer(stdout), buffer(stderr)]), [Buffer.alloc(0), Buffer.alloc(0)]);
+});
+
+t.test('single bytes on one stream come as one chunk, and count for more than their bytes', async (t) => {
+  const source = new PassThrough();
+  const throttle = new OutputThrottle();
+  const taken: number[] = [];
+  const take = throttle.take.bind(throttle);
+  throttle.take = (stream, bytes) => {
+    taken.push(bytes);
+    return take(stream, bytes);
+  };
+  const { stdout } = demux(source, throttle);
+  const chunks: Buffer[] = [];
+  stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const frames = Buffer.concat(Array.from({ length: 1_000 }, (_, index) => frame(1, Buffer.from([index % 256]))));
+  source.end(frames);
+  await once(stdout, 'end');
+  t.equal(chunks.length, 1);
+  t.equal(Buffer.concat(chunks).length, 1_000);
+  t.ok(taken[0]! > 10 * frames.length, `${taken[0]} for ${frames.length} bytes`);
 });

@@ -155,3 +155,16 @@ t.test('a small piece of a pooled buffer crosses as just its bytes', async (t) =
   await port.until(() => port.bytes === 3);
   t.same(sizes, [3]);
 });
+
+t.test('a session that cannot read the output any longer says why, and the sandbox is not touched', async (t) => {
+  const { sandbox, exit } = made();
+  const port = new SandboxPort();
+  t.teardown(() => port.close());
+  const relay = new StdioRelay(port.far);
+  relay.attach(sandbox);
+  port.send({ type: 'cut', reason: 'too much' });
+  await aborted(relay.closed);
+  t.equal(relay.cut, 'too much');
+  t.equal(relay.abandoned, false);
+  exit.resolve({ code: 0, reason: 'never' });
+});

@@ -2,10 +2,10 @@
 import { serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
 import { atMost } from '../../../../src/shared/abort.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
-import { McpLines } from '../../../../src/shared/mcp-lines.js';
+import { McpInbox } from '../../../../src/shared/mcp-inbox.js';
 import type { HostProcess } from './host-process.js';
 
-/** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */
+/** The longest JSON-RPC line a server may send; of a longer one only its call fails. */
 const MAX_LINE_BYTES = 16 * 1_048_576;
 /** Limit of unread input, not counting the newest message. */
 const STDIN_WAITING_BYTES = 4 * 1_048_576;
@@ -20,9 +20,15 @@ export class ProcessTransport implements Transport {
   readonly stderr = null;
   readonly pid: number;
   readonly #process: HostProcess;
-  readonly #lines = new McpLines(MAX_LINE_BYTES);
-  /** Delivers messages one microtask apart, as in PortTransport: else progress in the same chunk as its result is lost. */
-  #delivered: Promise<void> = Promise.resolve();
+  readonly #inbox = new McpInbox({
+    maxLineBytes: MAX_LINE_BYTES,
+    onMessage: (message) => this.onmessage?.(message),
+    onError: (error) => this.onerror?.(error),
+    onFlood: (error) => {
+      this.onerror?.(error);
+      this.#fail(error.message);
+    },
+  });
   #closed = false;
   /** Why the process ended; '' while it lives, and when we closed it. */
   exitReason = '';
@@ -47,11 +53,11 @@ export class ProcessTransport implements Transport {
   async #endAfter(exited: HostProcess['exited'], ended: Promise<unknown>): Promise<void> {
     const { reason } = await exited;
     await atMost(LAST_OUTPUT_MS, ended);
-    this.#deliver(() => this.#end(reason));
+    this.#inbox.after(() => this.#end(reason));
   }
 
   get stray(): string {
-    return this.#lines.stray;
+    return this.#inbox.stray;
   }
 
   async send(message: JSONRPCMessage): Promise<void> {
@@ -62,6 +68,7 @@ export class ProcessTransport implements Transport {
       this.#fail(`does not read its input: more than ${STDIN_WAITING_BYTES} bytes wait`);
       throw new FairleadError('ERR_MCP', this.exitReason);
     }
+    this.#inbox.noteSent(message);
     if (stdin.writable) stdin.write(serializeMessage(message)); // else its end is about to be reported
   }
 
@@ -72,21 +79,14 @@ export class ProcessTransport implements Transport {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    try {
-      for (const message of this.#lines.read(chunk)) this.#deliver(() => this.onmessage?.(message));
-    } catch (error) {
-      this.onerror?.(error as Error);
-      this.#fail((error as Error).message);
-    }
+    const { stdout } = this.#process;
+    stdout.pause();
+    this.#inbox.push(chunk, () => stdout.resume());
   };
 
   #fail(reason: string): void {
     this.#end(reason);
     void this.#process.stop();
-  }
-
-  #deliver(work: () => void): void {
-    this.#delivered = this.#delivered.then(work).catch((error: unknown) => this.onerror?.(error as Error));
   }
 
   #end(reason: string): void {
@@ -97,7 +97,7 @@ export class ProcessTransport implements Transport {
     stdout.off('data', this.#onData);
     stdout.resume(); // drained, so that a process that still writes can exit
     void exited.then(() => stdout.destroy()); // a process that it left behind may hold it open
-    this.#lines.takeRest();
+    this.#inbox.close();
     this.onclose?.();
   }
 }

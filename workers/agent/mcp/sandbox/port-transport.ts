@@ -2,15 +2,15 @@
 import { serializeMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
 import type { MessagePort } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
-import { McpLines } from '../../../../src/shared/mcp-lines.js';
+import { McpInbox } from '../../../../src/shared/mcp-inbox.js';
 import type { StdioFromSandbox, StdioToSandbox } from '../../../docker/contract/messages.js';
 import type { Handshake } from '../../../docker/contract/messages.js';
 import { GenerationIds } from './generation-ids.js';
 
-/** The longest JSON-RPC line a server may send; a longer one ends the connection, not the thread. */
+/** The longest JSON-RPC line a server may send; of a longer one only its call fails. */
 const MAX_LINE_BYTES = 16 * 1_048_576;
 
-/** Acknowledges stdout as it parses it, so that the relay is never ahead by more than its window. */
+/** Acknowledges stdout when it has been read and the event loop has turned, so that the relay is never ahead by more than its window. */
 export class PortTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -19,18 +19,21 @@ export class PortTransport implements Transport {
   readonly stderr = null;
   readonly pid = null;
   readonly #port: MessagePort;
-  readonly #lines = new McpLines(MAX_LINE_BYTES);
+  readonly #inbox = new McpInbox({
+    maxLineBytes: MAX_LINE_BYTES,
+    onMessage: (line) => {
+      const message = this.#ids ? this.#ids.incoming(line) : line;
+      if (message) this.onmessage?.(message);
+    },
+    onError: (error) => this.onerror?.(error),
+    onFlood: (error) => this.#cut(error),
+  });
   readonly #encoder = new TextEncoder();
   readonly #onStderr: (text: string) => void;
   #closed = false;
   #initialize: object | undefined;
   /** Set where the stream may have had other clients. */
   #ids: GenerationIds | undefined;
-  /**
-   * Delivers messages one microtask apart, and the end after them: the client runs a progress handler one microtask late,
-   * and drops the progress when the result follows in the same chunk.
-   */
-  #delivered: Promise<void> = Promise.resolve();
   /** Why the sandbox ended; '' while it lives. */
   exitReason = '';
   /** The stream broke without an exit message: the sandbox may still run. */
@@ -43,13 +46,13 @@ export class PortTransport implements Transport {
 
   /** The beginning of the server's output that is no MCP. */
   get stray(): string {
-    return this.#lines.stray;
+    return this.#inbox.stray;
   }
 
   async start(): Promise<void> {
     this.#port.on('message', (message: StdioFromSandbox) => this.#receive(message));
     this.#port.on('close', () => {
-      this.#deliver(() => {
+      this.#inbox.after(() => {
         this.lost = !this.#closed;
         this.#end('the connection to the sandbox was lost');
       });
@@ -70,17 +73,16 @@ export class PortTransport implements Transport {
     if (this.#initialize && 'method' in message) {
       if (message.method === 'initialize' && 'id' in message) {
         const answer = { jsonrpc: '2.0', id: message.id, result: this.#initialize } as JSONRPCMessage;
-        this.#deliver(() => this.onmessage?.(answer));
+        queueMicrotask(() => this.#inbox.after(() => this.onmessage?.(answer)));
         return;
       }
       if (message.method === 'notifications/initialized') return;
     }
     if (this.#closed) throw new FairleadError('ERR_SANDBOX', this.exitReason || 'the sandbox is closed');
+    const sent = this.#ids?.outgoing(message) ?? message;
+    this.#inbox.noteSent(sent);
     // Not a Buffer: a short one is a view of an 8 KB pool, and all of the pool would cross.
-    this.#post({
-      type: 'stdin',
-      data: this.#encoder.encode(serializeMessage(this.#ids?.outgoing(message) ?? message)),
-    });
+    this.#post({ type: 'stdin', data: this.#encoder.encode(serializeMessage(sent)) });
   }
 
   async close(): Promise<void> {
@@ -98,35 +100,27 @@ export class PortTransport implements Transport {
     if (this.#closed) return;
     switch (message.type) {
       case 'stdout':
-        this.#parse(message.data);
+        this.#read(message.data);
         return;
       case 'stderr':
         this.#onStderr(message.text);
         return;
       case 'exit':
-        this.#deliver(() => this.#end(message.reason));
+        this.#inbox.after(() => this.#end(message.reason));
         return;
     }
   }
 
-  #parse(data: Uint8Array): void {
-    try {
-      const chunk = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-      for (const line of this.#lines.read(chunk)) {
-        const message = this.#ids ? this.#ids.incoming(line) : line;
-        if (message) this.#deliver(() => this.onmessage?.(message));
-      }
-    } catch (error) {
-      this.onerror?.(error as Error);
-      this.#post({ type: 'close' });
-      this.#end((error as Error).message);
-      return;
-    }
-    this.#deliver(() => this.#post({ type: 'ack', bytes: data.byteLength }));
+  #read({ buffer, byteOffset, byteLength }: Uint8Array): void {
+    this.#inbox.push(Buffer.from(buffer, byteOffset, byteLength), () => this.#post({ type: 'ack', bytes: byteLength }));
   }
 
-  #deliver(work: () => void): void {
-    this.#delivered = this.#delivered.then(work).catch((error: unknown) => this.onerror?.(error as Error));
+  /** The sandbox is healthy, only its stream is not: its files are saved and it is replaced. */
+  #cut(error: Error): void {
+    if (this.#closed) return;
+    this.onerror?.(error);
+    this.#post({ type: 'cut', reason: error.message });
+    this.#end(error.message);
   }
 
   #post(message: StdioToSandbox): void {
@@ -137,7 +131,7 @@ export class PortTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.exitReason = reason;
-    this.#lines.takeRest();
+    this.#inbox.close();
     this.#port.close();
     this.onclose?.();
   }

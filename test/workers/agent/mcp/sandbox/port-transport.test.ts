@@ -1,4 +1,5 @@
 import t from 'tap';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import type { StdioFromSandbox, StdioToSandbox } from '../../../../../workers/docker/contract/messages.js';
@@ -16,6 +17,10 @@ interface Pair {
   post: (message: StdioFromSandbox) => void;
   /** The next message of the transport that matches. */
   next: (match: (message: StdioToSandbox) => boolean) => Promise<StdioToSandbox>;
+  /** Resolves when so many messages have come. */
+  nextMessage: (count: number) => Promise<void>;
+  /** Resolves with the first answer. */
+  result: Promise<void>;
   closed: Promise<void>;
 }
 
@@ -25,6 +30,8 @@ async function startPair(t: { teardown: (fn: () => void) => unknown }): Promise<
   const stderr: string[] = [];
   const transport = new PortTransport(port1, (text) => stderr.push(text));
   const closed = deferred<void>();
+  const result = deferred<void>();
+  const waits: { count: number; resolve: () => void }[] = [];
   const pair: Pair = {
     transport,
     far: port2,
@@ -38,9 +45,19 @@ async function startPair(t: { teardown: (fn: () => void) => unknown }): Promise<
       port2.on('message', (message: StdioToSandbox) => match(message) && found.resolve(message));
       return found.promise;
     },
+    nextMessage: (count) => {
+      const { promise, resolve } = deferred<void>();
+      waits.push({ count, resolve });
+      return promise;
+    },
+    result: result.promise,
     closed: closed.promise,
   };
-  transport.onmessage = (message) => pair.got.push(message);
+  transport.onmessage = (message) => {
+    pair.got.push(message);
+    if ('result' in message) result.resolve();
+    for (const { count, resolve } of waits) if (pair.got.length >= count) resolve();
+  };
   transport.onerror = (error) => pair.errors.push(error);
   transport.onclose = () => closed.resolve();
   port2.on('message', (message: StdioToSandbox) => pair.sent.push(message));
@@ -96,15 +113,90 @@ void t.test('a line that is no JSON-RPC is skipped, and the next is read', async
   t.notOk(pair.transport.exitReason);
 });
 
-void t.test('a line over the limit ends the connection', async (t) => {
+void t.test('a line over the limit is dropped up to its end, and the next is read', async (t) => {
   const pair = await startPair(t);
-  const close = pair.next((message) => message.type === 'close');
   const piece = Buffer.alloc(1_048_576, 'x');
-  for (let sent = 0; sent < 18; sent++) pair.post({ type: 'stdout', data: piece });
-  await close;
-  await pair.closed;
-  t.match(pair.transport.exitReason, 'more than');
-  await t.rejects(pair.transport.send(ping(1)), { code: 'ERR_SANDBOX' });
+  for (let sent = 0; sent < 100; sent++) pair.post({ type: 'stdout', data: piece });
+  pair.post({ type: 'stdout', data: bytes(`\n${JSON.stringify(ping(1))}\n`) });
+  await pair.nextMessage(1);
+  t.same(pair.got, [ping(1)]);
+  t.equal(pair.transport.exitReason, '');
+});
+
+void t.test('an answer that is too long, too deep or has too many parts fails its call, and no other', async (t) => {
+  const pair = await startPair(t);
+  for (const id of [1, 2, 3, 4]) await pair.transport.send(request(id, id));
+  const answer = (id: number, result: string): void =>
+    pair.post({ type: 'stdout', data: bytes(`{"result":${result},"jsonrpc":"2.0","id":${id}}\n`) });
+  answer(1, `{"text":"${'x'.repeat(17_000_000)}"}`);
+  answer(2, `{"deep":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
+  answer(3, `{"keys":{${'"a":1,'.repeat(1_000_000)}"b":1}}`);
+  answer(4, '{}');
+  await pair.nextMessage(4);
+  t.match(pair.got, [
+    { id: 1, error: { message: /longer than 16777216 bytes/ } },
+    { id: 2, error: { message: /more than 200 deep/ } },
+    { id: 3, error: { message: /more than 400000 parts/ } },
+    { id: 4, result: {} },
+  ]);
+});
+
+const FLOODS = {
+  'answers to nobody': '{"jsonrpc":"2.0","id":"g0-999","result":{}}',
+  'progress of nothing':
+    '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":9,"progress":1}}',
+  'unknown notifications': '{"jsonrpc":"2.0","method":"notifications/boo"}',
+  requests: '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+  'lines that are no messages': 'no json',
+  'empty lines': '',
+  'broken JSON': '{"jsonrpc":"2.0","id":',
+};
+
+for (const [what, line] of Object.entries(FLOODS)) {
+  void t.test(`a flood of ${what} ends the connection with a reason, and the event loop turns meanwhile`, async (t) => {
+    const pair = await startPair(t);
+    const cut = pair.next((message) => message.type === 'cut');
+    const piece = bytes(`${line}\n`.repeat(Math.ceil(65_536 / (line.length + 1))));
+    // As the relay does: a window of bytes without acknowledgement, refilled in the same turn in which it is acknowledged.
+    const post = (): void => pair.post({ type: 'stdout', data: piece });
+    pair.far.on('message', ({ type }: StdioToSandbox) => type === 'ack' && post());
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    for (let sent = 0; sent < 16; sent++) post();
+    t.match(await cut, { reason: /more than \d+ (messages that nobody asked for|lines that are not MCP messages)/ });
+    await pair.closed;
+    delay.disable();
+    t.ok(delay.max < 500e6, `the longest turn took ${Math.round(delay.max / 1e6)} ms`);
+    await t.rejects(pair.transport.send(ping(1)), { code: 'ERR_SANDBOX', message: /more than/ });
+  });
+}
+
+void t.test('1,500 plain lines, as of a program that logs to its server’s stdout, end nothing', async (t) => {
+  const pair = await startPair(t);
+  pair.post({ type: 'stdout', data: bytes('GET / 200\n'.repeat(1_500)) });
+  pair.post({ type: 'stdout', data: bytes(`${JSON.stringify(ping(3))}\n`) });
+  await pair.nextMessage(1);
+  t.equal(pair.transport.exitReason, '');
+});
+
+void t.test('progress beyond its rate is dropped, and the result still comes', async (t) => {
+  const pair = await startPair(t);
+  await pair.transport.send(request(7, 7));
+  pair.post({ type: 'stdout', data: bytes(`${JSON.stringify(progress(7))}\n`.repeat(9_000)) });
+  pair.post({ type: 'stdout', data: bytes(`${JSON.stringify(result(7))}\n`) });
+  await pair.result;
+  t.ok(pair.got.length > 100 && pair.got.length < 8_000, `${pair.got.length} messages of 9,001`);
+  t.equal(pair.transport.exitReason, '');
+});
+
+void t.test('chunks are acknowledged only after the event loop has turned', async (t) => {
+  const pair = await startPair(t);
+  const acked = pair.next((message) => message.type === 'ack');
+  let turned = false;
+  pair.transport.onmessage = () => void setImmediate(() => (turned = true));
+  pair.post({ type: 'stdout', data: bytes(`${JSON.stringify(ping(1))}\n`) });
+  await acked;
+  t.equal(turned, true);
 });
 
 void t.test('the sandbox’s last message is the reason, and later sends say it', async (t) => {

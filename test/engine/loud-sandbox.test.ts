@@ -1,0 +1,76 @@
+import t, { type Test } from 'tap';
+import { startStack } from '../helpers/stack.js';
+import { text, tool } from '../helpers/model-server.js';
+import { connect, type TestClient } from '../helpers/ws-client.js';
+
+const stack = await startStack({
+  config: {
+    agents: { threads: 1, spare: false, hangTimeoutMs: 4_000 },
+    sandbox: { toolTimeoutMs: 60_000 },
+    approvals: { rules: [{ server: 'workspace', tool: '*', action: 'allow' }] },
+  },
+});
+t.teardown(() => stack.stop());
+const { engine, model } = stack;
+const RUN = 'run: ';
+model.script(({ body }) => {
+  const { content } = body.messages.at(-1)!;
+  const said =
+    typeof content === 'string' ? content : content.map((block) => ('text' in block ? block.text : '')).join('');
+  return said.startsWith(RUN) ? tool('run_command', { command: said.slice(RUN.length) }) : text('done');
+});
+
+async function talker(t: Test): Promise<TestClient> {
+  const client = await connect(engine.wsUrl);
+  t.teardown(() => client.close());
+  await client.ready;
+  return client;
+}
+
+/** The result of one command. */
+async function run(client: TestClient, command: string): Promise<string> {
+  client.say(`${RUN}${command}`);
+  await client.waitFor('tool:start', { timeoutMs: 60_000 });
+  const result = await client.waitFor('tool:result', { timeoutMs: 60_000 });
+  await client.turnEnd();
+  return JSON.stringify(result.content);
+}
+
+/** Writes to the stdout of the sandbox's MCP server, the parent of the command's shell or of that one's parent. */
+const TO_SERVER = `for p in /proc/[0-9]*; do if tr '\\0' ' ' < $p/cmdline | grep -q workspace; then out=$p/fd/1; break; fi; done`;
+
+const restarts = (): number => engine.logs.filter(({ msg }) => msg.startsWith('agent thread ended')).length;
+
+const FLOODS = {
+  'results for nobody': `{"jsonrpc":"2.0","id":"g0-999","result":{}}`,
+  'lines that are no messages': 'log line',
+};
+
+for (const [what, line] of Object.entries(FLOODS)) {
+  t.test(`a flood of ${what} interrupts no neighbour, and costs its own session no file`, async (t) => {
+    const loud = await talker(t);
+    const neighbour = await talker(t);
+    t.match(await run(loud, 'echo kept > kept.txt; echo ok'), 'ok');
+    t.match(await run(neighbour, 'echo mine'), 'mine');
+    const flooded = run(loud, `${TO_SERVER}; yes '${line}' > $out`);
+    for (let call = 0; call < 5; call++) t.match(await run(neighbour, `echo call ${call}`), `call ${call}`);
+    t.match(await flooded, /more than \d+ (messages that nobody asked for|lines that are not MCP)/);
+    t.match(await run(loud, 'cat kept.txt'), 'kept');
+    t.equal(restarts(), 0);
+  });
+}
+
+t.test('1,500 plain lines and a line of 100 MB on the server’s stdout end nothing', async (t) => {
+  const client = await talker(t);
+  await run(client, 'echo kept > kept.txt');
+  const { session } = await client.ready;
+  const [before] = await stack.leasedTo(session);
+  t.match(await run(client, `${TO_SERVER}; seq 1500 > $out; echo lines`), 'lines');
+  t.match(
+    await run(client, `${TO_SERVER}; (head -c 100000000 /dev/zero | tr '\\0' x; echo) > $out; echo long`),
+    'long',
+  );
+  t.match(await run(client, 'cat kept.txt'), 'kept');
+  const [after] = await stack.leasedTo(session);
+  t.equal(after?.id, before?.id, 'the same container');
+});
