@@ -3,12 +3,9 @@
 export interface JsonLimits {
   /** Keys, elements and brackets. */
   parts: number;
-  /** Brackets inside brackets: what walks a value recursively needs a stack frame for each. */
+  /** Levels of objects and arrays: code that walks a value calls itself for each. */
   depth: number;
 }
-
-/** Shorter text cannot have enough parts to matter. */
-const SHORT = 4_096;
 
 const QUOTE = 34;
 const COMMA = 44;
@@ -21,7 +18,7 @@ const BRACE_END = 125;
 
 /** Why this text must not be parsed, in words; '' if it may. It need not be JSON. */
 export function shapeProblem(text: string, limits: JsonLimits): string {
-  if (text.length <= Math.min(SHORT, limits.parts, limits.depth)) return '';
+  if (text.length <= Math.min(limits.parts, limits.depth)) return ''; // it cannot have more levels than characters
   let parts = 0;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
@@ -32,7 +29,7 @@ export function shapeProblem(text: string, limits: JsonLimits): string {
         break;
       case BRACKET:
       case BRACE:
-        if (++depth > limits.depth) return `it is nested more than ${limits.depth} deep`;
+        if (++depth > limits.depth) return `it has more than ${limits.depth} levels`;
         if (++parts > limits.parts) return `it has more than ${limits.parts} parts`;
         break;
       case COMMA:

@@ -18,7 +18,7 @@ export function framesTarget(seed: number): Target {
   return {
     name: 'frames (parser)',
     batch() {
-      const coverage = new Coverage(['/front/frames.js', '/front/parse-json.js']);
+      const coverage = new Coverage(['/front/frames.js', '/shared/json-shape.js']);
       const violations: string[] = [];
       for (let group = 0; group < GROUPS; group++) {
         const inputs = Array.from({ length: GROUP }, () => corpus.next());

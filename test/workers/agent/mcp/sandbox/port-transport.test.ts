@@ -135,7 +135,7 @@ void t.test('an answer that is too long, too deep or has too many parts fails it
   await pair.nextMessage(4);
   t.match(pair.got, [
     { id: 1, error: { message: /longer than 16777216 bytes/ } },
-    { id: 2, error: { message: /more than 200 deep/ } },
+    { id: 2, error: { message: /more than 200 levels/ } },
     { id: 3, error: { message: /more than 400000 parts/ } },
     { id: 4, result: {} },
   ]);
