@@ -4,6 +4,7 @@ import { loadConfig, type Config } from './shared/config.js';
 import { hintWarnings } from './shared/config-mcp.js';
 import type { Engine } from './engine.js';
 import { createLog, type Logger } from './shared/log.js';
+import { hideEnvironment } from './boot/environment.js';
 import { openServiceManager, type ServiceManager } from './boot/service-manager.js';
 import { VERSION } from './shared/version.js';
 
@@ -22,10 +23,15 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
     process.stdout.write('the configuration is valid\n');
     return;
   }
+  const shown = hideEnvironment();
+  if (shown !== undefined)
+    warnings.push(`programs of this account can read the server's environment in /proc: ${shown}`);
   const log = createLog('main', config.logLevel);
   for (const warning of warnings) log.warn(warning);
   // Node's default would end the process without a drain, and systemd takes that for a clean exit.
   process.on('SIGHUP', () => log.warn('SIGHUP is ignored: restart the server for a new configuration'));
+  // Node's default would open the inspector, and with it all memory, to every program of this account.
+  process.on('SIGUSR1', () => log.debug('SIGUSR1 is ignored: start the server with --inspect to debug it'));
   const manager = await openServiceManager(log);
   manager.status('starting');
   // Loaded only now, so that --check-config loads no addon and starts no thread.

@@ -18,6 +18,7 @@ import type {
   SandboxProgram,
   StartRequest,
 } from './driver.js';
+import { mustExist, namespacePrefix } from './user-namespace.js';
 import { killGroup, killRecorded, writeRecord } from '../../../src/shared/process-record.js';
 
 const ENTRY = fileURLToPath(new URL('../../workspace/index.js', import.meta.url));
@@ -34,6 +35,7 @@ export class ProcessDriver implements SandboxDriver {
   readonly #root: string;
   readonly #entry: string;
   readonly #log: Logger;
+  #prefix: Promise<readonly string[]> | undefined;
 
   constructor(config: Config, instance: string, log: Logger, entry = ENTRY) {
     this.#root = join(config.dataDir, 'sandboxes', instance.replaceAll(/[^a-zA-Z0-9_-]/g, '_'));
@@ -61,9 +63,10 @@ export class ProcessDriver implements SandboxDriver {
       await mkdir(this.#root, { recursive: true, mode: 0o700 });
       await mkdir(folder, { mode: 0o700 });
       await mkdir(workspace, { mode: 0o700 });
+      const prefix = await (this.#prefix ??= this.#findPrefix());
       signal.throwIfAborted();
-      child = spawnIn(workspace, process.execPath, [this.#entry], env);
-      const sandbox = new ProcessSandbox(child, folder, env);
+      child = spawnIn(workspace, [...prefix, process.execPath, this.#entry], env);
+      const sandbox = new ProcessSandbox(child, { folder, env, prefix });
       await once(child, 'spawn', { signal });
       await writeRecord(folder, child.pid ?? 0, true);
       signal.throwIfAborted();
@@ -98,6 +101,14 @@ export class ProcessDriver implements SandboxDriver {
     return removed;
   }
 
+  async #findPrefix(): Promise<readonly string[]> {
+    const prefix = await namespacePrefix();
+    if (prefix.length === 0) {
+      this.#log.warn('no user namespaces here: what tools run can read /proc of all processes of this account');
+    }
+    return prefix;
+  }
+
   watch(): void {
     // A child's own `exit` always reports its end.
   }
@@ -116,12 +127,15 @@ class ProcessSandbox implements RunningSandbox {
   readonly #pid: number;
   readonly #folder: string;
   readonly #env: Environment;
+  /** Before each of its programs. */
+  readonly #prefix: readonly string[];
   /** Process groups of programs that run beside its server. */
   readonly #groups = new Set<number>();
   #removal: Promise<void> | undefined;
 
-  constructor(child: Child, folder: string, env: Environment) {
+  constructor(child: Child, { folder, env, prefix }: { folder: string; env: Environment; prefix: readonly string[] }) {
     this.#env = env;
+    this.#prefix = prefix;
     this.#pid = child.pid ?? 0;
     this.id = `process:${this.#pid}`;
     this.stdin = child.stdin;
@@ -140,10 +154,17 @@ class ProcessSandbox implements RunningSandbox {
 
   /** In a process group of its own; its children end with it or with the sandbox. */
   async exec(command: readonly string[], signal: AbortSignal, env: Environment = {}): Promise<SandboxProgram> {
-    const [file = '', ...args] = command;
+    const [file = ''] = command;
     const workspace = join(this.#folder, 'workspace');
+    const variables = { ...this.#env, ...env };
     signal.throwIfAborted();
-    const child = spawnIn(workspace, file, args, { ...this.#env, ...env });
+    try {
+      if (this.#prefix.length > 0) await mustExist(file, environmentIn(workspace, variables)['PATH'] ?? '');
+    } catch (error) {
+      throw notRunning(file, error);
+    }
+    signal.throwIfAborted();
+    const child = spawnIn(workspace, [...this.#prefix, ...command], variables);
     const exited = new Promise<number | null>((resolve) => {
       child.once('error', () => resolve(null));
       child.once('close', resolve);
@@ -152,7 +173,7 @@ class ProcessSandbox implements RunningSandbox {
     try {
       await once(child, 'spawn');
     } catch (error) {
-      throw new FairleadError('ERR_SANDBOX', `${file} does not run: ${(error as Error).message}`, { cause: error });
+      throw notRunning(file, error);
     }
     const pid = child.pid ?? 0;
     const kill = (): void => {
@@ -194,16 +215,25 @@ class ProcessSandbox implements RunningSandbox {
   }
 }
 
+function notRunning(file: string, cause: unknown): FairleadError {
+  return new FairleadError('ERR_SANDBOX', `${file} does not run: ${(cause as Error).message}`, { cause });
+}
+
 /** In a process group of its own, so that its children end with it. */
-function spawnIn(workspace: string, file: string, args: readonly string[], env: Environment): Child {
-  const PATH = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
-  const LANG = process.env['LANG'] ?? 'C.UTF-8';
+function spawnIn(workspace: string, command: readonly string[], env: Environment): Child {
+  const [file = '', ...args] = command;
   return spawn(file, args, {
     cwd: workspace,
-    env: { PATH, LANG, ...env, HOME: workspace, FAIRLEAD_WORKSPACE: workspace },
+    env: environmentIn(workspace, env),
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+}
+
+function environmentIn(workspace: string, env: Environment): Record<string, string> {
+  const PATH = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
+  const LANG = process.env['LANG'] ?? 'C.UTF-8';
+  return { PATH, LANG, ...env, HOME: workspace, FAIRLEAD_WORKSPACE: workspace };
 }
 
 async function removeFolder(folder: string): Promise<void> {
