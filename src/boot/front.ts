@@ -8,6 +8,7 @@ import { oauthIdentity, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import { ByteBudget } from '../front/byte-budget.js';
+import { ClientAddresses } from '../front/client-address.js';
 import { Connection, type ConnectionContext } from '../front/connection.js';
 import { headProblem } from '../front/head.js';
 import { Exchange, type RequestHead } from '../front/http.js';
@@ -25,6 +26,7 @@ import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
 import type { McpAdmin } from '../front/routes/mcp.js';
 import { Heartbeats } from '../front/sse.js';
+import { Strangers } from '../front/strangers.js';
 import { judgeUpgrade } from '../front/upgrade.js';
 
 /** uSockets' option, missing from the package's types. By default a second server would silently share the port. */
@@ -82,6 +84,8 @@ export function createFront(options: FrontOptions): Front {
   const hub = new Hub(agents, log);
   const presence = new Presence(limits);
   const budget = new ByteBudget(limits.maxBytesPerSecond);
+  const strangers = new Strangers(limits.perAddress);
+  const addresses = new ClientAddresses(listen.trustedProxies);
   const heartbeats = new Heartbeats();
   const mcpExchanges = new McpExchanges(agents, presence);
   const auth = new Auth(options.auth);
@@ -112,9 +116,20 @@ export function createFront(options: FrontOptions): Front {
     metricsAccess,
     origins,
     budget,
+    strangers,
     maxBodyBytes: limits.maxFrameBytes,
   });
 
+  // The socket's own address here: a proxy's sockets are the proxy's to limit.
+  app.filter((res, change) => {
+    if (Number(change) < 1) return;
+    const peer = new Uint8Array(res.getRemoteAddress());
+    if (addresses.isProxy(peer)) return;
+    const address = addresses.keyOf(peer, '');
+    // uWebSockets replaces this handler with the first request's, so it runs only if none came.
+    if (strangers.connected(address)) res.onAborted(() => strangers.settled(address));
+    else res.close();
+  });
   app.ws<UserData>('/v1/ws', {
     maxPayloadLength: limits.maxFrameBytes,
     maxBackpressure: limits.maxUnsentBytes,
@@ -122,7 +137,7 @@ export function createFront(options: FrontOptions): Front {
     idleTimeout: Math.ceil(limits.idleTimeoutMs / 1000),
     sendPingsAutomatically: true,
     upgrade: (res, req, socketContext) => {
-      const head = headOf(req);
+      const head = headOf(res, req);
       if (cutMalformed(res, head)) return;
       const refused = origins.refusal(head);
       if (refused) {
@@ -132,7 +147,7 @@ export function createFront(options: FrontOptions): Front {
         return;
       }
       const protocols = req.getHeader('sec-websocket-protocol');
-      const opening = judgeUpgrade(auth, { authorization: head.authorization, protocols }, head.query);
+      const opening = judgeUpgrade({ auth, strangers }, { ...head, protocols }, head.query);
       res.upgrade(
         { connection: new Connection(context, opening) },
         req.getHeader('sec-websocket-key'),
@@ -147,7 +162,7 @@ export function createFront(options: FrontOptions): Front {
     close: (ws) => ws.getUserData().connection.closed(),
   });
   app.any('/*', (res, req) => {
-    const head = headOf(req);
+    const head = headOf(res, req);
     if (!cutMalformed(res, head)) void router.serve(new Exchange(res, head, log));
   });
 
@@ -182,6 +197,7 @@ export function createFront(options: FrontOptions): Front {
   /** Cuts the connection without an answer, since after one uWebSockets would go on to what follows, perhaps a smuggled request. */
   function cutMalformed(res: HttpResponse, { malformed }: RequestHead): boolean {
     if (malformed === undefined) return false;
+    res.onAborted(() => undefined); // in place of the filter's: this socket has settled
     log.debug({ why: malformed }, 'a connection was cut: its request can be read in two ways');
     res.close();
     return true;
@@ -193,6 +209,32 @@ export function createFront(options: FrontOptions): Front {
     const own = new Hosts({ names: [...namesOf(config), at.host], loopbackOnly: false, port: () => at.port });
     metricsServer = await startMetricsServer({ at, access: metricsAccess, hosts: own, read: readMetrics, log });
     log.info({ url: metricsServer.url }, 'metrics are served on their own listener');
+  }
+
+  function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
+    const peer = new Uint8Array(res.getRemoteAddress());
+    if (!addresses.isProxy(peer)) strangers.settled(addresses.keyOf(peer, ''));
+    const path = req.getUrl();
+    const malformed = headProblem((visit) => req.forEach(visit));
+    return {
+      method: req.getMethod().toUpperCase(),
+      path,
+      query: req.getQuery(),
+      host: req.getHeader('host'),
+      origin: req.getHeader('origin'),
+      authorization: req.getHeader('authorization'),
+      accept: req.getHeader('accept'),
+      contentType: req.getHeader('content-type'),
+      contentLength: req.getHeader('content-length'),
+      chunked: req.getHeader('transfer-encoding') !== '',
+      lastEventId: req.getHeader('last-event-id'),
+      mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
+      fetchSite: req.getHeader('sec-fetch-site'),
+      fetchMode: req.getHeader('sec-fetch-mode'),
+      proxiedBy: proxyHeader((visit) => req.forEach(visit)),
+      address: addresses.keyOf(peer, forwardedFor(req)),
+      ...(malformed === undefined ? {} : { malformed }),
+    };
   }
 
   function ownUrl(): string {
@@ -226,25 +268,11 @@ function joined<T>(read: () => Promise<T>): () => Promise<T> {
   return () => (running ??= read().finally(() => (running = undefined)));
 }
 
-function headOf(req: HttpRequest): RequestHead {
-  const path = req.getUrl();
-  const malformed = headProblem((visit) => req.forEach(visit));
-  return {
-    method: req.getMethod().toUpperCase(),
-    path,
-    query: req.getQuery(),
-    host: req.getHeader('host'),
-    origin: req.getHeader('origin'),
-    authorization: req.getHeader('authorization'),
-    accept: req.getHeader('accept'),
-    contentType: req.getHeader('content-type'),
-    contentLength: req.getHeader('content-length'),
-    chunked: req.getHeader('transfer-encoding') !== '',
-    lastEventId: req.getHeader('last-event-id'),
-    mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
-    fetchSite: req.getHeader('sec-fetch-site'),
-    fetchMode: req.getHeader('sec-fetch-mode'),
-    proxiedBy: proxyHeader((visit) => req.forEach(visit)),
-    ...(malformed === undefined ? {} : { malformed }),
-  };
+/** All headers of that name, in their order. */
+function forwardedFor(req: HttpRequest): string {
+  const values: string[] = [];
+  req.forEach((name, value) => {
+    if (name === 'x-forwarded-for') values.push(value);
+  });
+  return values.join(',');
 }

@@ -42,6 +42,8 @@ export interface RequestHead {
   fetchMode: string;
   /** The header by which a proxy says that it passed the request on, or ''. */
   proxiedBy: string;
+  /** Whose limits count without credentials: see client-address.ts. */
+  address: string;
   /** Why the head is ambiguous: two readers of it could see two requests. */
   malformed?: string;
 }
@@ -58,6 +60,8 @@ export class Exchange {
   route = 'other';
   /** Sent with every answer, for CORS. */
   headers: Header[] = [];
+  /** The connection ends with the answer. */
+  isLast = false;
 
   constructor(res: ResponseSocket, head: RequestHead, log: Logger) {
     this.#res = res;
@@ -93,26 +97,21 @@ export class Exchange {
     if (this.#state === 'streaming') return this.endStream();
     const retry: Header[] = retryAfter === undefined ? [] : [['Retry-After', String(retryAfter)]];
     // Closes the connection after a body over the limit, rather than read the rest of it.
-    return this.answer(
-      status,
-      'application/problem+json',
-      body,
-      [...headers, ...retry],
-      error.code === 'ERR_TOO_LARGE',
-    );
+    if (error.code === 'ERR_TOO_LARGE') this.isLast = true;
+    return this.answer(status, 'application/problem+json', body, [...headers, ...retry]);
   }
 
   empty(status: number, headers: readonly Header[] = []): void {
     this.answer(status, '', undefined, headers);
   }
 
-  answer(status: number, type: string, body: string | undefined, headers: readonly Header[] = [], close = false): void {
+  answer(status: number, type: string, body: string | undefined, headers: readonly Header[] = []): void {
     if (this.#state !== 'open') return;
     this.#res.cork(() => {
       this.#begin(status, [...(type === '' ? [] : [['Content-Type', type] as Header]), ...headers]);
-      if (body === undefined) this.#res.endWithoutBody();
-      else if (this.head.method === 'HEAD') this.#res.endWithoutBody(Buffer.byteLength(body));
-      else this.#res.end(body, close);
+      if (body === undefined) this.#res.endWithoutBody(undefined, this.isLast);
+      else if (this.head.method === 'HEAD') this.#res.endWithoutBody(Buffer.byteLength(body), this.isLast);
+      else this.#res.end(body, this.isLast);
     });
     this.#closed();
   }

@@ -8,6 +8,7 @@ import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
 import type { MetricsAccess } from './metrics-access.js';
 import type { Origins } from './origin.js';
+import type { Strangers } from './strangers.js';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
@@ -22,8 +23,11 @@ export interface RouteCall {
 /** A body that comes without credentials is no longer than a form. */
 const MAX_OPEN_BODY_BYTES = 16_384;
 
-/** `open` needs no credentials; `metrics` needs the scrape token. */
-type Access = 'user' | 'open' | 'metrics';
+/** Shorter ones have mostly come with the head. */
+const LONG_BODY_BYTES = 65_536;
+
+/** `probe` and `open` need no credentials, and a `probe` is never refused; `metrics` needs the scrape token. */
+type Access = 'user' | 'open' | 'probe' | 'metrics';
 
 export interface Route {
   method: Method;
@@ -77,6 +81,7 @@ export interface RouterOptions {
   metricsAccess: MetricsAccess;
   origins: Origins;
   budget: ByteBudget;
+  strangers: Strangers;
   maxBodyBytes: number;
 }
 
@@ -89,8 +94,13 @@ export class Router {
 
   /** Never rejects: an error becomes the answer. */
   async serve(exchange: Exchange): Promise<void> {
+    const { auth, strangers } = this.#options;
+    const user = auth.userOf(exchange.head);
+    const tooMany = user === undefined ? strangers.asked(exchange.head.address) : undefined;
+    // A stranger keeps no connection that costs more than it may ask for, and has no long body read for nothing.
+    if (tooMany || (user === undefined && hasLongBody(exchange.head))) exchange.isLast = true;
     try {
-      await this.#serve(exchange);
+      await this.#serve(exchange, { user, tooMany });
     } catch (error) {
       const challenge: Header[] =
         error instanceof FairleadError && error.code === 'ERR_UNAUTHORIZED' ? [['WWW-Authenticate', 'Bearer']] : [];
@@ -98,7 +108,7 @@ export class Router {
     }
   }
 
-  async #serve(exchange: Exchange): Promise<void> {
+  async #serve(exchange: Exchange, { user: known, tooMany }: Asker): Promise<void> {
     const { head } = exchange;
     const { origins, routes, budget, maxBodyBytes } = this.#options;
     const refused = origins.refusal(head);
@@ -116,6 +126,8 @@ export class Router {
       if (params) found.push({ route, params });
     }
     const [first] = found;
+    // Probes are answered always: their answer costs no more than a refusal.
+    if (tooMany && first?.route.access !== 'probe' && !this.#mayScrape(first?.route, head)) throw tooMany;
     if (!first) throw new FairleadError('ERR_NOT_FOUND', 'no such resource');
     exchange.route = first.route.path;
     const allowed = methodsOf(found.map(({ route }) => route));
@@ -125,7 +137,7 @@ export class Router {
       const error = new FairleadError('ERR_METHOD_NOT_ALLOWED', `this resource takes ${allowed.join(', ')}`);
       return exchange.fail(error, [['Allow', allowed.join(', ')]]);
     }
-    const user = this.#user(exchange, hit.route.access);
+    const user = this.#user(exchange, hit.route, known);
     const maxBytes = user === '' ? Math.min(MAX_OPEN_BODY_BYTES, maxBodyBytes) : maxBodyBytes;
     // A chunked body tells its length at its end only, so it is charged as the longest one.
     const length = head.chunked ? maxBytes : Math.min(Number(head.contentLength) || 0, maxBytes);
@@ -135,18 +147,40 @@ export class Router {
     return hit.route.handle({ exchange, user, params: hit.params, query: new URLSearchParams(head.query) }, body);
   }
 
-  #user({ head }: Exchange, access: Access): string {
-    if (access === 'open') return '';
-    const { auth, metricsAccess } = this.#options;
-    const user = access === 'metrics' ? metricsUser(metricsAccess, head) : auth.userOf(head);
-    if (user === undefined) throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
-    return user;
+  #user(exchange: Exchange, route: Route, known: string | undefined): string {
+    const { head } = exchange;
+    if (route.access === 'probe' || this.#mayScrape(route, head)) return '';
+    if (route.access === 'open') {
+      this.#enter(exchange);
+      return '';
+    }
+    if (known === undefined || route.access === 'metrics') {
+      throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
+    }
+    return known;
+  }
+
+  #mayScrape(route: Route | undefined, { authorization }: Exchange['head']): boolean {
+    return route?.access === 'metrics' && this.#options.metricsAccess.allows(authorization);
+  }
+
+  #enter(exchange: Exchange): void {
+    const { strangers } = this.#options;
+    const { address } = exchange.head;
+    const full = strangers.enter(address);
+    if (full) throw full;
+    exchange.onClose(() => strangers.left(address));
   }
 }
 
-/** Nobody of the users. */
-function metricsUser(access: MetricsAccess, { authorization }: Exchange['head']): '' | undefined {
-  return access.allows(authorization) ? '' : undefined;
+/** Who asks; without valid credentials perhaps too often. */
+interface Asker {
+  user: string | undefined;
+  tooMany: FairleadError | undefined;
+}
+
+function hasLongBody({ chunked, contentLength }: Exchange['head']): boolean {
+  return chunked || Number(contentLength) > LONG_BODY_BYTES;
 }
 
 /** Pages that speak MCP send its headers. `*` is for `Mcp-Param-…` of any name; it does not cover `Authorization`. */

@@ -4,20 +4,27 @@ import type { Auth, AuthHeaders } from './auth.js';
 import type { JudgedUpgrade } from './connection.js';
 import { badFrame, defined } from './frames.js';
 import { parseSeq, toSessionId } from './session-id.js';
+import type { Strangers } from './strangers.js';
 
 /** A refusal is told after the upgrade, by a close code, since a browser shows its page no HTTP status of an upgrade. */
-export function judgeUpgrade(auth: Auth, headers: AuthHeaders, query: string): JudgedUpgrade {
+export function judgeUpgrade(
+  { auth, strangers }: { auth: Auth; strangers: Strangers },
+  headers: AuthHeaders & { address: string },
+  query: string,
+): JudgedUpgrade {
   try {
-    return readUpgrade(auth, headers, new URLSearchParams(query));
+    const user = auth.userOf(headers);
+    if (user === undefined) {
+      throw strangers.asked(headers.address) ?? new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
+    }
+    return readUpgrade(user, new URLSearchParams(query));
   } catch (error) {
     if (error instanceof FairleadError) return { refused: error };
     throw error;
   }
 }
 
-function readUpgrade(auth: Auth, headers: AuthHeaders, params: URLSearchParams): JudgedUpgrade {
-  const user = auth.userOf(headers);
-  if (user === undefined) throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
+function readUpgrade(user: string, params: URLSearchParams): JudgedUpgrade {
   // An empty value counts as absent: a shell without the variable sends `?session=$SESSION` so.
   const session = params.get('session') || undefined;
   const given = params.get('after') || undefined;

@@ -1,6 +1,7 @@
-/** The parts of the configuration that the front reads: where it listens, and who may read the metrics. Main thread and command line. */
+/** The parts of the configuration that the front reads: where it listens, who may read the metrics, and its limits. Main thread and command line. */
 import { z } from 'zod';
-import { ms } from './config-fields.js';
+import ipaddr from 'ipaddr.js';
+import { ms, positive } from './config-fields.js';
 
 const port = z.number().int().min(0).max(65535);
 
@@ -16,9 +17,17 @@ export const listenSchema = z
       .array(z.url())
       .default([])
       .describe('Origins of web pages allowed beside the server’s own, as scheme://host[:port]'),
+    trustedProxies: z
+      .array(z.string().refine(isAddressOrRange, 'an address, or a range such as 10.0.0.0/8'))
+      .default([])
+      .describe('Proxies whose X-Forwarded-For says which address a request without credentials comes from'),
     drainTimeoutMs: ms.default(30_000),
   })
   .prefault({});
+
+function isAddressOrRange(text: string): boolean {
+  return ipaddr.isValid(text) || ipaddr.isValidCIDR(text);
+}
 
 export const metricsSchema = z
   .strictObject({
@@ -31,5 +40,36 @@ export const metricsSchema = z
       .regex(/^(?:[\da-f]{64})?$/, 'the SHA-256 of the scrape token, 64 hex digits (`fairlead token NAME` prints it)')
       .default('')
       .describe('Lets whoever has this token read /metrics; empty = nobody, but for those who reach metrics.listen'),
+  })
+  .prefault({});
+
+export const limitsSchema = z
+  .strictObject({
+    maxFrameBytes: positive.default(1_048_576),
+    maxBytesPerSecond: z
+      .number()
+      .int()
+      .min(0)
+      .default(1_048_576)
+      .describe('What all clients of one user may send, 8 s of it at once; 0 = no limit'),
+    perAddress: z
+      .strictObject({
+        pendingSockets: positive.default(1_024).describe('Sockets of one address that have sent no request yet'),
+        requestsPerSecond: z
+          .number()
+          .int()
+          .min(0)
+          .default(20)
+          .describe('Requests and failed logins of one address without credentials, 8 s of it at once; 0 = no limit'),
+        openRequests: positive.default(32).describe('Requests of one address without credentials that are unanswered'),
+      })
+      .prefault({})
+      .describe('Limits of who has not logged in, by address; of IPv6 by /64'),
+    maxInFlight: positive.default(5),
+    maxSocketsPerUser: positive.default(20),
+    maxConnections: positive.default(100_000),
+    maxUnsentBytes: z.number().int().min(65_536).default(4_194_304),
+    maxToolResultBytes: positive.default(262_144).describe('Longest tool result that is kept and given to the model'),
+    idleTimeoutMs: z.number().int().min(8_000).max(960_000).default(120_000),
   })
   .prefault({});

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
-import { listenSchema, metricsSchema } from './config-front.js';
+import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
 import { FairleadError } from './errors.js';
@@ -113,23 +113,7 @@ export const configSchema = z.strictObject({
         .default([]),
     })
     .prefault({}),
-  limits: z
-    .strictObject({
-      maxFrameBytes: positive.default(1_048_576),
-      maxBytesPerSecond: z
-        .number()
-        .int()
-        .min(0)
-        .default(1_048_576)
-        .describe('What all clients of one user may send, 8 s of it at once; 0 = no limit'),
-      maxInFlight: positive.default(5),
-      maxSocketsPerUser: positive.default(20),
-      maxConnections: positive.default(100_000),
-      maxUnsentBytes: z.number().int().min(65_536).default(4_194_304),
-      maxToolResultBytes: positive.default(262_144).describe('Longest tool result that is kept and given to the model'),
-      idleTimeoutMs: z.number().int().min(8_000).max(960_000).default(120_000),
-    })
-    .prefault({}),
+  limits: limitsSchema,
   mcp: mcpSchema,
   allowHostCommands: z
     .boolean()

@@ -12,7 +12,7 @@ export interface HealthParts {
 
 export function healthRoutes({ presence, readiness, metrics, withMetrics }: HealthParts): Route[] {
   return [
-    get('/healthz', ({ exchange }) => exchange.json(200, { status: 'ok' }), { access: 'open' }),
+    get('/healthz', ({ exchange }) => exchange.json(200, { status: 'ok' }), { access: 'probe' }),
     get(
       '/readyz',
       ({ exchange }) => {
@@ -21,7 +21,7 @@ export function healthRoutes({ presence, readiness, metrics, withMetrics }: Heal
         if (ready && !presence.draining) exchange.json(200, { ready: true, reasons: [] });
         else exchange.json(503, { ready: false, reasons: why }, [['Retry-After', '5']]);
       },
-      { access: 'open' },
+      { access: 'probe' },
     ),
     ...(withMetrics ? [metricsRoute(metrics)] : []),
   ];

@@ -34,6 +34,7 @@ export const HEAD: RequestHead = {
   fetchSite: '',
   fetchMode: '',
   proxiedBy: '',
+  address: '',
 };
 
 /** As agent threads make frames. */

@@ -6,6 +6,8 @@ import { ByteBudget } from '../../../src/front/byte-budget.js';
 import { Exchange, type RequestHead, type ResponseSocket } from '../../../src/front/http.js';
 import { Hosts } from '../../../src/front/hosts.js';
 import { MetricsAccess } from '../../../src/front/metrics-access.js';
+import { Strangers } from '../../../src/front/strangers.js';
+import { parseConfig } from '../../../src/shared/config.js';
 import { METRICS, SCRAPE_HEADERS } from '../../helpers/metrics.js';
 import { Origins } from '../../../src/front/origin.js';
 import { get, Router } from '../../../src/front/router.js';
@@ -24,6 +26,7 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
     metricsAccess: new MetricsAccess({ ...METRICS, listen: undefined }),
     origins: new Origins({ origins: [], hosts: new Hosts({ names: [], loopbackOnly: false, port: () => 1 }) }),
     budget: new ByteBudget(0),
+    strangers: new Strangers(parseConfig({}, {}).limits.perAddress),
     maxBodyBytes: 1,
   });
   let status = '';
