@@ -32,6 +32,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
   const archives = new Archives({
     folder: join(config.dataDir, 'workspaces'),
     maxBytes: config.sandbox.workspaceMb * 2 * MIB, // a tar holds sparse files in full, and its own headers
+    workspaceBytes: config.sandbox.workspaceMb * MIB,
     timeoutMs: SAVE_TIMEOUT_MS,
     log,
   });

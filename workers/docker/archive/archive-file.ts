@@ -40,10 +40,13 @@ const READ_BYTES = 262_144;
 export interface ArchiveInfo extends SavedWorkspace {
   tarBytes: number;
   folders: number;
+  /** Files that get back holes; undefined: not known. */
+  withHoles?: number | undefined;
 }
 
 const metadataShape = z.object({
   savedAt: z.number(),
+  withHoles: z.number().optional(),
   skipped: z.object({ count: z.number(), paths: z.array(z.object({ path: z.string(), reason: z.string() })) }),
 });
 
@@ -73,9 +76,9 @@ export class ArchiveWriter {
   }
 
   /** Writes metadata and trailer, and syncs. Resolves with the bytes on disk. */
-  async finish({ tarBytes, files, folders, savedAt, skipped }: ArchiveInfo): Promise<number> {
+  async finish({ tarBytes, files, folders, withHoles, savedAt, skipped }: ArchiveInfo): Promise<number> {
     const frameBytes = this.#bytes;
-    const json = Buffer.from(JSON.stringify({ savedAt, skipped } satisfies z.infer<typeof metadataShape>));
+    const json = Buffer.from(JSON.stringify({ savedAt, withHoles, skipped } satisfies z.infer<typeof metadataShape>));
     const header = Buffer.alloc(METADATA_HEADER_BYTES);
     header.writeUInt32LE(METADATA, 0);
     header.writeUInt32LE(json.length, 4);

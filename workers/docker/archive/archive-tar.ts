@@ -7,29 +7,34 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { FairleadError } from '../../../src/shared/errors.js';
 
-const TAR_BLOCK_BYTES = 512;
+export const TAR_BLOCK_BYTES = 512;
 /** Limit of a long name or pax header, which is kept in memory: the tar comes from a sandbox. A path has at most 4,096 bytes. */
 const MAX_EXTENSION_BYTES = 65_536;
-const OWNER_RWX = 0o700;
-const SET_ID = 0o6000;
 
 /** The event loop runs after this many bytes: a tar that compresses well would pass in megabytes without a pause. */
 const YIELD_BYTES = 262_144;
 
-interface TarEntry {
+export interface TarEntry {
   /** Bytes, since a name need not be UTF-8. */
   path: Buffer;
   isFolder: boolean;
+  isFile: boolean;
   /** It is the workspace itself. */
   isRoot: boolean;
   mode: number;
+  /** Bytes of content that follow, without padding. */
+  size: number;
+  /** Seconds since the epoch. */
+  mtime: number;
+  /** Of a hard link: the path of the entry whose file it names too. */
+  hardLinkTo: Buffer | undefined;
 }
 
 /** `entry` comes with its header block. Its extension headers (before) and its content (after) come without. */
-type OnPart = (part: Buffer, entry: TarEntry | undefined, isExtension: boolean) => void;
+export type OnPart = (part: Buffer, entry: TarEntry | undefined, isExtension: boolean) => void;
 
 /** Reads ustar, GNU (as busybox writes) and pax. Strict: everything that it does not know is a problem. */
-class TarReader {
+export class TarReader {
   /** Why this is not a complete tar. */
   problem: string | undefined = 'it is empty';
   readonly #onPart: OnPart;
@@ -39,6 +44,7 @@ class TarReader {
   #left = 0;
   #extension: { type: string; size: number; parts: Buffer[] } | undefined;
   #longPath: Buffer | undefined;
+  #longLink: Buffer | undefined;
   #zeroBlocks = 0;
   #broken = false;
 
@@ -89,17 +95,24 @@ class TarReader {
     if (!'01234567'.includes(type)) return this.#fail(`it has an entry of type ${JSON.stringify(type)}`);
     if (!'017'.includes(type) && size > 0) return this.#fail(`an entry of type ${type} has content`);
     const path = this.#longPath ?? shortPath(block);
-    this.#longPath = undefined;
+    const hardLinkTo = type === '1' ? (this.#longLink ?? untilZero(block.subarray(157, 257))) : undefined;
+    this.#longPath = this.#longLink = undefined;
     const isFolder = type === '5' || (type === '0' && path.at(-1) === 0x2f);
+    const isFile = type === '0' && !isFolder;
     const isRoot = isFolder && /^\.?\/?$/.test(path.toString('latin1'));
-    this.#onPart(block, { path, isFolder, isRoot, mode: (octal(block, 100, 8) ?? 0) & 0o7777 }, false);
+    const mode = (octal(block, 100, 8) ?? 0) & 0o7777;
+    const mtime = octal(block, 136, 12) ?? 0;
+    this.#onPart(block, { path, isFolder, isFile, isRoot, mode, size, mtime, hardLinkTo }, false);
   }
 
   #endExtension({ type, size, parts }: { type: string; size: number; parts: Buffer[] }): void {
     this.#extension = undefined;
     const content = Buffer.concat(parts).subarray(0, size);
     if (type === 'L') this.#longPath = untilZero(content);
-    if (type === 'x') this.#longPath = paxPath(content) ?? this.#longPath;
+    if (type === 'K') this.#longLink = untilZero(content);
+    if (type !== 'x') return;
+    this.#longPath = paxValue(content, 'path') ?? this.#longPath;
+    this.#longLink = paxValue(content, 'linkpath') ?? this.#longLink;
   }
 
   #fail(problem: string): void {
@@ -108,82 +121,7 @@ class TarReader {
   }
 }
 
-/** Counts entries while the bytes pass unchanged. */
-export class TarCounter {
-  bytes = 0;
-  /** Everything but folders, links included. */
-  files = 0;
-  /** Not counting the workspace itself. */
-  folders = 0;
-  readonly #reader = new TarReader((_part, entry) => {
-    if (!entry || entry.isRoot) return;
-    if (entry.isFolder) this.folders++;
-    else this.files++;
-  });
-
-  /** Why it is not a complete tar; final when all of it has passed. */
-  get problem(): string | undefined {
-    return this.#reader.problem;
-  }
-
-  async *pass(source: AsyncIterable<Buffer>, maxBytes: number, tooLarge: () => Error): AsyncGenerator<Buffer> {
-    for await (const chunk of yielding(source)) {
-      this.bytes += chunk.length;
-      if (this.bytes > maxBytes) throw tooLarge();
-      this.#reader.write(chunk);
-      yield chunk;
-    }
-  }
-}
-
-/**
- * Makes each folder writable for its owner: busybox cannot unpack into a folder of mode 0555. `modes` collects the modes to
- * set afterwards, those of such folders and those with set-id bits, which busybox drops.
- */
-export async function* withOpenFolders(source: AsyncIterable<Buffer>, modes: Set<number>): AsyncGenerator<Buffer> {
-  yield* rewrite(source, (part, entry) => {
-    if (entry && needsChmod(entry)) {
-      modes.add(entry.mode);
-      if (entry.isFolder) setMode(part, entry.mode | OWNER_RWX);
-    }
-    return part;
-  });
-}
-
-/** Pads with zeros to a whole number of pieces. */
-export async function* inPieces(source: AsyncIterable<Buffer>, pieceBytes: number): AsyncGenerator<Buffer> {
-  let bytes = 0;
-  for await (const chunk of source) {
-    bytes += chunk.length;
-    yield chunk;
-  }
-  const rest = bytes % pieceBytes;
-  if (rest > 0) yield Buffer.alloc(pieceBytes - rest);
-}
-
-/** Only the folders, unchanged: unpacked last, they set the times that unpacking their files has changed. */
-export async function* foldersOnly(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let extensions: Buffer[] = [];
-  yield* rewrite(source, (part, entry, isExtension) => {
-    if (isExtension) extensions.push(part);
-    if (!entry) return undefined;
-    const kept = entry.isFolder ? Buffer.concat([...extensions, part]) : undefined;
-    extensions = [];
-    return kept;
-  });
-  yield Buffer.alloc(2 * TAR_BLOCK_BYTES);
-}
-
-/** The paths, each with a zero byte at its end, whose mode has to be set to `mode`. */
-export async function* pathsOfMode(source: AsyncIterable<Buffer>, mode: number): AsyncGenerator<Buffer> {
-  yield* rewrite(source, (_part, entry) =>
-    entry && entry.mode === mode && needsChmod(entry)
-      ? Buffer.concat([Buffer.from('./'), entry.path, Buffer.from([0])])
-      : undefined,
-  );
-}
-
-async function* rewrite(
+export async function* rewrite(
   source: AsyncIterable<Buffer>,
   change: (...part: Parameters<OnPart>) => Buffer | undefined,
 ): AsyncGenerator<Buffer> {
@@ -200,7 +138,7 @@ async function* rewrite(
   if (reader.problem !== undefined) throw new FairleadError('ERR_INTERNAL', `an archive’s tar: ${reader.problem}`);
 }
 
-async function* yielding(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+export async function* yielding(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let bytes = 0;
   for await (const chunk of source) {
     yield chunk;
@@ -211,12 +149,18 @@ async function* yielding(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   }
 }
 
-function needsChmod({ isFolder, mode }: TarEntry): boolean {
-  return (isFolder && (mode & OWNER_RWX) !== OWNER_RWX) || (mode & SET_ID) !== 0;
+export function setMode(header: Buffer, mode: number): void {
+  header.write(`${mode.toString(8).padStart(7, '0')}\0`, 100, 'latin1');
+  setChecksum(header);
 }
 
-function setMode(header: Buffer, mode: number): void {
-  header.write(`${mode.toString(8).padStart(7, '0')}\0`, 100, 'latin1');
+/** An entry without content. */
+export function setEmpty(header: Buffer): void {
+  header.write(`${'0'.repeat(11)}\0`, 124, 'latin1');
+  setChecksum(header);
+}
+
+function setChecksum(header: Buffer): void {
   header.write(`${checksumOf(header).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
 }
 
@@ -245,15 +189,16 @@ function untilZero(bytes: Buffer): Buffer {
 }
 
 /** Records are `LENGTH KEY=VALUE\n`; the length includes its own digits. */
-function paxPath(records: Buffer): Buffer | undefined {
-  let path: Buffer | undefined;
+function paxValue(records: Buffer, key: string): Buffer | undefined {
+  let value: Buffer | undefined;
   for (let at = 0; at < records.length;) {
     const space = records.indexOf(0x20, at);
     const length = Number.parseInt(records.toString('latin1', at, Math.max(at, space)), 10);
-    if (!(length > 0)) return path;
+    if (!(length > 0)) return value;
     const record = records.subarray(space + 1, at + length - 1);
-    if (record.toString('latin1', 0, 5) === 'path=') path = Buffer.from(record.subarray(5));
+    const start = `${key}=`;
+    if (record.toString('latin1', 0, start.length) === start) value = Buffer.from(record.subarray(start.length));
     at += length;
   }
-  return path;
+  return value;
 }

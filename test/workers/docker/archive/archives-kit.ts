@@ -77,10 +77,10 @@ export function watched(sandbox: RunningSandbox, look: (program: SandboxProgram)
   });
 }
 
-/** The sandbox, which runs this in place of anything. */
+/** The sandbox, which runs this in place of any script, with its arguments. */
 export function instead(sandbox: RunningSandbox, command: readonly string[]): RunningSandbox {
   return Object.assign(Object.create(sandbox) as RunningSandbox, {
     id: sandbox.id,
-    exec: (_command: readonly string[], signal: AbortSignal) => sandbox.exec(command, signal),
+    exec: (given: readonly string[], signal: AbortSignal) => sandbox.exec([...command, ...given.slice(3)], signal),
   });
 }
