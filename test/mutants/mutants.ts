@@ -197,7 +197,7 @@ const TURN: readonly Mutant[] = [
     [...turn('questions', 'input-rounds'), ...session('sampling')],
     ['signal.aborted || JSON.stringify(question).length > MAX_BYTES', 'signal.aborted'],
     ['open.length >= MAX_OPEN', 'open.length > MAX_OPEN'],
-    ["action === 'accept' && question.schema", 'question.schema'],
+    ["action !== 'accept' || !question?.schema", '!question?.schema'],
     ["question?.of && reason === 'interrupted'", 'question?.of'],
   ),
   ...slips('workers/agent/turn/forms.js', turn('forms', 'questions'), [

@@ -10,28 +10,48 @@ import {
   type Root,
 } from '@modelcontextprotocol/server';
 import { isUrlServer } from '../../../src/shared/config-mcp.js';
-import type { Config } from '../../../src/shared/config.js';
+import type { AgentParts } from '../turn/turn.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { originOf } from '../../../src/shared/mcp-capabilities.js';
 import type { QuestionOrigin } from '../../../src/shared/protocol.js';
-import { formProblem } from '../turn/forms.js';
+import type { ForeignSchemas } from '../schema/foreign-schemas.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import type { Question, QuestionAnswer } from '../mcp/host/question.js';
 import type { ServedCall } from './served-call.js';
 
 const ORIGIN_META = 'fairlead/origin';
 const FROM_SANDBOX = '[This text comes from code in the sandbox, not from Fairlead. Enter no secrets.]';
+/** How often a client is asked one question. */
+const MAX_TRIES = 3;
 const CANCELLED: Readonly<QuestionAnswer> = { action: 'cancel' };
 
-/** Asks the client by elicitation. A client that cannot be asked counts as one that cancels. `early`: see ClientQuestion. */
-export function elicit(
+export interface ElicitOptions {
+  schemas: Pick<ForeignSchemas, 'check'>;
+  user: string;
+  signal: AbortSignal;
+  key?: string | undefined;
+  /** See ClientQuestion. */
+  early?: boolean;
+}
+
+/** Asks the client by elicitation, again where the answer does not fit the form. A client that cannot be asked counts as one that cancels. */
+export async function elicit(
   call: ServedCall,
   question: Question,
-  { signal, key, early = false }: { signal: AbortSignal; key?: string | undefined; early?: boolean },
+  { schemas, user, signal, key, early = false }: ElicitOptions,
 ): Promise<QuestionAnswer> {
-  if (!canElicit(call.capabilities, question.mode)) return Promise.resolve(CANCELLED);
+  if (!canElicit(call.capabilities, question.mode)) return CANCELLED;
+  const request = toInputRequest(question);
   const read = (response: unknown): QuestionAnswer | undefined => readAnswer(question, response);
-  return call.ask({ key, request: toInputRequest(question), read, unanswered: () => CANCELLED, signal, early });
+  for (let time = 0; time < MAX_TRIES; time++) {
+    const answer = await call.ask({ key, request, read, unanswered: () => CANCELLED, signal, early });
+    const { schema, server } = question;
+    if (answer.action !== 'accept' || question.mode === 'url' || !schema) return answer;
+    const fit = await schemas.check(schema, answer.content ?? {}, { user, server });
+    if (fit.fits) return answer;
+    if ('unchecked' in fit) return CANCELLED; // asking again would not help
+  }
+  return CANCELLED;
 }
 
 export function canElicit({ elicitation }: ClientCapabilities, mode: 'form' | 'url'): boolean {
@@ -48,13 +68,13 @@ export function clientAsks(
   call: ServedCall,
   {
     server,
-    config,
-    owner,
+    agent: { config, schemas },
+    of: { owner, user },
     onMissing,
   }: {
     server: string;
-    config: Config;
-    owner: string;
+    agent: Pick<AgentParts, 'config' | 'schemas'>;
+    of: { owner: string; user: string };
     onMissing: (error: MissingRequiredClientCapabilityError) => void;
   },
 ): ServerAsks {
@@ -63,7 +83,7 @@ export function clientAsks(
   let samples = 0;
   return {
     owner,
-    elicit: (question, signal, key) => elicit(call, question, { signal, key, early: true }),
+    elicit: (question, signal, key) => elicit(call, question, { schemas, user, signal, key, early: true }),
     ...(sampling
       ? {
           sample: async (_server, params, signal, key) => {
@@ -144,12 +164,11 @@ function originMeta(origin: QuestionOrigin | undefined): { _meta?: Record<string
   return origin === undefined ? {} : { _meta: { [ORIGIN_META]: origin } };
 }
 
-/** Undefined when the response is no answer, or its content does not fit the form. */
-function readAnswer({ mode, schema }: Question, response: unknown): QuestionAnswer | undefined {
+/** Undefined when the response is no answer. */
+function readAnswer({ mode }: Question, response: unknown): QuestionAnswer | undefined {
   if (!isSpecType.ElicitResult(response)) return undefined;
   const { action } = response;
   const content = response.content as Record<string, unknown> | undefined;
   if (action !== 'accept' || mode === 'url') return { action };
-  if (schema && formProblem(schema, content ?? {}) !== undefined) return undefined;
   return { action, ...(content ? { content } : {}) };
 }

@@ -18,6 +18,7 @@ import { VERSION } from '../../../src/shared/version.js';
 import { stableJson } from '../mcp/catalogue/definition-hash.js';
 import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
 import { toProtocolError } from './protocol-errors.js';
+import { NO_VALIDATOR } from '../schema/no-validator.js';
 import type { CallLink, ServedCall } from './served-call.js';
 import type { Subscriptions } from './subscriptions.js';
 import { callServedTool, findServedTool, listTools } from './tools.js';
@@ -49,6 +50,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     {
       instructions:
         'Tools of a Fairlead session. They run in the session’s sandbox, or at servers that the operator has configured; some need the user’s approval.',
+      jsonSchemaValidator: NO_VALIDATOR,
       requestState: { verify: (state, ctx) => parts.states.verify(state, ctx) },
     },
   );

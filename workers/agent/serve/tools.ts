@@ -66,7 +66,7 @@ export interface ServedToolCall {
 export async function callServedTool({ agent }: ServeParts, served: ServedToolCall): Promise<CallToolResult> {
   const { of, tool, args, call, allowed } = served;
   const { server, definition } = tool;
-  const judgement = judge(agent, tool, args, allowed);
+  const judgement = await judge(agent, tool, args, { user: of.user, allowed });
   switch (judgement.verdict) {
     case 'unknown':
       throw unknownTool(tool.model.name);
@@ -75,7 +75,7 @@ export async function callServedTool({ agent }: ServeParts, served: ServedToolCa
     case 'deny':
       return errorResult(judgement.text);
     case 'ask': {
-      const refusal = await askForApproval(call, served);
+      const refusal = await askForApproval(agent, call, served);
       if (refusal !== undefined) return errorResult(refusal);
       const now = agent.toolSet(of).of(server, definition.name);
       if (!now || definitionHash(now.definition) !== definitionHash(definition)) return errorResult(CHANGED);
@@ -86,8 +86,8 @@ export async function callServedTool({ agent }: ServeParts, served: ServedToolCa
   let missing: MissingRequiredClientCapabilityError | undefined;
   const asks = clientAsks(call, {
     server,
-    config: agent.config,
-    owner: of.owner,
+    agent,
+    of,
     onMissing: (error) => (missing = error),
   });
   const { signal, logLevel } = call;
@@ -118,7 +118,11 @@ export async function callServedTool({ agent }: ServeParts, served: ServedToolCa
 }
 
 /** Resolves with undefined for a yes, else with the reason why the call does not run. */
-async function askForApproval(call: ServedCall, { tool, args }: ServedToolCall): Promise<string | undefined> {
+async function askForApproval(
+  { schemas }: ServeParts['agent'],
+  call: ServedCall,
+  { of, tool, args }: ServedToolCall,
+): Promise<string | undefined> {
   const { server, definition } = tool;
   if (!canElicit(call.capabilities, 'form')) {
     return `${denialText({ by: 'timeout' })} The user must allow it, and this client cannot ask them: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
@@ -135,7 +139,7 @@ async function askForApproval(call: ServedCall, { tool, args }: ServedToolCall):
       message: `Allow ${server}/${definition.name} with ${shown}?\n\n${wordsOf(shownTool(definition, undefined))}`,
       schema: { type: 'object', properties: {} },
     },
-    { signal: call.signal },
+    { schemas, user: of.user, signal: call.signal },
   );
   switch (answer.action) {
     case 'accept':

@@ -90,7 +90,7 @@ export async function requestFor(
   const { config, policy } = parts.agent;
   const { signal, logLevel } = call;
   let missing: Error | undefined;
-  const asks = clientAsks(call, { server, config, owner: of.owner, onMissing: (error) => (missing = error) });
+  const asks = clientAsks(call, { server, agent: parts.agent, of, onMissing: (error) => (missing = error) });
   try {
     refuseDenied(policy, server, method);
     const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);

@@ -6,9 +6,10 @@ import type { AnswerApprovalRequest } from '../contract/sessions.js';
 import { closeCalls } from './open-calls.js';
 import { runningTurn, pendingApprovals, withCall, withoutCalls, withProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
-import { judge, type JudgeParts } from '../mcp/calls/judge.js';
+import { judge, type Judgement, type JudgeParts } from '../mcp/calls/judge.js';
 import { permissionKey, ruledTool } from '../mcp/calls/policy.js';
 import { definitionHash } from '../mcp/catalogue/definition-hash.js';
+import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 import type { KnownTool } from '../mcp/catalogue/tool-names.js';
 import { withAllowed } from '../turn/shown-tool.js';
 import { approvalOf, startEvent } from '../turn/tool-calls.js';
@@ -30,7 +31,12 @@ export interface AnswerPlan {
  * ERR_CALL_NOT_PENDING; for a yes also ERR_TOOL_ARGS, ERR_DENIED and ERR_UNAVAILABLE: these leave the call waiting. The refusal of
  * a plan is ERR_CALL_CHANGED.
  */
-export function answerStep(row: SessionRow, answer: AnswerApprovalRequest, parts: AnswerParts): AnswerPlan {
+export function answerStep(
+  row: SessionRow,
+  answer: AnswerApprovalRequest,
+  parts: AnswerParts,
+  edit?: JudgedEdit,
+): AnswerPlan {
   const running = runningTurn(row);
   const call = pendingApprovals(row).find(({ callId }) => callId === answer.callId);
   if (!running || !call) {
@@ -52,7 +58,7 @@ export function answerStep(row: SessionRow, answer: AnswerApprovalRequest, parts
   }
   const edited = answer.args !== undefined;
   const args = answer.args ?? call.args;
-  const key = answer.args ? editedKey(row, call, answer.args, parts) : now;
+  const key = answer.args ? editedKey(call, tool, edit) : now;
   // A yes for the session answers the tool's other waiting calls too.
   const same = answer.remember
     ? pendingApprovals(row).filter((other) => other.callId !== call.callId && other.allowKey === key)
@@ -111,14 +117,32 @@ function toolGone({ name, server }: OpenCall): FairleadError {
   return new FairleadError('ERR_UNAVAILABLE', told, { retryAfterMs: 5_000 });
 }
 
-/** Edited arguments are judged anew: they need not fit the schema, and may name another server. */
-function editedKey(
+export interface JudgedEdit {
+  definition: ToolDefinition | undefined;
+  judgement: Judgement;
+}
+
+/**
+ * Edited arguments are judged anew: they need not fit the schema, and may name another server. Before the step, since a check
+ * against a server's schema may take a while. Undefined when nothing is edited.
+ */
+export async function judgeEdit(
   row: SessionRow,
-  { server, name }: OpenCall,
-  args: Record<string, unknown>,
+  { callId, args }: AnswerApprovalRequest,
   parts: AnswerParts,
-): string {
-  const judgement = judge(parts, parts.toolSet(row).of(server, name), args, row.allowed);
+): Promise<JudgedEdit | undefined> {
+  const call = pendingApprovals(row).find((each) => each.callId === callId);
+  if (!call || !args) return undefined;
+  const tool = parts.toolSet(row).of(call.server, call.name);
+  return { definition: tool?.definition, judgement: await judge(parts, tool, args, row) };
+}
+
+function editedKey({ name }: OpenCall, { definition }: KnownTool, edit: JudgedEdit | undefined): string {
+  if (!edit || edit.definition !== definition) {
+    const told = `the tool ${name} is being listed again: answer once more`;
+    throw new FairleadError('ERR_UNAVAILABLE', told, { retryAfterMs: 1_000 });
+  }
+  const { judgement } = edit;
   switch (judgement.verdict) {
     case 'unknown':
       throw new FairleadError('ERR_TOOL_ARGS', `the tool ${name} is not there any more`);

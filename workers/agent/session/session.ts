@@ -4,7 +4,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import type { DurableEvent, Pending, UserBlock } from '../../../src/shared/protocol.js';
 import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
 import type { AnswerApprovalRequest } from '../contract/sessions.js';
-import { answerStep, type AnswerPlan } from './answer.js';
+import { answerStep, judgeEdit, type AnswerPlan } from './answer.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
@@ -73,7 +73,7 @@ export class Session {
       deps.onFailure(this, error);
     };
     this.log = new SessionLog(row, deps.store, deps.parts.outbox, onFailure, opening.takenOver);
-    this.questions = new ServerQuestions(this.log);
+    this.questions = new ServerQuestions(this.log, deps.parts.schemas);
     const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
     this.#asks = {
       elicit: (question, signal) => this.questions.ask(question, signal),
@@ -207,11 +207,12 @@ export class Session {
     // A tool that has not been listed since the start cannot be compared with what was shown.
     if (answer.approved) await parts.catalogue.ready(this.row);
     await this.expire();
+    const edit = await judgeEdit(this.row, answer, parts);
     let planned: AnswerPlan = { starts: [] };
     await this.log.commit(() => {
       // Checked inside the step: once the yes is stored, the call must run.
       if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
-      planned = answerStep(this.row, answer, parts);
+      planned = answerStep(this.row, answer, parts, edit);
       return planned.step;
     });
     if (planned.refusal) throw planned.refusal;

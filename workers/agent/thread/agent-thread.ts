@@ -6,6 +6,7 @@ import { threadOf } from '../../../src/shared/threads/route.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
 import { Outbox } from '../log/outbox.js';
+import { ForeignSchemas } from '../schema/foreign-schemas.js';
 import { createPolicy } from '../mcp/calls/policy.js';
 import { ToolArgs } from '../mcp/calls/tool-args.js';
 import { withoutUrlServers, type CreateUrlPart } from '../mcp/url-servers.js';
@@ -41,6 +42,7 @@ export class AgentThread {
   readonly #serving: ServingDoor;
   readonly #requests: SessionRequests;
   readonly #wakeUps: WakeUps;
+  readonly #schemas: ForeignSchemas;
   readonly #health: { close(): void };
 
   constructor(options: AgentThreadOptions) {
@@ -49,6 +51,7 @@ export class AgentThread {
     const { config, index, threads, instance } = data;
     const outbox = new Outbox((batch) => channel.notify('frames', { batch }));
     this.#outbox = outbox;
+    this.#schemas = new ForeignSchemas({ log });
     const policy = createPolicy(config);
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
@@ -57,7 +60,8 @@ export class AgentThread {
       model,
       policy,
       servers,
-      toolArgs: new ToolArgs(log),
+      schemas: this.#schemas,
+      toolArgs: new ToolArgs(this.#schemas),
       outbox,
       toolSet: (caller) => catalogue.toolSet(caller),
       catalogue,
@@ -131,6 +135,7 @@ export class AgentThread {
     this.#outbox.flush();
     channel.close(); // rejects open leases: disconnect would wait for sandboxes that are still starting
     await this.#mcp.servers.disconnect();
+    this.#schemas.close();
     await store.close();
     onClosed();
   }

@@ -5,6 +5,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenQuestion, OpenTurn } from '../store/store.js';
 import { AnsweredElsewhere, type Question, type QuestionAnswer } from '../mcp/host/question.js';
+import type { ForeignSchemas } from '../schema/foreign-schemas.js';
 import { acceptedContent } from './forms.js';
 import { BUILT_IN } from '../mcp/catalogue/built-in.js';
 import type { AnswerElicitationRequest } from '../contract/sessions.js';
@@ -19,11 +20,13 @@ export type QuestionReply = Omit<AnswerElicitationRequest, 'user' | 'session'>;
 
 export class ServerQuestions {
   readonly #log: SessionLog;
+  readonly #schemas: Pick<ForeignSchemas, 'check'>;
   /** Question → resolves its `ask`. The question itself is in the row. */
   readonly #waiting = new Map<string, (answer: QuestionAnswer) => void>();
 
-  constructor(log: SessionLog) {
+  constructor(log: SessionLog, schemas: Pick<ForeignSchemas, 'check'>) {
     this.#log = log;
+    this.#schemas = schemas;
   }
 
   /**
@@ -59,19 +62,28 @@ export class ServerQuestions {
   }
 
   /** ERR_CALL_NOT_PENDING; ERR_TOOL_ARGS when the content does not fit the form. Both leave the question open. */
-  async answer({ requestId, action, content }: QuestionReply): Promise<void> {
+  async answer(reply: QuestionReply): Promise<void> {
+    const { requestId, action } = reply;
     const { row } = this.#log;
-    let answer: QuestionAnswer = { action };
+    const answer = await this.#checked(reply);
     await this.#log.commit(() => {
       const question = openQuestions(row).find((each) => each.requestId === requestId);
       if (!question) {
         throw new FairleadError('ERR_CALL_NOT_PENDING', `question ${requestId} is not waiting for an answer`);
       }
-      if (action === 'accept' && question.schema)
-        answer = { action, content: acceptedContent(question.schema, content) };
       return withAnswer(closeStep(row, [{ requestId, action, by: 'user' }]), question, answer);
     });
     this.#settle(requestId, answer);
+  }
+
+  /** Before the step that closes the question, since a check against a server's form may take a while. */
+  async #checked({ requestId, action, content }: QuestionReply): Promise<QuestionAnswer> {
+    const { row } = this.#log;
+    const question = openQuestions(row).find((each) => each.requestId === requestId);
+    if (action !== 'accept' || !question?.schema) return { action };
+    const { schema, server } = question;
+    const owner = { user: row.user, server };
+    return { action, content: await acceptedContent(this.#schemas, { schema, content, owner }) };
   }
 
   /** Cancels each `ask` whose question the row no longer holds: its turn or its call has ended. */

@@ -31,16 +31,21 @@ export interface PlannedCalls {
 }
 
 /** Judges each call. Calls that need approval wait from now on; the others start or have their results with this step. */
-export function planCalls(turn: Turn, uses: readonly ToolUse[], brokenInputs: ReadonlySet<string>): PlannedCalls {
+export async function planCalls(
+  turn: Turn,
+  uses: readonly ToolUse[],
+  brokenInputs: ReadonlySet<string>,
+): Promise<PlannedCalls> {
   const { parts, log } = turn;
   const toolSet = parts.toolSet(log.row);
-  const judged = uses.map((use) => {
+  const judging = uses.map(async (use) => {
     const tool = toolSet.find(use.name);
     const args = toServerArgs(use.input, tool?.properties);
-    const judgement = judge(parts, tool, brokenInputs.has(use.id) ? undefined : args, log.row.allowed);
+    const judgement = await judge(parts, tool, brokenInputs.has(use.id) ? undefined : args, log.row);
     const call = { callId: use.id, name: tool?.definition.name ?? use.name, server: tool?.server ?? '', args };
     return { judgement, call, tool };
   });
+  const judged = await Promise.all(judging);
   const total = judged.filter(({ judgement }) => judgement.verdict === 'ask').length;
   const expiresAt = Date.now() + parts.config.approvals.timeoutMs;
   let position = 0;

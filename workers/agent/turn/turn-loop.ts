@@ -55,7 +55,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
     const { usage, model } = answer;
     return { stopReason: endReason(answer), events, messages: said, usage, model, context };
   }
-  const plan = planCalls(turn, uses, new Set(answer.invalidInput));
+  const plan = await planCalls(turn, uses, new Set(answer.invalidInput));
   const results = plan.results.length > 0 ? [resultMessage(plan.results)] : [];
   await log.commit(() => ({
     events: [...events, ...plan.events],

@@ -11,6 +11,7 @@ import type { ToolSet } from '../mcp/catalogue/tool-names.js';
 import type { Model } from '../model/model.js';
 import type { Outbox } from '../log/outbox.js';
 import type { Policy } from '../mcp/calls/policy.js';
+import type { ForeignSchemas } from '../schema/foreign-schemas.js';
 import type { ServerQuestions } from './questions.js';
 import type { SessionLog } from '../log/session-log.js';
 
@@ -20,6 +21,7 @@ export interface AgentParts {
   model: Model;
   policy: Policy;
   servers: McpServers;
+  schemas: ForeignSchemas;
   toolArgs: ToolArgs;
   outbox: Outbox;
   /** The tools that the caller's session has now. */

@@ -1,10 +1,14 @@
+import pino from 'pino';
 import t from 'tap';
+import { ForeignSchemas } from '../../../../workers/agent/schema/foreign-schemas.js';
 import type { InputRequest } from '@modelcontextprotocol/server';
 import { elicit } from '../../../../workers/agent/serve/client-asks.js';
 import { ServedCall } from '../../../../workers/agent/serve/served-call.js';
 import type { Question } from '../../../../workers/agent/mcp/host/question.js';
 
 const { signal } = new AbortController();
+const schemas = new ForeignSchemas({ log: pino({ level: 'silent' }) });
+t.teardown(() => schemas.close());
 
 function shown(question: Question): Promise<InputRequest['params']> {
   const call = new ServedCall({ waitMs: 1_000, onEnd: () => undefined });
@@ -20,7 +24,7 @@ function shown(question: Question): Promise<InputRequest['params']> {
         return { action: 'decline' };
       },
     };
-    call.start(link, undefined, async () => ({ ...(await elicit(call, question, { signal })) }));
+    call.start(link, undefined, async () => ({ ...(await elicit(call, question, { schemas, user: 'ada', signal })) }));
   });
 }
 

@@ -1,5 +1,8 @@
 import t from 'tap';
 import { FairleadError } from '../../../../src/shared/errors.js';
+import { McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import { HANDSHAKE, serveOnPort } from '../../../helpers/port-mcp-server.js';
 import { OF, startBench } from '../agent-bench.js';
 import { callsTools, says, type Use } from '../scripted-model.js';
 
@@ -127,4 +130,53 @@ void t.test('a second piece of output starts where the first ended', async (t) =
   t.match(await bench.event('tool:output', ({ text }) => text === 'second'), { offset: 5 });
   bench.box.finish('second');
   await bench.turnEnd(1);
+});
+
+void t.test(
+  'an output schema that holds its checker does not hold the thread: other sessions are answered',
+  async (t) => {
+    const bench = await startBench(t, ALLOW);
+    const evil = `${'a'.repeat(40)}!`;
+    bench.onLease = async ({ port }) => {
+      const server = new McpServer({ name: 'evil', version: '1' });
+      server.registerTool('echo', { outputSchema: z.object({ a: z.string() }) }, async () => ({
+        content: [{ type: 'text', text: 'answered' }],
+        structuredContent: { a: evil },
+      }));
+      bench.sandboxes.push(await serveOnPort(port, server));
+      return { sandbox: 'box-1', handshake: HANDSHAKE, generation: 0, waitedMs: 1 };
+    };
+    const outputSchema = { type: 'object', properties: { a: { type: 'string', pattern: '^(a+)+$' } } };
+    const tool = { name: 'echo', description: '', inputSchema: { type: 'object' }, outputSchema };
+    await bench.request('set-catalogue', { catalogue: { workspace: [tool] } });
+    bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: {} }]), says('ok'));
+    await bench.say('go');
+    await bench.event('tool:start');
+    const other = { user: 'user-2', session: 'session-2' };
+    await bench.request('create-session', other);
+    let answered = 0;
+    // As long as the check runs, the thread answers another session.
+    while (!bench.types().includes('tool:result')) {
+      t.equal((await bench.request('get-session', other)).session, other.session);
+      answered++;
+    }
+    t.ok(answered > 20, `${answered} answers`);
+    const told = json(await bench.event('tool:result'));
+    t.match(told, 'answered', 'the result itself is there');
+    t.match(told, 'its schema takes too long to be checked');
+    t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  },
+);
+
+void t.test('arguments whose schema takes too long to be checked are not run, and the model is told why', async (t) => {
+  const bench = await startBench(t, ALLOW);
+  const inputSchema = { type: 'object', properties: { text: { type: 'string', pattern: '^(a+)+$' } } };
+  await bench.request('set-catalogue', {
+    catalogue: { workspace: [{ name: 'echo', description: '', inputSchema }] },
+  });
+  bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: `${'a'.repeat(40)}!` } }]), says('ok'));
+  await bench.say('go');
+  await bench.turnEnd(1);
+  t.match(json(bench.model.requests[1]?.messages.at(-1)), 'its schema takes too long to be checked');
+  t.same(bench.box.calls, []);
 });

@@ -20,23 +20,29 @@ export interface JudgeParts {
   toolArgs: ToolArgs;
 }
 
+export interface JudgedFor {
+  user: string;
+  /** What the user has allowed for the session. */
+  allowed: readonly string[];
+}
+
 /**
- * `args` use the server's own names; undefined means invalid JSON. `allowed` lists what the user has allowed for the session.
+ * `args` use the server's own names; undefined means invalid JSON.
  * Arguments that do not fit are refused before anybody is asked, so that nobody approves what cannot run.
  */
-export function judge(
+export async function judge(
   { policy, toolArgs }: JudgeParts,
   tool: NamedTool | undefined,
   args: Record<string, unknown> | undefined,
-  allowed: readonly string[],
-): Judgement {
+  { user, allowed }: JudgedFor,
+): Promise<Judgement> {
   if (!tool) return { verdict: 'unknown' };
   const { server, definition, gone } = tool;
   if (gone !== undefined) {
     const text = `The tool ${definition.name} cannot be used now: its server ${server} is not available (${gone}).`;
     return { verdict: 'gone', text };
   }
-  const problem = args ? toolArgs.problem(definition, args) : 'they are not valid JSON';
+  const problem = args ? await toolArgs.problem(definition, args, { user, server }) : 'they are not valid JSON';
   if (!args || problem !== undefined) {
     const text = `The arguments do not fit the tool's schema: ${problem}`;
     return { verdict: 'bad-args', problem: String(problem), text };

@@ -65,7 +65,9 @@ export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink)
       : callServer(parts, { ...call, ...(definition ? { definition } : {}) }, sink));
     const { structuredContent, isError } = result;
     const isChecked = definition !== undefined && structuredContent !== undefined && isError !== true;
-    const problem = isChecked ? toolArgs.outputProblem(definition, structuredContent) : undefined;
+    const problem = isChecked
+      ? await toolArgs.outputProblem(definition, structuredContent, { user: caller.user, server })
+      : undefined;
     if (typeof responsible === 'string') catalogue.noteGood(responsible);
     observe(isError !== true);
     return { kind: 'answered', result, ...(problem === undefined ? {} : { problem }) };

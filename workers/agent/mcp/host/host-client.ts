@@ -25,6 +25,7 @@ import { counter } from '../../../../src/shared/metrics.js';
 import type { QuestionOrigin } from '../../../../src/shared/protocol.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../../src/shared/version.js';
+import { NO_VALIDATOR } from '../../schema/no-validator.js';
 import { InputWanted, type InputAnswers } from './input-wanted.js';
 import { outputText } from './progress-text.js';
 import { ResourceWatches, type WatchOptions } from './resource-watches.js';
@@ -83,6 +84,7 @@ export class HostClient implements ServerConnection {
       { name: 'fairlead', version: VERSION },
       {
         capabilities,
+        jsonSchemaValidator: NO_VALIDATOR,
         inputRequired: { autoFulfill: false },
         ...(versionNegotiation ? { versionNegotiation } : {}),
         ...(onToolsChanged

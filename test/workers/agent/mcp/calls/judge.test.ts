@@ -3,10 +3,14 @@ import t from 'tap';
 import { parseConfig } from '../../../../../src/shared/config.js';
 import { isDenied, judge, refuseDenied } from '../../../../../workers/agent/mcp/calls/judge.js';
 import { createPolicy, permissionKey, type Policy } from '../../../../../workers/agent/mcp/calls/policy.js';
+import { ForeignSchemas } from '../../../../../workers/agent/schema/foreign-schemas.js';
 import { ToolArgs } from '../../../../../workers/agent/mcp/calls/tool-args.js';
 import { buildToolSet, type NamedTool } from '../../../../../workers/agent/mcp/catalogue/tool-names.js';
 
-const toolArgs = new ToolArgs(pino({ level: 'silent' }));
+const schemas = new ForeignSchemas({ log: pino({ level: 'silent' }) });
+t.teardown(() => schemas.close());
+const toolArgs = new ToolArgs(schemas);
+const allowing = (...allowed: string[]) => ({ user: 'ada', allowed });
 
 function policyOf(...rules: Record<string, unknown>[]): Policy {
   return createPolicy(parseConfig({ approvals: { rules } }, {}));
@@ -23,27 +27,35 @@ const readResource = toolSet.of('@fairlead', 'read_resource')!;
 t.test('a call is judged by its tool, its arguments and the rules, in this order', async (t) => {
   const parts = { policy: policyOf({ server: 'files', action: 'deny' }), toolArgs };
   const args = { path: 'a' };
-  t.match(judge(parts, undefined, args, []), { verdict: 'unknown' });
-  t.match(judge(parts, toolSet.of('away', 'look'), {}, []), { verdict: 'gone', text: /away.*it does not answer/ });
-  t.match(judge(parts, read, undefined, []), { verdict: 'bad-args', problem: 'they are not valid JSON' });
-  t.match(judge(parts, read, { path: 1 }, []), { verdict: 'bad-args', text: /do not fit the tool's schema/ });
-  t.match(judge(parts, read, args, []), { verdict: 'deny' });
-  t.match(judge({ ...parts, policy: policyOf({ action: 'allow' }) }, read, args, []), { verdict: 'allow' });
+  t.match(await judge(parts, undefined, args, allowing()), { verdict: 'unknown' });
+  t.match(await judge(parts, toolSet.of('away', 'look'), {}, allowing()), {
+    verdict: 'gone',
+    text: /away.*it does not answer/,
+  });
+  t.match(await judge(parts, read, undefined, allowing()), { verdict: 'bad-args', problem: 'they are not valid JSON' });
+  t.match(await judge(parts, read, { path: 1 }, allowing()), {
+    verdict: 'bad-args',
+    text: /do not fit the tool's schema/,
+  });
+  t.match(await judge(parts, read, args, allowing()), { verdict: 'deny' });
+  t.match(await judge({ ...parts, policy: policyOf({ action: 'allow' }) }, read, args, allowing()), {
+    verdict: 'allow',
+  });
 });
 
 t.test('a yes for the session is about what was judged: the tool, or the server whose resource is read', async (t) => {
   const parts = { policy: policyOf(), toolArgs };
-  const keyOf = (tool: NamedTool, args: Record<string, unknown>): string => {
-    const judgement = judge(parts, tool, args, []);
+  const keyOf = async (tool: NamedTool, args: Record<string, unknown>): Promise<string> => {
+    const judgement = await judge(parts, tool, args, allowing());
     if (judgement.verdict !== 'ask') throw new Error(judgement.verdict);
     return judgement.key;
   };
-  t.equal(keyOf(read, { path: 'a' }), permissionKey(read));
+  t.equal(await keyOf(read, { path: 'a' }), permissionKey(read));
   const docs = { server: 'docs', uri: 'a:b' };
   const other = { server: 'other', uri: 'a:b' };
-  t.equal(keyOf(readResource, docs), permissionKey({ ...readResource, server: 'docs' }));
-  t.match(judge(parts, readResource, docs, [keyOf(readResource, docs)]), { verdict: 'allow' });
-  t.match(judge(parts, readResource, other, [keyOf(readResource, docs)]), { verdict: 'ask' });
+  t.equal(await keyOf(readResource, docs), permissionKey({ ...readResource, server: 'docs' }));
+  t.match(await judge(parts, readResource, docs, allowing(await keyOf(readResource, docs))), { verdict: 'allow' });
+  t.match(await judge(parts, readResource, other, allowing(await keyOf(readResource, docs))), { verdict: 'ask' });
 });
 
 t.test('requests for prompts and resources: a deny holds, an ask is answered by who asks', async (t) => {

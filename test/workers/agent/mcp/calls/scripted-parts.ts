@@ -4,6 +4,7 @@ import { parseConfig } from '../../../../../src/shared/config.js';
 import type { ToolDefinition } from '../../../../../src/shared/tool-definition.js';
 import { createPolicy } from '../../../../../workers/agent/mcp/calls/policy.js';
 import type { RunParts } from '../../../../../workers/agent/mcp/calls/run-tool.js';
+import { ForeignSchemas } from '../../../../../workers/agent/schema/foreign-schemas.js';
 import { ToolArgs } from '../../../../../workers/agent/mcp/calls/tool-args.js';
 import { buildToolSet } from '../../../../../workers/agent/mcp/catalogue/tool-names.js';
 import type { ServerConnection, ToolCall } from '../../../../../workers/agent/mcp/host/server-connection.js';
@@ -39,9 +40,11 @@ export function scriptedParts(answer: () => Promise<unknown>, approvals: object 
   const mcpServers = { fast: { image: 'x', timeoutMs: 7 } };
   const config = parseConfig({ mcpServers, approvals, sandbox: { toolTimeoutMs: 9 } }, {});
   const toolSet = buildToolSet({ fast: [STATUS] }, { notes: { docs: { resources: true } } });
+  const schemas = new ForeignSchemas({ log: pino({ level: 'silent' }) });
   const parts = {
     config,
-    toolArgs: new ToolArgs(pino({ level: 'silent' })),
+    schemas,
+    toolArgs: new ToolArgs(schemas),
     policy: createPolicy(config),
     toolSet: () => toolSet,
     servers: { connection: async () => connection, releaseSession: async () => undefined },

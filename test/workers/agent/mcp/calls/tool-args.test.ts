@@ -1,10 +1,14 @@
 import t from 'tap';
 import pino from 'pino';
 import { ToolArgs } from '../../../../../workers/agent/mcp/calls/tool-args.js';
+import { ForeignSchemas } from '../../../../../workers/agent/schema/foreign-schemas.js';
 import type { ToolDefinition } from '../../../../../src/shared/tool-definition.js';
 
 const tool = (inputSchema: Record<string, unknown>): ToolDefinition => ({ name: 'x', description: '', inputSchema });
-const args = new ToolArgs(pino({ level: 'silent' }));
+const schemas = new ForeignSchemas({ log: pino({ level: 'silent' }) });
+t.teardown(() => schemas.close());
+const OWNER = { user: 'ada', server: 's' };
+const args = new ToolArgs(schemas);
 
 void t.test('arguments that fit have no problem; what does not fit is said in words', async (t) => {
   const read = tool({
@@ -14,8 +18,8 @@ void t.test('arguments that fit have no problem; what does not fit is said in wo
     required: ['path'],
     additionalProperties: false,
   });
-  t.equal(args.problem(read, { path: 'a' }), undefined);
-  t.equal(args.problem(read, { path: 'a', limit: 3 }), undefined);
+  t.equal(await args.problem(read, { path: 'a' }, OWNER), undefined);
+  t.equal(await args.problem(read, { path: 'a', limit: 3 }, OWNER), undefined);
   for (const wrong of [
     {},
     { path: 1 },
@@ -26,14 +30,14 @@ void t.test('arguments that fit have no problem; what does not fit is said in wo
     'a',
     null,
   ]) {
-    t.type(args.problem(read, wrong), 'string', JSON.stringify(wrong));
+    t.type(await args.problem(read, wrong, OWNER), 'string', JSON.stringify(wrong));
   }
 });
 
 void t.test('checking leaves the arguments as they are', async (t) => {
   const withDefault = tool({ type: 'object', properties: { n: { type: 'number', default: 3 } } });
   const given = { other: '5' };
-  t.equal(args.problem(withDefault, given), undefined);
+  t.equal(await args.problem(withDefault, given, OWNER), undefined);
   t.same(given, { other: '5' });
 });
 
@@ -43,32 +47,30 @@ void t.test('an old dialect is understood; a schema that cannot be compiled take
     type: 'object',
     properties: { n: { type: 'number' } },
   });
-  t.equal(args.problem(draft7, { n: 1 }), undefined);
+  t.equal(await args.problem(draft7, { n: 1 }, OWNER), undefined);
   const broken = tool({ type: 'object', properties: { n: { $ref: '#/nowhere' } } });
-  t.equal(args.problem(broken, { n: 1 }), undefined);
-  t.equal(args.problem(broken, { n: 1 }), undefined, 'the second time too');
+  t.equal(await args.problem(broken, { n: 1 }, OWNER), undefined);
+  t.equal(await args.problem(broken, { n: 1 }, OWNER), undefined, 'the second time too');
 });
 
 const of = (type: string): ToolDefinition =>
   tool({ $id: 'https://example.org/same', type: 'object', properties: { a: { type } } });
 
 void t.test('a schema that has another’s `$id` is checked by itself, and none is fetched', async (t) => {
-  const args = new ToolArgs(pino({ level: 'silent' }));
-  t.equal(args.problem(of('string'), { a: 'x' }), undefined);
-  t.equal(args.problem(of('number'), { a: 1 }), undefined);
-  t.ok(args.problem(of('number'), { a: 'x' }));
+  t.equal(await args.problem(of('string'), { a: 'x' }, OWNER), undefined);
+  t.equal(await args.problem(of('number'), { a: 1 }, OWNER), undefined);
+  t.ok(await args.problem(of('number'), { a: 'x' }, OWNER));
   const remote = {
     ...of('x'),
     inputSchema: { type: 'object', properties: { a: { $ref: 'http://127.0.0.1:1/x.json' } } },
   };
-  t.equal(args.problem(remote, { a: 1 }), undefined, 'its server checks it');
+  t.equal(await args.problem(remote, { a: 1 }, OWNER), undefined, 'its server checks it');
 });
 
 void t.test('what a tool answers is checked against its output schema, where it has one', async (t) => {
-  const args = new ToolArgs(pino({ level: 'silent' }));
   const plain: ToolDefinition = { name: 'a', description: '', inputSchema: {} };
   const tool = { ...plain, outputSchema: { type: 'object', required: ['n'], properties: { n: { type: 'number' } } } };
-  t.equal(args.outputProblem(tool, { n: 1 }), undefined);
-  t.match(args.outputProblem(tool, {}), /n/);
-  t.equal(args.outputProblem(plain, {}), undefined);
+  t.equal(await args.outputProblem(tool, { n: 1 }, OWNER), undefined);
+  t.match(await args.outputProblem(tool, {}, OWNER), /n/);
+  t.equal(await args.outputProblem(plain, {}, OWNER), undefined);
 });
