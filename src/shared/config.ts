@@ -83,6 +83,15 @@ export const configSchema = z.strictObject({
       redisUrl: z.string().default(''),
       timeoutMs: positiveMs.default(5_000),
       sessionTtlMs: positive.default(86_400_000),
+      history: z
+        .strictObject({
+          maxBytes: positive
+            .default(67_108_864)
+            .describe(
+              'Bytes of a session’s messages and results; when they are reached the user resets it or starts anew',
+            ),
+        })
+        .prefault({}),
       eventLog: z
         .strictObject({
           maxEvents: positive.default(1000),

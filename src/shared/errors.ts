@@ -15,6 +15,7 @@ export const ERROR_TABLE = {
   ERR_CALL_NOT_PENDING: { status: 409, retry: false, title: 'That call or question is not waiting for an answer' },
   ERR_CALL_CHANGED: { status: 409, retry: false, title: 'The tool has changed since it was shown: it is asked anew' },
   ERR_DUPLICATE_MESSAGE: { status: 409, retry: false, title: 'A message with this id was accepted before' },
+  ERR_HISTORY_FULL: { status: 409, retry: false, title: 'The history of this session is full' },
   ERR_TOO_LARGE: { status: 413, retry: false, title: 'The body is over the limit' },
   ERR_UPGRADE_REQUIRED: { status: 426, retry: false, title: 'This path speaks WebSocket' },
   ERR_TOO_MANY_REQUESTS: { status: 429, retry: true, title: 'Too many requests in flight' },

@@ -189,7 +189,7 @@ const TURN: readonly Mutant[] = [
     ['position: ++position', 'position: position++'],
     ['offsets[stream] += text.length', 'offsets[stream] += 1'],
     ['if (!open)', 'if (false)'],
-    ['call.edited ? { ...output, content: [edited, ...content] } : output', 'output'],
+    ['call.edited ? { ...kept, content: [edited, ...content] } : kept', 'kept'],
     ['ok: result.isError !== true', 'ok: true'],
   ),
   ...slips(

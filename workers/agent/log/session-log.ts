@@ -1,8 +1,9 @@
 /** The only writer of a session: gives events their seqs, commits steps in order, and only then sends them to clients. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
-import type { Commit, CommitResult, SessionRow, Store, TranscriptMessage } from '../store/store.js';
+import type { Commit, CommitResult, HistorySize, SessionRow, Store, TranscriptMessage } from '../store/store.js';
 import { durableFrame } from './frames.js';
+import { sizeAfter, sizeOf } from './history-size.js';
 import type { Outbox } from './outbox.js';
 import { wakeAtOf } from './progress.js';
 
@@ -84,6 +85,17 @@ export class SessionLog {
     return this.#transcript;
   }
 
+  /** The history's size; it is read whole once, where it is from before sizes were kept. */
+  async measured(): Promise<HistorySize> {
+    const { row } = this;
+    if (!row.history) {
+      await this.#enqueue(async () => {
+        row.history ??= sizeOf(await this.#store.readHistory(row.session));
+      });
+    }
+    return row.history!;
+  }
+
   #enqueue<T>(work: () => Promise<T>): Promise<T> {
     this.#queued++;
     const result = this.#tail.then(work);
@@ -98,14 +110,16 @@ export class SessionLog {
     if (this.#failure) throw this.#failure;
     const { row } = this;
     // Called before the commit in the same tick: a read never sees a write that is called after it.
-    const history = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
+    const early = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
     let { seq } = row;
     const events = step.events.map((event) => durableFrame(event, ++seq));
     const wakeAt = step.row?.openTurns ? wakeAtOf({ openTurns: step.row.openTurns }) : this.#wakeAt;
+    const history = sizeAfter(row.history, step);
     let result: CommitResult;
     try {
       result = await this.#store.commit(row.session, {
         ...step,
+        ...(history && history !== row.history && { row: { ...step.row, history } }),
         events,
         ...(wakeAt === this.#wakeAt || wakeAt === undefined ? {} : { wakeAt }),
       });
@@ -120,11 +134,11 @@ export class SessionLog {
     }
     if (!result.ok) return result;
     this.#wakeAt = wakeAt;
-    Object.assign(row, step.row, { seq });
+    Object.assign(row, step.row, { seq }, history && { history });
     if (step.clearHistory) this.#transcript = this.#transcript && [];
     if (step.messages) this.#transcript?.push(...step.messages);
     if (step.messages || step.clearHistory) {
-      this.#early = history && step.messages && { history, messages: step.messages };
+      this.#early = early && step.messages && { history: early, messages: step.messages };
     }
     for (const event of events) this.#outbox.push(row.session, event);
     return result;

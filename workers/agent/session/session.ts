@@ -19,6 +19,7 @@ import {
 } from '../log/progress.js';
 import { closeQuestions, ServerQuestions, type QuestionReply } from '../turn/questions.js';
 import { Sampling } from './sampling.js';
+import { historyFull, jsonBytes } from '../log/history-size.js';
 import { SessionLog, type Step } from '../log/session-log.js';
 import { endStep, TurnDriver } from './turn-driver.js';
 import type { LoopEnd } from '../turn/turn-loop.js';
@@ -136,12 +137,15 @@ export class Session {
     this.#goOn();
   }
 
-  /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS. */
+  /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS, ERR_HISTORY_FULL. */
   async submit(message: {
     id?: string;
     content: UserBlock[];
   }): Promise<{ turn: number; queued: number; duplicate: boolean }> {
-    const { maxInFlight } = this.#deps.parts.config.limits;
+    const { limits, store } = this.#deps.parts.config;
+    const { maxInFlight } = limits;
+    const { maxBytes } = store.history;
+    if (!this.row.history) await this.log.measured();
     // Duplicates come before the limit: a client that repeats a message in flight must not be told that there are too many.
     // A message that is being stored counts too; once it is stored, the row knows its id.
     const twice = message.id !== undefined && [...this.#accepting].some(({ id }) => id === message.id);
@@ -152,6 +156,7 @@ export class Session {
       const told = `${maxInFlight} messages are in flight; wait for a turn to end`;
       throw new FairleadError('ERR_TOO_MANY_REQUESTS', told, { retryAfterMs: 1000 });
     }
+    if (this.row.history!.bytes + jsonBytes(message.content) > maxBytes) throw historyFull(maxBytes);
     this.#accepting.add(message);
     try {
       const content = message.content.map(toModelBlock);

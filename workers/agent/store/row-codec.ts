@@ -1,6 +1,6 @@
 /** What both stores share: session rows as flat text fields, checks of a commit, page cursors. Pure; agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
-import type { Commit, LoggedEvent, ModelContext, OpenTurn, SessionRow } from './store.js';
+import type { Commit, HistorySize, LoggedEvent, ModelContext, OpenTurn, SessionRow } from './store.js';
 
 /** The stored fields of a row, in the order in which they are read. */
 export const ROW_FIELDS = [
@@ -17,6 +17,7 @@ export const ROW_FIELDS = [
   'owner',
   'context',
   'seen',
+  'history',
 ] as const satisfies readonly (keyof SessionRow)[];
 
 /** The text as JSON writes it, without quotes: it stays readable, and lone surrogates and NUL survive UTF-8 and C strings. */
@@ -42,8 +43,22 @@ export function rowToFields(row: Partial<SessionRow>): string[] {
 
 /** `values` are those of ROW_FIELDS, in that order. Undefined when there is no such row. */
 export function rowFromValues(values: readonly (string | null)[]): SessionRow | undefined {
-  const [session, user, model, title, createdAt, lastActiveAt, seq, turns, openTurns, allowed, owner, context, seen] =
-    values;
+  const [
+    session,
+    user,
+    model,
+    title,
+    createdAt,
+    lastActiveAt,
+    seq,
+    turns,
+    openTurns,
+    allowed,
+    owner,
+    context,
+    ...newer
+  ] = values;
+  const [seen, history] = newer;
   if (typeof session !== 'string') return undefined;
   return {
     session: unescapeText(session),
@@ -59,6 +74,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     owner: unescapeText(owner ?? ''),
     context: JSON.parse(context ?? 'null') as ModelContext | null,
     ...(seen ? { seen: JSON.parse(seen) as string[] } : {}),
+    ...(history ? { history: JSON.parse(history) as HistorySize } : {}),
   };
 }
 

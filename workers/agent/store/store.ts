@@ -30,6 +30,16 @@ export interface SessionRow {
   owner: string;
   /** The part of the history that the model is sent, as of its last answer; null before it. Stored as JSON. */
   context: ModelContext | null;
+  /** Stored as JSON; absent in rows from before it was added. */
+  history?: HistorySize;
+}
+
+export interface HistorySize {
+  /** About the JSON of its messages. */
+  bytes: number;
+  messages: number;
+  /** How often it was cleared: a reader of a history that was cleared meanwhile must not go on. */
+  clears: number;
 }
 
 export interface ModelContext {
@@ -110,7 +120,10 @@ export interface Commit {
   clearHistory?: boolean;
   /** Changed fields of the row. `seq` comes from the events; `lastActiveAt` also moves the session in the indexes. */
   row?: Partial<
-    Pick<SessionRow, 'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'seen' | 'model' | 'context'>
+    Pick<
+      SessionRow,
+      'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'seen' | 'model' | 'context' | 'history'
+    >
   >;
   /**
    * When the owner must wake the session though no request comes for it, ms since the epoch. Infinity: only at the owner's

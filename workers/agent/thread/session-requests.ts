@@ -137,6 +137,7 @@ function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'>): S
     openTurns: [],
     allowed: [],
     context: null,
+    history: { bytes: 0, messages: 0, clears: 0 },
   };
 }
 

@@ -7,6 +7,7 @@ import { outputOf, type ToolOutput } from '../mcp/calls/tool-result.js';
 import { toServerArgs } from '../mcp/catalogue/model-schema.js';
 import { partHashes } from '../mcp/catalogue/definition-hash.js';
 import type { KnownTool, ToolSet } from '../mcp/catalogue/tool-names.js';
+import { jsonBytes } from '../log/history-size.js';
 import { runningTurn, withoutCalls } from '../log/progress.js';
 import { callWithInput, staysOpen } from './input-rounds.js';
 import { closeQuestions } from './questions.js';
@@ -110,10 +111,9 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
   const startedAt = performance.now();
   const { output, ok } = await outputOfCall(turn, call);
   if (staysOpen(turn, callId)) return;
-  const { content, structuredContent } = output;
   const ms = Math.round(performance.now() - startedAt);
   const edited = { type: 'text' as const, text: `(The user changed the arguments to ${JSON.stringify(call.args)})` };
-  const forModel = call.edited ? { ...output, content: [edited, ...content] } : output;
+  const { maxBytes } = turn.parts.config.store.history;
   await turn.log.commit(() => {
     const { row } = turn.log;
     // The turn may have ended just as the call started; then the result is stored already.
@@ -121,6 +121,10 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
     if (!open) return undefined;
     // A server without a running call waits for no answer.
     const questions = closeQuestions({ openTurns: withoutCalls(row, turn.turn, [callId]) }, false);
+    // The model's next round ends the turn; until then each call still needs a result.
+    const kept = fitting(output, maxBytes - (row.history?.bytes ?? 0));
+    const { content, structuredContent } = kept;
+    const forModel = call.edited ? { ...kept, content: [edited, ...content] } : kept;
     return {
       events: [
         ...questions.events,
@@ -162,6 +166,13 @@ async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: To
     case 'cancelled':
       return { output: textOutput(stoppedText(signal)), ok: false };
   }
+}
+
+/** The output, or a sentence in its place where the history has no room for it. */
+function fitting(output: ToolOutput, room: number): ToolOutput {
+  const bytes = jsonBytes(output);
+  if (bytes <= room) return output;
+  return textOutput(`[A result of ${bytes} bytes was left out: the history of this session is full.]`);
 }
 
 const MAX_NAMES = 100;

@@ -1,11 +1,12 @@
 /** One round of a turn: the model's answer, stored together with the calls that it makes. Agent threads. */
-import { errorToData, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
+import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import type { DurableEvent, Usage } from '../../../src/shared/protocol.js';
 import type { ModelContext, TranscriptMessage } from '../store/store.js';
 import { foundIn } from '../mcp/catalogue/tool-search.js';
 import { chooseContext, toModelMessages } from '../model/context.js';
 import { repairTranscript } from '../model/repair-transcript.js';
 import type { ModelAnswer } from '../model/model.js';
+import { historyFull } from '../log/history-size.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
 import { resultMessage } from './result-messages.js';
 import { planCalls, type ToolUse } from './tool-calls.js';
@@ -33,7 +34,9 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const { maxRounds, historyTokens } = parts.config.model;
   const progress = runningTurn(log.row)?.progress;
   if (!progress) throw new Error(`turn ${turn.turn} does not run`);
-  if (progress.rounds >= maxRounds) return tooManyRounds(maxRounds);
+  if (progress.rounds >= maxRounds) return failedTurn(tooManyRounds(maxRounds));
+  const { maxBytes } = parts.config.store.history;
+  if ((await log.measured()).bytes >= maxBytes) return failedTurn(historyFull(maxBytes));
   const transcript = await log.transcript((read) => repairTranscript(read).messages);
   const { from } = chooseContext(transcript, log.row.context, historyTokens);
   let answer: ModelAnswer;
@@ -122,9 +125,15 @@ function brokenAnswer(turn: Turn, error: unknown): LoopEnd {
   };
 }
 
-function tooManyRounds(maxRounds: number): LoopEnd {
-  const message = `the turn reached its limit of ${maxRounds} rounds; say «continue» to go on`;
-  return { stopReason: 'error', error: { code: 'ERR_MAX_ROUNDS', message }, events: [], messages: [] };
+function tooManyRounds(maxRounds: number): FairleadError {
+  return new FairleadError(
+    'ERR_MAX_ROUNDS',
+    `the turn reached its limit of ${maxRounds} rounds; say «continue» to go on`,
+  );
+}
+
+function failedTurn({ code, message }: FairleadError): LoopEnd {
+  return { stopReason: 'error', error: { code, message }, events: [], messages: [] };
 }
 
 function textEvents(turn: number, firstBlock: number, content: readonly unknown[]): DurableEvent[] {
