@@ -94,6 +94,7 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
     closeTimeoutMs: SANDBOXES_DEADLINE_MS,
     fillPoolsAfter: readiness.whenBooted, // containers that start take the processors from the boot
     missingSessions: (sessions) => agents.request(sessions[0] ?? '', 'missing-sessions', { sessions }),
+    tellLoss: (loss) => agents.request(loss.session, 'note-loss', loss),
     onBreaker: (state) => readiness.dockerBreaker(state),
   });
   onStop.add(() => docker.close());

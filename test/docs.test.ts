@@ -118,6 +118,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
     error: 'object?',
   },
   'history:cleared': { seq: 'number' },
+  'sandbox:lost': { seq: 'number', server: 'string', reason: 'string', since: 'number?', missing: 'array?' },
   error: { id: 'string?', code: 'string', message: 'string', retryAfterMs: 'number?' },
   pong: { id: 'string?' },
 };

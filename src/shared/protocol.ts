@@ -1,5 +1,7 @@
 /** Types of the wire protocol (docs/protocol.md): the client's frames and the server's events. Every thread. */
 
+import type { LostFiles } from './loss-text.js';
+
 export const PROTOCOL = 'fairlead.v1';
 
 /** MCP content blocks as a client sees them. `truncated`: Fairlead has cut the block. */
@@ -132,7 +134,8 @@ export type DurableEvent =
       model: string;
       error?: WireError;
     }
-  | { type: 'history:cleared' };
+  | { type: 'history:cleared' }
+  | ({ type: 'sandbox:lost' } & LostFiles);
 
 /** Streaming events have no `seq`. With block and offset a client that joins midway is exact. Offsets count UTF-16 units. */
 export type StreamingEvent =

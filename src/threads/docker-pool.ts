@@ -16,6 +16,8 @@ import type {
   DockerWorkerData,
   LeaseRequest,
   LeaseResult,
+  Loss,
+  LossTold,
 } from '../../workers/docker/contract/messages.js';
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
 import { pending, withDeadline } from '../shared/abort.js';
@@ -40,6 +42,8 @@ export interface DockerPoolOptions {
   log: Logger;
   /** Finds the sessions that the store does not have. */
   missingSessions?: (sessions: string[]) => Promise<{ missing: string[] }>;
+  /** Writes a loss of files to its session's log. Absent: nobody is told. */
+  tellLoss?: (loss: Loss) => Promise<LossTold>;
   /** Reports the circuit breaker around Docker. */
   onBreaker?: (state: BreakerState) => void;
   /** The worker has died: its sandboxes' ports are closed and its callers are settled. A new one starts and adopts its sandboxes. */
@@ -165,10 +169,11 @@ class PiscinaDockerPool implements DockerPool {
 
   #connect(port: MessagePort): void {
     const channel: Control = new Channel(port);
-    const { missingSessions } = this.#options;
+    const { missingSessions, tellLoss } = this.#options;
     channel.handle(
       {
         'missing-sessions': ({ sessions }) => missingSessions?.(sessions) ?? { missing: [] },
+        'tell-loss': (loss) => tellLoss?.(loss) ?? { told: true },
       },
       { breaker: ({ state }) => this.#options.onBreaker?.(state) },
     );

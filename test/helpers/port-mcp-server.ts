@@ -68,6 +68,8 @@ class PortServerTransport implements Transport {
           this.onmessage?.(next);
         }
         return;
+      case 'changes':
+        return;
       case 'ack':
         this.acked += message.bytes;
         return;

@@ -11,7 +11,8 @@ import type { ContainerPool } from './pool/container-pool.js';
 import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
 import { ContainerNames } from './lease/container-names.js';
 import { ExecServers } from './lease/exec-servers.js';
-import type { LeaseRecord, LeaseRecords } from './lease/lease-records.js';
+import { mayHaveChanged, type LeaseRecord, type LeaseRecords } from './lease/lease-records.js';
+import type { Losses } from './lease/losses.js';
 import { Leases } from './lease/leases.js';
 import type { Lease } from './lease/lease.js';
 import type { ExecRequest, LeaseRequest, LeaseResult } from './contract/messages.js';
@@ -39,6 +40,8 @@ export interface SandboxManagerOptions {
   toolCache?: ToolCache | undefined;
   /** Absent: no sandbox outlives this thread. */
   records?: LeaseRecords | undefined;
+  /** Absent: nobody is told of lost files. */
+  losses?: Losses | undefined;
   /** Sandboxes are started on demand only, until `fillPools`. */
   fillLater?: boolean | undefined;
 }
@@ -58,8 +61,8 @@ export class SandboxManager {
 
   constructor(options: SandboxManagerOptions) {
     this.#options = options;
-    const { config, driver, records, archives, log } = options;
-    this.#execs = new ExecServers(config, log);
+    const { config, driver, records, losses, archives, log } = options;
+    this.#execs = new ExecServers(config, log, (lease) => this.#leases.noteChange(lease));
     this.#pools = new Pools({
       ...options,
       onClean: (name) => records?.remove(name),
@@ -71,6 +74,7 @@ export class SandboxManager {
     this.#leases = new Leases({
       workspaces,
       records,
+      losses,
       log,
       onEnd: (lease, reason) => this.#noteEnd(lease, reason),
       settled: (lease, timeoutMs) => this.#orphans.settled(lease, timeoutMs),
@@ -85,18 +89,23 @@ export class SandboxManager {
         this.#leases.record(lease, false);
       },
       hibernate: (lease) => this.#leases.hibernate(lease),
-      giveUp: (lease) => this.#leases.saveAndEnd(lease, 'the sandbox does not answer'),
+      giveUp: (lease, reason) => this.#leases.saveAndEnd(lease, reason),
+      died: (lease, reason) => this.#leases.died(lease, reason),
       destroy: (lease) => this.#leases.endQuietly(lease, 'its session has a newer sandbox'),
     });
     const keep = (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool): void => {
-      const { session, server, generation } = record;
+      const { session, server, generation, leasedAt = 0 } = record;
       const sandbox = pool.adoptLeased(found);
-      const lease: Lease = { id: found.id, session, server, sandbox, pool, generation, used: true };
+      sandbox.startedAt = record.startedAt;
+      const lease: Lease = { id: found.id, session, server, sandbox, pool, leasedAt, generation, used: true };
+      if (mayHaveChanged(record)) lease.changedAt = Date.now();
       this.#leases.add(lease);
       this.#orphans.add(lease);
     };
     this.#adoption =
-      records && driver.adopting && new Adoption({ driver: driver.adopting, records, pools, workspaces, log, keep });
+      records &&
+      driver.adopting &&
+      new Adoption({ driver: driver.adopting, records, pools, workspaces, losses, log, keep });
   }
 
   /** Adopts the sandboxes of an earlier run, and fills the warm pools from then on. */
@@ -108,9 +117,10 @@ export class SandboxManager {
       },
     });
     try {
+      this.#options.losses?.load();
       this.#adoption?.start();
     } catch (error) {
-      // Without the records nobody knows whose a sandbox is, so none is touched.
+      // Without the records nobody knows whose a sandbox is, or who lost files, so none is touched.
       this.#failure = error;
       this.#options.log.error({ err: error }, 'no sandbox can be leased');
       return;
@@ -159,7 +169,9 @@ export class SandboxManager {
 
   /** ERR_SANDBOX, ERR_UNAVAILABLE, ERR_DRAINING; ERR_CANCELLED when the port closes before the sandbox is ready. */
   async lease({ session, server, port }: LeaseRequest): Promise<LeaseResult> {
-    const relay = new StdioRelay(port); // first, since a port reports its closing only to a listener
+    // First, since a port reports its closing only to a listener.
+    let leased: Lease | undefined;
+    const relay = new StdioRelay(port, { onChanges: (running) => leased && this.#leases.noteChange(leased, running) });
     const began = performance.now();
     const owner = { session, server };
     try {
@@ -167,6 +179,7 @@ export class SandboxManager {
       await this.#ready();
       const lease = (await this.#takeOrphan(owner, relay.closed)) ?? (await this.#takeFresh(owner, pool, relay.closed));
       const handshake = this.#handOver(lease, relay);
+      leased = lease;
       const waitedMs = performance.now() - began;
       leases.inc({ outcome: 'ok' });
       leaseSeconds.observe(waitedMs / 1_000);
@@ -229,6 +242,7 @@ export class SandboxManager {
       ...leased.map((lease) => this.#leases.saveAtTheStop(lease)),
     ]);
     await this.#adoption?.ended();
+    await this.#options.losses?.close();
     await this.#options.driver.close();
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
@@ -247,10 +261,13 @@ export class SandboxManager {
 
   async #takeFresh(owner: Owner, pool: ContainerPool, signal: AbortSignal): Promise<Lease> {
     await this.#workspaces.settled(owner);
+    // First: the next result that the session gets from this server is that of an empty, or older, workspace.
+    await this.#options.losses?.settled(owner, signal, this.#options.config.sandbox.leaseTimeoutMs);
     const sandbox = await pool.take(signal);
     const { running } = sandbox;
     if (!running) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
-    const lease: Lease = { id: running.id, ...owner, sandbox, pool, generation: 0, used: this.#workspaces.has(owner) };
+    const used = this.#workspaces.has(owner);
+    const lease: Lease = { id: running.id, ...owner, sandbox, pool, leasedAt: Date.now(), generation: 0, used };
     try {
       this.#leases.record(lease, lease.used); // first: after a crash, no other session may get this sandbox
     } catch (error) {
@@ -263,6 +280,7 @@ export class SandboxManager {
       this.#leases.record(lease, false); // from now on the sandbox counts, not the archive
       return restored ? { ...lease, restored } : lease;
     } catch (error) {
+      if (!this.#workspaces.has(owner)) await this.#leases.lostSave(lease, error);
       this.#options.records?.end(sandbox.name);
       pool.drain(sandbox).catch((failure: unknown) => this.#leases.leftOver(lease, failure));
       signal.throwIfAborted();
@@ -303,9 +321,11 @@ export class SandboxManager {
   async #onClosed(lease: Lease, relay: StdioRelay): Promise<void> {
     if (!this.#leases.has(lease)) return; // it has ended
     const { exit, released, abandoned } = relay;
-    if (released || (exit && !exit.mayRun)) return this.#leases.endQuietly(lease, 'closed');
+    if (released) return this.#leases.endQuietly(lease, 'closed');
+    if (exit && !exit.mayRun) return this.#leases.died(lease, exit.reason);
     if (!exit && !abandoned) return this.#leases.saveAndEnd(lease, relay.cut || 'its stream was cut');
     delete lease.relay;
+    if ((lease.changing ?? 0) > 0) this.#leases.noteChange(lease, 0); // and nobody will tell that it has ended
     if (exit) lease.sandbox.cutOff = true;
     if (!this.#closing) this.#orphans.add(lease); // `close` saves it already
   }

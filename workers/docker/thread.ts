@@ -9,6 +9,7 @@ import type { SandboxDriver } from './driver/driver.js';
 import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './contract/messages.js';
 import { ProcessDriver } from './driver/process-driver.js';
 import { LeaseRecords } from './lease/lease-records.js';
+import { Losses } from './lease/losses.js';
 import { Reconciler } from './reconciler.js';
 import { SandboxManager } from './sandbox-manager.js';
 import { ToolCache } from './pool/tool-cache.js';
@@ -38,6 +39,11 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
   });
   // A process sandbox ends with its parent, so there is nothing to adopt and nothing to record.
   const records = driver.adopting && new LeaseRecords(join(config.dataDir, 'leases'), log);
+  const losses = new Losses({
+    folder: join(config.dataDir, 'losses'),
+    tell: (loss) => channel.request('tell-loss', loss),
+    log,
+  });
   const toolCache = new ToolCache(join(config.dataDir, 'tools'), log);
   const sandboxes = new SandboxManager({
     config,
@@ -47,6 +53,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     toolCache,
     log,
     records,
+    losses,
     fillLater: true,
   });
   const reconciler = new Reconciler({

@@ -1,5 +1,6 @@
 /** Turns server events into text for a terminal. Remembers the text before, prints nothing itself. Pure. */
 import type { ContentBlock, Pending, PendingApproval, ServerEvent, TranscriptEntry } from '../../shared/protocol.js';
+import { lossText } from '../../shared/loss-text.js';
 import type { Colors } from '../report.js';
 import { clean, cut, endsInHalfPair, escapeControls, inline } from '../terminal-text.js';
 
@@ -73,6 +74,8 @@ export class Renderer {
         return this.#end(event);
       case 'history:cleared':
         return this.line(dim('the conversation is forgotten, the workspace stays'));
+      case 'sandbox:lost':
+        return this.line(yellow(`! ${inline(lossText(event), 2_000)}`));
       case 'error':
         return this.line(red(`✗ ${inline(event.code)}: ${inline(event.message, 500)}`));
       case 'session:ready':

@@ -198,6 +198,7 @@ export class TestAgent {
         this.#of(of);
         throw new FairleadError('ERR_CALL_NOT_PENDING', `question ${requestId} is not pending`);
       },
+      'note-loss': () => ({ told: true }),
       'cancel-turn': (of) => this.#nothing(of),
       'reset-history': (of) => {
         this.#of(of);

@@ -1,5 +1,5 @@
 /** An agent thread's contract, both ways: what the main thread asks of it, and what it asks of the main thread. Types only. */
-import type { ExecRequest, LeaseRequest, LeaseResult } from '../../docker/contract/messages.js';
+import type { ExecRequest, LeaseRequest, LeaseResult, Loss, LossTold } from '../../docker/contract/messages.js';
 import type {
   CollectMetricsResult,
   DrainRequest,
@@ -77,6 +77,8 @@ export interface AgentContract {
     'answer-approval': { request: AnswerApprovalRequest; result: null };
     /** ERR_CALL_NOT_PENDING; ERR_TOOL_ARGS where it does not fit the form. */
     'answer-elicitation': { request: AnswerElicitationRequest; result: null };
+    /** Writes a loss of files to the session's log, once for each id. */
+    'note-loss': { request: Loss; result: LossTold };
     'cancel-turn': { request: SessionRef; result: null };
     'reset-history': { request: SessionRef; result: null };
     'get-session': { request: SessionRef; result: SessionInfo };

@@ -17,6 +17,8 @@ export interface ServeParts {
   states: RequestStateCodec<CallState>;
   /** Keeps the session in memory while `work` runs. Creates it first when it is the one kept for the user. */
   hold: <T>(of: Served, work: (row: SessionRow) => Promise<T>) => Promise<T>;
+  /** What no tool result of this server has said yet of lost files; the session is held. */
+  takeLosses: (of: Caller, server: string) => Promise<{ type: 'text'; text: string }[]>;
   /** Marks the session as holding work that would be lost with it. */
   use: (of: Served) => void;
   log: Logger;

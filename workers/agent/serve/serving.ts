@@ -39,6 +39,7 @@ export interface ServingOptions {
   stream: (part: McpStreamPart) => Promise<{ open: boolean }>;
   /** Runs `work` with the session kept in memory, and counts it as activity. ERR_NO_SUCH_SESSION. */
   withSession: <T>(of: Of, work: (row: SessionRow) => Promise<T>) => Promise<T>;
+  takeLosses: ServeParts['takeLosses'];
   /** Uses the default model. ERR_DRAINING; ERR_STORE_CONFLICT when the session exists. */
   createSession: (of: Of) => Promise<void>;
   deleteSession: (of: Of) => Promise<void>;
@@ -71,6 +72,7 @@ export class McpServing {
         bind: ({ mcpReq, http }) => JSON.stringify([mcpReq.method, http?.authInfo?.clientId, http?.authInfo?.scopes]),
       }),
       hold: (of, work) => this.#hold(of, work),
+      takeLosses: (of, server) => options.takeLosses(of, server),
       use: ({ owner }) => this.#sessions.markUsed(owner),
     };
     this.#sessions = new McpSessions({

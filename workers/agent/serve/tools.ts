@@ -63,7 +63,8 @@ export interface ServedToolCall {
 }
 
 /** Rejects only with errors of the protocol; a tool's failure is a result. */
-export async function callServedTool({ agent }: ServeParts, served: ServedToolCall): Promise<CallToolResult> {
+export async function callServedTool(parts: ServeParts, served: ServedToolCall): Promise<CallToolResult> {
+  const { agent } = parts;
   const { of, tool, args, call, allowed } = served;
   const { server, definition } = tool;
   const judgement = await judge(agent, tool, args, { user: of.user, allowed });
@@ -105,12 +106,14 @@ export async function callServedTool({ agent }: ServeParts, served: ServedToolCa
   switch (outcome.kind) {
     case 'answered': {
       const { result, problem } = outcome;
-      return problem === undefined ? result : { ...result, content: [...result.content, outputNote(problem)] };
+      const notes = problem === undefined ? [] : [outputNote(problem)];
+      return { ...result, content: [...(await parts.takeLosses(of, server)), ...result.content, ...notes] };
     }
     case 'failed': {
       const refusal = missing ?? refusalOf(outcome.error);
       if (refusal) throw refusal;
-      return errorResult(outcome.text);
+      const failure = errorResult(outcome.text);
+      return { ...failure, content: [...(await parts.takeLosses(of, server)), ...failure.content] };
     }
     case 'cancelled':
       throw missing ?? cancelled();

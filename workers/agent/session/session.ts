@@ -5,6 +5,8 @@ import type { DurableEvent, Pending, UserBlock } from '../../../src/shared/proto
 import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
 import type { AnswerApprovalRequest } from '../contract/sessions.js';
 import { answerStep, judgeEdit, type AnswerPlan } from './answer.js';
+import type { Loss } from '../../docker/contract/messages.js';
+import { lossNotes, lossStep, type LossNotes } from '../log/losses.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
@@ -230,6 +232,22 @@ export class Session {
   async answerQuestion(reply: QuestionReply): Promise<void> {
     await this.questions.answer(reply);
     this.#goOn(); // a call may have waited only for this answer
+  }
+
+  /** Tells clients that files are gone, once for each id. */
+  async noteLoss(loss: Loss): Promise<void> {
+    await this.log.commit(() => lossStep(this.row, loss));
+  }
+
+  /** For a tool result outside of a turn: what no result of this server has said yet. It counts as said. */
+  async takeLossNotes(server: string): Promise<LossNotes['content']> {
+    if (lossNotes(this.row, server).content.length === 0) return [];
+    let notes = lossNotes({}, server);
+    await this.log.commit(() => {
+      notes = lossNotes(this.row, server);
+      return notes.content.length > 0 ? { events: [], row: notes.row } : undefined;
+    });
+    return notes.content;
   }
 
   /** Stops the running turn, if there is one; resolves when its `turn:end` is stored. */

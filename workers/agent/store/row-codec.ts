@@ -1,6 +1,6 @@
 /** What both stores share: session rows as flat text fields, checks of a commit, page cursors. Pure; agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
-import type { Commit, HistorySize, LoggedEvent, ModelContext, OpenTurn, SessionRow } from './store.js';
+import type { Commit, HistorySize, LoggedEvent, LossNote, ModelContext, OpenTurn, SessionRow } from './store.js';
 
 /** The stored fields of a row, in the order in which they are read. */
 export const ROW_FIELDS = [
@@ -18,6 +18,7 @@ export const ROW_FIELDS = [
   'context',
   'seen',
   'history',
+  'losses',
 ] as const satisfies readonly (keyof SessionRow)[];
 
 /** The text as JSON writes it, without quotes: it stays readable, and lone surrogates and NUL survive UTF-8 and C strings. */
@@ -58,7 +59,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     context,
     ...newer
   ] = values;
-  const [seen, history] = newer;
+  const [seen, history, losses] = newer;
   if (typeof session !== 'string') return undefined;
   return {
     session: unescapeText(session),
@@ -75,6 +76,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     context: JSON.parse(context ?? 'null') as ModelContext | null,
     ...(seen ? { seen: JSON.parse(seen) as string[] } : {}),
     ...(history ? { history: JSON.parse(history) as HistorySize } : {}),
+    ...(typeof losses === 'string' ? { losses: JSON.parse(losses) as LossNote[] } : {}),
   };
 }
 

@@ -32,6 +32,8 @@ export interface SessionRow {
   context: ModelContext | null;
   /** Stored as JSON; absent in rows from before it was added. */
   history?: HistorySize;
+  /** Losses of files that were told to clients; absent: none. Stored as JSON. */
+  losses?: LossNote[];
 }
 
 export interface HistorySize {
@@ -40,6 +42,16 @@ export interface HistorySize {
   messages: number;
   /** How often it was cleared: a reader of a history that was cleared meanwhile must not go on. */
   clears: number;
+}
+
+export interface LossNote {
+  id: string;
+  /** Key in `mcpServers`. */
+  server: string;
+  /** For the model. */
+  text: string;
+  /** A tool result of that server had it. */
+  told?: true;
 }
 
 export interface ModelContext {
@@ -122,7 +134,7 @@ export interface Commit {
   row?: Partial<
     Pick<
       SessionRow,
-      'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'seen' | 'model' | 'context' | 'history'
+      'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'seen' | 'model' | 'context' | 'history' | 'losses'
     >
   >;
   /**

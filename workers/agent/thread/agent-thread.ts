@@ -1,4 +1,5 @@
 /** An agent thread behind its port: its parts, what it serves, its drain and its end. It takes a channel, so a test can hold the other end. */
+import { errorToData } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { registry } from '../../../src/shared/metrics.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
@@ -80,6 +81,14 @@ export class AgentThread {
       log,
       stream: (part) => channel.request('mcp-stream', part),
       withSession: (of, work) => this.#requests.use(of, ({ row }) => work(row)),
+      takeLosses: (of, server) =>
+        sessions
+          .with(of, (session) => session.takeLossNotes(server))
+          .catch((error: unknown) => {
+            // A result is worth more than this sentence, which the next one then has.
+            log.warn({ ...of, err: errorToData(error).message }, 'lost files are not told with this result');
+            return [];
+          }),
       createSession: async (of) => void (await this.#requests.create(of)),
       deleteSession: (of) => sessions.with(of, (session) => exits.delete(session)),
     });

@@ -1,4 +1,5 @@
 /** What the main thread may ask of an agent thread about sessions and their turns. Agent threads. */
+import type { Loss, LossTold } from '../../docker/contract/messages.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
@@ -86,6 +87,7 @@ export class SessionRequests {
       'answer-approval': (answer) => this.#do(answer, (session) => session.answer(answer)),
       'answer-elicitation': ({ user, session: id, ...reply }) =>
         this.#do({ user, session: id }, (session) => session.answerQuestion(reply)),
+      'note-loss': (loss) => this.#noteLoss(loss),
       'cancel-turn': (of) => this.#do(of, (session) => session.cancel()),
       'reset-history': (of) => this.#do(of, (session) => session.reset()),
       'get-session': async (of) => infoOf(await sessions.read(of)),
@@ -111,6 +113,16 @@ export class SessionRequests {
   async #do(of: SessionRef, work: (session: Session) => Promise<void>): Promise<null> {
     await this.#options.sessions.with(of, work);
     return null;
+  }
+
+  /** A session of another server is not taken over for it. */
+  async #noteLoss(loss: Loss): Promise<LossTold> {
+    const { data, store, sessions } = this.#options;
+    const row = await store.readSession(loss.session);
+    if (!row) return { told: true };
+    if (row.owner !== data.instance) return { told: false };
+    await sessions.with(row, (session) => session.noteLoss(loss));
+    return { told: true };
   }
 
   #refuseWhenDraining(): void {

@@ -8,6 +8,7 @@ import { toServerArgs } from '../mcp/catalogue/model-schema.js';
 import { partHashes } from '../mcp/catalogue/definition-hash.js';
 import type { KnownTool, ToolSet } from '../mcp/catalogue/tool-names.js';
 import { jsonBytes } from '../log/history-size.js';
+import { lossNotes } from '../log/losses.js';
 import { runningTurn, withoutCalls } from '../log/progress.js';
 import { callWithInput, staysOpen } from './input-rounds.js';
 import { closeQuestions } from './questions.js';
@@ -125,13 +126,17 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
     const kept = fitting(output, maxBytes - (row.history?.bytes ?? 0));
     const { content, structuredContent } = kept;
     const forModel = call.edited ? { ...kept, content: [edited, ...content] } : kept;
+    const lost = lossNotes(row, call.server);
+    const told = [...lost.content, ...content];
     return {
       events: [
         ...questions.events,
-        { type: 'tool:result', callId, ok, content, ...(structuredContent ? { structuredContent } : {}), ms },
+        { type: 'tool:result', callId, ok, content: told, ...(structuredContent ? { structuredContent } : {}), ms },
       ],
-      messages: [resultMessage([resultBlock(callId, forModel, !ok)])],
-      row: { lastActiveAt: Date.now(), openTurns: questions.openTurns },
+      messages: [
+        resultMessage([resultBlock(callId, { ...forModel, content: [...lost.content, ...forModel.content] }, !ok)]),
+      ],
+      row: { lastActiveAt: Date.now(), openTurns: questions.openTurns, ...lost.row },
     };
   });
 }

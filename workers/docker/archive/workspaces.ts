@@ -25,6 +25,9 @@ export class Workspaces {
   readonly #saves = new Map<string, Promise<unknown>>();
   readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
 
+  /** A save is complete. */
+  onSaved: (owner: Owner, saved: Saved) => void = () => undefined;
+
   constructor(archives: Archives) {
     this.#archives = archives;
   }
@@ -40,6 +43,7 @@ export class Workspaces {
       });
     this.#saves.set(key, settled);
     const saved = await saving;
+    this.onSaved(owner, saved);
     hibernations.inc({ outcome: saved.files > 0 ? 'saved' : 'empty' });
     return saved;
   }

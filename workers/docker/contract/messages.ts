@@ -5,6 +5,7 @@
 import type { DiscoverResult, InitializeResult } from '@modelcontextprotocol/client';
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../../../src/shared/config.js';
+import type { LostFiles } from '../../../src/shared/loss-text.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 
 /** The MCP server's answer to the handshake, unchanged: the session's client is given it and does not ask again. */
@@ -52,6 +53,18 @@ export interface SavedWorkspace {
   savedAt: number;
   files: number;
   skipped: SkippedFiles;
+}
+
+/** Files of a session that are gone with their sandbox. */
+export interface Loss extends LostFiles {
+  /** Told twice, it is written once. */
+  id: string;
+  session: string;
+}
+
+export interface LossTold {
+  /** The session's log has it, or the session is no more. False: another server owns the session. */
+  told: boolean;
 }
 
 export interface LeaseResult {
@@ -104,6 +117,8 @@ export interface DockerHost {
   requests: {
     /** Answers which of these sessions the store does not have. */
     'missing-sessions': { request: { sessions: string[] }; result: { missing: string[] } };
+    /** Writes a loss to its session's log, once. ERR_UNAVAILABLE. */
+    'tell-loss': { request: Loss; result: LossTold };
   };
   notifications: {
     /** The circuit breaker has changed. */
@@ -132,6 +147,8 @@ export type StdioToSandbox =
   | { type: 'ack'; bytes: number }
   /** The server's output cannot be read any longer: the workspace is saved and the sandbox replaced. */
   | { type: 'cut'; reason: string }
+  /** A call that may change files begins or has ended; so many run now. */
+  | { type: 'changes'; running: number }
   | { type: 'close' };
 
 /** What a sandbox's port sends to the agent thread. */

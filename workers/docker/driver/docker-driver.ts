@@ -137,7 +137,7 @@ export class DockerDriver implements SandboxDriver {
         named: Names.some((given) => given.replace(/^\//, '') !== name),
         runs: State === 'running' || State === 'paused',
         options: Labels[LABEL_OPTIONS] ?? '',
-        attach: (signal) => this.#attachAgain(id, name, signal),
+        attach: (signal, startedAt) => this.#attachAgain(id, name, signal, startedAt),
         destroy: () => this.#remove(id),
       };
     });
@@ -203,17 +203,29 @@ export class DockerDriver implements SandboxDriver {
       socket.destroy();
       throw error;
     }
-    return this.#sandbox(id, name, socket, streams);
+    return this.#sandbox(id, name, socket, streams, this.#startedAt(id));
+  }
+
+  /** When its container started, as Docker says it: a container that was restarted has lost all that its tmpfs held. */
+  async #startedAt(id: string): Promise<string | undefined> {
+    try {
+      const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
+      return State.StartedAt;
+    } catch (error) {
+      this.#log.debug({ err: error, container: id }, 'when a container started is unknown');
+      return undefined;
+    }
   }
 
   /** Docker attaches to a stopped container as well, without an error, so its state is inspected afterwards, too. */
-  async #attachAgain(id: string, name: string, signal: AbortSignal): Promise<DockerSandbox> {
+  async #attachAgain(id: string, name: string, signal: AbortSignal, startedAt?: string): Promise<DockerSandbox> {
     const step = this.#steps();
     const state = async (): Promise<Docker.ContainerInspectInfo['State']> => {
       const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
         this.#docker.getContainer(id).inspect({ abortSignal: attempt.signal }),
       );
-      if (!State.Running) throw new FairleadError('ERR_SANDBOX', endOf(State, this.#config));
+      const end = endOf(State, startedAt, this.#config);
+      if (end !== undefined) throw new FairleadError('ERR_SANDBOX', end);
       return State;
     };
     let socket: Duplex | undefined;
@@ -225,8 +237,8 @@ export class DockerDriver implements SandboxDriver {
       }
       socket = await this.#attach(id, step, signal);
       const streams = demux(socket, this.#throttle);
-      await state();
-      return this.#sandbox(id, name, socket, streams);
+      const { StartedAt } = await state();
+      return this.#sandbox(id, name, socket, streams, Promise.resolve(StartedAt));
     } catch (error) {
       socket?.destroy();
       signal.throwIfAborted();
@@ -243,11 +255,18 @@ export class DockerDriver implements SandboxDriver {
     );
   }
 
-  #sandbox(id: string, name: string, socket: Duplex, streams: Demuxed): DockerSandbox {
+  #sandbox(
+    id: string,
+    name: string,
+    socket: Duplex,
+    streams: Demuxed,
+    startedAt: Promise<string | undefined>,
+  ): DockerSandbox {
     return new DockerSandbox(id, socket, streams, {
-      inspectExit: (lost) => this.#inspectExit(id, lost),
+      startedAt,
+      inspectExit: async (lost) => this.#inspectExit(id, lost, await startedAt),
       exec: (command, execSignal, env) => this.#exec(id, command, execSignal, env),
-      attachAgain: (attachSignal) => this.#attachAgain(id, name, attachSignal),
+      attachAgain: async (attachSignal) => this.#attachAgain(id, name, attachSignal, await startedAt),
       restart: (restartSignal) => this.#restart(id, name, restartSignal),
       rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
       remove: () => this.#remove(id),
@@ -337,11 +356,12 @@ export class DockerDriver implements SandboxDriver {
   }
 
   /** The streams of a container that runs on end with the daemon: only Docker can tell that from a death. */
-  async #inspectExit(id: string, lost: Error | undefined): Promise<SandboxExit> {
+  async #inspectExit(id: string, lost: Error | undefined, startedAt: string | undefined): Promise<SandboxExit> {
     try {
       for (let look = 1; ; look++) {
         const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
-        if (!State.Running) return { code: State.ExitCode, reason: endOf(State, this.#config) };
+        const reason = endOf(State, startedAt, this.#config);
+        if (reason !== undefined) return { code: State.Running ? null : State.ExitCode, reason };
         if (lost || look === DEATH_LOOKS) break;
         await delay(DEATH_LOOK_MS);
       }

@@ -1,5 +1,6 @@
 /** Classifies errors of the Docker API: whose fault, whether to retry, and which FairleadError. Docker thread. */
 import { BrokenCircuitError, BulkheadRejectedError } from 'cockatiel';
+import type Docker from 'dockerode';
 import type { Config } from '../../../src/shared/config.js';
 import { DockerTimeout, howToGetImage } from '../../../src/shared/docker-client.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
@@ -102,11 +103,15 @@ export function dockerUnavailable(message: string, cause: unknown): FairleadErro
 /** The exit code of a program that SIGKILL has ended. */
 const KILLED = 137;
 
-/** Why a container has ended. Docker 20.10 remembers that the kernel has killed any program in it, also one beside the server. */
+type ContainerState = Pick<Docker.ContainerInspectInfo['State'], 'Running' | 'StartedAt' | 'ExitCode' | 'OOMKilled'>;
+
+/** Why a container that started then has ended; undefined: it runs. Docker 20.10 remembers that the kernel has killed any program in it, also one beside the server. */
 export function endOf(
-  { ExitCode: code, OOMKilled: outOfMemory }: { ExitCode: number; OOMKilled: boolean },
+  { Running, StartedAt, ExitCode: code, OOMKilled: outOfMemory }: ContainerState,
+  startedAt: string | undefined,
   { sandbox }: Pick<Config, 'sandbox'>,
-): string {
+): string | undefined {
+  if (Running) return startedAt === undefined || StartedAt === startedAt ? undefined : 'its container was restarted';
   if (!outOfMemory) return `exited with code ${code}`;
   const limit = `${sandbox.memoryMb} MB for its programs and files (sandbox.memoryMb)`;
   if (code === KILLED) return `out of memory: the sandbox has ${limit}`;

@@ -5,6 +5,8 @@ import type { Environment, RunningSandbox, SandboxExit, SandboxProgram } from '.
 
 /** What the driver does for it. */
 export interface ContainerActions {
+  /** Never rejects. */
+  startedAt: Promise<string | undefined>;
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
   attachAgain(signal: AbortSignal): Promise<RunningSandbox>;
@@ -23,6 +25,7 @@ export class DockerSandbox implements RunningSandbox {
   readonly exited: Promise<SandboxExit>;
   readonly #socket: Duplex;
   readonly #actions: ContainerActions;
+  startedAt?: string;
   /** We end it ourselves. */
   #retired = false;
   #assigning: Promise<void> | undefined;
@@ -35,10 +38,16 @@ export class DockerSandbox implements RunningSandbox {
     this.stderr = streams.stderr;
     this.#socket = socket;
     this.#actions = actions;
+    void this.#learnStart(actions);
     // Its stream ends with the container, so no wait call per container is needed.
     this.exited = streams.ended.then((lost) =>
       this.#retired || this.#removal ? { code: null, reason: 'ended by us' } : actions.inspectExit(lost),
     );
+  }
+
+  async #learnStart(actions: ContainerActions): Promise<void> {
+    const startedAt = await actions.startedAt;
+    if (startedAt !== undefined) this.startedAt = startedAt;
   }
 
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram> {

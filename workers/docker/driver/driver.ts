@@ -43,6 +43,8 @@ export interface RunningSandbox {
   readonly stderr: Readable;
   /** Never rejects. */
   readonly exited: Promise<SandboxExit>;
+  /** Another value from Docker for the same container means that it was restarted, and is empty. Absent: unknown yet. */
+  readonly startedAt?: string;
   /**
    * Runs a program as the sandbox's user, `env` added to the sandbox's own; the signal destroys its streams. A missing
    * program exits with 126 or 127 (Docker) or rejects with ERR_SANDBOX. ERR_UNAVAILABLE: Docker does not answer.
@@ -75,8 +77,11 @@ export interface FoundSandbox {
   readonly runs: boolean;
   /** Its options hash from `optionsOf`; '' when unknown. */
   readonly options: string;
-  /** Attaches to its streams, and unpauses it. ERR_SANDBOX: it has ended. ERR_UNAVAILABLE; the signal's reason. */
-  attach(signal: AbortSignal): Promise<RunningSandbox>;
+  /**
+   * Attaches to its streams, and unpauses it. ERR_SANDBOX: it has ended, or did not start at `startedAt`. ERR_UNAVAILABLE; the
+   * signal's reason.
+   */
+  attach(signal: AbortSignal, startedAt?: string): Promise<RunningSandbox>;
   /** As `RunningSandbox.destroy`. */
   destroy(): Promise<void>;
 }

@@ -9,7 +9,9 @@ import type { Logger } from '../../../src/shared/log.js';
 import { counter } from '../../../src/shared/metrics.js';
 import type { ContainerPool } from '../pool/container-pool.js';
 import type { Adopting, FoundSandbox, RunningSandbox } from '../driver/driver.js';
-import type { LeaseRecord, LeaseRecords } from './lease-records.js';
+import { messageOf } from '../archive/archive-errors.js';
+import { mayHaveChanged, type LeaseRecord, type LeaseRecords } from './lease-records.js';
+import { lossOf, noteSkipped, whatComesBack, type Losses } from './losses.js';
 import { attachPatiently, waitFor } from './orphans.js';
 import type { Pools } from '../pool/pools.js';
 import { ownerKey, type Owner, type Workspaces } from '../archive/workspaces.js';
@@ -53,6 +55,7 @@ export interface AdoptionOptions {
   records: LeaseRecords;
   pools: Pools;
   workspaces: Workspaces;
+  losses: Losses | undefined;
   log: Logger;
   /** Takes the sandbox over as a lease and an orphan. */
   keep: (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool) => void;
@@ -147,7 +150,7 @@ export class Adoption {
 
   /** Without an await: at every moment a sandbox is either pending or decided on. */
   #adoptAll(found: readonly FoundSandbox[], options: ReadonlyMap<ContainerPool, string | undefined>): void {
-    const { records, log } = this.#options;
+    const { log } = this.#options;
     const pending = this.#pending;
     this.#pending = new Map();
     const generationOf = ({ name }: FoundSandbox): number => pending.get(name)?.generation ?? -1;
@@ -160,7 +163,7 @@ export class Adoption {
       adoptions.inc({ fate: decision === 'warm' ? 'shelve' : decision });
       pending.delete(one.name);
     }
-    for (const name of pending.keys()) records.remove(name);
+    for (const [name, record] of pending) void this.#forget(name, record, 'its container was gone');
     if (found.length > 0) log.info(decisions, 'sandboxes of an earlier run adopted');
   }
 
@@ -191,13 +194,25 @@ export class Adoption {
     const pool = [...options].find(([, value]) => value === found.options)?.[0];
     if (decision === 'keep' && owned?.pool) keep(found, owned.record, owned.pool);
     else if (decision === 'warm' && pool) pool.adoptWarm(found, (work) => this.#slots.execute(work));
-    else this.#end(found, decision === 'save' ? record : undefined);
+    else this.#end(found, record, decision === 'save');
     return decision;
   }
 
-  #end(found: FoundSandbox, saveFor: Owner | undefined): void {
+  async #forget(name: string, record: LeaseRecord | undefined, reason: string): Promise<void> {
+    if (record) await this.#lose(name, record, reason);
+    this.#options.records.remove(name);
+  }
+
+  /** Resolves when the loss is on disk, where there is one. */
+  async #lose(name: string, record: LeaseRecord, reason: string): Promise<void> {
+    const { losses, workspaces } = this.#options;
+    if (!mayHaveChanged(record)) return;
+    await losses?.note({ ...lossOf(name, record), reason }, whatComesBack(workspaces, record));
+  }
+
+  #end(found: FoundSandbox, record: LeaseRecord | undefined, saves: boolean): void {
     const done = this.#slots
-      .execute(() => this.#saveAndRemove(found, saveFor))
+      .execute(() => this.#saveAndRemove(found, record, saves))
       .catch((error: unknown) => {
         this.#options.log.warn(
           { err: error, sandbox: found.id },
@@ -205,21 +220,24 @@ export class Adoption {
         );
       })
       .finally(() => this.#ending.delete(found.name));
-    this.#ending.set(found.name, { key: saveFor ? ownerKey(saveFor) : '', done });
+    this.#ending.set(found.name, { key: record ? ownerKey(record) : '', done });
   }
 
-  async #saveAndRemove(found: FoundSandbox, saveFor: Owner | undefined): Promise<void> {
-    const { records, workspaces, log } = this.#options;
+  async #saveAndRemove(found: FoundSandbox, record: LeaseRecord | undefined, saves: boolean): Promise<void> {
+    const { records, workspaces, losses, log } = this.#options;
     let running: RunningSandbox | undefined;
-    if (saveFor) {
+    if (record && saves) {
       const { signal } = this.#closing;
       try {
-        running = await attachPatiently(found, signal, log);
-        await workspaces.save(saveFor, running);
+        const attach = (until: AbortSignal): Promise<RunningSandbox> => found.attach(until, record.startedAt);
+        running = await attachPatiently({ id: found.id, attach }, signal, log);
+        await noteSkipped(losses, lossOf(found.name, record), await workspaces.save(record, running));
       } catch (error) {
         signal.throwIfAborted(); // the next start saves it
-        log.error({ err: error, sandbox: found.id, ...saveFor }, 'a workspace could not be saved and is lost');
+        await this.#lose(found.name, record, `it was outdated, and its files could not be saved (${messageOf(error)})`);
       }
+    } else if (record) {
+      await this.#lose(found.name, record, found.runs ? 'its session had a newer one' : 'its container had ended');
     }
     records.end(found.name); // from now on the archive counts, not the sandbox
     await (running ?? found).destroy();

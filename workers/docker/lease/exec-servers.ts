@@ -32,20 +32,25 @@ interface Group {
 export class ExecServers {
   readonly #config: Config;
   readonly #log: Logger;
+  readonly #onUse: (lease: Lease) => void;
   /** Removed with their lease. */
   readonly #groups = new Map<Lease, Group>();
 
-  constructor(config: Config, log: Logger) {
+  /** `onUse`: a server in this sandbox starts or is given something to do. */
+  constructor(config: Config, log: Logger, onUse: (lease: Lease) => void) {
     this.#config = config;
     this.#log = log;
+    this.#onUse = onUse;
   }
 
   /** ERR_SANDBOX: it cannot be started. ERR_UNAVAILABLE: not now, or too many run. ERR_CANCELLED: the port has closed. */
   async start(lease: Lease | undefined, { sandbox, server, port }: ExecRequest): Promise<void> {
-    const relay = new StdioRelay(port); // first, since a port reports its closing only to a listener
+    // First, since a port reports its closing only to a listener.
+    const relay = new StdioRelay(port, { onInput: () => lease && this.#onUse(lease) });
     try {
       const running = lease?.sandbox.running;
       if (!lease || !running) throw new FairleadError('ERR_SANDBOX', `there is no sandbox ${sandbox}`);
+      this.#onUse(lease);
       await this.#start(lease, running, server, relay);
       started.inc({ outcome: 'ok' });
     } catch (error) {

@@ -2,11 +2,15 @@
  * One small file per lease: after a crash they say which sandboxes were leased, and to whom. The folder is the index.
  * Docker thread.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
+
+/** Not a part of a container's name. */
+const TEMPORARY = '~new';
 
 const recordShape = z.strictObject({
   session: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
@@ -15,13 +19,19 @@ const recordShape = z.strictObject({
   generation: z.number().int().min(0),
   /** A restore has begun and is not done: the archive counts, not the sandbox. */
   restoring: z.boolean(),
+  /** Of the lease, ms since the epoch. Absent: 0.2.0 wrote it, which noted no changes. */
+  leasedAt: z.number().optional(),
+  /** As `RunningSandbox.startedAt`. */
+  startedAt: z.string().optional(),
+  /** Files may have changed since the newest save. */
+  changed: z.boolean().optional(),
 });
 
 export type LeaseRecord = z.infer<typeof recordShape>;
 
 /**
  * Files are named after the sandbox. All calls are synchronous, so that nothing happens between a lease and its record.
- * They are not synced to disk: a machine that crashes loses its containers as well.
+ * A record of changed files is synced before the session sees a result of the change: after a power failure it says what is lost.
  */
 export class LeaseRecords {
   readonly #folder: string;
@@ -41,13 +51,27 @@ export class LeaseRecords {
     }
   }
 
-  /** ERR_SANDBOX: nothing is written, and the sandbox must not be leased. */
+  /** ERR_SANDBOX: nothing has changed, and a sandbox without a record must not be leased. */
   write(name: string, record: LeaseRecord): void {
     try {
-      writeFileSync(this.#pathOf(name), JSON.stringify(record), { mode: 0o600 });
+      const path = this.#pathOf(name);
+      writeFileSync(`${path}${TEMPORARY}`, JSON.stringify(record), { mode: 0o600 });
+      renameSync(`${path}${TEMPORARY}`, path); // never half a record, which would be nobody's
     } catch (error) {
-      this.remove(name);
+      this.remove(`${name}${TEMPORARY}`);
       throw failed('the lease of a sandbox could not be recorded', error);
+    }
+  }
+
+  /** Resolves when the record is on the disk. Rejects with the disk's error. */
+  async sync(name: string): Promise<void> {
+    for (const path of [this.#pathOf(name), this.#folder]) {
+      const handle = await open(path, 'r');
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
     }
   }
 
@@ -72,7 +96,9 @@ export class LeaseRecords {
   /** Records by sandbox name. undefined: it was leased, and its session is unknown or has ended. ERR_SANDBOX. */
   read(): Map<string, LeaseRecord | undefined> {
     try {
-      const files = readdirSync(this.#folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+      const files = readdirSync(this.#folder, { withFileTypes: true }).filter(
+        (entry) => entry.isFile() && !entry.name.endsWith(TEMPORARY),
+      );
       return new Map(files.map(({ name }) => [name, parse(readFileSync(this.#pathOf(name), 'utf8'))]));
     } catch (error) {
       throw failed('the lease records of an earlier run cannot be read', error);
@@ -82,6 +108,11 @@ export class LeaseRecords {
   #pathOf(name: string): string {
     return join(this.#folder, name);
   }
+}
+
+/** Whether files of the session go with this sandbox. 0.2.0 did not say. */
+export function mayHaveChanged({ changed, leasedAt }: LeaseRecord): boolean {
+  return changed ?? leasedAt === undefined;
 }
 
 /** Undefined for a torn or empty record, and for one of another version. */

@@ -10,6 +10,12 @@ export interface Lease {
   readonly server: string;
   readonly sandbox: Sandbox;
   readonly pool: ContainerPool;
+  /** ms since the epoch. */
+  readonly leasedAt: number;
+  /** When files may last have changed, ms since the epoch. Absent: not since the newest save. */
+  changedAt?: number;
+  /** Calls that may change files and run now. */
+  changing?: number;
   /** How many clients its MCP server had before this one. */
   generation: number;
   /** It may hold data of the session: no other session may get it. */

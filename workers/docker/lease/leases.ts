@@ -3,18 +3,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Saved } from '../archive/archives.js';
-import type { Workspaces } from '../archive/workspaces.js';
+import { messageOf } from '../archive/archive-errors.js';
+import type { Owner, Workspaces } from '../archive/workspaces.js';
 import type { LeaseRecords } from './lease-records.js';
 import type { Lease } from './lease.js';
+import { lossOf, noteSkipped, whatComesBack, type Losses } from './losses.js';
 
 /** At the stop, how long an adopted sandbox may take to attach, so that it can be saved. */
 const ATTACH_AT_THE_STOP_MS = 10_000;
 const SAVE_AGAIN_MS = 2_000;
 
+const NOTHING = Promise.resolve({});
+
 export interface LeasesOptions {
   workspaces: Workspaces;
   /** Absent: no sandbox outlives this thread. */
   records: LeaseRecords | undefined;
+  /** Absent: nobody is told of lost files. */
+  losses: Losses | undefined;
   log: Logger;
   /** The lease has ended; its sandbox is not given back yet. */
   onEnd: (lease: Lease, reason: string) => void;
@@ -32,6 +38,7 @@ export class Leases {
 
   constructor(options: LeasesOptions) {
     this.#options = options;
+    options.workspaces.onSaved = (owner, { savedAt }) => this.#noteSaved(owner, savedAt);
   }
 
   add(lease: Lease): void {
@@ -61,8 +68,64 @@ export class Leases {
     this.#closing = true;
   }
 
+  /** A call that may change files begins or has ended; so many run now. */
+  noteChange(lease: Lease, running = lease.changing ?? 0): void {
+    lease.changing = running;
+    const isKnown = lease.changedAt !== undefined;
+    lease.changedAt = Date.now();
+    if (isKnown || !this.has(lease)) return;
+    const synced = this.#recordChange(lease);
+    if (synced) void lease.relay?.holdOutput(synced); // no result before the disk knows that there is something to lose
+  }
+
+  #recordChange(lease: Lease): Promise<void> | undefined {
+    const { records, log } = this.#options;
+    if (!records) return undefined;
+    const failed = (err: unknown): void => log.error({ err, sandbox: lease.id }, 'a change of files is not recorded');
+    try {
+      this.record(lease, false);
+      return records.sync(lease.sandbox.name).catch(failed);
+    } catch (error) {
+      failed(error);
+      return undefined;
+    }
+  }
+
+  #noteSaved({ session, server }: Owner, savedAt: number): void {
+    const lease = this.all().find((held) => held.session === session && held.server === server);
+    if (lease?.changedAt === undefined || lease.changedAt >= savedAt || (lease.changing ?? 0) > 0) return;
+    delete lease.changedAt;
+    try {
+      this.record(lease, false);
+    } catch (error) {
+      this.#options.log.warn({ err: error, sandbox: lease.id }, 'a save is not recorded'); // then too much is called lost
+    }
+  }
+
+  /** It has died. Resolves when it has ended. */
+  async died(lease: Lease, reason: string): Promise<void> {
+    await this.#lose(lease, reason);
+    await this.endQuietly(lease, reason);
+  }
+
+  /** The save that was to come back is damaged, and was put aside. Resolves when the loss is on disk. */
+  async lostSave({ sandbox: { name }, session, server, leasedAt }: Lease, error: unknown): Promise<void> {
+    const of = lossOf(`${name}.save`, { session, server, leasedAt });
+    await this.#options.losses?.note(
+      { ...of, reason: `its saved files cannot be read (${messageOf(error)})` },
+      NOTHING,
+    );
+  }
+
+  /** Resolves when the loss is on disk, where there is one. */
+  async #lose(lease: Lease, reason: string): Promise<void> {
+    if (lease.changedAt === undefined) return;
+    const { losses, workspaces } = this.#options;
+    await losses?.note({ ...lossOf(lease.sandbox.name, lease), reason }, whatComesBack(workspaces, lease));
+  }
+
   async hibernate(lease: Lease): Promise<Saved> {
-    const saved = await this.save(lease);
+    const saved = await this.#saveForGood(lease);
     await this.end(lease, 'hibernated');
     const { session, server, id } = lease;
     this.#options.log.info({ session, server, sandbox: id, ...saved }, 'sandbox hibernated');
@@ -75,11 +138,18 @@ export class Leases {
     return this.#options.workspaces.save(lease, running);
   }
 
+  /** As `save`, before the sandbox goes: what was left out is lost then. */
+  async #saveForGood(lease: Lease): Promise<Saved> {
+    const saved = await this.save(lease);
+    await noteSkipped(this.#options.losses, lossOf(lease.sandbox.name, lease), saved);
+    return saved;
+  }
+
   async saveAndEnd(lease: Lease, reason: string): Promise<void> {
     try {
       await this.#saveWhenDockerAnswers(lease);
     } catch (error) {
-      this.#warnUnsaved(lease, error);
+      if (!this.#closing) await this.#lose(lease, `${reason}, and its files could not be saved (${messageOf(error)})`);
     }
     if (!this.#closing) await this.endQuietly(lease, reason); // else `close` saves it, and ends it
   }
@@ -89,7 +159,7 @@ export class Leases {
     if (!lease.sandbox.running) throw new FairleadError('ERR_SANDBOX', 'the sandbox has ended');
     while (this.has(lease) && !this.#closing) {
       try {
-        await this.save(lease);
+        await this.#saveForGood(lease);
         return;
       } catch (error) {
         if (!isFairleadError(error, 'ERR_UNAVAILABLE')) throw error;
@@ -116,8 +186,11 @@ export class Leases {
   }
 
   /** ERR_SANDBOX. */
-  record({ sandbox, session, server, generation }: Lease, restoring: boolean): void {
-    this.#options.records?.write(sandbox.name, { session, server, generation, restoring });
+  record({ sandbox, session, server, generation, leasedAt, changedAt }: Lease, restoring: boolean): void {
+    const changed = changedAt !== undefined;
+    const startedAt = sandbox.running?.startedAt ?? sandbox.startedAt;
+    const record = { session, server, generation, restoring, leasedAt, changed, ...(startedAt && { startedAt }) };
+    this.#options.records?.write(sandbox.name, record);
   }
 
   /**
@@ -128,10 +201,10 @@ export class Leases {
     const { sandbox } = lease;
     try {
       if (!sandbox.running) await this.#options.settled(lease, ATTACH_AT_THE_STOP_MS);
-      await this.save(lease);
+      await this.#saveForGood(lease);
     } catch (error) {
       if (this.#options.records) return this.#leave(lease, error);
-      this.#warnUnsaved(lease, error);
+      await this.#lose(lease, `the server stopped, and its files could not be saved (${messageOf(error)})`);
     }
     await this.end(lease, 'the server is stopping');
   }
@@ -143,10 +216,6 @@ export class Leases {
     const { id, session } = lease;
     this.#options.log.warn({ err: error, sandbox: id, session }, 'a workspace is not saved: its sandbox stays');
     throw error;
-  }
-
-  #warnUnsaved({ id, session }: Lease, error: unknown): void {
-    this.#options.log.error({ err: error, sandbox: id, session }, 'a workspace could not be saved and is lost');
   }
 
   leftOver({ id }: Lease, error: unknown): void {

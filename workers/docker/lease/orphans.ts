@@ -51,7 +51,9 @@ export interface OrphansOptions {
   /** Saves and ends it. Rejects when it cannot be saved: then nothing has changed. */
   hibernate: (lease: Lease) => Promise<unknown>;
   /** Saves it if that is possible, and ends it. Never rejects. */
-  giveUp: (lease: Lease) => Promise<void>;
+  giveUp: (lease: Lease, reason: string) => Promise<void>;
+  /** Its container has ended. Never rejects. */
+  died: (lease: Lease, reason: string) => Promise<void>;
   /** Ends it without saving. Never rejects. */
   destroy: (lease: Lease) => Promise<void>;
 }
@@ -178,7 +180,7 @@ export class Orphans {
       if (!this.has(lease) || this.#closed) return; // it failed because it was ended meanwhile
       outcomes.inc({ outcome: 'lost' });
       log.warn({ err: error, session, server, sandbox: lease.id }, 'an orphan does not answer: it is saved and ended');
-      await giveUp(lease);
+      await giveUp(lease, (error as Error).message);
     }
   }
 
@@ -209,7 +211,7 @@ export class Orphans {
       { sandbox: lease.id, session: lease.session },
       'an orphan does not answer: it is saved and ended',
     );
-    await this.#options.giveUp(lease);
+    await this.#options.giveUp(lease, 'it did not answer');
   }
 
   async #hibernate(lease: Lease): Promise<void> {
@@ -231,14 +233,19 @@ export class Orphans {
     }
     outcomes.inc({ outcome: 'died' });
     this.#options.log.warn({ sandbox: lease.id, session: lease.session, reason }, 'an orphan has ended');
-    await this.#options.giveUp(lease); // perhaps only its stream is lost, and its files can be saved
+    await this.#options.died(lease, reason);
   }
 }
 
 /** With open streams: its own, or new ones where they were lost with the daemon or with an earlier run. */
-async function attached({ running, cutOff = false, found, abort }: Sandbox, log: Logger): Promise<RunningSandbox> {
+async function attached(
+  { running, cutOff = false, found, startedAt, abort }: Sandbox,
+  log: Logger,
+): Promise<RunningSandbox> {
   if (running && !cutOff) return running;
-  if (!running) return attachPatiently(found, abort.signal, log);
+  if (!running) {
+    return attachPatiently(found && { id: found.id, attach: (s) => found.attach(s, startedAt) }, abort.signal, log);
+  }
   const { id } = running;
   const attach = running.attachAgain?.bind(running);
   return attachPatiently(attach && { id, attach }, abort.signal, log);

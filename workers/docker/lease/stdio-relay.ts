@@ -15,6 +15,13 @@ const LAST_OUTPUT_MS = 5_000;
 /** A sandbox's own server, or a server that was started in it. */
 export type RelayedProcess = Pick<RunningSandbox, 'stdin' | 'stdout' | 'stderr' | 'exited'>;
 
+export interface StdioRelayOptions {
+  /** A call that may change files begins or has ended; so many run now. */
+  onChanges?: (running: number) => void;
+  /** Any message for the process. */
+  onInput?: () => void;
+}
+
 /**
  * Listens on the port from the first moment, to notice an agent thread that gives up while its sandbox starts.
  * Whatever ends the relay (exit, `close`, a closed port, a full stdin) aborts `closed` once.
@@ -23,7 +30,10 @@ export class StdioRelay {
   readonly #port: MessagePort;
   readonly #controller = new AbortController();
   readonly #decoder = new StringDecoder('utf8');
+  readonly #options: StdioRelayOptions;
   #sandbox: RelayedProcess | undefined;
+  /** What comes out waits for it. */
+  #held: Promise<unknown> | undefined;
   /** Stdin that arrived before `attach`. */
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
@@ -35,8 +45,9 @@ export class StdioRelay {
   #lastOutput: NodeJS.Timeout | undefined;
   #stderr = { since: 0, bytes: 0, dropped: 0 };
 
-  constructor(port: MessagePort) {
+  constructor(port: MessagePort, options: StdioRelayOptions = {}) {
     this.#port = port;
+    this.#options = options;
     port.on('message', (message: StdioToSandbox) => this.#receive(message));
     port.on('close', () => {
       this.#abandoned ||= !this.closed.aborted;
@@ -92,6 +103,15 @@ export class StdioRelay {
     else this.#armLastOutput();
   }
 
+  /** Nothing comes out until `work`, which must not reject, has ended. */
+  async holdOutput(work: Promise<void>): Promise<void> {
+    this.#held = work;
+    await work;
+    if (this.#held !== work) return;
+    this.#held = undefined;
+    if (!this.closed.aborted) this.#pump();
+  }
+
   /** Sends `exit` as the last message and closes. Idempotent: the first reason stands. */
   end(code: number | null, reason: string): void {
     if (this.closed.aborted) return;
@@ -117,6 +137,7 @@ export class StdioRelay {
     if (this.closed.aborted) return;
     switch (message.type) {
       case 'stdin':
+        this.#options.onInput?.();
         this.#write(message.data);
         return;
       case 'ack':
@@ -126,6 +147,9 @@ export class StdioRelay {
       case 'cut':
         this.#cut = message.reason;
         this.#close(message.reason);
+        return;
+      case 'changes':
+        this.#options.onChanges?.(message.running);
         return;
       case 'close':
         this.#released = true;
@@ -150,7 +174,7 @@ export class StdioRelay {
 
   readonly #pump = (): void => {
     const stdout = this.#sandbox?.stdout;
-    if (!stdout) return;
+    if (!stdout || this.#held) return;
     for (;;) {
       // Only an empty read makes an ended stream emit `end`.
       const size = stdout.readableLength === 0 ? undefined : Math.min(stdout.readableLength, this.#room());

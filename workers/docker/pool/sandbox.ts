@@ -19,6 +19,8 @@ export interface Sandbox {
   state: SandboxState | 'gone';
   /** Set if an earlier run started it. */
   readonly found?: FoundSandbox;
+  /** As its lease record says it, for a sandbox of an earlier run. */
+  startedAt?: string | undefined;
   /** From `warm` on. */
   running?: RunningSandbox;
   /** The streams of `running` have ended, and its container may run: programs still run in it, and it can be attached again. */

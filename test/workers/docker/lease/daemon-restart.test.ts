@@ -4,7 +4,7 @@ import { startChaosDockerd, type ChaosDockerd } from '../../../chaos/dockerd.js'
 import { makeChaosTools } from '../../../chaos/tools.js';
 import { AdoptionWorld, type Leased } from './adoption-fixture.js';
 
-const SANDBOX = { memoryMb: 64, workspaceMb: 16, pids: 64 };
+const SANDBOX = { pids: 64 };
 let calls = 0;
 
 /** Calls a tool of the chaos image; resolves with its text. */

@@ -1,11 +1,13 @@
 /** One session's connection to the MCP server in its sandbox: lease, calls, hibernation. Agent threads. */
-import type { ClientCapabilities } from '@modelcontextprotocol/client';
+import type { CallToolResult, ClientCapabilities } from '@modelcontextprotocol/client';
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ExecRequest, LeaseRequest, LeaseResult } from '../../../docker/contract/messages.js';
 import { ClientConnection } from '../host/client-connection.js';
 import { HostClient } from '../host/host-client.js';
+import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
+import type { ToolCall } from '../host/server-connection.js';
 import { PortTransport } from './port-transport.js';
 
 /** Requests to the docker thread. They go through the main thread, which transfers the port. */
@@ -40,6 +42,8 @@ export class SandboxConnection extends ClientConnection {
   readonly #host: SandboxHost;
   /** Other servers that run in the same sandbox. */
   readonly #otherServers = new Set<{ readonly idleMs: number }>();
+  /** Calls that may change files and run now. */
+  #changing = 0;
   #hibernateTriedAt = 0;
   /** It is hibernating: its end is expected. */
   #hibernating = false;
@@ -95,6 +99,25 @@ export class SandboxConnection extends ClientConnection {
   countIn(other: { readonly idleMs: number }): () => void {
     this.#otherServers.add(other);
     return () => void this.#otherServers.delete(other);
+  }
+
+  override callTool(call: ToolCall): Promise<CallToolResult> {
+    return this.#change(call, () => super.callTool(call));
+  }
+
+  override sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputWanted> {
+    return this.#change(call, () => super.sendToolCall(call, answers));
+  }
+
+  /** The docker thread knows by it whether files would be lost with the sandbox. */
+  async #change<T>({ definition }: ToolCall, work: () => Promise<T>): Promise<T> {
+    if (definition?.readOnly === true) return work();
+    this.#transport.noteChanges(++this.#changing);
+    try {
+      return await work();
+    } finally {
+      this.#transport.noteChanges(--this.#changing);
+    }
   }
 
   /** Resolves with true when the sandbox is gone. False: the workspace could not be saved and the sandbox stays; the caller tries again later. */

@@ -85,6 +85,10 @@ export class PortTransport implements Transport {
     this.#post({ type: 'stdin', data: this.#encoder.encode(serializeMessage(sent)) });
   }
 
+  noteChanges(running: number): void {
+    if (!this.#closed) this.#post({ type: 'changes', running });
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#post({ type: 'close' });
