@@ -30,7 +30,7 @@ export class BareContainer {
   /** Resolves when the container runs and its stdio is attached; nothing was written yet. */
   static async make(docker: Docker, config: Config, instance: string, imageId: string): Promise<BareContainer> {
     const name = `fairlead-bench-${randomBytes(8).toString('hex')}`;
-    const request = { name, server: 'workspace', image: imageId, env: {}, signal: NEVER };
+    const request = { name, server: 'workspace', image: imageId, env: {}, volumes: [], signal: NEVER };
     const container = await docker.createContainer(containerOptions(request, instance, config.sandbox));
     const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
     const socket = (await container.attach(options)) as Duplex;

@@ -19,8 +19,16 @@ export interface SandboxFolders {
 
 /** MB that full folders take, their entries included. */
 export function foldersMb({ workspaceMb, tmpMb, shmMb }: SandboxFolders): number {
-  const content = workspaceMb + tmpMb + shmMb;
-  return content + Math.ceil((content * FILES_PER_MB * ENTRY_KB) / 1024);
+  return withEntries(workspaceMb + tmpMb + shmMb);
+}
+
+/** MB that the volumes of an image take when they are full: each is as large as /tmp. */
+export function volumesMb(count: number, { tmpMb }: Pick<SandboxFolders, 'tmpMb'>): number {
+  return withEntries(count * tmpMb);
+}
+
+function withEntries(contentMb: number): number {
+  return contentMb + Math.ceil((contentMb * FILES_PER_MB * ENTRY_KB) / 1024);
 }
 
 /** `sandbox.memoryMb` where the configuration does not say it. */

@@ -14,8 +14,8 @@ export interface TinyImage {
   remove(): Promise<void>;
 }
 
-/** An image whose command is `sh -c SCRIPT`. */
-export async function makeTinyImage(script: string): Promise<TinyImage> {
+/** An image whose command is `sh -c SCRIPT`; `changes` are further lines of a Dockerfile, such as VOLUME. */
+export async function makeTinyImage(script: string, changes = ''): Promise<TinyImage> {
   const rootfs = pack();
   for (const folder of ['bin', 'tmp', 'workspace', 'proc', 'dev', 'sys', 'etc']) {
     rootfs.entry({ name: `${folder}/`, type: 'directory', mode: 0o755 });
@@ -31,6 +31,11 @@ export async function makeTinyImage(script: string): Promise<TinyImage> {
     changes: `CMD ${JSON.stringify(['/bin/sh', '-c', script])}`,
   });
   await buffer(progress);
+  if (changes !== '') {
+    const container = await docker().createContainer({ Image: tag });
+    await container.commit({ repo, tag: name, changes });
+    await container.remove({ v: true });
+  }
   return { tag, remove: async () => void (await docker().getImage(tag).remove({ force: true })) };
 }
 

@@ -3,7 +3,7 @@ import type { ContainerCreateOptions } from 'dockerode';
 import { createHash } from 'node:crypto';
 import type { Config } from '../../../src/shared/config.js';
 import { SANDBOX_UID } from '../../../src/shared/docker-client.js';
-import { FILES_PER_MB } from '../../../src/shared/sandbox-memory.js';
+import { FILES_PER_MB, volumesMb } from '../../../src/shared/sandbox-memory.js';
 import type { StartRequest } from './driver.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
@@ -16,10 +16,13 @@ const OPEN_FILES = 4_096;
 /** When the host is out of memory, the kernel kills a sandbox before the server, Docker or the store. */
 const OOM_SCORE = 500;
 
-export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env'>;
+export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env'> & {
+  /** Cleaned paths that the image declares as VOLUME. */
+  volumes: readonly string[];
+};
 
 export function containerOptions(
-  request: StartRequest,
+  request: StartRequest & MadeFrom,
   instance: string,
   sandbox: Config['sandbox'],
 ): ContainerCreateOptions {
@@ -41,14 +44,19 @@ function sizeOf(mb: number): string {
   return `size=${mb}m,nr_inodes=${mb * FILES_PER_MB}`;
 }
 
-function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config['sandbox']): ContainerCreateOptions {
-  const memory = Math.round(sandbox.memoryMb * MIB);
+function optionsFrom(
+  { image, imageId = image, env, volumes }: MadeFrom,
+  sandbox: Config['sandbox'],
+): ContainerCreateOptions {
+  const memory = Math.round((sandbox.memoryMb + volumesMb(volumes.length, sandbox)) * MIB);
   const own = `uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
   return {
     Image: imageId,
     User: `${SANDBOX_UID}:${SANDBOX_UID}`,
     Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
     Hostname: 'sandbox',
+    // An image's own would be a program that the daemon starts in each of its sandboxes, again and again.
+    Healthcheck: { Test: ['NONE'] },
     Tty: false,
     OpenStdin: true,
     // Its stdin outlives our stream, so that the next run can adopt the sandbox of a killed server, see adoption.ts.
@@ -60,6 +68,10 @@ function optionsFrom({ image, imageId = image, env }: MadeFrom, sandbox: Config[
       NetworkMode: sandbox.network || 'none',
       ReadonlyRootfs: true,
       Tmpfs: {
+        // First, so that a folder which has its own size keeps it.
+        ...Object.fromEntries(
+          volumes.map((path) => [path, `rw,noexec,nosuid,nodev,${sizeOf(sandbox.tmpMb)},mode=0700,${own}`]),
+        ),
         // `exec` is not Docker's default: users write programs there and run them.
         '/workspace': `rw,exec,nosuid,nodev,${sizeOf(sandbox.workspaceMb)},mode=0700,${own}`,
         '/tmp': `rw,noexec,nosuid,nodev,${sizeOf(sandbox.tmpMb)},mode=0700,${own}`,

@@ -8,7 +8,7 @@ import { dockerClient } from '../../../src/shared/docker-client.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { followContainers, nameGiven } from './container-events.js';
-import { containerOptions, LABEL_INSTANCE, LABEL_OPTIONS, optionsOf } from './container-options.js';
+import { containerOptions, LABEL_INSTANCE, LABEL_OPTIONS, optionsOf, type MadeFrom } from './container-options.js';
 import { demux, type Demuxed } from './demux.js';
 import { endOf, execError, startError, mayHaveCreated, statusOf, dockerUnavailable } from './docker-errors.js';
 import { DockerSandbox } from './docker-sandbox.js';
@@ -23,6 +23,7 @@ import type {
   SandboxWatcher,
   StartRequest,
 } from './driver.js';
+import { ImageVolumes } from './image-volumes.js';
 import { openContainerStream } from './container-stream.js';
 import { OutputThrottle } from './output-throttle.js';
 import { type BreakerState } from '../contract/messages.js';
@@ -42,13 +43,15 @@ export class DockerDriver implements SandboxDriver {
   readonly maxWarm = Infinity;
   readonly adopting: Adopting = {
     find: () => this.#find(),
-    optionsOf: (from) => optionsOf(from, this.#config.sandbox),
+    optionsOf: (from) =>
+      optionsOf({ ...from, volumes: this.#volumes.of(from.imageId ?? from.image) ?? [] }, this.#config.sandbox),
   };
   readonly #docker: Docker;
   readonly #config: Config;
   readonly #instance: string;
   readonly #log: Logger;
   readonly #operations: Operations;
+  readonly #volumes = new ImageVolumes();
   readonly #throttle = new OutputThrottle();
   readonly #closing = new AbortController();
   #watcher: SandboxWatcher | undefined;
@@ -76,7 +79,7 @@ export class DockerDriver implements SandboxDriver {
     try {
       signal.throwIfAborted();
       // The caller's signal does not cut this call: Docker would go on creating, and a removal now would come too early.
-      const id = await this.#create(request, step('create'));
+      const id = await this.#create({ ...request, volumes: await this.#volumesOf(request) }, step('create'));
       created = true;
       return await this.#run(id, name, step, signal);
     } catch (error) {
@@ -89,8 +92,9 @@ export class DockerDriver implements SandboxDriver {
 
   async resolveImage(image: string, server: string): Promise<string> {
     try {
-      const { Id } = await this.#inspect(() => this.#docker.getImage(image).inspect());
-      return Id;
+      const found = await this.#inspect(() => this.#docker.getImage(image).inspect());
+      this.#volumes.note(found, image);
+      return found.Id;
     } catch (error) {
       throw startError(error, server, image, this.#config);
     }
@@ -167,8 +171,15 @@ export class DockerDriver implements SandboxDriver {
     this.#probe.unref(); // must not keep the process alive
   }
 
+  /** A container must not be created before they are known: each that is not covered is a folder on the host's disk. */
+  async #volumesOf({ imageId, image }: StartRequest): Promise<readonly string[]> {
+    const known = this.#volumes.of(imageId ?? '');
+    if (known) return known;
+    return this.#volumes.note(await this.#inspect(() => this.#docker.getImage(imageId ?? image).inspect()), image);
+  }
+
   /** The name is random: if a retry finds it taken, the first try created the container and only its answer was lost. */
-  #create(request: StartRequest, options: Parameters<Operations['run']>[0]): Promise<string> {
+  #create(request: StartRequest & MadeFrom, options: Parameters<Operations['run']>[0]): Promise<string> {
     return this.#operations.run(options, async ({ attempt, signal }) => {
       const description = containerOptions(request, this.#instance, this.#config.sandbox);
       try {

@@ -189,6 +189,37 @@ t.test('folders filled to the brim are ENOSPC; the server lives, and what was wr
   t.match(ran.content?.map(({ text }) => text).join(), /exit code 0/, 'programs still run');
 });
 
+t.test('the volumes of an image are bounded memory of the sandbox, and no folder on the host', async (t) => {
+  const image = await makeTinyImage('exec cat', 'VOLUME /data/ /workspace/cache /tmp');
+  t.teardown(() => image.remove());
+  const volumes = async (): Promise<number> => (await docker().listVolumes()).Volumes?.length ?? 0;
+  const before = await volumes();
+  const box = await startBox(t, image.tag);
+  const { Mounts: mounts, HostConfig: host } = await docker().getContainer(box.id).inspect();
+  t.same(mounts, []);
+  t.equal(host.Memory, (LIMITS.memoryMb + 3 * (LIMITS.tmpMb + 3)) * MIB, 'full volumes leave the rest its memory');
+  for (const folder of ['/data', '/workspace/cache', '/tmp']) {
+    const { stdout, stderr } = await sh(
+      box,
+      `dd if=/dev/zero of=${folder}/full bs=64k; head -c 9 ${folder}/full | tr '\\0' x`,
+    );
+    t.match(stderr, /No space left/, folder);
+    t.equal(stdout, 'xxxxxxxxx');
+  }
+  t.equal(await volumes(), before);
+
+  const many = await makeTinyImage('exec cat', `VOLUME ${Array.from({ length: 9 }, (_, n) => `/v${n}`).join(' ')}`);
+  t.teardown(() => many.remove());
+  await t.rejects(startBox(t, many.tag), { code: 'ERR_SANDBOX', message: /declares 9 volumes: at most 8/ });
+});
+
+t.test('an image’s health check is not run', async (t) => {
+  const image = await makeTinyImage('exec cat', 'HEALTHCHECK --interval=1s CMD touch /tmp/ran');
+  t.teardown(() => image.remove());
+  const box = await startBox(t, image.tag);
+  t.equal((await docker().getContainer(box.id).inspect()).State.Health, undefined);
+});
+
 t.test('used-up descriptors are errors of the program that does it', async (t) => {
   const box = await startBox(t);
   const tools = await ToolLines.open(box);
