@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { AllAgents, SANDBOXES_DEADLINE_MS, STATUS_TIMEOUT_MS } from './boot/all-agents.js';
-import { readCatalogue } from './boot/catalogue.js';
+import { ImageServers } from './boot/catalogue.js';
 import { openDataDir } from './boot/data-dir.js';
 import { createFront } from './boot/front.js';
 import { startJanitor } from './boot/janitor.js';
@@ -122,7 +122,9 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
 
   onStop.add(() => agents.close(CLOSE_DEADLINE_MS));
   await agents.start(agentHost({ agents, all, docker, front, book, readiness }));
-  for (const listing of await readCatalogue(config, docker)) book.note(listing);
+  const images = new ImageServers({ config, docker, log, note: (listing) => book.note(listing) });
+  onStop.add(() => images.close());
+  await images.start();
   await all.publish(book.published());
 
   await modelAsked;

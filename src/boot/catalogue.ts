@@ -1,21 +1,63 @@
-/** Lists the tools of the MCP servers that run in sandboxes, once at the boot. Main thread. */
+/** Lists the tools of the MCP servers that run in sandboxes: at the boot, and again those that could not be listed. Main thread. */
 import type { ServerListing } from '../../workers/agent/contract/mcp.js';
+import { backoffMs, type Backoff } from '../shared/backoff.js';
 import { isImageServer, serversOf } from '../shared/config-mcp.js';
 import type { Config } from '../shared/config.js';
-import { errorToData, FairleadError } from '../shared/errors.js';
+import { errorToData } from '../shared/errors.js';
+import type { Logger } from '../shared/log.js';
 import type { DockerPool } from '../threads/docker-pool.js';
 
-/** Asks the first sandbox of each image, so that agent threads know the tools without a sandbox. ERR_START names the server. */
-export function readCatalogue(config: Config, docker: DockerPool): Promise<ServerListing[]> {
-  return Promise.all(
-    serversOf(config.mcpServers, isImageServer).map(async ([server]) => {
-      try {
-        const { tools, resources = false, prompts = false } = await docker.run('read-tools', { server });
-        return { server, tools, ...(resources ? { resources } : {}), ...(prompts ? { prompts } : {}) };
-      } catch (error) {
-        const { code, message } = errorToData(error);
-        throw new FairleadError('ERR_START', `mcpServers.${server}: ${message} (${code})`, { cause: error });
-      }
-    }),
-  );
+const AGAIN: Backoff = { firstMs: 2_000, maxMs: 60_000 };
+
+export interface ImageServersOptions {
+  config: Pick<Config, 'mcpServers'>;
+  docker: Pick<DockerPool, 'run'>;
+  log: Logger;
+  /** Tools of a server, or why it has none: a code, since every user sees it. */
+  note: (listing: ServerListing) => void;
+  /** For tests. */
+  again?: Backoff;
+}
+
+export class ImageServers {
+  readonly #options: ImageServersOptions;
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  #closed = false;
+
+  constructor(options: ImageServersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Asks the first sandbox of each image, so that agent threads know the tools without a sandbox. Resolves when each has answered or
+   * failed: one bad image must not keep the others from serving. It is asked again until it answers.
+   */
+  async start(): Promise<void> {
+    const { mcpServers } = this.#options.config;
+    await Promise.all(serversOf(mcpServers, isImageServer).map(([server]) => this.#list(server, 1)));
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+  }
+
+  async #list(server: string, attempt: number): Promise<void> {
+    const { docker, log, note, again = AGAIN } = this.#options;
+    try {
+      const { tools, resources = false, prompts = false } = await docker.run('read-tools', { server });
+      if (this.#closed) return;
+      if (attempt > 1) log.info({ server, tools: tools.length }, 'mcp server: its image can be used now');
+      note({ server, tools, ...(resources ? { resources } : {}), ...(prompts ? { prompts } : {}) });
+    } catch (error) {
+      if (this.#closed) return;
+      const { code, message } = errorToData(error);
+      const retryMs = Math.round(backoffMs(attempt, again));
+      log.error({ server, code, retryMs }, `mcpServers.${server} cannot be used, the others can: ${message}`);
+      note({ server, down: code });
+      const timer = setTimeout(() => void this.#list(server, attempt + 1), retryMs);
+      timer.unref(); // must not keep the process alive
+      this.#timers.set(server, timer);
+    }
+  }
 }

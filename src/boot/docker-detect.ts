@@ -1,10 +1,8 @@
-/** Decides at the boot where sandboxes run, and checks that they can run there. Main thread. */
+/** Decides at the boot where sandboxes run, and checks the daemon; images are looked at one by one, see catalogue.ts. Main thread. */
 import { existsSync } from 'node:fs';
-import type Docker from 'dockerode';
-import { isImageServer, serversOf } from '../shared/config-mcp.js';
 import { servesOthers } from '../shared/config-access.js';
 import type { Config } from '../shared/config.js';
-import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, callDocker } from '../shared/docker-client.js';
+import { DEFAULT_DOCKER_SOCKET, dockerClient, callDocker } from '../shared/docker-client.js';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
 
 const ANSWER_MS = 3_000;
@@ -40,7 +38,7 @@ export async function detectSandbox(config: Config, defaultSocket = DEFAULT_DOCK
       { cause: error },
     );
   }
-  const problems = [...limitProblems(config, info), ...(await imageProblems(config, docker))];
+  const problems = limitProblems(config, info);
   if (problems.length > 0) throw new FairleadError('ERR_START', problems.join('; '));
   return { driver: 'docker', version: info.ServerVersion, describe: describe(config, info) };
 }
@@ -76,24 +74,6 @@ function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
     problems.push(`sandbox.cpus: ${sandbox.cpus} is more than the ${info.NCPU} CPUs that Docker has`);
   }
   return problems;
-}
-
-async function imageProblems(config: Config, docker: Docker): Promise<string[]> {
-  const servers = serversOf(config.mcpServers, isImageServer);
-  const problems = await Promise.all(
-    servers.map(async ([name, { image }]) => {
-      try {
-        await ask('image inspect', () => docker.getImage(image).inspect());
-        return undefined;
-      } catch (error) {
-        const missing = (error as { statusCode?: number }).statusCode === 404;
-        return missing
-          ? `mcpServers.${name}.image: Docker has no image ${image}: ${howToGetImage(image)}`
-          : `mcpServers.${name}.image: ${image} could not be inspected (${reasonOf(error)})`;
-      }
-    }),
-  );
-  return problems.filter((problem) => problem !== undefined);
 }
 
 function describe({ sandbox }: Config, info: DockerInfo): string {

@@ -25,5 +25,5 @@ export function describeError(error: unknown, colors: Colors): string {
     ].join('\n');
   }
   if (error instanceof FairleadError) return `${label} ${clean(error.message)}`;
-  return `${label} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  return `${label} ${clean(error instanceof Error ? (error.stack ?? error.message) : String(error))}`;
 }

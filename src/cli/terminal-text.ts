@@ -1,10 +1,7 @@
 /** Makes foreign text safe for a terminal, and computes where the cursor is after some text. Pure. */
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
-
-// C0 without \t and \n, DEL, C1, and the bidirectional marks (U+202A–202E, U+2066–2069), which reorder text: an approval must show what will run.
-// oxlint-disable-next-line no-control-regex -- control characters are what this is about
-const UNSAFE = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g;
+import { escapeControls, UNSAFE } from '../shared/control-characters.js';
 
 /** Removes escape sequences and control characters except \n and \t from model and tool text. */
 export function clean(text: string): string {
@@ -22,11 +19,6 @@ export function inline(value: unknown, maxLength = 160): string {
       .replaceAll('\t', ' '),
     maxLength,
   );
-}
-
-/** Keeps \n and \t, writes other control characters as \uXXXX. */
-export function escapeControls(text: string): string {
-  return text.replaceAll(UNSAFE, (char) => String.raw`\u` + char.charCodeAt(0).toString(16).padStart(4, '0'));
 }
 
 /** At most `maxLength` UTF-16 units, never half a surrogate pair. */

@@ -2,6 +2,7 @@
 import { isatty } from 'node:tty';
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { escapeControlsInJson, escapeRawControls } from './control-characters.js';
 
 export type { Logger } from 'pino';
 
@@ -14,12 +15,15 @@ const REDACT = ['*.authorization', '*.apiKey', '*.token', '*.headers', 'authoriz
  */
 export function createLog(thread: string, level: string): Logger {
   const options = { level, base: { pid: process.pid, thread }, redact: REDACT };
+  const terminal = isatty(1);
+  // Errors quote foreign text: what an image prints, what a daemon answers. A terminal must not obey it, now or when the log is read.
+  const hooks = { streamWrite: terminal ? escapeControlsInJson : escapeRawControls };
   // Not process.stdout: in a worker it goes through the main thread, so lines come late and are lost when the process dies.
-  if (isatty(1)) {
+  if (terminal) {
     return pino(
-      options,
+      { ...options, hooks },
       pretty({ colorize: true, ignore: 'pid', translateTime: 'HH:MM:ss', sync: true, destination: 1 }),
     );
   }
-  return pino(options, pino.destination({ fd: 1, sync: true }));
+  return pino({ ...options, hooks }, pino.destination({ fd: 1, sync: true }));
 }

@@ -4,11 +4,12 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dockerHost } from '../helpers/docker.js';
+import { docker, dockerHost } from '../helpers/docker.js';
 import { EngineStartError, startEngine, type EngineOptions } from '../helpers/engine.js';
 import { startModelServer } from '../helpers/model-server.js';
 import { freePort } from '../helpers/processes.js';
-import { makeTinyImage } from '../helpers/tiny-image.js';
+import { makeTinyImage, tinyServer } from '../helpers/tiny-image.js';
+import { until } from '../helpers/until.js';
 import { connect } from '../helpers/ws-client.js';
 
 t.setTimeout(240_000); // whole processes, on a machine that may be busy
@@ -115,17 +116,51 @@ t.test('a model that is away or refuses the key makes the server wait, and /read
   t.notMatch(JSON.stringify([...refused.logs, ...engine.logs]), 'sk-secret');
 });
 
-t.test('an image that is not there, and one that exits at once, are told with the server’s name', async (t) => {
-  const env = { DOCKER_HOST: dockerHost() };
-  const missing = await refusedStart({ env, config: { mcpServers: { tools: { image: 'fairlead-test/nowhere:1' } } } });
-  t.equal(missing.code, 1);
-  t.match(missing.said, 'fairlead-test/nowhere:1');
-  const exits = await makeTinyImage('exit 7');
-  t.teardown(() => exits.remove());
-  const ended = await refusedStart({ env, config: { mcpServers: { tools: { image: exits.tag } } } });
-  t.equal(ended.code, 1);
-  t.match(ended.said, 'mcpServers.tools');
-});
+t.test(
+  'bad images do not keep the others from serving, are told with their reason, and are taken in when they are good',
+  async (t) => {
+    const late = `fairlead-test-late:${process.pid}`;
+    const exits = await makeTinyImage(String.raw`printf '\033]0;owned\007\302\2332J'; exit 7`);
+    t.teardown(() => exits.remove());
+    const mute = await makeTinyImage(String.raw`printf '\033]0;owned\007\302\2332J\n'; exec cat > /dev/null`);
+    t.teardown(() => mute.remove());
+    const good = await makeTinyImage(tinyServer(':'));
+    t.teardown(() => good.remove());
+    const images = { good: good.tag, exits: exits.tag, mute: mute.tag, late };
+    const mcpServers = Object.fromEntries(Object.entries(images).map(([name, image]) => [name, { image }]));
+    const sandbox = { driver: 'docker', startTimeoutMs: 8_000 };
+    const engine = await startEngine({ env: { DOCKER_HOST: dockerHost() }, config: { mcpServers, sandbox } });
+    t.teardown(() => engine.stop());
+    await engine.waitForReadiness(200);
+    const servers = async (): Promise<Record<string, { state: string; lastError?: string; tools: object[] }>> => {
+      const answer = (await (await fetch(`${engine.url}/v1/mcp`)).json()) as {
+        servers: { name: string; state: string; tools: object[] }[];
+      };
+      return Object.fromEntries(answer.servers.map((server) => [server.name, server]));
+    };
+    const bad = { state: /reconnecting|down/, lastError: 'ERR_SANDBOX', tools: [] };
+    t.match(await servers(), {
+      good: { state: 'healthy', tools: [{ name: 'echo' }] },
+      exits: bad,
+      mute: bad,
+      late: bad,
+    });
+    const said = engine.logs.map(({ msg }) => msg).join('\n');
+    t.match(
+      said,
+      new RegExp(
+        `mcpServers.late cannot be used, the others can: the image ${late} of late is missing: run .docker pull`,
+      ),
+    );
+    t.match(said, /mcpServers.exits cannot be used.*exited with code 7/);
+    t.match(said, /mcpServers.mute cannot be used.*its output is not MCP: \\u001b\]0;owned\\u0007\\u009b2J/);
+    const [repo = '', tag = ''] = late.split(':');
+    await docker().getImage(good.tag).tag({ repo, tag });
+    t.teardown(() => docker().getImage(late).remove());
+    await until('it is taken in', async () => (await servers())['late']?.state === 'healthy', { timeoutMs: 90_000 });
+    t.match(await servers(), { late: { tools: [{ name: 'echo' }] } });
+  },
+);
 
 t.test('an agent thread that dies in the middle of the boot does not take the boot with it', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'fl-start-'));

@@ -2,7 +2,8 @@
 import type { ContentBlock, Pending, PendingApproval, ServerEvent, TranscriptEntry } from '../../shared/protocol.js';
 import { lossText } from '../../shared/loss-text.js';
 import type { Colors } from '../report.js';
-import { clean, cut, endsInHalfPair, escapeControls, inline } from '../terminal-text.js';
+import { escapeControls } from '../../shared/control-characters.js';
+import { clean, cut, endsInHalfPair, inline } from '../terminal-text.js';
 
 /** Longest streamed output that is shown of one call; the model gets all of it. */
 const MAX_OUTPUT_CHARS = 65_536;

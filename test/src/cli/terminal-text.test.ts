@@ -1,5 +1,6 @@
 import t from 'tap';
-import { advance, clean, cut, escapeControls, inline } from '../../../src/cli/terminal-text.js';
+import { advance, clean, cut, inline } from '../../../src/cli/terminal-text.js';
+import { escapeControls } from '../../../src/shared/control-characters.js';
 
 t.test('text of others keeps its lines and tabs, and loses what a terminal would obey', async (t) => {
   t.equal(clean('a\tb\nc'), 'a\tb\nc');

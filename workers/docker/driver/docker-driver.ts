@@ -79,7 +79,8 @@ export class DockerDriver implements SandboxDriver {
     try {
       signal.throwIfAborted();
       // The caller's signal does not cut this call: Docker would go on creating, and a removal now would come too early.
-      const id = await this.#create({ ...request, volumes: await this.#volumesOf(request) }, step('create'));
+      const volumes = await this.#volumesOf(request, step('inspect'));
+      const id = await this.#create({ ...request, volumes }, step('create'));
       created = true;
       return await this.#run(id, name, step, signal);
     } catch (error) {
@@ -172,10 +173,16 @@ export class DockerDriver implements SandboxDriver {
   }
 
   /** A container must not be created before they are known: each that is not covered is a folder on the host's disk. */
-  async #volumesOf({ imageId, image }: StartRequest): Promise<readonly string[]> {
+  async #volumesOf(
+    { imageId, image, signal }: StartRequest,
+    options: Parameters<Operations['run']>[0],
+  ): Promise<readonly string[]> {
     const known = this.#volumes.of(imageId ?? '');
     if (known) return known;
-    return this.#volumes.note(await this.#inspect(() => this.#docker.getImage(imageId ?? image).inspect()), image);
+    const found = await this.#operations.run({ ...options, signal }, () =>
+      this.#docker.getImage(imageId ?? image).inspect(),
+    );
+    return this.#volumes.note(found, image);
   }
 
   /** The name is random: if a retry finds it taken, the first try created the container and only its answer was lost. */

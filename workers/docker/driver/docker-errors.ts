@@ -2,6 +2,7 @@
 import { BrokenCircuitError, BulkheadRejectedError } from 'cockatiel';
 import type Docker from 'dockerode';
 import type { Config } from '../../../src/shared/config.js';
+import { quote } from '../../../src/shared/control-characters.js';
 import { DockerTimeout, howToGetImage } from '../../../src/shared/docker-client.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 
@@ -25,8 +26,9 @@ export function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' ? status : undefined;
 }
 
+/** A daemon quotes what an image gives it, such as the name of a program: of any length, with any characters. */
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message.trim() : String(error);
+  return quote(error instanceof Error ? error.message : String(error));
 }
 
 export function isConnectionError(error: unknown): boolean {

@@ -11,6 +11,7 @@ import {
   type Transport,
 } from '@modelcontextprotocol/client';
 import { randomBytes } from 'node:crypto';
+import { quote } from '../../../src/shared/control-characters.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { McpInbox } from '../../../src/shared/mcp-inbox.js';
 import { toToolDefinition, type ToolDefinition } from '../../../src/shared/tool-definition.js';
@@ -65,7 +66,7 @@ export class WarmServer {
         refusal ??= error as Error;
       }
     }
-    const why = `the MCP server ${options.server} refused the handshake: ${refusal?.message}`;
+    const why = `the MCP server ${options.server} refused the handshake: ${quote(refusal?.message ?? '')}`;
     throw new FairleadError('ERR_SANDBOX', why, { cause: refusal });
   }
 
@@ -96,7 +97,7 @@ export class WarmServer {
       if (!exit && refused) throw error;
       const why = exit
         ? `the sandbox of ${server} ended ${again ? 'at its new handshake' : 'at its start'}: ${exit.reason}`
-        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; its output is not MCP: ${transport.stray}`}`;
+        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; its output is not MCP: ${quote(transport.stray)}`}`;
       throw new FairleadError('ERR_SANDBOX', why, { cause: error });
     }
   }
@@ -107,7 +108,7 @@ export class WarmServer {
       const { tools } = await this.#client.listTools(undefined, { timeout: timeoutMs });
       return tools.map((tool) => toToolDefinition(tool));
     } catch (error) {
-      throw new FairleadError('ERR_SANDBOX', `tools/list failed: ${(error as Error).message}`, { cause: error });
+      throw new FairleadError('ERR_SANDBOX', `tools/list failed: ${quote((error as Error).message)}`, { cause: error });
     }
   }
 
