@@ -77,9 +77,8 @@ function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
 }
 
 function describe({ sandbox }: Config, info: DockerInfo): string {
-  const network = sandbox.network === '' ? 'no network' : `network ${sandbox.network}`;
   const runtime = sandbox.runtime === '' ? '' : `, runtime ${sandbox.runtime}`;
-  return `Docker ${info.ServerVersion}: ${sandbox.memoryMb} MB, ${sandbox.cpus} CPU, ${network}${runtime} a sandbox`;
+  return `Docker ${info.ServerVersion}: ${sandbox.memoryMb} MB, ${sandbox.cpus} CPU, no network${runtime} a sandbox`;
 }
 
 function reasonOf(error: unknown): string {

@@ -10,9 +10,14 @@ export const sandboxSchema = z
     runtime: z.string().default('').describe('Docker runtime by name (runsc, kata); empty = the daemon’s default'),
     network: z
       .string()
-      .regex(/^(?!host$)(?!container:)/, 'a sandbox must not share the network of the host or of another container')
+      .regex(
+        /^(none)?$/,
+        'a sandbox has no network. A Docker network joins all sandboxes to the host, to the metadata address of a cloud and to each other, ' +
+          'and Fairlead, which is not root, can neither filter that nor check that somebody does. Leave the key out; `url` servers reach ' +
+          'out for the model (docs/decisions/no-network.md)',
+      )
       .default('')
-      .describe('Docker network by name; empty = none'),
+      .describe('No network: empty or `none`. The name of a Docker network, which 0.2.0 took, is refused'),
     memoryMb: positive
       .optional()
       .describe(

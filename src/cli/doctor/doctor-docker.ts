@@ -10,7 +10,7 @@ import type { Finding } from './doctor.js';
 const CALL_MS = 5_000;
 
 export async function checkDocker(config: Config, signal: AbortSignal): Promise<Finding[]> {
-  const { driver, runtime, network, cpus } = config.sandbox;
+  const { driver, runtime, cpus } = config.sandbox;
   if (driver === 'process') return [noIsolation('the sandbox is a plain process (sandbox.driver)')];
   const where = config.dockerHost || DEFAULT_DOCKER_SOCKET;
   const docker = dockerClient(config.dockerHost, CALL_MS);
@@ -30,11 +30,6 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
   if (info.NCPU !== undefined && cpus > info.NCPU) {
     const detail = `sandbox.cpus is ${cpus}, and Docker has ${info.NCPU}`;
     findings.push({ status: 'failed', detail, hint: `set it to ${info.NCPU} or less` });
-  }
-  if (network !== '') {
-    const found = await exists(ask('network', () => docker.getNetwork(network).inspect()));
-    const hint = `docker network create ${network}, or clear sandbox.network`;
-    if (!found) findings.push({ status: 'failed', detail: `there is no network ${network}`, hint });
   }
   const images = [...new Set(serversOf(config.mcpServers, isImageServer).map(([, { image }]) => image))];
   return [...findings, ...(await Promise.all(images.map((image) => checkImage(docker, image, ask))))];

@@ -109,6 +109,16 @@ void t.test('the environment overrides the file, and an empty variable does not'
   });
 });
 
+void t.test('no Docker network is taken for sandboxes, whatever its kind, and the reason is said', async (t) => {
+  for (const network of ['bridge', 'host', 'container:x', 'my-net', 'none ', 'default']) {
+    t.same(problemPaths({ sandbox: { network } }, {}), ['sandbox.network'], network);
+  }
+  t.throws(() => parseConfig({ sandbox: { network: 'bridge' } }, {}), {
+    message: /has no network.*docs\/decisions\/no-network\.md/,
+  });
+  for (const network of ['', 'none']) t.same(problemPaths({ sandbox: { network } }, {}), [], network);
+});
+
 void t.test('PORT is a number from 0 to 65535, written as one', async (t) => {
   for (const PORT of ['-1', '65536', '1.5', '1e3', ' ', '80 ', 'x']) t.same(problemPaths({}, { PORT }), ['PORT'], PORT);
   for (const PORT of ['0', '65535']) t.same(problemPaths({}, { PORT }), [], PORT);

@@ -65,7 +65,7 @@ function optionsFrom(
     AttachStdout: true,
     AttachStderr: true,
     HostConfig: {
-      NetworkMode: sandbox.network || 'none',
+      NetworkMode: 'none',
       ReadonlyRootfs: true,
       Tmpfs: {
         // First, so that a folder which has its own size keeps it.

@@ -80,7 +80,6 @@ export function startError(error: unknown, server: string, image: string, config
   if (/runtime/i.test(text) && /unknown|invalid|not found/i.test(text) && !isRuntimeRefusal(error)) {
     return refused(`sandbox.runtime: Docker knows no runtime ${sandbox.runtime}`);
   }
-  if (/network .*not found/i.test(text)) return refused(`sandbox.network: Docker knows no network ${sandbox.network}`);
   if (/memory/i.test(text)) return refused(`sandbox.memoryMb ${sandbox.memoryMb} was refused: ${text}`);
   if (/cpu/i.test(text)) return refused(`sandbox.cpus ${sandbox.cpus} was refused: ${text}`);
   if (/pids/i.test(text)) return refused(`sandbox.pids ${sandbox.pids} was refused: ${text}`);

@@ -18,7 +18,7 @@ export class ImageVolumes {
 
   /** ERR_SANDBOX for an image with too many volumes. */
   note({ Id, Config }: ImageInspectInfo, image: string): readonly string[] {
-    const declared = Object.keys((Config.Volumes as Record<string, object> | null | undefined) ?? {});
+    const declared = Object.keys(Config.Volumes ?? {});
     // Docker compares the cleaned path with those of the mounts that it is given.
     const volumes = [...new Set(declared.map((path) => posix.resolve('/', path)))].sort();
     if (volumes.length > MOST_VOLUMES) {

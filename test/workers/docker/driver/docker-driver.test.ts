@@ -160,7 +160,6 @@ t.test('what cannot be started as configured is ERR_SANDBOX that names the field
     ['the missing workspace image', {}, { image: 'fairlead/workspace:no-such-tag' }, /npm run image/],
     ['an unknown runtime', { runtime: 'no-such-runtime' }, {}, /sandbox\.runtime/],
     ['too many CPUs', { cpus: 10_000 }, {}, /sandbox\.cpus/],
-    ['an unknown network', { network: 'no-such-network' }, {}, /sandbox\.network/],
   ];
   for (const [name, sandbox, request, message] of cases) {
     const instance = randomUUID();

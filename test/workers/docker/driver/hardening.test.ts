@@ -24,6 +24,10 @@ async function pids(box: RunningSandbox): Promise<number> {
   return stats.pids_stats?.current ?? 0;
 }
 
+async function volumes(): Promise<number> {
+  return (await docker().listVolumes()).Volumes?.length ?? 0;
+}
+
 /** A script: busybox, copied there with the setuid bit, says who it is. */
 function suid(path: string): string {
   return `cp /bin/busybox ${path} && chmod 4755 ${path} && ${path} id -u`;
@@ -192,7 +196,6 @@ t.test('folders filled to the brim are ENOSPC; the server lives, and what was wr
 t.test('the volumes of an image are bounded memory of the sandbox, and no folder on the host', async (t) => {
   const image = await makeTinyImage('exec cat', 'VOLUME /data/ /workspace/cache /tmp');
   t.teardown(() => image.remove());
-  const volumes = async (): Promise<number> => (await docker().listVolumes()).Volumes?.length ?? 0;
   const before = await volumes();
   const box = await startBox(t, image.tag);
   const { Mounts: mounts, HostConfig: host } = await docker().getContainer(box.id).inspect();
