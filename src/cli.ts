@@ -94,7 +94,7 @@ Examples:
     const [{ chat }, { tokenFor }] = await Promise.all([import('./cli/chat/chat.js'), import('./cli/local-token.js')]);
     process.exitCode = await chat({
       url,
-      token: tokenFor({ given: token, url }),
+      ...tokenFor({ given: token, url }),
       session,
       model,
       yes,
@@ -144,7 +144,7 @@ function mcpCommand(
       ]);
       const commands = new McpCommands({
         url,
-        token: tokenFor({ given: token, url }),
+        token: tokenFor({ given: token, url }).token,
         json,
         insecure,
         colors: colorsFor(process.stdout),

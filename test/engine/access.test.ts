@@ -1,9 +1,12 @@
 /** Who gets in: the token of the first start, the mode none, and requests that a proxy passes on; whole processes. */
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
-import { EngineStartError, startEngine, type Engine } from '../helpers/engine.js';
+import { CLI, EngineStartError, startEngine, type Engine } from '../helpers/engine.js';
+import { stopChild, watchExit, within } from '../helpers/processes.js';
 import { connect } from '../helpers/ws-client.js';
 import { runCli } from '../src/cli/spawn-cli.js';
 
@@ -49,6 +52,44 @@ t.test('the first start makes a token, without which nobody gets in, and which n
   t.equal(await engine.token(), token, 'later starts keep it');
   t.equal(await statusOf(engine, { authorization: `Bearer ${token}` }), 200);
   t.notMatch(firstLogs + JSON.stringify(engine.logs), token.slice(4));
+});
+
+/** Starts the server at a terminal, and resolves to what it has shown until it listens. */
+async function shownAtTerminal(t: Test, folder: string): Promise<string> {
+  const config = join(folder, 'fairlead.json');
+  writeFileSync(config, JSON.stringify({ listen: { port: 0 }, sandbox: { driver: 'process', pool: { min: 0 } } }));
+  const env = { PATH: process.env['PATH'] ?? '', TERM: 'dumb', DOCKER_HOST: '', FAIRLEAD_CONFIG: config };
+  // util-linux's script: the command has a terminal, and gets its end with it.
+  const child = spawn('script', ['-qefc', `exec ${process.execPath} ${CLI} serve`, '/dev/null'], {
+    cwd: folder,
+    env: { ...env, FAIRLEAD_DATA: join(folder, 'data') },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const exited = watchExit(child);
+  t.teardown(() => stopChild(child, exited));
+  let shown = '';
+  const listening = new Promise<void>((resolve) => {
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      shown += chunk;
+      if (shown.includes('listening on')) resolve();
+    });
+  });
+  await within(listening, 60_000, () => `it does not listen:\n${shown}`);
+  child.stdin.write('\u0003'); // Ctrl-C
+  await within(exited, 60_000, () => `it does not end:\n${shown}`);
+  return shown;
+}
+
+t.test('at a terminal the first start shows the token, and later ones do not', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'fl-terminal-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const first = await shownAtTerminal(t, folder);
+  const token = readFileSync(join(folder, 'data', 'token'), 'utf8').trim();
+  t.equal(first.split(token).length - 1, 1, 'once');
+  t.match(first, /auth .*one token, of the user local/);
+  const second = await shownAtTerminal(t, folder);
+  t.match(second, /auth .*one token, of the user local/);
+  t.notMatch(second, token);
 });
 
 t.test('chat, mcp and doctor on the same machine take the token from the data folder', async (t) => {

@@ -26,6 +26,8 @@ export interface Terminal {
 export interface ChatTarget {
   endpoint: Endpoint;
   token?: string | undefined;
+  /** Throws where the token must not be sent; called before each connection. */
+  guard?: (() => void) | undefined;
   session?: string | undefined;
   model?: string | undefined;
 }
@@ -76,8 +78,8 @@ class Conversation {
     const before = this.#client;
     before?.removeAllListeners();
     before?.close();
-    const { endpoint, token, model } = this.#target;
-    const client = new ChatClient({ ws: endpoint.ws, token, session, model });
+    const { endpoint, token, guard, model } = this.#target;
+    const client = new ChatClient({ ws: endpoint.ws, token, guard, session, model });
     this.#client = client;
     this.#greeted = undefined;
     this.#questions.attend(client);

@@ -22,8 +22,8 @@ type Outcome = 'ok' | 'failed';
 
 /** Resolves to the exit code: 1 when the last turn failed or the server refused the client, 130 after Ctrl-C. */
 export async function chatPiped(target: ChatTarget, approveAll: boolean, streams: Streams): Promise<number> {
-  const { endpoint, token, session, model } = target;
-  const client = new ChatClient({ ws: endpoint.ws, token, session, model, giveUpMs: GIVE_UP_MS });
+  const { endpoint, token, guard, session, model } = target;
+  const client = new ChatClient({ ws: endpoint.ws, token, guard, session, model, giveUpMs: GIVE_UP_MS });
   const lines = createInterface({ input: streams.input, terminal: false });
   const talk = new PipedTalk(client, approveAll, streams, () => lines.close());
   const onSigint = () => talk.interrupt();

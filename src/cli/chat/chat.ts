@@ -6,6 +6,8 @@ import { chatPiped } from './chat-piped.js';
 export interface ChatOptions {
   url: string;
   token: string | undefined;
+  /** Throws where the token must not be sent; called before each connection. */
+  guard?: (() => void) | undefined;
   session: string | undefined;
   model: string | undefined;
   /** Allow every tool call; only without a terminal. */

@@ -12,6 +12,8 @@ export interface ChatClientOptions {
   /** The WebSocket's address, without a query. */
   ws: string;
   token?: string | undefined;
+  /** Throws where the token must not be sent; called before each connection. */
+  guard?: (() => void) | undefined;
   session?: string | undefined;
   model?: string | undefined;
   giveUpMs?: number;
@@ -55,6 +57,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
     this.#link = new Link({
       address: () => this.#address(),
       token: options.token,
+      guard: options.guard,
       giveUpMs: options.giveUpMs ?? 600_000,
       backoff: options.backoff,
     });

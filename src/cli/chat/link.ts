@@ -20,6 +20,8 @@ export interface LinkOptions {
   /** Called for every attempt, since the session and the last seq change. */
   address: () => string;
   token?: string | undefined;
+  /** Throws where the token must not be sent; called before each connection. */
+  guard?: (() => void) | undefined;
   /** Ends with ERR_UNAVAILABLE after this time without a connection. */
   giveUpMs: number;
   /** ms before the attempt after `failures` failures in a row; full jitter by default. */
@@ -57,7 +59,13 @@ export class Link extends EventEmitter<LinkEvents> {
   }
 
   connect(): void {
-    const { token } = this.#options;
+    const { token, guard } = this.#options;
+    try {
+      guard?.();
+    } catch (error) {
+      if (error instanceof FairleadError) return this.#end(error);
+      throw error;
+    }
     const socket = new WebSocket(this.#options.address(), [PROTOCOL], {
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       handshakeTimeout: HANDSHAKE_MS,

@@ -1,6 +1,7 @@
 /** The doctor's checks of who may come in, and of whether a running server takes the data folder's token. Command line's process. */
 import type { Config } from '../../shared/config.js';
 import { readTokenFile, tokenFile } from '../../shared/token-file.js';
+import { strangersAt } from '../listeners.js';
 import { messageOf } from '../report.js';
 import type { Finding } from './doctor.js';
 
@@ -20,6 +21,11 @@ export async function checkAccess({ auth, dataDir, listen }: Config, signal: Abo
   }
   if (token === undefined) return [{ status: 'ok', detail: `the first start makes a token, in ${tokenFile(dataDir)}` }];
   const found: Finding = { status: 'ok', detail: `the token in ${tokenFile(dataDir)}` };
+  const [stranger] = strangersAt(listen.port, new Set([0, process.geteuid?.() ?? 0]));
+  if (stranger !== undefined) {
+    const hint = 'it would learn what clients send: end it, or set PORT to another';
+    return [{ status: 'failed', detail: `the account ${stranger} listens on the port ${listen.port}`, hint }];
+  }
   const status = listen.port === 0 ? undefined : await askWith(token, listen, signal);
   if (status !== 401) return [found];
   const hint = 'it has auth.tokens, or another data folder: compare FAIRLEAD_DATA and FAIRLEAD_CONFIG';
