@@ -67,6 +67,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
     limits: 'object',
     reset: 'boolean?',
     transcript: 'array?',
+    transcriptNext: 'string?',
   },
   'message:accepted': { seq: 'number', id: 'string?', turn: 'number', queued: 'number' },
   'turn:start': { seq: 'number', turn: 'number' },

@@ -22,6 +22,7 @@ import { startMetricsServer, type MetricsServer } from '../front/metrics-server.
 import { Origins } from '../front/origin.js';
 import { Presence } from '../front/presence.js';
 import { proxyHeader } from '../front/proxied.js';
+import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
 import type { McpAdmin } from '../front/routes/mcp.js';
@@ -84,6 +85,10 @@ export function createFront(options: FrontOptions): Front {
   const hub = new Hub(agents, log);
   const presence = new Presence(limits);
   const budget = new ByteBudget(limits.maxBytesPerSecond);
+  const reads = new RequestRate({
+    perSecond: limits.maxReadsPerSecond,
+    refusal: `this user sends more than ${limits.maxReadsPerSecond} GETs a second (limits.maxReadsPerSecond)`,
+  });
   const strangers = new Strangers(limits.perAddress);
   const addresses = new ClientAddresses(listen.trustedProxies);
   const heartbeats = new Heartbeats();
@@ -116,6 +121,7 @@ export function createFront(options: FrontOptions): Front {
     metricsAccess,
     origins,
     budget,
+    reads,
     strangers,
     maxBodyBytes: limits.maxFrameBytes,
   });

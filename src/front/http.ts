@@ -10,7 +10,7 @@ export interface ResponseSocket {
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
   /** False when the reader is behind; the chunk waits then. */
-  write(chunk: string): boolean;
+  write(chunk: string | Uint8Array): boolean;
   end(body?: string, closeConnection?: boolean): unknown;
   endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): unknown;
   close(): unknown;
@@ -128,7 +128,7 @@ export class Exchange {
   }
 
   /** False when the reader is behind: this chunk is kept, and the next one should wait. */
-  write(chunk: string): boolean {
+  write(chunk: string | Uint8Array): boolean {
     if (this.#state !== 'streaming') return true;
     let ok = true;
     this.#res.cork(() => {

@@ -8,6 +8,7 @@ import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
 import type { MetricsAccess } from './metrics-access.js';
 import type { Origins } from './origin.js';
+import type { RequestRate } from './request-rate.js';
 import type { Strangers } from './strangers.js';
 
 type Method = 'GET' | 'POST' | 'DELETE';
@@ -81,6 +82,8 @@ export interface RouterOptions {
   metricsAccess: MetricsAccess;
   origins: Origins;
   budget: ByteBudget;
+  /** Of each user. */
+  reads: RequestRate;
   strangers: Strangers;
   maxBodyBytes: number;
 }
@@ -110,7 +113,7 @@ export class Router {
 
   async #serve(exchange: Exchange, { user: known, tooMany }: Asker): Promise<void> {
     const { head } = exchange;
-    const { origins, routes, budget, maxBodyBytes } = this.#options;
+    const { origins, routes, budget, reads, maxBodyBytes } = this.#options;
     const refused = origins.refusal(head);
     if (refused) throw refused;
     exchange.headers = origins.corsHeaders(head.origin);
@@ -138,6 +141,8 @@ export class Router {
       return exchange.fail(error, [['Allow', allowed.join(', ')]]);
     }
     const user = this.#user(exchange, hit.route, known);
+    const tooOften = user !== '' && hit.route.method === 'GET' && reads.take(user);
+    if (tooOften) throw tooOften;
     const maxBytes = user === '' ? Math.min(MAX_OPEN_BODY_BYTES, maxBodyBytes) : maxBodyBytes;
     // A chunked body tells its length at its end only, so it is charged as the longest one.
     const length = head.chunked ? maxBytes : Math.min(Number(head.contentLength) || 0, maxBytes);

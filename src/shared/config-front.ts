@@ -52,6 +52,12 @@ export const limitsSchema = z
       .min(0)
       .default(1_048_576)
       .describe('What all clients of one user may send, 8 s of it at once; 0 = no limit'),
+    maxReadsPerSecond: z
+      .number()
+      .int()
+      .min(0)
+      .default(50)
+      .describe('GETs of one user, 8 s of it at once; 0 = no limit'),
     perAddress: z
       .strictObject({
         pendingSockets: positive.default(1_024).describe('Sockets of one address that have sent no request yet'),

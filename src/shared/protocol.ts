@@ -164,6 +164,8 @@ export type ServerEvent =
       limits: Limits;
       reset?: true;
       transcript?: TranscriptEntry[];
+      /** The transcript is only the newest part: `before` of the page that comes before it. */
+      transcriptNext?: string;
     }
   | (DurableEvent & { seq: number })
   | StreamingEvent

@@ -105,6 +105,12 @@ const FRONT: readonly Mutant[] = [
     ['Math.min(full, requests', 'Math.max(0, requests'],
   ),
   ...slips(
+    'src/front/history-streams.js',
+    front('history-streams'),
+    ['if (reading >= MAX_OF_USER)', 'if (reading > MAX_OF_USER)'],
+    ['if (exchange.write(chunk) || !exchange.open)', 'if (exchange.write(chunk) || true)'],
+  ),
+  ...slips(
     'src/front/client-address.js',
     front('client-address'),
     ['told.pop()', 'told.shift()'],

@@ -1,18 +1,21 @@
 /** Routes of /v1/sessions…: create, list, read and delete sessions, and answer what they ask. Main thread. */
 import type { SessionRef } from '../../../workers/agent/contract/sessions.js';
+import type { Logger } from '../../shared/log.js';
 import type { AgentRequestName, Agents } from '../../threads/agents.js';
 import { approvalBody, badFrame, defined, elicitationBody, noBody, sessionBody } from '../frames.js';
 import { REQUEST_TIMEOUT_MS } from '../hub.js';
 import { drainingError, type Presence } from '../presence.js';
 import { del, get, post, type Route, type RouteCall } from '../router.js';
-import { newSessionId, toSessionId } from '../session-id.js';
+import { HistoryStreams } from '../history-streams.js';
+import { newSessionId, parseSeq, toSessionId } from '../session-id.js';
 
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 200;
 /** A delete waits until the running turn has stopped and the sandbox is removed. */
 const DELETE_TIMEOUT_MS = 60_000;
 
-export function sessionRoutes({ agents, presence }: { agents: Agents; presence: Presence }): Route[] {
+export function sessionRoutes({ agents, presence, log }: { agents: Agents; presence: Presence; log: Logger }): Route[] {
+  const histories = new HistoryStreams({ agents, presence, log });
   const ask = <K extends AgentRequestName>(
     session: string,
     name: K,
@@ -43,7 +46,13 @@ export function sessionRoutes({ agents, presence }: { agents: Agents; presence: 
     }),
     get('/v1/sessions/:session/history', async (call) => {
       const of = ofCall(call);
-      call.exchange.json(200, await ask(of.session, 'read-history', of));
+      const { query, exchange } = call;
+      if (!query.has('limit') && !query.has('before')) return histories.stream(exchange, of);
+      const before = beforeOf(query);
+      const page = { ...of, limit: limitOf(query), ...(before === undefined ? {} : { before }) };
+      const { json, first, next } = await ask(of.session, 'read-history-page', page);
+      const rest = next === undefined ? '' : `,"next":${JSON.stringify(next)}`;
+      return exchange.answer(200, 'application/json', `{"transcript":${json},"first":${first}${rest}}`);
     }),
     post('/v1/sessions/:session/approvals/:call', approvalBody, async (call, body) => {
       const of = ofCall(call);
@@ -68,6 +77,15 @@ export function sessionRoutes({ agents, presence }: { agents: Agents; presence: 
 /** ERR_NO_SUCH_SESSION when the path names none that can exist. */
 export function ofCall({ user, params }: RouteCall): SessionRef {
   return { user, session: toSessionId(params['session'] ?? '') };
+}
+
+/** The number of a message. */
+function beforeOf(query: URLSearchParams): number | undefined {
+  const text = query.get('before');
+  if (text === null) return undefined;
+  const before = parseSeq(text);
+  if (before === undefined) throw badFrame('before must be an integer of 0 or more');
+  return before;
 }
 
 function limitOf(query: URLSearchParams): number {

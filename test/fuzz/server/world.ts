@@ -44,7 +44,7 @@ export async function startWorld(onTeardown: (end: () => Promise<unknown>) => vo
       },
       approvals: { default: 'allow' },
       // The limits of rate would be all that is tested.
-      limits: { maxBytesPerSecond: 0, maxSocketsPerUser: 1_000, maxInFlight: 50 },
+      limits: { maxBytesPerSecond: 0, maxReadsPerSecond: 0, maxSocketsPerUser: 1_000, maxInFlight: 50 },
       mcp: { allowLoopback: true, toolNames: 'always' },
       mcpServers: {
         workspace: { image: WORKSPACE_IMAGE },

@@ -220,7 +220,11 @@ export class TestAgent {
       },
       'read-history': (of) => {
         this.#of(of);
-        return { transcript: [] };
+        return { bytes: new Uint8Array() };
+      },
+      'read-history-page': (of) => {
+        this.#of(of);
+        return { json: '[]', first: 0 };
       },
       'set-catalogue': () => null,
       'refresh-server': () => null,

@@ -6,6 +6,7 @@ import { ByteBudget } from '../../../src/front/byte-budget.js';
 import { Exchange, type RequestHead, type ResponseSocket } from '../../../src/front/http.js';
 import { Hosts } from '../../../src/front/hosts.js';
 import { MetricsAccess } from '../../../src/front/metrics-access.js';
+import { RequestRate } from '../../../src/front/request-rate.js';
 import { Strangers } from '../../../src/front/strangers.js';
 import { parseConfig } from '../../../src/shared/config.js';
 import { METRICS, SCRAPE_HEADERS } from '../../helpers/metrics.js';
@@ -26,6 +27,7 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
     metricsAccess: new MetricsAccess({ ...METRICS, listen: undefined }),
     origins: new Origins({ origins: [], hosts: new Hosts({ names: [], loopbackOnly: false, port: () => 1 }) }),
     budget: new ByteBudget(0),
+    reads: new RequestRate({ perSecond: 0, refusal: '' }),
     strangers: new Strangers(parseConfig({}, {}).limits.perAddress),
     maxBodyBytes: 1,
   });

@@ -38,7 +38,10 @@ import type {
   ListSessionsResult,
   MissingSessionsRequest,
   MissingSessionsResult,
-  ReadHistoryResult,
+  HistoryPage,
+  HistoryPiece,
+  ReadHistoryPageRequest,
+  ReadHistoryRequest,
   ReadSeqsRequest,
   ReadSeqsResult,
   ReplayRequest,
@@ -85,7 +88,9 @@ export interface AgentContract {
     /** Any thread answers for any user. */
     'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
     'delete-session': { request: SessionRef; result: null };
-    'read-history': { request: SessionRef; result: ReadHistoryResult };
+    /** One piece of the whole history. ERR_UNAVAILABLE when it was cleared since the piece before. */
+    'read-history': { request: ReadHistoryRequest; result: HistoryPiece };
+    'read-history-page': { request: ReadHistoryPageRequest; result: HistoryPage };
     /** Deletes sessions past their time to live, by index; each is judged again in the step that deletes it. */
     'sweep-sessions': { request: SweepSessionsRequest; result: SweepSessionsResult };
     /** Those of these sessions that the store does not know. Any thread answers. */

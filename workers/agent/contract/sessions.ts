@@ -1,5 +1,5 @@
 /** Messages about sessions: their life, their turns and what their subscribers are sent. Types only. */
-import type { Pending, TranscriptEntry, UserBlock } from '../../../src/shared/protocol.js';
+import type { Pending, UserBlock } from '../../../src/shared/protocol.js';
 
 /** A session and the user who asks. ERR_NO_SUCH_SESSION, the same for one that does not exist and one of another user. */
 export interface SessionRef {
@@ -133,8 +133,42 @@ export interface ListSessionsResult {
   next?: string;
 }
 
-export interface ReadHistoryResult {
-  transcript: TranscriptEntry[];
+/** Where the next piece of a history begins. Opaque to the main thread, which hands it back. */
+export interface HistoryPlace {
+  /** In the text of all messages. */
+  offset: number;
+  /** The block that has it, where that block begins, and as of which generation of the blocks. */
+  at: number;
+  start: number;
+  generation: number;
+  clears: number;
+}
+
+export interface ReadHistoryRequest extends SessionRef {
+  /** Absent: from the beginning. */
+  place?: HistoryPlace;
+}
+
+export interface HistoryPiece {
+  /** JSON of messages with commas between, cut anywhere. */
+  bytes: Uint8Array;
+  /** Absent: this was the last piece. */
+  next?: HistoryPlace;
+}
+
+export interface ReadHistoryPageRequest extends SessionRef {
+  limit: number;
+  /** The number of a message, from 0; absent: the newest. */
+  before?: number;
+}
+
+export interface HistoryPage {
+  /** A list of messages, oldest first. */
+  json: string;
+  /** The number of the first of them. */
+  first: number;
+  /** `before` of the page before this one; absent: there is none. */
+  next?: string;
 }
 
 export interface SweepSessionsRequest {

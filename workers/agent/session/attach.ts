@@ -4,11 +4,14 @@ import type { ServerEvent } from '../../../src/shared/protocol.js';
 import type { LoggedEvent, ReadEvents, Store } from '../store/store.js';
 import type { OutFrame } from '../contract/sessions.js';
 import { loggedFrame, passingFrame } from '../log/frames.js';
+import { readPage } from './history-reader.js';
 import type { Session } from './session.js';
 import type { AgentParts } from '../turn/turn.js';
 
 /** The default limit of a log, so nearly every replay is one read. */
 const PAGE = 1_000;
+/** Of the transcript that comes with a reset; older ones are read page by page. */
+const RESET_MESSAGES = 200;
 
 /**
  * Without `after` the subscriber joins now; 0 replays all that the log has. When the log does not reach back to `after`,
@@ -31,12 +34,12 @@ export async function attachFrames(
     throw new FairleadError('ERR_BAD_FRAME', `after=${after} is ahead of the session, whose newest seq is ${row.seq}`);
   }
   const replay: LoggedEvent[] = [];
-  let reset: { reset: true; transcript: { role: 'user' | 'assistant'; content: unknown[] }[] } | undefined;
+  let reset: ResetFields | undefined;
   if (after !== undefined && after < row.seq) {
     const first = await store.readEvents(row.session, after, PAGE);
     if (after > 0 && hasGap(after, first)) {
       // Between two steps: a step that is committed meanwhile would be sent twice, or not at all.
-      reset = { reset: true, transcript: await session.log.between(() => store.readHistory(row.session)) };
+      reset = await session.log.between(() => readReset(store, row.session));
     } else {
       replay.push(...first.events);
       await readOn(session, store, replay, after);
@@ -61,6 +64,15 @@ export async function attachFrames(
     ...liveFrames(session),
   ];
   return { frames, seq: row.seq };
+}
+
+type ResetFields = Pick<Extract<ServerEvent, { type: 'session:ready' }>, 'reset' | 'transcript' | 'transcriptNext'>;
+
+/** The newest part of the transcript. */
+async function readReset(store: Store, session: string): Promise<ResetFields> {
+  const { json, next } = await readPage(store, session, { limit: RESET_MESSAGES });
+  const transcript = JSON.parse(json) as NonNullable<ResetFields['transcript']>;
+  return { reset: true, transcript, ...(next !== undefined && { transcriptNext: next }) };
 }
 
 /** The durable events after `after`, up to `seq`. Undefined: the log does not reach back to `after`. */

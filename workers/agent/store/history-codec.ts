@@ -48,14 +48,20 @@ export function decodeBlock(block: Buffer): TranscriptMessage[] {
   return value as TranscriptMessage[];
 }
 
+/** The UTF-8 JSON of a block's messages, not parsed. ERR_HISTORY_CORRUPT as `decodeBlock`, but for what only parsing finds. */
+export function contentOf(block: Buffer): Buffer {
+  const content = unpack(block);
+  if (content.length < EMPTY_LIST_BYTES || content[0] !== 0x5b || content.at(-1) !== 0x5d) {
+    throw corrupt('the content is not a list of messages');
+  }
+  return content;
+}
+
 /** Merges blocks into one with high compression (about 60 MB/s, so for small blocks), which decodes to the same messages in order. */
 export function mergeBlocks(blocks: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [];
   for (const block of blocks) {
-    const content = unpack(block);
-    if (content.length < EMPTY_LIST_BYTES || content[0] !== 0x5b || content.at(-1) !== 0x5d) {
-      throw corrupt('the content is not a list of messages');
-    }
+    const content = contentOf(block);
     if (content.length === EMPTY_LIST_BYTES) continue;
     // `[a,b]` and `[c]` become `[a,b,c]` without parsing.
     parts.push(Buffer.from(parts.length === 0 ? '[' : ','), content.subarray(1, -1));

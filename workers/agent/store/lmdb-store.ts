@@ -3,13 +3,16 @@ import { Background } from './background.js';
 import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
+import { findBlock } from './lmdb-history.js';
 import { appendEvents } from './lmdb-log.js';
 import { getSecret, removeSecret, putSecret } from './lmdb-secrets.js';
 import { ALL_USERS, keyDigest, keysUnder, openTables, type LmdbTables, type StoredRow } from './lmdb-tables.js';
 import { checkCommit, conflict, placeFromCursor, placeToCursor, type ListPlace } from './row-codec.js';
 import type {
+  BlockPlace,
   Commit,
   CommitResult,
+  FoundBlock,
   ReadEvents,
   Secret,
   SessionPage,
@@ -206,6 +209,10 @@ class LmdbStore implements Store {
       const blocks = Array.from(history.getRange(keysUnder(session)), ({ value }) => value);
       return blocks.flatMap(decodeBlock);
     });
+  }
+
+  readHistoryBlock(session: string, place: BlockPlace): Promise<FoundBlock> {
+    return this.#read('readHistoryBlock', (tables) => findBlock(tables, session, place));
   }
 
   readEvents(session: string, after: number, limit: number): Promise<ReadEvents> {

@@ -165,6 +165,20 @@ if not seq then return {0, 0, {}} end
 return {tonumber(seq), redis.call('XLEN', KEYS[2]), redis.call('XRANGE', KEYS[2], '(' .. ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])}`,
 );
 
+/**
+ * KEYS row, history. ARGV 1 the first place to take, or -1: then 2 is the last one → {generation, size as JSON or '', place, block};
+ * the place is -1 where there is no block.
+ */
+export const BLOCK = script(
+  'block',
+  `local row = redis.call('HMGET', KEYS[1], 'generation', 'history')
+local length = redis.call('LLEN', KEYS[2])
+local at = tonumber(ARGV[1])
+if at < 0 then at = math.min(tonumber(ARGV[2]), length - 1) end
+local found = at >= 0 and at < length
+return {tonumber(row[1] or 0), row[2] or '', found and at or -1, found and redis.call('LINDEX', KEYS[2], at) or ''}`,
+);
+
 /** KEYS row, history → {generation, list length, unsealed bytes, unsealed blocks …} */
 export const TAIL = script(
   'tail',

@@ -7,7 +7,7 @@ import { ReadOrder } from './read-order.js';
 import { SESSIONS_KEY, wakeUpKey, IndexMoves, moveInIndexes, placesAfter, userKey } from './redis-indexes.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
 import { fetchSecret, secretKey, storeSecret } from './redis-secrets.js';
-import { COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
+import { BLOCK, COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
 import {
   checkCommit,
   conflict,
@@ -21,8 +21,11 @@ import {
   type ListPlace,
 } from './row-codec.js';
 import type {
+  BlockPlace,
   Commit,
   CommitResult,
+  FoundBlock,
+  HistorySize,
   ReadEvents,
   Secret,
   SessionPage,
@@ -268,6 +271,24 @@ export class RedisStore implements Store {
       call.sendBinary<Buffer[]>(['LRANGE', keysOf(session).history, '0', '-1']),
     );
     return blocks.flatMap(decodeBlock);
+  }
+
+  readHistoryBlock(session: string, place: BlockPlace): Promise<FoundBlock> {
+    const { row, history } = keysOf(session);
+    return this.#read('readHistoryBlock', session, async (call) => {
+      const [from, to] = 'from' in place ? [place.from, -1] : [-1, place.to];
+      type Reply = [generation: number, size: Buffer, at: number, block: Buffer];
+      const [generation, size, at, block] = await call.readBinary<Reply>(
+        BLOCK,
+        [row, history],
+        [String(from), String(to)],
+      );
+      return {
+        generation,
+        ...(size.length > 0 && { history: JSON.parse(size.toString()) as HistorySize }),
+        ...(at >= 0 && { at, block }),
+      };
+    });
   }
 
   readEvents(session: string, after: number, limit: number): Promise<ReadEvents> {

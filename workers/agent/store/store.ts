@@ -157,6 +157,19 @@ export interface SessionPage {
   next?: string;
 }
 
+/** The first block from a place on, or the last one up to a place. */
+export type BlockPlace = { from: number } | { to: number };
+
+export interface FoundBlock {
+  /** Changes when blocks move: at a clear and at each sealing of the newest ones. */
+  generation: number;
+  /** The history's size at that moment; absent where it was never kept. */
+  history?: HistorySize;
+  /** The block and its place; absent where there is none. */
+  at?: number;
+  block?: Buffer;
+}
+
 export interface ReadEvents {
   events: LoggedEvent[];
   /** The oldest seq in the log; 0 when the log is empty. A reader whose `after` is below `oldest - 1` has missed events. */
@@ -206,6 +219,8 @@ export interface Store {
   expiredSessions(before: number, limit: number): Promise<string[]>;
   commit(session: string, commit: Commit): Promise<CommitResult>;
   readHistory(session: string): Promise<TranscriptMessage[]>;
+  /** One block, so that a long history is read without being held. Places have gaps. */
+  readHistoryBlock(session: string, place: BlockPlace): Promise<FoundBlock>;
   /** Events with seq > after, oldest first, at most `limit`. */
   readEvents(session: string, after: number, limit: number): Promise<ReadEvents>;
   readSecret(key: string): Promise<Secret | undefined>;

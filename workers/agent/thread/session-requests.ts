@@ -8,6 +8,7 @@ import type { SessionInfo, SessionRef, ListedSession } from '../contract/session
 import { pendingOf, runningTurn } from '../log/progress.js';
 import { isSharedSession } from '../mcp/host/shared-sessions.js';
 import { attachFrames, liveFrames, replayFrames } from '../session/attach.js';
+import { readPage, readPiece } from '../session/history-reader.js';
 import type { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionRow, Store } from '../store/store.js';
@@ -96,10 +97,15 @@ export class SessionRequests {
         return { sessions: page.sessions.map(summaryOf), ...(page.next === undefined ? {} : { next: page.next }) };
       },
       'delete-session': (of) => this.#do(of, (session) => exits.delete(session)),
-      'read-history': async (of) => {
+      'read-history': async ({ place, ...of }) => {
         const row = await sessions.read(of);
         await this.#touch(row);
-        return { transcript: await store.readHistory(row.session) };
+        return readPiece(store, row.session, place);
+      },
+      'read-history-page': async ({ limit, before, ...of }) => {
+        const row = await sessions.read(of);
+        await this.#touch(row);
+        return readPage(store, row.session, { limit, ...(before === undefined ? {} : { before }) });
       },
       'sweep-sessions': (request) => exits.sweep(request),
       'missing-sessions': async ({ sessions: asked }) => {

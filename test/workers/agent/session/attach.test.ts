@@ -67,6 +67,23 @@ void t.test('open questions are in session:ready, whole', async (t) => {
   t.match((await bench.attach(0))[0], { pending: [] });
 });
 
+void t.test('the transcript of a reset is the newest part of a long one, and says where the rest is', async (t) => {
+  const bench = await startBench(t, { store: { eventLog: { maxEvents: 4 } } });
+  const long = 'x'.repeat(700_000);
+  bench.model.next(says(long), says(long), says(long));
+  for (const turn of [1, 2, 3]) {
+    await bench.say(`message ${turn}`);
+    await bench.turnEnd(turn);
+  }
+  const [ready] = await bench.attach(2);
+  if (ready?.type !== 'session:ready') throw new Error('no session:ready');
+  t.match(ready, { reset: true, transcriptNext: '4' });
+  t.equal(ready.transcript?.length, 2);
+  const rest = await bench.request('read-history-page', { ...OF, limit: 50, before: Number(ready.transcriptNext) });
+  t.match(JSON.parse(rest.json), [{ role: 'user' }, { role: 'assistant', content: [{ text: long }] }].slice(0, 1));
+  t.equal(rest.first + (JSON.parse(rest.json) as unknown[]).length, 4);
+});
+
 void t.test('a log that no longer reaches back answers with a reset and the transcript', async (t) => {
   const bench = await startBench(t, { store: { eventLog: { maxEvents: 4 } } });
   bench.model.next(says('one'), says('two'), says('three'));

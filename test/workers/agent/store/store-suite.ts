@@ -5,10 +5,12 @@ import { codeOf, events, LIMITS, newRow, newSession, ODD_TEXTS, say, type Backen
 import { logSuite } from './store-suite-log.js';
 import { ownerSuite } from './store-suite-owner.js';
 import { historySuite } from './store-suite-history.js';
+import { readerSuite } from './store-suite-reader.js';
 import { secretSuite } from './store-suite-secrets.js';
 
 export function storeSuite(t: Test, backend: Backend): void {
   historySuite(t, backend);
+  readerSuite(t, backend);
   logSuite(t, backend);
   ownerSuite(t, backend);
   secretSuite(t, backend);

@@ -105,7 +105,7 @@ void t.test('the model is given the system prompt, the tools and the whole trans
     { role: 'assistant', content: [{ type: 'text', text: 'one' }] },
     { role: 'user', content: [{ type: 'text', text: 'second' }] },
   ]);
-  t.same((await bench.request('read-history', { user: 'user-1', session: 'session-1' })).transcript.length, 4);
+  t.same((await bench.store.readHistory('session-1')).length, 4);
 });
 
 void t.test(
