@@ -42,6 +42,20 @@ const FRONT: readonly Mutant[] = [
     ["offered(protocols).includes(PROTOCOL) ? PROTOCOL : ''", 'offered(protocols)[0]'],
   ),
   ...slips(
+    'src/shared/token-file.js',
+    ['src/shared/token-file.test.js'],
+    ['(mode & 0o077) !== 0', 'false'],
+    ['uid !== owner', 'false'],
+    ['constants.O_NOFOLLOW', '0'],
+  ),
+  ...slips(
+    'src/shared/config-access.js',
+    ['src/shared/config.test.js'],
+    ['auth.tokens.length > 0)', 'false)'],
+    ['mcp.publicUrl !== undefined', 'false'],
+  ),
+  ...slips('src/boot/environment.js', ['src/boot/environment.test.js'], ['overwriteBlock();', '']),
+  ...slips(
     'src/front/hub.js',
     front('hub', 'connection'),
     ['if (seq > subscriber.seq + 1)', 'if (seq > subscriber.seq + 2)'],
