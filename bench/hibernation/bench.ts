@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dockerClient } from '../../src/shared/docker-client.js';
 import { createLog } from '../../src/shared/log.js';
-import { dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.js';
+import { commandUser, dockerHost, WORKSPACE_IMAGE } from '../../test/helpers/docker.js';
 import { Archives } from '../../workers/docker/archive/archives.js';
 import { demux } from '../../workers/docker/driver/demux.js';
 import { DockerDriver } from '../../workers/docker/driver/docker-driver.js';
@@ -114,6 +114,7 @@ async function bareTar(sandbox: RunningSandbox, options: readonly string[], inpu
     .getContainer(sandbox.id)
     .exec({
       Cmd: ['tar', '-C', '/workspace', ...options],
+      User: await commandUser(sandbox.id),
       AttachStdin: true,
       AttachStdout: true,
       AttachStderr: true,

@@ -31,7 +31,9 @@ export class BareContainer {
   static async make(docker: Docker, config: Config, instance: string, imageId: string): Promise<BareContainer> {
     const name = `fairlead-bench-${randomBytes(8).toString('hex')}`;
     const request = { name, server: 'workspace', image: imageId, env: {}, volumes: [], signal: NEVER };
-    const container = await docker.createContainer(containerOptions(request, instance, config.sandbox));
+    // One process in place of two: what a container costs at least.
+    const users = { server: config.sandbox.uids.from, runner: config.sandbox.uids.from + 1 };
+    const container = await docker.createContainer(containerOptions(request, instance, config.sandbox, { users }));
     const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
     const socket = (await container.attach(options)) as Duplex;
     socket.on('error', () => undefined); // the container is removed while we are attached

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ms, positive, positiveMs } from './config-fields.js';
 import { isImageServer, poolKey, serversOf, type McpServerConfigs } from './config-mcp.js';
+import { uidsProblem, uidsSchema } from './config-uids.js';
 import { memoryProblem } from './sandbox-memory.js';
 
 export const sandboxSchema = z
@@ -55,6 +56,7 @@ export const sandboxSchema = z
           .describe('No sandbox is started when the box has less memory available'),
       })
       .prefault({}),
+    uids: uidsSchema,
     leaseTimeoutMs: positiveMs.default(60_000).describe('How long a tool call waits for a sandbox'),
     startTimeoutMs: positiveMs.default(30_000),
     toolTimeoutMs: positiveMs.default(600_000),
@@ -72,6 +74,8 @@ export function* sandboxProblems(
   const { pool, budget, memoryMb } = sandbox;
   const memory = memoryProblem(memoryMb, sandbox);
   if (memory !== undefined) yield { path: 'sandbox.memoryMb', message: memory };
+  const uids = uidsProblem(sandbox.uids, budget.containers);
+  if (uids !== undefined) yield { path: 'sandbox.uids', message: uids };
   if (pool.min > pool.max) {
     yield { path: 'sandbox.pool.min', message: `is ${pool.min}, more than sandbox.pool.max ${pool.max}` };
   }

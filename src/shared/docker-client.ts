@@ -5,7 +5,7 @@ import { FairleadError } from './errors.js';
 
 export const DEFAULT_DOCKER_SOCKET = '/var/run/docker.sock';
 export const WORKSPACE_IMAGE = 'fairlead/workspace';
-/** The unprivileged user of every sandbox, and of the workspace image. A number, so that an image without this user is no way around. */
+/** The user of the workspace image where somebody starts it by hand; Fairlead gives each container its own (`sandbox.uids`). */
 export const SANDBOX_UID = 10_001;
 
 /** On an image: the version of Fairlead that has built it, or the image it was made from. */

@@ -48,6 +48,13 @@ async function isThere(engine: Docker, id: string): Promise<boolean> {
   }
 }
 
+/** `User` of a command in a sandbox: as Fairlead runs it, not as the server's user, which is the container's own. */
+export async function commandUser(id: string): Promise<string> {
+  const { Config } = await docker().getContainer(id).inspect();
+  const [, runner] = (Config.Labels['fairlead.users'] ?? '').split(':');
+  return runner === undefined ? Config.User : `${runner}:${runner}`;
+}
+
 export async function containersOf(...labels: string[]): Promise<Container[]> {
   const found = await listContainers(labels);
   return found.map(({ Id, State, Labels }) => ({ id: Id, state: State, labels: Labels }));

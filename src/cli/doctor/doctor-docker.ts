@@ -4,7 +4,14 @@ import type Docker from 'dockerode';
 import { isImageServer, serversOf } from '../../shared/config-mcp.js';
 import { servesOthers } from '../../shared/config-access.js';
 import type { Config } from '../../shared/config.js';
-import { DEFAULT_DOCKER_SOCKET, dockerClient, howToGetImage, callDocker } from '../../shared/docker-client.js';
+import {
+  DEFAULT_DOCKER_SOCKET,
+  LABEL_RUNNER,
+  LABEL_VERSION,
+  dockerClient,
+  howToGetImage,
+  callDocker,
+} from '../../shared/docker-client.js';
 import type { Finding } from './doctor.js';
 
 const CALL_MS = 5_000;
@@ -40,9 +47,16 @@ async function checkImage(
   image: string,
   ask: <T>(operation: string, call: () => Promise<T>) => Promise<T>,
 ): Promise<Finding> {
-  const found = await exists(ask('image', () => docker.getImage(image).inspect()));
-  if (found) return { status: 'ok', detail: `image ${image}` };
-  return { status: 'failed', detail: `image ${image} is not there`, hint: howToGetImage(image) };
+  let labels: Record<string, string> | null = null;
+  const looking = ask('image', () => docker.getImage(image).inspect()).then(({ Config }) => (labels = Config.Labels));
+  if (!(await exists(looking))) {
+    return { status: 'failed', detail: `image ${image} is not there`, hint: howToGetImage(image) };
+  }
+  if (labels?.[LABEL_VERSION] !== undefined && !labels[LABEL_RUNNER]) {
+    const detail = `image ${image} is an old one: its commands run as its server's own user`;
+    return { status: 'warning', detail, hint: 'rebuild the image: `npm run image`, and then what is made from it' };
+  }
+  return { status: 'ok', detail: `image ${image}` };
 }
 
 async function exists(inspecting: Promise<unknown>): Promise<boolean> {

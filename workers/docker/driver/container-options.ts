@@ -2,15 +2,17 @@
 import type { ContainerCreateOptions } from 'dockerode';
 import { createHash } from 'node:crypto';
 import type { Config } from '../../../src/shared/config.js';
-import { SANDBOX_UID } from '../../../src/shared/docker-client.js';
 import { FILES_PER_MB, volumesMb } from '../../../src/shared/sandbox-memory.js';
-import type { StartRequest } from './driver.js';
+import type { Environment, StartRequest } from './driver.js';
+import { labelOf, LABEL_USERS, type UserPair } from './sandbox-users.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
 export const LABEL_SERVER = 'fairlead.server';
 /** Hash of the options, see `optionsOf`. */
 export const LABEL_OPTIONS = 'fairlead.options';
 
+/** Where the server of an image with a runner has its socket, and names the users. */
+const RUN_FOLDER = '/run/fairlead';
 const MIB = 1_048_576;
 const OPEN_FILES = 4_096;
 /** When the host is out of memory, the kernel kills a sandbox before the server, Docker or the store. */
@@ -21,20 +23,34 @@ export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env'> & {
   volumes: readonly string[];
 };
 
+/** What differs between containers of the same image and configuration. */
+export interface Individual {
+  users: UserPair;
+  /** Set for images with a runner: what the server's environment has besides, see runner.ts. */
+  serverEnv?: Environment | undefined;
+}
+
 export function containerOptions(
   request: StartRequest & MadeFrom,
   instance: string,
   sandbox: Config['sandbox'],
+  individual: Individual,
 ): ContainerCreateOptions {
   const { name, server } = request;
-  const labels = { [LABEL_INSTANCE]: instance, [LABEL_SERVER]: server, [LABEL_OPTIONS]: optionsOf(request, sandbox) };
-  return { name, Labels: labels, ...optionsFrom(request, sandbox) };
+  const labels = {
+    [LABEL_INSTANCE]: instance,
+    [LABEL_SERVER]: server,
+    [LABEL_OPTIONS]: optionsOf(request, sandbox),
+    [LABEL_USERS]: labelOf(individual.users),
+  };
+  return { name, Labels: labels, ...optionsFrom(request, sandbox, individual) };
 }
 
-/** 16 hex digits over all options and the image id: equal hashes mean equal sandboxes. */
+/** 16 hex digits over all options and the image id: equal hashes mean equal sandboxes, but for what is individual. */
 export function optionsOf(from: MadeFrom, sandbox: Config['sandbox']): string {
+  const { from: first, count } = sandbox.uids;
   return createHash('sha256')
-    .update(JSON.stringify(optionsFrom(from, sandbox)))
+    .update(JSON.stringify(optionsFrom(from, sandbox, { users: { server: first, runner: count } })))
     .digest('hex')
     .slice(0, 16);
 }
@@ -44,16 +60,20 @@ function sizeOf(mb: number): string {
   return `size=${mb}m,nr_inodes=${mb * FILES_PER_MB}`;
 }
 
+/** With a runner, its user owns all that can be written, and the server a folder for the socket between them. */
 function optionsFrom(
   { image, imageId = image, env, volumes }: MadeFrom,
   sandbox: Config['sandbox'],
+  { users, serverEnv }: Individual,
 ): ContainerCreateOptions {
   const memory = Math.round((sandbox.memoryMb + volumesMb(volumes.length, sandbox)) * MIB);
-  const own = `uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
+  const own = `uid=${users.runner},gid=${users.runner}`;
+  const main = serverEnv ? users.server : users.runner;
   return {
     Image: imageId,
-    User: `${SANDBOX_UID}:${SANDBOX_UID}`,
-    Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
+    User: `${main}:${main}`,
+    ...(serverEnv && { WorkingDir: '/' }), // it may not enter /workspace
+    Env: Object.entries({ ...env, ...serverEnv }).map(([key, value]) => `${key}=${value}`),
     Hostname: 'sandbox',
     // An image's own would be a program that the daemon starts in each of its sandboxes, again and again.
     Healthcheck: { Test: ['NONE'] },
@@ -77,6 +97,9 @@ function optionsFrom(
         '/tmp': `rw,noexec,nosuid,nodev,${sizeOf(sandbox.tmpMb)},mode=0700,${own}`,
         // In place of Docker's own, which has no limit on files: 60,000 empty ones take as much memory as the whole folder.
         '/dev/shm': `rw,noexec,nosuid,nodev,${sizeOf(sandbox.shmMb)},mode=1777`,
+        ...(serverEnv && {
+          [RUN_FOLDER]: `rw,noexec,nosuid,nodev,size=1m,nr_inodes=64,mode=0755,uid=${users.server},gid=${users.server}`,
+        }),
       },
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges'],

@@ -2,32 +2,39 @@
 import type Docker from 'dockerode';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { onAbort } from '../../../src/shared/abort.js';
 import type { Config } from '../../../src/shared/config.js';
 import { dockerClient } from '../../../src/shared/docker-client.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { followContainers, nameGiven } from './container-events.js';
-import { containerOptions, LABEL_INSTANCE, LABEL_OPTIONS, optionsOf, type MadeFrom } from './container-options.js';
+import {
+  containerOptions,
+  LABEL_INSTANCE,
+  LABEL_OPTIONS,
+  optionsOf,
+  type Individual,
+  type MadeFrom,
+} from './container-options.js';
+import { ContainerExecs } from './container-exec.js';
 import { demux, type Demuxed } from './demux.js';
 import { endOf, execError, startError, mayHaveCreated, statusOf, dockerUnavailable } from './docker-errors.js';
 import { DockerSandbox } from './docker-sandbox.js';
 import type {
   Adopting,
-  Environment,
   FoundSandbox,
   RunningSandbox,
   SandboxDriver,
   SandboxExit,
-  SandboxProgram,
   SandboxWatcher,
   StartRequest,
 } from './driver.js';
-import { ImageVolumes } from './image-volumes.js';
+import { Images } from './images.js';
 import { openContainerStream } from './container-stream.js';
 import { OutputThrottle } from './output-throttle.js';
 import { type BreakerState } from '../contract/messages.js';
 import { BREAK_MS, Operations, type OperationName } from './operations.js';
+import { RunnerKeeper, runnerCommand, runnerEnvironment, serverEnvironment } from './runner.js';
+import { LABEL_USERS, readUsers, SandboxUsers, type UserPair } from './sandbox-users.js';
 
 const LOOK_TIMEOUT_MS = 10_000;
 const REMOVE_TIMEOUT_MS = 20_000;
@@ -37,6 +44,15 @@ const DEATH_LOOK_MS = 100;
 /** How long after the breaker's half-open moment we probe, so that a caller may come first. */
 const PROBE_LATER_MS = 500;
 
+/** One container, new or found. */
+interface Placed {
+  readonly id: string;
+  readonly name: string;
+  /** Undefined for containers of 0.2.0. */
+  readonly users: UserPair | undefined;
+  readonly runner: readonly string[] | undefined;
+}
+
 type NextStep = (operation: OperationName) => { operation: OperationName; timeoutMs: number };
 
 export class DockerDriver implements SandboxDriver {
@@ -44,14 +60,18 @@ export class DockerDriver implements SandboxDriver {
   readonly adopting: Adopting = {
     find: () => this.#find(),
     optionsOf: (from) =>
-      optionsOf({ ...from, volumes: this.#volumes.of(from.imageId ?? from.image) ?? [] }, this.#config.sandbox),
+      optionsOf({ ...from, volumes: this.#images.volumesOf(from.imageId ?? from.image) }, this.#config.sandbox),
   };
   readonly #docker: Docker;
   readonly #config: Config;
   readonly #instance: string;
   readonly #log: Logger;
   readonly #operations: Operations;
-  readonly #volumes = new ImageVolumes();
+  readonly #images: Images;
+  readonly #users: SandboxUsers;
+  /** The users of all containers that are there are known. */
+  #usersKnown = false;
+  readonly #execs: ContainerExecs;
   readonly #throttle = new OutputThrottle();
   readonly #closing = new AbortController();
   #watcher: SandboxWatcher | undefined;
@@ -70,22 +90,31 @@ export class DockerDriver implements SandboxDriver {
       this.#probeWhenOpen(state);
       if (state === 'closed') this.#watcher?.onBack();
     });
+    this.#users = new SandboxUsers(config.sandbox.uids);
+    this.#images = new Images(this.#docker, this.#operations, log);
+    this.#execs = new ContainerExecs({ docker: this.#docker, operations: this.#operations, log });
   }
 
   async start(request: StartRequest): Promise<RunningSandbox> {
-    const { name, server, image, signal } = request;
+    const { name, server, image, imageId = image, signal } = request;
     const step = this.#steps();
+    let asked = false;
     let created = false;
     try {
       signal.throwIfAborted();
+      await this.#knowUsers(step);
+      const { runner, volumes } = await this.#images.get(imageId, step('inspect').timeoutMs);
+      const users = this.#users.take(name);
       // The caller's signal does not cut this call: Docker would go on creating, and a removal now would come too early.
-      const volumes = await this.#volumesOf(request, step('inspect'));
-      const id = await this.#create({ ...request, volumes }, step('create'));
+      const serverEnv = runner && serverEnvironment(this.#instance, name);
+      asked = true;
+      const id = await this.#create({ ...request, volumes }, { users, serverEnv }, step('create'));
       created = true;
-      return await this.#run(id, name, step, signal);
+      return await this.#run({ id, name, users, runner }, step, signal);
     } catch (error) {
       // A create that was not answered may still succeed after this removal: then the next reconcile removes it.
-      if (created || mayHaveCreated(error)) this.#cleanUp(name);
+      if (created || (asked && mayHaveCreated(error))) this.#cleanUp(name);
+      else this.#users.giveBack(name);
       signal.throwIfAborted();
       throw startError(error, server, image, this.#config);
     }
@@ -93,9 +122,7 @@ export class DockerDriver implements SandboxDriver {
 
   async resolveImage(image: string, server: string): Promise<string> {
     try {
-      const found = await this.#inspect(() => this.#docker.getImage(image).inspect());
-      this.#volumes.note(found, image);
-      return found.Id;
+      return (await this.#images.resolve(image)).id;
     } catch (error) {
       throw startError(error, server, image, this.#config);
     }
@@ -107,7 +134,7 @@ export class DockerDriver implements SandboxDriver {
     const unknown = found.filter(({ Names }) => !Names.some((name) => isKnown(nameGiven(name))));
     const results = await Promise.allSettled(
       unknown.map(async ({ Id, Names }) => {
-        await this.#remove(Id);
+        await this.#remove(Id, nameGiven(Names[0] ?? ''));
         for (const name of Names) onRemoved?.(nameGiven(name));
       }),
     );
@@ -120,30 +147,43 @@ export class DockerDriver implements SandboxDriver {
 
   async #list(): Promise<Docker.ContainerInfo[]> {
     try {
-      return await this.#operations.remove({ operation: 'list', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) =>
-        this.#docker.listContainers({
-          all: true,
-          filters: { label: [`${LABEL_INSTANCE}=${this.#instance}`] },
-          abortSignal: signal,
-        }),
-      );
+      const call = { operation: 'list' as const, timeoutMs: LOOK_TIMEOUT_MS };
+      return await this.#operations.remove(call, ({ signal }) => this.#listed(signal));
     } catch (error) {
       throw dockerUnavailable('Docker did not list the containers of this instance', error);
     }
   }
 
+  #listed(abortSignal: AbortSignal): Promise<Docker.ContainerInfo[]> {
+    const filters = { label: [`${LABEL_INSTANCE}=${this.#instance}`] };
+    return this.#docker.listContainers({ all: true, filters, abortSignal });
+  }
+
+  /** Before the first start: no new container may get the users of one that an earlier run has left. */
+  async #knowUsers(step: NextStep): Promise<void> {
+    if (!this.#usersKnown)
+      this.#noteUsers(await this.#operations.run(step('list'), ({ signal }) => this.#listed(signal)));
+  }
+
+  #noteUsers(found: readonly Docker.ContainerInfo[]): void {
+    for (const { Names, Labels } of found) this.#users.note(nameGiven(Names[0] ?? ''), Labels[LABEL_USERS]);
+    this.#usersKnown = true;
+  }
+
   async #find(): Promise<FoundSandbox[]> {
     const containers = await this.#list();
+    this.#noteUsers(containers);
     return containers.map(({ Id: id, Names, State, Labels }) => {
       const name = nameGiven(Names[0] ?? '');
+      const placed = { id, name, users: readUsers(Labels[LABEL_USERS]), runner: runnerCommand(Labels) };
       return {
         id,
         name,
         named: Names.some((given) => given.replace(/^\//, '') !== name),
         runs: State === 'running' || State === 'paused',
         options: Labels[LABEL_OPTIONS] ?? '',
-        attach: (signal, startedAt) => this.#attachAgain(id, name, signal, startedAt),
-        destroy: () => this.#remove(id),
+        attach: (signal, startedAt) => this.#attachAgain(placed, signal, startedAt),
+        destroy: () => this.#remove(id, name),
       };
     });
   }
@@ -172,23 +212,14 @@ export class DockerDriver implements SandboxDriver {
     this.#probe.unref(); // must not keep the process alive
   }
 
-  /** A container must not be created before they are known: each that is not covered is a folder on the host's disk. */
-  async #volumesOf(
-    { imageId, image, signal }: StartRequest,
-    options: Parameters<Operations['run']>[0],
-  ): Promise<readonly string[]> {
-    const known = this.#volumes.of(imageId ?? '');
-    if (known) return known;
-    const found = await this.#operations.run({ ...options, signal }, () =>
-      this.#docker.getImage(imageId ?? image).inspect(),
-    );
-    return this.#volumes.note(found, image);
-  }
-
   /** The name is random: if a retry finds it taken, the first try created the container and only its answer was lost. */
-  #create(request: StartRequest & MadeFrom, options: Parameters<Operations['run']>[0]): Promise<string> {
+  #create(
+    request: StartRequest & MadeFrom,
+    individual: Individual,
+    options: Parameters<Operations['run']>[0],
+  ): Promise<string> {
     return this.#operations.run(options, async ({ attempt, signal }) => {
-      const description = containerOptions(request, this.#instance, this.#config.sandbox);
+      const description = containerOptions(request, this.#instance, this.#config.sandbox, individual);
       try {
         return (await this.#docker.createContainer({ ...description, abortSignal: signal })).id;
       } catch (error) {
@@ -199,29 +230,32 @@ export class DockerDriver implements SandboxDriver {
   }
 
   /** By name or id. A missing container counts as removed. */
-  async #remove(container: string): Promise<void> {
+  async #remove(container: string, name: string): Promise<void> {
     try {
       await this.#operations.remove({ timeoutMs: REMOVE_TIMEOUT_MS }, async ({ signal }) => {
         await unless(404, this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal: signal }));
       });
+      this.#users.giveBack(name);
     } catch (error) {
       throw dockerUnavailable(`the container ${container} could not be removed now`, error);
     }
   }
 
   /** Attaches before the start, so that no output is missed. */
-  async #run(id: string, name: string, step: NextStep, signal: AbortSignal): Promise<DockerSandbox> {
+  async #run(placed: Placed, step: NextStep, signal: AbortSignal): Promise<DockerSandbox> {
+    const { id } = placed;
     const socket = await this.#attach(id, step, signal);
     const streams = demux(socket, this.#throttle);
     try {
       await this.#operations.run({ ...step('start'), signal }, async (attempt) => {
         await unless(304, this.#docker.getContainer(id).start({ abortSignal: attempt.signal })); // started by an earlier try
       });
+      await this.#startRunner(placed, signal); // while the server boots
     } catch (error) {
       socket.destroy();
       throw error;
     }
-    return this.#sandbox(id, name, socket, streams, this.#startedAt(id));
+    return this.#sandbox(placed, socket, streams, this.#startedAt(id));
   }
 
   /** When its container started, as Docker says it: a container that was restarted has lost all that its tmpfs held. */
@@ -236,7 +270,8 @@ export class DockerDriver implements SandboxDriver {
   }
 
   /** Docker attaches to a stopped container as well, without an error, so its state is inspected afterwards, too. */
-  async #attachAgain(id: string, name: string, signal: AbortSignal, startedAt?: string): Promise<DockerSandbox> {
+  async #attachAgain(placed: Placed, signal: AbortSignal, startedAt?: string): Promise<DockerSandbox> {
+    const { id } = placed;
     const step = this.#steps();
     const state = async (): Promise<Docker.ContainerInspectInfo['State']> => {
       const { State } = await this.#operations.run({ ...step('inspect'), signal }, (attempt) =>
@@ -256,7 +291,7 @@ export class DockerDriver implements SandboxDriver {
       socket = await this.#attach(id, step, signal);
       const streams = demux(socket, this.#throttle);
       const { StartedAt } = await state();
-      return this.#sandbox(id, name, socket, streams, Promise.resolve(StartedAt));
+      return this.#sandbox(placed, socket, streams, Promise.resolve(StartedAt));
     } catch (error) {
       socket?.destroy();
       signal.throwIfAborted();
@@ -273,32 +308,37 @@ export class DockerDriver implements SandboxDriver {
     );
   }
 
-  #sandbox(
-    id: string,
-    name: string,
-    socket: Duplex,
-    streams: Demuxed,
-    startedAt: Promise<string | undefined>,
-  ): DockerSandbox {
+  async #startRunner(placed: Placed, signal?: AbortSignal): Promise<void> {
+    const { name, runner } = placed;
+    if (runner) await this.#execs.start(placed, runner, runnerEnvironment(this.#instance, name), signal);
+  }
+
+  #sandbox(placed: Placed, socket: Duplex, streams: Demuxed, startedAt: Promise<string | undefined>): DockerSandbox {
+    const { id, name, runner } = placed;
+    if (runner) {
+      const keeper = new RunnerKeeper(streams.stderr, () => this.#startRunner(placed), this.#log);
+      void streams.ended.then(() => keeper.stop());
+    }
     return new DockerSandbox(id, socket, streams, {
       startedAt,
       inspectExit: async (lost) => this.#inspectExit(id, lost, await startedAt),
-      exec: (command, execSignal, env) => this.#exec(id, command, execSignal, env),
-      attachAgain: async (attachSignal) => this.#attachAgain(id, name, attachSignal, await startedAt),
-      restart: (restartSignal) => this.#restart(id, name, restartSignal),
+      exec: (command, execSignal, env) => this.#execs.run(placed, command, execSignal, env),
+      attachAgain: async (attachSignal) => this.#attachAgain(placed, attachSignal, await startedAt),
+      restart: (restartSignal) => this.#restart(placed, restartSignal),
       rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
-      remove: () => this.#remove(id),
+      remove: () => this.#remove(id, name),
     });
   }
 
   /** A restart empties its writable places: they are tmpfs. */
-  async #restart(id: string, name: string, signal: AbortSignal): Promise<DockerSandbox> {
+  async #restart(placed: Placed, signal: AbortSignal): Promise<DockerSandbox> {
+    const { id } = placed;
     const step = this.#steps();
     try {
       await this.#operations.run({ ...step('stop'), signal }, async (attempt) => {
         await unless(304, this.#docker.getContainer(id).stop({ t: 0, abortSignal: attempt.signal })); // stopped already
       });
-      return await this.#run(id, name, step, signal);
+      return await this.#run(placed, step, signal);
     } catch (error) {
       signal.throwIfAborted();
       throw dockerUnavailable('the container could not be restarted', error);
@@ -317,55 +357,12 @@ export class DockerDriver implements SandboxDriver {
     return (operation) => ({ operation, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) });
   }
 
-  async #exec(
-    id: string,
-    command: readonly string[],
-    signal: AbortSignal,
-    env: Environment = {},
-  ): Promise<SandboxProgram> {
-    try {
-      return await this.#operations.run({ operation: 'exec', timeoutMs: LOOK_TIMEOUT_MS, signal }, async (attempt) => {
-        const exec = await this.#docker.getContainer(id).exec({
-          Cmd: [...command],
-          Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-          AttachStdin: true,
-          AttachStdout: true,
-          AttachStderr: true,
-          abortSignal: attempt.signal,
-        });
-        const socket = await openContainerStream(attempt.signal, (abortSignal) =>
-          exec.start({ hijack: true, stdin: true, abortSignal }),
-        );
-        const stop = onAbort(signal, () => socket.destroy());
-        const { stdout, stderr, ended } = demux(socket);
-        const exited = ended.then(() => {
-          stop();
-          return this.#execExit(exec);
-        });
-        return { stdin: socket, stdout, stderr, exited };
-      });
-    } catch (error) {
-      signal.throwIfAborted();
-      throw execError(error, command);
-    }
-  }
-
-  async #execExit(exec: Docker.Exec): Promise<number | null> {
-    try {
-      const { ExitCode } = await this.#inspect((signal) => exec.inspect({ abortSignal: signal }));
-      return ExitCode;
-    } catch (error) {
-      this.#log.debug({ err: error }, 'the exit code of a program is unknown');
-      return null;
-    }
-  }
-
   #inspect<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
     return this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) => call(signal));
   }
 
   #cleanUp(name: string): void {
-    const cleaning = this.#remove(name)
+    const cleaning = this.#remove(name, name)
       .catch((error: unknown) =>
         this.#log.warn({ err: error, container: name }, 'a container is left to the next reconcile'),
       )

@@ -27,8 +27,9 @@ dd if=/dev/zero of=sparse bs=1 count=1 seek=20000000 2>/dev/null
 mkfifo fifo
 touch -d '2020-02-03 04:05:06' one 'a folder' nothing; chmod 0555 read-only; touch -d '2019-02-03 04:05:06' read-only set-group`;
 /** Mode, owner, links, size, time in seconds and name of all (busybox leaves a symlink's time out); then the content. */
-const LIST = `find . ! -type l -exec stat -c '%f %u %g %h %s %Y %N' {} + | sort
-find . -type l -exec stat -c '%f %u %g %N' {} + | sort
+const LIST = `find . ! -type l -exec stat -c '%f %h %s %Y %N' {} + | sort
+find . -type l -exec stat -c '%f %N' {} + | sort
+  find . ! -user "$(id -u)" -o ! -group "$(id -g)"
 find . -type f -exec md5sum {} + | sort
 [ one -ef two ] && [ read-only/inner/y -ef read-only/hard ] && echo linked`;
 

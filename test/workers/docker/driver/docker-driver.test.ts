@@ -78,7 +78,9 @@ t.test('every container is hardened, as Docker itself says', async (t) => {
   t.teardown(() => sandbox.destroy());
   const { Config: made, HostConfig: host, State } = await docker().getContainer(sandbox.id).inspect();
   t.equal(State.Running, true);
-  t.equal(made.User, '10001:10001');
+  const uid = made.User.split(':')[0] ?? '';
+  t.match(made.User, /^19000\d{5}:19000\d{5}$/);
+  t.equal(made.User, `${uid}:${uid}`);
   t.equal(made.Tty, false);
   t.same(
     made.Env.filter((line) => !line.startsWith('PATH=')),
@@ -91,8 +93,8 @@ t.test('every container is hardened, as Docker itself says', async (t) => {
   t.equal(host.NetworkMode, 'none');
   t.equal(host.ReadonlyRootfs, true);
   t.same(host.Tmpfs, {
-    '/workspace': 'rw,exec,nosuid,nodev,size=32m,nr_inodes=4096,mode=0700,uid=10001,gid=10001',
-    '/tmp': 'rw,noexec,nosuid,nodev,size=8m,nr_inodes=1024,mode=0700,uid=10001,gid=10001',
+    '/workspace': `rw,exec,nosuid,nodev,size=32m,nr_inodes=4096,mode=0700,uid=${uid},gid=${uid}`,
+    '/tmp': `rw,noexec,nosuid,nodev,size=8m,nr_inodes=1024,mode=0700,uid=${uid},gid=${uid}`,
     '/dev/shm': 'rw,noexec,nosuid,nodev,size=8m,nr_inodes=1024,mode=1777',
   });
   t.same(host.CapDrop, ['ALL']);
@@ -124,7 +126,7 @@ t.test('inside, the user owns its workspace and cannot write elsewhere', async (
   sandbox.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
   sandbox.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
   await sandbox.exited;
-  t.match(stdout, /^10001\n10001\na\nb\n/);
+  t.match(stdout, /^(19000\d{5})\n\1\na\nb\n/);
   t.match(stderr, /Read-only file system/);
 });
 
@@ -193,12 +195,15 @@ t.test('a create whose answer is lost is found again by its name: one container,
     client.on('error', () => client.destroy());
     client.on('close', () => upstream.destroy());
     upstream.on('error', () => client.destroy());
-    client.once('data', (request) => {
-      const isFirst = request.includes('POST /containers/create') && cut++ === 0;
+    upstream.pipe(client);
+    // A connection serves several requests.
+    client.on('data', (request: Buffer) => {
+      if (request.includes('POST /containers/create') && cut++ === 0) {
+        upstream.unpipe(client);
+        upstream.once('data', () => client.destroy());
+        upstream.resume();
+      }
       upstream.write(request);
-      client.pipe(upstream);
-      if (isFirst) upstream.once('data', () => client.destroy());
-      else upstream.pipe(client);
     });
   });
   proxy.listen(0, '127.0.0.1');
@@ -281,7 +286,8 @@ t.test('a daemon that hangs is ERR_UNAVAILABLE at the deadline; after a few the 
   const took = performance.now() - began;
   t.ok(took >= 250 && took < 3_000, `answered after ${Math.round(took)} ms`);
   await Promise.allSettled([hang(), hang(), hang(), hang(), hang()]);
-  const before = silent.requests.filter((line) => line.includes('/containers/create')).length;
+  const before = silent.requests.length;
+  t.ok(before > 0);
   await t.rejects(hang(), { code: 'ERR_UNAVAILABLE' });
-  t.equal(silent.requests.filter((line) => line.includes('/containers/create')).length, before, 'Docker was not asked');
+  t.equal(silent.requests.length, before, 'Docker was not asked');
 });

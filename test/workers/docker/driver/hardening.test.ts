@@ -69,12 +69,18 @@ t.test('Docker says that nothing of the host is given', async (t) => {
 
 t.test('the kernel says the same of PID 1, of the server and of a program beside it', async (t) => {
   const box = await startBox(t);
-  const { stdout: server } = await sh(box, 'pidof node');
-  for (const pid of ['1', server.trim(), 'self']) {
+  await ToolLines.open(box); // server and runner are there
+  const pids = await sh(
+    box,
+    'for p in /proc/[0-9]*; do grep -qs -e ^/sbin/docker-init -e ^/opt/fairlead/ld $p/cmdline && echo ${p#/proc/}; done',
+  );
+  t.equal(pids.stdout.trim().split('\n').length, 3, 'PID 1, the server, the runner');
+  for (const pid of [...pids.stdout.trim().split('\n'), 'self']) {
     const { stdout } = await sh(box, `cat /proc/${pid}/status /proc/${pid}/oom_score_adj`);
-    t.match(stdout, /^Uid:\t10001\t10001\t10001\t10001$/m, pid);
-    t.match(stdout, /^Gid:\t10001\t10001\t10001\t10001$/m);
-    t.match(stdout, /^Groups:\t(10001)? *$/m);
+    const [, uid] = /^Uid:\t(19000\d{5})\t\1\t\1\t\1$/m.exec(stdout) ?? [];
+    t.ok(uid, pid);
+    t.match(stdout, new RegExp(`^Gid:\t${uid}\t${uid}\t${uid}\t${uid}$`, 'm'));
+    t.match(stdout, new RegExp(`^Groups:\t(${uid})? *$`, 'm'));
     for (const set of ['Inh', 'Prm', 'Eff', 'Bnd', 'Amb']) t.match(stdout, new RegExp(`^Cap${set}:\t0{16}$`, 'm'));
     t.match(stdout, /^NoNewPrivs:\t1$/m);
     t.match(stdout, /^Seccomp:\t2$/m);
@@ -99,16 +105,19 @@ t.test('files, disks, devices and processes of the host are out of reach', async
   interface Looks {
     answers: Record<string, string>;
     found: string[];
-    seen: { pid: number; command: string; environ: string[] }[];
+    seen: { pid: number; command: string; environ?: string[] }[];
   }
   const { answers, found, seen } = await inside<Looks>(box, 'inside-files.js', String(process.pid));
   t.ok(Object.keys(answers).length > 25);
   for (const [name, answer] of Object.entries(answers)) {
     t.match(answer, /^(EROFS|EACCES|EPERM|ENOENT|ESRCH|EXDEV|EISDIR)$|(permission|not permitted|denied)/, name);
   }
-  t.same(found, [], 'no socket, disk, setuid program or writable file of the kernel');
-  t.same([...new Set(seen.map(({ command }) => command))].sort(), ['docker-init', 'node']);
+  const own = ['socket /run/fairlead/runner.sock']; // between the server and the runner
+  t.same(found, own, 'no other socket, no disk, setuid program or writable file of the kernel');
+  t.same([...new Set(seen.map(({ command }) => command))].sort(), ['docker-init', 'ld', 'node']);
   t.notMatch(JSON.stringify(seen), /SECRET|ANTHROPIC|REDIS/);
+  const readable = seen.filter(({ environ }) => environ !== undefined).map(({ command }) => command);
+  t.same(readable, ['node'], 'this program alone, not our own processes');
 });
 
 t.test('the kernel refuses what could lead out', { skip: process.arch !== 'x64' && 'x86-64 programs' }, async (t) => {
@@ -164,7 +173,7 @@ t.test('nothing outside is reached by TCP, UDP, a name or an abstract socket', a
 
 t.test('a program with the setuid bit gives no root, and what lies in /tmp or /dev/shm does not run', async (t) => {
   const box = await startBox(t);
-  t.match(await sh(box, suid('/workspace/busybox')), { code: 0, stdout: '10001\n' });
+  t.match(await sh(box, suid('/workspace/busybox')), { code: 0, stdout: /^19000\d{5}\n$/ });
   t.not((await sh(box, '/workspace/busybox su -c id root')).code, 0);
   t.match(await sh(box, suid('/tmp/busybox')), { code: 126, stdout: '', stderr: /denied/ });
   t.match(await sh(box, suid('/dev/shm/busybox')), { code: 126, stdout: '', stderr: /denied/ });

@@ -7,7 +7,7 @@ import { createLog } from '../../../../src/shared/log.js';
 import { Archives } from '../../../../workers/docker/archive/archives.js';
 import { DockerDriver } from '../../../../workers/docker/driver/docker-driver.js';
 import { SandboxManager } from '../../../../workers/docker/sandbox-manager.js';
-import { containersOf, docker, dockerHost, WORKSPACE_IMAGE } from '../../../helpers/docker.js';
+import { commandUser, containersOf, docker, dockerHost, WORKSPACE_IMAGE } from '../../../helpers/docker.js';
 import { SandboxPort } from '../../../helpers/sandbox-port.js';
 import { makeTinyImage, tinyServer } from '../../../helpers/tiny-image.js';
 import { settled } from '../driver/docker-events.js';
@@ -48,7 +48,7 @@ function open(t: Test, sandbox: Record<string, unknown>, image = WORKSPACE_IMAGE
 async function run(id: string, script: string): Promise<string> {
   const exec = await docker()
     .getContainer(id)
-    .exec({ Cmd: ['sh', '-c', script], AttachStdout: true, AttachStderr: true });
+    .exec({ Cmd: ['sh', '-c', script], User: await commandUser(id), AttachStdout: true, AttachStderr: true });
   const socket = await exec.start({});
   const out = new PassThrough();
   docker().modem.demuxStream(socket, out, out);
@@ -67,9 +67,9 @@ nohup sh -c 'while :; do nc -l -p 8099; done' > /dev/null 2>&1 &
 sleep 0.2; echo dirty`;
 
 const LOOK = `
-find /workspace /tmp /dev/shm /run /var/tmp -mindepth 1 2>/dev/null
+find /workspace /tmp /dev/shm /run /var/tmp -mindepth 1 ! -path '/run/fairlead*' 2>/dev/null
 for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null; echo; done | grep -E '[s]leep 47|[n]c -l'
-tr '\\0' '\\n' < /proc/1/environ | grep '[L]EFT'
+grep -s '[L]EFT' /proc/1/environ
 grep -E ' 0A ' /proc/net/tcp /proc/net/tcp6
 grep 'open files' /proc/1/limits | grep -v 4096
 exit 0`;

@@ -89,10 +89,19 @@ walk('/', (path, entry) => {
   if (entry.isFile() && (fs.lstatSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o6000) found.push(`suid ${path}`);
 });
 
+/** Undefined where it is another user's, or the kernel protects it. */
+function environOf(pid: string): string[] | undefined {
+  try {
+    return fs.readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return undefined;
+    throw error;
+  }
+}
 const pids = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name));
 const seen = pids.map((pid) => ({
   pid: Number(pid),
   command: fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim(),
-  environ: fs.readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean),
+  environ: environOf(pid),
 }));
 console.log(JSON.stringify({ answers, found, seen }));

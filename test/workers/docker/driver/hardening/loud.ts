@@ -1,6 +1,8 @@
 /** Attacks that make noise: started in a sandbox, going on until they are stopped, while somebody else is measured. */
+import { once } from 'node:events';
 import type { RunningSandbox } from '../../../../../workers/docker/driver/driver.js';
 import { StdioRelay } from '../../../../../workers/docker/lease/stdio-relay.js';
+import { docker } from '../../../../helpers/docker.js';
 import { SandboxPort } from '../../../../helpers/sandbox-port.js';
 
 const MIB = 1_048_576;
@@ -46,20 +48,28 @@ export interface Flood extends Loud {
   until(bytes: number): Promise<void>;
 }
 
-/** Ten gigabytes of lines on the stdout of the sandbox's own server, through the relay to a reader that takes all. */
+/**
+ * Ten gigabytes of lines on the stdout of the sandbox's own server, through the relay to a reader that takes all. A command
+ * cannot write there; this is the server's own user, as in an image with one.
+ */
 export async function flood(box: RunningSandbox): Promise<Flood> {
   const port = new SandboxPort({ keeps: false });
   const relay = new StdioRelay(port.far);
   relay.attach(box);
-  const source = await loud(box, 'yes | head -c 10737418240 > /proc/$(pidof node)/fd/1');
+  const exec = await docker()
+    .getContainer(box.id)
+    .exec({ Cmd: ['sh', '-c', 'yes | head -c 10737418240 > /proc/1/fd/1'], AttachStdout: true });
+  const source = await exec.start({});
+  const ended = once(source.resume(), 'close');
   await port.until(() => port.bytes > 0);
   return {
-    complaint: source.complaint,
+    complaint: ended.then(() => 'ended'),
     until: (bytes) => port.until(() => port.bytes >= bytes),
     async stop() {
       relay.end(null, 'cut off');
       await port.closed();
-      await source.stop();
+      source.destroy();
+      await ended;
     },
   };
 }
