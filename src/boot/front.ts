@@ -234,6 +234,7 @@ export function createFront(options: FrontOptions): Front {
       contentLength: req.getHeader('content-length'),
       chunked: req.getHeader('transfer-encoding') !== '',
       lastEventId: req.getHeader('last-event-id'),
+      cookie: req.getHeader('cookie'),
       mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
       fetchSite: req.getHeader('sec-fetch-site'),
       fetchMode: req.getHeader('sec-fetch-mode'),

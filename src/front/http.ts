@@ -35,6 +35,8 @@ export interface RequestHead {
   /** The body comes in chunks, so its length is unknown until its end. */
   chunked: boolean;
   lastEventId: string;
+  /** Only logins to MCP servers use cookies. */
+  cookie: string;
   /** MCP's own headers of a request to /mcp, names in lower case. */
   mcp: Record<string, string>;
   /** `Sec-Fetch-Site` and `Sec-Fetch-Mode`, which browsers send and pages cannot change. */

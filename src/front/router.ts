@@ -59,6 +59,11 @@ export function del(path: string, handle: (call: RouteCall) => Promise<void> | v
   return { method: 'DELETE', path, segments: path.split('/'), access: 'user', noHead: true, body: 'none', handle };
 }
 
+/** A form of one of our own pages, without fields: its body is dropped. */
+export function postForm(path: string, handle: (call: RouteCall) => Promise<void> | void): Route {
+  return { method: 'POST', path, segments: path.split('/'), access: 'open', noHead: true, body: 'none', handle };
+}
+
 /** Checks the body against `schema`; an absent body counts as `{}`. */
 export function post<T>(
   path: string,

@@ -20,6 +20,7 @@ const TIMEOUT_MS = 80_000;
 /** The suite knows this document's address, and fetches nothing from it. */
 const IDENTITY = {
   redirectUrl: 'https://conformance-test.local/v1/mcp/oauth/callback',
+  loginUrl: 'https://conformance-test.local/v1/mcp/oauth/login/',
   clientMetadataUrl: 'https://conformance-test.local/client-metadata.json',
 };
 
@@ -70,7 +71,9 @@ const remotes = new Remotes(config, log, { auth });
 const asks: ServerAsks = {
   async elicit(question) {
     if (question.mode === 'form') return { action: 'accept', content: requiredOf(question.schema ?? {}) };
-    const answer = await fetch(question.url ?? '', { redirect: 'manual' });
+    const begun = await logins.begin((question.url ?? '').slice(IDENTITY.loginUrl.length));
+    if (!begun) throw new Error('the login is not known');
+    const answer = await fetch(begun.url, { redirect: 'manual' });
     const back = new URL(answer.headers.get('location') ?? 'about:blank');
     const given = Object.fromEntries(back.searchParams) as {
       state: string;
@@ -78,7 +81,7 @@ const asks: ServerAsks = {
       iss?: string;
       error?: string;
     };
-    await logins.callback(given);
+    await logins.callback({ ...given, browser: begun.browser });
     return { action: 'accept' };
   },
 };

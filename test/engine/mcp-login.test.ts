@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { dockerHost } from '../helpers/docker.js';
 import { startEngine, type Engine } from '../helpers/engine.js';
 import { startModelServer, text, tool, type ModelServer } from '../helpers/model-server.js';
-import { logIn, startOAuthServer, type OAuthServer } from '../helpers/oauth-server.js';
+import { LoginBrowser } from '../helpers/login-browser.js';
+import { findProgram } from '../helpers/programs.js';
+import { startOAuthServer, type OAuthServer } from '../helpers/oauth-server.js';
 import { startRedis } from '../helpers/redis.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';
 
@@ -87,19 +90,27 @@ t.test(
     model.enqueue(tool('connect_remote'), text('done'));
     client.say('connect me');
     const asked = await client.waitFor('elicitation:request', WAIT);
-    t.match(asked, { server: 'remote', mode: 'url', url: new RegExp(`^${as.issuer}/authorize`) });
-    const back = await logIn(asked.url ?? '');
+    t.match(asked, { server: 'remote', mode: 'url', url: new RegExp(`^${engine.url}/v1/mcp/oauth/login/`) });
+    const browser = new LoginBrowser();
+    const begin = await browser.open(asked.url ?? '');
+    t.match(begin.html, /Fairlead user <strong>alice<\/strong>.*MCP server <strong>remote<\/strong>/);
+    t.same(as.authorizations, [], 'opening the page begins nothing');
+    const back = await browser.logIn(asked.url ?? '');
     t.ok(back.href.startsWith(`${engine.url}/v1/mcp/oauth/callback?`), back.origin);
 
     const wrong = new URL(back);
     wrong.searchParams.set('state', 'x'.repeat(43));
+    const stranger = await new LoginBrowser().open(back);
+    t.equal(stranger.status, 400);
+    t.match(stranger.html, /begun in another browser/);
     const refused = await fetch(wrong);
     t.equal(refused.status, 400);
     t.match(await refused.text(), /did not work/);
 
-    const page = await fetch(back);
+    const page = await browser.open(back);
     t.equal(page.status, 200);
-    t.match(await page.text(), /You can close this window/);
+    t.match(page.html, /You can close this window/);
+    t.same([...browser.cookies], [], 'the cookie is gone with the login');
     t.match(Object.fromEntries(page.headers), {
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': /default-src 'none'/,
@@ -128,7 +139,8 @@ t.test(
     as.person = 'Bob';
     const login = await ask('bob', 'POST', '/v1/mcp/remote/login');
     t.equal(login.status, 200);
-    await (await fetch(await logIn(String(login.body['url'])))).text();
+    const bobs = new LoginBrowser();
+    await bobs.open(await bobs.logIn(String(login.body['url'])));
     const bob = await connectAs(t, engine, 'bob');
     t.equal(await callTool(bob, model, 'whoami'), 'whoami: Bob');
     t.equal(await callTool(later, model, 'whoami'), 'whoami: Alice', 'nobody sees another’s');
@@ -161,3 +173,60 @@ t.test('there is no login to what does not exist, and no way back without a stat
   t.equal(document.status, 404, 'nobody could read it at an address that is not https');
   await document.text();
 });
+
+async function open(context: BrowserContext, url: string): Promise<Page> {
+  const tab = await context.newPage();
+  tab.setDefaultTimeout(WAIT.timeoutMs);
+  await tab.goto(url);
+  return tab;
+}
+
+t.test(
+  'in a real browser: whose login it is is shown, and only the browser that began it connects an account',
+  async (t) => {
+    const { as, ask } = await world(t);
+    const executablePath = findProgram('chromium');
+    if (executablePath === undefined) throw new Error('the test needs chromium');
+    const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'];
+    const browser = await chromium.launch({ executablePath, args });
+    t.teardown(() => browser.close());
+    const [mallory, alice] = [await browser.newContext(), await browser.newContext()];
+    const begun = await ask('bob', 'POST', '/v1/mcp/remote/login');
+    const page = String(begun.body['url']);
+
+    // Alice is sent the page of another user: she sees whose it is.
+    as.person = 'Alice';
+    const shown = await open(alice, page);
+    t.match(await shown.textContent('body'), /Fairlead user bob.*If you are not bob, close this window/s);
+    t.same(as.authorizations, []);
+    t.same(await alice.cookies(), []);
+
+    // Alice is sent the address of the authorization server, of a login that began in another browser.
+    as.holdsBack = true;
+    const theirs = await open(mallory, page);
+    await theirs.click('button');
+    await theirs.waitForURL(`${as.issuer}/**`);
+    const at = theirs.url();
+    as.holdsBack = false;
+    const lured = await open(alice, at);
+    t.match(await lured.textContent('body'), /begun in another browser/);
+    t.match(await ask('bob', 'GET', '/v1/mcp/remote'), { body: { state: 'needs_login' } });
+    t.same(as.grants, []);
+
+    // The browser in which it began comes back.
+    await theirs.goto(at);
+    await theirs.waitForSelector('text=You are logged in');
+    t.same(await mallory.cookies(), []);
+    t.match(await ask('bob', 'GET', '/v1/mcp/remote'), { body: { state: 'healthy' } });
+
+    // A page of another site cannot begin it for her.
+    const again = String((await ask('alice', 'POST', '/v1/mcp/remote/login')).body['url']);
+    const evil = await open(alice, as.issuer);
+    const status = await evil.evaluate(
+      async (url) => (await fetch(url, { method: 'POST', mode: 'no-cors' }).catch(() => undefined))?.type ?? 'failed',
+      again,
+    );
+    t.match(status, /opaque|failed/);
+    t.same(await alice.cookies(), [], 'nothing has begun');
+  },
+);

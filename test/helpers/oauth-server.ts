@@ -42,6 +42,8 @@ export class OAuthServer {
   resource = '';
   /** Says no at the authorization endpoint. */
   denies = false;
+  /** Shows a page in place of an answer. */
+  holdsBack = false;
   /** In place of its own, in the answer to an authorization request. */
   iss: string | undefined;
   /** The status of the next answers of the token endpoint; 0 = as it should be. */
@@ -158,6 +160,7 @@ export class OAuthServer {
 
   #authorize(response: ServerResponse, asked: URLSearchParams): void {
     this.authorizations.push(asked);
+    if (this.holdsBack) return void response.writeHead(200, { 'content-type': 'text/html' }).end('<p>Who are you?</p>');
     const back = asked.get('redirect_uri') ?? '';
     const client = asked.get('client_id') ?? '';
     const challenge = asked.get('code_challenge') ?? '';

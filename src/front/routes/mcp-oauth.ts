@@ -1,12 +1,20 @@
 /** Routes of logins to MCP servers: begin one, come back from one, forget one, and the client id document. Main thread. */
 import type { UserServer } from '../../../workers/agent/contract/mcp.js';
-import type { LoginEnd } from '../../../workers/agent/contract/logins.js';
+import type { LoginBegun, LoginPage } from '../../../workers/agent/contract/logins.js';
 import { errorToData, FairleadError } from '../../shared/errors.js';
-import { CALLBACK_PATH, clientDocument, DOCUMENT_PATH, type OAuthIdentity } from '../../shared/oauth-identity.js';
+import {
+  CALLBACK_PATH,
+  clientDocument,
+  DOCUMENT_PATH,
+  LOGIN_PATH,
+  loginCookieName,
+  type OAuthIdentity,
+} from '../../shared/oauth-identity.js';
 import type { Agents } from '../../threads/agents.js';
 import { noBody } from '../frames.js';
-import type { Exchange } from '../http.js';
-import { del, get, post, type Route } from '../router.js';
+import type { Exchange, Header } from '../http.js';
+import { del, get, post, postForm, type Route } from '../router.js';
+import { markup, sendPage, type Html } from './login-pages.js';
 
 /** A login takes several requests to an authorization server. */
 const LOGIN_TIMEOUT_MS = 95_000;
@@ -21,6 +29,8 @@ export interface OAuthRoutesOptions {
 }
 
 export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): Route[] {
+  const ask = <K extends 'mcp-login-page' | 'mcp-login-begin'>(ticket: string, name: K) =>
+    agents.request(ticket, name, { ticket }, { timeoutMs: LOGIN_TIMEOUT_MS });
   return [
     post('/v1/mcp/:server/login', noBody, async ({ exchange, user, params }) => {
       const request = { user, server: params['server']!, unasked: true, identity: identity() };
@@ -43,29 +53,104 @@ export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): R
       },
       { access: 'open' },
     ),
-    // No other credentials: the browser comes with a state that was made for one login, or is refused.
+    // No other credentials: who opens the page has its address, which was made for one login.
+    get(
+      `${LOGIN_PATH}:ticket`,
+      async ({ exchange, params }) => {
+        const login = await askUser(exchange, () => ask(params['ticket']!, 'mcp-login-page'));
+        if (login === undefined) return;
+        if (login === null) return failed(exchange, 404, GONE);
+        sendPage(exchange, 200, { title: `Connect ${login.server}`, body: beginBody(login), hasForm: true });
+      },
+      { access: 'open', noHead: true },
+    ),
+    postForm(`${LOGIN_PATH}:ticket`, async ({ exchange, params }) => {
+      // A form on another page would begin a login that the user has not seen.
+      const { fetchSite } = exchange.head;
+      if (fetchSite !== '' && fetchSite !== 'same-origin') {
+        throw new FairleadError('ERR_FORBIDDEN_ORIGIN', 'a login begins on its own page');
+      }
+      const begun = await askUser(exchange, () => ask(params['ticket']!, 'mcp-login-begin'));
+      if (begun === undefined) return;
+      if (begun === null) return failed(exchange, 404, GONE);
+      const { url, issuer } = begun;
+      const body = markup`<p>You log in at ${hostOf(issuer)}.</p>
+        <p><a href="${url}" rel="noreferrer">Go on</a></p>`;
+      sendPage(exchange, 200, { title: 'One moment', body, next: url, headers: [setCookie(begun, identity())] });
+    }),
+    // No other credentials: the browser comes with a state and a cookie that were made for one login, or is refused.
     get(
       CALLBACK_PATH,
       async ({ exchange, query }) => {
         const given = callbackOf(query);
-        if (!given) return page(exchange, 400, { ok: false, message: 'this address is incomplete' });
-        try {
-          const { of, ...end } = await agents.request(given.state, 'mcp-callback', given, {
-            timeoutMs: LOGIN_TIMEOUT_MS,
-          });
-          if (of && end.ok) await forget(of);
-          page(exchange, end.ok ? 200 : 400, end);
-        } catch (error) {
-          if (errorToData(error).code === 'ERR_INTERNAL') throw error;
-          page(exchange, 503, {
-            ok: false,
-            message: 'the server cannot finish the login now: log in again in a moment',
-          });
-        }
+        if (!given) return failed(exchange, 400, 'this address is incomplete');
+        const cookie = loginCookieName(given.state, identity());
+        const browser = cookieOf(exchange.head.cookie, cookie);
+        const request = { ...given, ...(browser === undefined ? {} : { browser }) };
+        const answer = await askUser(exchange, () =>
+          agents.request(given.state, 'mcp-callback', request, { timeoutMs: LOGIN_TIMEOUT_MS }),
+        );
+        if (!answer) return;
+        const { of, ...end } = answer;
+        if (of && end.ok) await forget(of);
+        if (!end.ok) return failed(exchange, 400, end.message);
+        const body = markup`<p>You can close this window.</p>`;
+        sendPage(exchange, 200, { title: 'You are logged in', body, headers: [dropCookie(cookie)] });
       },
       { access: 'open', noHead: true },
     ),
   ];
+}
+
+const GONE = 'this login is not known, or its time is over: ask for a new address';
+
+/** Undefined: the answer is a page that says to come again. */
+async function askUser<T>(exchange: Exchange, request: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await request();
+  } catch (error) {
+    const { code } = errorToData(error);
+    if (code === 'ERR_INTERNAL') throw error;
+    if (code === 'ERR_NOT_FOUND') failed(exchange, 404, GONE);
+    else failed(exchange, 503, 'the server cannot go on with the login now: try again in a moment');
+    return undefined;
+  }
+}
+
+function beginBody({ user, server, issuer }: LoginPage): Html {
+  return markup`
+<p>This connects the Fairlead user <strong>${user}</strong> to the MCP server <strong>${server}</strong>. You log in at <strong>${hostOf(issuer)}</strong>.</p>
+<p>Whoever is logged in there lends that account to the agents of <strong>${user}</strong>. If you are not ${user}, close this window.</p>
+<form method="post"><button type="submit">Connect ${user} to ${server}</button></form>`;
+}
+
+function failed(exchange: Exchange, status: number, message: string): void {
+  sendPage(exchange, status, { title: 'The login did not work', body: markup`<p>${message}.</p>` });
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : url;
+}
+
+/** Lax: it comes with the browser when the authorization server sends the user back. */
+function setCookie({ state, browser, leftMs }: LoginBegun, identity: OAuthIdentity): Header {
+  const name = loginCookieName(state, identity);
+  const secure = name.startsWith('__Host-') ? '; Secure' : '';
+  const value = `${name}=${browser}; Path=/; Max-Age=${Math.ceil(leftMs / 1_000)}; HttpOnly; SameSite=Lax${secure}`;
+  return ['Set-Cookie', value];
+}
+
+function dropCookie(name: string): Header {
+  return [
+    'Set-Cookie',
+    `${name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax${name.startsWith('__Host-') ? '; Secure' : ''}`,
+  ];
+}
+
+function cookieOf(header: string, name: string): string | undefined {
+  const pair = header.split(';').find((each) => each.trimStart().startsWith(`${name}=`));
+  const value = pair?.trim().slice(name.length + 1);
+  return value !== undefined && value.length <= MAX_VALUE ? value : undefined;
 }
 
 type Given = { state: string; code?: string; iss?: string; error?: string };
@@ -83,23 +168,4 @@ function callbackOf(query: URLSearchParams): Given | undefined {
     ...(iss === undefined ? {} : { iss }),
     ...(error === undefined ? {} : { error }),
   };
-}
-
-/** A plain page. Its policy lets nothing run in it, and keeps its address, which holds a code, from being passed on. */
-function page(exchange: Exchange, status: number, end: LoginEnd): void {
-  const [title, text] = end.ok
-    ? ['You are logged in', 'You can close this window.']
-    : ['The login did not work', `${end.message}.`];
-  const html = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)}</title>
-<body><h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p></body></html>
-`;
-  exchange.answer(status, 'text/html; charset=utf-8', html, [
-    ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"],
-    ['Referrer-Policy', 'no-referrer'],
-  ]);
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { clientDocument, oauthIdentity } from '../../../src/shared/oauth-identity.js';
+import { clientDocument, loginCookieName, oauthIdentity } from '../../../src/shared/oauth-identity.js';
 
 const path = '/v1/mcp/oauth/callback';
 
@@ -25,4 +25,13 @@ t.test('only behind https there is a client id metadata document, which names it
     token_endpoint_auth_method: 'none',
   });
   t.equal(identity.clientMetadataUrl, 'https://agents.test/v1/mcp/oauth/client.json');
+});
+
+t.test('the cookie of a login is of this host alone on https, and of one login', async (t) => {
+  const https = oauthIdentity('https://agents.test/fairlead', 'http://127.0.0.1:3000');
+  const http = oauthIdentity(undefined, 'http://127.0.0.1:3000');
+  t.match(loginCookieName('a', https), /^__Host-fairlead-login-[0-9a-f]{16}$/);
+  t.match(loginCookieName('a', http), /^fairlead-login-[0-9a-f]{16}$/);
+  t.not(loginCookieName('a', http), loginCookieName('b', http));
+  t.equal(https.loginUrl, 'https://agents.test/fairlead/v1/mcp/oauth/login/');
 });

@@ -34,7 +34,7 @@ export interface IdentifiedLoginRequest extends LoginRequest {
 export interface LoginStarted {
   /** Names the flow in this process; not a secret. */
   flow: string;
-  /** Where the user logs in. */
+  /** The page of ours on which the user begins. */
   url: string;
   issuer: string;
   /** ms since the epoch. */
@@ -53,6 +53,26 @@ export interface Callback {
   code?: string;
   iss?: string;
   error?: string;
+  /** The login's cookie, if the browser has it. */
+  browser?: string;
+}
+
+/** A login as the page shows it on which it begins. */
+export interface LoginPage extends UserServer {
+  issuer: string;
+}
+
+/** The user has begun, in this browser. */
+export interface LoginBegun {
+  /** Where they log in. */
+  url: string;
+  issuer: string;
+  /** What the login's cookie is named by. */
+  state: string;
+  /** The cookie's value. */
+  browser: string;
+  /** How long the login is good for. */
+  leftMs: number;
 }
 
 export type CallbackResult = LoginEnd & {
@@ -73,6 +93,10 @@ export type LoginRequests = {
   'mcp-login': { request: IdentifiedLoginRequest; result: LoginStarted };
   /** Answers when the user has come back, or the flow's time is over. */
   'mcp-login-end': { request: LoginEndRequest; result: LoginEnd };
+  /** Null: the ticket is unknown, or its time is over. The ticket leads to the user's thread. */
+  'mcp-login-page': { request: { ticket: string }; result: LoginPage | null };
+  /** Ties the login to a browser. Null as above. */
+  'mcp-login-begin': { request: { ticket: string }; result: LoginBegun | null };
   /** Any thread can answer; the one that `state` leads to is the user's. */
   'mcp-callback': { request: Callback; result: CallbackResult };
   /** Forgets the login. */

@@ -43,6 +43,8 @@ export const withoutUrlServers: CreateUrlPart = () => {
       'mcp-token': noUrlServer,
       'mcp-login': noUrlServer,
       'mcp-login-end': noUrlServer,
+      'mcp-login-page': noUrlServer,
+      'mcp-login-begin': noUrlServer,
       'mcp-callback': noUrlServer,
       'mcp-logout': noUrlServer,
     },

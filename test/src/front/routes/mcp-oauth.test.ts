@@ -62,3 +62,94 @@ t.test('a login begins with an address and ends with what the authorization serv
     await stranger.text();
   }
 });
+
+const TICKET = 't'.repeat(43);
+const LOGIN = { user: 'ann <b>', server: 'remote"', issuer: 'https://issuer.test/x' };
+const BEGUN = {
+  url: 'https://issuer.test/authorize?a=1&b=2',
+  issuer: LOGIN.issuer,
+  state: STATE,
+  browser: 'secret',
+  leftMs: 60_000,
+};
+
+t.test('the page of a login names the user and the server, begins nothing, and lets nothing run in it', async (t) => {
+  const fixture = await startFront();
+  t.teardown(() => fixture.close());
+  let begun = 0;
+  fixture.agent.overrides.set('mcp-login-page', () => LOGIN);
+  fixture.agent.overrides.set('mcp-login-begin', () => (begun++, BEGUN));
+  const page = await fetch(`${fixture.url}/v1/mcp/oauth/login/${TICKET}`);
+  t.equal(page.status, 200);
+  const shown = await page.text();
+  t.match(shown, 'Fairlead user <strong>ann &#60;b&#62;</strong> to the MCP server <strong>remote&#34;</strong>');
+  t.match(shown, /log in at <strong>issuer\.test<\/strong>/);
+  t.match(shown, '<form method="post"><button type="submit">');
+  t.notMatch(shown, /script|https:/);
+  t.match(Object.fromEntries(page.headers), {
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    'referrer-policy': 'same-origin',
+    'x-frame-options': 'DENY',
+    'cache-control': 'no-store',
+  });
+  t.equal(page.headers.get('set-cookie'), null);
+  t.equal(begun, 0);
+  fixture.agent.overrides.set('mcp-login-page', () => null);
+  const gone = await fetch(`${fixture.url}/v1/mcp/oauth/login/${TICKET}`);
+  t.equal(gone.status, 404);
+  t.match(await gone.text(), /ask for a new address/);
+});
+
+t.test(
+  'the button gives the browser a cookie of that login alone, and leads to the authorization server',
+  async (t) => {
+    const fixture = await startFront();
+    t.teardown(() => fixture.close());
+    const asked: unknown[] = [];
+    fixture.agent.overrides.set('mcp-login-begin', (body) => (asked.push(body), BEGUN));
+    const press = (headers: Record<string, string>) =>
+      fetch(`${fixture.url}/v1/mcp/oauth/login/${TICKET}`, { method: 'POST', headers });
+    for (const headers of [
+      { origin: 'https://evil.test' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' },
+      { 'sec-fetch-site': 'same-site' },
+      { 'sec-fetch-site': 'none' },
+    ]) {
+      const refused = await press(headers);
+      t.equal(refused.status, 403, JSON.stringify(headers));
+      t.equal(refused.headers.get('set-cookie'), null);
+      await refused.text();
+    }
+    t.same(asked, []);
+    const begun = await press({
+      origin: fixture.url,
+      'sec-fetch-site': 'same-origin',
+      'content-type': 'application/x-www-form-urlencoded',
+    });
+    t.equal(begun.status, 200);
+    t.same(asked, [{ ticket: TICKET }]);
+    const cookie = String(begun.headers.get('set-cookie'));
+    t.match(cookie, /^fairlead-login-[0-9a-f]{16}=secret; Path=\/; Max-Age=60; HttpOnly; SameSite=Lax$/);
+    const shown = await begun.text();
+    t.match(shown, 'http-equiv="refresh" content="0; url=https://issuer.test/authorize?a=1&#38;b=2"');
+    t.equal(begun.headers.get('referrer-policy'), 'no-referrer');
+
+    const seen: unknown[] = [];
+    fixture.agent.overrides.set('mcp-callback', (body) => {
+      seen.push(body);
+      return { ok: true, of: { user: 'ann', server: 'remote' } };
+    });
+    const [pair = ''] = cookie.split(';');
+    const come = (header: string) =>
+      fetch(`${fixture.url}/v1/mcp/oauth/callback?state=${STATE}&code=c`, { headers: { cookie: header } });
+    const back = await come(`other=1; ${pair}; x=${pair}`);
+    t.match(back.headers.get('set-cookie'), /^fairlead-login-[0-9a-f]{16}=; Path=\/; Max-Age=0;/);
+    await back.text();
+    await (await come('fairlead-login-0000000000000000=secret')).text();
+    t.same(seen, [
+      { state: STATE, code: 'c', browser: 'secret' },
+      { state: STATE, code: 'c' },
+    ]);
+  },
+);

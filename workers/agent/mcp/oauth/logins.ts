@@ -9,6 +9,8 @@ import type { OAuthIdentity } from '../../../../src/shared/oauth-identity.js';
 import { threadOf } from '../../../../src/shared/threads/route.js';
 import type {
   Callback,
+  LoginBegun,
+  LoginPage,
   CallbackResult,
   LoginEnd,
   LoginRequest,
@@ -23,12 +25,15 @@ import { finishLogin, revoke } from './login-finish.js';
 import { LoginFlows } from './login-flows.js';
 import { startLogin, type OAuthServerAuth } from './login-start.js';
 import {
+  browserHash,
   FLOW_MS,
   flowName,
   KEPT_MS,
   loginName,
+  pageName,
   type FlowRecord,
   type LoginRecord,
+  type PageRecord,
   type StoredFlow,
 } from './records.js';
 import type { Secrets } from './secrets.js';
@@ -38,6 +43,11 @@ import { TokenKeeper } from './token-keeper.js';
 const STATE = /^[\w-]{43}$/;
 
 /** For an unknown state and for a used one: the answer does not tell which. */
+const OTHER_BROWSER: LoginEnd = {
+  ok: false,
+  message:
+    'this login was begun in another browser, or by somebody else: nothing was connected. Begin it in this browser',
+};
 const NO_SUCH_LOGIN: LoginEnd = { ok: false, message: 'this login is not known, or its time is over' };
 
 export interface LoginsOptions {
@@ -74,7 +84,7 @@ export class Logins {
     const auth = this.#auth(server);
     const { config, secrets, threads } = this.#options;
     return this.#flows.begin(request, identity.redirectUrl, async () => {
-      const state = newState(user, threads);
+      const [state, ticket] = [newState(user, threads), newState(user, threads)];
       try {
         const login = await this.#readable(user, server);
         const fetch = this.#options.fetchFor(server);
@@ -90,14 +100,41 @@ export class Logins {
           fetch,
           allowLoopback,
         });
-        const name = flowName(state);
-        const record: StoredFlow = { open: { ...flow, endsAt: Date.now() + FLOW_MS } };
+        const [name, issuer, endsAt] = [flowName(state), issuerOf(flow.discovery), Date.now() + FLOW_MS];
+        const record: StoredFlow = { open: { ...flow, endsAt } };
         await secrets.write(name, record, { ifVersion: 0, ttlMs: FLOW_MS });
-        return { url, issuer: issuerOf(flow.discovery), name };
+        const page: PageRecord = { user, server, issuer, state, url, endsAt };
+        await secrets.write(pageName(ticket), page, { ifVersion: 0, ttlMs: FLOW_MS });
+        return { url: identity.loginUrl + ticket, issuer, name, records: [name, pageName(ticket)] };
       } catch (error) {
         throw authFailure(server, error);
       }
     });
+  }
+
+  /** What is shown before anything begins: opening the page changes nothing, so that a prefetch is harmless. */
+  async page(ticket: string): Promise<LoginPage | null> {
+    const page = await this.#page(ticket);
+    return page ? { user: page.user, server: page.server, issuer: page.issuer } : null;
+  }
+
+  /** Ties the login to the browser that is given this cookie; the newest one counts. */
+  async begin(ticket: string): Promise<LoginBegun | null> {
+    const page = await this.#page(ticket);
+    if (!page) return null;
+    const { secrets } = this.#options;
+    const { state, url, issuer } = page;
+    const kept = await secrets.read(flowName(state));
+    const stored = kept?.value as StoredFlow | undefined;
+    if (!kept || !stored || !('open' in stored)) return null;
+    const browser = randomBytes(32).toString('base64url');
+    const open = { ...stored.open, browser: browserHash(browser) };
+    const leftMs = Math.max(open.endsAt - Date.now(), 1);
+    const written = await secrets.write(flowName(state), { open } satisfies StoredFlow, {
+      ifVersion: kept.version,
+      ttlMs: leftMs,
+    });
+    return written === undefined ? null : { url, issuer, state, browser, leftMs };
   }
 
   loginEnd({ flow }: { flow: string }): Promise<LoginEnd> {
@@ -108,8 +145,9 @@ export class Logins {
   async callback(callback: Callback): Promise<CallbackResult> {
     if (!STATE.test(callback.state)) return NO_SUCH_LOGIN;
     const name = flowName(callback.state);
-    const flow = await this.#take(name);
+    const flow = await this.#take(name, callback.browser);
     if (!flow) return NO_SUCH_LOGIN;
+    if (flow === 'other-browser') return OTHER_BROWSER;
     const { user, server } = flow;
     const end = await this.#finish(flow, callback);
     const left = Math.max(flow.endsAt - Date.now(), 1);
@@ -160,12 +198,21 @@ export class Logins {
     log.warn('FAIRLEAD_SECRET_KEY is not set: logins to MCP servers are kept in memory only, and a restart loses them');
   }
 
-  /** Of several callbacks with the same state only one gets the flow. */
-  async #take(name: string): Promise<FlowRecord | undefined> {
+  async #page(ticket: string): Promise<PageRecord | undefined> {
+    if (!STATE.test(ticket)) return undefined;
+    const kept = await this.#options.secrets.read(pageName(ticket));
+    const page = kept?.value as PageRecord | undefined;
+    return page && page.endsAt > Date.now() ? page : undefined;
+  }
+
+  /** Of several callbacks with the same state only one gets the flow, and only in the browser in which it was begun. */
+  async #take(name: string, browser: string | undefined): Promise<FlowRecord | 'other-browser' | undefined> {
     const { secrets } = this.#options;
     const kept = await secrets.read(name);
     const stored = kept?.value as StoredFlow | undefined;
     if (!kept || !stored || !('open' in stored) || stored.open.endsAt <= Date.now()) return undefined;
+    // The flow stays: whoever has no cookie must not end the login of who has it.
+    if (browser === undefined || stored.open.browser !== browserHash(browser)) return 'other-browser';
     const left = stored.open.endsAt - Date.now();
     const taken = await secrets.write(name, { used: true } satisfies StoredFlow, {
       ifVersion: kept.version,

@@ -56,6 +56,8 @@ export function createOAuthPart({ config, threads, store, channel, log }: OAuthP
       'mcp-token': (request) => logins.token(request),
       'mcp-login': (request) => logins.login(request),
       'mcp-login-end': (request) => logins.loginEnd(request),
+      'mcp-login-page': ({ ticket }) => logins.page(ticket),
+      'mcp-login-begin': ({ ticket }) => logins.begin(ticket),
       'mcp-callback': (request) => logins.callback(request),
       'mcp-logout': (request) => logins.logout(request),
     },

@@ -49,6 +49,19 @@ export interface FlowRecord {
   discovery: OAuthDiscoveryState;
   scope?: string;
   endsAt: number;
+  /** The hash of the cookie of the browser in which the user has begun. Absent before: nobody can come back. */
+  browser?: string;
+}
+
+/** What the page needs on which a login begins. */
+export interface PageRecord {
+  user: string;
+  server: string;
+  issuer: string;
+  state: string;
+  /** At the authorization server. */
+  url: string;
+  endsAt: number;
 }
 
 /** The rest of a flow whose state has been used. */
@@ -72,6 +85,14 @@ export function clientName({ issuer, server, redirectUrl }: { issuer: string; se
 /** Only the state's hash is stored: reading the store does not let anybody finish a login. */
 export function flowName(state: string): string {
   return `mcp-flow:{${sha256(state)}}`;
+}
+
+export function pageName(ticket: string): string {
+  return `mcp-login-page:{${sha256(ticket)}}`;
+}
+
+export function browserHash(cookie: string): string {
+  return sha256(cookie);
 }
 
 type Granted = Pick<LoginRecord, 'tokens' | 'client' | 'discovery' | 'scope'>;

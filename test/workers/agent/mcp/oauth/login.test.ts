@@ -4,7 +4,6 @@ import { NOBODY } from '../../../../../workers/agent/mcp/catalogue/nobody.js';
 import { AnsweredElsewhere } from '../../../../../workers/agent/mcp/host/question.js';
 import { closeQuestions } from '../../../../../workers/agent/turn/questions.js';
 import { NO_USAGE } from '../../../../../workers/agent/log/usage.js';
-import { logIn } from '../../../../helpers/oauth-server.js';
 import { IDENTITY, oauthServer, storeDir, TestHost, type Person } from './oauth-kit.js';
 
 const nobodyIsAsked: Person = () => Promise.reject(new Error('nobody should be asked'));
@@ -13,7 +12,9 @@ t.test('a call waits for the person to log in, goes on with the token, and the n
   const as = await oauthServer(t);
   const host = await TestHost.start(t, { url: as.url });
   t.equal(await host.call('alice'), 'whoami: Alice');
-  t.match(host.questions, [{ server: 'remote', mode: 'url', url: new RegExp(`^${as.issuer}/authorize\\?`) }]);
+  t.match(host.questions, [
+    { server: 'remote', mode: 'url', url: /^https:\/\/fairlead\.test\/v1\/mcp\/oauth\/login\/[\w-]{43}$/ },
+  ]);
   t.match(host.questions[0]?.message, new URL(as.issuer).host, 'it says where it leads');
   t.match(Object.fromEntries(as.authorizations[0]!), {
     response_type: 'code',
@@ -53,7 +54,7 @@ t.test('coming back from the login counts as an answer to the question', async (
   const host = await TestHost.start(t, { url: as.url });
   let reason: unknown;
   const person: Person = async ({ url = '' }, signal) => {
-    await host.comeBack(await logIn(url));
+    await host.comeBack(await host.logIn(url));
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });
@@ -97,7 +98,7 @@ t.test('a state that is wrong, used or of an answer by another issuer changes no
   const host = await TestHost.start(t, { url: as.url });
   const of = { user: 'alice', server: 'remote' };
   const { url } = await host.logins.login({ ...of, identity: IDENTITY });
-  const back = await logIn(url);
+  const back = await host.logIn(url);
   for (const state of ['', 'short', 'x'.repeat(43), 'x'.repeat(5_000), `${back.searchParams.get('state')}x`]) {
     const wrong = new URL(back);
     wrong.searchParams.set('state', state);
@@ -113,7 +114,7 @@ t.test('a state that is wrong, used or of an answer by another issuer changes no
   as.iss = 'https://evil.test';
   as.person = 'Mallory';
   const another = await host.logins.login({ ...of, identity: IDENTITY });
-  t.match(await host.comeBack(await logIn(another.url)), { ok: false, message: /issuer/ });
+  t.match(await host.comeBack(await host.logIn(another.url)), { ok: false, message: /issuer/ });
   t.equal(await host.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice', 'the login that there was stays');
 });
 
@@ -217,7 +218,7 @@ t.test('another key is a clear error, until the person logs in again', async (t)
   const other = await TestHost.start(t, { url: as.url, dir, secretKey: '22'.repeat(32) });
   await t.rejects(other.call('alice', 'whoami', nobodyIsAsked), { code: 'ERR_MCP', message: /FAIRLEAD_SECRET_KEY/ });
   const { url } = await other.logins.login({ user: 'alice', server: 'remote', unasked: true, identity: IDENTITY });
-  t.match(await other.comeBack(await logIn(url)), { ok: true, of: { user: 'alice', server: 'remote' } });
+  t.match(await other.comeBack(await other.logIn(url)), { ok: true, of: { user: 'alice', server: 'remote' } });
   t.equal(await other.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
 });
 
@@ -237,4 +238,64 @@ t.test('a login that the model has asked for stays open while other calls of the
   t.same(closeQuestions(turn(BUILT_IN), false).events, []);
   t.same(closeQuestions(turn('remote'), false).events, []);
   t.match(closeQuestions(turn('other'), false).events, [{ type: 'elicitation:resolved', requestId: 'q' }]);
+});
+
+t.test('who comes back in another browser than the one that began is refused, and takes nothing away', async (t) => {
+  const as = await oauthServer(t);
+  const host = await TestHost.start(t, { url: as.url });
+  const of = { user: 'mallory', server: 'remote' };
+  const { url } = await host.logins.login({ ...of, identity: IDENTITY });
+  const ticket = url.slice(IDENTITY.loginUrl.length);
+  t.same(await host.logins.page(ticket), { ...of, issuer: as.issuer }, 'the page says whose login it is');
+  // Mallory begins, and has Alice, who is logged in there, open the address of the authorization server.
+  as.person = 'Alice';
+  const back = await host.logIn(url);
+  for (const cookies of [new Map(), new Map([[back.searchParams.get('state') ?? '', 'x'.repeat(43)]])]) {
+    t.match(await host.comeBack(back, cookies), { ok: false, message: /another browser/ });
+  }
+  t.strictSame(as.grants, [], 'no code was exchanged');
+  t.equal((await host.logins.token(of)).token, undefined);
+  t.match(await host.comeBack(back), { ok: true, of }, 'the browser that began is let in');
+  t.equal(await host.logins.begin(ticket), null, 'once');
+});
+
+t.test('nobody can come back from a login that nobody began, and the newest browser counts', async (t) => {
+  const as = await oauthServer(t);
+  const host = await TestHost.start(t, { url: as.url });
+  const { url } = await host.logins.login({ user: 'alice', server: 'remote', identity: IDENTITY });
+  const first = await host.logIn(url);
+  const cookies = new Map(host.cookies);
+  const second = await host.logIn(url);
+  t.match(await host.comeBack(first, cookies), { ok: false, message: /another browser/ });
+  t.match(await host.comeBack(second), { ok: true });
+  for (const ticket of ['', 'short', 'x'.repeat(43)]) {
+    t.equal(await host.logins.page(ticket), null);
+    t.equal(await host.logins.begin(ticket), null);
+  }
+});
+
+t.test('a user’s sixth login takes the place of the first, and nobody else’s', async (t) => {
+  const as = await oauthServer(t);
+  const host = await TestHost.start(t, { url: as.url });
+  const begin = (user: string, scope: string) =>
+    host.logins.login({ user, server: 'remote', scope, identity: IDENTITY });
+  const bob = await begin('bob', 'read');
+  const first = await begin('alice', 'read 0');
+  const end = host.logins.loginEnd({ flow: first.flow });
+  for (let n = 1; n <= 5; n++) await begin('alice', `read ${n}`);
+  t.match(await end, { ok: false, message: /newer login took its place/ });
+  t.match(await host.logins.loginEnd({ flow: first.flow }), { message: /newer login/ }, 'also for who asks later');
+  await t.rejects(host.logIn(first.url), /not known/);
+  t.match(await host.comeBack(await host.logIn(bob.url)), { ok: true });
+});
+
+t.test('a login that has ended gives its place back: many in a row lock nobody out', async (t) => {
+  const as = await oauthServer(t);
+  const host = await TestHost.start(t, { url: as.url });
+  for (let n = 0; n < 1_100; n++) {
+    const { flow, url } = await host.logins.login({ user: `user ${n % 300}`, server: 'remote', identity: IDENTITY });
+    as.denies = n % 2 === 0;
+    t.equal((await host.comeBack(await host.logIn(url))).ok, n % 2 === 1);
+    await host.logins.loginEnd({ flow });
+  }
 });

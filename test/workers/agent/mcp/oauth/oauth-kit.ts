@@ -18,7 +18,10 @@ import type { Question, QuestionAnswer } from '../../../../../workers/agent/mcp/
 import { logIn, startOAuthServer, type OAuthServer } from '../../../../helpers/oauth-server.js';
 
 export const KEY = '11'.repeat(32);
-export const IDENTITY = { redirectUrl: 'https://fairlead.test/v1/mcp/oauth/callback' };
+export const IDENTITY = {
+  redirectUrl: 'https://fairlead.test/v1/mcp/oauth/callback',
+  loginUrl: 'https://fairlead.test/v1/mcp/oauth/login/',
+};
 const TIMEOUT_MS = 20_000;
 
 export async function oauthServer(t: Test): Promise<OAuthServer> {
@@ -51,6 +54,8 @@ export class TestHost {
   /** Each line as it would be written. */
   readonly logged: string[] = [];
   readonly questions: Question[] = [];
+  /** state → the cookie of the browser in which that login was begun. */
+  readonly cookies = new Map<string, string>();
   readonly store: Store;
   readonly #remotes: Remotes;
   readonly #http: SafeHttp;
@@ -119,16 +124,28 @@ export class TestHost {
   }
 
   async goThere({ url = '' }: Question): Promise<QuestionAnswer> {
-    await this.comeBack(await logIn(url));
+    await this.comeBack(await this.logIn(url));
     return { action: 'accept' };
   }
 
-  /** As the callback route does with the address. */
-  comeBack(back: URL): ReturnType<Logins['callback']> {
+  /** As the page and its button do, and then the authorization server. This host's browser has the cookie from then on. */
+  async logIn(url: string): Promise<URL> {
+    if (!url.startsWith(IDENTITY.loginUrl)) throw new Error(`this is no page of ours: ${url}`);
+    const begun = await this.logins.begin(url.slice(IDENTITY.loginUrl.length));
+    if (!begun) throw new Error('the page is not known');
+    this.cookies.set(begun.state, begun.browser);
+    return logIn(begun.url);
+  }
+
+  /** As the callback route does with the address. `cookies`: of another browser. */
+  comeBack(back: URL, cookies: ReadonlyMap<string, string> = this.cookies): ReturnType<Logins['callback']> {
     const value = (name: string): string | undefined => back.searchParams.get(name) ?? undefined;
     const [code, iss, error] = [value('code'), value('iss'), value('error')];
+    const state = value('state') ?? '';
+    const browser = cookies.get(state);
     return this.logins.callback({
-      state: value('state') ?? '',
+      state,
+      ...(browser === undefined ? {} : { browser }),
       ...(code === undefined ? {} : { code }),
       ...(iss === undefined ? {} : { iss }),
       ...(error === undefined ? {} : { error }),
