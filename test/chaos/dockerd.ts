@@ -17,6 +17,8 @@ export interface ChaosDockerd {
   readonly folder: string;
   /** Resolves when it answers again; all its containers have ended then, but with `liveRestore`. */
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+  /** As when the host's power fails: dockerd, its shims and all containers are killed at once. Resolves when it answers again. */
+  powerOff(): Promise<void>;
   /**
    * Containers with a shim or process that outlived a killed dockerd. Docker 20.10 forgets containers that were starting or
    * ending just then: the next daemon does not know them, so nobody can remove them. Some have lost their shim.
@@ -32,7 +34,7 @@ export async function startChaosDockerd(options: { liveRestore?: boolean } = {})
   const command = (await readFile(`/proc/${first.pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
   const orphans = new Set<string>();
   let pid = first.pid;
-  let end: (() => Promise<unknown>) | undefined;
+  let stop: (() => Promise<unknown>) | undefined;
 
   const launch = async (): Promise<void> => {
     const child = spawn('unshare', ['--net', ...command], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -41,7 +43,7 @@ export async function startChaosDockerd(options: { liveRestore?: boolean } = {})
     eachLine(child.stdout, (line) => tail.push(line));
     eachLine(child.stderr, (line) => tail.push(line));
     pid = child.pid ?? 0;
-    end = () => stopChild(child, exited, STOP_MS);
+    stop = () => stopChild(child, exited, STOP_MS);
     const answers = async (): Promise<boolean> => {
       if (child.exitCode !== null) throw new Error(`dockerd did not come back:\n${tail.toString()}`);
       return docker(host)
@@ -54,15 +56,32 @@ export async function startChaosDockerd(options: { liveRestore?: boolean } = {})
     await until('dockerd answers again', answers, { timeoutMs: BACK_MS, tell: () => tail.toString() });
   };
 
+  const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
+    // A dockerd that finds its dying containerd takes it for a living one, and gives up waiting for it.
+    const containerd = Number(await readFile(join(folder, 'exec', 'containerd', 'containerd.pid'), 'utf8'));
+    process.kill(pid, signal);
+    await until('dockerd has ended', () => ![pid, containerd].some(isAlive), { timeoutMs: BACK_MS });
+  };
+
   return {
     host,
     folder,
     orphans,
+    powerOff: async () => {
+      const running = await containerPids(folder);
+      const ended = end('SIGKILL');
+      for (const each of running) if (isAlive(each)) process.kill(each, 'SIGKILL');
+      await ended;
+      const gone = async (): Promise<boolean> => {
+        const left = (await containerPids(folder)).filter(isAlive);
+        for (const each of left) process.kill(each, 'SIGKILL');
+        return left.length === 0;
+      };
+      await until('all containers are dead', gone, { timeoutMs: BACK_MS });
+      await launch();
+    },
     restart: async (signal) => {
-      // A dockerd that finds its dying containerd takes it for a living one, and gives up waiting for it.
-      const containerd = Number(await readFile(join(folder, 'exec', 'containerd', 'containerd.pid'), 'utf8'));
-      process.kill(pid, signal);
-      await until('dockerd has ended', () => ![pid, containerd].some(isAlive), { timeoutMs: BACK_MS });
+      await end(signal);
       const { shims, inside } = await processesOf(folder);
       for (const id of [...shims.keys(), ...inside.keys()]) orphans.add(id);
       await launch();
@@ -70,12 +89,17 @@ export async function startChaosDockerd(options: { liveRestore?: boolean } = {})
     stop: async () => {
       const containers = await docker(host).listContainers({ all: true });
       await Promise.allSettled(containers.map(({ Id }) => docker(host).getContainer(Id).remove({ force: true })));
-      await end?.();
-      const left = Object.values(await processesOf(folder)).flatMap((pids) => [...pids.values()].flat());
+      await stop?.();
+      const left = await containerPids(folder);
       for (const pid of left) if (isAlive(pid)) process.kill(pid, 'SIGKILL'); // of containers that it has forgotten
       await first.stop();
     },
   };
+}
+
+/** Shims, and all that runs in containers. */
+async function containerPids(folder: string): Promise<number[]> {
+  return Object.values(await processesOf(folder)).flatMap((pids) => [...pids.values()].flat());
 }
 
 function isAlive(pid: number): boolean {

@@ -5,6 +5,7 @@ import { parseCount } from './options.js';
 import type { ChaosOptions, ChaosReport } from './report.js';
 import { EVENTS } from './sandbox/plan.js';
 import { runSandboxChaos } from './sandbox/run.js';
+import { runDeaths } from './deaths/run.js';
 import { runSystemChaos } from './system/run.js';
 
 interface Plan {
@@ -13,9 +14,10 @@ interface Plan {
   people: number;
 }
 
-const PLANS: Record<'system' | 'sandbox', Plan> = {
+const PLANS: Record<'system' | 'sandbox' | 'deaths', Plan> = {
   system: { run: runSystemChaos, events: 1_000, people: 24 },
   sandbox: { run: runSandboxChaos, events: EVENTS, people: 6 },
+  deaths: { run: runDeaths, events: 200, people: 4 },
 };
 
 const ends: (() => Promise<unknown>)[] = [];
@@ -35,14 +37,18 @@ const program = new Command('chaos')
   .addOption(
     new Option(
       '--plan <name>',
-      'system: everything dies; sandbox: containers and what runs them die, and nothing may be left',
+      'system: everything dies; sandbox: containers and what runs them die, and nothing may be left; deaths: sandboxes with files die, and no file may be lost without a word',
     )
       .choices(Object.keys(PLANS))
       .default('system'),
   )
-  .option('--events <n>', `how many events (default: system ${PLANS.system.events}, sandbox ${EVENTS})`, parseCount)
+  .option(
+    '--events <n>',
+    `how many events (default: system ${PLANS.system.events}, sandbox ${EVENTS}, deaths ${PLANS.deaths.events})`,
+    parseCount,
+  )
   .option('--seed <n>', 'the same seed draws the same events in the same order (default: random)', parseCount)
-  .option('--people <n>', 'how many users at the same time (default: system 24, sandbox 6)', parseCount)
+  .option('--people <n>', 'how many users at the same time (default: system 24, sandbox 6, deaths 4)', parseCount)
   .action(async (options: { plan: keyof typeof PLANS; events?: number; seed?: number; people?: number }) => {
     const { plan, seed = randomInt(2 ** 31) } = options;
     const { events = PLANS[plan].events, people = PLANS[plan].people } = options;

@@ -52,6 +52,8 @@ export interface WorldOptions {
   config: Record<'listen' | 'sandbox', object> & Partial<Record<'agents' | 'approvals', object>>;
   /** The warm pool of each server. */
   pools: { a: object; b?: object };
+  /** Containers outlive the daemon. */
+  liveRestore?: boolean;
   /** Told of each part as soon as it is there. */
   onTeardown: (end: () => Promise<unknown>) => void;
 }
@@ -91,10 +93,10 @@ export class World {
   }
 
   /** Sets DOCKER_HOST, by which helpers find the daemon. */
-  static async start({ config, pools, onTeardown }: WorldOptions): Promise<World> {
+  static async start({ config, pools, liveRestore = false, onTeardown }: WorldOptions): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'fl-chaos-'));
     onTeardown(() => rm(folder, { recursive: true, force: true }));
-    const dockerd = await startChaosDockerd();
+    const dockerd = await startChaosDockerd({ liveRestore });
     onTeardown(() => dockerd.stop());
     process.env['DOCKER_HOST'] = dockerd.host;
     const [image, redis, model] = await Promise.all([
@@ -304,6 +306,23 @@ export class World {
         await this.dockerd.restart(signal);
       } finally {
         this.harm++;
+        back.resolve();
+      }
+    });
+  }
+
+  /** The host's power fails: everything dies at once, and starts again. */
+  powerOff(): Promise<void> {
+    return this.#blow('power', async () => {
+      const back = deferred<void>();
+      this.#answering = back.promise;
+      try {
+        await this.#whileAway(async () => {
+          this.engine.signal('SIGKILL');
+          await Promise.all([this.engine.exited, this.redis.kill(), this.dockerd.powerOff()]);
+          await this.redis.restart();
+        });
+      } finally {
         back.resolve();
       }
     });

@@ -1,4 +1,6 @@
 /** Whatever ends a sandbox with changed files, its session is told: an event, and a sentence in the next tool result. */
+import { rm, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { docker } from '../helpers/docker.js';
 import { text, tool } from '../helpers/model-server.js';
@@ -120,6 +122,26 @@ t.test('what was restarted while Fairlead was dead is empty, and not taken for t
   const again = await open(t, session);
   t.match(await again.client.waitFor('sandbox:lost', { from: 0 }), { reason: /restarted/ });
   t.match((await read(again.client)).said, /Its files are lost/);
+});
+
+t.test('a save that is missing at its restore is told, and so is one that is damaged', async (t) => {
+  for (const [spoil, reason] of [
+    [(path: string) => rm(path), /saved files are missing/],
+    [(path: string) => truncate(path, 100), /cannot be read/],
+  ] as const) {
+    const { client, session } = await open(t);
+    await write(client, 'saved');
+    await engine.restart();
+    await spoil(join(engine.dataDir, 'workspaces', `${session}~workspace.tar.lz4`));
+    const again = (await open(t, session)).client;
+    await read(again);
+    t.match(await again.waitFor('sandbox:lost', { from: 0 }), { reason });
+    await read(again);
+    const told = again.events.filter(
+      (event) => event.type === 'tool:result' && /was replaced/.test(JSON.stringify(event)),
+    );
+    t.equal(told.length, 1);
+  }
 });
 
 t.test('after a save the event says since when; what was only read since then is no loss', async (t) => {

@@ -21,6 +21,7 @@ import { Pools } from './pool/pools.js';
 import type { SandboxState } from './pool/sandbox.js';
 import { StdioRelay } from './lease/stdio-relay.js';
 import type { Offered, ToolCache } from './pool/tool-cache.js';
+import type { SavedIndex } from './archive/saved-index.js';
 import { Workspaces, type Owner } from './archive/workspaces.js';
 
 const leases = counter('fairlead_sandbox_leases_total', 'Sandboxes asked for', ['outcome']);
@@ -40,6 +41,8 @@ export interface SandboxManagerOptions {
   toolCache?: ToolCache | undefined;
   /** Absent: no sandbox outlives this thread. */
   records?: LeaseRecords | undefined;
+  /** Absent: a save that is missing at its restore is not noticed. */
+  saved?: SavedIndex | undefined;
   /** Absent: nobody is told of lost files. */
   losses?: Losses | undefined;
   /** Sandboxes are started on demand only, until `fillPools`. */
@@ -69,7 +72,7 @@ export class SandboxManager {
       onTick: () => void this.#names.renameAll(),
     });
     const pools = this.#pools;
-    const workspaces = new Workspaces(archives);
+    const workspaces = new Workspaces(archives, options.saved);
     this.#workspaces = workspaces;
     this.#leases = new Leases({
       workspaces,
@@ -155,7 +158,7 @@ export class SandboxManager {
 
   /** The sessions that have a sandbox or an archive. */
   async sessions(): Promise<string[]> {
-    const saved = await this.#options.archives.sessions();
+    const saved = await this.#workspaces.sessions();
     const held = this.#leases.all().map(({ session }) => session);
     return [...new Set([...held, ...saved])];
   }
@@ -215,7 +218,7 @@ export class SandboxManager {
   async releaseSession(session: string): Promise<number> {
     const held = this.#leases.withEnding().filter((lease) => lease.session === session);
     const results = await Promise.allSettled(held.map((lease) => this.#leases.end(lease, 'its session has ended')));
-    await this.#options.archives.forget(session);
+    await this.#workspaces.forget(session);
     return results.filter(({ status }) => status === 'fulfilled').length;
   }
 
@@ -261,6 +264,7 @@ export class SandboxManager {
 
   async #takeFresh(owner: Owner, pool: ContainerPool, signal: AbortSignal): Promise<Lease> {
     await this.#workspaces.settled(owner);
+    if (this.#workspaces.takeMissing(owner)) await this.#leases.missingSave(owner);
     // First: the next result that the session gets from this server is that of an empty, or older, workspace.
     await this.#options.losses?.settled(owner, signal, this.#options.config.sandbox.leaseTimeoutMs);
     const sandbox = await pool.take(signal);

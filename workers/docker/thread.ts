@@ -5,6 +5,7 @@ import { registry } from '../../src/shared/metrics.js';
 import { Channel, type PortLike } from '../../src/shared/threads/channel.js';
 import { DockerDriver } from './driver/docker-driver.js';
 import { Archives } from './archive/archives.js';
+import { SavedIndex } from './archive/saved-index.js';
 import type { SandboxDriver } from './driver/driver.js';
 import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './contract/messages.js';
 import { ProcessDriver } from './driver/process-driver.js';
@@ -54,6 +55,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     log,
     records,
     losses,
+    saved: new SavedIndex(join(config.dataDir, 'saved'), log),
     fillLater: true,
   });
   const reconciler = new Reconciler({

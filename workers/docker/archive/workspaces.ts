@@ -3,6 +3,7 @@ import { bulkhead } from 'cockatiel';
 import { counter } from '../../../src/shared/metrics.js';
 import type { SavedWorkspace } from '../contract/messages.js';
 import type { Archives, Saved } from './archives.js';
+import type { SavedIndex } from './saved-index.js';
 import type { RunningSandbox } from '../driver/driver.js';
 
 /** Each runs a tar in its container and streams it through this thread. */
@@ -21,6 +22,7 @@ export function ownerKey({ session, server }: Owner): string {
 
 export class Workspaces {
   readonly #archives: Archives;
+  readonly #index: SavedIndex | undefined;
   /** Saves under way, by session and server. Never reject. */
   readonly #saves = new Map<string, Promise<unknown>>();
   readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
@@ -28,8 +30,10 @@ export class Workspaces {
   /** A save is complete. */
   onSaved: (owner: Owner, saved: Saved) => void = () => undefined;
 
-  constructor(archives: Archives) {
+  /** Without `index` a save that is missing at its restore is not noticed. */
+  constructor(archives: Archives, index?: SavedIndex) {
     this.#archives = archives;
+    this.#index = index;
   }
 
   /** Errors as `Archives.save`; the sandbox is unchanged then. */
@@ -43,6 +47,8 @@ export class Workspaces {
       });
     this.#saves.set(key, settled);
     const saved = await saving;
+    if (saved.bytes > 0) this.#index?.note(owner);
+    else this.#index?.remove(owner);
     this.onSaved(owner, saved);
     hibernations.inc({ outcome: saved.files > 0 ? 'saved' : 'empty' });
     return saved;
@@ -55,6 +61,24 @@ export class Workspaces {
 
   has({ session, server }: Owner): boolean {
     return this.#archives.has(session, server);
+  }
+
+  /** Whether a save was made that is not there: once, then it is forgotten. */
+  takeMissing(owner: Owner): boolean {
+    if (this.has(owner) || this.#index?.has(owner) !== true) return false;
+    this.#index.remove(owner);
+    return true;
+  }
+
+  /** The session has ended. */
+  async forget(session: string): Promise<void> {
+    this.#index?.forget(session);
+    await this.#archives.forget(session);
+  }
+
+  /** Those that have a save, or should have. */
+  async sessions(): Promise<string[]> {
+    return [...(await this.#archives.sessions()), ...(this.#index?.sessions() ?? [])];
   }
 
   /** The newest save; undefined: there is none. */
@@ -74,6 +98,7 @@ export class Workspaces {
       return restored;
     } catch (error) {
       hibernations.inc({ outcome: 'restore_failed' });
+      if (!this.has({ session, server })) this.#index?.remove({ session, server }); // damaged, and put aside
       throw error;
     }
   }

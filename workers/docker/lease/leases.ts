@@ -117,6 +117,12 @@ export class Leases {
     );
   }
 
+  /** A save that was made is not there at its restore. Resolves when the loss is on disk. */
+  async missingSave(owner: Owner): Promise<void> {
+    const of = lossOf(`${owner.session}.${owner.server}.save`, { ...owner, leasedAt: Date.now() });
+    await this.#options.losses?.note({ ...of, reason: 'its saved files are missing' }, NOTHING);
+  }
+
   /** Resolves when the loss is on disk, where there is one. */
   async #lose(lease: Lease, reason: string): Promise<void> {
     if (lease.changedAt === undefined) return;

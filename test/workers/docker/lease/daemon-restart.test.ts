@@ -1,6 +1,7 @@
 /** What a dockerd that starts again costs leased sandboxes, with and without live-restore; with a dockerd of its own. */
 import t, { type Test } from 'tap';
 import { startChaosDockerd, type ChaosDockerd } from '../../../chaos/dockerd.js';
+import type { Loss, LossTold } from '../../../../workers/docker/contract/messages.js';
 import { makeChaosTools } from '../../../chaos/tools.js';
 import { AdoptionWorld, type Leased } from './adoption-fixture.js';
 
@@ -51,6 +52,46 @@ t.test('with live-restore', async (t) => {
     );
   }
 });
+
+t.test('without live-restore', async (t) => {
+  const dockerd = await startDaemon(t, false);
+  const image = await makeChaosTools();
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    await t.test(
+      `${signal}: the newest save comes back, and only who had changed files is told of a loss`,
+      async (t) => {
+        const world = await AdoptionWorld.make(t);
+        const told: Loss[] = [];
+        const tellLoss = async (loss: Loss): Promise<LossTold> => {
+          told.push(loss);
+          return { told: true };
+        };
+        const pool = world.open({ host: dockerd.host, image: image.tag, sandbox: SANDBOX }, { tellLoss });
+        const first = await world.lease(pool, 's1');
+        await change(first, 'saved');
+        const { savedAt } = await pool.run('hibernate-sandbox', { sandbox: first.sandbox });
+        const [changed, unchanged] = await Promise.all([world.lease(pool, 's1'), world.lease(pool, 's2')]);
+        await change(changed, 'newer');
+        t.equal(await call(unchanged, 'read'), '');
+        await dockerd.restart(signal);
+        await Promise.all([changed, unchanged].map(({ port }) => port.exit()));
+        const again = await world.lease(pool, 's1');
+        t.equal(await call(again, 'read'), 'saved');
+        t.match(told, [{ session: 's1', server: 'workspace', since: savedAt }], 'before the lease is handed over');
+        t.equal(told.length, 1);
+        await world.lease(pool, 's2');
+        t.equal(told.length, 1);
+      },
+    );
+  }
+});
+
+/** Writes as an agent thread does, which says that the call may change files. */
+async function change(held: Leased, text: string): Promise<void> {
+  held.port.send({ type: 'changes', running: 1 });
+  await call(held, 'write', text);
+  held.port.send({ type: 'changes', running: 0 });
+}
 
 async function startDaemon(t: Test, liveRestore: boolean): Promise<ChaosDockerd> {
   const dockerd = await startChaosDockerd({ liveRestore });
