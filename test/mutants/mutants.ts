@@ -99,7 +99,7 @@ const FRONT: readonly Mutant[] = [
   ),
   ...slips(
     'src/front/router.js',
-    front('router', 'http'),
+    front('router', 'http', 'strangers'),
     ["value === undefined || value === ''", 'value === undefined'],
     ["known === undefined || route.access === 'metrics'", 'known === undefined'],
     ["first?.route.access !== 'probe' && ", ''],

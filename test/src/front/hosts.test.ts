@@ -41,6 +41,7 @@ t.test('the names are those of listen.hosts, mcp.publicUrl, listen.origins and l
   const mcp = { publicUrl: 'https://c.test/fairlead' };
   t.strictSame(namesOf(parseConfig({ listen, mcp }, {})), ['a.test', 'b.test', 'c.test', 'localhost']);
   t.strictSame(namesOf(parseConfig({}, {})), [], 'an address is no name');
+  t.strictSame(namesOf(parseConfig({ listen: { origins: ['app:x', 'http://10.0.0.1'] } }, {})), [], 'nor is nothing');
   t.throws(() => parseConfig({ listen: { hosts: ['https://a.test'] } }, {}), { code: 'ERR_CONFIG' });
 });
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import { parseConfig } from '../../../src/shared/config.js';
+import { MetricsAccess } from '../../../src/front/metrics-access.js';
 import { METRICS, SCRAPE_HEADERS } from '../../helpers/metrics.js';
 import { startFront, statusWithHost } from './front-fixture.js';
 
@@ -11,6 +12,7 @@ const USER = { authorization: 'Bearer token-a' };
 t.test('without configuration there are no metrics, for nobody', async (t) => {
   const fixture = await startFront({ tokens: { ann: 'token-a' }, metrics: {} });
   t.teardown(() => fixture.close());
+  t.equal(new MetricsAccess({ tokenSha256: '', listen: undefined }).allows(''), false);
   for (const headers of [{}, USER, SCRAPE_HEADERS]) {
     t.equal((await fetch(`${fixture.url}/metrics`, { headers })).status, 404);
   }
@@ -48,6 +50,11 @@ t.test('the own listener asks for the token where there is one, and refuses unkn
   t.teardown(() => fixture.close());
   const url = fixture.front.metricsUrl()!;
   t.equal((await fetch(`${url}/metrics`)).status, 401);
+  t.equal(
+    (await fetch(`${fixture.url}/metrics`, { headers: SCRAPE_HEADERS })).status,
+    404,
+    'where users are there are none',
+  );
   t.equal((await fetch(`${url}/metrics`, { headers: SCRAPE_HEADERS })).status, 200);
   for (const [host, status] of [
     ['evil.test', 403],
