@@ -121,6 +121,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
   'history:cleared': { seq: 'number' },
   'sandbox:lost': { seq: 'number', server: 'string', reason: 'string', since: 'number?', missing: 'array?' },
   error: { id: 'string?', code: 'string', message: 'string', retryAfterMs: 'number?' },
+  'sandbox:restarted': { restarted: 'number' },
   pong: { id: 'string?' },
 };
 
@@ -156,6 +157,7 @@ const FRAMES: Record<ClientFrame['type'], true> = {
   'elicitation:reply': true,
   'turn:cancel': true,
   'history:reset': true,
+  'sandbox:restart': true,
   ping: true,
 };
 

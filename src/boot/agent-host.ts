@@ -33,6 +33,8 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
         await docker.run('hibernate-sandbox', request);
         return null;
       },
+      'keep-sandbox': (request) => docker.run('keep-sandbox', request),
+      'replace-sandbox': (request) => docker.run('replace-sandbox', request),
       'release-session': async (request) => {
         await docker.run('release-session', request);
         return null;

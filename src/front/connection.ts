@@ -8,7 +8,7 @@ import type { Agents } from '../threads/agents.js';
 import type { ByteBudget } from './byte-budget.js';
 import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
 import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';
-import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
+import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, RESTART_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
 import type { Presence } from './presence.js';
 import { closeCodeOf, toErrorFrame } from './problem.js';
 import { newSessionId } from './session-id.js';
@@ -292,6 +292,10 @@ export class Connection implements Subscriber {
         return agents.request(session, 'cancel-turn', of, deadline);
       case 'history:reset':
         return agents.request(session, 'reset-history', of, deadline);
+      case 'sandbox:restart': {
+        const { discard = false } = frame;
+        return agents.request(session, 'restart-sandbox', { ...of, discard }, { timeoutMs: RESTART_TIMEOUT_MS });
+      }
     }
   }
 

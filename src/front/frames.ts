@@ -41,6 +41,8 @@ const approvalFields = {
   remember: z.literal('session').optional(),
   definition: z.string().max(100).optional(),
 };
+/** `discard`: restart also what cannot be saved, and lose its files. */
+const restartFields = { discard: z.boolean().optional() };
 const elicitationFields = {
   action: z.enum(['accept', 'decline', 'cancel']),
   content: jsonObject.optional(),
@@ -62,15 +64,25 @@ const frameSchema = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('turn:cancel'), id: id.optional() }),
   z.strictObject({ type: z.literal('history:reset'), id: id.optional() }),
+  z.strictObject({ type: z.literal('sandbox:restart'), id: id.optional(), ...restartFields }),
   z.strictObject({ type: z.literal('ping'), id: id.optional() }),
 ]);
 
-const FRAME_TYPES = ['message', 'tool:approval', 'elicitation:reply', 'turn:cancel', 'history:reset', 'ping'];
+const FRAME_TYPES = [
+  'message',
+  'tool:approval',
+  'elicitation:reply',
+  'turn:cancel',
+  'history:reset',
+  'sandbox:restart',
+  'ping',
+];
 
 export const noBody = z.strictObject({});
 export const sessionBody = z.strictObject({ model: z.string().min(1).max(200).optional() });
 export const messageBody = z.strictObject(messageFields).refine(hasOne, ONE_OF);
 export const approvalBody = z.strictObject(approvalFields);
+export const restartBody = z.strictObject(restartFields);
 export const elicitationBody = z.strictObject(elicitationFields);
 
 export type FrameResult =

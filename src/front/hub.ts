@@ -155,6 +155,8 @@ export interface AttachOptions {
 
 /** How long a request to an agent thread may take; the store's own deadline is shorter. */
 export const REQUEST_TIMEOUT_MS = 30_000;
+/** A restart saves the workspace, at the second try of a sandbox whose processes are stopped first. */
+export const RESTART_TIMEOUT_MS = 150_000;
 
 /**
  * Asks for what a new subscriber must see first, subscribes it, and hands the first frames to `receive`. No event can be

@@ -1,7 +1,7 @@
 /** The MCP part of the configuration: `mcpServers` in the ecosystem's own shape, and `mcp` for all of them. Main thread and command line. */
 import { z } from 'zod';
 import { nameGlob } from './name-globs.js';
-import { glob, positive, positiveMs } from './config-fields.js';
+import { glob, ms, positive, positiveMs } from './config-fields.js';
 
 const strings = z.record(z.string(), z.string());
 /** Such files are often checked in, so secrets in headers and environments come from `${NAME}`. */
@@ -119,6 +119,11 @@ export const mcpSchema = z
         'Most tokens of tool definitions that the model is sent; tools of the largest servers are found by a search tool; 0 = no limit',
       ),
     requestTimeoutMs: positiveMs.default(30_000).describe('Longest request that is no tool call'),
+    silenceMs: ms
+      .default(30_000)
+      .describe(
+        'A stdio server that sends nothing for so long during a request, and answers no ping, is ended; its sandbox is saved and replaced; 0 = never',
+      ),
     idleMs: positiveMs.default(120_000).describe('A connection that is unused for so long is closed'),
     maxConnections: positive.default(50).describe('HTTP connections of an agent thread to one server'),
     allowLoopback: z.boolean().default(false).describe('Lets `url` be http and on this machine, for trying out'),

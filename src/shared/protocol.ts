@@ -35,6 +35,7 @@ export type ClientFrame =
     }
   | { type: 'turn:cancel'; id?: string | undefined }
   | { type: 'history:reset'; id?: string | undefined }
+  | { type: 'sandbox:restart'; id?: string | undefined; discard?: boolean | undefined }
   | { type: 'ping'; id?: string | undefined };
 
 export type StopReason = 'end_turn' | 'max_tokens' | 'cancelled' | 'interrupted' | 'refusal' | 'error';
@@ -170,7 +171,9 @@ export type ServerEvent =
   | (DurableEvent & { seq: number })
   | StreamingEvent
   | ({ type: 'error'; id?: string } & WireError)
-  | { type: 'pong'; id?: string };
+  | { type: 'pong'; id?: string }
+  /** Not in the log: the session's sandboxes, so many, were saved and ended. */
+  | { type: 'sandbox:restarted'; restarted: number };
 
 export const CLOSE = {
   draining: 1001,

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import t, { type Test } from 'tap';
 import { startStack } from '../helpers/stack.js';
 import { text, tool } from '../helpers/model-server.js';
+import { printAsServer } from '../helpers/inside.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';
 
 const stack = await startStack({
@@ -36,9 +38,6 @@ async function run(client: TestClient, command: string): Promise<string> {
   return JSON.stringify(result.content);
 }
 
-/** Writes to the stdout of the sandbox's MCP server, the parent of the command's shell or of that one's parent. */
-const TO_SERVER = `for p in /proc/[0-9]*; do if tr '\\0' ' ' < $p/cmdline | grep -q workspace; then out=$p/fd/1; break; fi; done`;
-
 const restarts = (): number => engine.logs.filter(({ msg }) => msg.startsWith('agent thread ended')).length;
 
 const FLOODS = {
@@ -52,7 +51,10 @@ for (const [what, line] of Object.entries(FLOODS)) {
     const neighbour = await talker(t);
     t.match(await run(loud, 'echo kept > kept.txt; echo ok'), 'ok');
     t.match(await run(neighbour, 'echo mine'), 'mine');
-    const flooded = run(loud, `${TO_SERVER}; yes '${line}' > $out`);
+    const [container] = await stack.leasedTo((await loud.ready).session);
+    const flooded = run(loud, 'sleep 50');
+    const yes = await printAsServer(container!.id, `exec yes '${line}'`);
+    t.teardown(() => yes.kill());
     for (let call = 0; call < 5; call++) t.match(await run(neighbour, `echo call ${call}`), `call ${call}`);
     t.match(await flooded, /more than \d+ (messages that nobody asked for|lines that are not MCP)/);
     t.match(await run(loud, 'cat kept.txt'), 'kept');
@@ -65,11 +67,9 @@ t.test('1,500 plain lines and a line of 100 MB on the server’s stdout end noth
   await run(client, 'echo kept > kept.txt');
   const { session } = await client.ready;
   const [before] = await stack.leasedTo(session);
-  t.match(await run(client, `${TO_SERVER}; seq 1500 > $out; echo lines`), 'lines');
-  t.match(
-    await run(client, `${TO_SERVER}; (head -c 100000000 /dev/zero | tr '\\0' x; echo) > $out; echo long`),
-    'long',
-  );
+  const long = `{ head -c 100000000 /dev/zero | tr '\\0' x; echo; }`;
+  const printed = await printAsServer(before!.id, `seq 1500; ${long}`);
+  await once(printed, 'exit');
   t.match(await run(client, 'cat kept.txt'), 'kept');
   const [after] = await stack.leasedTo(session);
   t.equal(after?.id, before?.id, 'the same container');

@@ -21,6 +21,8 @@ class PortServerTransport implements Transport {
   readonly #port: MessagePort;
   readonly #buffer = new ReadBuffer();
   #closed = false;
+  #stopped = false;
+  #onPing: () => void = () => undefined;
   acked = 0;
 
   constructor(port: MessagePort) {
@@ -60,11 +62,25 @@ class PortServerTransport implements Transport {
     if (!this.#closed) this.#port.postMessage(message);
   }
 
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  pinged(times: number): Promise<void> {
+    const { promise, resolve } = deferred<void>();
+    this.#onPing = () => {
+      if (--times === 0) resolve();
+    };
+    return promise;
+  }
+
   #receive(message: StdioToSandbox): void {
+    if (this.#stopped && message.type === 'stdin') return;
     switch (message.type) {
       case 'stdin':
         this.#buffer.append(Buffer.from(message.data));
         for (let next = this.#buffer.readMessage(); next !== null; next = this.#buffer.readMessage()) {
+          if ('method' in next && next.method === 'ping') this.#onPing();
           this.onmessage?.(next);
         }
         return;
@@ -99,6 +115,10 @@ export interface PortServer {
   stdout(text: string): void;
   stderr(text: string): void;
   exit(code: number | null, reason: string): void;
+  /** From now on it reads and answers nothing, as a stopped process. */
+  stop(): void;
+  /** Resolves when it was asked for so many signs of life. */
+  pinged(times: number): Promise<void>;
   /** Bytes of stdout that the other side has acknowledged. */
   acked(): number;
   /** Resolves when the port is closed, by either side. */
@@ -156,6 +176,8 @@ function portServer(transport: PortServerTransport, closed: Promise<void>): Port
     stdout: (text) => transport.stdout(text),
     stderr: (text) => transport.stderr(text),
     exit: (code, reason) => transport.exit(code, reason),
+    stop: () => transport.stop(),
+    pinged: (times) => transport.pinged(times),
     acked: () => transport.acked,
     closed,
     close: () => transport.close(),

@@ -298,6 +298,7 @@ export class TestClient {
         return;
       case 'error':
       case 'pong':
+      case 'sandbox:restarted':
         return;
       default:
         this.#checkSeq(event.type, event.seq);

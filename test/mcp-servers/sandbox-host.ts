@@ -31,6 +31,8 @@ export function startSandboxes(t: Teardown, config: Config, log: Logger, kind: '
       lease: (request) => sandboxes.lease(request),
       exec: (request) => sandboxes.exec(request),
       hibernate: async (sandbox) => void (await sandboxes.hibernate(sandbox)),
+      keep: async (sandbox) => sandboxes.keep(sandbox),
+      replace: (request) => sandboxes.replace(request),
       release: (sandbox) => sandboxes.release(sandbox),
     },
   };

@@ -15,7 +15,7 @@ import { mayHaveChanged, type LeaseRecord, type LeaseRecords } from './lease/lea
 import type { Losses } from './lease/losses.js';
 import { Leases } from './lease/leases.js';
 import type { Lease } from './lease/lease.js';
-import type { ExecRequest, LeaseRequest, LeaseResult } from './contract/messages.js';
+import type { ExecRequest, LeaseRequest, LeaseResult, ReplaceRequest } from './contract/messages.js';
 import { Orphans } from './lease/orphans.js';
 import { Pools } from './pool/pools.js';
 import type { SandboxState } from './pool/sandbox.js';
@@ -180,6 +180,7 @@ export class SandboxManager {
     try {
       const pool = this.#poolOf(server);
       await this.#ready();
+      await this.#leases.left(owner);
       const lease = (await this.#takeOrphan(owner, relay.closed)) ?? (await this.#takeFresh(owner, pool, relay.closed));
       const handshake = this.#handOver(lease, relay);
       leased = lease;
@@ -206,6 +207,17 @@ export class SandboxManager {
     const lease = this.#leases.get(id);
     if (!lease) throw new FairleadError('ERR_SANDBOX', `there is no sandbox ${id}`);
     return this.#leases.hibernate(lease);
+  }
+
+  /** Drops a save of this sandbox that is under way: its session wants it. */
+  keep(id: string): void {
+    this.#leases.get(id)?.saving?.abort(new FairleadError('ERR_CANCELLED', 'its session wants it'));
+  }
+
+  /** ERR_SANDBOX, ERR_UNAVAILABLE: it cannot be saved and stays. */
+  async replace({ sandbox, reason, discard }: ReplaceRequest): Promise<{ saved: boolean }> {
+    const lease = this.#leases.get(sandbox);
+    return { saved: lease !== undefined && (await this.#leases.replace(lease, reason, discard)) };
   }
 
   /** ERR_UNAVAILABLE when it cannot be removed now; the next reconcile removes it. */

@@ -88,6 +88,11 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
         return null;
       },
       'hibernate-sandbox': ({ sandbox }) => sandboxes.hibernate(sandbox),
+      'keep-sandbox': async ({ sandbox }) => {
+        sandboxes.keep(sandbox);
+        return null;
+      },
+      'replace-sandbox': (request) => sandboxes.replace(request),
       'release-session': async ({ session }) => ({ released: await sandboxes.releaseSession(session) }),
       'close-sandboxes': async () => {
         reconciler.close();

@@ -142,6 +142,8 @@ class Conversation {
         return this.#cancel();
       case 'reset':
         return this.#client?.reset();
+      case 'restart':
+        return this.#restart(argument);
       case 'sessions':
         return this.#sessions(argument);
       case 'new':
@@ -157,6 +159,12 @@ class Conversation {
       case 'quit':
         return this.#quit(0);
     }
+  }
+
+  #restart(argument: string): void {
+    if (argument !== '' && argument !== 'discard') return this.#note('say /restart, or /restart discard');
+    if (this.#client?.restartSandbox(argument === 'discard') === true) return this.#note('saving and restarting …');
+    return this.#say(this.#colors.yellow('no connection: cannot restart now'));
   }
 
   #cancel(): void {

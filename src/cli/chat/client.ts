@@ -110,6 +110,11 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
     this.#sendUntilAnswered({ type: 'history:reset' });
   }
 
+  /** False when it was not sent. */
+  restartSandbox(discard: boolean): boolean {
+    return this.#attached && this.#link.send(JSON.stringify({ type: 'sandbox:restart', id: randomUUID(), discard }));
+  }
+
   /** False when it was not sent. A cancel is not kept for later, since it could hit another turn. */
   cancel(): boolean {
     return this.#attached && this.#link.send(JSON.stringify({ type: 'turn:cancel', id: randomUUID() }));

@@ -3,6 +3,7 @@
 export const COMMANDS = {
   cancel: 'stop the running turn (Ctrl-C does the same)',
   reset: 'forget the conversation; the workspace stays',
+  restart: 'restart the sandbox; its files stay (/restart discard: also if they cannot be saved)',
   sessions: 'list your sessions; /sessions 2 switches to the second',
   new: 'start a new session',
   history: 'show the conversation so far',

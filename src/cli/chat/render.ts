@@ -77,6 +77,14 @@ export class Renderer {
         return this.line(dim('the conversation is forgotten, the workspace stays'));
       case 'sandbox:lost':
         return this.line(yellow(`! ${inline(lossText(event), 2_000)}`));
+      case 'sandbox:restarted':
+        return this.line(
+          dim(
+            event.restarted > 0
+              ? 'the sandbox is saved and ended; the next tool call gets a fresh one with the files'
+              : 'no sandbox runs',
+          ),
+        );
       case 'error':
         return this.line(red(`✗ ${inline(event.code)}: ${inline(event.message, 500)}`));
       case 'session:ready':

@@ -2,8 +2,8 @@
 import type { SessionRef } from '../../../workers/agent/contract/sessions.js';
 import type { Logger } from '../../shared/log.js';
 import type { AgentRequestName, Agents } from '../../threads/agents.js';
-import { approvalBody, badFrame, defined, elicitationBody, noBody, sessionBody } from '../frames.js';
-import { REQUEST_TIMEOUT_MS } from '../hub.js';
+import { approvalBody, badFrame, defined, elicitationBody, noBody, restartBody, sessionBody } from '../frames.js';
+import { REQUEST_TIMEOUT_MS, RESTART_TIMEOUT_MS } from '../hub.js';
 import { drainingError, type Presence } from '../presence.js';
 import { del, get, post, type Route, type RouteCall } from '../router.js';
 import { HistoryStreams } from '../history-streams.js';
@@ -65,6 +65,11 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
       const requestId = call.params['request']!;
       await ask(of.session, 'answer-elicitation', { ...of, requestId, ...defined(body) });
       call.exchange.json(200, { requestId, action: body.action });
+    }),
+    post('/v1/sessions/:session/sandbox/restart', restartBody, async (call, { discard = false }) => {
+      const of = ofCall(call);
+      const { restarted } = await ask(of.session, 'restart-sandbox', { ...of, discard }, RESTART_TIMEOUT_MS);
+      call.exchange.json(200, { session: of.session, restarted });
     }),
     post('/v1/sessions/:session/cancel', noBody, async (call) => {
       const of = ofCall(call);

@@ -57,6 +57,7 @@ interface TestSession {
 
 /** The agent's side of the contract, in memory. */
 export class TestAgent {
+  readonly restarts: object[] = [];
   readonly sessions = new Map<string, TestSession>();
   /** Every request that came. */
   readonly calls: { name: string; body: Record<string, unknown> }[] = [];
@@ -201,6 +202,11 @@ export class TestAgent {
       },
       'note-loss': () => ({ told: true }),
       'cancel-turn': (of) => this.#nothing(of),
+      'restart-sandbox': (of) => {
+        this.#of(of);
+        this.restarts.push(of);
+        return { restarted: 1 };
+      },
       'reset-history': (of) => {
         this.#of(of);
         this.emit(of.session, { type: 'history:cleared' });
@@ -348,6 +354,8 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   channel.handle(
     {
       'lease-sandbox': unused,
+      'keep-sandbox': unused,
+      'replace-sandbox': unused,
       'hibernate-sandbox': unused,
       'exec-server': unused,
       'release-sandbox': unused,

@@ -48,6 +48,7 @@ export class AgentBench {
   readonly gone: { session: string; closeCode: number }[] = [];
   readonly reread: { session: string; seq: number }[] = [];
   readonly released: string[] = [];
+  readonly replaced: string[] = [];
   readonly hibernated: string[] = [];
   readonly sandboxes: PortServer[] = [];
   readonly streamed: McpStreamPart[] = [];
@@ -172,6 +173,11 @@ export class AgentBench {
     channel.handle(
       {
         'lease-sandbox': (request) => (this.onLease ? this.onLease(request) : this.lease(request)),
+        'keep-sandbox': () => null,
+        'replace-sandbox': ({ sandbox }) => {
+          this.replaced.push(sandbox);
+          return { saved: true };
+        },
         'hibernate-sandbox': ({ sandbox }) => {
           this.hibernated.push(sandbox);
           for (const check of this.#waiting) check();

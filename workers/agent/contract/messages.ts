@@ -1,5 +1,12 @@
 /** An agent thread's contract, both ways: what the main thread asks of it, and what it asks of the main thread. Types only. */
-import type { ExecRequest, LeaseRequest, LeaseResult, Loss, LossTold } from '../../docker/contract/messages.js';
+import type {
+  ExecRequest,
+  LeaseRequest,
+  LeaseResult,
+  Loss,
+  LossTold,
+  ReplaceRequest,
+} from '../../docker/contract/messages.js';
 import type {
   CollectMetricsResult,
   DrainRequest,
@@ -84,6 +91,8 @@ export interface AgentContract {
     'note-loss': { request: Loss; result: LossTold };
     'cancel-turn': { request: SessionRef; result: null };
     'reset-history': { request: SessionRef; result: null };
+    /** Saves the session's sandboxes and ends them. ERR_SANDBOX: one cannot be saved and stays, unless `discard` is set. */
+    'restart-sandbox': { request: SessionRef & { discard: boolean }; result: { restarted: number } };
     'get-session': { request: SessionRef; result: SessionInfo };
     /** Any thread answers for any user. */
     'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
@@ -139,6 +148,10 @@ export interface AgentHostContract {
     'release-sandbox': { request: SandboxRef; result: null };
     /** Saves its workspace and releases it. ERR_SANDBOX, ERR_UNAVAILABLE: not saved, and it stays. */
     'hibernate-sandbox': { request: SandboxRef; result: null };
+    /** The session wants its sandbox now: a save of it that is under way is dropped. */
+    'keep-sandbox': { request: SandboxRef; result: null };
+    /** Saves its workspace, also where that is hard, and destroys it. Errors as DockerTasks['replace-sandbox']. */
+    'replace-sandbox': { request: ReplaceRequest; result: { saved: boolean } };
     /** The session is no more: removes its sandboxes and their saved workspaces. */
     'release-session': { request: ReleaseSessionRequest; result: null };
     /** A part of a streamed answer; resolves when the client takes more. */

@@ -40,6 +40,11 @@ export class McpServers implements ServerConnections {
     ]);
   }
 
+  /** Saves the session's sandboxes and ends them. Resolves with how many. ERR_SANDBOX: one cannot be saved and stays. */
+  async restartSandboxes(session: string, reason: string, discard: boolean): Promise<number> {
+    return this.#backends.sandboxes.restart(session, reason, discard);
+  }
+
   /** Fairlead stops. Resolves with how many workspaces were saved and how many could not be. */
   hibernateAll(): Promise<{ hibernated: number; failed: number }> {
     return this.#backends.sandboxes.hibernateAll();

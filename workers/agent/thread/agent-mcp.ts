@@ -89,6 +89,8 @@ function sandboxHost(channel: HostChannel): SandboxHost {
     exec: async (request) =>
       void (await channel.request('exec-server', request, { ...NO_TIMEOUT, transfer: [request.port] })),
     hibernate: async (sandbox) => void (await channel.request('hibernate-sandbox', { sandbox }, NO_TIMEOUT)),
+    keep: async (sandbox) => void (await channel.request('keep-sandbox', { sandbox })),
+    replace: (request) => channel.request('replace-sandbox', request, NO_TIMEOUT),
     release: async (sandbox) => void (await channel.request('release-sandbox', { sandbox })),
   };
 }

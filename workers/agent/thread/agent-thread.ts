@@ -93,7 +93,7 @@ export class AgentThread {
       deleteSession: (of) => sessions.with(of, (session) => exits.delete(session)),
     });
     const exits = new SessionExits({ data, channel, store, sessions, serving: this.#serving, servers, outbox, log });
-    this.#requests = new SessionRequests({ data, store, parts, sessions, exits });
+    this.#requests = new SessionRequests({ data, store, parts, sessions, servers, exits });
     const isMine = (session: string): boolean => threadOf(session, threads) === index;
     this.#wakeUps = new WakeUps({ store, isMine, wake: (session) => sessions.wake(session), log });
     this.#health = watchStore(store, log, (healthy) => channel.notify('health', { thread: index, store: healthy }));

@@ -5,7 +5,9 @@ import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract } from '../contract/messages.js';
 import type { SessionInfo, SessionRef, ListedSession } from '../contract/sessions.js';
+import { passingFrame } from '../log/frames.js';
 import { pendingOf, runningTurn } from '../log/progress.js';
+import type { McpServers } from '../mcp/servers.js';
 import { isSharedSession } from '../mcp/host/shared-sessions.js';
 import { attachFrames, liveFrames, replayFrames } from '../session/attach.js';
 import { readPage, readPiece } from '../session/history-reader.js';
@@ -23,6 +25,7 @@ export interface SessionRequestsOptions {
   store: Store;
   parts: AgentParts;
   sessions: Sessions;
+  servers: Pick<McpServers, 'restartSandboxes'>;
   exits: SessionExits;
 }
 
@@ -63,7 +66,7 @@ export class SessionRequests {
   }
 
   handlers() {
-    const { data, store, parts, sessions, exits } = this.#options;
+    const { data, store, parts, sessions, servers, exits } = this.#options;
     return {
       'create-session': ({ model, ...of }) => this.create(of, model),
       attach: ({ after, resumed, ...of }) =>
@@ -91,6 +94,12 @@ export class SessionRequests {
       'note-loss': (loss) => this.#noteLoss(loss),
       'cancel-turn': (of) => this.#do(of, (session) => session.cancel()),
       'reset-history': (of) => this.#do(of, (session) => session.reset()),
+      'restart-sandbox': async ({ discard, ...of }) => {
+        await sessions.read(of);
+        const restarted = await servers.restartSandboxes(of.session, 'its user has restarted it', discard);
+        parts.outbox.push(of.session, passingFrame({ type: 'sandbox:restarted', restarted }));
+        return { restarted };
+      },
       'get-session': async (of) => infoOf(await sessions.read(of)),
       'list-sessions': async ({ user, limit, cursor }) => {
         const page = await store.listSessions(user, { limit, ...(cursor === undefined ? {} : { cursor }) });

@@ -37,9 +37,9 @@ export class Workspaces {
   }
 
   /** Errors as `Archives.save`; the sandbox is unchanged then. */
-  async save(owner: Owner, sandbox: RunningSandbox): Promise<Saved> {
+  async save(owner: Owner, sandbox: RunningSandbox, signal?: AbortSignal): Promise<Saved> {
     const key = ownerKey(owner);
-    const saving = this.#saving.execute(() => this.#archives.save(owner.session, owner.server, sandbox));
+    const saving = this.#saving.execute(() => this.#archives.save(owner.session, owner.server, sandbox, { signal }));
     const settled = saving
       .catch(() => undefined) // `save` itself rejects
       .finally(() => {

@@ -67,6 +67,15 @@ export interface LossTold {
   told: boolean;
 }
 
+export interface ReplaceRequest {
+  /** As in LeaseResult. */
+  sandbox: string;
+  /** For the log, and for a server that runs in it. */
+  reason: string;
+  /** What cannot be saved is lost. */
+  discard: boolean;
+}
+
 export interface LeaseResult {
   /** Container id, or `process:PID`. */
   sandbox: string;
@@ -102,6 +111,13 @@ export interface DockerTasks {
    * nothing is saved and the sandbox stays leased.
    */
   'hibernate-sandbox': { request: { sandbox: string }; result: SavedWorkspace & { bytes: number } };
+  /** The session wants its sandbox now: a save of it that is under way is dropped, and the sandbox stays. Idempotent. */
+  'keep-sandbox': { request: { sandbox: string }; result: null };
+  /**
+   * Saves its workspace, also where its processes are at their limit, then destroys it. ERR_SANDBOX, ERR_UNAVAILABLE: it
+   * cannot be saved and stays, unless `discard` is set.
+   */
+  'replace-sandbox': { request: ReplaceRequest; result: { saved: boolean } };
   /** The session has ended: destroys its sandboxes and deletes their archives. */
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys every sandbox of this instance; nothing can be leased afterwards. */

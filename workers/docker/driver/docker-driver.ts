@@ -325,6 +325,7 @@ export class DockerDriver implements SandboxDriver {
       exec: (command, execSignal, env) => this.#execs.run(placed, command, execSignal, env),
       attachAgain: async (attachSignal) => this.#attachAgain(placed, attachSignal, await startedAt),
       restart: (restartSignal) => this.#restart(placed, restartSignal),
+      limitProcesses: (more, limitSignal) => this.#limitProcesses(id, more, limitSignal),
       rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
       remove: () => this.#remove(id, name),
     });
@@ -342,6 +343,18 @@ export class DockerDriver implements SandboxDriver {
     } catch (error) {
       signal.throwIfAborted();
       throw dockerUnavailable('the container could not be restarted', error);
+    }
+  }
+
+  async #limitProcesses(id: string, more: number, signal: AbortSignal): Promise<void> {
+    const PidsLimit = this.#config.sandbox.pids + more;
+    try {
+      await this.#operations.run({ operation: 'update', timeoutMs: LOOK_TIMEOUT_MS, signal }, (attempt) =>
+        this.#docker.getContainer(id).update({ PidsLimit, abortSignal: attempt.signal }),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      throw execError(error, ['update']);
     }
   }
 

@@ -1,7 +1,12 @@
 /** RunningSandbox over a started, attached container. Docker thread. */
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { untilAborted } from '../../../src/shared/abort.js';
 import type { Demuxed } from './demux.js';
 import type { Environment, RunningSandbox, SandboxExit, SandboxProgram } from './driver.js';
+
+/** For a sandbox whose processes are at their limit: room for what saves it, and for what takes its place meanwhile. */
+const SPARE_PROCESSES = 256;
+const THAW_MS = 10_000;
 
 /** What the driver does for it. */
 export interface ContainerActions {
@@ -10,6 +15,8 @@ export interface ContainerActions {
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
   attachAgain(signal: AbortSignal): Promise<RunningSandbox>;
+  /** How many processes it may have, `more` than configured. */
+  limitProcesses(more: number, signal: AbortSignal): Promise<void>;
   /** '' takes the session out of the name. */
   rename(session: string): Promise<void>;
   /** Stops it, attaches again, starts it. */
@@ -52,6 +59,25 @@ export class DockerSandbox implements RunningSandbox {
 
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram> {
     return this.#actions.exec(command, signal, env);
+  }
+
+  async freeze(signal: AbortSignal): Promise<() => Promise<void>> {
+    await this.#actions.limitProcesses(SPARE_PROCESSES, signal);
+    // The kernel stops all at once, but for the first process and the one that asks for it: none of them can start another.
+    await this.#signalAll('STOP', signal);
+    return async () => {
+      const end = AbortSignal.timeout(THAW_MS);
+      await this.#signalAll('CONT', end).catch(() => undefined); // the sandbox has ended, or Docker is away
+      await this.#actions.limitProcesses(0, end).catch(() => undefined);
+    };
+  }
+
+  async #signalAll(name: 'STOP' | 'CONT', signal: AbortSignal): Promise<void> {
+    const { stdin, stdout, stderr, exited } = await this.exec(['sh', '-c', `kill -s ${name} -- -1`], signal);
+    stdin.end();
+    stdout.resume();
+    stderr.resume();
+    await untilAborted(signal, () => exited);
   }
 
   attachAgain(signal: AbortSignal): Promise<RunningSandbox> {

@@ -55,6 +55,11 @@ export interface RunningSandbox {
    * with its streams. ERR_SANDBOX: it has ended. ERR_UNAVAILABLE; the signal's reason.
    */
   attachAgain?(signal: AbortSignal): Promise<RunningSandbox>;
+  /**
+   * Stops all processes that may be stopped, and lets some more be started: a sandbox whose processes are at their limit can
+   * run nothing, not even what saves it. Resolves with what undoes it. Errors as `exec`.
+   */
+  freeze?(signal: AbortSignal): Promise<() => Promise<void>>;
   /** Shows operators whose sandbox it is, by the container's name. Resolves even if that fails. */
   assign?(session: string): Promise<void>;
   /**

@@ -46,7 +46,8 @@ const waiting = gauge('fairlead_docker_operations_waiting', 'Waiting calls to Do
 const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are refused, 0.5 while half open, else 0');
 breakerOpen.set(0);
 
-export type OperationName = 'create' | 'attach' | 'start' | 'stop' | 'rename' | 'exec' | 'inspect' | 'list' | 'remove';
+export type OperationName =
+  'create' | 'attach' | 'start' | 'stop' | 'rename' | 'update' | 'exec' | 'inspect' | 'list' | 'remove';
 
 export interface OperationOptions extends DockerCallOptions {
   operation: OperationName;

@@ -24,5 +24,9 @@ export interface Lease {
   restored?: SavedWorkspace;
   /** To the session's agent thread; absent while it is an orphan. */
   relay?: StdioRelay;
+  /** Set while it is saved: aborting it keeps the sandbox. */
+  saving?: AbortController;
+  /** Saves and ends it; never rejects. Nobody waits for its session to come back. */
+  leaving?: Promise<unknown>;
   ended?: Promise<void>;
 }

@@ -4,7 +4,7 @@ import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Saved } from '../archive/archives.js';
 import { messageOf } from '../archive/archive-errors.js';
-import type { Owner, Workspaces } from '../archive/workspaces.js';
+import { ownerKey, type Owner, type Workspaces } from '../archive/workspaces.js';
 import type { LeaseRecords } from './lease-records.js';
 import type { Lease } from './lease.js';
 import { lossOf, noteSkipped, whatComesBack, type Losses } from './losses.js';
@@ -12,6 +12,9 @@ import { lossOf, noteSkipped, whatComesBack, type Losses } from './losses.js';
 /** At the stop, how long an adopted sandbox may take to attach, so that it can be saved. */
 const ATTACH_AT_THE_STOP_MS = 10_000;
 const SAVE_AGAIN_MS = 2_000;
+/** The first save of a sandbox that is replaced: what runs in it may keep it from ever ending. */
+const FIRST_SAVE_MS = 20_000;
+const FREEZE_MS = 15_000;
 
 const NOTHING = Promise.resolve({});
 
@@ -130,28 +133,86 @@ export class Leases {
     await losses?.note({ ...lossOf(lease.sandbox.name, lease), reason }, whatComesBack(workspaces, lease));
   }
 
+  /** Resolves when this session's sandbox is not on its way out; one that it still holds is saved first. */
+  async left(owner: Owner): Promise<void> {
+    const ofOwner = (): Lease[] => this.all().filter((lease) => ownerKey(lease) === ownerKey(owner));
+    if (ofOwner().some(({ relay, leaving }) => relay && !leaving)) await delay(0); // its port’s end may be about to be told
+    for (const lease of ofOwner()) {
+      if (lease.leaving) await lease.leaving;
+      else if (lease.relay) await this.saveAndEnd(lease, 'its session asks for another one');
+    }
+  }
+
   async hibernate(lease: Lease): Promise<Saved> {
-    const saved = await this.#saveForGood(lease);
+    lease.saving = new AbortController();
+    const saved = await this.#saveForGood(lease, lease.saving.signal).finally(() => delete lease.saving);
     await this.end(lease, 'hibernated');
     const { session, server, id } = lease;
     this.#options.log.info({ session, server, sandbox: id, ...saved }, 'sandbox hibernated');
     return saved;
   }
 
-  async save(lease: Lease): Promise<Saved> {
+  async save(lease: Lease, signal?: AbortSignal): Promise<Saved> {
     const { running } = lease.sandbox;
     if (!running) throw new FairleadError('ERR_UNAVAILABLE', 'the sandbox cannot be reached');
-    return this.#options.workspaces.save(lease, running);
+    return this.#options.workspaces.save(lease, running, signal);
   }
 
   /** As `save`, before the sandbox goes: what was left out is lost then. */
-  async #saveForGood(lease: Lease): Promise<Saved> {
-    const saved = await this.save(lease);
+  async #saveForGood(lease: Lease, signal?: AbortSignal): Promise<Saved> {
+    const saved = await this.save(lease, signal);
     await noteSkipped(this.#options.losses, lossOf(lease.sandbox.name, lease), saved);
     return saved;
   }
 
-  async saveAndEnd(lease: Lease, reason: string): Promise<void> {
+  /**
+   * Saves it as far as that is possible, and ends it. True: its files are saved. ERR_SANDBOX, ERR_UNAVAILABLE: they are not,
+   * and it stays; with `discard` it ends all the same.
+   */
+  async replace(lease: Lease, reason: string, discard: boolean): Promise<boolean> {
+    const { log } = this.#options;
+    let saved = true;
+    const saving = this.#saveHard(lease);
+    lease.leaving = saving.catch(() => undefined);
+    try {
+      await saving;
+    } catch (error) {
+      delete lease.leaving;
+      if (!discard) throw error;
+      await this.#lose(lease, `${reason}, and its files could not be saved (${messageOf(error)})`);
+      saved = false;
+    }
+    log.warn({ session: lease.session, server: lease.server, sandbox: lease.id, reason }, 'a sandbox is replaced');
+    const files = saved ? 'its files are saved, and the next call gets a fresh one with them' : 'its files are lost';
+    await this.endQuietly(lease, `${reason}; ${files}`);
+    return saved;
+  }
+
+  /** A second try stops all that runs in it first, since it may hold every process that the sandbox may have. */
+  async #saveHard(lease: Lease): Promise<void> {
+    const { running } = lease.sandbox;
+    try {
+      await this.#saveForGood(lease, AbortSignal.timeout(FIRST_SAVE_MS));
+    } catch (error) {
+      if (!running?.freeze || isFairleadError(error, 'ERR_UNAVAILABLE')) throw error;
+      this.#options.log.warn({ err: error, sandbox: lease.id }, 'a sandbox is stopped to save it');
+      const thaw = await running.freeze(AbortSignal.timeout(FREEZE_MS));
+      try {
+        await this.#saveForGood(lease);
+      } catch (second) {
+        await thaw();
+        throw second;
+      }
+    }
+  }
+
+  saveAndEnd(lease: Lease, reason: string): Promise<void> {
+    const leaving = this.#saveAndEnd(lease, reason);
+    lease.leaving = leaving;
+    return leaving;
+  }
+
+  async #saveAndEnd(lease: Lease, reason: string): Promise<void> {
     try {
       await this.#saveWhenDockerAnswers(lease);
     } catch (error) {
@@ -165,7 +226,7 @@ export class Leases {
     if (!lease.sandbox.running) throw new FairleadError('ERR_SANDBOX', 'the sandbox has ended');
     while (this.has(lease) && !this.#closing) {
       try {
-        await this.#saveForGood(lease);
+        await this.#saveHard(lease);
         return;
       } catch (error) {
         if (!isFairleadError(error, 'ERR_UNAVAILABLE')) throw error;

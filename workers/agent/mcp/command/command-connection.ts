@@ -13,6 +13,8 @@ export interface CommandTransport extends Transport {
   readonly exitReason: string;
   /** The beginning of its output that is no MCP. */
   readonly stray: string;
+  /** Its last message, ms on the monotonic clock. */
+  readonly heardAt: number;
 }
 
 /** A started process, before the handshake. */
@@ -36,6 +38,8 @@ export interface CommandOptions {
   capabilities: ClientCapabilities;
   legacyServers: LegacyServers;
   timeoutMs: number;
+  /** See `mcp.silenceMs`. */
+  silenceMs: number;
   log: Logger;
   /** Called when the process ends by itself, never after `close`. */
   onEnd: (reason: string) => void;
@@ -83,7 +87,7 @@ export class CommandConnection extends ClientConnection {
     if (client.era === 'legacy') legacyServers.noteLegacy(server);
     client.client.onclose = () => {
       sandboxUse?.end();
-      onEnd(transport.exitReason);
+      onEnd(transport.exitReason || 'it did not answer');
     };
     return new CommandConnection(client, sandboxUse);
   }
@@ -101,7 +105,7 @@ function makeClient(
   { transport, roots, origin }: StartedCommand,
   mode: 'auto' | 'legacy',
 ): HostClient {
-  const { server, capabilities, log, timeoutMs, onToolsChanged } = options;
+  const { server, capabilities, log, timeoutMs, silenceMs, onToolsChanged } = options;
   return new HostClient({
     server,
     capabilities,
@@ -110,6 +114,17 @@ function makeClient(
     log,
     versionNegotiation: { mode, probe: { timeoutMs: Math.ceil(timeoutMs / 2) } },
     onToolsChanged,
+    life: {
+      silenceMs,
+      heardAt: () => transport.heardAt,
+      onDead: async () => {
+        void transport.close(); // its end is a wait of seconds, and the next call starts another one
+        return new FairleadError(
+          'ERR_MCP',
+          `the server ${server} sent nothing for long and is ended; the next call starts it again`,
+        );
+      },
+    },
     describeFailure: (cause) =>
       transport.exitReason === ''
         ? undefined

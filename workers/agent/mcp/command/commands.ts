@@ -120,6 +120,7 @@ export class Commands implements ServerBackend {
       capabilities: this.#capabilitiesOf(server),
       legacyServers: this.#legacyServers,
       timeoutMs: config.mcp.requestTimeoutMs,
+      silenceMs: config.mcp.silenceMs,
       log,
       onEnd: (reason) => {
         log.warn({ session: owner, server, reason }, 'mcp server ended');

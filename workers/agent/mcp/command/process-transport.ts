@@ -22,7 +22,10 @@ export class ProcessTransport implements Transport {
   readonly #process: HostProcess;
   readonly #inbox = new McpInbox({
     maxLineBytes: MAX_LINE_BYTES,
-    onMessage: (message) => this.onmessage?.(message),
+    onMessage: (message) => {
+      this.heardAt = performance.now();
+      this.onmessage?.(message);
+    },
     onError: (error) => this.onerror?.(error),
     onFlood: (error) => {
       this.onerror?.(error);
@@ -30,6 +33,7 @@ export class ProcessTransport implements Transport {
     },
   });
   #closed = false;
+  heardAt = 0;
   /** Why the process ended; '' while it lives, and when we closed it. */
   exitReason = '';
 

@@ -28,6 +28,7 @@ import { VERSION } from '../../../../src/shared/version.js';
 import { NO_VALIDATOR } from '../../schema/no-validator.js';
 import { InputWanted, type InputAnswers } from './input-wanted.js';
 import { outputText } from './progress-text.js';
+import { ProofOfLife, type ProofOfLifeOptions } from './proof-of-life.js';
 import { ResourceWatches, type WatchOptions } from './resource-watches.js';
 import { answerOne, answerAll, refuseUnsupported, type Asked } from './server-asks.js';
 import type { ServerRequestOptions, ServerConnection, ServerRequest, ToolCall } from './server-connection.js';
@@ -59,6 +60,8 @@ export interface HostClientOptions {
   onToolsChanged?: (() => void) | undefined;
   /** The transport's explanation of a failed request; undefined when it has none. */
   describeFailure?: (error: unknown) => FairleadError | undefined;
+  /** Absent: a silent server may take all of a request's time. */
+  life?: Omit<ProofOfLifeOptions, 'ask'>;
 }
 
 type UntypedRequest = (
@@ -74,12 +77,14 @@ export class HostClient implements ServerConnection {
   readonly #urls = new UrlQuestions();
   /** Our running requests. A legacy server's own requests do not say to which of these they belong. */
   readonly #running = new Set<ServerRequestOptions>();
+  readonly #life: ProofOfLife | undefined;
   #usedAt = performance.now();
 
   constructor(options: HostClientOptions) {
     const { server, capabilities, log, versionNegotiation, onToolsChanged } = options;
     this.#options = options;
     this.#serverLog = new ServerLog(server, log);
+    this.#life = options.life && new ProofOfLife({ ...options.life, ask: (timeoutMs) => this.#answers(timeoutMs) });
     this.client = new Client(
       { name: 'fairlead', version: VERSION },
       {
@@ -210,15 +215,29 @@ export class HostClient implements ServerConnection {
     const { server } = this.#options;
     this.#running.add(request);
     try {
-      const result = await work();
+      const result = this.#life ? await this.#life.guard(work) : await work();
       requestsTotal.inc({ server, ok: 'true' });
       return result;
     } catch (error) {
       requestsTotal.inc({ server, ok: 'false' });
-      throw this.#describe(error, request);
+      const told = this.#describe(error, request);
+      const dead = isTimeout(error) && (await this.#life?.check());
+      throw dead ? new FairleadError('ERR_SANDBOX', `${told.message}; ${dead.message}`, { cause: error }) : told;
     } finally {
       this.#running.delete(request);
       this.#usedAt = performance.now();
+    }
+  }
+
+  /** Whether it answers at all; an error is an answer too. */
+  async #answers(timeoutMs: number): Promise<boolean> {
+    try {
+      // The newer era has no ping; every server must answer `server/discover`.
+      if (this.era === 'modern') await this.client.discover({ timeout: timeoutMs });
+      else await this.client.ping({ timeout: timeoutMs });
+      return true;
+    } catch (error) {
+      return !isTimeout(error);
     }
   }
 
@@ -262,12 +281,16 @@ export class HostClient implements ServerConnection {
     if (signal.aborted) return new FairleadError('ERR_CANCELLED', 'cancelled', { cause: error });
     const described = this.#options.describeFailure?.(error);
     if (described) return described;
-    if (error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout) {
+    if (isTimeout(error)) {
       return new FairleadError('ERR_MCP', `the server did not answer within ${timeoutMs} ms`, { cause: error });
     }
     const text = error instanceof ProtocolError || error instanceof Error ? error.message : String(error);
     return new FairleadError('ERR_MCP', text, { cause: error });
   }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout;
 }
 
 function sdkOptions({ signal, timeoutMs }: ServerRequestOptions): {

@@ -3,7 +3,7 @@ import type { CallToolResult, ClientCapabilities } from '@modelcontextprotocol/c
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
-import type { ExecRequest, LeaseRequest, LeaseResult } from '../../../docker/contract/messages.js';
+import type { ExecRequest, LeaseRequest, LeaseResult, ReplaceRequest } from '../../../docker/contract/messages.js';
 import { ClientConnection } from '../host/client-connection.js';
 import { HostClient } from '../host/host-client.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
@@ -17,6 +17,10 @@ export interface SandboxHost {
   exec(request: ExecRequest): Promise<void>;
   /** Saves the workspace and removes the sandbox. Rejects when it cannot be saved; the sandbox then stays. */
   hibernate(sandbox: string): Promise<void>;
+  /** Drops a hibernation under way. Idempotent. */
+  keep(sandbox: string): Promise<void>;
+  /** Saves the workspace, also where that is hard, and removes the sandbox. Rejects when it cannot be saved and stays. */
+  replace(request: ReplaceRequest): Promise<{ saved: boolean }>;
   release(sandbox: string): Promise<void>;
 }
 
@@ -27,11 +31,19 @@ export interface ConnectOptions {
   /** The client capabilities that the docker thread declared at the handshake. */
   capabilities: ClientCapabilities;
   log: Logger;
+  /** See `mcp.silenceMs`. */
+  silenceMs: number;
+  /** Called when the server does not answer: replaces the sandbox. ERR_SANDBOX, ERR_UNAVAILABLE: it stays. */
+  onSilent: (connection: SandboxConnection) => Promise<void>;
   /** Called when the sandbox ends by itself, never after `close`. */
   onEnd: (reason: string) => void;
   /** Called when the server says that its tools have changed. */
   onToolsChanged: () => void;
 }
+
+export const SILENT = 'the server in the sandbox does not answer';
+const LOST = 'the sandbox is replaced, and its files are lost';
+const SAVED = 'the sandbox is replaced, and the next call gets a fresh one with its files';
 
 export const WORKSPACE_ROOTS = [{ uri: 'file:///workspace', name: 'workspace' }];
 
@@ -47,6 +59,8 @@ export class SandboxConnection extends ClientConnection {
   #hibernateTriedAt = 0;
   /** It is hibernating: its end is expected. */
   #hibernating = false;
+  /** Why its sandbox is replaced, and what becomes of the files; '' while it is not. */
+  replaced = '';
 
   private constructor(sandbox: string, client: HostClient, transport: PortTransport, host: SandboxHost) {
     super(client);
@@ -60,6 +74,7 @@ export class SandboxConnection extends ClientConnection {
     const { host, session, server, capabilities, log, onToolsChanged } = options;
     const { port1, port2 } = new MessageChannel();
     const transport = new PortTransport(port1, (text) => log.debug({ server, bytes: text.length }, 'sandbox stderr'));
+    const open: { connection?: SandboxConnection } = {};
     const client = new HostClient({
       server,
       capabilities,
@@ -67,7 +82,19 @@ export class SandboxConnection extends ClientConnection {
       roots: WORKSPACE_ROOTS,
       log,
       onToolsChanged,
-      describeFailure: (error) => describeEnd(transport, error),
+      describeFailure: (error) => describeEnd(transport, open.connection?.replaced ?? '', error),
+      life: {
+        silenceMs: options.silenceMs,
+        heardAt: () => transport.heardAt,
+        onDead: async () => {
+          try {
+            if (open.connection) await options.onSilent(open.connection);
+            return new FairleadError('ERR_SANDBOX', `${SILENT}; ${SAVED}`);
+          } catch (error) {
+            return new FairleadError('ERR_SANDBOX', `${SILENT}; ${(error as Error).message}`, { cause: error });
+          }
+        },
+      },
     });
     let lease: LeaseResult;
     try {
@@ -83,6 +110,7 @@ export class SandboxConnection extends ClientConnection {
       prior: era === 'modern' ? { kind: era, discover: handshake.discover } : { kind: era },
     });
     const connection = new SandboxConnection(lease.sandbox, client, transport, host);
+    open.connection = connection;
     client.client.onclose = () => {
       if (!connection.#hibernating) options.onEnd(transport.exitReason);
     };
@@ -135,6 +163,26 @@ export class SandboxConnection extends ClientConnection {
     return true;
   }
 
+  /** A call has come while it hibernates: the sandbox stays if that is still possible. */
+  keep(): Promise<void> {
+    return this.#host.keep(this.sandbox);
+  }
+
+  /** Resolves when the sandbox is gone and its files are saved; with `discard`, as far as possible. Else it stays. */
+  async replace(reason: string, discard: boolean): Promise<{ saved: boolean }> {
+    this.#hibernating = true;
+    try {
+      const replaced = await this.#host.replace({ sandbox: this.sandbox, reason, discard });
+      this.replaced = `${reason}; ${replaced.saved ? SAVED : LOST}`;
+      await this.disconnect();
+      return replaced;
+    } catch (error) {
+      this.#hibernating = false;
+      const why = `its files could not be saved, so it stays: ${(error as Error).message}`;
+      throw new FairleadError('ERR_SANDBOX', why, { cause: error });
+    }
+  }
+
   /** Releases the sandbox. Idempotent. */
   async close(): Promise<void> {
     await this.disconnect();
@@ -156,11 +204,20 @@ export class SandboxConnection extends ClientConnection {
   }
 }
 
-function describeEnd({ lost, exitReason }: PortTransport, cause: unknown): FairleadError | undefined {
+function describeEnd(
+  { lost, cut, exitReason }: PortTransport,
+  replaced: string,
+  cause: unknown,
+): FairleadError | undefined {
+  if (replaced) return new FairleadError('ERR_SANDBOX', replaced, { cause });
   if (lost) {
     const text = 'the connection to the sandbox was lost while the tool ran; it may have run in part';
     return new FairleadError('ERR_SANDBOX', text, { cause });
   }
   if (!exitReason) return undefined;
+  if (cut) {
+    const text = `the connection to the sandbox was ended while the tool ran: ${exitReason}; ${SAVED}`;
+    return new FairleadError('ERR_SANDBOX', text, { cause });
+  }
   return new FairleadError('ERR_SANDBOX', `the sandbox ended while the tool ran: ${exitReason}`, { cause });
 }

@@ -22,6 +22,7 @@ export class PortTransport implements Transport {
   readonly #inbox = new McpInbox({
     maxLineBytes: MAX_LINE_BYTES,
     onMessage: (line) => {
+      this.heardAt = performance.now();
       const message = this.#ids ? this.#ids.incoming(line) : line;
       if (message) this.onmessage?.(message);
     },
@@ -36,6 +37,10 @@ export class PortTransport implements Transport {
   #ids: GenerationIds | undefined;
   /** Why the sandbox ended; '' while it lives. */
   exitReason = '';
+  /** Its last message, ms on the monotonic clock. */
+  heardAt = 0;
+  /** We ended it, because of what it sent. */
+  cut = false;
   /** The stream broke without an exit message: the sandbox may still run. */
   lost = false;
 
@@ -123,6 +128,7 @@ export class PortTransport implements Transport {
   #cut(error: Error): void {
     if (this.#closed) return;
     this.onerror?.(error);
+    this.cut = true;
     this.#post({ type: 'cut', reason: error.message });
     this.#end(error.message);
   }

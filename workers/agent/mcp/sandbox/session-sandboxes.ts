@@ -6,7 +6,7 @@ import { gauge } from '../../../../src/shared/metrics.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { ConnectionTable, type TableEntry } from '../host/connection-table.js';
 import type { Caller, ServerBackend, SessionToolsListener } from '../host/server-connection.js';
-import { SandboxConnection, type SandboxHost } from './connection.js';
+import { SandboxConnection, SILENT, type SandboxHost } from './connection.js';
 
 /** Checks within `hibernateAfterMs`: a sandbox hibernates at most a fifth of that time late. */
 const LOOKS = 5;
@@ -14,6 +14,13 @@ const MIN_LOOK_MS = 1_000;
 const MAX_LOOK_MS = 30_000;
 
 type SandboxEntry = TableEntry<SandboxConnection>;
+
+interface Leaving {
+  /** Resolves with whether the sandbox has gone. */
+  gone: Promise<boolean>;
+  /** Only its idle time made it leave: a call may keep it. */
+  idle: boolean;
+}
 
 export interface SessionSandboxesOptions {
   host: SandboxHost;
@@ -27,8 +34,8 @@ export interface SessionSandboxesOptions {
 export class SessionSandboxes implements ServerBackend {
   readonly #options: SessionSandboxesOptions;
   readonly #table: ConnectionTable<SandboxConnection>;
-  /** Each resolves with whether the sandbox has gone. */
-  readonly #hibernations = new Map<SandboxEntry, Promise<boolean>>();
+  /** Sandboxes that are saved and released, or replaced. */
+  readonly #leaving = new Map<SandboxEntry, Leaving>();
 
   constructor(options: SessionSandboxesOptions) {
     this.#options = options;
@@ -49,8 +56,10 @@ export class SessionSandboxes implements ServerBackend {
   async get(caller: Caller, server: string): Promise<SandboxConnection> {
     const session = this.#isShared(server) ? this.#options.shared : caller.session;
     const entry = this.#table.get(session, server);
-    const hibernation = entry && this.#hibernations.get(entry);
-    if (hibernation && (await hibernation)) return this.get(caller, server);
+    const leaving = entry && this.#leaving.get(entry);
+    // A save that stalls would keep the call waiting, and one that ends would have it wait for the files to come back.
+    if (leaving?.idle) void entry?.connection?.keep().catch(() => undefined); // then it is waited for
+    if (leaving && (await leaving.gone)) return this.get(caller, server);
     return entry ? entry.opening : this.#open(session, server);
   }
 
@@ -88,7 +97,9 @@ export class SessionSandboxes implements ServerBackend {
       session,
       server,
       capabilities: capabilitiesFor(config.mcpServers, server),
+      silenceMs: config.mcp.silenceMs,
       log,
+      onSilent: (connection) => this.#replace(entry, connection, SILENT, false),
       onEnd: (reason) => {
         log.warn({ session, server, reason }, 'sandbox ended');
         this.#table.remove(entry);
@@ -104,16 +115,47 @@ export class SessionSandboxes implements ServerBackend {
     return entry.connection === undefined || this.#hibernate(entry, entry.connection);
   }
 
+  /** Saves the session's sandboxes and ends them: the next call gets a fresh one with the files. Resolves with how many. */
+  async restart(session: string, reason: string, discard: boolean): Promise<number> {
+    const entries = this.#table.of(session);
+    await Promise.all(
+      entries.map(async (entry) => {
+        const connection = await entry.opening.catch(() => undefined); // its caller has got that error
+        if (connection) await this.#replace(entry, connection, reason, discard);
+      }),
+    );
+    return entries.length;
+  }
+
+  /** ERR_SANDBOX: it could not be saved and stays. */
+  async #replace(entry: SandboxEntry, connection: SandboxConnection, reason: string, discard: boolean): Promise<void> {
+    const before = this.#leaving.get(entry);
+    if (before && (await before.gone)) return;
+    const replacing = connection.replace(reason, discard);
+    void this.#note(
+      entry,
+      false,
+      replacing.then(
+        () => true,
+        () => false,
+      ),
+    );
+    await replacing;
+  }
+
   /** Noted in the same turn of the event loop in which it was found idle: a call that comes now waits for it. */
   #hibernate(entry: SandboxEntry, connection: SandboxConnection): Promise<boolean> {
-    const known = this.#hibernations.get(entry);
-    if (known) return known;
-    const hibernation = connection.hibernate(this.#options.log).then((gone) => {
-      this.#hibernations.delete(entry);
-      if (gone) this.#table.remove(entry);
-      return gone;
+    const known = this.#leaving.get(entry);
+    return known ? known.gone : this.#note(entry, true, connection.hibernate(this.#options.log));
+  }
+
+  #note(entry: SandboxEntry, idle: boolean, ended: Promise<boolean>): Promise<boolean> {
+    const gone = ended.then((isGone) => {
+      this.#leaving.delete(entry);
+      if (isGone) this.#table.remove(entry);
+      return isGone;
     });
-    this.#hibernations.set(entry, hibernation);
-    return hibernation;
+    this.#leaving.set(entry, { gone, idle });
+    return gone;
   }
 }

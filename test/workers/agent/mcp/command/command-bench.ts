@@ -22,7 +22,14 @@ import { SessionTools } from '../../../../../workers/agent/mcp/catalogue/session
 const refuse = (): never => {
   throw new FairleadError('ERR_SANDBOX', 'there are no sandboxes here');
 };
-const NO_SANDBOXES: SandboxHost = { lease: refuse, exec: refuse, hibernate: refuse, release: refuse };
+const NO_SANDBOXES: SandboxHost = {
+  lease: refuse,
+  exec: refuse,
+  hibernate: refuse,
+  keep: refuse,
+  replace: refuse,
+  release: refuse,
+};
 
 export const OF = { session: 'session-1', user: 'user-1' };
 

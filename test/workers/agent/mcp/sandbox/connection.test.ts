@@ -3,9 +3,10 @@ import { McpServer } from '@modelcontextprotocol/server';
 import pino from 'pino';
 import { z } from 'zod';
 import { parseConfig } from '../../../../../src/shared/config.js';
+import { untilAborted } from '../../../../../src/shared/abort.js';
 import { FairleadError } from '../../../../../src/shared/errors.js';
 import { registry } from '../../../../../src/shared/metrics.js';
-import type { LeaseRequest, LeaseResult } from '../../../../../workers/docker/contract/messages.js';
+import type { LeaseRequest, LeaseResult, ReplaceRequest } from '../../../../../workers/docker/contract/messages.js';
 import { SandboxConnection, type SandboxHost } from '../../../../../workers/agent/mcp/sandbox/connection.js';
 import { SessionSandboxes } from '../../../../../workers/agent/mcp/sandbox/session-sandboxes.js';
 import { HANDSHAKE, serveOnPort, type PortServer } from '../../../../helpers/port-mcp-server.js';
@@ -42,6 +43,23 @@ class TestHost implements SandboxHost {
     this.hibernated.push(sandbox);
   }
 
+  readonly kept: string[] = [];
+  onKeep: () => void = () => undefined;
+
+  async keep(sandbox: string): Promise<void> {
+    this.kept.push(sandbox);
+    this.onKeep();
+  }
+
+  readonly replaced: ReplaceRequest[] = [];
+  onReplace: (request: ReplaceRequest) => Promise<void> = async () => undefined;
+
+  async replace(request: ReplaceRequest): Promise<{ saved: boolean }> {
+    await this.onReplace(request);
+    this.replaced.push(request);
+    return { saved: true };
+  }
+
   async release(sandbox: string): Promise<void> {
     this.released.push(sandbox);
   }
@@ -57,6 +75,8 @@ function open(host: SandboxHost, onEnd: Ended = () => undefined): Promise<Sandbo
     server: 'workspace',
     capabilities: {},
     log,
+    silenceMs: 0,
+    onSilent: () => Promise.reject(new Error('nobody watches it')),
     onEnd,
     onToolsChanged: () => undefined,
   };
@@ -102,6 +122,8 @@ void t.test(
       lease: () => Promise.reject(new FairleadError('ERR_UNAVAILABLE', 'full')),
       exec: () => Promise.reject(new Error('there is nothing to start it in')),
       hibernate: () => Promise.reject(new Error('there is nothing to save')),
+      keep: () => Promise.reject(new Error('there is nothing to keep')),
+      replace: () => Promise.reject(new Error('there is nothing to replace')),
       release: () => Promise.reject(new Error('there is nothing to release')),
     };
     await t.rejects(open(refused), { code: 'ERR_UNAVAILABLE' });
@@ -150,12 +172,12 @@ void t.test('a sandbox with earlier clients gets request ids of a generation of 
   t.notMatch(await running, { content: [{ text: 'not for you' }] });
 });
 
-function makeSandboxes(host: SandboxHost, hibernateAfterMs = 300_000): SessionSandboxes {
+function makeSandboxes(host: SandboxHost, hibernateAfterMs = 300_000, silenceMs = 30_000): SessionSandboxes {
   registry.removeSingleMetric('fairlead_agent_sandboxes'); // each real agent thread has a registry of its own
   const news = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
   return new SessionSandboxes({
     host,
-    config: parseConfig({ sandbox: { hibernateAfterMs } }, {}),
+    config: parseConfig({ sandbox: { hibernateAfterMs }, mcp: { silenceMs } }, {}),
     shared: 'all',
     sessionTools: news,
     log,
@@ -280,4 +302,84 @@ void t.test('at the stop every workspace is saved as far as it can be', async (t
   };
   t.same(await sandboxes.hibernateAll(), { hibernated: 1, failed: 1 });
   await sandboxes.disconnect();
+});
+
+void t.test('a call that comes while an idle sandbox is saved drops the save and keeps the sandbox', async (t) => {
+  const host = new TestHost();
+  const begun = deferred<undefined>();
+  const save = new AbortController();
+  host.onHibernate = () => {
+    begun.resolve(undefined);
+    return untilAborted(save.signal, () => new Promise<void>(() => undefined));
+  };
+  host.onKeep = () => save.abort(new FairleadError('ERR_CANCELLED', 'its session wants it'));
+  const sandboxes = makeSandboxes(host, 1);
+  t.teardown(() => sandboxes.releaseSession('s-1'));
+  const first = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
+  await begun.promise;
+  t.equal(await sandboxes.get({ session: 's-1', user: 'u' }, 'one'), first);
+  t.same(host.kept, [first.sandbox]);
+});
+
+void t.test('a server that does not answer, not even a ping, is replaced, and its call says so at once', async (t) => {
+  const host = new TestHost();
+  const sandboxes = makeSandboxes(host, 0, 300);
+  t.teardown(() => sandboxes.releaseSession('s-1'));
+  const first = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
+  host.servers[0]!.stop();
+  await t.rejects(first.callTool(call('echo', { text: 'a' })), {
+    code: 'ERR_SANDBOX',
+    message: /does not answer; the sandbox is replaced, and the next call gets a fresh one with its files/,
+  });
+  t.match(host.replaced, [{ sandbox: first.sandbox, discard: false }]);
+  const next = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
+  t.match(await next.callTool(call('echo', { text: 'a' })), { content: [{ text: 'echo: a' }] });
+});
+
+void t.test('a server that does not answer and cannot be saved stays, and the call says why', async (t) => {
+  const host = new TestHost();
+  host.onReplace = () => Promise.reject(new FairleadError('ERR_SANDBOX', 'the disk is full'));
+  const sandboxes = makeSandboxes(host, 0, 300);
+  t.teardown(() => sandboxes.releaseSession('s-1'));
+  const first = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
+  host.servers[0]!.stop();
+  await t.rejects(first.callTool(call('echo', { text: 'a' })), {
+    code: 'ERR_SANDBOX',
+    message: /could not be saved, so it stays: the disk is full/,
+  });
+  t.equal(await sandboxes.get({ session: 's-1', user: 'u' }, 'one'), first);
+});
+
+void t.test('a tool that takes long is left alone while its server answers pings', async (t) => {
+  const host = new TestHost();
+  const sandboxes = makeSandboxes(host, 0, 100);
+  t.teardown(() => sandboxes.releaseSession('s-1'));
+  const connection = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
+  const running = connection.callTool(call('wait', { key: 'k' }));
+  await host.box.started('k');
+  await host.servers[0]!.pinged(3);
+  host.box.finish('k');
+  t.match(await running, { content: [{ text: 'done k' }] });
+  t.same(host.replaced, []);
+});
+
+void t.test('a call over its time limit asks for a sign of life before it gives up', async (t) => {
+  const host = new TestHost();
+  const sandboxes = makeSandboxes(host, 0, 60_000);
+  t.teardown(() => sandboxes.releaseSession('s-1'));
+  const connection = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
+  const slow = connection.callTool({ ...call('wait', { key: 'k' }), timeoutMs: 200 });
+  await t.rejects(slow, { code: 'ERR_MCP', message: /did not answer within 200 ms$/ });
+  t.same(host.replaced, []);
+});
+
+void t.test('a restart saves and ends all sandboxes of a session, and the next call gets another one', async (t) => {
+  const host = new TestHost();
+  const sandboxes = makeSandboxes(host, 0);
+  t.teardown(() => sandboxes.releaseSession('s-1'));
+  const first = await sandboxes.get({ session: 's-1', user: 'u' }, 'one');
+  t.equal(await sandboxes.restart('s-1', 'the user wants it', false), 1);
+  t.match(host.replaced, [{ sandbox: first.sandbox, reason: 'the user wants it' }]);
+  t.not(await sandboxes.get({ session: 's-1', user: 'u' }, 'one'), first);
+  t.equal(await sandboxes.restart('s-none', 'the user wants it', false), 0);
 });

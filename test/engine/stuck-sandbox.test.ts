@@ -1,0 +1,65 @@
+import t, { type Test } from 'tap';
+import { lastText, text, tool } from '../helpers/model-server.js';
+import { startStack } from '../helpers/stack.js';
+import { serverPid } from '../helpers/inside.js';
+import { connect, type TestClient } from '../helpers/ws-client.js';
+
+const stack = await startStack({
+  config: {
+    agents: { threads: 1, spare: false },
+    mcp: { silenceMs: 3_000 },
+    sandbox: { pids: 64 },
+    approvals: { rules: [{ server: 'workspace', tool: '*', action: 'allow' }] },
+  },
+});
+t.teardown(() => stack.stop());
+const { engine, model } = stack;
+const RUN = 'run: ';
+model.script(({ body }) => {
+  const said = lastText(body);
+  return said.startsWith(RUN) ? tool('run_command', { command: said.slice(RUN.length) }) : text('done');
+});
+
+async function talker(t: Test): Promise<TestClient> {
+  const client = await connect(engine.wsUrl);
+  t.teardown(() => client.close());
+  await client.ready;
+  return client;
+}
+
+/** The result of one command. */
+async function run(client: TestClient, command: string): Promise<string> {
+  client.say(`${RUN}${command}`);
+  const result = await client.waitFor('tool:result', { timeoutMs: 60_000 });
+  await client.turnEnd();
+  return JSON.stringify(result.content);
+}
+
+t.test('a stopped server costs seconds and no file: the call says that its sandbox was replaced', async (t) => {
+  const client = await talker(t);
+  t.match(await run(client, 'echo kept > kept.txt; echo ok'), 'ok');
+  const [container] = await stack.leasedTo((await client.ready).session);
+  const stuck = run(client, 'sleep 600');
+  await client.waitFor('tool:start');
+  process.kill(await serverPid(container!.id), 'SIGSTOP');
+  t.match(await stuck, /does not answer; .*the next call gets a fresh one with/);
+  t.match(await run(client, 'cat kept.txt'), 'kept');
+});
+
+t.test('a sandbox whose processes are at their limit is saved and restarted when its user wants it', async (t) => {
+  const client = await talker(t);
+  const { session } = await client.ready;
+  await run(client, 'echo kept > kept.txt');
+  const [before] = await stack.leasedTo(session);
+  await run(client, '(while :; do (sleep 300 &) 2>/dev/null || sleep 0.01; done) >/dev/null 2>&1 & sleep 2; echo full');
+  const response = await fetch(`${engine.url}/v1/sessions/${session}/sandbox/restart`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  });
+  t.equal(response.status, 200, await response.clone().text());
+  t.same(await response.json(), { session, restarted: 1 });
+  t.match(await run(client, 'cat kept.txt'), 'kept');
+  const left = await stack.containers(session);
+  t.notOk(left.some(({ id }) => id === before?.id));
+});
