@@ -47,6 +47,8 @@ interface DockerInfo {
   ServerVersion: string;
   NCPU: number;
   Runtimes?: Record<string, unknown>;
+  /** `name=seccomp,…` and the like. */
+  SecurityOptions?: string[];
 }
 
 function ask<T>(operation: string, call: () => Promise<T>): Promise<T> {
@@ -72,6 +74,11 @@ function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
   }
   if (sandbox.cpus > info.NCPU) {
     problems.push(`sandbox.cpus: ${sandbox.cpus} is more than the ${info.NCPU} CPUs that Docker has`);
+  }
+  if (!(info.SecurityOptions ?? []).some((option) => option.includes('seccomp'))) {
+    problems.push(
+      'this Docker has no seccomp, which keeps what runs in a sandbox from most of the kernel: use a kernel and a Docker with it',
+    );
   }
   return problems;
 }

@@ -4,7 +4,9 @@ import { createHash } from 'node:crypto';
 import type { Config } from '../../../src/shared/config.js';
 import { FILES_PER_MB, volumesMb } from '../../../src/shared/sandbox-memory.js';
 import type { Environment, StartRequest } from './driver.js';
+import { MASKED_PATHS, READONLY_PATHS } from './masked-paths.js';
 import { labelOf, LABEL_USERS, type UserPair } from './sandbox-users.js';
+import { SECCOMP_PROFILE } from './seccomp-profile.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
 export const LABEL_SERVER = 'fairlead.server';
@@ -102,7 +104,12 @@ function optionsFrom(
         }),
       },
       CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges'],
+      SecurityOpt: ['no-new-privileges', `seccomp=${SECCOMP_PROFILE}`],
+      MaskedPaths: MASKED_PATHS,
+      ReadonlyPaths: READONLY_PATHS,
+      // Else the host's nameservers and search domains stand in /etc/resolv.conf.
+      Dns: ['127.0.0.1'],
+      DnsSearch: ['.'],
       PidsLimit: sandbox.pids,
       Memory: memory,
       MemorySwap: memory, // equal to Memory: no swap

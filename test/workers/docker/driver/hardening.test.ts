@@ -8,6 +8,7 @@ import type { Container } from 'dockerode';
 import t from 'tap';
 import type { RunningSandbox } from '../../../../workers/docker/driver/driver.js';
 import { FAULT_META } from '../../../../workers/workspace/server.js';
+import { SECCOMP_PROFILE } from '../../../../workers/docker/driver/seccomp-profile.js';
 import { docker } from '../../../helpers/docker.js';
 import { within } from '../../../helpers/processes.js';
 import { makeTinyImage } from '../../../helpers/tiny-image.js';
@@ -56,7 +57,7 @@ t.test('Docker says that nothing of the host is given', async (t) => {
     UsernsMode: '',
     PublishAllPorts: false,
     OomScoreAdj: 500,
-    SecurityOpt: ['no-new-privileges'], // and no seccomp=unconfined beside it
+    SecurityOpt: ['no-new-privileges', `seccomp=${SECCOMP_PROFILE}`],
   });
   for (const key of ['Devices', 'DeviceRequests', 'DeviceCgroupRules', 'VolumesFrom', 'GroupAdd', 'Sysctls'] as const) {
     t.same((host as Record<string, unknown>)[key] ?? [], [], key);
@@ -122,18 +123,40 @@ t.test('files, disks, devices and processes of the host are out of reach', async
 
 t.test('the kernel refuses what could lead out', { skip: process.arch !== 'x64' && 'x86-64 programs' }, async (t) => {
   const box = await startBox(t);
-  const { getppid, shmget, socket_vsock, io_uring_setup, ...answers } = await inside<Record<string, string>>(
-    box,
-    'inside-syscalls.js',
+  const answers = await inside<Record<string, string>>(box, 'inside-syscalls.js');
+  const sound = ['getppid', 'shmget', 'socket_unix', 'socket_tcp', 'socket_udp6', 'socket_routes'];
+  for (const name of sound) t.equal(answers[name], 'works', `${name}: the attacks themselves are sound`);
+  const attacks = Object.entries(answers).filter(([name]) => !sound.includes(name));
+  t.ok(attacks.length > 80);
+  for (const [name, answer] of attacks) {
+    // Calls by the 32-bit table are the end of the program that makes them.
+    t.match(answer, name.startsWith('compat_') ? 'SIGSYS' : /^(EPERM|EACCES|ENOSYS)$/, name);
+  }
+});
+
+t.test('nothing tells how the host was started, what disks it has, or whom it asks for names', async (t) => {
+  const box = await startBox(t);
+  for (const path of [
+    'cmdline',
+    'diskstats',
+    'partitions',
+    'modules',
+    'swaps',
+    'interrupts',
+    'keys',
+    'locks',
+    'timer_list',
+  ]) {
+    t.equal((await sh(box, `cat /proc/${path}`)).stdout, '', path);
+  }
+  for (const folder of ['/proc/acpi', '/proc/driver', '/proc/fs', '/sys/firmware', '/sys/devices/virtual/dmi']) {
+    t.match(await sh(box, `ls ${folder}`), { stdout: '' }, folder);
+  }
+  const { stdout } = await sh(box, 'cat /etc/resolv.conf');
+  t.same(
+    stdout.split('\n').filter((line) => /^(nameserver|search|domain)/.test(line)),
+    ['nameserver 127.0.0.1'],
   );
-  t.same([getppid, shmget], ['works', 'works'], 'the attacks themselves are sound');
-  t.ok(Object.keys(answers).length > 50);
-  for (const [name, answer] of Object.entries(answers)) t.match(answer, /^(EPERM|EACCES|ENOSYS)$/, name);
-  const { Version: version } = await docker().version();
-  const major = Number.parseInt(version, 10);
-  if (major >= 23) t.not(socket_vsock, 'works');
-  if (major >= 25) t.not(io_uring_setup, 'works');
-  t.comment(`Docker ${version}: vsock ${socket_vsock}, io_uring ${io_uring_setup} (refused by 23 and 25)`);
 });
 
 t.test('nothing outside is reached by TCP, UDP, a name or an abstract socket', async (t) => {

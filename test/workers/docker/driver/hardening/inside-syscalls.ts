@@ -10,13 +10,15 @@ const BASE = 0x400000;
 const HEADERS = 120;
 /** `mov REGISTER, imm32` for rdi, rsi, rdx, r10, r8, r9: the arguments in their order. */
 const ARGUMENTS = [[0xbf], [0xbe], [0xba], [0x41, 0xba], [0x41, 0xb8], [0x41, 0xb9]];
+/** int 0x80: the 32-bit table, in which the same numbers mean other calls. */
+const COMPAT = Buffer.from([0xcd, 0x80]);
 /** syscall; neg eax; mov edi, eax; mov eax, 60; syscall: it exits with the errno. */
 const CALL_AND_EXIT = Buffer.from([0x0f, 0x05, 0xf7, 0xd8, 0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 0x05]);
 
 type Argument = number | string | Buffer;
 
 /** A number is given as it is, anything else by its address. */
-function program(call: number, args: readonly Argument[]): Buffer {
+function program(call: number, args: readonly Argument[], compat: boolean): Buffer {
   const moves = args.reduce<number>((bytes, _, i) => bytes + (ARGUMENTS[i]?.length ?? 0) + 4, 0);
   let address = BASE + HEADERS + 5 + moves + CALL_AND_EXIT.length;
   const code = [move([0xb8], call)];
@@ -31,7 +33,8 @@ function program(call: number, args: readonly Argument[]): Buffer {
     }
     code.push(move(ARGUMENTS[i] ?? [], value));
   }
-  const file = Buffer.concat([Buffer.alloc(HEADERS), ...code, CALL_AND_EXIT, ...data]);
+  const end = compat ? Buffer.concat([COMPAT, CALL_AND_EXIT.subarray(2)]) : CALL_AND_EXIT;
+  const file = Buffer.concat([Buffer.alloc(HEADERS), ...code, end, ...data]);
   file.write('\x7fELF\x02\x01\x01', 'latin1');
   file.writeUInt16LE(2, 16); // an executable
   file.writeUInt16LE(62, 18); // for x86-64
@@ -128,9 +131,38 @@ const calls: Record<string, [number, ...Argument[]]> = {
   socket_raw6: [41, 10, 3, 58],
   socket_xdp: [41, 44, 3, 0],
 
-  // Refused by Docker's profile since 23 and 25.
+  socket_unix: [41, 1, 1, 0], // and these must work, too
+  socket_tcp: [41, 2, 1, 6],
+  socket_udp6: [41, 10, 2, 17],
+  socket_routes: [41, 16, 3, 0],
+
+  socket_ping: [41, 2, 2, 1],
+  socket_ping6: [41, 10, 2, 58],
+  socket_mptcp: [41, 2, 1, 262],
+  socket_sctp: [41, 2, 5, 132],
+  socket_seqpacket: [41, 2, 5, 0],
+  socket_udplite: [41, 2, 2, 136],
+  socket_xfrm: [41, 16, 3, 6],
+  socket_netfilter: [41, 16, 3, 12],
+  socket_uevent: [41, 16, 2, 15],
+  socket_generic: [41, 16, 3, 16],
   socket_vsock: [41, 40, 1, 0],
+  socket_alg: [41, 38, 5, 0],
+  socket_bluetooth: [41, 31, 3, 1],
+  socket_can: [41, 29, 3, 1],
+  socket_tipc: [41, 30, 5, 0],
+  socket_rds: [41, 21, 5, 0],
+  socket_smc: [41, 43, 1, 0],
+  socketpair_tipc: [53, 30, 5, 0, zeros],
   io_uring_setup: [425, 1, zeros],
+  io_setup: [206, 1, zeros],
+  memfd_secret: [447, 0],
+  pidfd_getfd: [438, 0, 0, 0],
+  process_madvise: [440, 0, zeros, 0, 0, 0],
+  modify_ldt: [154, 0, zeros, 16],
+  adjtimex: [159, zeros],
+  compat_getpid: [20],
+  compat_socketcall: [102, 1, zeros],
 };
 
 const chosen = process.argv.slice(2);
@@ -138,7 +170,7 @@ const answers: Record<string, string> = {};
 for (const [name, [call, ...args]] of Object.entries(calls)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   const path = `/workspace/call-${name}`;
-  writeFileSync(path, program(call, args), { mode: 0o755 });
+  writeFileSync(path, program(call, args, name.startsWith('compat_')), { mode: 0o755 });
   const { status, signal } = spawnSync(path, { stdio: 'ignore', timeout: 5_000 });
   // Above every errno: a small number that was returned, negated, in a byte.
   const worked = status === 0 || (status ?? 0) > 133;
