@@ -105,7 +105,7 @@ const SOCKETS: Rule[] = [
         [DGRAM, ANY],
         [DGRAM, UDP],
       ] as const
-    ).map(([type = 0, protocol = 0]) => allow('socket', is(0, family), masked(1, TYPE_BITS, type), is(2, protocol))),
+    ).map(([type, protocol]) => allow('socket', is(0, family), masked(1, TYPE_BITS, type), is(2, protocol))),
   ),
 ];
 
