@@ -19,7 +19,9 @@ t.teardown(() => echo.remove());
 async function ran(script: string): Promise<{ code: number; said: string }> {
   const { sandbox } = parseConfig({ sandbox: { cpus: 2 } }, {});
   const request = { name: `fairlead-test-${randomUUID()}`, server: 'tools', image: echo.tag, env: {}, volumes: [] };
-  const { HostConfig: host, ...made } = containerOptions({ ...request, signal: AbortSignal.abort() }, 'test', sandbox);
+  const { HostConfig: host, ...made } = containerOptions({ ...request, signal: AbortSignal.abort() }, 'test', sandbox, {
+    users: { server: 20_001, runner: 20_002 },
+  });
   const container = await docker().createContainer({
     ...made,
     Cmd: [
