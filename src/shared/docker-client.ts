@@ -10,7 +10,7 @@ export const SANDBOX_UID = 10_001;
 
 /** On an image: the version of Fairlead that has built it, or the image it was made from. */
 export const LABEL_VERSION = 'fairlead.version';
-/** On an image: the command of its runner, a JSON array; see workers/docker/driver/runner.ts. */
+/** On an image: how its server and its runner start; see workers/docker/driver/runner.ts. '' on a container: it has no runner. */
 export const LABEL_RUNNER = 'fairlead.runner';
 
 /** `fairlead/workspace`, with or without a tag or digest. */

@@ -27,5 +27,5 @@ const PROGRAM = [
 export const ENTRYPOINT = [...PROGRAM, `${SERVER_FOLDER}/${ENTRY_FILE}`];
 export const LABELS = {
   [LABEL_VERSION]: VERSION,
-  [LABEL_RUNNER]: JSON.stringify([...PROGRAM, `${SERVER_FOLDER}/${RUNNER_FILE}`]),
+  [LABEL_RUNNER]: JSON.stringify({ entrypoint: ENTRYPOINT, runner: [...PROGRAM, `${SERVER_FOLDER}/${RUNNER_FILE}`] }),
 };

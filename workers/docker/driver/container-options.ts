@@ -2,6 +2,7 @@
 import type { ContainerCreateOptions } from 'dockerode';
 import { createHash } from 'node:crypto';
 import type { Config } from '../../../src/shared/config.js';
+import { LABEL_RUNNER } from '../../../src/shared/docker-client.js';
 import { FILES_PER_MB, volumesMb } from '../../../src/shared/sandbox-memory.js';
 import type { Environment, StartRequest } from './driver.js';
 import { MASKED_PATHS, READONLY_PATHS } from './masked-paths.js';
@@ -44,6 +45,7 @@ export function containerOptions(
     [LABEL_SERVER]: server,
     [LABEL_OPTIONS]: optionsOf(request, sandbox),
     [LABEL_USERS]: labelOf(individual.users),
+    ...(!individual.serverEnv && { [LABEL_RUNNER]: '' }), // in place of the image's, which starts another server
   };
   return { name, Labels: labels, ...optionsFrom(request, sandbox, individual) };
 }

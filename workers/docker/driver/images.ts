@@ -1,6 +1,6 @@
 /** What the driver knows of images: their content ids, which of them have a runner, and their volumes. Docker thread. */
 import type Docker from 'dockerode';
-import { howToGetImage, LABEL_VERSION, WORKSPACE_IMAGE } from '../../../src/shared/docker-client.js';
+import { howToGetImage, LABEL_RUNNER, LABEL_VERSION, WORKSPACE_IMAGE } from '../../../src/shared/docker-client.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { volumesOf } from './image-volumes.js';
 import type { Operations } from './operations.js';
@@ -49,9 +49,13 @@ export class Images {
   }
 
   #note(found: Docker.ImageInspectInfo, image: string): KnownImage {
-    const labels = (found.Config as { Labels?: Record<string, string> | null }).Labels;
-    const known = { id: found.Id, runner: runnerCommand(labels), volumes: volumesOf(found, image) };
-    if (!known.runner && labels?.[LABEL_VERSION] !== undefined) {
+    const { Labels: labels, Entrypoint: entrypoint } = found.Config as {
+      Labels?: Record<string, string> | null;
+      Entrypoint?: string[] | string | null;
+    };
+    const runner = runnerCommand(labels, entrypoint ?? null);
+    const known = { id: found.Id, runner, volumes: volumesOf(found, image) };
+    if (labels?.[LABEL_VERSION] !== undefined && !labels[LABEL_RUNNER]) {
       const text = `the image ${image} is an old one, in which commands run as the server's own user: ${howToGetImage(WORKSPACE_IMAGE)}`;
       this.#log.warn({ image }, text);
     }

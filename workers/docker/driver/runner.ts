@@ -22,14 +22,23 @@ const starts = counter('fairlead_sandbox_runner_starts_total', 'Runners started 
   'outcome',
 ]);
 
-const commandShape = z.array(z.string().min(1).max(1_000)).min(1).max(32);
+const command = z.array(z.string().min(1).max(1_000)).min(1).max(32);
+const labelShape = z.object({ entrypoint: command, runner: command });
 
 export type Labels = Readonly<Record<string, string | undefined>>;
 
-/** The command of the image's runner, from its label. Undefined: the image has a single process. */
-export function runnerCommand(labels: Labels | null | undefined): string[] | undefined {
+/**
+ * The command of the runner, from the label of an image or a container. Undefined: there is none. An image that was made from
+ * ours inherits the label, so for an image `entrypoint` is its own: with another server the runner has nobody to run for.
+ */
+export function runnerCommand(
+  labels: Labels | null | undefined,
+  entrypoint?: readonly string[] | string | null,
+): string[] | undefined {
   try {
-    return commandShape.parse(JSON.parse(labels?.[LABEL_RUNNER] ?? ''));
+    const label = labelShape.parse(JSON.parse(labels?.[LABEL_RUNNER] ?? ''));
+    const alike = entrypoint === undefined || JSON.stringify(entrypoint) === JSON.stringify(label.entrypoint);
+    return alike ? label.runner : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
     throw error;

@@ -34,7 +34,10 @@ t.test('a local image has the label, the user and the entry point that the sandb
   t.equal(config.WorkingDir, '/workspace');
   const program = ['/opt/fairlead/ld', '/opt/fairlead/node', '--inspect-port=192.0.2.1:9229', '--v8-pool-size=0'];
   t.same(config.Entrypoint, [...program, '/opt/fairlead/workspace.cjs']);
-  t.same(JSON.parse(config.Labels[LABEL_RUNNER] ?? ''), [...program, '/opt/fairlead/runner.cjs']);
+  t.same(JSON.parse(config.Labels[LABEL_RUNNER] ?? ''), {
+    entrypoint: config.Entrypoint,
+    runner: [...program, '/opt/fairlead/runner.cjs'],
+  });
   t.ok(size < 150e6, `${size} bytes`);
   t.ok(lines.length > 1, 'the build says what it does');
 });

@@ -40,6 +40,10 @@ async function first(box: RunningSandbox): Promise<string> {
   return '';
 }
 
+async function labelOf(box: RunningSandbox): Promise<string | undefined> {
+  return (await docker().getContainer(box.id).inspect()).Config.Labels['fairlead.users'];
+}
+
 async function uidOf(box: RunningSandbox, pid: string): Promise<string> {
   return (await sh(box, `sed -n 's/^Uid:\\t\\([0-9]*\\).*/\\1/p' /proc/${pid}/status`)).stdout.trim();
 }
@@ -210,4 +214,40 @@ t.test('an image of before serves its tools with one user, and the log says to b
     t.match(await said(tools, 'id -u; cat a'), /^19000\d{5}\na/);
   }
   t.match(warned, [/old one.*npm run image/], 'once for each image');
+});
+
+t.test('an image made from ours with a server of its own has one user, which owns the workspace', async (t) => {
+  const image = await makeOldImage('ENTRYPOINT ["sh", "-c", "id -u; pwd; echo a > a; cat a; exec cat"]');
+  t.teardown(() => image.remove());
+  const box = await startBox(t, image.tag);
+  const lines: string[] = [];
+  for await (const line of createInterface({ input: box.stdout })) if (lines.push(line) === 3) break;
+  t.equal((await sh(box, 'id -u; pwd')).stdout, `${lines[0]}\n/workspace\n`);
+  t.same(lines.slice(1), ['/workspace', 'a']);
+  const { Config } = await docker().getContainer(box.id).inspect();
+  t.equal(Config.Labels['fairlead.runner'], '', 'so an adopting server knows it, too');
+});
+
+t.test('a later run gives the users of a sandbox that it finds to no other, and frees them with it', async (t) => {
+  const instance = randomUUID();
+  const sandbox = { uids: { from: 1_950_000_000, count: 4 }, budget: { containers: 2 }, pool: { min: 0, max: 0 } };
+  const config = parseConfig({ sandbox }, { DOCKER_HOST: dockerHost() });
+  const image = await makeTinyImage('exec cat');
+  t.teardown(() => image.remove());
+  const driver = (): DockerDriver => new DockerDriver(config, instance, createLog('test', 'silent'));
+  const start = async (from: DockerDriver): Promise<RunningSandbox> => {
+    const request = { server: 'workspace', image: image.tag, env: {}, signal: new AbortController().signal };
+    const box = await from.start({ ...request, name: `fairlead-test-${randomUUID()}` });
+    t.teardown(() => box.destroy());
+    return box;
+  };
+  const one = await start(driver());
+  const later = driver();
+  const two = await start(later);
+  t.not(await labelOf(one), await labelOf(two));
+  await t.rejects(start(later), { code: 'ERR_UNAVAILABLE' });
+  const freed = await labelOf(one);
+  const found = await later.adopting.find();
+  await found.find(({ id }) => id === one.id)?.destroy();
+  t.equal(await labelOf(await start(later)), freed);
 });
