@@ -162,7 +162,9 @@ export class Renderer {
       .split('\n')
       .slice(0, MAX_DESCRIPTION_LINES)
       .map((text) => `\n${dim(BAR + cut(text, 500))}`);
-    const said = Object.entries(hints).map(([hint, value]) => HINTS[`${hint} ${String(value)}`] ?? '');
+    // `destructive` and `idempotent` mean something of tools that write.
+    const told = hints.readOnly === true ? { readOnly: true, openWorld: hints.openWorld } : hints;
+    const said = Object.entries(told).map(([hint, value]) => HINTS[`${hint} ${String(value)}`] ?? '');
     const words = said.filter((word) => word !== '').join(', ');
     return [
       ...lines,

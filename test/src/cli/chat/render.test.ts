@@ -196,3 +196,9 @@ t.test('an approval shows the tool in its server’s words, what it says of itse
     ].join('\n'),
   );
 });
+
+t.test('of a tool that says it only reads, no more is said than where it reaches', async (t) => {
+  const hints = { readOnly: true, destructive: false, idempotent: true, openWorld: true };
+  const shown = new Renderer(PLAIN).question({ ...approval({}), tool: { description: '', hints, definition: 'h' } });
+  t.match(shown, 'its server says: it only reads, it reaches beyond its own data\n');
+});
