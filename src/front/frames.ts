@@ -1,6 +1,7 @@
 /** Checks what clients send: WebSocket frames, and the HTTP bodies that mean the same. Main thread. */
 import { z } from 'zod';
 import { FairleadError } from '../shared/errors.js';
+import { judgeImage } from '../shared/image-facts.js';
 import type { ClientFrame, UserBlock } from '../shared/protocol.js';
 import { parseJson } from './parse-json.js';
 
@@ -15,17 +16,22 @@ const jsonObject = z.custom<Record<string, unknown>>(
 /** The model's API refuses text without a visible character. The frame limits its length. */
 const words = z.string().regex(/\S/, 'must not be empty');
 
-/** Checks base64 by length and alphabet, with one character class, since the text may be a megabyte long. */
-const base64 = z
-  .string()
-  .refine((text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(text), 'must be base64');
+/** An image that the model's API would refuse: `message` comes back as ERR_BAD_IMAGE. */
+const BAD_IMAGE = { badImage: true };
+/** Base64 of an image that the model's API takes. It is judged here, where the person can still be told which one is bad. */
+const imageData = z.string().superRefine((text, context) => {
+  const verdict = judgeImage(text);
+  if (!verdict.ok) {
+    context.addIssue({ code: 'custom', message: `the image ${verdict.why}`, params: BAD_IMAGE });
+  }
+});
 
 const userBlock = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('text'), text: words }),
   z.strictObject({
     type: z.literal('image'),
     mimeType: z.enum(['image/png', 'image/jpeg', 'image/gif', 'image/webp']),
-    data: base64,
+    data: imageData,
   }),
 ]);
 
@@ -93,7 +99,7 @@ export type FrameResult =
 /** A ping as nearly all clients write it. They send it all day, and the full check costs six times as much. */
 const PING = /^\{"type":"ping"(?:,"id":"([\w.:-]{1,128})")?\}$/;
 
-/** Never throws: a bad frame comes back as ERR_BAD_FRAME that names the field. */
+/** Never throws: a bad frame comes back as ERR_BAD_FRAME that names the field, a bad image as ERR_BAD_IMAGE. */
 export function parseFrame(text: string): FrameResult {
   const ping = PING.exec(text);
   if (ping) return { ok: true, frame: ping[1] === undefined ? { type: 'ping' } : { type: 'ping', id: ping[1] } };
@@ -109,7 +115,7 @@ export function parseFrame(text: string): FrameResult {
   return { ok: false, error: describe(parsed.error), ...(echo.success ? { id: echo.data } : {}) };
 }
 
-/** Checks an HTTP body against its schema. ERR_BAD_FRAME. */
+/** Checks an HTTP body against its schema. ERR_BAD_FRAME, ERR_BAD_IMAGE. */
 export function parseBody<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -141,5 +147,6 @@ function describe(error: z.ZodError): FairleadError {
     }
     return path === '' ? issue.message : `${path}: ${issue.message}`;
   });
-  return badFrame(messages.join('; '));
+  const isImage = error.issues.every((issue) => issue.code === 'custom' && issue.params === BAD_IMAGE);
+  return isImage ? new FairleadError('ERR_BAD_IMAGE', messages.join('; ')) : badFrame(messages.join('; '));
 }

@@ -6,6 +6,7 @@
  */
 export const ERROR_TABLE = {
   ERR_BAD_FRAME: { status: 400, retry: false, title: 'The frame or request is not of this protocol' },
+  ERR_BAD_IMAGE: { status: 400, retry: false, title: 'The model does not take this image' },
   ERR_UNAUTHORIZED: { status: 401, retry: false, title: 'No or bad credentials' },
   ERR_FORBIDDEN_ORIGIN: { status: 403, retry: false, title: 'This Origin is not allowed' },
   ERR_FORBIDDEN_PROXY: { status: 403, retry: false, title: 'This server is not to be reached through a proxy' },

@@ -1,5 +1,6 @@
 /** A tool as its MCP server describes it, in the form that crosses threads. Docker thread and agent threads. */
 import type { Tool } from '@modelcontextprotocol/client';
+import { cutText } from './cut-text.js';
 
 export interface ToolDefinition {
   name: string;
@@ -25,8 +26,8 @@ export function toToolDefinition(tool: Tool): ToolDefinition {
   const title = tool.title ?? annotations?.title;
   return {
     name: tool.name,
-    ...(title === undefined ? {} : { title: title.slice(0, MAX_TITLE) }),
-    description: (tool.description ?? title ?? '').slice(0, MAX_DESCRIPTION),
+    ...(title === undefined ? {} : { title: cutText(title, MAX_TITLE) }),
+    description: cutText(tool.description ?? title ?? '', MAX_DESCRIPTION),
     inputSchema: fits(tool.inputSchema, MAX_SCHEMA_BYTES) ? tool.inputSchema : { type: 'object' },
     ...(tool.outputSchema && fits(tool.outputSchema, MAX_SCHEMA_BYTES) ? { outputSchema: tool.outputSchema } : {}),
     ...(annotations?.readOnlyHint === undefined ? {} : { readOnly: annotations.readOnlyHint }),

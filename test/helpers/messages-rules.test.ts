@@ -1,4 +1,5 @@
 import t from 'tap';
+import { png as pngOf } from './images.js';
 import { validateMessages } from './messages-rules.js';
 
 type Json = Record<string, unknown>;
@@ -16,7 +17,13 @@ const said = (text: string, more: Json = {}): Json => ({ type: 'text', text, ...
 const thought = (signature: string | undefined = 'sig'): Json => ({ type: 'thinking', thinking: 'hm', signature });
 const offered = (name = 'list_files', more: Json = {}): Json => ({ name, input_schema: { type: 'object' }, ...more });
 const cached = { cache_control: { type: 'ephemeral' } };
-const png = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA==' } };
+const PNG = pngOf(1, 1);
+const imageOf = (data: string): unknown => ({
+  type: 'image',
+  source: { type: 'base64', media_type: 'image/png', data },
+});
+const schemaOf = (schema: object): unknown => ({ name: 'a', input_schema: { type: 'object', ...schema } });
+const png = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: PNG } };
 
 const body = (messages: unknown, more: Json = {}): Json => ({ model: 'm', max_tokens: 2048, messages, ...more });
 
@@ -100,8 +107,53 @@ const refused: Record<string, [request: unknown, about: RegExp]> = {
     /is_error/,
   ],
   'an image of an odd type': [
-    body([user([{ type: 'image', source: { type: 'base64', media_type: 'image/tiff', data: 'AA==' } }])]),
+    body([user([{ type: 'image', source: { type: 'base64', media_type: 'image/tiff', data: PNG } }])]),
     /media_type/,
+  ],
+  'an image of another type than its bytes': [
+    body([user([{ type: 'image', source: { type: 'base64', media_type: 'image/gif', data: PNG } }])]),
+    /messages\.0\.content\.0\.image\.source\.base64\.data: .*media type/,
+  ],
+  'bytes that are no image': [body([user([imageOf('AAAA')])]), /messages\.0\.content\.0: Could not process image/],
+  'an image with a side that is too long': [body([user([imageOf(pngOf(8_001, 10))])]), /exceed max allowed size: 8000/],
+  'many images of which one is large': [
+    body([user([...Array.from({ length: 20 }, () => png), imageOf(pngOf(2_001, 10))])]),
+    /many-image requests: 2000/,
+  ],
+  'an image over 5 MB': [body([user([imageOf(pngOf(10, 10, 4_000_000))])]), /exceeds 5 MB/],
+  'half a surrogate pair': [body([user([said('half \ud83d')])]), /no low surrogate/],
+  'half a surrogate pair in a key': [
+    body([user('ls'), assistant([use('a', { '\udc00': 1 })]), user([result('a')])]),
+    /no low surrogate/,
+  ],
+  'a called tool with an odd name': [
+    body([user('ls'), assistant([{ type: 'tool_use', id: 'a', name: 'read file', input: {} }]), user([result('a')])]),
+    /tool_use.name/,
+  ],
+  'a schema of an older draft': [
+    body([user('hi')], { tools: [schemaOf({ properties: { n: { minimum: 0, exclusiveMinimum: true } } })] }),
+    /^tools\.0\.custom\.input_schema: JSON schema is invalid/,
+  ],
+  'a property that says itself that it is required': [
+    body([user('hi')], { tools: [schemaOf({ properties: { n: { required: true } } })] }),
+    /JSON schema is invalid/,
+  ],
+  'a tuple of the older kind': [
+    body([user('hi')], { tools: [schemaOf({ properties: { n: { items: [{}] } } })] }),
+    /JSON schema is invalid/,
+  ],
+  'a type that is none': [
+    body([user('hi')], { tools: [schemaOf({ properties: { n: { type: 'any' } } })] }),
+    /JSON schema is invalid/,
+  ],
+  'an empty enum': [body([user('hi')], { tools: [schemaOf({ properties: { n: { enum: [] } } })] }), /enum/],
+  'a pattern of JavaScript alone': [
+    body([user('hi')], { tools: [schemaOf({ properties: { n: { pattern: '^\\p{L}$' } } })] }),
+    /JSON schema is invalid/,
+  ],
+  'a property with an odd name': [
+    body([user('hi')], { tools: [schemaOf({ properties: { 'my name': {} } })] }),
+    /Property keys should match/,
   ],
   'arguments that are no object': [
     body([user('ls'), assistant([use('a', 'x')]), user([result('a')])]),
@@ -144,8 +196,8 @@ const refused: Record<string, [request: unknown, about: RegExp]> = {
     /forces tool use/,
   ],
   'two tools of one name': [body([user('hi')], { tools: [offered(), offered()] }), /names must be unique/],
-  'a tool name with a dot': [body([user('hi')], { tools: [offered('a.b')] }), /tools.0.name/],
-  'a tool name of 65 letters': [body([user('hi')], { tools: [offered('a'.repeat(65))] }), /tools.0.name/],
+  'a tool name with a dot': [body([user('hi')], { tools: [offered('a.b')] }), /tools.0.custom.name/],
+  'a tool name of 65 letters': [body([user('hi')], { tools: [offered('a'.repeat(65))] }), /tools.0.custom.name/],
   'a tool without a schema': [body([user('hi')], { tools: [{ name: 'a' }] }), /input_schema/],
   'a tool whose schema is no object': [
     body([user('hi')], { tools: [offered('a', { input_schema: { type: 'array' } })] }),

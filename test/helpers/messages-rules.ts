@@ -1,5 +1,8 @@
 /** Judges a Messages API request as the real API would, in words: an empty list means it is accepted. Runs in tests. */
 
+import { checkImages, type SentImage } from './image-rules.js';
+import { checkSchema } from './schema-rules.js';
+
 /** What the real API allows at the top level; anything else is «Extra inputs are not permitted». */
 const TOP_LEVEL = new Set(
   (
@@ -23,7 +26,6 @@ const ALLOWED_IN: Record<Role, readonly string[]> = {
   assistant: ['text', 'thinking', 'redacted_thinking', 'tool_use'],
 };
 
-const IMAGE_TYPES = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
 const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/;
 const TOOL_USE_ID = /^[a-zA-Z0-9_-]+$/;
 const MAX_BREAKPOINTS = 4;
@@ -40,6 +42,7 @@ interface Turn {
 
 export function validateMessages(body: unknown): string[] {
   if (!isObject(body)) return ['body: Input should be a valid dictionary'];
+  if (!isWellFormed(body)) return ['The request body is not valid JSON: no low surrogate in string'];
   const problems: string[] = [];
   for (const key of Object.keys(body)) {
     if (!TOP_LEVEL.has(key)) problems.push(`${key}: Extra inputs are not permitted`);
@@ -54,6 +57,7 @@ export function validateMessages(body: unknown): string[] {
   checkOrder(turns, problems);
   checkToolPairs(turns, problems);
   checkContinuedTurn(turns, body['thinking'], problems);
+  checkImages(imagesOf(body['messages'], 'messages'), problems);
   const breakpoints = countBreakpoints(body);
   if (breakpoints > MAX_BREAKPOINTS) {
     problems.push(`A maximum of 4 blocks with cache_control may be provided. Found ${breakpoints}.`);
@@ -89,16 +93,13 @@ function checkTools(tools: unknown, problems: string[]): void {
     if (names.has(name)) problems.push(`tools: Tool names must be unique: ${name}`);
     names.add(name);
     if (typeof tool['type'] === 'string' && tool['type'] !== 'custom') return; // a tool the API itself runs
-    if (!TOOL_NAME.test(name)) problems.push(`tools.${i}.name: String should match pattern ${TOOL_NAME.source}`);
+    if (!TOOL_NAME.test(name)) problems.push(`tools.${i}.custom.name: String should match pattern ${TOOL_NAME.source}`);
     if (tool['description'] !== undefined && typeof tool['description'] !== 'string') {
-      problems.push(`tools.${i}.description: Input should be a valid string`);
+      problems.push(`tools.${i}.custom.description: Input should be a valid string`);
     }
     const schema = tool['input_schema'];
-    if (!isObject(schema)) problems.push(`tools.${i}.input_schema: Field required`);
-    else if (schema['type'] !== 'object') problems.push(`tools.${i}.input_schema.type: Input should be 'object'`);
-    else if (['oneOf', 'allOf', 'anyOf'].some((key) => key in schema)) {
-      problems.push(`tools.${i}.input_schema: does not support oneOf, allOf, or anyOf at the top level`);
-    }
+    if (isObject(schema)) checkSchema(schema, `tools.${i}.custom.input_schema`, problems);
+    else problems.push(`tools.${i}.custom.input_schema: Field required`);
     for (const key of ['annotations', 'title', 'inputSchema', 'outputSchema', '_meta', 'server']) {
       if (key in tool) problems.push(`tools.${i}.${key}: Extra inputs are not permitted`);
     }
@@ -183,7 +184,7 @@ function checkBlock(block: Json, at: string, problems: string[]): void {
         problems.push(`${at}: text content blocks must contain non-whitespace text`);
       return;
     case 'image':
-      checkImage(block['source'], at, problems);
+      if (!isObject(block['source'])) problems.push(`${at}.image.source: Field required`);
       return;
     case 'thinking':
       if (typeof block['thinking'] !== 'string') problems.push(`${at}.thinking.thinking: Field required`);
@@ -194,8 +195,8 @@ function checkBlock(block: Json, at: string, problems: string[]): void {
     case 'tool_use':
       if (typeof block['id'] !== 'string' || !TOOL_USE_ID.test(block['id']))
         problems.push(`${at}.tool_use.id: String should match a pattern`);
-      if (typeof block['name'] !== 'string' || block['name'] === '')
-        problems.push(`${at}.tool_use.name: Field required`);
+      if (typeof block['name'] !== 'string' || !TOOL_NAME.test(block['name']))
+        problems.push(`${at}.tool_use.name: String should match pattern ${TOOL_NAME.source}`);
       if (!isObject(block['input'])) problems.push(`${at}.tool_use.input: Input should be a valid dictionary`);
       return;
     case 'tool_result':
@@ -205,17 +206,20 @@ function checkBlock(block: Json, at: string, problems: string[]): void {
   }
 }
 
-function checkImage(source: unknown, at: string, problems: string[]): void {
-  if (!isObject(source)) {
-    problems.push(`${at}.image.source: Field required`);
-    return;
-  }
-  if (source['type'] !== 'base64') return;
-  if (!IMAGE_TYPES.includes(String(source['media_type']))) {
-    problems.push(`${at}.image.source.base64.media_type: Input should be one of ${IMAGE_TYPES.join(', ')}`);
-  }
-  const data = source['data'];
-  if (typeof data !== 'string' || data === '') problems.push(`${at}.image.source.base64.data: Field required`);
+/** Images anywhere in the messages, with their paths. */
+function imagesOf(value: unknown, at: string): SentImage[] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => imagesOf(item, `${at}.${index}`));
+  if (!isObject(value)) return [];
+  if (value['type'] === 'image') return isObject(value['source']) ? [{ at, source: value['source'] }] : [];
+  const inside = value['type'] === 'tool_result' ? `${at}.tool_result.content` : `${at}.content`;
+  return Array.isArray(value['content']) ? imagesOf(value['content'], inside) : [];
+}
+
+/** The API reads no half of a surrogate pair, in a key or a value, however it is escaped. */
+function isWellFormed(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (Array.isArray(value)) return value.every(isWellFormed);
+  return !isObject(value) || Object.entries(value).every(([key, item]) => key.isWellFormed() && isWellFormed(item));
 }
 
 function checkToolResult(block: Json, at: string, problems: string[]): void {

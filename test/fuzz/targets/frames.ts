@@ -1,5 +1,4 @@
 /** The parser of WebSocket frames in this process, guided by coverage: whatever comes is a frame or a named error. */
-import { isFairleadError } from '../../../src/shared/errors.js';
 import { parseFrame } from '../../../src/front/frames.js';
 import { randomFrom } from '../../chaos/random.js';
 import { Coverage } from '../coverage.js';
@@ -38,7 +37,7 @@ function judge(input: string): string | undefined {
   try {
     const result = parseFrame(input);
     if (result.ok) return JSON.parse(JSON.stringify(result.frame)) ? undefined : 'a frame is no data';
-    if (!isFairleadError(result.error, 'ERR_BAD_FRAME')) return `the error is ${String(result.error)}`;
+    if (!['ERR_BAD_FRAME', 'ERR_BAD_IMAGE'].includes(result.error.code)) return `the error is ${String(result.error)}`;
     return result.error.message.length > MAX_ERROR ? 'the error is as long as the frame' : undefined;
   } catch (error) {
     return `parseFrame threw ${String(error)}`;

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import t from 'tap';
 import { parseFrame, toUserBlocks } from '../../../src/front/frames.js';
+import { png } from '../../helpers/images.js';
 
-const PNG = { type: 'image', mimeType: 'image/png', data: 'aGk=' };
+const PNG = { type: 'image', mimeType: 'image/png', data: png(1, 1) };
 
 t.test('frames of the contract are taken as they are', async (t) => {
   const frames = [
@@ -35,7 +36,6 @@ t.test('a bad frame is ERR_BAD_FRAME and names the field', async (t) => {
     [{ type: 'message', content: [] }, /^content: /],
     [{ type: 'message', content: [{ type: 'video' }] }, /^content\.0\.type: /],
     [{ type: 'message', content: [{ ...PNG, mimeType: 'image/svg+xml' }] }, /^content\.0\.mimeType: /],
-    [{ type: 'message', content: [{ ...PNG, data: 'no base64!' }] }, /^content\.0\.data: must be base64/],
     [{ type: 'message', content: [{ ...PNG, url: 'x' }] }, /^content\.0\.url: no such field/],
     [{ type: 'tool:approval', approved: true }, /^callId: /],
     [{ type: 'tool:approval', callId: 'c', approved: 'yes' }, /^approved: /],
@@ -50,6 +50,19 @@ t.test('a bad frame is ERR_BAD_FRAME and names the field', async (t) => {
   }
   t.match(parseFrame('{"type"'), { ok: false, error: { code: 'ERR_BAD_FRAME', message: /^not JSON/ } });
   t.match(parseFrame('{"type":"nope","id":"me"}'), { ok: false, id: 'me' });
+});
+
+t.test('an image that the model does not take is refused at once, with the reason', async (t) => {
+  const cases: [data: string, message: RegExp][] = [
+    ['no base64!', /^content\.0\.data: the image is not valid base64$/],
+    ['aGk=', /^content\.0\.data: the image is no PNG, JPEG, GIF or WebP/],
+    [png(8_001, 20), /8001 × 20 pixels/],
+    [png(20, 20, 4_000_000), /5242880 at most/],
+  ];
+  for (const [data, message] of cases) {
+    const result = parseFrame(JSON.stringify({ type: 'message', id: 'm1', content: [{ ...PNG, data }] }));
+    t.match(result, { ok: false, id: 'm1', error: { code: 'ERR_BAD_IMAGE', message } });
+  }
 });
 
 t.test('no text makes parseFrame throw', async () => {

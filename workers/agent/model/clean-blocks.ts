@@ -5,12 +5,21 @@ import type {
   TextBlockParam,
   ToolResultBlockParam,
 } from '@anthropic-ai/sdk/resources/messages';
+import { judgeImage, type ImageFacts } from '../../../src/shared/image-facts.js';
 import type { TranscriptMessage } from '../store/store.js';
 
 type Json = Record<string, unknown>;
 
-const IMAGE_TYPES = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
 const TOOL_USE_ID = /^[a-zA-Z0-9_-]+$/;
+const MAX_TOOL_NAME = 64;
+/** Verdicts by the stored block, so that a round of the turn does not read the same megabytes again. */
+const images = new WeakMap<Json, ImageBlockParam | TextBlockParam>();
+const facts = new WeakMap<ImageBlockParam, ImageFacts>();
+
+/** Of a block that `cleanBlock` made; undefined for an image that only a URL names. */
+export function factsOf(image: ImageBlockParam): ImageFacts | undefined {
+  return facts.get(image);
+}
 
 /** A copy of the block, never the block itself; undefined when a message of that role cannot hold it. */
 export function cleanBlock(block: unknown, role: TranscriptMessage['role']): ContentBlockParam | undefined {
@@ -31,7 +40,7 @@ export function cleanBlock(block: unknown, role: TranscriptMessage['role']): Con
     case 'tool_use':
       if (typeof id !== 'string' || !TOOL_USE_ID.test(id)) return undefined;
       if (typeof name !== 'string' || name === '' || !isObject(input)) return undefined;
-      return { type, id, name, input };
+      return { type, id, name: toolName(name), input };
     default:
       return undefined;
   }
@@ -42,17 +51,37 @@ function cleanText(block: Json): TextBlockParam | undefined {
   return typeof text === 'string' && text.trim() !== '' ? { type: 'text', text } : undefined;
 }
 
-/** An image that the API does not take becomes a text that says so, since the model should know of it. */
+/** The name of a tool that may be gone by now, in characters that the API takes. */
+export function toolName(name: string): string {
+  return name.replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, MAX_TOOL_NAME) || '_';
+}
+
 function cleanImage(block: Json): ImageBlockParam | TextBlockParam | undefined {
   const source = block['source'];
   if (!isObject(source)) return undefined;
   if (source['type'] === 'url' && typeof source['url'] === 'string') {
     return { type: 'image', source: { type: 'url', url: source['url'] } };
   }
-  const { media_type: mediaType, data } = source;
+  const { data } = source;
   if (source['type'] !== 'base64' || typeof data !== 'string' || data === '') return undefined;
-  if (!isImageType(mediaType)) return { type: 'text', text: `[image of an unsupported type: ${String(mediaType)}]` };
-  return { type: 'image', source: { type: 'base64', media_type: mediaType, data } };
+  let image = images.get(block);
+  if (!image) {
+    image = judged(data);
+    images.set(block, image);
+  }
+  return image;
+}
+
+/** The type comes from the bytes, as the API reads it. An image that it does not take becomes a text, since the model should know of it. */
+function judged(base64: string): ImageBlockParam | TextBlockParam {
+  const verdict = judgeImage(base64);
+  if (!verdict.ok) return { type: 'text', text: `[An image was left out: it ${verdict.why}.]` };
+  const image: ImageBlockParam = {
+    type: 'image',
+    source: { type: 'base64', media_type: verdict.facts.type, data: base64 },
+  };
+  facts.set(image, verdict.facts);
+  return image;
 }
 
 function cleanToolResult(block: Json): ToolResultBlockParam | undefined {
@@ -71,12 +100,6 @@ function cleanToolResult(block: Json): ToolResultBlockParam | undefined {
     content: cleaned.length > 0 ? cleaned : [{ type: 'text', text: '(no output)' }],
     ...(isError === true ? { is_error: true } : {}),
   };
-}
-
-type ImageType = 'image/jpeg' | 'image/png' | 'image/gif' | 'image/webp';
-
-function isImageType(value: unknown): value is ImageType {
-  return IMAGE_TYPES.includes(String(value));
 }
 
 export function isObject(value: unknown): value is Json {

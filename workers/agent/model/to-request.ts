@@ -7,11 +7,15 @@ import type {
   Tool,
 } from '@anthropic-ai/sdk/resources/messages';
 import type { TranscriptMessage } from '../store/store.js';
-import { cleanBlock } from './clean-blocks.js';
+import { to2020 } from '../schema/to-2020.js';
+import { cleanBlock, isObject, toolName } from './clean-blocks.js';
+import { limitImages } from './limit-images.js';
 import type { ModelRequest, ModelTool } from './model.js';
 import { repairTranscript } from './repair-transcript.js';
+import { wellFormed } from './well-formed.js';
 
 const CACHED = { type: 'ephemeral' } as const;
+const PROPERTY_NAME = /^[a-zA-Z0-9_.-]{1,64}$/;
 /** Added where the user's message is missing at the end, since the API wants one there. */
 const GO_ON = 'Continue.';
 
@@ -28,7 +32,7 @@ interface RoleMessage {
 export function toRequest(request: ModelRequest, thinkingTokens: number): MessageCreateParamsStreaming {
   const messages = toMessages(request.messages);
   const thinks = thinkingTokens >= 1024 && thinkingTokens < request.maxTokens && !continuesWithoutThinking(messages);
-  return {
+  return wellFormed({
     model: request.model,
     max_tokens: request.maxTokens,
     stream: true,
@@ -36,7 +40,7 @@ export function toRequest(request: ModelRequest, thinkingTokens: number): Messag
     ...(request.tools.length === 0 ? {} : { tools: toTools(request.tools) }),
     ...(thinks ? { thinking: { type: 'enabled', budget_tokens: thinkingTokens, display: 'summarized' } } : {}),
     messages,
-  };
+  });
 }
 
 function toSystem({ system, note = '' }: ModelRequest): Pick<MessageCreateParamsStreaming, 'system'> {
@@ -61,6 +65,7 @@ export function toMessages(transcript: readonly TranscriptMessage[]): MessagePar
     else runs.push({ role, content: [...blocks] });
   }
   if (runs.at(-1)?.role !== 'user') runs.push({ role: 'user', content: [{ type: 'text', text: GO_ON }] });
+  limitImages(runs);
   const ofUser = runs.filter(({ role }) => role === 'user');
   for (const run of ofUser) run.content = resultsFirst(run.content);
   for (const run of ofUser.slice(-2)) markLast(run.content);
@@ -101,17 +106,39 @@ function isThinking(block: ContentBlockParam): boolean {
   return block.type === 'thinking' || block.type === 'redacted_thinking';
 }
 
+/** Of two tools with one name the first counts: the API refuses the whole request for the second. */
 function toTools(tools: readonly ModelTool[]): Tool[] {
-  return tools.map(({ name, description, inputSchema }, index) => ({
-    name,
-    ...(description === '' ? {} : { description }),
-    input_schema: toInputSchema(inputSchema),
-    ...(index === tools.length - 1 ? { cache_control: CACHED } : {}),
-  }));
+  const byName = new Map<string, Tool>();
+  for (const tool of tools) {
+    const name = toolName(tool.name);
+    if (byName.has(name)) continue;
+    const description = tool.description === '' ? {} : { description: tool.description };
+    byName.set(name, { name, ...description, input_schema: toInputSchema(tool) });
+  }
+  return [...byName.values()].map((tool, index) =>
+    index === byName.size - 1 ? { ...tool, cache_control: CACHED } : tool,
+  );
 }
 
-/** Drops three keywords that the API refuses at the top of a schema. The check of the arguments still uses them. */
-function toInputSchema(schema: Record<string, unknown>): Tool.InputSchema {
-  const { oneOf: _oneOf, allOf: _allOf, anyOf: _anyOf, ...rest } = schema;
-  return { ...rest, type: 'object' };
+const schemas = new WeakMap<ModelTool, Tool.InputSchema>();
+
+/**
+ * The catalogue has converted the schema with more care; whatever comes from elsewhere loses what the API refuses. The check of
+ * the arguments still uses the server's own.
+ */
+function toInputSchema(tool: ModelTool): Tool.InputSchema {
+  let schema = schemas.get(tool);
+  if (!schema) {
+    const { oneOf: _oneOf, allOf: _allOf, anyOf: _anyOf, ...rest } = to2020(tool.inputSchema);
+    schema = { ...withGoodNames(rest), type: 'object' };
+    schemas.set(tool, schema);
+  }
+  return schema;
+}
+
+function withGoodNames(schema: Record<string, unknown>): Record<string, unknown> {
+  const { properties } = schema;
+  if (!isObject(properties)) return schema;
+  const good = Object.entries(properties).filter(([name]) => PROPERTY_NAME.test(name));
+  return { ...schema, properties: Object.fromEntries(good) };
 }

@@ -1,4 +1,5 @@
 /** MCP sampling: asks the session's model for a server, with the user's approval each time, within limits. Agent threads. */
+import { cutText } from '../../../src/shared/cut-text.js';
 import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { originOf } from '../../../src/shared/mcp-capabilities.js';
@@ -126,7 +127,7 @@ function questionText(server: string, { messages, systemPrompt }: Params, maxTok
     blocksOf(content).map((block) => `${role}: ${block.type === 'text' ? block.text : `(${block.type})`}`),
   );
   const asked = [...(systemPrompt ? [`system: ${systemPrompt}`] : []), ...said].join('\n');
-  const shown = asked.length > SHOWN ? `${asked.slice(0, SHOWN)}… (${asked.length - SHOWN} more characters)` : asked;
+  const shown = asked.length > SHOWN ? `${cutText(asked, SHOWN)}… (${asked.length - SHOWN} more characters)` : asked;
   return `The server ${server} asks the model to answer this, in at most ${maxTokens} tokens:\n\n${shown}`;
 }
 

@@ -1,4 +1,5 @@
 /** A tool as an approval shows it, and what the user allowed of it before. Pure; agent threads. */
+import { cutText } from '../../../src/shared/cut-text.js';
 import type { ShownTool, ToolHints } from '../../../src/shared/protocol.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { changedParts, definitionHash, partHashes } from '../mcp/catalogue/definition-hash.js';
@@ -16,7 +17,7 @@ export function shownTool(definition: ToolDefinition, before: string | undefined
   const changed = before === undefined ? [] : changedParts(before, partHashes(definition));
   return {
     ...(title === undefined ? {} : { title }),
-    description: description.length > MAX_DESCRIPTION ? `${description.slice(0, MAX_DESCRIPTION)}…` : description,
+    description: description.length > MAX_DESCRIPTION ? `${cutText(description, MAX_DESCRIPTION)}…` : description,
     ...(Object.keys(hints).length > 0 ? { hints } : {}),
     definition: definitionHash(definition),
     ...(changed.length > 0 ? { changed } : {}),

@@ -93,8 +93,8 @@ t.test('thinking is asked for, except in a turn that began without', async (t) =
 });
 
 t.test('pictures that the API does not take become words, and an error’s result holds text only', async (t) => {
-  t.match(plain([user(image('image/tiff'), image('image/png'))]), [
-    { role: 'user', content: [{ type: 'text', text: /image\/tiff/ }, image('image/png')] },
+  t.match(plain([user(image('image/png', 'AAAA'), image('image/png'))]), [
+    { role: 'user', content: [{ type: 'text', text: /no PNG/ }, image('image/png')] },
   ]);
   const failed = { type: 'tool_result', tool_use_id: 'a', content: [image('image/png')], is_error: true };
   t.match(plain([user('hi'), assistant(use('a')), user(failed)]), [

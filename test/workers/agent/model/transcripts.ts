@@ -1,5 +1,6 @@
 /** Transcripts of every kind of brokenness, for the properties of what must make them valid. Runs in tests. */
 import * as fc from 'fast-check';
+import { gif, jpeg, png, webp } from '../../../helpers/images.js';
 import type { TranscriptMessage } from '../../../../workers/agent/store/store.js';
 
 /** Few ids, so that pairs, orphans and repeats all come about. */
@@ -33,6 +34,15 @@ const odd = fc.constantFrom<unknown[]>(
   { type: 'audio', data: 'AAAA' },
   image('image/tiff'),
   image('image/png'),
+  image('image/png', jpeg(9_000, 10)),
+  image('image/png', webp(2_500, 10)),
+  image('image/jpeg', gif(3, 3)),
+  image('image/png', 'AAAA'),
+  image('image/png', 'iVBORw0KGgo='),
+  image('image/png', 'no base64'),
+  { type: 'text', text: 'half \ud83d of it' },
+  { type: 'tool_use', id: 'f', name: 'odd name \udc00', input: { '\ud83d': ['\udc00'] } },
+  { type: 'tool_result', tool_use_id: 'a', content: 'cut \ud83d' },
   { type: 'text', text: 'more', citations: null, extra: true },
 );
 
@@ -47,8 +57,8 @@ export const anyTranscript: fc.Arbitrary<TranscriptMessage[]> = fc.array(
   { maxLength: 10 },
 );
 
-export function image(mediaType: string): unknown {
-  return { type: 'image', source: { type: 'base64', media_type: mediaType, data: 'iVBORw0KGgo=' } };
+export function image(mediaType: string, data = png(1, 1)): unknown {
+  return { type: 'image', source: { type: 'base64', media_type: mediaType, data } };
 }
 
 export function deepFreeze<T>(value: T): T {

@@ -1,9 +1,12 @@
 import { McpServer, type CreateMessageRequest } from '@modelcontextprotocol/server';
 import t, { type Test } from 'tap';
 import { z } from 'zod';
+import { png } from '../../../helpers/images.js';
 import { HANDSHAKE, serveOnPort } from '../../../helpers/port-mcp-server.js';
 import { OF, startBench, type AgentBench, type EventOf } from '../agent-bench.js';
 import { callsTools, says, USAGE } from '../scripted-model.js';
+
+const PNG = png(1, 1);
 
 type Params = CreateMessageRequest['params'];
 type Asked = EventOf<'elicitation:request'>;
@@ -112,7 +115,7 @@ void t.test('a server may sample up to its limit in one call, and no more', asyn
 void t.test(
   'sampling is refused unless the configuration allows it, and so is a request that the model cannot take',
   async (t) => {
-    const audio = { role: 'user' as const, content: { type: 'audio' as const, data: 'AA==', mimeType: 'audio/wav' } };
+    const audio = { role: 'user' as const, content: { type: 'audio' as const, data: PNG, mimeType: 'audio/wav' } };
     const cases: [BenchOptions, RegExp][] = [
       [{ isAllowed: false }, /./],
       [{ params: { ...PARAMS, messages: [audio] } }, /not audio/],
@@ -131,7 +134,7 @@ void t.test(
 );
 
 void t.test('a long question is shown in part, a picture by its name, and goes to the model whole', async (t) => {
-  const image = { type: 'image' as const, data: 'iVBORw0KGgo=', mimeType: 'image/png' };
+  const image = { type: 'image' as const, data: PNG, mimeType: 'image/png' };
   const long = 'y'.repeat(5_000);
   const bench = await start(t, { params: { ...PARAMS, messages: [{ role: 'user', content: image }, user(long)] } });
   bench.model.next(callsTools([CALL]), says('a picture'), says('done'));
@@ -142,7 +145,7 @@ void t.test('a long question is shown in part, a picture by its name, and goes t
   await reply(bench, asked, 'accept');
   await bench.turnEnd(1);
   t.match(bench.model.requests[1]?.messages, [
-    { content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'iVBORw0KGgo=' } }] },
+    { content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: PNG } }] },
     { content: [{ type: 'text', text: long }] },
   ]);
 });

@@ -1,7 +1,10 @@
 import t from 'tap';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { startBench } from '../agent-bench.js';
+import { png } from '../../../helpers/images.js';
 import { callsTools, fails, says, saysAndEnds, USAGE, type Script } from '../scripted-model.js';
+
+const PNG = png(1, 1);
 
 const call = (id: string, text = ''): Script => callsTools([{ id, name: 'echo', input: { text: id } }], { text });
 const textOf = (message: unknown): string => JSON.stringify(message);
@@ -214,11 +217,11 @@ void t.test('an image of the person goes to the model in the form of its API', a
   await bench.request('submit-message', {
     user: 'user-1',
     session: 'session-1',
-    content: [{ type: 'image', mimeType: 'image/png', data: 'AAAA' }],
+    content: [{ type: 'image', mimeType: 'image/png', data: PNG }],
   });
   await bench.turnEnd(1);
   t.same(bench.model.requests[0]?.messages[0]?.content, [
-    { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } },
+    { type: 'image', source: { type: 'base64', media_type: 'image/png', data: PNG } },
   ]);
 });
 

@@ -1,4 +1,5 @@
 /** Runs calls of our own tools; their results have the shape of a server's. Agent threads. */
+import { cutText } from '../../../../src/shared/cut-text.js';
 import type { CallToolResult } from '@modelcontextprotocol/client';
 import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
@@ -101,7 +102,7 @@ function shortItem(item: Record<string, unknown>): Record<string, string> {
   return Object.fromEntries(
     fields.flatMap((field) => {
       const value = item[field];
-      return typeof value === 'string' && value !== '' ? [[field, value.slice(0, MAX_FIELD)]] : [];
+      return typeof value === 'string' && value !== '' ? [[field, cutText(value, MAX_FIELD)]] : [];
     }),
   );
 }

@@ -1,4 +1,5 @@
 /** A tool's result for the client, within limits, and for the model, in the form that its API takes. Pure; agent threads. */
+import { judgeImage } from '../../../../src/shared/image-facts.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
 
 /** More than any tool needs. Each block has a cost in the client, the log and the model's context. */
@@ -114,21 +115,12 @@ export function toModelResource(resource: unknown): unknown[] {
   return kind.startsWith('image/') ? [textBlock(named), imageOr({ data: blob }, told)] : [textBlock(told)];
 }
 
-/** Takes the type from the bytes, as the API does: an image that it refuses would end this turn and every later one. */
-function imageOr({ data }: { data: string }, text: string): unknown {
-  const mediaType = imageTypeOf(data);
-  return mediaType === undefined
-    ? textBlock(text)
-    : { type: 'image', source: { type: 'base64', media_type: mediaType, data } };
-}
-
-function imageTypeOf(base64: string): string | undefined {
-  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return undefined;
-  const start = Buffer.from(base64.slice(0, 24), 'base64').toString('latin1');
-  if (start.startsWith('\x89PNG\r\n')) return 'image/png';
-  if (start.startsWith('\xFF\xD8\xFF')) return 'image/jpeg';
-  if (start.startsWith('GIF8')) return 'image/gif';
-  return start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP' ? 'image/webp' : undefined;
+/** Takes the type from the bytes, as the API does. An image that it would refuse is told in words. */
+function imageOr({ data }: { data: string }, told: string): unknown {
+  const verdict = judgeImage(data);
+  return verdict.ok
+    ? { type: 'image', source: { type: 'base64', media_type: verdict.facts.type, data } }
+    : textBlock(`${told.slice(0, -1)}: it ${verdict.why}]`);
 }
 
 function linkText(link: Record<string, unknown>): string {

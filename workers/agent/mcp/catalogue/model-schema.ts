@@ -1,5 +1,6 @@
 /** Converts a tool's schema to the form that the Messages API takes, and arguments back. Pure; agent threads. */
 import { isObject } from '../../model/clean-blocks.js';
+import { to2020 } from '../../schema/to-2020.js';
 
 type Schema = Record<string, unknown>;
 
@@ -22,13 +23,14 @@ const DATA = new Set(['enum', 'const', 'default', 'examples', 'required', 'depen
 const BRANCHES = ['allOf', 'anyOf', 'oneOf'] as const;
 
 /**
- * Returns an object schema whose top level lacks allOf, anyOf and oneOf, which the API refuses there: their branches are
- * merged. References to outside the schema, or to nothing, are dropped.
+ * Returns an object schema that fits the 2020-12 meta-schema and whose top level lacks allOf, anyOf and oneOf, which the API
+ * refuses there: their branches are merged. References to outside the schema, or to nothing, are dropped.
  */
-export function toModelSchema(inputSchema: Schema): ModelSchema {
-  const whole = shaped(inputSchema, (schema) => schema);
+export function toModelSchema(inputSchema: unknown): ModelSchema {
+  const schema = to2020(inputSchema);
+  const whole = shaped(schema, (same) => same);
   if (JSON.stringify(whole.schema).length <= MAX_SCHEMA_BYTES) return whole;
-  const terse = shaped(inputSchema, withoutProse);
+  const terse = shaped(schema, withoutProse);
   if (JSON.stringify(terse.schema).length <= MAX_SCHEMA_BYTES) return terse;
   return { schema: { type: 'object', additionalProperties: true } };
 }
@@ -40,8 +42,9 @@ export function toServerArgs(args: Schema, properties: ModelSchema['properties']
 }
 
 function shaped(inputSchema: Schema, change: (schema: Schema) => Schema): ModelSchema {
-  const clean = change(cleanSchema(inputSchema, inputSchema, 0));
-  return renamed({ ...flattened(clean), type: 'object' });
+  const flat = flattened(change(cleanSchema(inputSchema, inputSchema, 0)));
+  // Once more, for references into branches that are merged now.
+  return renamed({ ...cleanSchema(flat, flat, 0), type: 'object' });
 }
 
 function cleanSchema(schema: Schema, root: Schema, depth: number): Schema {

@@ -1,4 +1,5 @@
 /** The tool set of a user's sessions: what the model is sent, and which tool each name means. Pure; agent threads. */
+import { cutText } from '../../../../src/shared/cut-text.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Catalogue, ServerNotes } from '../../contract/mcp.js';
 import type { ModelTool } from '../../model/model.js';
@@ -99,7 +100,7 @@ function sorted(definitions: readonly ToolDefinition[]): ToolDefinition[] {
 
 function toModel(name: string, definition: ToolDefinition): Pick<NamedTool, 'definition' | 'model' | 'properties'> {
   const { schema, properties } = toModelSchema(definition.inputSchema);
-  const description = definition.description.slice(0, MAX_DESCRIPTION);
+  const description = cutText(definition.description, MAX_DESCRIPTION);
   return { definition, model: { name, description, inputSchema: schema }, ...(properties ? { properties } : {}) };
 }
 

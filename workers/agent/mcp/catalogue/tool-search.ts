@@ -1,4 +1,5 @@
 /** Finds tools by words, and reads found tools back from a transcript. Pure; agent threads. */
+import { cutText } from '../../../../src/shared/cut-text.js';
 import type { TranscriptMessage } from '../../store/store.js';
 import type { NamedTool } from './tool-names.js';
 import { SEARCH_TOOLS } from './built-in.js';
@@ -42,7 +43,7 @@ export function foundText(found: readonly NamedTool[]): string[] {
   return found.map(({ server, model: { name, description, inputSchema } }) => {
     const whole = JSON.stringify({ name, server, description, inputSchema });
     const text =
-      whole.length <= left ? whole : JSON.stringify({ name, server, description: description.slice(0, 200) });
+      whole.length <= left ? whole : JSON.stringify({ name, server, description: cutText(description, 200) });
     left -= text.length;
     return text;
   });

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { IMAGE_MAKERS } from '../../../../helpers/images.js';
 import type { ContentBlock } from '../../../../../src/shared/protocol.js';
 import {
   boundContent,
@@ -61,7 +62,10 @@ void t.test('images that the model’s API takes become its image blocks; all el
     }),
     [
       { type: 'image', source: { type: 'base64', media_type: 'image/png', data: PNG } },
-      { type: 'text', text: '[image image/svg+xml, 4 base64 characters]' },
+      {
+        type: 'text',
+        text: '[image image/svg+xml, 4 base64 characters: it is no PNG, JPEG, GIF or WebP that can be read]',
+      },
       { type: 'text', text: '[audio audio/wav, 4 base64 characters: it cannot be listened to here]' },
       { type: 'text', text: '[link to a resource: file:///a (a; text/plain)]' },
     ],
@@ -71,9 +75,10 @@ void t.test('images that the model’s API takes become its image blocks; all el
 void t.test(
   'an image is what its bytes are, and none where they are none: the API would refuse it for ever',
   async (t) => {
-    t.match(image('/9j/4AAQ'), { type: 'image', source: { media_type: 'image/jpeg' } });
-    t.match(image('R0lGODlh'), { type: 'image', source: { media_type: 'image/gif' } });
-    t.match(image('UklGRgAAAABXRUJQ'), { type: 'image', source: { media_type: 'image/webp' } });
+    for (const [type, make] of Object.entries(IMAGE_MAKERS)) {
+      t.match(image(make(3, 4)), { type: 'image', source: { media_type: `image/${type}` } });
+    }
+    t.match(image(IMAGE_MAKERS.png(9_000, 4)), { type: 'text', text: /9000 × 4 pixels.*8000/ });
     for (const bad of ['', 'AAAA', 'no base64!', 'iVBORw0K\n', 'iVBOR']) t.match(image(bad), { type: 'text' }, bad);
   },
 );

@@ -27,7 +27,7 @@ void t.test(
         inside: { $ref: '#/$defs/Inside' },
         remote: { description: 'kept' },
         nowhere: {},
-        file: { items: [{}] },
+        file: { prefixItems: [{}] },
         _ref: { type: 'string' },
       },
       $defs: { Inside: { type: 'string' } },
@@ -90,6 +90,21 @@ void t.test('a schema that names __proto__ pollutes no prototype', async (t) => 
   const schema = JSON.parse(
     '{"type":"object","properties":{"__proto__":{"type":"string"}},"__proto__":{"x":1}}',
   ) as object;
-  toModelSchema(schema as Record<string, unknown>);
+  toModelSchema(schema);
   t.equal(({} as Record<string, unknown>)['x'], undefined);
+});
+
+void t.test('a reference into a branch that is merged is left out with the branch', async (t) => {
+  const { schema } = toModelSchema({
+    anyOf: [{ properties: { a: { type: 'string' } } }],
+    properties: { b: { $ref: '#/anyOf/0/properties/a' } },
+  });
+  t.same(schema['properties'], { a: { type: 'string' }, b: {} });
+});
+
+void t.test('a schema of an older draft comes in the form of 2020-12', async (t) => {
+  const { schema } = toModelSchema({
+    properties: { n: { type: 'number', minimum: 0, exclusiveMinimum: true, required: true } },
+  });
+  t.same(schema, { type: 'object', properties: { n: { type: 'number', exclusiveMinimum: 0 } }, required: ['n'] });
 });
