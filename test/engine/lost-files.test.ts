@@ -144,6 +144,20 @@ t.test('a save that is missing at its restore is told, and so is one that is dam
   }
 });
 
+t.test('what a save must leave out is named, and the rest is back', async (t) => {
+  const { client, session } = await open(t);
+  await write(client, 'saved');
+  const command = `node -e "require('net').createServer().listen('/workspace/door', () => process.kill(process.pid, 'SIGKILL'))"; ls`;
+  await call(client, 'run_command', {
+    command,
+  });
+  await engine.restart();
+  const again = (await open(t, session)).client;
+  const { missing = [] } = await again.waitFor('sandbox:lost', { from: 0 });
+  t.match(missing, [/door/]);
+  t.match((await read(again)).said, /Not saved: .*door.*saved/);
+});
+
 t.test('after a save the event says since when; what was only read since then is no loss', async (t) => {
   const { client, session } = await open(t);
   await write(client, 'saved');

@@ -76,8 +76,8 @@ export class ScriptedUser {
       this.#confirmed = undefined;
     } else if (owner !== this.session) {
       this.problems.push(`${this.session} read what is another's: ${text}`);
-    } else if (Number(number) < (confirmed?.marker ?? 0)) {
-      this.problems.push(`${this.session} read ${text}, which is older than ${confirmed?.marker}`);
+    } else if (confirmed && Number(number) < confirmed.marker && !this.#mayHaveLost(confirmed)) {
+      this.problems.push(`${this.session} read ${text}, which is older than ${confirmed.marker}`);
     }
     return { outcome, text };
   }
@@ -262,6 +262,6 @@ function resultOf(events: readonly ServerEvent[], turn: number): EventOf<'tool:r
 }
 
 function textOf(result: EventOf<'tool:result'> | undefined): string {
-  const block = result?.content[0];
+  const block = result?.content.at(-1); // before it stands what was lost
   return block?.type === 'text' ? block.text : '';
 }

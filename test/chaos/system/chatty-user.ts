@@ -60,7 +60,7 @@ export class ChattyUser {
     const turn = await this.#accepted(id);
     await this.#until(`the end of turn ${turn}`, () => this.record.ended.has(turn));
     const result = this.record.events.findLast((event) => event.type === 'tool:result');
-    const block = result?.type === 'tool:result' ? result.content[0] : undefined;
+    const block = result?.type === 'tool:result' ? result.content.at(-1) : undefined;
     return { stopReason: this.record.ended.get(turn)!.stopReason, text: block?.type === 'text' ? block.text : '' };
   }
 

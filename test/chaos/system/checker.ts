@@ -97,10 +97,13 @@ function judgeTranscript({ transcript }: Account): string[] {
 function judgeEffects({ events, workspace, mayHaveLost }: Account): string[] {
   const problems: string[] = [];
   const finished = new Map<string, string>();
+  const told = new Set<string>();
   let lastWorkspace = '';
   for (const event of events) {
+    // The newest save may be back, without what came after it.
+    if (event.type === 'sandbox:lost') for (const effect of finished.keys()) told.add(effect);
     if (event.type !== 'tool:result' || !event.ok) continue;
-    const block = event.content[0];
+    const block = event.content.at(-1);
     const [id = '', effect = '', ...more] = (block?.type === 'text' ? block.text : '').split(' ');
     if (effect === '' || more.length > 0) continue;
     if (finished.has(effect)) problems.push(`effect ${effect} was reported twice`);
@@ -112,7 +115,9 @@ function judgeEffects({ events, workspace, mayHaveLost }: Account): string[] {
   if (twice.length > 0) problems.push(`effects happened twice: ${twice.join()}`);
   const elsewhere = effects.filter((effect) => finished.has(effect) && finished.get(effect) !== id);
   if (elsewhere.length > 0) problems.push(`effects happened in two workspaces: ${elsewhere.join()}`);
-  const lost = [...finished].filter(([effect, where]) => where === id && !effects.includes(effect));
+  const lost = [...finished].filter(
+    ([effect, where]) => where === id && !effects.includes(effect) && !told.has(effect),
+  );
   if (lost.length > 0) problems.push(`effects that had finished are not there: ${lost.map(([name]) => name).join()}`);
   if (lastWorkspace !== '' && lastWorkspace !== id && !mayHaveLost) {
     problems.push(`the workspace ${lastWorkspace} is gone for no reason, in its place is ${id || 'none'}`);
