@@ -269,8 +269,10 @@ export class World {
         ({ code } = await this.engine.exited);
         const unsaved = this.engine.logs.some((line) => line.msg === 'sandboxes hibernated' && line['failed'] !== 0);
         if (unsaved) this.harm++;
+        const stays = this.engine.logs.filter(({ msg }) => msg === 'a workspace is not saved: its sandbox stays');
+        const kept = new Set(stays.map(({ sandbox }) => sandbox));
         left = (await this.containers())
-          .filter(({ Labels }) => Labels['fairlead.instance'] === instance)
+          .filter(({ Labels, Id }) => Labels['fairlead.instance'] === instance && !kept.has(Id))
           .map(({ Names, State }) => `${Names[0]} ${State}`);
       });
       if (code !== 0) throw new Error(`the server ended with ${code} after SIGTERM`);
