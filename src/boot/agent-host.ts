@@ -60,6 +60,8 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
       'server-trouble': ({ server }) => void all.refresh(server),
     },
     prepare: async (channel) => void (await channel.request('set-catalogue', book.published())),
+    // A sandbox that floods the thread goes before the thread does; if Docker’s thread does not answer, nothing is lost.
+    onSlow: (index) => void docker.run('cut-loud', { thread: index, threads: agents.size }).catch(() => undefined),
     onRestarted: async (index, channel) => {
       // The new thread was not told to drain, so nothing is resumed here; the next start resumes it.
       if (readiness.isDraining) return;

@@ -15,6 +15,8 @@ export interface AgentHost {
   notifications: Omit<NotificationHandlers<AgentHostContract>, 'ready' | 'start-failed'>;
   /** Runs before a started thread serves its first request. */
   prepare: (channel: AgentChannel) => Promise<void>;
+  /** The thread makes no turn of its event loop, and is ended if that goes on for as long again. */
+  onSlow?: (index: number) => void;
   /** Runs once a restarted thread serves; not after the first start. A rejection is logged. */
   onRestarted?: (index: number, channel: AgentChannel) => Promise<void> | void;
 }

@@ -116,7 +116,9 @@ export class AgentSupervisor {
   #serve(life: AgentLife): void {
     const { index, loops } = this.#options;
     if (this.#state.name !== 'starting' || this.#state.life !== life) return; // the thread has ended meanwhile
-    this.#watch = loops.watch(agentSlot(index), (hungMs) => this.#hangs(life, hungMs));
+    this.#watch = loops.watch(agentSlot(index), (hungMs) => this.#hangs(life, hungMs), {
+      onSlow: () => this.#options.host.onSlow?.(index),
+    });
     this.#state = { name: 'ready', life, since: Date.now() };
     this.#serving.resolve(life.channel);
     if (this.#served) {

@@ -17,6 +17,7 @@ const { engine, model } = stack;
 const RUN = 'run: ';
 model.script(({ body }) => {
   const said = lastText(body);
+  if (said === 'restart it') return tool('restart_sandbox');
   return said.startsWith(RUN) ? tool('run_command', { command: said.slice(RUN.length) }) : text('done');
 });
 
@@ -62,4 +63,19 @@ t.test('a sandbox whose processes are at their limit is saved and restarted when
   t.match(await run(client, 'cat kept.txt'), 'kept');
   const left = await stack.containers(session);
   t.notOk(left.some(({ id }) => id === before?.id));
+});
+
+t.test('the model can ask for a restart too, and its user is asked like for all tools', async (t) => {
+  const client = await talker(t);
+  const { session } = await client.ready;
+  await run(client, 'echo kept > kept.txt');
+  const [before] = await stack.leasedTo(session);
+  client.say('restart it');
+  const asked = await client.waitFor('tool:approval_required');
+  t.match(asked, { name: 'restart_sandbox', server: '@fairlead' });
+  client.approve(asked.callId);
+  t.match(await client.waitFor('tool:result', { timeoutMs: 60_000 }), { ok: true });
+  await client.turnEnd();
+  t.match(await run(client, 'cat kept.txt'), 'kept');
+  t.notOk((await stack.containers(session)).some(({ id }) => id === before?.id));
 });

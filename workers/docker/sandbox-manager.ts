@@ -5,6 +5,7 @@ import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
 import type { Logger } from '../../src/shared/log.js';
 import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
 import { counter, histogram } from '../../src/shared/metrics.js';
+import { threadOfOwner } from '../../src/shared/threads/route.js';
 import { Adoption } from './lease/adoption.js';
 import type { Archives, Saved } from './archive/archives.js';
 import type { ContainerPool } from './pool/container-pool.js';
@@ -212,6 +213,11 @@ export class SandboxManager {
   /** Drops a save of this sandbox that is under way: its session wants it. */
   keep(id: string): void {
     this.#leases.get(id)?.saving?.abort(new FairleadError('ERR_CANCELLED', 'its session wants it'));
+  }
+
+  /** Cuts off the sandboxes whose output this agent thread does not take. Returns how many. */
+  cutLoud(thread: number, threads: number): number {
+    return this.#leases.cutLoud((session) => threadOfOwner(session, threads) === thread);
   }
 
   /** ERR_SANDBOX, ERR_UNAVAILABLE: it cannot be saved and stays. */

@@ -92,6 +92,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
         sandboxes.keep(sandbox);
         return null;
       },
+      'cut-loud': async ({ thread, threads }) => ({ cut: sandboxes.cutLoud(thread, threads) }),
       'replace-sandbox': (request) => sandboxes.replace(request),
       'release-session': async ({ session }) => ({ released: await sandboxes.releaseSession(session) }),
       'close-sandboxes': async () => {

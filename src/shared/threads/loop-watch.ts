@@ -46,7 +46,9 @@ interface Watched {
   /** False until the first beat: Piscina starts the docker thread some time after it is watched. */
   begun: boolean;
   told: boolean;
+  toldSlow: boolean;
   limitMs: number;
+  onSlow: () => void;
   onHang: (hungMs: number) => void;
 }
 
@@ -70,12 +72,17 @@ export class LoopWatch {
   }
 
   /**
-   * Watches a thread until `end`. Calls `onHang` once for each hang, with its length so far in ms. `begun: false`: the thread
-   * starts later, and is watched from its first beat. `patience` multiplies the limit.
+   * Watches a thread until `end`. Calls `onHang` once for each hang, with its length so far in ms, and `onSlow` once at half
+   * of that. `begun: false`: the thread starts later, and is watched from its first beat. `patience` multiplies the limit.
    */
-  watch(slot: number, onHang: (hungMs: number) => void, { begun = true, patience = 1 } = {}): { end(): void } {
+  watch(
+    slot: number,
+    onHang: (hungMs: number) => void,
+    { begun = true, patience = 1, onSlow = (): void => undefined } = {},
+  ): { end(): void } {
     const limitMs = patience * this.#hangTimeoutMs;
-    const watched: Watched = { slot, seen: this.#read(slot), quietMs: 0, begun, told: false, limitMs, onHang };
+    const seen = this.#read(slot);
+    const watched: Watched = { slot, seen, quietMs: 0, begun, told: false, toldSlow: false, limitMs, onSlow, onHang };
     this.#watched.add(watched);
     return { end: () => void this.#watched.delete(watched) };
   }
@@ -104,10 +111,15 @@ export class LoopWatch {
         watched.seen = count;
         watched.quietMs = 0;
         watched.told = false;
+        watched.toldSlow = false;
         continue;
       }
       if (!watched.begun) continue;
       watched.quietMs += passedMs;
+      if (!watched.toldSlow && this.#hangTimeoutMs > 0 && watched.quietMs >= watched.limitMs / 2) {
+        watched.toldSlow = true;
+        watched.onSlow();
+      }
       if (watched.told || this.#hangTimeoutMs === 0 || watched.quietMs < watched.limitMs) continue;
       watched.told = true;
       watched.onHang(Math.round(watched.quietMs));

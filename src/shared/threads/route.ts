@@ -8,3 +8,9 @@ export function threadOf(session: string, threads: number): number {
   }
   return (hash >>> 0) % threads;
 }
+
+/** As `threadOf`, also for what a thread's sessions share: `shared_2` belongs to thread 2. */
+export function threadOfOwner(owner: string, threads: number): number {
+  const shared = /^shared_(\d{1,6})$/.exec(owner)?.[1];
+  return shared === undefined ? threadOf(owner, threads) : Number(shared);
+}

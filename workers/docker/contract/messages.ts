@@ -118,6 +118,8 @@ export interface DockerTasks {
    * cannot be saved and stays, unless `discard` is set.
    */
   'replace-sandbox': { request: ReplaceRequest; result: { saved: boolean } };
+  /** An agent thread may hang: the sandboxes whose output it does not take are cut off from it, saved and ended. */
+  'cut-loud': { request: { thread: number; threads: number }; result: { cut: number } };
   /** The session has ended: destroys its sandboxes and deletes their archives. */
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys every sandbox of this instance; nothing can be leased afterwards. */

@@ -15,6 +15,8 @@ const SAVE_AGAIN_MS = 2_000;
 /** The first save of a sandbox that is replaced: what runs in it may keep it from ever ending. */
 const FIRST_SAVE_MS = 20_000;
 const FREEZE_MS = 15_000;
+/** Of output that waits for a thread that makes no turn of its event loop. */
+const LOUD_BYTES = 262_144;
 
 const NOTHING = Promise.resolve({});
 
@@ -131,6 +133,16 @@ export class Leases {
     if (lease.changedAt === undefined) return;
     const { losses, workspaces } = this.#options;
     await losses?.note({ ...lossOf(lease.sandbox.name, lease), reason }, whatComesBack(workspaces, lease));
+  }
+
+  /** Cuts off sandboxes of these sessions that have much output which their thread does not take. Returns how many. */
+  cutLoud(isOf: (session: string) => boolean): number {
+    const loud = this.all().filter(({ session, relay }) => relay && relay.unacked >= LOUD_BYTES && isOf(session));
+    for (const { id, session, relay } of loud) {
+      this.#options.log.warn({ sandbox: id, session }, 'a sandbox is cut off from a thread that may hang');
+      relay?.cutOff('its output held up its agent thread');
+    }
+    return loud.length;
   }
 
   /** Resolves when this session's sandbox is not on its way out; one that it still holds is saved first. */

@@ -76,6 +76,18 @@ export class StdioRelay {
     return this.#cut;
   }
 
+  /** Bytes of stdout that the session has not taken. */
+  get unacked(): number {
+    return this.#unacked;
+  }
+
+  /** As when the session says that it cannot read the output any longer. */
+  cutOff(reason: string): void {
+    if (this.closed.aborted) return;
+    this.#cut = reason;
+    this.end(null, reason);
+  }
+
   /** Aborts when the relay has ended. */
   get closed(): AbortSignal {
     return this.#controller.signal;

@@ -124,3 +124,20 @@ t.test('without a LoopWatch a beat does nothing', (t) => {
   beat.close();
   t.end();
 });
+
+t.test('a loop that stands still for half of the limit is told once, before it counts as hanging', async (t) => {
+  const loops = open(t, 400);
+  const { stall, turns } = await thread(t);
+  const { called, hungMs } = hang();
+  const order: string[] = [];
+  const wrapped = (ms: number): void => {
+    order.push('hangs');
+    called(ms);
+  };
+  loops.watch(SLOT, wrapped, { onSlow: () => void order.push('slow') });
+  const turned = turns();
+  stall(1_500);
+  await hungMs;
+  t.same(order, ['slow', 'hangs']);
+  await turned;
+});

@@ -168,3 +168,17 @@ t.test('a session that cannot read the output any longer says why, and the sandb
   t.equal(relay.abandoned, false);
   exit.resolve({ code: 0, reason: 'never' });
 });
+
+t.test('a relay whose output is not taken can be cut off, and the session gets the reason', async (t) => {
+  const { sandbox, stdout } = made();
+  const port = new SandboxPort({ acks: false });
+  t.teardown(() => port.close());
+  const relay = new StdioRelay(port.far);
+  relay.attach(sandbox);
+  stdout.write(Buffer.alloc(2 * WINDOW));
+  await port.until(() => port.bytes === WINDOW);
+  t.equal(relay.unacked, WINDOW);
+  relay.cutOff('too loud');
+  t.same(await port.exit(), { code: null, reason: 'too loud' });
+  t.equal(relay.cut, 'too loud');
+});

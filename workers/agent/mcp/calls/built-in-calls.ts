@@ -7,7 +7,14 @@ import type { Config } from '../../../../src/shared/config.js';
 import type { ToolCatalogue } from '../catalogue/tool-catalogue.js';
 import type { ToolSet } from '../catalogue/tool-names.js';
 import type { Caller, ServerAsks, ServerConnections } from '../host/server-connection.js';
-import { connectsTo, DEFAULT_FOUND, LIST_RESOURCES, READ_RESOURCE, SEARCH_TOOLS } from '../catalogue/built-in.js';
+import {
+  connectsTo,
+  DEFAULT_FOUND,
+  LIST_RESOURCES,
+  READ_RESOURCE,
+  RESTART_SANDBOX,
+  SEARCH_TOOLS,
+} from '../catalogue/built-in.js';
 import { listAll } from '../catalogue/list-all.js';
 import { findTools, foundText } from '../catalogue/tool-search.js';
 import { callTimeoutMs } from './call-timeout.js';
@@ -44,6 +51,14 @@ async function builtInContent(parts: BuiltInParts, call: BuiltInCall): Promise<C
   if (name === SEARCH_TOOLS) return texts(search(parts, call));
   if (name === LIST_RESOURCES) return texts(await resourceLines(parts, call));
   if (name === READ_RESOURCE) return resourceBlocks(parts, call);
+  if (name === RESTART_SANDBOX) {
+    const count = await parts.servers.restartSandboxes(call.caller.session, 'the model has restarted it', false);
+    return texts([
+      count > 0
+        ? 'The sandbox is restarted. Its files are there.'
+        : 'There is no sandbox to restart: the next call starts one.',
+    ]);
+  }
   const server = connectsTo(name);
   if (server === undefined) throw new FairleadError('ERR_MCP', `there is no tool ${name}`);
   const tools = await parts.catalogue.connect(call.caller, server, call.asks, call.signal);

@@ -1,4 +1,4 @@
-/** Fairlead's own tools: to find tools, to read resources, to log in. Definitions only; agent threads. */
+/** Fairlead's own tools: to find tools, to read resources, to log in, to restart a sandbox. Definitions only; agent threads. */
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
 /** Their server name in events and rules. The configuration refuses such a name. */
@@ -7,6 +7,7 @@ export const BUILT_IN = '@fairlead';
 export const SEARCH_TOOLS = 'search_tools';
 export const LIST_RESOURCES = 'list_resources';
 export const READ_RESOURCE = 'read_resource';
+export const RESTART_SANDBOX = 'restart_sandbox';
 const CONNECT = 'connect_';
 
 export const DEFAULT_FOUND = 5;
@@ -75,6 +76,14 @@ export function resourceTools(servers: readonly string[]): ToolDefinition[] {
   ];
 }
 
+export const RESTART_TOOL: ToolDefinition = {
+  name: RESTART_SANDBOX,
+  description:
+    'Restarts the sandbox of this session when nothing works in it any longer, for example when no process can be started. ' +
+    'Files in the workspace stay; programs that run in it end.',
+  inputSchema: { type: 'object', properties: {}, additionalProperties: false },
+};
+
 export function connectTool(server: string): ToolDefinition {
   return {
     name: `${CONNECT}${server}`,
@@ -92,5 +101,11 @@ export function connectsTo(name: string): string | undefined {
 
 /** Names that the model never knows a server's tool by, so that no tool is renamed when one of ours comes or goes. */
 export function reservedNames(servers: readonly string[]): ReadonlySet<string> {
-  return new Set([SEARCH_TOOLS, LIST_RESOURCES, READ_RESOURCE, ...servers.map((server) => `${CONNECT}${server}`)]);
+  return new Set([
+    SEARCH_TOOLS,
+    LIST_RESOURCES,
+    READ_RESOURCE,
+    RESTART_SANDBOX,
+    ...servers.map((server) => `${CONNECT}${server}`),
+  ]);
 }

@@ -183,7 +183,11 @@ export class ToolCatalogue {
   #build(own: ReadonlyMap<string, Own>, changed: ReadonlyMap<string, ToolDefinition[]>): ToolSet {
     const { toolNames: mode, toolTokens } = this.#options.config.mcp;
     const { catalogue, notes } = this.#merged(own, changed);
-    return buildToolSet(catalogue, { mode, toolTokens, notes, isAllowed: this.#isAllowed });
+    const inSandbox = (name: string): boolean => {
+      const server = this.#options.config.mcpServers[name];
+      return server !== undefined && isImageServer(server) && server.scope !== 'shared';
+    };
+    return buildToolSet(catalogue, { mode, toolTokens, notes, isAllowed: this.#isAllowed, inSandbox });
   }
 
   #merged(

@@ -3,7 +3,7 @@ import { cutText } from '../../../../src/shared/cut-text.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Catalogue, ServerNotes } from '../../contract/mcp.js';
 import type { ModelTool } from '../../model/model.js';
-import { BUILT_IN, connectTool, reservedNames, resourceTools, searchTools } from './built-in.js';
+import { BUILT_IN, connectTool, reservedNames, resourceTools, RESTART_TOOL, searchTools } from './built-in.js';
 import { modelNames, type NameMode } from './model-names.js';
 import { toModelSchema, type ModelSchema } from './model-schema.js';
 import { deferredServers, definitionTokens } from './tool-budget.js';
@@ -43,6 +43,8 @@ export interface ToolSetOptions {
   /** The configuration's filter. */
   isAllowed?: (server: string, name: string) => boolean;
   notes?: ServerNotes;
+  /** Servers in a sandbox that is the session's own. */
+  inSandbox?: (server: string) => boolean;
 }
 
 const MAX_DESCRIPTION = 4_096;
@@ -50,7 +52,7 @@ const MAX_DESCRIPTION = 4_096;
 const MAX_TOOLS = 2_000;
 
 export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {}): ToolSet {
-  const { mode = 'auto', toolTokens = 0, isAllowed = () => true, notes = {} } = options;
+  const { mode = 'auto', toolTokens = 0, isAllowed = () => true, notes = {}, inSandbox = () => false } = options;
   const servers = [...new Set([...Object.keys(catalogue), ...Object.keys(notes)])];
   // Tools of a server that is down keep their names, so that no other tool is renamed when it goes or comes back.
   const all = Object.entries(catalogue).flatMap(([server, definitions]) =>
@@ -71,7 +73,7 @@ export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {})
     toolTokens,
   );
   for (const tool of named) tool.deferred = deferred.has(tool.server);
-  const builtIn = builtInTools(callable, notes).map((definition): NamedTool => {
+  const builtIn = builtInTools(callable, notes, inSandbox).map((definition): NamedTool => {
     return { server: BUILT_IN, ...toModel(definition.name, definition), deferred: false };
   });
   const byName = new Map([...named, ...builtIn].map((tool) => [tool.model.name, tool]));
@@ -104,7 +106,11 @@ function toModel(name: string, definition: ToolDefinition): Pick<NamedTool, 'def
   return { definition, model: { name, description, inputSchema: schema }, ...(properties ? { properties } : {}) };
 }
 
-function builtInTools(callable: readonly NamedTool[], notes: ServerNotes): ToolDefinition[] {
+function builtInTools(
+  callable: readonly NamedTool[],
+  notes: ServerNotes,
+  inSandbox: (server: string) => boolean,
+): ToolDefinition[] {
   const counts = new Map<string, number>();
   for (const { server, deferred } of callable) if (deferred) counts.set(server, (counts.get(server) ?? 0) + 1);
   const found = [...counts].map(([server, tools]) => ({ server, tools }));
@@ -114,6 +120,7 @@ function builtInTools(callable: readonly NamedTool[], notes: ServerNotes): ToolD
   return [
     ...(found.length > 0 ? [searchTools(found)] : []),
     ...(readable.length > 0 ? resourceTools(readable) : []),
+    ...(callable.some(({ server }) => inSandbox(server)) ? [RESTART_TOOL] : []),
     ...withNote(({ needsLogin }) => needsLogin === true).map(connectTool),
   ];
 }

@@ -85,6 +85,8 @@ export interface ServerConnection {
 export interface ServerConnections {
   /** Opens the connection if needed. ERR_MCP for a name that is not in the configuration, else the backend's errors. */
   connection(caller: Caller, server: string): Promise<ServerConnection>;
+  /** Saves the session's sandboxes and ends them. Resolves with how many. ERR_SANDBOX: one cannot be saved and stays. */
+  restartSandboxes(session: string, reason: string, discard: boolean): Promise<number>;
   /** Releases all that the session holds. */
   releaseSession(session: string): Promise<void>;
 }

@@ -145,3 +145,9 @@ void t.test(
     t.same(down.tools, []);
   },
 );
+
+void t.test('a session with a sandbox of its own is offered to restart it, one without is not', async (t) => {
+  const own = buildToolSet({ box: [tool('a')] }, { inSandbox: (server) => server === 'box' });
+  t.ok(own.find('restart_sandbox'));
+  t.notOk(buildToolSet({ box: [tool('a')] }).find('restart_sandbox'));
+});
