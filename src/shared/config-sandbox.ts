@@ -57,6 +57,27 @@ export const sandboxSchema = z
       })
       .prefault({}),
     uids: uidsSchema,
+    checkpoint: z
+      .strictObject({
+        enabled: z.boolean().default(true).describe('Saves /workspace in the background while a sandbox is in use'),
+        everyMs: positiveMs
+          .default(120_000)
+          .describe('A sandbox whose files a call has changed gets one after so long: the work that its death costs'),
+        maxConcurrent: positive.default(2).describe('Checkpoints at once, of all sandboxes'),
+        maxBytesPerSecond: z
+          .number()
+          .int()
+          .min(1_048_576)
+          .default(33_554_432)
+          .describe('What all checkpoints together read'),
+        minFreeDiskMb: z
+          .number()
+          .int()
+          .min(0)
+          .default(1_024)
+          .describe('No checkpoint when the data folder’s disk has less free'),
+      })
+      .prefault({}),
     leaseTimeoutMs: positiveMs.default(60_000).describe('How long a tool call waits for a sandbox'),
     startTimeoutMs: positiveMs.default(30_000),
     toolTimeoutMs: positiveMs.default(600_000),

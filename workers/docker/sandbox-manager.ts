@@ -8,6 +8,7 @@ import { counter, histogram } from '../../src/shared/metrics.js';
 import { threadOfOwner } from '../../src/shared/threads/route.js';
 import { Adoption } from './lease/adoption.js';
 import type { Archives, Saved } from './archive/archives.js';
+import { Checkpoints } from './archive/checkpoints.js';
 import type { ContainerPool } from './pool/container-pool.js';
 import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
 import { ContainerNames } from './lease/container-names.js';
@@ -59,6 +60,7 @@ export class SandboxManager {
   readonly #execs: ExecServers;
   readonly #leases: Leases;
   readonly #names = new ContainerNames();
+  readonly #checkpoints: Checkpoints;
   /** Why this thread cannot lease at all. */
   #failure: unknown;
   #closing: Promise<number> | undefined;
@@ -82,6 +84,13 @@ export class SandboxManager {
       log,
       onEnd: (lease, reason) => this.#noteEnd(lease, reason),
       settled: (lease, timeoutMs) => this.#orphans.settled(lease, timeoutMs),
+    });
+    this.#checkpoints = new Checkpoints({
+      config: config.sandbox.checkpoint,
+      workspaces,
+      archives,
+      leases: () => this.#leases.all(),
+      log,
     });
     this.#orphans = new Orphans({
       hibernateAfterMs: config.sandbox.hibernateAfterMs,
@@ -120,6 +129,7 @@ export class SandboxManager {
         for (const pool of this.#pools.distinct()) pool.noteBack();
       },
     });
+    this.#checkpoints.start();
     try {
       this.#options.losses?.load();
       this.#adoption?.start();
@@ -248,6 +258,7 @@ export class SandboxManager {
 
   async #close(): Promise<number> {
     this.#names.clear();
+    this.#checkpoints.close();
     this.#pools.close(stopping());
     await this.#adoption?.stop();
     this.#orphans.close();
@@ -357,6 +368,7 @@ export class SandboxManager {
     this.#execs.end(lease, reason);
     this.#orphans.forget(lease);
     this.#names.forget(lease);
+    this.#workspaces.cutCheckpoint(lease);
     this.#pools.noteRelease();
   }
 

@@ -1,8 +1,9 @@
 /** Saves a sandbox's /workspace as a checked archive and restores it, with the tar of the sandbox. Docker thread. */
-import { existsSync } from 'node:fs';
-import { chmod, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { existsSync, statSync } from 'node:fs';
+import { chmod, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { gauge } from '../../../src/shared/metrics.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { SavedWorkspace } from '../contract/messages.js';
 import { ArchiveReader, BrokenArchive } from './archive-file.js';
@@ -56,10 +57,16 @@ export interface SaveOptions extends Pick<SaveJob, 'signature' | 'pace'> {
 export class Archives {
   readonly #options: ArchivesOptions;
   readonly #queue = new SessionQueue();
+  /** By file: the workspace was found as saved again at this time. */
+  readonly #unchanged = new Map<string, { savedAt: number; at: number }>();
   #loaded: Promise<void> | undefined;
+  #files = 0;
+  #bytes = 0;
 
   constructor(options: ArchivesOptions) {
     this.#options = options;
+    gauge('fairlead_archives', 'Saved workspaces on disk, broken ones included', [], (g) => g.set(this.#files));
+    gauge('fairlead_archive_bytes', 'Bytes of saved workspaces on disk', [], (g) => g.set(this.#bytes));
   }
 
   /** Creates the folder, and removes files that a crash left half written. Once; ERR_SANDBOX. */
@@ -78,8 +85,19 @@ export class Archives {
     await chmod(folder, 0o700);
     for (const name of await readdir(folder)) {
       if (name.endsWith('.tmp')) await rm(join(folder, name), { recursive: true, force: true });
-      else if (!FILE_NAME.test(name)) log.warn({ file: name }, 'an unknown file among the archives');
+      else if (FILE_NAME.test(name)) this.#count(1, sizeOf(join(folder, name)));
+      else log.warn({ file: name }, 'an unknown file among the archives');
     }
+  }
+
+  get limits(): Pick<ArchivesOptions, 'maxBytes' | 'timeoutMs'> {
+    return this.#options;
+  }
+
+  /** On the disk of the archives. */
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#options.folder);
+    return bavail * bsize;
   }
 
   /** The folder is the index: a hibernated session costs no memory, and a lease costs one stat, some microseconds. */
@@ -96,8 +114,8 @@ export class Archives {
   /** The newest archive, by what it says about itself; undefined: there is none, or it cannot be read. */
   async newest(session: string, server: string): Promise<SavedWorkspace | undefined> {
     try {
-      const { savedAt, files, skipped } = await ArchiveReader.peek(this.#pathOf(session, server));
-      return { savedAt, files, skipped };
+      const path = this.#pathOf(session, server);
+      return this.#describe(path, await ArchiveReader.peek(path));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       this.#options.log.warn({ err: error, session, server }, 'an archive cannot be read');
@@ -120,9 +138,15 @@ export class Archives {
         const limits = { maxBytes, workspaceBytes, stallMs };
         const saved = await saveWorkspace({ path: temporary, server, sandbox, ...limits, signature, pace, cut, log });
         cut.throwIfAborted();
-        if (saved.unchanged) return saved;
+        if (saved.unchanged) {
+          await this.#noteUnchanged(path, saved.savedAt);
+          return saved;
+        }
+        const before = sizeOf(path);
         if (saved.bytes > 0) await rename(temporary, path).catch(throwDisk);
         else await rm(path, { force: true });
+        this.#unchanged.delete(path);
+        this.#count((saved.bytes > 0 ? 1 : 0) - (before > 0 ? 1 : 0), saved.bytes - before);
         await this.#syncFolder();
         return saved;
       } finally {
@@ -152,9 +176,22 @@ export class Archives {
         await archive.close();
       }
       cut.throwIfAborted();
-      const { savedAt, files, skipped } = archive.info;
-      return { savedAt, files, skipped };
+      return this.#describe(this.#pathOf(session, server), archive.info);
     });
+  }
+
+  #describe(path: string, { savedAt, files, skipped }: SavedWorkspace): SavedWorkspace {
+    const later = this.#unchanged.get(path);
+    return { savedAt: later?.savedAt === savedAt ? later.at : savedAt, files, skipped };
+  }
+
+  async #noteUnchanged(path: string, at: number): Promise<void> {
+    if (existsSync(path)) this.#unchanged.set(path, { savedAt: (await ArchiveReader.peek(path)).savedAt, at });
+  }
+
+  #count(files: number, bytes: number): void {
+    this.#files += files;
+    this.#bytes += bytes;
   }
 
   /** Cancels the session's jobs, then removes its archives, broken ones included. Idempotent. */
@@ -163,7 +200,12 @@ export class Archives {
     await this.#queue.cancelAll(session, new FairleadError('ERR_CANCELLED', 'the session has ended'), async () => {
       const { folder } = this.#options;
       for (const name of await readdir(folder)) {
-        if (FILE_NAME.exec(name)?.[1] === session) await rm(join(folder, name), { force: true });
+        if (FILE_NAME.exec(name)?.[1] !== session) continue;
+        const path = join(folder, name);
+        const bytes = sizeOf(path);
+        await rm(path, { force: true });
+        this.#unchanged.delete(path);
+        this.#count(-1, -bytes);
       }
     });
   }
@@ -233,6 +275,11 @@ export class Archives {
       await handle.close();
     }
   }
+}
+
+/** 0 without a file. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Both become parts of a file's name. */

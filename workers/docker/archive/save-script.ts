@@ -33,7 +33,8 @@ for pass in 1 2 3 4 5 6 7 8; do
   case $found in *"$1 folder "*) ;; *) break ;; esac
 done
 if [ "$4" != - ]; then
-  signature=$(find . -exec stat -c '%f %h %u %s %i %y %z %n' {} + 2>/dev/null | cksum)
+  signature=$(find . -exec stat -c '%f %h %u %s %i %y %z %n' {} + 2>/dev/null | md5sum)
+  signature=\${signature%% *}
   echo "$1 signature $signature"
   if [ "$4" = "$signature" ]; then echo "$1 end"; exit 0; fi
 fi
@@ -113,7 +114,7 @@ export class SaveOutput {
       if (kind && mode && path) {
         this.records.push({ kind: kind as SaveRecord['kind'], mode, path: Buffer.from(path, 'latin1') });
       }
-      this.signature = /^signature (\d+ \d+)\s*$/.exec(record)?.[1] ?? this.signature;
+      this.signature = /^signature ([0-9a-f]{32})\s*$/.exec(record)?.[1] ?? this.signature;
     }
   }
 }

@@ -1,9 +1,11 @@
 /** Saves and restores workspaces: a few saves at a time, counted, and known to who leases next. Docker thread. */
 import { bulkhead } from 'cockatiel';
+import { FairleadError } from '../../../src/shared/errors.js';
 import { counter } from '../../../src/shared/metrics.js';
 import type { SavedWorkspace } from '../contract/messages.js';
-import type { Archives, Saved } from './archives.js';
+import type { Archives, Saved, SaveOptions } from './archives.js';
 import type { SavedIndex } from './saved-index.js';
+import type { SaveResult } from './save.js';
 import type { RunningSandbox } from '../driver/driver.js';
 
 /** Each runs a tar in its container and streams it through this thread. */
@@ -25,10 +27,12 @@ export class Workspaces {
   readonly #index: SavedIndex | undefined;
   /** Saves under way, by session and server. Never reject. */
   readonly #saves = new Map<string, Promise<unknown>>();
+  /** By session and server: what cuts the checkpoint under way. */
+  readonly #checkpoints = new Map<string, AbortController>();
   readonly #saving = bulkhead(SAVES_AT_ONCE, Infinity);
 
-  /** A save is complete. */
-  onSaved: (owner: Owner, saved: Saved) => void = () => undefined;
+  /** All that a sandbox had at this time is saved, or it is about to go. */
+  onSaved: (owner: Owner, savedAt: number) => void = () => undefined;
 
   /** Without `index` a save that is missing at its restore is not noticed. */
   constructor(archives: Archives, index?: SavedIndex) {
@@ -39,23 +43,63 @@ export class Workspaces {
   /** Errors as `Archives.save`; the sandbox is unchanged then. */
   async save(owner: Owner, sandbox: RunningSandbox, signal?: AbortSignal): Promise<Saved> {
     const key = ownerKey(owner);
-    const saving = this.#saving.execute(() => this.#archives.save(owner.session, owner.server, sandbox, { signal }));
+    this.cutCheckpoint(owner);
+    const { session, server } = owner;
+    const saving = this.#saving.execute(() => this.#archives.save(session, server, sandbox, { signal }));
     const settled = saving
       .catch(() => undefined) // `save` itself rejects
       .finally(() => {
         if (this.#saves.get(key) === settled) this.#saves.delete(key);
       });
     this.#saves.set(key, settled);
-    const saved = await saving;
-    if (saved.bytes > 0) this.#index?.note(owner);
+    const { bytes, savedAt, files, skipped } = await saving;
+    this.#noteIndex(owner, bytes);
+    this.onSaved(owner, savedAt);
+    hibernations.inc({ outcome: files > 0 ? 'saved' : 'empty' });
+    return { bytes, savedAt, files, skipped };
+  }
+
+  /**
+   * A save in the background: undefined when something else came first, or cut it. Else errors as `Archives.save`; the older
+   * archive stays then.
+   */
+  async checkpoint(
+    owner: Owner,
+    sandbox: RunningSandbox,
+    options: Omit<SaveOptions, 'signal'>,
+  ): Promise<SaveResult | undefined> {
+    const key = ownerKey(owner);
+    if (this.#saves.has(key) || this.#checkpoints.has(key)) return undefined;
+    const cut = new AbortController();
+    this.#checkpoints.set(key, cut);
+    const { session, server } = owner;
+    try {
+      const saved = await this.#archives.save(session, server, sandbox, { ...options, signal: cut.signal });
+      if (!saved.unchanged) this.#noteIndex(owner, saved.bytes);
+      const { skipped } = saved.unchanged ? ((await this.newest(owner)) ?? saved) : saved;
+      if (skipped.count === 0) this.onSaved(owner, saved.savedAt); // else the sandbox has files that nothing else has
+      return saved;
+    } catch (error) {
+      if (cut.signal.aborted) return undefined;
+      throw error;
+    } finally {
+      this.#checkpoints.delete(key);
+    }
+  }
+
+  /** The sandbox is on its way out, or somebody else needs the workspace or the archive. */
+  cutCheckpoint(owner: Owner): void {
+    this.#checkpoints.get(ownerKey(owner))?.abort(new FairleadError('ERR_CANCELLED', 'something else came first'));
+  }
+
+  #noteIndex(owner: Owner, bytes: number): void {
+    if (bytes > 0) this.#index?.note(owner);
     else this.#index?.remove(owner);
-    this.onSaved(owner, saved);
-    hibernations.inc({ outcome: saved.files > 0 ? 'saved' : 'empty' });
-    return saved;
   }
 
   /** Resolves when a save under way has ended, in whatever way. */
   async settled(owner: Owner): Promise<void> {
+    this.cutCheckpoint(owner);
     await this.#saves.get(ownerKey(owner));
   }
 

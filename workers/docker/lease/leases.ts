@@ -43,7 +43,7 @@ export class Leases {
 
   constructor(options: LeasesOptions) {
     this.#options = options;
-    options.workspaces.onSaved = (owner, { savedAt }) => this.#noteSaved(owner, savedAt);
+    options.workspaces.onSaved = (owner, savedAt) => this.#noteSaved(owner, savedAt);
   }
 
   add(lease: Lease): void {
@@ -160,7 +160,11 @@ export class Leases {
     const saved = await this.#saveForGood(lease, lease.saving.signal).finally(() => delete lease.saving);
     await this.end(lease, 'hibernated');
     const { session, server, id } = lease;
-    this.#options.log.info({ session, server, sandbox: id, ...saved }, 'sandbox hibernated');
+    const { bytes, files, skipped } = saved;
+    this.#options.log.info(
+      { session, server, sandbox: id, bytes, files, skipped: skipped.count },
+      'sandbox hibernated',
+    );
     return saved;
   }
 
