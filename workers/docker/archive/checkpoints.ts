@@ -6,10 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { SandboxConfig } from '../../../src/shared/config-sandbox.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, gauge } from '../../../src/shared/metrics.js';
-import type { Lease } from '../lease/lease.js';
+import type { RunningSandbox } from '../driver/driver.js';
 import type { Archives } from './archives.js';
 import { Pace } from './pace.js';
-import type { Workspaces } from './workspaces.js';
+import type { Owner, Workspaces } from './workspaces.js';
 
 const LOOKS = 4;
 const MIN_LOOK_MS = 50;
@@ -25,6 +25,16 @@ const checkpoints = counter('fairlead_sandbox_checkpoints_total', 'Workspaces lo
   'outcome',
 ]);
 
+/** What a checkpoint needs of a lease. */
+interface Held extends Owner {
+  readonly id: string;
+  readonly sandbox: { running?: RunningSandbox };
+  /** When files may last have changed; absent: not since the newest save. */
+  changedAt?: number;
+  /** Calls that may change files and run now. */
+  changing?: number;
+}
+
 interface State {
   /** Monotonic: when the last look began, or the lease was first seen. */
   at: number;
@@ -38,14 +48,14 @@ export interface CheckpointsOptions {
   workspaces: Workspaces;
   archives: Pick<Archives, 'freeBytes' | 'limits'>;
   /** Those that have not ended. */
-  leases: () => Lease[];
+  leases: () => Held[];
   log: Logger;
 }
 
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
-  readonly #states = new Map<Lease, State>();
-  readonly #running = new Set<Lease>();
+  readonly #states = new Map<Held, State>();
+  readonly #running = new Set<Held>();
   readonly #closing = new AbortController();
   readonly #pace: Pace;
   #timer: NodeJS.Timeout | undefined;
@@ -82,7 +92,7 @@ export class Checkpoints {
     const now = performance.now();
     const held = new Set(leases());
     for (const lease of this.#states.keys()) if (!held.has(lease)) this.#states.delete(lease);
-    const due: [Lease, State][] = [];
+    const due: [Held, State][] = [];
     for (const lease of held) {
       const state = this.#states.get(lease) ?? { at: now, signature: 'none', failures: 0 };
       this.#states.set(lease, state);
@@ -93,12 +103,12 @@ export class Checkpoints {
     for (const [lease, state] of due.slice(0, config.maxConcurrent - this.#running.size)) void this.#run(lease, state);
   }
 
-  #isDue(lease: Lease, state: State, now: number): boolean {
+  #isDue(lease: Held, state: State, now: number): boolean {
     const times = (isChanged(lease) ? 1 : QUIET_TIMES) * 2 ** state.failures;
     return now - state.at >= this.#options.config.everyMs * times;
   }
 
-  async #run(lease: Lease, state: State): Promise<void> {
+  async #run(lease: Held, state: State): Promise<void> {
     this.#running.add(lease);
     const began = performance.now();
     state.at = began;
@@ -120,7 +130,7 @@ export class Checkpoints {
     this.#running.delete(lease);
   }
 
-  async #save(lease: Lease, state: State): Promise<string> {
+  async #save(lease: Held, state: State): Promise<string> {
     const { config, workspaces, archives, log } = this.#options;
     const { session, server, sandbox, id } = lease;
     if (!sandbox.running) return 'cut';
@@ -159,6 +169,6 @@ export class Checkpoints {
 }
 
 /** Since its newest save, by what the agent threads say of its calls. */
-function isChanged({ changedAt, changing = 0 }: Lease): boolean {
+function isChanged({ changedAt, changing = 0 }: Held): boolean {
   return changedAt !== undefined || changing > 0;
 }
