@@ -1,5 +1,4 @@
 /** MCP sampling: asks the session's model for a server, with the user's approval each time, within limits. Agent threads. */
-import { cutText } from '../../../src/shared/cut-text.js';
 import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { originOf } from '../../../src/shared/mcp-capabilities.js';
@@ -17,8 +16,8 @@ type SamplingMessage = Params['messages'][number];
 /** Largest request of a server, messages and system prompt together. */
 const MAX_BYTES = 1_048_576;
 const MAX_MESSAGES = 100;
-/** Characters of the request that the user is shown. */
-const SHOWN = 2_000;
+/** Most characters of a request that a question shows. The user says yes to what is shown, so a longer one is refused. */
+const MAX_SHOWN = 32_768;
 const ANSWER_TIMEOUT_MS = 120_000;
 /** The image types that the Messages API accepts. */
 const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
@@ -127,8 +126,9 @@ function questionText(server: string, { messages, systemPrompt }: Params, maxTok
     blocksOf(content).map((block) => `${role}: ${block.type === 'text' ? block.text : `(${block.type})`}`),
   );
   const asked = [...(systemPrompt ? [`system: ${systemPrompt}`] : []), ...said].join('\n');
-  const shown = asked.length > SHOWN ? `${cutText(asked, SHOWN)}… (${asked.length - SHOWN} more characters)` : asked;
-  return `The server ${server} asks the model to answer this, in at most ${maxTokens} tokens:\n\n${shown}`;
+  if (asked.length > MAX_SHOWN)
+    throw samplingError(`the user would be asked, and a question shows at most ${MAX_SHOWN} characters of text`);
+  return `The server ${server} asks the model to answer this, in at most ${maxTokens} tokens:\n\n${asked}`;
 }
 
 function toResult({ content, stopReason, model }: ModelAnswer): CreateMessageResult {
