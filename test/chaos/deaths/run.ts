@@ -13,11 +13,18 @@ import { Writer, type WriterFigures } from './writer.js';
 
 const WRITTEN_MS = 120_000;
 const READ_MS = 120_000;
+const CHECKPOINT_MS = 5_000;
 const EXPECTED = /^docker thread: (error|died)/;
 
 const CONFIG = {
   listen: { drainTimeoutMs: 2_000 },
-  sandbox: { hibernateAfterMs: 1_500, leaseTimeoutMs: 40_000, startTimeoutMs: 20_000 },
+  // Users write without a pause, so their sandboxes are saved by checkpoints, and seldom hibernate.
+  sandbox: {
+    checkpoint: { everyMs: CHECKPOINT_MS },
+    hibernateAfterMs: 1_500,
+    leaseTimeoutMs: 40_000,
+    startTimeoutMs: 20_000,
+  },
 };
 const POOL = { min: 1, max: 4, maxStarting: 2, idleMs: 5_000 };
 
@@ -34,7 +41,7 @@ export async function runDeaths(options: ChaosOptions): Promise<ChaosReport<Deat
     seed: options.seed,
     violations: [],
     events: {},
-    figures: { confirmed: 0, toldLost: 0, losses: 0, lostWithoutAWord: 0 },
+    figures: { confirmed: 0, toldLost: 0, losses: 0, oldestLostMs: 0, lostWithoutAWord: 0 },
     complaints: [],
     seconds: 0,
   };
@@ -70,6 +77,7 @@ async function die(
       await strike(world, writers, death);
     } catch (error) {
       report.violations.push(`${death.kind}: ${(error as Error).message}`);
+      world.note(`! ${report.violations.at(-1)}`);
     }
     countIn(report.events, death.kind);
     onProgress?.(index + 1, plan.length);
@@ -86,6 +94,7 @@ async function die(
     await writer.leave();
     report.violations.push(...writer.violations);
     for (const name of ['confirmed', 'toldLost', 'losses'] as const) report.figures[name] += writer.figures[name];
+    report.figures.oldestLostMs = Math.max(report.figures.oldestLostMs, writer.figures.oldestLostMs);
   }
   const complaints = complaintsOf(world, EXPECTED);
   report.complaints.push(...complaints);

@@ -21,14 +21,18 @@ export interface WriterFigures {
   /** Of the confirmed texts: gone, and called so. */
   toldLost: number;
   losses: number;
+  /** The longest time between a text that was lost and the event that says so, ms. */
+  oldestLostMs: number;
 }
 
 export class Writer {
   readonly violations: string[] = [];
-  readonly figures: WriterFigures = { confirmed: 0, toldLost: 0, losses: 0 };
+  readonly figures: WriterFigures = { confirmed: 0, toldLost: 0, losses: 0, oldestLostMs: 0 };
   readonly #world: World;
   readonly #record = new SessionRecord();
   readonly #texts = new Map<string, string>();
+  /** When each `sandbox:lost` came, by its seq. */
+  readonly #lostAt = new Map<number, number>();
   session = '';
   #client: TestClient | undefined;
   /** Confirmed, and not known to be gone. */
@@ -90,15 +94,20 @@ export class Writer {
   }
 
   #judgeGone({ text, seq, at }: Written, readAt: number): void {
-    const covered = this.#record.events.some(
+    const covered = this.#record.events.find(
       (event) =>
         event.type === 'sandbox:lost' &&
         event.seq > seq &&
         event.seq < readAt &&
         (event.since === undefined || event.since <= at),
     );
-    if (covered) this.figures.toldLost++;
-    else this.violations.push(`${this.session}: ${text} was lost without a word`);
+    if (!covered) {
+      this.violations.push(`${this.session}: ${text} was lost without a word`);
+      return;
+    }
+    const toldAt = this.#lostAt.get(covered.seq) ?? at;
+    this.figures.toldLost++;
+    this.figures.oldestLostMs = Math.max(this.figures.oldestLostMs, toldAt - at);
   }
 
   /** Undefined when the server went away, or the call did not run. */
@@ -137,6 +146,7 @@ export class Writer {
   #take(event: ServerEvent): void {
     if ('seq' in event && event.type !== 'session:ready' && event.seq <= this.#record.lastSeq) return;
     if (!this.#record.take(event)) return;
+    if (event.type === 'sandbox:lost') this.#lostAt.set(event.seq, Date.now());
     if (event.type === 'tool:start' && event.name === 'bump') this.#texts.set(event.callId, String(event.args['text']));
     if (event.type !== 'tool:result' || !event.ok) return;
     const text = this.#texts.get(event.callId);

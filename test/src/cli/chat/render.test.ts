@@ -145,6 +145,15 @@ t.test('an approval shows its place and every argument, hidden characters escape
   t.match(long, /… 62 more lines: \[e\] shows all\n$/);
 });
 
+t.test('lost files are said: why, since when, and which', async (t) => {
+  const lost = { type: 'sandbox:lost', seq: 5, server: 'workspace', reason: 'out of memory' } as const;
+  t.match(renderAll([lost]), '! The sandbox of workspace was replaced (out of memory). Its files are lost.');
+  t.match(
+    renderAll([{ ...lost, since: 0, missing: ['a (a socket)'] }]),
+    'Files changed after 1970-01-01T00:00:00.000Z are lost, the others are back. Not saved: a (a socket).',
+  );
+});
+
 t.test('every way a turn can end is said', async (t) => {
   for (const stopReason of ['max_tokens', 'cancelled', 'interrupted', 'refusal'] as const) {
     t.match(renderAll([{ ...END, stopReason }]), /^[a-z].* — stand-in/);

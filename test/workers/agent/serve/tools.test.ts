@@ -18,11 +18,18 @@ function call(
     args = {},
     onQuestion,
     agent = scriptedParts(answer, approvals).parts,
-  }: { args?: Record<string, unknown>; onQuestion?: (request: InputRequest) => unknown; agent?: RunParts } = {},
+    losses = [],
+  }: {
+    args?: Record<string, unknown>;
+    onQuestion?: (request: InputRequest) => unknown;
+    agent?: RunParts;
+    losses?: string[];
+  } = {},
 ): Promise<CallToolResult> {
   const tool = agent.toolSet(OF).of('fast', 'status')!;
   const served = new ServedCall({ waitMs: 1_000, onEnd: () => undefined });
-  const parts = { agent } as unknown as ServeParts;
+  const takeLosses: ServeParts['takeLosses'] = async () => losses.map((text) => ({ type: 'text', text }));
+  const parts = { agent, takeLosses } as unknown as ServeParts;
   const work = () => callServedTool(parts, { of: OF, tool, args, call: served, allowed: [] });
   if (!onQuestion) return work();
   const link: CallLink = {
@@ -46,6 +53,17 @@ function failing(error: Error): Promise<CallToolResult> {
     throw error;
   });
 }
+
+t.test('a result begins with what was lost of its server’s files, a failure too', async (t) => {
+  const content = [{ type: 'text', text: 'up' }];
+  const options = { losses: ['lost'] };
+  t.match(await call(async () => ({ content }), undefined, options), { content: [{ text: 'lost' }, { text: 'up' }] });
+  const failure = Promise.reject(new FairleadError('ERR_SANDBOX', 'it ended'));
+  t.match(await call(() => failure, undefined, options), {
+    isError: true,
+    content: [{ text: 'lost' }, { text: /it ended/ }],
+  });
+});
 
 t.test('a client is warned of structured content that does not fit the tool’s output schema', async (t) => {
   const content = [{ type: 'text', text: 'up' }];
