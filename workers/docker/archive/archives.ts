@@ -13,6 +13,9 @@ import { unpack } from './restore.js';
 import { saveWorkspace, type SaveJob, type SaveResult } from './save.js';
 import { SessionQueue } from './session-queue.js';
 
+const archivesOnDisk = gauge('fairlead_archives', 'Saved workspaces on disk, broken ones included');
+const bytesOnDisk = gauge('fairlead_archive_bytes', 'Bytes of saved workspaces on disk');
+
 /** A restore may take so much longer than a save, else what was just saved in time could never come back. */
 const RESTORE_TIMES = 2;
 const STALL_MS = 20_000;
@@ -60,13 +63,9 @@ export class Archives {
   /** By file: the workspace was found as saved again at this time. */
   readonly #unchanged = new Map<string, { savedAt: number; at: number }>();
   #loaded: Promise<void> | undefined;
-  #files = 0;
-  #bytes = 0;
 
   constructor(options: ArchivesOptions) {
     this.#options = options;
-    gauge('fairlead_archives', 'Saved workspaces on disk, broken ones included', [], (g) => g.set(this.#files));
-    gauge('fairlead_archive_bytes', 'Bytes of saved workspaces on disk', [], (g) => g.set(this.#bytes));
   }
 
   /** Creates the folder, and removes files that a crash left half written. Once; ERR_SANDBOX. */
@@ -190,8 +189,8 @@ export class Archives {
   }
 
   #count(files: number, bytes: number): void {
-    this.#files += files;
-    this.#bytes += bytes;
+    archivesOnDisk.inc(files);
+    bytesOnDisk.inc(bytes);
   }
 
   /** Cancels the session's jobs, then removes its archives, broken ones included. Idempotent. */

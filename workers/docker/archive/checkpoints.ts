@@ -35,6 +35,8 @@ interface Held extends Owner {
   changing?: number;
 }
 
+const age = gauge('fairlead_sandbox_checkpoint_age_seconds', 'Longest time that changed files wait for a checkpoint');
+
 interface State {
   /** Monotonic: when the last look began, or the lease was first seen. */
   at: number;
@@ -64,14 +66,6 @@ export class Checkpoints {
   constructor(options: CheckpointsOptions) {
     this.#options = options;
     this.#pace = new Pace(options.config.maxBytesPerSecond);
-    gauge(
-      'fairlead_sandbox_checkpoint_age_seconds',
-      'Longest time that changed files wait for a checkpoint',
-      [],
-      (g) => {
-        g.set(this.#oldestMs() / 1_000);
-      },
-    );
   }
 
   start(): void {
@@ -84,6 +78,7 @@ export class Checkpoints {
   /** Starts no more. Those under way are cut by what comes next: the save at the stop. */
   close(): void {
     clearInterval(this.#timer);
+    age.set(0);
     this.#closing.abort();
   }
 
@@ -99,6 +94,7 @@ export class Checkpoints {
       if (!this.#running.has(lease) && lease.sandbox.running && this.#isDue(lease, state, now))
         due.push([lease, state]);
     }
+    age.set(this.#oldestMs() / 1_000);
     due.sort(([, a], [, b]) => a.at - b.at);
     for (const [lease, state] of due.slice(0, config.maxConcurrent - this.#running.size)) void this.#run(lease, state);
   }
