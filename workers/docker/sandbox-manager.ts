@@ -182,7 +182,7 @@ export class SandboxManager {
   }
 
   /** ERR_SANDBOX, ERR_UNAVAILABLE, ERR_DRAINING; ERR_CANCELLED when the port closes before the sandbox is ready. */
-  async lease({ session, server, port }: LeaseRequest): Promise<LeaseResult> {
+  async lease({ session, user, server, port }: LeaseRequest): Promise<LeaseResult> {
     // First, since a port reports its closing only to a listener.
     let leased: Lease | undefined;
     const relay = new StdioRelay(port, { onChanges: (running) => leased && this.#leases.noteChange(leased, running) });
@@ -192,7 +192,8 @@ export class SandboxManager {
       const pool = this.#poolOf(server);
       await this.#ready();
       await this.#leases.left(owner);
-      const lease = (await this.#takeOrphan(owner, relay.closed)) ?? (await this.#takeFresh(owner, pool, relay.closed));
+      const lease =
+        (await this.#takeOrphan(owner, relay.closed)) ?? (await this.#takeFresh(owner, pool, relay.closed, user));
       const handshake = this.#handOver(lease, relay);
       leased = lease;
       const waitedMs = performance.now() - began;
@@ -291,12 +292,12 @@ export class SandboxManager {
     return this.#orphans.take(owner, signal, leaseTimeoutMs);
   }
 
-  async #takeFresh(owner: Owner, pool: ContainerPool, signal: AbortSignal): Promise<Lease> {
+  async #takeFresh(owner: Owner, pool: ContainerPool, signal: AbortSignal, user?: string): Promise<Lease> {
     await this.#workspaces.settled(owner);
     if (this.#workspaces.takeMissing(owner)) await this.#leases.missingSave(owner);
     // First: the next result that the session gets from this server is that of an empty, or older, workspace.
     await this.#options.losses?.settled(owner, signal, this.#options.config.sandbox.leaseTimeoutMs);
-    const sandbox = await pool.take(signal);
+    const sandbox = await pool.take(signal, user);
     const { running } = sandbox;
     if (!running) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
     const used = this.#workspaces.has(owner);

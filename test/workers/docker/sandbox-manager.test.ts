@@ -31,7 +31,7 @@ t.teardown(() => Promise.all(Object.values(images).map((image) => image.remove()
 interface Opened {
   instance: string;
   sandboxes: SandboxManager;
-  lease: (server: string, session?: string) => Promise<LeaseResult & { port: SandboxPort }>;
+  lease: (server: string, session?: string, user?: string) => Promise<LeaseResult & { port: SandboxPort }>;
 }
 
 interface OpenOptions {
@@ -56,13 +56,31 @@ function open(t: Test, { servers = ['echo'], host = dockerHost(), sandbox = {}, 
   return {
     instance,
     sandboxes,
-    lease: async (server, session = 's1') => {
+    lease: async (server, session = 's1', user = '') => {
       const port = new SandboxPort();
       t.teardown(() => port.close());
-      return { ...(await sandboxes.lease({ session, server, port: port.far })), port };
+      return { ...(await sandboxes.lease({ session, user, server, port: port.far })), port };
     },
   };
 }
+
+t.test('who is given sandboxes again and again waits behind somebody who was given few', async (t) => {
+  const { lease, sandboxes } = open(t, { sandbox: { pool: { min: 0, maxStarting: 1 } } });
+  const given: string[] = [];
+  /** As fifty sessions do that lease and delete in a loop. */
+  const again = async (session: number): Promise<void> => {
+    const { sandbox } = await lease('echo', `loud-${session}`, 'loud');
+    given.push('loud');
+    await sandboxes.release(sandbox);
+  };
+  await again(0);
+  await again(1);
+  const loud = [2, 3, 4, 5, 6].map(again);
+  const neighbour = lease('echo', 'quiet-1', 'quiet').then(() => given.push('quiet'));
+  await Promise.all([...loud, neighbour]);
+  // One start was under way for the first of them when the neighbour came.
+  t.ok(given.indexOf('quiet') <= 3, given.join(' '));
+});
 
 async function untilOrphans(count: number): Promise<void> {
   const gauge = registry.getSingleMetric('fairlead_sandbox_orphans');

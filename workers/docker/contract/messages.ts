@@ -25,6 +25,8 @@ export interface DockerWorkerData {
 
 export interface LeaseRequest {
   session: string;
+  /** Whose the session is: who was given many sandboxes lately waits behind others. Absent: nobody's. */
+  user?: string;
   /** Key in `mcpServers`. */
   server: string;
   /** The sandbox's end of its stdio; see StdioToSandbox and StdioFromSandbox. */

@@ -26,7 +26,7 @@ const BREAK_AFTER = 5;
 export const BREAK_MS = 5_000;
 const AT_ONCE = 20;
 const WAITING = 100;
-const REMOVALS_AT_ONCE = 10;
+const REMOVALS_AT_ONCE = 4;
 /** More than any host has containers. A refused removal is left to the next reconcile. */
 const REMOVALS_WAITING = 10_000;
 

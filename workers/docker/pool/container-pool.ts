@@ -38,6 +38,9 @@ const FIRST_START_MS = 1_000;
 /** Longest backoff while the daemon is away. Only a failing image backs off for longer. */
 const AWAY_BACKOFF_MS = 5_000;
 
+/** Share of `pool.min`. */
+const RESERVED = 0.2;
+
 const byState = gauge('fairlead_sandboxes', 'Sandboxes by state', ['server', 'state']);
 const starts = counter('fairlead_sandbox_starts_total', 'Sandboxes started for the warm pool or the queue', [
   'server',
@@ -109,14 +112,17 @@ export class ContainerPool {
    * Moves the oldest warm sandbox, or the next one for this caller, to `leased`. ERR_UNAVAILABLE with `retryAfterMs` when
    * the queue is full or too slow; ERR_SANDBOX when the image cannot be started; the signal's reason.
    */
-  async take(signal: AbortSignal): Promise<Sandbox> {
+  async take(signal: AbortSignal, user = ''): Promise<Sandbox> {
     noteDemand(this.demand, performance.now(), this.limits.idleMs);
     for (;;) {
       signal.throwIfAborted();
       if (this.#closed) throw this.#closed;
-      const [first] = this.queue.length === 0 ? this.#queues.warm : [];
-      if (first) this.move(first, 'warm', 'leased');
-      const sandbox = first ?? (await this.#wait(signal));
+      const [first] = this.queue.length === 0 && !this.#leavesTheRest(user) ? this.#queues.warm : [];
+      if (first) {
+        this.move(first, 'warm', 'leased');
+        this.queue.noteLease(user);
+      }
+      const sandbox = first ?? (await this.#wait(signal, user));
       if (performance.now() - sandbox.aliveAt < CHECK_BEFORE_LEASE_MS || (await checkAlive(sandbox, CHECK_TIMEOUT_MS)))
         return sandbox;
       await this.#replaceDead(sandbox, 'does not answer');
@@ -138,6 +144,7 @@ export class ContainerPool {
   }
 
   apply({ start, stop }: PoolPlan): void {
+    this.#serve(); // who was greedy may not be any more
     for (let i = 0; i < start; i++) this.#start();
     for (const sandbox of [...this.#queues.warm].slice(0, stop)) this.#drainQuietly(sandbox);
   }
@@ -224,7 +231,7 @@ export class ContainerPool {
     this.#options.onChange();
   }
 
-  async #wait(signal: AbortSignal): Promise<Sandbox> {
+  async #wait(signal: AbortSignal, user: string): Promise<Sandbox> {
     const { error, failures, notBefore } = this.#health;
     const now = performance.now();
     // While a broken image is in backoff there is nothing to wait for.
@@ -233,20 +240,29 @@ export class ContainerPool {
     }
     const { maxStarting } = this.limits;
     const waitMs = expectedWaitMs({
-      position: this.queue.length + 1,
+      position: this.queue.position(user),
       starting: this.#queues.starting.size,
       maxStarting,
       startMs: this.#startMs,
       ...this.#options.forecast(),
     });
-    const waiting = this.queue.wait(signal, Math.ceil(waitMs));
+    const waiting = this.queue.wait(signal, Math.ceil(waitMs), user);
     this.#options.onChange();
     return waiting;
   }
 
+  /** The last warm sandboxes, left to others by a user who has taken many lately. */
+  get #reserve(): number {
+    return Math.floor(this.limits.min * RESERVED);
+  }
+
+  #leavesTheRest(user: string): boolean {
+    return this.#queues.warm.size <= this.#reserve && this.queue.isGreedy(user);
+  }
+
   #serve(): void {
     for (const sandbox of this.#queues.warm) {
-      const waiter = this.queue.next();
+      const waiter = this.queue.next({ modest: this.#queues.warm.size <= this.#reserve });
       if (!waiter) return;
       this.move(sandbox, 'warm', 'leased');
       waiter.resolve(sandbox);

@@ -1,37 +1,66 @@
-/** The queue for a sandbox: first come, first served, bounded, each waiter with a deadline and an abort signal. Docker thread. */
+/**
+ * The queue for a sandbox: who was given fewest lately is first, then first come, first served; bounded, each waiter with a deadline and
+ * an abort signal. Docker thread.
+ */
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { RecentLeases } from './recent-leases.js';
 
 export interface Waiter<T> {
+  readonly user: string;
   resolve(value: T): void;
   reject(error: Error): void;
 }
 
 export class LeaseQueue<T> {
+  /** In the order in which they came. */
   readonly #waiters = new Set<Waiter<T>>();
   readonly #max: number;
   readonly #timeoutMs: number;
   readonly #onLength: (length: number) => void;
+  readonly #recent: RecentLeases;
 
-  constructor(max: number, timeoutMs: number, onLength: (length: number) => void = () => undefined) {
+  constructor(
+    max: number,
+    timeoutMs: number,
+    onLength: (length: number) => void = () => undefined,
+    recent = new RecentLeases(),
+  ) {
     this.#onLength = onLength;
     this.#max = max;
     this.#timeoutMs = timeoutMs;
+    this.#recent = recent;
   }
 
   get length(): number {
     return this.#waiters.size;
   }
 
+  /** Where a new waiter of this user would stand: 1 = next. */
+  position(user: string): number {
+    const own = this.#had(user);
+    return 1 + [...this.#waiters].filter((waiter) => this.#had(waiter.user) <= own).length;
+  }
+
+  /** A sandbox that nobody had to wait for. */
+  noteLease(user: string): void {
+    this.#recent.note(user);
+  }
+
+  isGreedy(user: string): boolean {
+    return this.#recent.isGreedy(user);
+  }
+
   /**
    * `expectedMs` estimates the wait. ERR_UNAVAILABLE at once when the queue is full or the estimate is past the deadline,
-   * and at the deadline; the signal's reason when it aborts.
+   * and at the deadline; the signal's reason when it aborts. In a full queue, a user who waits with fewer takes the last place of
+   * the one who waits with most.
    */
-  async wait(signal: AbortSignal, expectedMs: number): Promise<T> {
+  async wait(signal: AbortSignal, expectedMs: number, user = ''): Promise<T> {
     signal.throwIfAborted();
     const timeoutMs = this.#timeoutMs;
-    if (this.length >= this.#max) throw busy(`${this.length} others wait for a sandbox already`, expectedMs);
     if (expectedMs > timeoutMs) throw busy(`${this.length} others wait for a sandbox`, expectedMs - timeoutMs);
+    if (this.length >= this.#max) this.#makePlace(user, expectedMs);
     const { promise, resolve, reject } = pending<T>();
     // A waiter leaves the queue in the same step as its caller: a sandbox must not be handed to nobody.
     const settle = <A>(end: (value: A) => void) => {
@@ -43,7 +72,7 @@ export class LeaseQueue<T> {
         end(value);
       };
     };
-    const waiter: Waiter<T> = { resolve: settle(resolve), reject: settle(reject) };
+    const waiter: Waiter<T> = { user, resolve: settle(resolve), reject: settle(reject) };
     const late = (): void => waiter.reject(busy(`no sandbox was free within ${timeoutMs} ms`, expectedMs));
     const timer = setTimeout(late, timeoutMs);
     const stop = onAbort(signal, () => waiter.reject(signal.reason as Error));
@@ -52,15 +81,39 @@ export class LeaseQueue<T> {
     return promise;
   }
 
-  /** Removes and returns the first waiter. */
-  next(): Waiter<T> | undefined {
-    const [first] = this.#waiters;
-    if (first) this.#waiters.delete(first); // onLength follows when the caller settles it, which is at once
+  /** Removes and returns the waiter whose turn it is. `modest`: none that is greedy. */
+  next({ modest = false } = {}): Waiter<T> | undefined {
+    let first: Waiter<T> | undefined;
+    let fewest = Infinity;
+    for (const waiter of this.#waiters) {
+      const had = this.#had(waiter.user);
+      if (had >= fewest || (modest && this.isGreedy(waiter.user))) continue;
+      first = waiter;
+      fewest = had;
+    }
+    if (!first) return undefined;
+    this.#recent.note(first.user);
+    this.#waiters.delete(first); // the length is told when the caller settles it, which is at once
     return first;
   }
 
   rejectAll(error: FairleadError): void {
-    for (let waiter = this.next(); waiter; waiter = this.next()) waiter.reject(error);
+    for (const waiter of [...this.#waiters]) waiter.reject(error);
+  }
+
+  /** ERR_UNAVAILABLE when nobody waits with more than this user would. */
+  #makePlace(user: string, expectedMs: number): void {
+    const counts = new Map<string, number>();
+    for (const waiter of this.#waiters) counts.set(waiter.user, (counts.get(waiter.user) ?? 0) + 1);
+    const [most = '', count = 0] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+    const full = busy(`${this.length} others wait for a sandbox already`, expectedMs);
+    if (count <= (counts.get(user) ?? 0) + 1) throw full;
+    [...this.#waiters].findLast((waiter) => waiter.user === most)?.reject(full);
+  }
+
+  /** In whole leases: small differences do not change the order. */
+  #had(user: string): number {
+    return Math.round(this.#recent.of(user));
   }
 }
 

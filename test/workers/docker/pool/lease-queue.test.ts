@@ -170,3 +170,33 @@ t.test('leaves no listener and no timer, however it ends', async (t) => {
   t.equal(timers(), before);
   for (const { listeners } of callers) t.equal(listeners().length, 0);
 });
+
+t.test('who was given fewest lately is next, whoever came first; where all had the same, the first is', async (t) => {
+  const queue = new LeaseQueue<number>(10, LONG_MS);
+  for (let given = 0; given < 20; given++) queue.noteLease('loud');
+  const users = ['loud', 'loud', 'a', 'loud', 'b', 'a'];
+  const all = users.map((user) => queue.wait(caller().signal, 0, user));
+  t.equal(queue.position('new'), 4);
+  t.equal(queue.position('loud'), 7);
+  for (let turn = 1; turn <= users.length; turn++) queue.next()?.resolve(turn);
+  t.same(await Promise.all(all), [4, 5, 1, 6, 2, 3]);
+});
+
+t.test(
+  'in a full queue somebody who waits with fewer takes the last place of the one who waits with most',
+  async (t) => {
+    const queue = new LeaseQueue<number>(3, LONG_MS);
+    const loud = [1, 2, 3].map(() => queue.wait(caller().signal, 0, 'loud'));
+    const evicted = refusalOf(loud[2] ?? Promise.resolve());
+    const quiet = queue.wait(caller().signal, 0, 'quiet');
+    t.match(await evicted, { code: 'ERR_UNAVAILABLE' });
+    t.match(await refusalOf(queue.wait(caller().signal, 0, 'loud')), { code: 'ERR_UNAVAILABLE' });
+    t.match(
+      await refusalOf(queue.wait(caller().signal, 0, 'quiet')),
+      { code: 'ERR_UNAVAILABLE' },
+      'two each would be no fairer',
+    );
+    for (let turn = 1; turn <= 3; turn++) queue.next()?.resolve(turn);
+    t.same(await Promise.all([...loud.slice(0, 2), quiet]), [1, 3, 2]);
+  },
+);

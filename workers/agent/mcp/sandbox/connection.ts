@@ -27,6 +27,8 @@ export interface SandboxHost {
 export interface ConnectOptions {
   host: SandboxHost;
   session: string;
+  /** Whose call it is. */
+  user: string;
   server: string;
   /** The client capabilities that the docker thread declared at the handshake. */
   capabilities: ClientCapabilities;
@@ -71,7 +73,7 @@ export class SandboxConnection extends ClientConnection {
 
   /** The docker thread has done the handshake already, so that nothing but the lease takes time. Errors of the lease. */
   static async open(options: ConnectOptions): Promise<SandboxConnection> {
-    const { host, session, server, capabilities, log, onToolsChanged } = options;
+    const { host, session, user, server, capabilities, log, onToolsChanged } = options;
     const { port1, port2 } = new MessageChannel();
     const transport = new PortTransport(port1, (text) => log.debug({ server, bytes: text.length }, 'sandbox stderr'));
     const open: { connection?: SandboxConnection } = {};
@@ -98,7 +100,7 @@ export class SandboxConnection extends ClientConnection {
     });
     let lease: LeaseResult;
     try {
-      lease = await host.lease({ session, server, port: port2 });
+      lease = await host.lease({ session, user, server, port: port2 });
     } catch (error) {
       port1.close();
       throw error;

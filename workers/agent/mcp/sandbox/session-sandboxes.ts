@@ -60,7 +60,7 @@ export class SessionSandboxes implements ServerBackend {
     // A save that stalls would keep the call waiting, and one that ends would have it wait for the files to come back.
     if (leaving?.idle) void entry?.connection?.keep().catch(() => undefined); // then it is waited for
     if (leaving && (await leaving.gone)) return this.get(caller, server);
-    return entry ? entry.opening : this.#open(session, server);
+    return entry ? entry.opening : this.#open(session, server, caller.user);
   }
 
   async releaseSession(session: string): Promise<void> {
@@ -90,11 +90,12 @@ export class SessionSandboxes implements ServerBackend {
     return server !== undefined && isImageServer(server) && server.scope === 'shared';
   }
 
-  #open(session: string, server: string): Promise<SandboxConnection> {
+  #open(session: string, server: string, user: string): Promise<SandboxConnection> {
     const { host, config, log } = this.#options;
     const opening = SandboxConnection.open({
       host,
       session,
+      user,
       server,
       capabilities: capabilitiesFor(config.mcpServers, server),
       silenceMs: config.mcp.silenceMs,

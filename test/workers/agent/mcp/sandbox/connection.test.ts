@@ -72,6 +72,7 @@ const asks = { elicit: async () => ({ action: 'cancel' }) as const };
 function open(host: SandboxHost, onEnd: Ended = () => undefined): Promise<SandboxConnection> {
   const options = {
     session: 's-1',
+    user: 'user-1',
     server: 'workspace',
     capabilities: {},
     log,

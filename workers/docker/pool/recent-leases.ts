@@ -1,0 +1,48 @@
+/** How many sandboxes each user was given lately, so that one who takes many waits behind others. Docker thread. */
+
+/** After so long, a lease counts half. */
+const HALF_LIFE_MS = 30_000;
+/** Below it a user counts as new, and is forgotten. */
+const NOTHING = 0.05;
+const MAX_USERS = 10_000;
+/** Whoever had fewer lately is never told to leave sandboxes to others. */
+const MODEST = 5;
+/** Others who had less than this share of it are those to whom sandboxes are left. */
+const SHARE = 0.25;
+
+export class RecentLeases {
+  readonly #clock: () => number;
+  /** The one who was given a sandbox last is the last. */
+  readonly #users = new Map<string, { weight: number; at: number }>();
+
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock;
+  }
+
+  note(user: string): void {
+    const weight = this.of(user) + 1;
+    this.#users.delete(user);
+    this.#users.set(user, { weight, at: this.#clock() });
+    for (const [oldest] of this.#users) {
+      if (this.of(oldest) > NOTHING && this.#users.size <= MAX_USERS) break;
+      this.#users.delete(oldest);
+    }
+  }
+
+  /** 1 for one lease just now, 0.5 for one half a minute ago. */
+  of(user: string): number {
+    const noted = this.#users.get(user);
+    return noted ? noted.weight * 2 ** ((noted.at - this.#clock()) / HALF_LIFE_MS) : 0;
+  }
+
+  /** Has taken many, while somebody else takes few. Where all work goes by one user, nobody does. */
+  isGreedy(user: string): boolean {
+    const own = this.of(user);
+    if (own < MODEST) return false;
+    for (const other of this.#users.keys()) {
+      const weight = this.of(other);
+      if (other !== user && weight > NOTHING && weight < own * SHARE) return true;
+    }
+    return false;
+  }
+}
