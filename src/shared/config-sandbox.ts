@@ -24,6 +24,13 @@ export const sandboxSchema = z
       .describe(
         'Memory of a sandbox, the files of its writable folders included; absent = what full folders take, and 512 for programs',
       ),
+    cgroupParent: z
+      .string()
+      .regex(/^[\w.@:/-]*$/, 'a cgroup path, or the name of a systemd slice')
+      .default('')
+      .describe(
+        'Cgroup of all sandboxes, such as a slice with a limit (systemd/fairlead-sandboxes.slice); empty = Docker’s',
+      ),
     cpus: z.number().positive().default(0.5),
     pids: positive.default(256),
     workspaceMb: positive.default(512).describe('Size of /workspace; 128 files and folders for each MB'),

@@ -129,6 +129,7 @@ function optionsFrom(
       // We remove it ourselves, to know when it is gone; a removal by the daemon would race with that.
       AutoRemove: false,
       RestartPolicy: { Name: 'no' },
+      ...(sandbox.cgroupParent && { CgroupParent: sandbox.cgroupParent }),
       ...(sandbox.runtime && { Runtime: sandbox.runtime }),
     },
   };

@@ -98,14 +98,14 @@ export class LeaseQueue<T> {
   }
 
   rejectAll(error: FairleadError): void {
-    for (const waiter of [...this.#waiters]) waiter.reject(error);
+    for (const waiter of this.#waiters) waiter.reject(error); // each leaves the set, which a Set's iterator allows
   }
 
   /** ERR_UNAVAILABLE when nobody waits with more than this user would. */
   #makePlace(user: string, expectedMs: number): void {
     const counts = new Map<string, number>();
     for (const waiter of this.#waiters) counts.set(waiter.user, (counts.get(waiter.user) ?? 0) + 1);
-    const [most = '', count = 0] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+    const [most, count] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
     const full = busy(`${this.length} others wait for a sandbox already`, expectedMs);
     if (count <= (counts.get(user) ?? 0) + 1) throw full;
     [...this.#waiters].findLast((waiter) => waiter.user === most)?.reject(full);

@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import t from 'tap';
 import { parseConfig, type Config } from '../../../../src/shared/config.js';
 import { createLog } from '../../../../src/shared/log.js';
@@ -13,6 +16,7 @@ import { deferred, freePort } from '../../../helpers/processes.js';
 import { startSilentServer } from '../../../helpers/silent-server.js';
 import { ECHO, makeTinyImage } from '../../../helpers/tiny-image.js';
 
+const run = promisify(execFile);
 const log = createLog('test', 'silent');
 const echo = await makeTinyImage(ECHO);
 t.teardown(() => echo.remove());
@@ -154,6 +158,19 @@ t.test('a program that the kernel kills for its memory is told to the log, and i
   t.match(await told.promise, { container: request.name });
   await driver.close(); // before the removal, which would be told as its end
   await sandbox.destroy();
+});
+
+t.test('all sandboxes are below the cgroup that the configuration names', async (t) => {
+  const parent = `fairlead-test-${randomUUID()}`;
+  const driver = new DockerDriver(configOf({ cgroupParent: `/${parent}` }), randomUUID(), log);
+  const sandbox = await driver.start(requestOf());
+  t.teardown(async () => {
+    await sandbox.destroy();
+    // Docker makes it and leaves it.
+    await run('sh', ['-c', `find /sys/fs/cgroup -depth -type d -path '*/${parent}*' -exec rmdir {} +`]);
+  });
+  const { State } = await docker().getContainer(sandbox.id).inspect();
+  t.match(await readFile(`/proc/${State.Pid}/cgroup`, 'utf8'), `/${parent}/${sandbox.id}`);
 });
 
 t.test('what cannot be started as configured is ERR_SANDBOX that names the field, and nothing is left', async (t) => {
