@@ -113,6 +113,7 @@ function checkThinkingConfig(body: Json, problems: string[]): void {
     problems.push('thinking: Input should be a valid dictionary');
     return;
   }
+  checkThinkingType(String(body['model']), String(thinking['type']), problems);
   if (thinking['type'] !== 'enabled') return;
   const budget = thinking['budget_tokens'];
   if (typeof budget !== 'number' || budget < 1024) problems.push('thinking.budget_tokens: at least 1024');
@@ -122,6 +123,18 @@ function checkThinkingConfig(body: Json, problems: string[]): void {
   if (isObject(choice) && (choice['type'] === 'any' || choice['type'] === 'tool')) {
     problems.push('Thinking may not be enabled when tool_choice forces tool use.');
   }
+}
+
+function checkThinkingType(model: string, type: string, problems: string[]): void {
+  if (!['enabled', 'adaptive', 'disabled'].includes(type)) problems.push('thinking.type: unknown');
+  if (type === 'disabled') return;
+  if (/claude-(?:3-5|3-haiku|3-opus|2)/.test(model)) problems.push('thinking: this model does not support thinking');
+  const takesAdaptive = /claude-[a-z]+-(?:5|4-[6-9])(?!\d)/.test(model);
+  const refusesBudget = /claude-[a-z]+-(?:5|4-[7-9])(?!\d)/.test(model);
+  if (type === 'enabled' && refusesBudget) {
+    problems.push('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive"');
+  }
+  if (type === 'adaptive' && !takesAdaptive) problems.push('adaptive thinking is not supported on this model');
 }
 
 function readTurns(messages: unknown, problems: string[]): Turn[] {

@@ -47,6 +47,19 @@ export function saysAndEnds(
   };
 }
 
+/** As `says`; the model's API refused these parts of the conversation. */
+export function withholds(list: string[], text: string): Script {
+  return async function* () {
+    const answer = {
+      content: [{ type: 'text', text }],
+      stopReason: 'end_turn',
+      usage: { ...USAGE },
+      model: 'scripted-1',
+    };
+    yield { type: 'done', answer: { ...answer, stopReason: 'end_turn', withheld: list } };
+  };
+}
+
 export interface Use {
   id: string;
   name: string;

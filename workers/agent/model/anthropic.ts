@@ -1,14 +1,15 @@
 /** The model behind the Anthropic Messages API, streamed through the SDK: one client per thread, any number of streams. Agent threads. */
-import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
+import type { MessageCreateParamsStreaming, RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
 import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
 import type { Config } from '../../../src/shared/config.js';
 import type { FairleadError } from '../../../src/shared/errors.js';
 import { Anthropic, Stream } from './anthropic-sdk.js';
 import { AnswerBuilder } from './answer-builder.js';
+import { askAgain } from './ask-again.js';
 import { modelError, toModelError, toStreamError } from './model-errors.js';
 import { modelFetch } from './model-fetch.js';
-import type { Model, ModelEvent, ModelRequest } from './model.js';
-import { toRequest } from './to-request.js';
+import { ModelTraits } from './model-traits.js';
+import type { Model, ModelEvent } from './model.js';
 import { atMost, cancelled, onAbort } from '../../../src/shared/abort.js';
 
 export interface AnthropicOptions {
@@ -36,7 +37,12 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     openTelemetry: false,
   });
 
-  async function* stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelEvent, void, undefined> {
+  const traits = new ModelTraits(thinkingTokens);
+
+  async function* ask(
+    body: MessageCreateParamsStreaming,
+    signal: AbortSignal,
+  ): AsyncGenerator<ModelEvent, void, undefined> {
     if (signal.aborted) throw cancelled();
     const abort = new AbortController();
     const stopListening = onAbort(signal, () => abort.abort());
@@ -50,13 +56,11 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     let timer = setTimeout(giveUp, timeoutMs, 'the model’s API did not answer in time');
     let finished = false;
     try {
-      const response = await client.messages
-        .create(toRequest(request, thinkingTokens), { signal: abort.signal })
-        .asResponse();
+      const response = await client.messages.create(body, { signal: abort.signal }).asResponse();
       checkIsStream(response);
       clearTimeout(timer);
       timer = setTimeout(giveUp, idleMs, 'the model fell silent in the middle of its answer');
-      const builder = new AnswerBuilder(request.model);
+      const builder = new AnswerBuilder(body.model);
       // Raw events, since the SDK's message stream hides pings and copies the message for each delta.
       const events = Stream.rawEvents(response);
       let heardAt = performance.now();
@@ -65,7 +69,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
         if (signal.aborted) throw cancelled();
         if (next.done) throw modelError('the model’s answer broke off in the middle');
         timer.refresh();
-        const event = readEvent(next.value, request.model);
+        const event = readEvent(next.value, body.model);
         if (event === undefined) {
           if (performance.now() - heardAt > timeoutMs) throw modelError('the model sent nothing but signs of life');
           continue;
@@ -81,7 +85,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       }
     } catch (error) {
       if (signal.aborted) throw cancelled();
-      throw gaveUp ?? toModelError(error, request.model);
+      throw gaveUp ?? toModelError(error, body.model);
     } finally {
       clearTimeout(timer);
       stopListening();
@@ -89,7 +93,10 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     }
   }
 
-  return { provider: 'anthropic', stream };
+  return {
+    provider: 'anthropic',
+    stream: (request, signal) => askAgain(request, { traits, ask: (body) => ask(body, signal) }),
+  };
 }
 
 /** Undefined for pings and events without data. */

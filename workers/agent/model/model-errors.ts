@@ -1,4 +1,5 @@
 /** Failures of the model as ERR_MODEL, with messages for the user. Pure; agent threads. */
+import { cutText } from '../../../src/shared/cut-text.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from './anthropic-sdk.js';
 
@@ -17,6 +18,20 @@ const STATUS_OF_TYPE: Record<string, number> = {
   timeout_error: 504,
   overloaded_error: 529,
 };
+
+/** The API refused the request for what it holds: another request may be taken. */
+export class RefusedRequest extends FairleadError {
+  /** The API's own words, which may name the part. */
+  readonly refusal: string;
+
+  constructor(message: string, refusal: string, cause?: unknown) {
+    super('ERR_MODEL', message, cause === undefined ? {} : { cause });
+    this.refusal = refusal;
+  }
+}
+
+/** Statuses of a refused request: of the API, of its limit in bytes, and of gateways. */
+const REFUSED = new Set([400, 413, 422]);
 
 /** Converts any error of the SDK, of fetch or of reading the stream. `model` is the requested one. */
 export function toModelError(error: unknown, model: string): FairleadError {
@@ -66,7 +81,10 @@ function statusError(
   model: string,
   { cause, retryAfterMs }: { cause?: unknown; retryAfterMs?: number | undefined },
 ): FairleadError {
-  return modelError(statusText(status, apiMessage, model), cause, retryAfterMs);
+  const message = statusText(status, apiMessage, model);
+  if (!REFUSED.has(status)) return modelError(message, cause, retryAfterMs);
+  const refusal = apiMessage === '' && cause instanceof Error ? cause.message : apiMessage;
+  return new RefusedRequest(message, status === 413 ? `request too large: ${refusal}` : refusal, cause);
 }
 
 const STATUS_TEXTS: Record<number, string> = {
@@ -91,7 +109,7 @@ function statusText(status: number, apiMessage: string, model: string): string {
 function quoted(apiMessage: string): string {
   const text = apiMessage.replaceAll(/\s+/g, ' ').trim();
   if (text === '') return '';
-  return `: ${text.length > MAX_API_MESSAGE ? `${text.slice(0, MAX_API_MESSAGE)}…` : text}`;
+  return `: ${text.length > MAX_API_MESSAGE ? `${cutText(text, MAX_API_MESSAGE)}…` : text}`;
 }
 
 /** Finds the system’s code (ECONNREFUSED, ENOTFOUND, CERT_HAS_EXPIRED) in an error that fetch has wrapped several times. */

@@ -19,6 +19,8 @@ export interface ModelRequest {
   /** In a fixed order: the prompt cache depends on it. */
   tools: readonly ModelTool[];
   maxTokens: number;
+  /** What this conversation's earlier requests were refused for, as an answer has listed it. */
+  withheld?: readonly string[] | undefined;
 }
 
 /** `block` counts the answer's content blocks from 0. */
@@ -34,6 +36,8 @@ export interface ModelAnswer {
   invalidInput?: string[];
   stopReason: 'tool_use' | Exclude<StopReason, 'cancelled' | 'interrupted' | 'error'>;
   usage: Usage;
+  /** Present when the API refused more of the conversation than `ModelRequest.withheld` says: the whole list, to be stored. */
+  withheld?: string[];
   /** The name that the answering model gives itself. */
   model: string;
 }

@@ -268,7 +268,7 @@ export class Session {
       await this.log.commit(() => ({
         events: [{ type: 'history:cleared' }],
         clearHistory: true,
-        row: { lastActiveAt: Date.now(), context: null },
+        row: { lastActiveAt: Date.now(), context: null, ...(this.row.withheld ? { withheld: [] } : {}) },
       }));
     } finally {
       this.#pauses--;

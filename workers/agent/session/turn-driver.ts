@@ -164,6 +164,7 @@ export function endStep({ row }: SessionLog, turn: number, end: LoopEnd): Step {
       lastActiveAt: now,
       openTurns: row.openTurns.filter((open) => open.turn !== turn),
       ...(end.context ? { context: end.context } : {}),
+      ...(end.withheld ? { withheld: end.withheld } : {}),
     },
   };
 }

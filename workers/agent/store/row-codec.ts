@@ -19,6 +19,7 @@ export const ROW_FIELDS = [
   'seen',
   'history',
   'losses',
+  'withheld',
 ] as const satisfies readonly (keyof SessionRow)[];
 
 /** The text as JSON writes it, without quotes: it stays readable, and lone surrogates and NUL survive UTF-8 and C strings. */
@@ -59,7 +60,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     context,
     ...newer
   ] = values;
-  const [seen, history, losses] = newer;
+  const [seen, history, losses, withheld] = newer;
   if (typeof session !== 'string') return undefined;
   return {
     session: unescapeText(session),
@@ -77,6 +78,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     ...(seen ? { seen: JSON.parse(seen) as string[] } : {}),
     ...(history ? { history: JSON.parse(history) as HistorySize } : {}),
     ...(typeof losses === 'string' ? { losses: JSON.parse(losses) as LossNote[] } : {}),
+    ...(withheld ? { withheld: JSON.parse(withheld) as string[] } : {}),
   };
 }
 

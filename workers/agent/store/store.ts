@@ -34,6 +34,8 @@ export interface SessionRow {
   history?: HistorySize;
   /** Losses of files that were told to clients; absent: none. Stored as JSON. */
   losses?: LossNote[];
+  /** Parts of the history that the model's API has refused, by hash: they are not sent again. Stored as JSON; absent: none. */
+  withheld?: string[];
 }
 
 export interface HistorySize {
@@ -134,7 +136,17 @@ export interface Commit {
   row?: Partial<
     Pick<
       SessionRow,
-      'title' | 'lastActiveAt' | 'turns' | 'openTurns' | 'allowed' | 'seen' | 'model' | 'context' | 'history' | 'losses'
+      | 'title'
+      | 'lastActiveAt'
+      | 'turns'
+      | 'openTurns'
+      | 'allowed'
+      | 'seen'
+      | 'model'
+      | 'context'
+      | 'history'
+      | 'losses'
+      | 'withheld'
     >
   >;
   /**

@@ -22,6 +22,7 @@ export interface LoopEnd extends TurnOutcome {
   usage?: Usage;
   model?: string;
   context?: ModelContext;
+  withheld?: string[];
 }
 
 /**
@@ -53,10 +54,11 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const events = textEvents(turn.turn, progress.blocks, content);
   const said: TranscriptMessage[] = content.length > 0 ? [{ role: 'assistant', content }] : [];
   const context: ModelContext = { from, messages: transcript.length + said.length, tokens: tokensOf(answer.usage) };
+  const withheld = answer.withheld ? { withheld: answer.withheld } : {};
   const uses = firstOfEachId(content.filter(isToolUse));
   if (!wantsTools || uses.length === 0) {
     const { usage, model } = answer;
-    return { stopReason: endReason(answer), events, messages: said, usage, model, context };
+    return { stopReason: endReason(answer), events, messages: said, usage, model, context, ...withheld };
   }
   const plan = await planCalls(turn, uses, new Set(answer.invalidInput));
   const results = plan.results.length > 0 ? [resultMessage(plan.results)] : [];
@@ -65,6 +67,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
     messages: [...said, ...results],
     row: {
       context,
+      ...withheld,
       openTurns: withProgress(log.row, turn.turn, {
         rounds: progress.rounds + 1,
         blocks: progress.blocks + answer.content.length,
@@ -95,6 +98,7 @@ async function streamAnswer(
     messages,
     tools: parts.toolSet({ session, user }).toolsWith(foundTools),
     maxTokens: settings.maxTokens,
+    withheld: log.row.withheld,
   };
   // Building the request blocks this thread for a millisecond, so the last results are sent first.
   await parts.outbox.sent();

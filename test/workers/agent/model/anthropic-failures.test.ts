@@ -40,7 +40,7 @@ t.test('each refusal of the API is ERR_MODEL and says in plain words what it is'
   ];
   const messages = new Set<string>();
   for (const [status, words] of kinds) {
-    server.enqueue({ status, error: { message: 'prompt is too long: \n 9 > 8' } });
+    server.script(() => ({ status, error: { message: 'prompt is too long: \n 9 > 8' } }));
     const error = await failure(listen(model, ask()));
     t.equal(error.code, 'ERR_MODEL', String(status));
     t.match(error.message, words);
@@ -52,7 +52,7 @@ t.test('each refusal of the API is ERR_MODEL and says in plain words what it is'
 
 t.test('a long message of the API is shortened', async (t) => {
   const { server, model } = await start(t);
-  server.enqueue({ status: 400, error: { message: 'x'.repeat(10_000) } });
+  server.script(() => ({ status: 400, error: { message: 'x'.repeat(10_000) } }));
   t.ok((await failure(listen(model, ask()))).message.length < 500);
 });
 

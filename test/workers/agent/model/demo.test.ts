@@ -63,7 +63,7 @@ t.test('anything else is answered with what the demo understands', async (t) => 
 t.test('what it answers is a valid part of a transcript, with usage', async (t) => {
   const { answer } = await say('run ls');
   const messages = [user('run ls'), assistant(...answer.content)];
-  t.same(validateMessages(toRequest(ask({ messages, tools }), 0)), []);
+  t.same(validateMessages(toRequest(ask({ messages, tools }), { maxTokens: 100 })), []);
   t.ok(answer.usage.inputTokens > 0 && answer.usage.outputTokens > 0);
 });
 

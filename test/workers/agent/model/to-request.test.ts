@@ -2,8 +2,13 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import type { TranscriptMessage } from '../../../../workers/agent/store/store.js';
 import type { ModelRequest } from '../../../../workers/agent/model/model.js';
-import { toMessages, toRequest } from '../../../../workers/agent/model/to-request.js';
+import { ModelTraits } from '../../../../workers/agent/model/model-traits.js';
+import { toMessages } from '../../../../workers/agent/model/to-messages.js';
+import { toRequest as toRequestOf } from '../../../../workers/agent/model/to-request.js';
+import { buildToolSet } from '../../../../workers/agent/mcp/catalogue/tool-names.js';
+import { png } from '../../../helpers/images.js';
 import { validateMessages } from '../../../helpers/messages-rules.js';
+import { anySchema } from '../schema/any-schema.js';
 import { anyTranscript, assistant, deepFreeze, image, result, use, user } from './transcripts.js';
 
 const CACHED = { type: 'ephemeral' };
@@ -14,13 +19,17 @@ const tool = (name: string, inputSchema: Record<string, unknown> = { type: 'obje
 });
 
 const request = (messages: TranscriptMessage[], more: Partial<ModelRequest> = {}): ModelRequest => ({
-  model: 'claude-sonnet-5-5',
+  model: 'claude-sonnet-4-5',
   system: 'You are here.',
   messages,
   tools: [tool('read_file'), tool('write_file')],
   maxTokens: 8192,
   ...more,
 });
+
+/** As for a model that takes a budget of thinking. */
+const toRequest = (asked: ModelRequest, thinkingTokens: number): ReturnType<typeof toRequestOf> =>
+  toRequestOf(asked, new ModelTraits(thinkingTokens).of(asked.model, asked.maxTokens));
 
 const strip = (value: unknown): string =>
   JSON.stringify(value, (key, item: unknown) => (key === 'cache_control' ? undefined : item));
@@ -117,15 +126,60 @@ t.test('whatever the transcript, the request is valid and the transcript is not 
       anyTranscript,
       fc.constantFrom(0, 1024, 4096),
       fc.integer({ min: 0, max: 2 }),
-      (messages, budget, n) => {
+      fc.constantFrom(
+        'claude-3-5-haiku-20241022',
+        'claude-sonnet-4-5',
+        'claude-opus-4-6',
+        'claude-sonnet-5-5',
+        'llama',
+      ),
+      (messages, budget, n, model) => {
         const tools = [tool('a'), tool('b')].slice(0, n);
-        const problems = validateMessages(toRequest(request(deepFreeze(messages), { tools }), budget));
+        const asked = request(deepFreeze(messages), { tools, model });
+        const problems = validateMessages(toRequest(asked, budget));
         if (problems.length > 0) throw new Error(problems.join('\n'));
       },
     ),
     { numRuns: 2000 },
   );
   t.pass();
+});
+
+const definition = fc.record({
+  name: fc.oneof(fc.string({ unit: 'binary', maxLength: 80 }), fc.constantFrom('a', 'a b', 'a.b', 'search_tools')),
+  description: fc.oneof(fc.string({ unit: 'binary' }), fc.constant('half \ud83d')),
+  inputSchema: anySchema,
+});
+
+t.test('whatever tools servers have, the request is valid and no tool is lost for another', async (t) => {
+  fc.assert(
+    fc.property(fc.array(definition, { maxLength: 5 }), fc.array(definition, { maxLength: 3 }), (one, two) => {
+      const { tools } = buildToolSet({ one, two });
+      const body = toRequest(request([user('hi')], { tools }), 0);
+      const problems = validateMessages(body);
+      if (problems.length > 0) throw new Error(problems.join('\n'));
+      const names = new Set([...one.map(({ name }) => `one/${name}`), ...two.map(({ name }) => `two/${name}`)]);
+      if ((body.tools ?? []).length !== names.size) throw new Error('a tool is missing');
+    }),
+    { numRuns: 1_000 },
+  );
+  t.pass();
+});
+
+const many = (count: number, width: number): TranscriptMessage[] =>
+  Array.from({ length: count }, () => user(image('image/png', png(width, 10))));
+
+t.test('of more than 20 images with a large one the newest go, and never more than 100', async (t) => {
+  for (const [count, width, sent] of [
+    [21, 2_001, 11],
+    [21, 2_000, 21],
+    [101, 10, 91],
+    [20, 8_000, 20],
+  ] as const) {
+    const body = toRequest(request(many(count, width)), 0);
+    t.same(validateMessages(body), []);
+    t.equal(JSON.stringify(body).split('"image/png"').length - 1, sent, `${count} of ${width}`);
+  }
 });
 
 t.test('the same transcript gives the same request, and more of it keeps what the cache knows', async (t) => {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { to2020 } from '../../../../workers/agent/schema/to-2020.js';
 import { checkSchema } from '../../../helpers/schema-rules.js';
+import { anySchema } from './any-schema.js';
 
 const problemsOf = (schema: Record<string, unknown>): string[] => {
   const problems: string[] = [];
@@ -69,42 +70,6 @@ t.test('a property that says itself that it is required is required by its objec
 t.test('what is no schema at all becomes an open object', async (t) => {
   for (const nothing of [undefined, null, 5, 'object', [], true]) t.same(to2020(nothing), { type: 'object' });
 });
-
-const KEYWORDS = (
-  '$schema $id $ref $anchor type enum const properties required items prefixItems additionalItems minimum exclusiveMinimum ' +
-  'multipleOf minLength pattern patternProperties additionalProperties dependencies dependentRequired anyOf allOf not if ' +
-  '$defs definitions nullable format default extends uniqueItems description __proto__ $vocabulary dependentSchemas x-other'
-).split(' ');
-const VALUES = [
-  null,
-  true,
-  false,
-  0,
-  -1,
-  1.5,
-  '',
-  'a',
-  'any',
-  'string',
-  '^(',
-  '\\p{L}',
-  '#',
-  [],
-  {},
-  [null],
-  ['a', 'a'],
-];
-
-const { schema: anySchema } = fc.letrec<{ schema: Record<string, unknown>; value: unknown }>((tie) => ({
-  value: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc.constantFrom<unknown>(...VALUES),
-    fc.array(tie('value'), { maxLength: 3 }),
-    tie('schema'),
-    fc.dictionary(fc.constantFrom('a', 'b', '^x', '('), tie('value'), { maxKeys: 3 }),
-  ),
-  schema: fc.dictionary(fc.constantFrom(...KEYWORDS), tie('value'), { maxKeys: 5 }),
-}));
 
 t.test('whatever a server calls a schema, the API takes what becomes of it', async (t) => {
   fc.assert(

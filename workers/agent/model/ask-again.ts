@@ -1,0 +1,62 @@
+/**
+ * Asks the model once more, without what its API refused, so that no block and no tool ends a conversation. The answer says what
+ * was withheld; the session stores it, and its next request leaves it out from the start. Agent threads.
+ */
+import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
+import { counter } from '../../../src/shared/metrics.js';
+import { RefusedRequest } from './model-errors.js';
+import type { ModelTraits } from './model-traits.js';
+import type { ModelEvent, ModelRequest } from './model.js';
+import { isAboutContent, Stripping } from './refusals.js';
+import { toRequest } from './to-request.js';
+import { Withheld } from './withheld.js';
+
+/** One refusal may name one part after the other. */
+const MAX_REQUESTS = 12;
+
+const refusedTotal = counter(
+  'fairlead_refused_requests_total',
+  'Requests that the model’s API refused for what they hold, by what was done',
+  ['step'],
+);
+
+export interface Asking {
+  traits: ModelTraits;
+  ask: (body: MessageCreateParamsStreaming) => AsyncIterable<ModelEvent>;
+}
+
+/** Rejects with the first refusal when nothing helps. */
+export async function* askAgain(
+  request: ModelRequest,
+  { traits, ask }: Asking,
+): AsyncGenerator<ModelEvent, void, undefined> {
+  const withheld = new Withheld(request.withheld);
+  const stripping = new Stripping(request, withheld);
+  let first: RefusedRequest | undefined;
+  for (let requests = 1; ; requests++) {
+    const body = toRequest(request, traits.of(request.model, request.maxTokens), withheld);
+    let isShown = false;
+    try {
+      for await (const event of ask(body)) {
+        isShown = true;
+        yield event.type === 'done' && withheld.changed ? withList(event, withheld) : event;
+      }
+      return;
+    } catch (error) {
+      if (isShown || !(error instanceof RefusedRequest)) throw error;
+      first ??= error;
+      const step = requests < MAX_REQUESTS ? nextStep(body, error.refusal) : undefined;
+      refusedTotal.inc({ step: step ?? 'given up' });
+      if (step === undefined) throw first;
+    }
+  }
+
+  function nextStep(body: MessageCreateParamsStreaming, refusal: string): string | undefined {
+    if (traits.learn(request.model, refusal)) return 'model';
+    return isAboutContent(refusal) ? stripping.next(body, refusal) : undefined;
+  }
+}
+
+function withList(event: ModelEvent & { type: 'done' }, withheld: Withheld): ModelEvent {
+  return { ...event, answer: { ...event.answer, withheld: withheld.list() } };
+}

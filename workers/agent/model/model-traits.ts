@@ -1,0 +1,84 @@
+/** What each model takes: known from its name, and learned from what its API refuses. One per agent thread. */
+import type { ThinkingConfigParam } from '@anthropic-ai/sdk/resources/messages';
+import { LRUCache } from 'lru-cache';
+
+/** Names come from the configuration, so there are few. */
+const MAX_MODELS = 100;
+
+export interface Traits {
+  /** Absent: nothing is said about thinking. */
+  thinking?: ThinkingConfigParam;
+  maxTokens: number;
+}
+
+interface Learned {
+  /** How many of the ways to ask for thinking this model has refused. */
+  refused: number;
+  maxTokens?: number;
+}
+
+export class ModelTraits {
+  readonly #thinkingTokens: number;
+  readonly #learned = new LRUCache<string, Learned>({ max: MAX_MODELS });
+
+  /** 0: no thinking. */
+  constructor(thinkingTokens: number) {
+    this.#thinkingTokens = thinkingTokens;
+  }
+
+  of(model: string, maxTokens: number): Traits {
+    const { refused = 0, maxTokens: most = Infinity } = this.#learned.get(model) ?? {};
+    const allowed = Math.min(maxTokens, most);
+    const way = this.#ways(model)[refused];
+    const hasRoom = way?.type !== 'enabled' || way.budget_tokens < allowed;
+    const thinking = hasRoom ? way : undefined;
+    return { ...(thinking ? { thinking } : {}), maxTokens: allowed };
+  }
+
+  /** True when the refusal is about the model and not about the conversation: the same request can be made another way. */
+  learn(model: string, refusal: string): boolean {
+    const learned = this.#learned.get(model) ?? { refused: 0 };
+    const most = /max_tokens: \d+ > (\d+)/.exec(refusal)?.[1];
+    if (most !== undefined && Number(most) > 0 && Number(most) < (learned.maxTokens ?? Infinity)) {
+      this.#learned.set(model, { ...learned, maxTokens: Number(most) });
+      return true;
+    }
+    // Thinking that stands in a message is the conversation's.
+    if (!/thinking|budget_tokens/.test(refusal) || /messages[.[]\d/.test(refusal)) return false;
+    if (learned.refused >= this.#ways(model).length) return false;
+    this.#learned.set(model, { ...learned, refused: learned.refused + 1 });
+    return true;
+  }
+
+  /** The ways to ask this model for what the configuration says, best first; after the last one nothing is asked. */
+  #ways(model: string): ThinkingConfigParam[] {
+    const budget = this.#thinkingTokens;
+    const kind = thinkingOf(model);
+    // A model that chooses by itself may think unless it is told not to.
+    if (budget === 0) return kind === 'adaptive' ? [{ type: 'disabled' }] : [];
+    const adaptive: ThinkingConfigParam[] = [{ type: 'adaptive', display: 'summarized' }, { type: 'adaptive' }];
+    const fixed: ThinkingConfigParam[] = [
+      { type: 'enabled', budget_tokens: budget, display: 'summarized' },
+      { type: 'enabled', budget_tokens: budget },
+    ];
+    switch (kind) {
+      case 'adaptive':
+        return [...adaptive, ...fixed];
+      case 'budget':
+        return [...fixed, ...adaptive];
+      case 'none':
+        return [];
+    }
+  }
+}
+
+/** A name that is not Claude's counts as one with a budget, the oldest form, which gateways know best. */
+function thinkingOf(model: string): 'adaptive' | 'budget' | 'none' {
+  const version = /claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)/.exec(model);
+  if (version) {
+    const [major, minor] = [Number(version[1]), Number(version[2] ?? 0)];
+    return major > 4 || (major === 4 && minor >= 6) ? 'adaptive' : 'budget';
+  }
+  if (/claude-3[-.]7/.test(model)) return 'budget';
+  return /claude-(?:[123]|v\d|instant)/.test(model) ? 'none' : 'budget';
+}

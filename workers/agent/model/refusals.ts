@@ -1,0 +1,134 @@
+/** Decides what to leave out of a request that the model's API has refused for what it holds. Pure; agent threads. */
+import type { ContentBlockParam, MessageParam, ToolUnion } from '@anthropic-ai/sdk/resources/messages';
+import { isObject } from './clean-blocks.js';
+import type { ModelRequest } from './model.js';
+import { isThinking, toRuns } from './to-messages.js';
+import { entriesForAll } from './to-tools.js';
+import { cutKeys, hashOf, type Withheld } from './withheld.js';
+
+/** The parts of a sent request that a refusal can be about. */
+export interface SentParts {
+  messages: MessageParam[];
+  tools?: ToolUnion[];
+}
+
+/** `messages.3.content.1.image.source`, `tools.12.custom.input_schema`, and `messages[3].content[1]`, which gateways write. */
+const PATH = /\b(messages|tools)((?:\.\w+|\[\d+\])+)/g;
+/** Shorter conversations may be taken: the request as a whole is too long. */
+const TOO_LONG =
+  /too long|too large|exceeds? the maximum size|context (?:window|length|limit)|maximum context|input length|too many (?:input )?tokens/i;
+/** Not about what the request holds, so leaving things out would only lose them. */
+const NOT_ABOUT_CONTENT =
+  /credit balance|billing|quota|usage limits?|spend(?:ing)? limit|organization|workspace|api[ -]key|authenticat|anthropic-(?:version|beta)|^model\b|model not found/i;
+
+export function isAboutContent(refusal: string): boolean {
+  return !NOT_ABOUT_CONTENT.test(refusal);
+}
+
+/** Hashes of the named blocks and tools; empty when the refusal names none that was sent. */
+export function namedParts(sent: SentParts, refusal: string): string[] {
+  const hashes = [...refusal.matchAll(PATH)].flatMap(([, list, path]) => {
+    const steps = path!.split(/[.[\]]+/).filter((step) => step !== '');
+    const index = Number(steps[0]);
+    if (!Number.isInteger(index)) return [];
+    if (list === 'messages') return partsAt(sent.messages[index], steps.slice(1));
+    const tool = sent.tools?.[index];
+    return tool ? [hashOf(tool)] : [];
+  });
+  return [...new Set([...hashes, ...toolsByName(sent.tools ?? [], refusal)])];
+}
+
+/** The innermost block on the path, or all blocks of the message when it names none. */
+function partsAt(message: MessageParam | undefined, steps: readonly string[]): string[] {
+  if (!message || typeof message.content === 'string') return [];
+  let blocks: readonly unknown[] = message.content;
+  let found: unknown;
+  for (const step of steps) {
+    const index = Number(step);
+    if (!Number.isInteger(index)) continue; // `content` and the kinds of blocks
+    if (index >= blocks.length) break;
+    found = blocks[index];
+    const inner = isObject(found) && found['type'] === 'tool_result' ? found['content'] : undefined;
+    if (!Array.isArray(inner)) break;
+    blocks = inner;
+  }
+  if (found === undefined) return message.content.map(hashOf);
+  // Thinking is taken back whole or not at all, so all of the message's goes.
+  const isThought = isObject(found) && (found['type'] === 'thinking' || found['type'] === 'redacted_thinking');
+  return isThought ? message.content.filter(isThinking).map(hashOf) : [hashOf(found)];
+}
+
+/** Gateways to other models name the function and not its place. */
+function toolsByName(tools: readonly ToolUnion[], refusal: string): string[] {
+  if (!/\b(?:tool|function)/i.test(refusal) || !/schema|parameters|definition|description/i.test(refusal)) return [];
+  const quoted = new Set([...refusal.matchAll(/['"`]([a-zA-Z0-9_-]{1,64})['"`]/g)].map(([, name]) => name));
+  return tools.filter((tool) => 'name' in tool && quoted.has(tool.name)).map(hashOf);
+}
+
+type Step = 'images' | 'definitions' | 'older' | 'results' | 'rest';
+const STEPS: readonly Step[] = ['images', 'definitions', 'older', 'results', 'rest'];
+
+/** Goes from the named part to ever more of the conversation, one step at a time, and never back. */
+export class Stripping {
+  readonly #request: ModelRequest;
+  readonly #withheld: Withheld;
+  #done = 0;
+
+  constructor(request: ModelRequest, withheld: Withheld) {
+    this.#request = request;
+    this.#withheld = withheld;
+  }
+
+  /** The step that changed the request; undefined when nothing is left that could be left out. */
+  next(sent: SentParts, refusal: string): 'named' | Step | undefined {
+    if (TOO_LONG.test(refusal) && namedParts(sent, refusal).length === 0) {
+      this.#done = Math.max(this.#done, STEPS.indexOf('older'));
+    } else if (this.#withheld.add(namedParts(sent, refusal))) return 'named';
+    while (this.#done < STEPS.length) {
+      const step = STEPS[this.#done++]!;
+      if (this.#withheld.add(this.#entries(step, sent))) return step;
+    }
+    return undefined;
+  }
+
+  #entries(step: Step, { messages }: SentParts): string[] {
+    const { open, none } = entriesForAll(this.#request.tools);
+    switch (step) {
+      case 'images':
+        return blocksOf(messages).flatMap(imagesIn).map(hashOf);
+      case 'definitions':
+        return [
+          ...(this.#request.tools.length > 0 ? [open] : []),
+          ...blocksOf(messages).filter(isThinking).map(hashOf),
+        ];
+      case 'older': {
+        const key = cutKeys(toRuns(this.#request.messages)).findLast((cut) => cut !== '');
+        return key === undefined ? [] : [key];
+      }
+      case 'results': {
+        const parts = blocksOf(messages).filter(({ type }) => type === 'tool_result' || type === 'tool_use');
+        return [...(this.#request.tools.length > 0 ? [none] : []), ...parts.map(hashOf)];
+      }
+      case 'rest': {
+        // Messages without an answer between them are one for the API, and the bad one may be an earlier of them.
+        const hashes = blocksOf(messages).map(hashOf);
+        const newest = blocksOf(messages.filter(({ role }) => role === 'user')).findLast(isSaid);
+        return newest ? hashes.filter((hash) => hash !== hashOf(newest)) : hashes;
+      }
+    }
+  }
+}
+
+function isSaid({ type }: ContentBlockParam): boolean {
+  return type !== 'tool_result';
+}
+
+function blocksOf(messages: readonly MessageParam[]): ContentBlockParam[] {
+  return messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content));
+}
+
+function imagesIn(block: ContentBlockParam): unknown[] {
+  if (block.type === 'image') return [block];
+  if (block.type !== 'tool_result' || !Array.isArray(block.content)) return [];
+  return block.content.filter(({ type }) => type === 'image');
+}
