@@ -93,28 +93,51 @@ function decodeFragment(text: string): string | undefined {
   }
 }
 
-/** Of `allOf` every branch's required properties are required; of anyOf and oneOf only those that all branches require. */
+/**
+ * Of `allOf` every branch's required properties are required; of anyOf and oneOf only those that all branches require. Takes time in
+ * proportion to the schema: a server may send one with thousands of branches.
+ */
 function flattened(schema: Schema): Schema {
   const { allOf, anyOf, oneOf, ...rest } = schema;
-  let properties = isObject(rest['properties']) ? rest['properties'] : {};
-  let required = stringsOf(rest['required']);
+  const layers = [isObject(rest['properties']) ? rest['properties'] : {}];
+  const required = new Set(stringsOf(rest['required']));
   for (const key of BRANCHES) {
     const branches = { allOf, anyOf, oneOf }[key];
     if (!Array.isArray(branches)) continue;
-    const objects = branches.filter(isObject).map((branch) => flattened(resolved(branch, schema)));
-    for (const branch of objects) properties = { ...asProperties(branch['properties']), ...properties };
-    const demands = objects.map((branch) => stringsOf(branch['required']));
-    const all = [...new Set(demands.flat())];
-    required = [
-      ...required,
-      ...(key === 'allOf' ? all : all.filter((name) => demands.every((demand) => demand.includes(name)))),
-    ];
+    const objects = distinct(branches.filter(isObject)).map((branch) => flattened(resolved(branch, schema)));
+    const demands = new Map<string, number>();
+    for (const branch of objects) {
+      layers.push(asProperties(branch['properties']));
+      for (const name of new Set(stringsOf(branch['required']))) demands.set(name, (demands.get(name) ?? 0) + 1);
+    }
+    for (const [name, count] of demands) if (key === 'allOf' || count === objects.length) required.add(name);
   }
+  const properties = merged(layers);
   return {
     ...rest,
-    ...(Object.keys(properties).length > 0 ? { properties } : {}),
-    ...(required.length > 0 ? { required: [...new Set(required)] } : {}),
+    ...(properties.size > 0 ? { properties: Object.fromEntries(properties) } : {}),
+    ...(required.size > 0 ? { required: [...required] } : {}),
   };
+}
+
+/** Of several branches that refer to the same part, one: each would be a copy of it. */
+function distinct(branches: readonly Schema[]): Schema[] {
+  const seen = new Set<string>();
+  return branches.filter(({ $ref }) => {
+    if (typeof $ref !== 'string') return true;
+    const isNew = !seen.has($ref);
+    seen.add($ref);
+    return isNew;
+  });
+}
+
+/** An earlier layer's property wins. */
+function merged(layers: readonly Schema[]): Map<string, unknown> {
+  const properties = new Map<string, unknown>();
+  for (const layer of layers.toReversed()) {
+    for (const [name, property] of Object.entries(layer)) properties.set(name, property);
+  }
+  return properties;
 }
 
 /** Resolves a branch that is a reference into the same schema. One step only, since definitions may refer to each other. */
@@ -133,16 +156,21 @@ function renamed(schema: Schema): ModelSchema {
   const given = schema['properties'];
   if (!isObject(given)) return { schema };
   const names = Object.keys(given);
-  const good = names.filter((name) => /^[a-zA-Z0-9_.-]{1,64}$/.test(name));
-  if (good.length === names.length) return { schema };
+  const good = new Set(names.filter((name) => /^[a-zA-Z0-9_.-]{1,64}$/.test(name)));
+  if (good.size === names.length) return { schema };
   const taken = new Set(good);
   const properties = new Map<string, string>();
   const modelNames = new Map<string, string>();
+  /** Beginning of a name → the number that is tried next: without it the thousandth equal name would try a thousand. */
+  const numbers = new Map<string, number>();
   for (const name of names) {
-    if (modelNames.has(name) || good.includes(name)) continue;
+    if (good.has(name)) continue;
     const base = name.replaceAll(/[^a-zA-Z0-9_.-]/g, '_').slice(0, MAX_PROPERTY_NAME) || '_';
+    const beginning = base.slice(0, MAX_PROPERTY_NAME - 6);
+    let number = numbers.get(beginning) ?? 2;
     let free = base;
-    for (let number = 2; taken.has(free); number++) free = `${base.slice(0, MAX_PROPERTY_NAME - 6)}_${number}`;
+    for (; taken.has(free); number++) free = `${beginning}_${number}`;
+    numbers.set(beginning, number);
     taken.add(free);
     modelNames.set(name, free);
     properties.set(free, name);

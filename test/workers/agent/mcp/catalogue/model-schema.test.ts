@@ -108,3 +108,42 @@ void t.test('a schema of an older draft comes in the form of 2020-12', async (t)
   });
   t.same(schema, { type: 'object', properties: { n: { type: 'number', exclusiveMinimum: 0 } }, required: ['n'] });
 });
+
+const many = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at));
+const named = (names: string[]): object => Object.fromEntries(names.map((name) => [name, {}]));
+
+void t.test('a schema of thousands of parts takes time in proportion to its size', async (t) => {
+  const schemas: Record<string, Record<string, unknown>> = {
+    'properties whose names become the same': {
+      properties: named(many(4_000, (at) => String.fromCodePoint(0x4e00 + at))),
+    },
+    'properties of which every second is renamed': {
+      properties: named(many(20_000, (at) => (at % 2 === 0 ? `a${at}` : `é${at}`))),
+    },
+    'branches with a property each': { anyOf: many(4_000, (at) => ({ properties: { [`a${at}`]: {} } })) },
+    'branches that require much': {
+      anyOf: many(2, (branch) => ({ required: many(15_000, (at) => `${branch} ${at}`) })),
+    },
+    'branches that refer to one large part': {
+      anyOf: many(2_000, () => ({ $ref: '#/$defs/large' })),
+      $defs: { large: { properties: named(many(5_000, (at) => `a${at}`)) } },
+    },
+  };
+  for (const [what, schema] of Object.entries(schemas)) {
+    const before = process.cpuUsage();
+    toModelSchema(schema);
+    const { user } = process.cpuUsage(before); // of the processor: a busy machine adds nothing to it
+    t.ok(user < 1_000_000, `${what}: ${Math.round(user / 1_000)} ms`);
+  }
+});
+
+void t.test('of two branches with the same property the first one counts, and the schema before both', async (t) => {
+  const { schema } = toModelSchema({
+    properties: { a: { title: 'own' } },
+    anyOf: [
+      { properties: { a: { title: 'first' }, b: { title: 'first' } } },
+      { properties: { b: { title: 'second' } } },
+    ],
+  });
+  t.same(schema['properties'], { a: { title: 'own' }, b: { title: 'first' } });
+});
