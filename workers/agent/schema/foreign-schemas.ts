@@ -31,7 +31,10 @@ export interface ForeignSchemasOptions {
 }
 
 export interface ForeignSchemaTimes extends CheckTimes {
-  /** A schema that was too slow is not tried again for so long; nor is any other of its server for this user. */
+  /**
+   * No schema of a server is tried again for so long for a user with whom one was too slow. A schema that was too slow with several
+   * users is not tried for anybody: with one alone, the value may have been made to be slow.
+   */
   pauseMs: number;
 }
 
@@ -39,6 +42,8 @@ const TIMES: ForeignSchemaTimes = { checkMs: 1_000, startMs: 10_000, idleMs: 60_
 const MAX_SCHEMA_CHARS = 262_144;
 const MAX_VALUE_CHARS = 1_048_576;
 const MAX_PAUSED = 1_000;
+/** So many users make it the schema's fault. */
+const MAX_BLAMING = 3;
 const MAX_PROBLEM = 1_000;
 const FITS: Fit = { fits: true };
 
@@ -58,12 +63,15 @@ export class ForeignSchemas {
   readonly #queue: CheckQueue;
   /** Keyed by the schema, so that what is compiled goes with a catalogue that is replaced. */
   readonly #known = new WeakMap<object, Known>();
-  /** Slow schemas by their hash, and servers with one by user: until when they are not tried. */
+  /** Servers with a slow schema by user, and schemas that are slow with many by their hash: until when they are not tried. */
   readonly #paused = new LRUCache<string, number>({ max: MAX_PAUSED });
+  /** Slow schema → users. */
+  readonly #blaming: LRUCache<string, Set<string>>;
 
   constructor({ log, times }: ForeignSchemasOptions) {
     this.#log = log;
     this.#times = { ...TIMES, ...times };
+    this.#blaming = new LRUCache({ max: MAX_PAUSED, ttl: this.#times.pauseMs });
     this.#queue = new CheckQueue(this.#times);
   }
 
@@ -112,9 +120,10 @@ export class ForeignSchemas {
     if (valueText === undefined || valueText.length > MAX_VALUE_CHARS) {
       return unchecked(`it is too large to be checked (at most ${MAX_VALUE_CHARS} characters)`);
     }
-    const keys = [createHash('sha256').update(text).digest('base64url'), JSON.stringify([user, server])];
+    const hash = createHash('sha256').update(text).digest('base64url');
+    const mine = JSON.stringify([user, server]);
     const now = performance.now();
-    if (keys.some((key) => (this.#paused.get(key) ?? 0) > now)) return unchecked(SLOW);
+    if ([hash, mine].some((key) => (this.#paused.get(key) ?? 0) > now)) return unchecked(SLOW);
     const result = await this.#queue.check(user, { schema: text, value: valueText });
     switch (result.type) {
       case 'fits':
@@ -128,11 +137,23 @@ export class ForeignSchemas {
         return unchecked('too many other checks wait; try again in a moment');
       case 'slow':
       case 'died':
-        for (const key of keys) this.#paused.set(key, performance.now() + this.#times.pauseMs);
+        this.#pause(mine);
+        if (this.#blame(hash, user) >= MAX_BLAMING) this.#pause(hash);
         slowTotal.inc({ server });
         this.#log.warn({ server, user, why: result.type }, 'a check against a schema of this mcp server was ended');
         return unchecked(SLOW);
     }
+  }
+
+  #pause(key: string): void {
+    this.#paused.set(key, performance.now() + this.#times.pauseMs);
+  }
+
+  /** Returns with how many users the schema has been too slow lately. */
+  #blame(hash: string, user: string): number {
+    const users = this.#blaming.get(hash) ?? new Set<string>();
+    if (users.size === 0) this.#blaming.set(hash, users);
+    return users.add(user).size;
   }
 
   #noteInvalid(server: string, why: string): void {
