@@ -238,6 +238,7 @@ export function createFront(options: FrontOptions): Front {
       mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
       fetchSite: req.getHeader('sec-fetch-site'),
       fetchMode: req.getHeader('sec-fetch-mode'),
+      fetchDest: req.getHeader('sec-fetch-dest'),
       proxiedBy: proxyHeader((visit) => req.forEach(visit)),
       address: addresses.keyOf(peer, forwardedFor(req)),
       ...(malformed === undefined ? {} : { malformed }),

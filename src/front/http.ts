@@ -39,9 +39,10 @@ export interface RequestHead {
   cookie: string;
   /** MCP's own headers of a request to /mcp, names in lower case. */
   mcp: Record<string, string>;
-  /** `Sec-Fetch-Site` and `Sec-Fetch-Mode`, which browsers send and pages cannot change. */
+  /** `Sec-Fetch-Site`, `-Mode` and `-Dest`, which browsers send and pages cannot change. */
   fetchSite: string;
   fetchMode: string;
+  fetchDest: string;
   /** The header by which a proxy says that it passed the request on, or ''. */
   proxiedBy: string;
   /** Whose limits count without credentials: see client-address.ts. */

@@ -15,6 +15,7 @@ export interface OriginHeaders {
   host: string;
   fetchSite: string;
   fetchMode: string;
+  fetchDest: string;
   /** The header that a proxy has added, or ''. */
   proxiedBy: string;
 }
@@ -30,16 +31,15 @@ export class Origins {
 
   /** ERR_FORBIDDEN_PROXY, ERR_FORBIDDEN_ORIGIN, or undefined. An empty `origin` means no header, as in requests that no page makes. */
   refusal(headers: OriginHeaders): FairleadError | undefined {
-    const { origin, fetchSite, fetchMode, proxiedBy } = headers;
+    const { origin, proxiedBy } = headers;
     const { noProxy } = this.#policy;
     if (noProxy !== undefined && proxiedBy !== '') {
       return new FairleadError('ERR_FORBIDDEN_PROXY', `the header ${proxiedBy} comes from a proxy, and ${noProxy}`);
     }
     const unknown = this.#policy.hosts.refusal(headers.host);
     if (unknown) return unknown;
-    // A page of another site loads an address as an image or a script without an Origin. Opening a link is no such request.
-    if (origin === '' && fetchSite === 'cross-site' && fetchMode !== 'navigate') {
-      return new FairleadError('ERR_FORBIDDEN_ORIGIN', 'a page of another site must not load this');
+    if (origin === '' && isPartOfForeignPage(headers)) {
+      return new FairleadError('ERR_FORBIDDEN_ORIGIN', 'a page of another origin must not load this');
     }
     if (origin === '' || this.#isListed(origin) || hostOf(origin) === withoutDefaultPort(headers.host))
       return undefined;
@@ -61,14 +61,26 @@ export class Origins {
   }
 }
 
+/**
+ * A page loads an address as an image, a script or a frame without an Origin. Opening a link is no such request. A page at another
+ * port of this host is of the same site, and may be another account's.
+ */
+function isPartOfForeignPage({ fetchSite, fetchMode, fetchDest }: OriginHeaders): boolean {
+  if (fetchSite !== 'cross-site' && fetchSite !== 'same-site') return false;
+  return fetchMode !== 'navigate' || (fetchDest !== 'document' && fetchDest !== '');
+}
+
 /** As a browser writes it. A URL calls the origin of a scheme such as `tauri:` null, which every sandboxed page sends, too. */
 function originOf({ origin, protocol, host }: URL): string {
   return origin === 'null' ? `${protocol}//${host}`.toLowerCase() : origin;
 }
 
-/** Host and port of an Origin. Schemes are not compared, since TLS may end at a proxy that keeps the Host. */
+/**
+ * Host and port of a web page's Origin. http and https are not told apart, since TLS may end at a proxy that keeps the Host. An app
+ * of another scheme is no page of this server, whatever its host is called.
+ */
 function hostOf(origin: string): string | undefined {
-  return URL.canParse(origin) ? withoutDefaultPort(new URL(origin).host) : undefined;
+  return /^https?:\/\//.test(origin) && URL.canParse(origin) ? withoutDefaultPort(new URL(origin).host) : undefined;
 }
 
 function withoutDefaultPort(host: string): string {

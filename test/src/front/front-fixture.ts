@@ -34,6 +34,7 @@ export const HEAD: RequestHead = {
   mcp: {},
   fetchSite: '',
   fetchMode: '',
+  fetchDest: '',
   proxiedBy: '',
   address: '',
 };

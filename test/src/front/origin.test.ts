@@ -15,7 +15,7 @@ t.test('only a listed origin may read answers from another page', async (t) => {
   t.same(origins.corsHeaders(''), []);
 });
 
-const request = { host: 'ai.example.org', origin: '', fetchSite: '', fetchMode: '', proxiedBy: '' };
+const request = { host: 'ai.example.org', origin: '', fetchSite: '', fetchMode: '', fetchDest: '', proxiedBy: '' };
 
 t.test('an app of another scheme is let in by its own name, and never as null', async (t) => {
   const app = new Origins({ origins: ['tauri://localhost'], hosts });
@@ -26,14 +26,33 @@ t.test('an app of another scheme is let in by its own name, and never as null', 
   t.same(app.corsHeaders('null'), []);
 });
 
-t.test('a page of another site loads nothing without an Origin, but a link to here opens', async (t) => {
-  for (const fetchMode of ['no-cors', 'cors', 'websocket', '']) {
-    const refusal = origins.refusal({ ...request, fetchSite: 'cross-site', fetchMode });
-    t.match(refusal, { code: 'ERR_FORBIDDEN_ORIGIN' }, fetchMode);
-  }
-  t.equal(origins.refusal({ ...request, fetchSite: 'cross-site', fetchMode: 'navigate' }), undefined);
-  for (const fetchSite of ['same-origin', 'same-site', 'none', '']) {
-    t.equal(origins.refusal({ ...request, fetchSite, fetchMode: 'no-cors' }), undefined, fetchSite);
+t.test(
+  'a page of another origin loads nothing without an Origin, in a frame neither, but a link to here opens',
+  async (t) => {
+    // Another port of the same host is of the same site.
+    for (const fetchSite of ['cross-site', 'same-site']) {
+      for (const fetchMode of ['no-cors', 'cors', 'websocket', '']) {
+        const refusal = origins.refusal({ ...request, fetchSite, fetchMode });
+        t.match(refusal, { code: 'ERR_FORBIDDEN_ORIGIN' }, fetchMode);
+      }
+      const opened = { ...request, fetchSite, fetchMode: 'navigate' };
+      for (const fetchDest of ['iframe', 'frame', 'embed', 'object']) {
+        t.match(origins.refusal({ ...opened, fetchDest }), { code: 'ERR_FORBIDDEN_ORIGIN' }, fetchDest);
+      }
+      t.equal(origins.refusal({ ...opened, fetchDest: 'document' }), undefined);
+      t.equal(origins.refusal(opened), undefined, 'an older browser does not say where it goes');
+    }
+    for (const fetchSite of ['same-origin', 'none', '']) {
+      t.equal(origins.refusal({ ...request, fetchSite, fetchMode: 'no-cors' }), undefined, fetchSite);
+    }
+  },
+);
+
+t.test('an app of another scheme is not this server’s own page, whatever its host is called', async (t) => {
+  t.equal(origins.refusal({ ...request, origin: 'https://ai.example.org' }), undefined);
+  for (const scheme of ['tauri', 'file', 'chrome-extension', 'https+evil']) {
+    const refusal = origins.refusal({ ...request, origin: `${scheme}://ai.example.org` });
+    t.match(refusal, { code: 'ERR_FORBIDDEN_ORIGIN' }, scheme);
   }
 });
 
