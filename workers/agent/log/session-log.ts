@@ -4,6 +4,7 @@ import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { Commit, CommitResult, HistorySize, SessionRow, Store, TranscriptMessage } from '../store/store.js';
 import { durableFrame } from './frames.js';
 import { sizeAfter, sizeOf } from './history-size.js';
+import { readInSlices } from './history-slices.js';
 import type { Outbox } from './outbox.js';
 import { wakeAtOf } from './progress.js';
 
@@ -13,6 +14,9 @@ export interface Step extends Omit<Commit, 'events' | 'wakeAt'> {
   /** A turn runs once this is committed: the transcript is read together with the commit, not after it. */
   startsTurn?: boolean;
 }
+
+/** A history up to this size is read at once, and before it is known whether the message is a duplicate. */
+const SMALL_BYTES = 256 * 1024;
 
 export class SessionLog {
   readonly row: SessionRow;
@@ -79,7 +83,7 @@ export class SessionLog {
     await this.#tail;
     const early = this.#early;
     const history = await early?.history;
-    const whole = early && history ? [...history, ...early.messages] : await this.#store.readHistory(this.row.session);
+    const whole = early && history ? [...history, ...early.messages] : await this.#readWhole();
     this.#early = undefined;
     this.#transcript = prepare(whole);
     return this.#transcript;
@@ -90,7 +94,7 @@ export class SessionLog {
     const { row } = this;
     if (!row.history) {
       await this.#enqueue(async () => {
-        row.history ??= sizeOf(await this.#store.readHistory(row.session));
+        row.history ??= sizeOf(await readInSlices(this.#store, row.session));
       });
     }
     return row.history!;
@@ -110,7 +114,7 @@ export class SessionLog {
     if (this.#failure) throw this.#failure;
     const { row } = this;
     // Called before the commit in the same tick: a read never sees a write that is called after it.
-    const early = startsTurn && !this.#transcript ? this.#readEarly() : undefined;
+    const early = startsTurn && !this.#transcript && this.#isSmall ? this.#readEarly() : undefined;
     let { seq } = row;
     const events = step.events.map((event) => durableFrame(event, ++seq));
     const wakeAt = step.row?.openTurns ? wakeAtOf({ openTurns: step.row.openTurns }) : this.#wakeAt;
@@ -142,6 +146,16 @@ export class SessionLog {
     }
     for (const event of events) this.#outbox.push(row.session, event);
     return result;
+  }
+
+  get #isSmall(): boolean {
+    const { history } = this.row;
+    return history !== undefined && history.bytes <= SMALL_BYTES;
+  }
+
+  #readWhole(): Promise<TranscriptMessage[]> {
+    const { session } = this.row;
+    return this.#isSmall ? this.#store.readHistory(session) : this.between(() => readInSlices(this.#store, session));
   }
 
   /** Undefined when the read fails: then `transcript` reads again, and that failure is the turn's. */

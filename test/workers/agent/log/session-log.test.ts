@@ -140,3 +140,42 @@ void t.test('a read between two steps sees exactly what the row says', async (t)
   });
   for (const [index, read] of reads.entries()) t.same(await read, { seq: index + 1, messages: index + 1 });
 });
+
+void t.test(
+  'a long history is read in slices between which the thread does other work, and with what is committed meanwhile',
+  async (t) => {
+    const { log, store } = await makeLog(t);
+    log.row.history = { bytes: 0, messages: 0, clears: 0 };
+    const texts = Array.from({ length: 60 }, (_, at) => `${at} ${'x'.repeat(300_000)}`);
+    for (const text of texts) await log.commit(() => ({ events: [], messages: [user(text)] }));
+    const fresh = new SessionLog({ ...log.row }, store, new Outbox(() => undefined), () => undefined);
+    let turns = 0;
+    const loop = setInterval(() => turns++, 0);
+    t.teardown(() => clearInterval(loop));
+    const started = fresh.commit(() => ({ events: [], messages: [user('last')], startsTurn: true }));
+    const read = fresh.transcript(same);
+    const after = fresh.commit(() => ({ events: [], messages: [user('after')] }));
+    await Promise.all([started, read, after]);
+    t.ok(turns > 10, `the loop turned ${turns} times`);
+    t.same(await fresh.transcript(same), [...texts, 'last', 'after'].map(user));
+  },
+);
+
+void t.test('a repeated message does not read a long history', async (t) => {
+  const { log, store } = await makeLog(t);
+  log.row.history = { bytes: 0, messages: 0, clears: 0 };
+  const long = [user('x'.repeat(300_000))];
+  await log.commit(() => ({ events: [], messages: long, accept: { id: 'm', turn: 1 } }));
+  const read: string[] = [];
+  const watched = new Proxy(store, {
+    get(target, name) {
+      read.push(String(name));
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+  const fresh = new SessionLog({ ...log.row }, watched, new Outbox(() => undefined), () => undefined);
+  const step = { events: [], messages: [user('x')], accept: { id: 'm', turn: 2 }, startsTurn: true };
+  t.match(await fresh.commit(() => step), { ok: false, duplicateOf: 1 });
+  t.same(read, ['commit']);
+});
