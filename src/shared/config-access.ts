@@ -8,7 +8,15 @@ export function servesOthers({ listen, auth, mcp }: Pick<Config, 'listen' | 'aut
   if (!LOOPBACK.has(listen.host)) return `listen.host is ${listen.host}`;
   if (auth.tokens.length > 0) return 'auth.tokens is set';
   if (mcp.publicUrl !== undefined) return 'mcp.publicUrl is set';
-  return undefined;
+  // A proxy on this machine need not say in a header that it is one.
+  if (listen.trustedProxies.length > 0) return 'listen.trustedProxies is set';
+  const name = listen.hosts.find((host) => !isLocalName(host));
+  return name === undefined ? undefined : `listen.hosts has ${name}`;
+}
+
+/** Such names lead to loopback everywhere (RFC 6761). */
+function isLocalName(name: string): boolean {
+  return /^(?:.+\.)?localhost$/i.test(name);
 }
 
 export function checkAccess(config: Config, problems: ConfigProblem[]): void {

@@ -186,6 +186,8 @@ void t.test('a sandbox that isolates nothing is for the owner of the machine alo
   t.same(problemPaths({ sandbox, auth: { tokens: [TOKEN] } }), ['sandbox.driver']);
   t.same(problemPaths({ sandbox, mcp: { publicUrl: 'https://ai.example.org' } }), ['sandbox.driver']);
   t.same(problemPaths({ sandbox, auth: { mode: 'none' } }), [], 'two explicit words');
+  t.same(problemPaths({ sandbox, listen: { hosts: ['ai.example.org'] } }), ['sandbox.driver']);
+  t.same(problemPaths({ sandbox, listen: { trustedProxies: ['127.0.0.1'] } }), ['sandbox.driver']);
 });
 
 void t.test('the mode none is for loopback alone, and for nothing that others reach', async (t) => {
@@ -193,6 +195,9 @@ void t.test('the mode none is for loopback alone, and for nothing that others re
   t.same(problemPaths({ auth }), []);
   t.same(problemPaths({ auth }, { HOST: '0.0.0.0' }), ['auth.mode']);
   t.same(problemPaths({ auth, mcp: { publicUrl: 'https://ai.example.org' } }), ['auth.mode']);
+  t.same(problemPaths({ auth, listen: { hosts: ['localhost', 'fairlead.localhost'] } }), []);
+  t.same(problemPaths({ auth, listen: { hosts: ['notlocalhost'] } }), ['auth.mode']);
+  t.same(problemPaths({ auth, listen: { trustedProxies: ['10.0.0.0/8'] } }), ['auth.mode']);
   t.same(problemPaths({ auth: { ...auth, tokens: [TOKEN] } }), ['auth.mode']);
   t.same(problemPaths({ auth: { mode: '' } }), ['auth.mode']);
 });
