@@ -9,6 +9,7 @@ import { clean, cut, endsInHalfPair, inline } from '../terminal-text.js';
 const MAX_OUTPUT_CHARS = 65_536;
 const MAX_RESULT_LINES = 8;
 const MAX_APPROVAL_LINES = 40;
+const MAX_LINE = 1_000;
 const MAX_DESCRIPTION_LINES = 8;
 const HINTS: Readonly<Record<string, string>> = {
   'readOnly true': 'it only reads',
@@ -145,11 +146,13 @@ export class Renderer {
     const lines = Object.entries(args).flatMap(([name, value]) => {
       const text = escapeControls(typeof value === 'string' ? value : JSON.stringify(value, null, 2)).split('\n');
       return text.length === 1
-        ? [`    ${inline(name)}: ${text[0]}`]
-        : [`    ${inline(name)}:`, ...text.map((l) => `      ${l}`)];
+        ? [`    ${inline(name, Infinity)}: ${text[0]}`]
+        : [`    ${inline(name, Infinity)}:`, ...text.map((l) => `      ${l}`)];
     });
-    const shown = lines.slice(0, MAX_APPROVAL_LINES).map((text) => `\n${cut(text, 1000)}`);
-    const hidden = lines.length - shown.length;
+    // A long line is broken, never cut: its end may be what matters.
+    const broken = lines.flatMap((text) => pieces(text, MAX_LINE));
+    const shown = broken.slice(0, MAX_APPROVAL_LINES).map((text) => `\n${text}`);
+    const hidden = broken.length - shown.length;
     return shown.join('') + (hidden > 0 ? `\n    ${this.#colors.yellow(`… ${hidden} more lines: [e] shows all`)}` : '');
   }
 
@@ -301,4 +304,15 @@ function blockText(block: unknown): string | undefined {
   return block.type === 'thinking' || block.type === 'redacted_thinking'
     ? undefined
     : `[${inline(String(block.type))}]`;
+}
+
+/** Of at most `length` UTF-16 units each, never with half a surrogate pair. */
+function pieces(text: string, length: number): string[] {
+  const found: string[] = [];
+  for (let from = 0, to: number; from < text.length || from === 0; from = to) {
+    to = from + length;
+    if (to < text.length && endsInHalfPair(text.slice(from, to))) to--;
+    found.push(text.slice(from, to));
+  }
+  return found;
 }

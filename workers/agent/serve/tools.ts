@@ -7,6 +7,7 @@ import {
   type Tool,
 } from '@modelcontextprotocol/server';
 import { cancelled } from '../../../src/shared/abort.js';
+import { escapeControls } from '../../../src/shared/control-characters.js';
 import type { ShownTool } from '../../../src/shared/protocol.js';
 import { definitionHash } from '../mcp/catalogue/definition-hash.js';
 import { judge } from '../mcp/calls/judge.js';
@@ -130,7 +131,8 @@ async function askForApproval(
   if (!canElicit(call.capabilities, 'form')) {
     return `${denialText({ by: 'timeout' })} The user must allow it, and this client cannot ask them: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
   }
-  const shown = JSON.stringify(args, null, 2);
+  // Marks that reorder text would show another call than the one that runs.
+  const shown = escapeControls(JSON.stringify(args, null, 2));
   if (shown.length > MAX_SHOWN) {
     return `This call needs the user's yes, and its arguments (${shown.length} characters) are longer than what a question shows (${MAX_SHOWN}). It did not run: pass less at once, or add a rule to approvals.rules for ${server}/${definition.name}.`;
   }
@@ -157,7 +159,7 @@ async function askForApproval(
 /** What the server says of the tool, after the arguments and marked as its words. */
 function wordsOf({ description, hints = {} }: ShownTool): string {
   const said = Object.entries(hints).map(([hint, value]) => `${hint}: ${String(value)}`);
-  return [`Its server describes it so: ${JSON.stringify(description)}`, ...said].join('\n');
+  return [`Its server describes it so: ${escapeControls(JSON.stringify(description))}`, ...said].join('\n');
 }
 
 function toolsOf(toolSet: ReturnType<ServeParts['agent']['toolSet']>): NamedTool[] {

@@ -145,6 +145,16 @@ t.test('an approval shows its place and every argument, hidden characters escape
   t.match(long, /… 62 more lines: \[e\] shows all\n$/);
 });
 
+t.test('an approval shows the end of a long line too, and of a long name', async (t) => {
+  const renderer = new Renderer(PLAIN);
+  const command = `echo hi${' '.repeat(5_000)}; rm -rf ~`;
+  t.match(renderer.question(approval({ command })), '; rm -rf ~\n');
+  t.match(renderer.question(approval({ [`${'n'.repeat(500)} the end`]: 1 })), ' the end: 1\n');
+  const many = renderer.question(approval({ text: '👍'.repeat(30_000) }));
+  t.match(many, /… \d+ more lines: \[e\] shows all\n$/);
+  t.notMatch(many, /\uFFFD/);
+});
+
 t.test('lost files are said: why, since when, and which', async (t) => {
   const lost = { type: 'sandbox:lost', seq: 5, server: 'workspace', reason: 'out of memory' } as const;
   t.match(renderAll([lost]), '! The sandbox of workspace was replaced (out of memory). Its files are lost.');

@@ -113,6 +113,8 @@ t.test('a user who is asked sees all arguments; what is too long to be shown doe
   t.match(asked, [/; rm -rf \//]);
   t.match(await run('a'.repeat(40_000)), { isError: true, content: [{ text: /longer than what a question shows/ }] });
   t.equal(asked.length, 1);
+  await run('gpj.\u202Eexe');
+  t.match(asked[1], String.raw`gpj.\u202eexe`, 'nothing reorders what is read');
 });
 
 t.test('a yes over /mcp shows the tool’s own words, and runs nothing when the tool changed meanwhile', async (t) => {
