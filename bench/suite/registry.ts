@@ -13,6 +13,7 @@ export const BENCH_NAMES = [
   'outage',
   'remote',
   'threads',
+  'attacks',
   'soak',
 ] as const;
 

@@ -44,7 +44,7 @@ export class McpInbox implements Reader {
 
   constructor(options: McpInboxOptions) {
     this.#options = options;
-    this.#lines = new McpLines(options.maxLineBytes);
+    this.#lines = new McpLines(options.maxLineBytes, (value) => this.#isWanted(value));
   }
 
   /** The beginning of the first line that was not a message; '' if there was none. */
@@ -144,7 +144,7 @@ export class McpInbox implements Reader {
         if (this.#reading) this.#done.push(this.#reading);
         this.#reading = undefined;
       }
-      return message ? this.#judge(message) : message;
+      return message;
     } catch (error) {
       this.close();
       this.#options.onFlood(error as FairleadError);
@@ -152,16 +152,19 @@ export class McpInbox implements Reader {
     }
   }
 
-  #judge(message: JSONRPCMessage): JSONRPCMessage | null {
-    if ('method' in message) {
-      const asked = message.method === 'notifications/progress' && this.#asked.has(message.params?.['progressToken']);
-      if (asked) return this.#progress.take() ? message : null;
-    } else if (this.#asked.delete(message.id)) return message;
-    if (this.#unasked.take()) return message;
-    const { burst, perSecond } = UNASKED;
-    throw new FairleadError(
-      'ERR_MCP',
-      `the server sent more than ${burst} messages that nobody asked for, and more than ${perSecond} a second`,
-    );
+  /** Throws when the server sends too much that nobody asked for. */
+  #isWanted(value: { id?: unknown; method?: unknown; params?: { progressToken?: unknown } }): boolean {
+    const { id, method, params } = value;
+    if (method === undefined && this.#asked.delete(id)) return true;
+    if (method === 'notifications/progress' && this.#asked.has(params?.progressToken)) return this.#progress.take();
+    if (!this.#unasked.take()) {
+      const { burst, perSecond } = UNASKED;
+      throw new FairleadError(
+        'ERR_MCP',
+        `the server sent more than ${burst} messages that nobody asked for, and more than ${perSecond} a second`,
+      );
+    }
+    // An answer to nobody is dropped; an error without an id, a question and a notification are for the client to judge.
+    return method === undefined ? id === undefined : method !== 'notifications/progress';
   }
 }

@@ -1,5 +1,5 @@
 /** Reads JSON-RPC messages, one a line, from an untrusted MCP server. Agent threads and docker thread. */
-import { deserializeMessage, type JSONRPCMessage } from '@modelcontextprotocol/client';
+import { parseJSONRPCMessage, type JSONRPCMessage } from '@modelcontextprotocol/client';
 import { BoundedLines, type LongLine } from './bounded-lines.js';
 import { FairleadError } from './errors.js';
 import { shapeProblem, type JsonLimits } from './json-shape.js';
@@ -21,13 +21,16 @@ const BRACE = 123;
 /** Replaces the SDK's ReadBuffer, which a megabyte of short lines that are not messages blocks for seconds. */
 export class McpLines {
   readonly #maxLineBytes: number;
+  readonly #isWanted: (value: object) => boolean;
   readonly #lines: BoundedLines;
   readonly #strays = new TokenBucket(STRAY_LINES.burst, STRAY_LINES.perSecond);
   /** The beginning of the first line that was not a message; '' if there was none. */
   stray = '';
 
-  constructor(maxLineBytes: number) {
+  /** `isWanted` judges a message before its shape is checked, which costs more than the parsing. What it throws, `next` throws. */
+  constructor(maxLineBytes: number, isWanted: (value: object) => boolean) {
     this.#maxLineBytes = maxLineBytes;
+    this.#isWanted = isWanted;
     this.#lines = new BoundedLines(maxLineBytes);
   }
 
@@ -57,10 +60,13 @@ export class McpLines {
   #parse(line: string): JSONRPCMessage | null {
     // Most lines that are no message show it at once; what JSON.parse throws costs twenty times as much.
     if (line.charCodeAt(0) !== BRACE && line.trimStart().charCodeAt(0) !== BRACE) return this.#noteStray(line);
+    const value = parseObject(line);
+    if (!value) return this.#noteStray(line);
+    if (!this.#isWanted(value)) return null;
     try {
-      return deserializeMessage(line);
+      return parseJSONRPCMessage(value);
     } catch {
-      return this.#noteStray(line); // not JSON, or not JSON-RPC
+      return this.#noteStray(line); // not JSON-RPC
     }
   }
 
@@ -81,5 +87,14 @@ export class McpLines {
       'ERR_MCP',
       `the server printed more than ${burst} lines that are not MCP messages, and more than ${perSecond} a second`,
     );
+  }
+}
+
+/** Undefined: not JSON. A line that begins with a brace is an object. */
+function parseObject(line: string): object | undefined {
+  try {
+    return JSON.parse(line) as object;
+  } catch {
+    return undefined;
   }
 }

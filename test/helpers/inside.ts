@@ -7,7 +7,9 @@ import { docker } from './docker.js';
 export async function serverPid(container: string): Promise<number> {
   const { State } = await docker().getContainer(container).inspect();
   const children = await readFile(`/proc/${State.Pid}/task/${State.Pid}/children`, 'utf8');
-  return Number(children.split(' ')[0]);
+  const pid = Number(children.split(' ')[0]);
+  if (!(pid > 0)) throw new Error(`the container ${container} has no server`); // 0 would be this process's own group
+  return pid;
 }
 
 /** Runs a shell command whose output goes to the stdout of the container's MCP server. The caller ends it, if it does not end. */

@@ -73,7 +73,9 @@ const textOf = (message: StdioToSandbox): string =>
 
 void t.test('messages are lines, however the stream is chunked, and each chunk is acknowledged', async (t) => {
   const pair = await startPair(t);
-  const line = Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', id: 1, result: { text: 'grüße 🙂' } })}\n`);
+  const line = Buffer.from(
+    `${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { text: 'grüße 🙂' } })}\n`,
+  );
   let acked = 0;
   const all = deferred<void>();
   pair.far.on('message', (message: StdioToSandbox) => {
@@ -85,7 +87,7 @@ void t.test('messages are lines, however the stream is chunked, and each chunk i
   pair.post({ type: 'stdout', data: line });
   await all.promise;
   t.equal(pair.got.length, 2);
-  t.match(pair.got[0], { id: 1, result: { text: 'grüße 🙂' } });
+  t.match(pair.got[0], { id: 1, params: { text: 'grüße 🙂' } });
 });
 
 void t.test('several lines in one chunk are several messages', async (t) => {
