@@ -14,6 +14,12 @@ t.test('what proxies add is recognised, and nothing that a client sends', async 
     'x-real-ip',
     'cf-connecting-ip',
     'true-client-ip',
+    'client-ip',
+    'x-nginx-proxy',
+    'x-scheme',
+    'x-auth-request-user',
+    'fastly-client-ip',
+    'cdn-loop',
   ]) {
     t.equal(first('host', name), name);
   }
