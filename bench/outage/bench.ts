@@ -69,7 +69,7 @@ async function openWorld(parts: Parts): Promise<World> {
   const starting = startEngine({
     config: {
       agents: { threads: THREADS },
-      limits: { maxSocketsPerUser: 1_000 },
+      limits: { maxSocketsPerUser: 1_000, maxReadsPerSecond: 0 },
       store: { eventLog: { maxEvents: 100_000 } },
       sandbox: { driver: 'docker', pool: { min: 3 } },
     },

@@ -53,7 +53,7 @@ function startServer(form: Form, redis: TestRedis, model: ModelProcess): Promise
   return startEngine({
     config: {
       listen: { drainTimeoutMs: 2_000 },
-      limits: { maxSocketsPerUser: 10 * form.people },
+      limits: { maxSocketsPerUser: 10 * form.people, maxReadsPerSecond: 0 },
       sandbox: { driver: form.driver, ...form.sandbox },
     },
     env: {

@@ -65,7 +65,7 @@ export async function startFairlead(options: {
     },
     config: {
       agents: { spare: false }, // it would load during the measurement and be counted
-      limits: { maxSocketsPerUser: sockets + 3_000, maxBytesPerSecond: 0 },
+      limits: { maxSocketsPerUser: sockets + 3_000, maxBytesPerSecond: 0, maxReadsPerSecond: 0 },
       sandbox: { driver: 'process' },
     },
   });

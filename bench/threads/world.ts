@@ -91,7 +91,7 @@ async function startServer(
       // Two users: the bad session and its neighbours must not share a user's limits.
       auth: { tokens: [PEOPLE, ...BAD].map((user) => ({ user, sha256: sha256(user) })) },
       agents: { threads },
-      limits: { maxSocketsPerUser: MAX_SOCKETS },
+      limits: { maxSocketsPerUser: MAX_SOCKETS, maxReadsPerSecond: 0 },
       approvals: { default: 'allow' },
     },
   });

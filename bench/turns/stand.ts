@@ -56,7 +56,7 @@ export class Stand {
       signal.throwIfAborted();
       const engine = await startEngine({
         config: {
-          limits: { maxSocketsPerUser: MAX_SOCKETS },
+          limits: { maxSocketsPerUser: MAX_SOCKETS, maxReadsPerSecond: 0 },
           sandbox: { driver: 'docker', pool: { min: warm, max: Math.max(100, warm) } },
           approvals: { rules: [{ readOnly: true, action: 'allow' }] },
         },

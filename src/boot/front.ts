@@ -106,11 +106,11 @@ export function createFront(options: FrontOptions): Front {
   const origins = new Origins({ origins: listen.origins, noProxy: options.noProxy, hosts });
   const metricsAccess = new MetricsAccess(config.metrics);
   const readMetrics = joined(metrics);
-  const context: ConnectionContext = { agents, hub, presence, budget, limits, log };
+  const context: ConnectionContext = { agents, hub, presence, budget, reads, limits, log };
   const { maxUnsentBytes } = limits;
   const routes = allRoutes({
     health: { presence, readiness, metrics: readMetrics, withMetrics: metricsAccess.onUsersListener },
-    turns: { agents, hub, presence, heartbeats, maxUnsentBytes, log },
+    turns: { agents, hub, presence, reads, heartbeats, maxUnsentBytes, log },
     mcpExchanges,
     mcp,
     oauth: { forget: forgetLogin, identity: ownIdentity },

@@ -10,6 +10,7 @@ import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
 import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';
 import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, RESTART_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
 import type { Presence } from './presence.js';
+import type { RequestRate } from './request-rate.js';
 import { closeCodeOf, toErrorFrame } from './problem.js';
 import { newSessionId } from './session-id.js';
 import { DROPPED, STREAMING_PAUSE_BYTES, type Socket } from './socket.js';
@@ -30,6 +31,8 @@ export interface ConnectionContext {
   hub: Hub;
   presence: Presence;
   budget: ByteBudget;
+  /** Of each user. */
+  reads: Pick<RequestRate, 'take'>;
   limits: Pick<Config['limits'], 'maxFrameBytes' | 'maxUnsentBytes'>;
   log: Logger;
 }
@@ -89,9 +92,13 @@ export class Connection implements Subscriber {
     this.#socket = socket;
     const opening = this.#opening!;
     if (opening.refused) return this.#refuse(opening.refused);
-    const full = this.#context.budget.debt(opening.user) ?? this.#context.presence.enter(opening.user, this);
+    const { user, session, after } = opening;
+    const { budget, reads, presence } = this.#context;
+    // A replay costs as much as a GET of it, and a client that comes back in a loop asks for it each time.
+    const replays = session !== undefined && after !== undefined;
+    const full = budget.debt(user) ?? (replays ? reads.take(user) : undefined) ?? presence.enter(user, this);
     if (full) return this.#refuse(full);
-    this.user = opening.user;
+    this.user = user;
     void this.#attach(opening);
     return undefined;
   }

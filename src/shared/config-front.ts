@@ -57,7 +57,9 @@ export const limitsSchema = z
       .int()
       .min(0)
       .default(50)
-      .describe('GETs of one user, 8 s of it at once; 0 = no limit'),
+      .describe(
+        'GETs of one user, replays by WebSocket and repeated messages among them, 8 s of it at once; 0 = no limit',
+      ),
     perAddress: z
       .strictObject({
         pendingSockets: positive.default(1_024).describe('Sockets of one address that have sent no request yet'),

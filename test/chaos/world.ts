@@ -37,7 +37,7 @@ const PORTS = { from: 15_000, to: 30_000 };
 
 const CONFIG = {
   agents: { threads: AGENT_THREADS },
-  limits: { maxSocketsPerUser: 10_000 },
+  limits: { maxSocketsPerUser: 10_000, maxReadsPerSecond: 0 },
   store: { timeoutMs: 4_000, eventLog: { maxEvents: 1_000_000, maxBytes: 1_000_000_000 } },
 };
 const APPROVALS = {

@@ -10,6 +10,7 @@ import { get, post, type Route, type RouteCall } from '../router.js';
 import { ofCall } from './sessions.js';
 import { parseSeq } from '../session-id.js';
 import { EventsReader } from '../events-reader.js';
+import type { RequestRate } from '../request-rate.js';
 import type { Heartbeats } from '../sse.js';
 import { JsonTurnReader, SseTurnReader, type TurnReader } from '../turn-readers.js';
 
@@ -17,6 +18,8 @@ export interface TurnParts {
   agents: Agents;
   hub: Hub;
   presence: Presence;
+  /** Of each user. */
+  reads: Pick<RequestRate, 'take'>;
   heartbeats: Heartbeats;
   maxUnsentBytes: number;
   log: Logger;
@@ -52,7 +55,9 @@ async function runMessage(
     { timeoutMs: REQUEST_TIMEOUT_MS },
   );
   if (!accepted.duplicate || reader.turn !== 0 || !reader.open) return;
-  // The message was accepted before: answer with the events of its turn from the log.
+  // The message was accepted before: answer with the events of its turn from the log, which is a read.
+  const tooOften = parts.reads.take(of.user);
+  if (tooOften) throw tooOften;
   const { frames } = await parts.agents.request(
     of.session,
     'attach',

@@ -206,6 +206,22 @@ t.test('the 21st socket of a user closes 1013, and another may come when one has
   await again.ready;
 });
 
+t.test('replays count as reads of the user, and joining without one does not', async (t) => {
+  const fixture = await startFront({ limits: { maxReadsPerSecond: 1 } });
+  t.teardown(() => fixture.close());
+  const session = fixture.agent.make('s');
+  const join = async (options: { after?: number }): Promise<number> => {
+    const client = await connect(fixture.url, { session, ...options });
+    const code = await Promise.race([client.ready.then(() => 0), client.closed.then((end) => end.code)]);
+    await client.terminate();
+    return code;
+  };
+  let refused = 0;
+  for (let turn = 0; turn < 30 && refused === 0; turn++) refused = await join({ after: 0 });
+  t.equal(refused, 1013);
+  t.equal(await join({}), 0);
+});
+
 t.test('beyond maxConnections a socket closes 1013', async (t) => {
   const fixture = await startFront({ limits: { maxConnections: 1 } });
   t.teardown(() => fixture.close());

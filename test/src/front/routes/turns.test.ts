@@ -303,3 +303,15 @@ t.test('the end of the server ends streams with ERR_DRAINING, and waiting reques
   t.match(JSON.parse((await readSse(stream)).at(-1)!.data), { code: 'ERR_DRAINING' });
   t.strictSame(fixture.front.counts(), { connections: 0, sessions: 0 });
 });
+
+t.test('a message that is repeated over and over is told its turn as often as a user may read', async (t) => {
+  const fixture = await startFront({ limits: { maxReadsPerSecond: 1 } });
+  t.teardown(() => fixture.close());
+  const session = fixture.agent.make('s-repeated');
+  const repeated = { id: 'm', text: 'hi' };
+  t.equal((await post(fixture, session, repeated)).status, 200);
+  let status = 200;
+  for (let time = 0; time < 30 && status === 200; time++) ({ status } = await post(fixture, session, repeated));
+  t.equal(status, 429);
+  t.equal((await post(fixture, session, { id: 'new', text: 'hi' })).status, 200, 'a new message is no read');
+});
