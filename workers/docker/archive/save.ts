@@ -110,7 +110,7 @@ async function attempt(job: SaveJob, { command, output }: SaveProgram, leaveOut:
     if (filter.problem !== undefined) throw new FairleadError('ERR_SANDBOX', `${what}: the tar: ${filter.problem}`);
     if (unknown !== undefined) log.warn({ server, tar: stderr.text }, 'hibernate: tar printed warnings');
     const { bytes: tarBytes, files, folders, withHoles } = filter;
-    if (files + folders === 0 && skipped.hasFiles)
+    if (files + folders === 0 && skipped.count > 0)
       throw new FairleadError('ERR_SANDBOX', `${what}: nothing of it can be read`);
     if (filter.allocated > job.workspaceBytes && !isProcess(sandbox))
       return { again: moreToLeaveOut(job, filter, leaveOut) };

@@ -1,6 +1,7 @@
 /** Collects what a save leaves out, bounded: the first paths by name, the rest as a number. Docker thread. */
 import type { SkippedFiles } from '../contract/messages.js';
 
+/** Not listed: a socket has no content, and means nothing without the program that listens. */
 export const SOCKET = 'it is a socket';
 const NAMED = 50;
 /** Bytes of paths told apart. Beyond them the same path may be counted twice. */
@@ -12,8 +13,6 @@ export class SkippedList {
   readonly #paths: SkippedFiles['paths'] = [];
   #seenBytes = 0;
   #count = 0;
-  /** Something other than sockets, which mean nothing without the program that listens. */
-  hasFiles = false;
 
   get count(): number {
     return this.#count;
@@ -21,6 +20,7 @@ export class SkippedList {
 
   /** Relative to the workspace, with or without `./`. The first reason stands. */
   add(path: Buffer, reason: string): void {
+    if (reason === SOCKET) return;
     const key = path
       .toString('latin1')
       .replace(/^(\.\/)+/, '')
@@ -29,7 +29,6 @@ export class SkippedList {
     if (this.#seenBytes < TOLD_APART_BYTES) this.#seen.add(key);
     this.#seenBytes += key.length;
     this.#count++;
-    if (reason !== SOCKET) this.hasFiles = true;
     if (this.#paths.length < NAMED) this.#paths.push({ path: readable(Buffer.from(key, 'latin1')), reason });
   }
 
