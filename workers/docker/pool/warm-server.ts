@@ -14,7 +14,7 @@ import { randomBytes } from 'node:crypto';
 import { quote } from '../../../src/shared/control-characters.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { McpInbox } from '../../../src/shared/mcp-inbox.js';
-import { toToolDefinition, type ToolDefinition } from '../../../src/shared/tool-definition.js';
+import { toToolDefinitions, type ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../src/shared/version.js';
 import type { RunningSandbox } from '../driver/driver.js';
 import type { Handshake } from '../contract/messages.js';
@@ -106,7 +106,7 @@ export class WarmServer {
   async listTools(timeoutMs: number): Promise<ToolDefinition[]> {
     try {
       const { tools } = await this.#client.listTools(undefined, { timeout: timeoutMs });
-      return tools.map((tool) => toToolDefinition(tool));
+      return toToolDefinitions(tools);
     } catch (error) {
       throw new FairleadError('ERR_SANDBOX', `tools/list failed: ${quote((error as Error).message)}`, { cause: error });
     }

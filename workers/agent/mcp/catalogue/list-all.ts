@@ -1,7 +1,7 @@
 /** Reads a server's paginated lists within bounds. Agent threads. */
 import type { Tool } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
-import { toToolDefinition, type ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import { toToolDefinitions, type ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { ServerRequestOptions, ServerConnection } from '../host/server-connection.js';
 
 const MAX_PAGES = 100;
@@ -58,7 +58,7 @@ export async function listServerTools(
   const { items, ttlMs } = await listAll(connection, 'tools/list', options);
   // The SDK has checked them against the method's schema.
   return {
-    tools: boundTools((items as unknown as Tool[]).map(toToolDefinition)),
+    tools: boundTools(toToolDefinitions(items as unknown as Tool[])),
     ...(ttlMs === undefined ? {} : { ttlMs }),
   };
 }
