@@ -53,7 +53,7 @@ export async function* askAgain(
 
   function nextStep(body: MessageCreateParamsStreaming, refusal: string): string | undefined {
     if (traits.learn(request.model, refusal)) return 'model';
-    return isAboutContent(refusal) ? stripping.next(body, refusal) : undefined;
+    return isAboutContent(body, refusal) ? stripping.next(body, refusal) : undefined;
   }
 }
 

@@ -43,8 +43,8 @@ export class ModelTraits {
       this.#learned.set(model, { ...learned, maxTokens: Number(most) });
       return true;
     }
-    // Thinking that stands in a message is the conversation's.
-    if (!/thinking|budget_tokens/.test(refusal) || /messages[.[]\d/.test(refusal)) return false;
+    // Thinking that stands in a message is the conversation's, and a tool may be named after it.
+    if (!/\bthinking\b|budget_tokens/.test(refusal) || /\b(?:messages|tools)[.[]\d/.test(refusal)) return false;
     if (learned.refused >= this.#ways(model).length) return false;
     this.#learned.set(model, { ...learned, refused: learned.refused + 1 });
     return true;

@@ -21,8 +21,9 @@ const TOO_LONG =
 const NOT_ABOUT_CONTENT =
   /credit balance|billing|quota|usage limits?|spend(?:ing)? limit|organization|workspace|api[ -]key|authenticat|anthropic-(?:version|beta)|^model\b|model not found/i;
 
-export function isAboutContent(refusal: string): boolean {
-  return !NOT_ABOUT_CONTENT.test(refusal);
+/** A refusal that names a part is about it, whatever words its name holds. */
+export function isAboutContent(sent: SentParts, refusal: string): boolean {
+  return namedParts(sent, refusal).length > 0 || !NOT_ABOUT_CONTENT.test(refusal);
 }
 
 /** Hashes of the named blocks and tools; empty when the refusal names none that was sent. */

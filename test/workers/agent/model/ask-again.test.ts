@@ -141,6 +141,15 @@ t.test('what cannot be helped ends with the first refusal, after few requests', 
   t.equal(server.count, 6);
 });
 
+t.test('a tool that is named like a matter of the account is left out all the same', async (t) => {
+  const { server, model } = await start(t);
+  const named = tools.map((tool) => ({ ...tool, name: `workspace_${tool.name}` }));
+  server.enqueue(refuses("Invalid schema for function 'workspace_second'"), OK);
+  await listen(model, ask({ tools: named }));
+  t.notMatch(said(server.requests[1]?.body), /does second/);
+  t.match(said(server.requests[1]?.body), /does first/);
+});
+
 t.test('a refusal of the account is told at once and costs nothing', async (t) => {
   const { server, model } = await start(t);
   server.enqueue(refuses('Your credit balance is too low to access the Anthropic API.'));

@@ -45,6 +45,8 @@ t.test('a model that cannot be told to think nothing is told nothing', async (t)
 t.test('thinking that stands in a message is no matter of the model', async (t) => {
   t.notOk(new ModelTraits(2048).learn('m', 'messages.1.content.0: `thinking` blocks cannot be modified'));
   t.notOk(new ModelTraits(2048).learn('m', 'tools.0: bad'));
+  t.notOk(new ModelTraits(2048).learn('m', 'tools.0.custom.name: thinking'));
+  t.notOk(new ModelTraits(2048).learn('m', "Invalid schema for function 'sequentialthinking'"));
 });
 
 t.test('the most tokens that a model writes are learned, and thinking that has no room then is left out', async (t) => {
