@@ -89,7 +89,7 @@ export class SandboxManager {
       config: config.sandbox.checkpoint,
       workspaces,
       archives,
-      leases: () => this.#leases.all(),
+      leases: () => this.#leases.all().filter(({ dead }) => !dead),
       log,
     });
     this.#orphans = new Orphans({

@@ -86,7 +86,7 @@ async function die(
   await Promise.all(runs);
   await world.ready();
   for (const writer of writers) {
-    const read = (): Promise<boolean> => writer.check();
+    const read = async (): Promise<boolean> => (await writer.check()) && (await writer.check());
     await until(`${writer.session} reads its files`, read, { timeoutMs: READ_MS }).catch((error: Error) =>
       report.violations.push(error.message),
     );

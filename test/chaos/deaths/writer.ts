@@ -35,6 +35,11 @@ export class Writer {
   readonly #lostAt = new Map<number, number>();
   session = '';
   #client: TestClient | undefined;
+  /**
+   * Texts that a read did not show, with the read's seq. The next read decides: a tool whose programs are killed in the middle
+   * answers with half of what is there.
+   */
+  readonly #missed = new Map<string, number>();
   /** Confirmed, and not known to be gone. */
   #there: Written[] = [];
   #said = 0;
@@ -68,8 +73,12 @@ export class Writer {
     if (!result?.ok) return false;
     const block = result.content.at(-1);
     const there = new Set(block?.type === 'text' ? block.text.split(' ') : []);
-    for (const written of before) if (!there.has(written.text)) this.#judgeGone(written, result.seq);
-    this.#there = this.#there.filter(({ text }) => there.has(text) || !before.some((each) => each.text === text));
+    for (const written of before) {
+      const missedAt = this.#missed.get(written.text);
+      if (there.has(written.text)) this.#missed.delete(written.text);
+      else if (missedAt === undefined) this.#missed.set(written.text, result.seq);
+      else this.#judgeGone(written, missedAt);
+    }
     return true;
   }
 
@@ -93,7 +102,10 @@ export class Writer {
     else client?.socket.terminate();
   }
 
-  #judgeGone({ text, seq, at }: Written, readAt: number): void {
+  #judgeGone(written: Written, readAt: number): void {
+    const { text, seq, at } = written;
+    this.#there = this.#there.filter((each) => each !== written);
+    this.#missed.delete(text);
     const covered = this.#record.events.find(
       (event) =>
         event.type === 'sandbox:lost' &&

@@ -22,6 +22,8 @@ export interface Lease {
   used: boolean;
   /** The save that was unpacked into it, until its session is told. */
   restored?: SavedWorkspace;
+  /** Its container has ended: one that was restarted since is empty, and a save of it would replace the good one. */
+  dead?: true;
   /** To the session's agent thread; absent while it is an orphan. */
   relay?: StdioRelay;
   /** Set while it is saved: aborting it keeps the sandbox. */

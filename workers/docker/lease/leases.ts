@@ -109,6 +109,7 @@ export class Leases {
 
   /** It has died. Resolves when it has ended. */
   async died(lease: Lease, reason: string): Promise<void> {
+    lease.dead = true;
     await this.#lose(lease, reason);
     await this.endQuietly(lease, reason);
   }
@@ -169,6 +170,7 @@ export class Leases {
   }
 
   async save(lease: Lease, signal?: AbortSignal): Promise<Saved> {
+    if (lease.dead) throw new FairleadError('ERR_SANDBOX', 'the sandbox has ended');
     const { running } = lease.sandbox;
     if (!running) throw new FairleadError('ERR_UNAVAILABLE', 'the sandbox cannot be reached');
     return this.#options.workspaces.save(lease, running, signal);
