@@ -67,6 +67,8 @@ interface PendingRequest {
   waits: boolean;
   /** Sent in the modern protocol, in which a result states its type. */
   isModern: boolean;
+  /** Its response is a stream of events: its answer may come later. */
+  streams?: boolean;
   /** Releases its turn. */
   leave?: () => void;
   answeredAt?: number;
@@ -152,7 +154,9 @@ export class HttpTransport implements RemoteTransport {
         onresumptiontoken: (token) => (pending.lastEvent = token),
         onRequestStreamEnd: () => this.#ended(id),
       });
-      if (pending.answeredAt !== undefined) this.#remove(id); // the response was JSON, not a stream
+      if (pending.answeredAt !== undefined)
+        this.#remove(id); // the response was JSON, not a stream
+      else if (pending.streams !== true) this.#ended(id); // 202, or JSON that answers nothing: no answer will come
     } catch (error) {
       this.#remove(id);
       throw error;
@@ -229,7 +233,9 @@ export class HttpTransport implements RemoteTransport {
     if (id === null) return this.#fetch.fetch(url, { ...init, headers }, { onFailure });
     const pending = this.#pending.get(JSON.parse(id) as RequestId);
     const signal = pending?.abort.signal ?? AbortSignal.abort();
-    return this.#fetch.fetch(url, { ...init, headers, signal }, { slot: 'call', onFailure });
+    const response = await this.#fetch.fetch(url, { ...init, headers, signal }, { slot: 'call', onFailure });
+    if (pending) pending.streams = /text\/event-stream/i.test(response.headers.get('content-type') ?? '');
+    return response;
   }
 
   /** The SDK opens a stream: the session's own, or the rest of a call's stream that was cut. */

@@ -189,6 +189,20 @@ void t.test(
   },
 );
 
+for (const [what, answer] of [
+  ['202', (_: Rpc, response: ServerResponse) => response.writeHead(202).end()],
+  ['an answer to something else', (_: Rpc, response: ServerResponse) => json(response, result('another'))],
+  [
+    'a notification',
+    (_: Rpc, response: ServerResponse) => json(response, { jsonrpc: '2.0', method: 'notifications/x' }),
+  ],
+] as const) {
+  void t.test(`${what} in place of the answer ends the call`, async (t) => {
+    const { connection } = await toolCall(t, answer);
+    await t.rejects(connection.callTool(call('x')), { code: 'ERR_UNAVAILABLE', message: /before its answer/ });
+  });
+}
+
 void t.test('a stream that ends in order but without the answer ends the call as well', async (t) => {
   const { connection } = await toolCall(t, (_message, response) => stream(response).end(': nothing\n\n'));
   await t.rejects(connection.callTool(call('x')), { code: 'ERR_UNAVAILABLE', message: /before its answer/ });
