@@ -118,6 +118,7 @@ export class Writer {
       return;
     }
     const toldAt = this.#lostAt.get(covered.seq) ?? at;
+    this.#world.note(`${text} was ${toldAt - at} ms old: ${JSON.stringify(covered)}`);
     this.figures.toldLost++;
     this.figures.oldestLostMs = Math.max(this.figures.oldestLostMs, toldAt - at);
   }

@@ -6,6 +6,9 @@ export const MAX_PATH_BYTES = 3_800;
 /** Records kept: modes beyond it are not put back. */
 const MAX_RECORD_BYTES = 4_194_304;
 
+/** Of an empty list, which a workspace never is: find or stat failed, and the next list would seem the same. */
+const OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e';
+
 /**
  * `$0` is the workspace, `$1` the mark, `$2` the largest file in bytes, `$3` a pattern of too long paths, `$4` the signature
  * of the save before or `-`. Prints records, then the tar.
@@ -35,6 +38,7 @@ done
 if [ "$4" != - ]; then
   signature=$(find . -exec stat -c '%f %h %u %s %i %y %z %n' {} + 2>/dev/null | md5sum)
   signature=\${signature%% *}
+  [ "$signature" = ${OF_NOTHING} ] && signature=unknown
   echo "$1 signature $signature"
   if [ "$4" = "$signature" ]; then echo "$1 end"; exit 0; fi
 fi
