@@ -112,7 +112,9 @@ export class Exchange {
     if (this.#state !== 'open') return;
     this.#res.cork(() => {
       this.#begin(status, [...(type === '' ? [] : [['Content-Type', type] as Header]), ...headers]);
-      if (body === undefined) this.#res.endWithoutBody(undefined, this.isLast);
+      // Given no length, and an undefined one becomes 2^63, it writes no Content-Length: a 204 has none.
+      if (body === undefined && !this.isLast) this.#res.endWithoutBody();
+      else if (body === undefined) this.#res.endWithoutBody(0, true);
       else if (this.head.method === 'HEAD') this.#res.endWithoutBody(Buffer.byteLength(body), this.isLast);
       else this.#res.end(body, this.isLast);
     });

@@ -31,6 +31,23 @@ async function problem(response: Response): Promise<{ status: number; code: stri
   return { status: response.status, code: body.code };
 }
 
+t.test('an answer without a body states no length, and the next request on its connection is answered', async (t) => {
+  const fixture = await startFront();
+  t.teardown(() => fixture.close());
+  const made = await fetch(`${fixture.url}/v1/sessions`, { method: 'POST' });
+  const { session } = (await made.json()) as { session: string };
+  const socket = connectTcp(fixture.port, '127.0.0.1');
+  t.teardown(() => socket.destroy());
+  const host = `Host: 127.0.0.1:${fixture.port}\r\n\r\n`;
+  socket.write(`DELETE /v1/sessions/${session} HTTP/1.1\r\n${host}`);
+  const [deleted] = (await once(socket, 'data')) as [Buffer];
+  t.match(deleted.toString(), /^HTTP\/1\.1 204 /);
+  t.notMatch(deleted.toString(), /content-length/i);
+  socket.write(`GET /healthz HTTP/1.1\r\n${host}`);
+  const [next] = (await once(socket, 'data')) as [Buffer];
+  t.match(next.toString(), /^HTTP\/1\.1 200 /);
+});
+
 t.test('sessions are made, listed in pages, looked at and deleted', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
