@@ -66,7 +66,11 @@ export class McpLines {
     try {
       return parseJSONRPCMessage(value);
     } catch {
-      return this.#noteStray(line); // not JSON-RPC
+      const { id, method } = value as { id?: unknown; method?: unknown };
+      // It is the one answer to a request of ours, so that request fails at once.
+      if (method === undefined && (typeof id === 'string' || typeof id === 'number'))
+        return dropped(id, 'it is no JSON-RPC answer');
+      return this.#noteStray(line);
     }
   }
 
@@ -75,8 +79,7 @@ export class McpLines {
     this.#noteStray(start);
     const id = METHOD.test(start) ? undefined : (ID.exec(start) ?? ID.exec(end))?.[1];
     if (id === undefined) return null;
-    const message = `the answer was dropped: ${problem}`;
-    return { jsonrpc: '2.0', id: JSON.parse(id) as string | number, error: { code: INTERNAL_ERROR, message } };
+    return dropped(JSON.parse(id) as string | number, problem);
   }
 
   #noteStray(line: string): null {
@@ -88,6 +91,10 @@ export class McpLines {
       `the server printed more than ${burst} lines that are not MCP messages, and more than ${perSecond} a second`,
     );
   }
+}
+
+function dropped(id: string | number, problem: string): JSONRPCMessage {
+  return { jsonrpc: '2.0', id, error: { code: INTERNAL_ERROR, message: `the answer was dropped: ${problem}` } };
 }
 
 /** Undefined: not JSON. A line that begins with a brace is an object. */

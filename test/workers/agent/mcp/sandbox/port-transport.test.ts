@@ -125,6 +125,20 @@ void t.test('a line over the limit is dropped up to its end, and the next is rea
   t.equal(pair.transport.exitReason, '');
 });
 
+void t.test('an answer that breaks JSON-RPC fails its call at once', async (t) => {
+  const pair = await startPair(t);
+  for (const id of [1, 2]) await pair.transport.send(request(id, id));
+  pair.post({
+    type: 'stdout',
+    data: bytes('{"jsonrpc":"2.0","id":1,"error":{}}\n{"jsonrpc":"1.0","id":2,"result":{}}\n'),
+  });
+  await pair.nextMessage(2);
+  t.match(pair.got, [
+    { id: 1, error: { message: /no JSON-RPC answer/ } },
+    { id: 2, error: { message: /no JSON-RPC answer/ } },
+  ]);
+});
+
 void t.test('an answer that is too long, too deep or has too many parts fails its call, and no other', async (t) => {
   const pair = await startPair(t);
   for (const id of [1, 2, 3, 4]) await pair.transport.send(request(id, id));
