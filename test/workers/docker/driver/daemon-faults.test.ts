@@ -47,7 +47,7 @@ async function refused(
 ): Promise<{ code: string; message: string; retryAfterMs: number; ms: number }> {
   const began = performance.now();
   try {
-    await opened.lease('echo');
+    await opened.lease('echo', 'other'); // a session that has a sandbox would wait for its end
   } catch (error) {
     if (!isFairleadError(error)) throw error;
     const { code, message, retryAfterMs = 0 } = error;
