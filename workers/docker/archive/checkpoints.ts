@@ -16,7 +16,8 @@ const MIN_LOOK_MS = 50;
 const MAX_LOOK_MS = 5_000;
 /** A sandbox in which no call has changed files is looked at so much more rarely: it may have programs that run on. */
 const QUIET_TIMES = 5;
-const MAX_FAILURES = 5;
+/** A failing one is tried at half of its pace, not more rarely: `everyMs` is a promise. */
+const MAX_FAILURES = 1;
 /** After a checkpoint its place stays empty as long as the checkpoint took, but not longer than this. */
 const MAX_REST_MS = 5_000;
 const MIB = 1_048_576;
