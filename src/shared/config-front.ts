@@ -77,7 +77,10 @@ export const limitsSchema = z
     maxSocketsPerUser: positive.default(20),
     maxConnections: positive.default(100_000),
     maxUnsentBytes: z.number().int().min(65_536).default(4_194_304),
-    maxToolResultBytes: positive.default(262_144).describe('Longest tool result that is kept and given to the model'),
+    maxToolResultBytes: positive
+      .default(262_144)
+      .describe('Longest tool result that is kept and given to the model, without its images'),
+    maxToolImageBytes: positive.default(8_388_608).describe('Base64 of the images of a tool result, all together'),
     idleTimeoutMs: z.number().int().min(8_000).max(960_000).default(120_000),
   })
   .prefault({});

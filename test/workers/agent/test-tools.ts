@@ -1,5 +1,5 @@
 /** The MCP server that the sandboxes of agent-thread tests run, and its tools as a catalogue. */
-import { McpServer } from '@modelcontextprotocol/server';
+import { McpServer, type CallToolResult } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { deferred, type Deferred } from '../../helpers/processes.js';
@@ -11,6 +11,8 @@ export class ToolBox {
   readonly #started = new Map<string, Deferred<void>>();
   readonly #gates = new Map<string, Deferred<string>>();
   readonly cancelled: string[] = [];
+  /** The content that `show` gives. */
+  shown: CallToolResult['content'] = [];
 
   /** Resolves when `wait` has been called with that key. */
   started(key: string): Promise<void> {
@@ -109,6 +111,11 @@ export function createToolServer(box: ToolBox): McpServer {
       return { content: [{ type: 'text', text: JSON.stringify(answers) }] };
     },
   );
+  server.registerTool(
+    'show',
+    { description: 'Gives the content that the test has put there', inputSchema: z.strictObject({}) },
+    async () => ({ content: box.shown }),
+  );
   server.registerTool('fail', { description: 'Fails', inputSchema: z.strictObject({}) }, async () => {
     box.calls.push('fail');
     return { isError: true, content: [{ type: 'text', text: 'it failed' }] };
@@ -156,5 +163,6 @@ export const TOOLS: ToolDefinition[] = [
       required: ['times'],
     },
   },
+  { name: 'show', description: 'Gives content', inputSchema: { type: 'object', properties: {} } },
   { name: 'fail', description: 'Fails', inputSchema: { type: 'object', properties: {}, additionalProperties: false } },
 ];

@@ -14,6 +14,11 @@ const TOOL_USE_ID = /^[a-zA-Z0-9_-]+$/;
 const MAX_TOOL_NAME = 64;
 /** Verdicts by the stored block, so that a round of the turn does not read the same megabytes again. */
 const images = new WeakMap<Json, ImageBlockParam | TextBlockParam>();
+/** The API takes only text in an error result. */
+const IMAGE_OF_FAILURE: TextBlockParam = {
+  type: 'text',
+  text: '[An image was left out: the result of a call that failed holds text alone.]',
+};
 const facts = new WeakMap<ImageBlockParam, ImageFacts>();
 
 /** Of a block that `cleanBlock` made; undefined for an image that only a URL names. */
@@ -91,8 +96,8 @@ function cleanToolResult(block: Json): ToolResultBlockParam | undefined {
   const cleaned = parts.flatMap((part: unknown): (ImageBlockParam | TextBlockParam)[] => {
     if (!isObject(part)) return [];
     const clean = part['type'] === 'text' ? cleanText(part) : part['type'] === 'image' ? cleanImage(part) : undefined;
-    // The API takes only text in an error result.
-    return clean === undefined || (isError === true && clean.type === 'image') ? [] : [clean];
+    if (clean === undefined) return [];
+    return isError === true && clean.type === 'image' ? [IMAGE_OF_FAILURE] : [clean];
   });
   return {
     type: 'tool_result',

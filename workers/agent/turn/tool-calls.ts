@@ -1,6 +1,7 @@
 /** The calls of one model answer: judged, approved, run in parallel. Each gets a result. Agent threads. */
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
+import { contentForEvent } from '../mcp/calls/bound-content.js';
 import { judge } from '../mcp/calls/judge.js';
 import { runTool } from '../mcp/calls/run-tool.js';
 import { outputOf, type ToolOutput } from '../mcp/calls/tool-result.js';
@@ -127,7 +128,7 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
     const { content, structuredContent } = kept;
     const forModel = call.edited ? { ...kept, content: [edited, ...content] } : kept;
     const lost = lossNotes(row, call.server);
-    const told = [...lost.content, ...content];
+    const told = contentForEvent([...lost.content, ...content], turn.parts.config.limits.maxUnsentBytes);
     return {
       events: [
         ...questions.events,
@@ -163,8 +164,8 @@ async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: To
   switch (outcome.kind) {
     case 'answered': {
       const { result, problem } = outcome;
-      const { maxToolResultBytes: maxBytes } = parts.config.limits;
-      return { output: outputOf(result, { maxBytes, problem }), ok: result.isError !== true };
+      const { maxToolResultBytes: maxBytes, maxToolImageBytes: maxImageBytes } = parts.config.limits;
+      return { output: outputOf(result, { maxBytes, maxImageBytes, problem }), ok: result.isError !== true };
     }
     case 'failed':
       return { output: textOutput(outcome.text), ok: false };

@@ -3,6 +3,7 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { HANDSHAKE, serveOnPort } from '../../../helpers/port-mcp-server.js';
+import { png } from '../../../helpers/images.js';
 import { OF, startBench } from '../agent-bench.js';
 import { callsTools, says, type Use } from '../scripted-model.js';
 
@@ -94,8 +95,36 @@ void t.test('a long result is cut for the client and the model alike', async (t)
   await bench.turnEnd(1);
   const { content } = await bench.event('tool:result');
   t.match(content, [{ type: 'text', truncated: true }]);
-  t.ok(json(content).length < 300);
-  t.ok(json(bench.model.requests[1]?.messages.at(-1)).length < 400);
+  t.ok(json(content).length < 400);
+  t.ok(json(bench.model.requests[1]?.messages.at(-1)).length < 500);
+});
+
+void t.test('an ordinary screenshot reaches the model and the client, however little text is allowed', async (t) => {
+  const bench = await startBench(t, { ...ALLOW, limits: { maxToolResultBytes: 100 } });
+  const data = png(1920, 1080, 1_000_000);
+  bench.box.shown = [
+    { type: 'text', text: 'Took a screenshot' },
+    { type: 'image', data, mimeType: 'image/png' },
+  ];
+  bench.model.next(callsTools([{ id: 'c-1', name: 'show', input: {} }]), says('ok'));
+  await bench.say('go');
+  await bench.turnEnd(1);
+  t.match((await bench.event('tool:result')).content, [{ type: 'text' }, { type: 'image', data }]);
+  const shown = { type: 'image', source: { type: 'base64', media_type: 'image/png', data } };
+  t.match(bench.model.requests[1]?.messages.at(-1)?.content, [
+    { type: 'tool_result', content: [{ type: 'text' }, shown] },
+  ]);
+});
+
+void t.test('an image that no reader of events could take is for the model alone', async (t) => {
+  const bench = await startBench(t, { ...ALLOW, limits: { maxUnsentBytes: 65_536 } });
+  const data = png(1920, 1080, 100_000);
+  bench.box.shown = [{ type: 'image', data, mimeType: 'image/png' }];
+  bench.model.next(callsTools([{ id: 'c-1', name: 'show', input: {} }]), says('ok'));
+  await bench.say('go');
+  await bench.turnEnd(1);
+  t.match((await bench.event('tool:result')).content, [{ type: 'text', text: /see the history/, truncated: true }]);
+  t.match(json(bench.model.requests[1]?.messages.at(-1)), data);
 });
 
 void t.test('a session keeps its sandbox when it leaves memory', async (t) => {

@@ -101,7 +101,7 @@ void t.test('the model is given the system prompt, the tools and the whole trans
   t.equal(request?.system, 'Be kind.');
   t.same(
     request?.tools.map(({ name }) => name),
-    ['ask', 'echo', 'fail', 'print', 'wait', 'restart_sandbox'],
+    ['ask', 'echo', 'fail', 'print', 'show', 'wait', 'restart_sandbox'],
   );
   t.same(request?.messages, [
     { role: 'user', content: [{ type: 'text', text: 'first' }] },

@@ -1,9 +1,7 @@
 /** A tool's result for the client, within limits, and for the model, in the form that its API takes. Pure; agent threads. */
 import { judgeImage } from '../../../../src/shared/image-facts.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
-
-/** More than any tool needs. Each block has a cost in the client, the log and the model's context. */
-const MAX_BLOCKS = 500;
+import { boundContent, textBytes, type ContentLimits } from './bound-content.js';
 
 interface TextBlock {
   type: 'text';
@@ -16,50 +14,28 @@ export interface ToolOutput {
   structuredContent?: Record<string, unknown>;
 }
 
-/** Bounds a result to `maxBytes` in all. `problem` says why the structured content does not fit its schema. */
+/** Bounds a result. `problem` says why the structured content does not fit its schema. */
 export function outputOf(
   result: { content?: unknown; structuredContent?: unknown },
-  { maxBytes, problem }: { maxBytes: number; problem?: string | undefined },
+  { problem, ...limits }: ContentLimits & { problem?: string | undefined },
 ): ToolOutput {
   const given = contentOf(result);
   const notes = problem === undefined ? [] : [outputNote(problem)];
-  const content = boundContent(given, maxBytes);
+  const content = boundContent(given, limits);
   const { structuredContent } = result;
   if (!isRecord(structuredContent)) return { content: [...content, ...notes] };
   const size = Buffer.byteLength(JSON.stringify(structuredContent));
-  const fits = size <= maxBytes - content.reduce((sum, block) => sum + sizeOf(block), 0);
+  const fits = size <= limits.maxBytes - textBytes(content);
   // The content may hold the same as JSON text; then nothing is missing.
   const said = given.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
-  if (!fits && !said) notes.push(textBlock(`[structured content of ${size} bytes left out: over the limit]`));
+  if (!fits && !said)
+    notes.push(textBlock(`[structured content of ${size} bytes left out: over the limit. Ask for less at once]`));
   return { content: [...content, ...notes], ...(fits ? { structuredContent } : {}) };
 }
 
 /** Warns the reader of a result that its structured content does not fit the output schema. */
 export function outputNote(problem: string): TextBlock {
   return textBlock(`[The structured content does not fit the tool's output schema: ${problem}]`);
-}
-
-/** Bounds MCP content to `maxBytes` of text and data in all. Text that is cut keeps head and tail; what is cut has `truncated`. */
-export function boundContent(content: readonly ContentBlock[], maxBytes: number): ContentBlock[] {
-  let left = maxBytes;
-  const result: ContentBlock[] = [];
-  for (const [index, block] of content.entries()) {
-    if (index === MAX_BLOCKS) {
-      result.push({ type: 'text', text: `[${content.length - MAX_BLOCKS} more blocks left out]`, truncated: true });
-      break;
-    }
-    const size = sizeOf(block);
-    if (size <= left) {
-      result.push(block);
-      left -= size;
-    } else if (block.type === 'text') {
-      result.push({ type: 'text', text: headAndTail(block.text, left), truncated: true });
-      left = 0;
-    } else {
-      result.push({ type: 'text', text: `[${block.type} of ${size} bytes left out: over the limit]`, truncated: true });
-    }
-  }
-  return result;
 }
 
 /** The result's content, or its structured content as JSON when there is no other. */
@@ -133,12 +109,6 @@ function textBlock(text: string): TextBlock {
   return { type: 'text', text };
 }
 
-function sizeOf(block: ContentBlock): number {
-  if (block.type === 'text') return Buffer.byteLength(block.text);
-  if (block.type === 'image' || block.type === 'audio') return block.data.length;
-  return Buffer.byteLength(JSON.stringify(block));
-}
-
 function isJsonOf(text: string, value: unknown): boolean {
   const trimmed = text.trimStart();
   if (!trimmed.startsWith('{')) return false;
@@ -152,19 +122,4 @@ function isJsonOf(text: string, value: unknown): boolean {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Cuts in the middle, at bytes; a character that the cut breaks is dropped. */
-function headAndTail(text: string, maxBytes: number): string {
-  const bytes = Buffer.from(text);
-  const half = Math.max(0, Math.floor(maxBytes / 2));
-  const head = bytes
-    .subarray(0, half)
-    .toString()
-    .replace(/\uFFFD$/, '');
-  const tail = bytes
-    .subarray(bytes.length - half)
-    .toString()
-    .replace(/^\uFFFD+/, '');
-  return `${head}\n[… ${bytes.length - 2 * half} bytes cut …]\n${half > 0 ? tail : ''}`;
 }
