@@ -8,13 +8,15 @@ import { LeaseQueue } from './lease-queue.js';
 import {
   expectedWaitMs,
   noteDemand,
-  startBackoffMs,
+  type Churn,
   type DemandPeriod,
   type PoolCounts,
   type PoolLimits,
   type PoolPlan,
   type StartHealth,
 } from './plan-pool.js';
+import { RecentLeases } from './recent-leases.js';
+import { StartPace, withRetry } from './start-pace.js';
 import { makeSandbox, checkAlive, type Sandbox, type SandboxState } from './sandbox.js';
 import type { Offered } from './tool-cache.js';
 import type { WarmServer } from './warm-server.js';
@@ -33,10 +35,6 @@ export interface ContainerPoolOptions extends BringUpOptions {
 /** A warm sandbox that was not heard of for so long is checked before it is leased. */
 export const CHECK_BEFORE_LEASE_MS = 30_000;
 const CHECK_TIMEOUT_MS = 1_000;
-/** Assumed until a start was measured. */
-const FIRST_START_MS = 1_000;
-/** Longest backoff while the daemon is away. Only a failing image backs off for longer. */
-const AWAY_BACKOFF_MS = 5_000;
 
 /** Share of `pool.min`. */
 const RESERVED = 0.2;
@@ -69,8 +67,8 @@ export class ContainerPool {
     leased: new Set(),
     draining: new Set(),
   };
-  #health: StartHealth & { error?: FairleadError } = { failures: 0, notBefore: 0 };
-  #startMs = FIRST_START_MS;
+  readonly #pace = new StartPace();
+  readonly #recent = new RecentLeases();
   readonly #bringUp: BringUp;
   #closed: FairleadError | undefined;
 
@@ -80,9 +78,8 @@ export class ContainerPool {
     this.limits = options.limits;
     this.#bringUp = new BringUp(options);
     const { pool, leaseTimeoutMs } = options.config.sandbox;
-    this.queue = new LeaseQueue(pool.maxWaiting, leaseTimeoutMs, (length) =>
-      queued.set({ server: this.server }, length),
-    );
+    const onLength = (length: number): void => queued.set({ server: this.server }, length);
+    this.queue = new LeaseQueue(pool.maxWaiting, leaseTimeoutMs, onLength, this.#recent);
   }
 
   get counts(): PoolCounts {
@@ -97,7 +94,11 @@ export class ContainerPool {
   }
 
   get health(): StartHealth {
-    return this.#health;
+    return this.#pace.health;
+  }
+
+  get churn(): Churn | undefined {
+    return this.#pace.churn(this.queue.modest);
   }
 
   *all(): Iterable<Sandbox> {
@@ -113,12 +114,15 @@ export class ContainerPool {
    * the queue is full or too slow; ERR_SANDBOX when the image cannot be started; the signal's reason.
    */
   async take(signal: AbortSignal, user = ''): Promise<Sandbox> {
-    noteDemand(this.demand, performance.now(), this.limits.idleMs);
+    // What a greedy user takes is no demand that the pool grows for.
+    if (this.#recent.isGreedy(user)) this.#pace.noteGreedy();
+    else noteDemand(this.demand, performance.now(), this.limits.idleMs);
     for (;;) {
       signal.throwIfAborted();
       if (this.#closed) throw this.#closed;
       const [first] = this.queue.length === 0 && !this.#leavesTheRest(user) ? this.#queues.warm : [];
       if (first) {
+        first.user = user;
         this.move(first, 'warm', 'leased');
         this.queue.noteLease(user);
       }
@@ -185,11 +189,9 @@ export class ContainerPool {
     if (sandbox.state === 'warm') await this.#replaceDead(sandbox, 'died');
   }
 
-  /** The daemon is back: ends the backoff that its absence caused. */
+  /** The daemon is back. */
   noteBack(): void {
-    if (this.#health.error?.code !== 'ERR_UNAVAILABLE') return;
-    this.#health = { failures: 0, notBefore: 0 };
-    this.#options.onChange();
+    if (this.#pace.noteBack()) this.#options.onChange();
   }
 
   /** Ends a lease: the sandbox is destroyed or, with `reuse: "reset"`, reset and warm again. */
@@ -223,6 +225,8 @@ export class ContainerPool {
       this.#queues[from].delete(sandbox);
       byState.dec({ server, state: from });
     }
+    if (sandbox.user && from === 'leased') this.#recent.release(sandbox.user);
+    if (sandbox.user && to === 'leased') this.#recent.hold(sandbox.user);
     sandbox.state = to;
     if (to !== 'gone') {
       this.#queues[to].add(sandbox);
@@ -232,18 +236,14 @@ export class ContainerPool {
   }
 
   async #wait(signal: AbortSignal, user: string): Promise<Sandbox> {
-    const { error, failures, notBefore } = this.#health;
-    const now = performance.now();
-    // While a broken image is in backoff there is nothing to wait for.
-    if (error && failures > 0 && notBefore > now && this.#queues.starting.size === 0) {
-      throw withRetry(error, notBefore - now);
-    }
-    const { maxStarting } = this.limits;
+    const { refusal, meanMs } = this.#pace;
+    if (refusal && this.#queues.starting.size === 0) throw refusal;
+    const isGreedy = this.#recent.isGreedy(user);
     const waitMs = expectedWaitMs({
       position: this.queue.position(user),
       starting: this.#queues.starting.size,
-      maxStarting,
-      startMs: this.#startMs,
+      maxStarting: isGreedy ? 1 : this.limits.maxStarting,
+      startMs: isGreedy ? 2 * meanMs : meanMs,
       ...this.#options.forecast(),
     });
     const waiting = this.queue.wait(signal, Math.ceil(waitMs), user);
@@ -264,6 +264,7 @@ export class ContainerPool {
     for (const sandbox of this.#queues.warm) {
       const waiter = this.queue.next({ modest: this.#queues.warm.size <= this.#reserve });
       if (!waiter) return;
+      sandbox.user = waiter.user;
       this.move(sandbox, 'warm', 'leased');
       waiter.resolve(sandbox);
     }
@@ -283,10 +284,9 @@ export class ContainerPool {
     try {
       const { running, mcp } = await this.#bringUp.start(sandbox.name, sandbox.abort.signal);
       const ms = performance.now() - began;
-      this.#startMs += (ms - this.#startMs) / 4;
+      this.#pace.noteStarted(ms);
       startSeconds.observe({ server }, ms / 1_000);
       starts.inc({ server, outcome: 'ok' });
-      this.#health = { failures: 0, notBefore: 0 };
       this.#makeWarm(sandbox, running, mcp);
     } catch (error) {
       this.#failed(sandbox, error);
@@ -346,10 +346,7 @@ export class ContainerPool {
       ? cause
       : new FairleadError('ERR_SANDBOX', `the sandbox did not start: ${(cause as Error).message}`, { cause });
     if (!this.#closed) {
-      const failures = this.#health.failures + 1;
-      const backoff = startBackoffMs(failures, Math.random());
-      const backoffMs = error.code === 'ERR_UNAVAILABLE' ? Math.min(backoff, AWAY_BACKOFF_MS) : backoff;
-      this.#health = { failures, notBefore: performance.now() + backoffMs, error: withRetry(error, backoffMs) };
+      const { failures, backoffMs } = this.#pace.noteFailed(error);
       starts.inc({ server: this.server, outcome: error.code });
       log.warn(
         { err: error, server: this.server, failures, backoffMs: Math.round(backoffMs) },
@@ -386,9 +383,4 @@ export class ContainerPool {
       this.move(sandbox, 'draining', 'gone');
     }
   }
-}
-
-function withRetry(error: FairleadError, retryAfterMs: number): FairleadError {
-  if (error.code !== 'ERR_UNAVAILABLE') return error;
-  return new FairleadError(error.code, error.message, { cause: error, retryAfterMs: Math.ceil(retryAfterMs) });
 }

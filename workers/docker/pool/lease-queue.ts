@@ -51,6 +51,13 @@ export class LeaseQueue<T> {
     return this.#recent.isGreedy(user);
   }
 
+  /** How many of those who wait are not greedy. */
+  get modest(): number {
+    let count = 0;
+    for (const { user } of this.#waiters) if (!this.isGreedy(user)) count++;
+    return count;
+  }
+
   /**
    * `expectedMs` estimates the wait. ERR_UNAVAILABLE at once when the queue is full or the estimate is past the deadline,
    * and at the deadline; the signal's reason when it aborts. In a full queue, a user who waits with fewer takes the last place of

@@ -35,6 +35,14 @@ export interface StartHealth {
   notBefore: number;
 }
 
+/** A user takes one sandbox after the other, and others are there: they must not notice the starts. */
+export interface Churn {
+  /** Of the waiters, those who are not greedy: sandboxes are started for them as ever. */
+  modest: number;
+  /** No start for the others before this time, ms on the clock of `now`. */
+  notBefore: number;
+}
+
 export interface PoolPlan {
   start: number;
   /** Warm sandboxes to stop, oldest first. */
@@ -47,6 +55,7 @@ interface PoolState {
   demand: readonly DemandPeriod[];
   limits: PoolLimits;
   health: StartHealth;
+  churn?: Churn | undefined;
 }
 
 const MIN_BACKOFF_MS = 500;
@@ -58,7 +67,8 @@ export function planPool(input: PoolState & { room: number; now: number }): Pool
   const target = demandTarget(input);
   const spare = counts.warm + counts.starting - counts.waiting;
   const missing = Math.max(0, target - spare);
-  const start = Math.max(0, Math.min(missing, startsAllowed(counts, limits, health, now), input.room));
+  const allowed = Math.min(startsAllowed(counts, limits, health, now), startsInChurn(input));
+  const start = Math.max(0, Math.min(missing, allowed, input.room));
   const stop = Math.max(0, Math.min(counts.warm, counts.warm - counts.waiting - target));
   return { start, stop: start > 0 ? 0 : stop, target };
 }
@@ -133,6 +143,11 @@ function startsAllowed(counts: PoolCounts, limits: PoolLimits, health: StartHeal
   const inBackoff = waitMs > 0 && waitMs <= MAX_BACKOFF_MS;
   if (inBackoff || (limits.min === 0 && counts.waiting === 0)) return 0;
   return 1 - counts.starting;
+}
+
+function startsInChurn({ counts, churn, now }: PoolState & { now: number }): number {
+  if (!churn) return Infinity;
+  return Math.max(churn.modest, churn.notBefore > now ? 0 : 1) - counts.starting;
 }
 
 /**

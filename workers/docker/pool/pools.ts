@@ -133,11 +133,12 @@ export class Pools {
 
   #plan(): void {
     const pools = this.distinct();
-    const state = pools.map(({ counts, demand, limits, health }) => ({
+    const state = pools.map(({ counts, demand, limits, health, churn }) => ({
       counts,
       demand,
       limits: this.#filling ? limits : { ...limits, min: 0 },
       health,
+      churn,
     }));
     const plans = planPools({ pools: state, room: this.#room(pools), now: performance.now() });
     for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);

@@ -14,6 +14,8 @@ export class RecentLeases {
   readonly #clock: () => number;
   /** The one who was given a sandbox last is the last. */
   readonly #users = new Map<string, { weight: number; at: number }>();
+  /** How many sandboxes each user has now. */
+  readonly #holders = new Map<string, number>();
 
   constructor(clock: () => number = () => performance.now()) {
     this.#clock = clock;
@@ -29,20 +31,29 @@ export class RecentLeases {
     }
   }
 
+  hold(user: string): void {
+    this.#holders.set(user, (this.#holders.get(user) ?? 0) + 1);
+  }
+
+  release(user: string): void {
+    const left = (this.#holders.get(user) ?? 0) - 1;
+    if (left > 0) this.#holders.set(user, left);
+    else this.#holders.delete(user);
+  }
+
   /** 1 for one lease just now, 0.5 for one half a minute ago. */
   of(user: string): number {
     const noted = this.#users.get(user);
     return noted ? noted.weight * 2 ** ((noted.at - this.#clock()) / HALF_LIFE_MS) : 0;
   }
 
-  /** Has taken many, while somebody else takes few. Where all work goes by one user, nobody does. */
+  /** Has taken many, while somebody else takes few or only has one. Where all work goes by one user, nobody does. */
   isGreedy(user: string): boolean {
     const own = this.of(user);
     if (own < MODEST) return false;
-    for (const other of this.#users.keys()) {
-      const weight = this.of(other);
-      if (other !== user && weight > NOTHING && weight < own * SHARE) return true;
-    }
+    const takesFew = (other: string): boolean => other !== user && this.of(other) < own * SHARE;
+    for (const other of this.#holders.keys()) if (takesFew(other)) return true;
+    for (const other of this.#users.keys()) if (this.of(other) > NOTHING && takesFew(other)) return true;
     return false;
   }
 }

@@ -26,6 +26,8 @@ export interface Sandbox {
   /** The streams of `running` have ended, and its container may run: programs still run in it, and it can be attached again. */
   cutOff?: boolean;
   mcp?: WarmServer;
+  /** Who has it, while it is leased. */
+  user?: string;
   /** Last answer, ms on the monotonic clock. */
   aliveAt: number;
   /** Resolves when its start has ended; never rejects. */

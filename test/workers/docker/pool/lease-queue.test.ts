@@ -3,6 +3,7 @@ import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import { LeaseQueue } from '../../../../workers/docker/pool/lease-queue.js';
+import { RecentLeases } from '../../../../workers/docker/pool/recent-leases.js';
 
 const LONG_MS = 60_000;
 
@@ -123,6 +124,18 @@ t.test('leaving after being served changes nothing', async (t) => {
   t.equal(queue.length, 1);
   queue.next()?.resolve(2);
   t.equal(await behind, 2);
+});
+
+t.test('knows how many of the waiters are not greedy', async (t) => {
+  const recent = new RecentLeases();
+  const queue = new LeaseQueue<number>(10, LONG_MS, undefined, recent);
+  recent.hold('quiet');
+  for (let given = 0; given < 20; given++) recent.note('loud');
+  const waiting = ['loud', 'quiet', 'loud', 'new'].map((user) => queue.wait(caller().signal, 0, user));
+  t.equal(queue.modest, 2);
+  queue.rejectAll(new FairleadError('ERR_DRAINING', 'stopping'));
+  await Promise.allSettled(waiting);
+  t.equal(queue.modest, 0);
 });
 
 t.test('all can be refused with one error, and the queue goes on', async (t) => {

@@ -8,6 +8,7 @@ import {
   planPools,
   planPool,
   startBackoffMs,
+  type Churn,
   type DemandPeriod,
   type PoolCounts,
   type PoolLimits,
@@ -26,6 +27,7 @@ interface State {
   demand: DemandPeriod[];
   limits: PoolLimits;
   health: StartHealth;
+  churn?: Churn;
 }
 
 function poolWith(counts: Partial<PoolCounts>, rest: Partial<State> = {}): State {
@@ -46,6 +48,10 @@ function before(ms: number, leases: number): DemandPeriod {
 
 function startOf(counts: Partial<PoolCounts>, health: StartHealth, min = 10): number {
   return planOf(poolWith(counts, { health, limits: { ...limits, min } })).start;
+}
+
+function churnStartOf(counts: Partial<PoolCounts>, modest: number, notBefore: number): number {
+  return planOf(poolWith(counts, { churn: { modest, notBefore } })).start;
 }
 
 function startsOf(room: number, ...pools: State[]): number[] {
@@ -109,6 +115,18 @@ t.test('after a failure one start at a time, and none before the rest is over', 
     'the clock has been set back: no rest is so long',
   );
 });
+
+t.test(
+  'while a greedy user takes one after the other, one is started at a time, with a rest, but for others all',
+  async (t) => {
+    t.equal(churnStartOf({}, 0, now), 1);
+    t.equal(churnStartOf({ starting: 1 }, 0, now), 0);
+    t.equal(churnStartOf({ waiting: 20 }, 0, now + 1), 0, 'the last start took as long');
+    t.equal(churnStartOf({ waiting: 20 }, 3, now + 1), 3);
+    t.equal(churnStartOf({ waiting: 20, starting: 1 }, 3, now + 1), 2);
+    t.equal(churnStartOf({ waiting: 20 }, 10, now + 1), 4, 'maxStarting');
+  },
+);
 
 t.test('on one host queues come before warm pools, and the pool with the fewest before the others', async (t) => {
   t.same(startsOf(1, poolWith({}), poolWith({ waiting: 1 })), [0, 1]);

@@ -25,3 +25,19 @@ void t.test('greedy is who takes many while another takes few, and nobody where 
   now = 300_000;
   t.notOk(recent.isGreedy('loud'), 'it is long ago');
 });
+
+void t.test('who only has a sandbox is somebody else too, until it is given back', async (t) => {
+  let now = 0;
+  const recent = new RecentLeases(() => now);
+  recent.hold('quiet');
+  recent.hold('quiet');
+  now = 600_000;
+  for (let given = 0; given < 20; given++) recent.note('loud');
+  t.ok(recent.isGreedy('loud'));
+  recent.release('quiet');
+  t.ok(recent.isGreedy('loud'), 'it has another one');
+  recent.release('quiet');
+  t.notOk(recent.isGreedy('loud'));
+  recent.hold('loud');
+  t.notOk(recent.isGreedy('loud'), 'its own');
+});
