@@ -1,10 +1,12 @@
-/** What a session can do to others from inside its sandbox: each attack is repeated until it is told to stop. Runs in the bench. */
+/** Attacks that a user's sandbox can make on its neighbours. Each is repeated until it is told to stop. Runs in the bench. */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../../test/helpers/engine.js';
 import { printAsServer, serverPid } from '../../test/helpers/inside.js';
 import { Person } from './person.js';
 
+/** A user of their own. */
+export const ATTACKER = 'attacker';
 /** Between two tries: an attacker who is cut off waits for a new sandbox anyhow. */
 const PAUSE_MS = 50;
 const SESSIONS_AT_ONCE = 10;
@@ -51,7 +53,7 @@ export const ATTACKS: Attack[] = [
 
 /** Strikes again and again until the signal aborts. */
 export async function attack({ strike }: Attack, engine: Engine, until: AbortSignal): Promise<void> {
-  const attacker = await Person.open(engine);
+  const attacker = await Person.open(engine, ATTACKER);
   await attacker.run('true');
   while (!until.aborted) {
     await strike(attacker, engine, until);
@@ -92,7 +94,7 @@ async function stopServer(attacker: Person): Promise<void> {
 async function leaseAndDelete(_attacker: Person, engine: Engine): Promise<void> {
   await Promise.all(
     Array.from({ length: SESSIONS_AT_ONCE }, async () => {
-      const one = await Person.open(engine);
+      const one = await Person.open(engine, ATTACKER);
       await one.run('true');
       await one.delete();
     }),

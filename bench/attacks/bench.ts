@@ -1,5 +1,6 @@
 /** The bench `attacks`: what one session's attack from inside its sandbox costs the tool calls of its neighbours. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { hashToken } from '../../src/shared/token-file.js';
 import { dockerHost } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { startModelServer } from '../../test/helpers/model-server.js';
@@ -8,9 +9,10 @@ import { percentile } from '../shared/figures.js';
 import { orInterrupted, Parts } from '../shared/work.js';
 import type { Bench, BenchContext, Findings } from '../suite/bench.js';
 import { asService } from '../suite/service.js';
-import { attack, ATTACKS, type Attack } from './attacks.js';
-import { Person, scriptModel } from './person.js';
+import { attack, ATTACKER, ATTACKS, type Attack } from './attacks.js';
+import { Person, scriptModel, tokenOf } from './person.js';
 
+const NEIGHBOUR = 'neighbour';
 const NEIGHBOURS = 4;
 const CALL_EVERY_MS = 100;
 const WARM_UP_CALLS = 30;
@@ -56,6 +58,7 @@ async function openWorld(parts: Parts): Promise<{ engine: Engine; weight: number
   scriptModel(model);
   const starting = startEngine({
     config: {
+      auth: { tokens: [NEIGHBOUR, ATTACKER].map((user) => ({ user, sha256: hashToken(tokenOf(user)) })) },
       agents: { threads: 1 }, // the attacker shares it with all neighbours
       mcp: { silenceMs: SILENCE_MS },
       limits: { maxSocketsPerUser: 1_000 },
@@ -75,7 +78,7 @@ async function openWorld(parts: Parts): Promise<{ engine: Engine; weight: number
 }
 
 async function measure(engine: Engine, { rounds, ms }: Form, { signal, progress }: BenchContext): Promise<Measured[]> {
-  const neighbours = await Promise.all(Array.from({ length: NEIGHBOURS }, () => Person.open(engine)));
+  const neighbours = await Promise.all(Array.from({ length: NEIGHBOURS }, () => Person.open(engine, NEIGHBOUR)));
   for (let call = 0; call < WARM_UP_CALLS; call++) await Promise.all(neighbours.map((person) => person.run('true')));
   progress('warming up: a thread compiles its code once');
   await callBeside(ATTACKS[0]!, engine, () => callFor(neighbours, ms, empty()));
@@ -110,6 +113,7 @@ function empty(): Window {
 
 /** Each neighbour calls a tool at a fixed pace, or as fast as the answers come. */
 async function callFor(neighbours: readonly Person[], ms: number, window: Window): Promise<void> {
+  for (const person of neighbours) person.forget();
   const end = performance.now() + ms;
   await Promise.all(
     neighbours.map(async (person) => {

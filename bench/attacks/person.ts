@@ -14,21 +14,33 @@ export function scriptModel(model: ModelServer): void {
   });
 }
 
+export function tokenOf(user: string): string {
+  return `the-token-of-${user}`;
+}
+
 export class Person {
   readonly #engine: Engine;
   readonly #client: TestClient;
+  readonly #token: string;
   readonly session: string;
 
-  private constructor(engine: Engine, client: TestClient, session: string) {
+  private constructor(engine: Engine, client: TestClient, session: string, token: string) {
     this.#engine = engine;
     this.#client = client;
+    this.#token = token;
     this.session = session;
   }
 
-  static async open(engine: Engine): Promise<Person> {
-    const client = await connect(engine.wsUrl);
+  static async open(engine: Engine, user: string): Promise<Person> {
+    const token = tokenOf(user);
+    const client = await connect(engine.wsUrl, { token });
     const { session } = await client.ready;
-    return new Person(engine, client, session);
+    return new Person(engine, client, session, token);
+  }
+
+  /** A turn costs more with each one before it, so windows that are compared begin without any. */
+  forget(): void {
+    this.#client.send({ type: 'history:reset' });
   }
 
   /** Resolves with the ms from the message to the tool's result, and whether the tool did not fail. */
@@ -56,7 +68,10 @@ export class Person {
   }
 
   async delete(): Promise<void> {
-    await fetch(`${this.#engine.url}/v1/sessions/${this.session}`, { method: 'DELETE' });
+    await fetch(`${this.#engine.url}/v1/sessions/${this.session}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${this.#token}` },
+    });
     await this.#client.close();
   }
 
