@@ -50,6 +50,14 @@ export const configSchema = z.strictObject({
         .min(0)
         .default(0)
         .describe('JavaScript heap of one agent thread; a thread that needs more dies alone; 0 = Node’s default'),
+      recentMb: z
+        .number()
+        .int()
+        .min(0)
+        .default(32)
+        .describe(
+          'Memory of one agent thread for sessions that were used lately: their next turn reads nothing; 0 = none',
+        ),
       spare: z
         .boolean()
         .default(true)

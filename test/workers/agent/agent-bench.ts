@@ -58,13 +58,13 @@ export class AgentBench {
   onLease: ((request: LeaseRequest) => Promise<LeaseResult>) | undefined;
   readonly store: Store;
   readonly #json: Record<string, unknown>;
-  readonly #dir: string;
+  readonly dir: string;
   readonly #waiting = new Set<() => void>();
   #agent: Agent | undefined;
 
   constructor(store: Store, dir: string, json: Record<string, unknown>) {
     this.store = store;
-    this.#dir = dir;
+    this.dir = dir;
     this.#json = json;
   }
 
@@ -222,7 +222,7 @@ export class AgentBench {
       },
     );
     new AgentThread({
-      data: { config: parseConfig(this.#json, {}, this.#dir), index: 0, threads: 1, instance: OWNER },
+      data: { config: parseConfig(this.#json, {}, this.dir), index: 0, threads: 1, instance: OWNER },
       channel: new Channel<AgentContract, AgentHostContract>(port2),
       store: cuttable(this.store, life),
       model: this.model,

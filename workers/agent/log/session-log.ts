@@ -11,35 +11,66 @@ import { wakeAtOf } from './progress.js';
 /** What a plan commits: events without seq, and all that must be written with them. */
 export interface Step extends Omit<Commit, 'events' | 'wakeAt'> {
   events: DurableEvent[];
-  /** A turn runs once this is committed: the transcript is read together with the commit, not after it. */
-  startsTurn?: boolean;
+  /**
+   * A turn runs once this is committed. It is called just before the commit is sent, with the transcript as it is after the step;
+   * undefined: it could not be read. It is not called where that would read a long history, or for a message that may be a
+   * repetition.
+   */
+  onStart?: (transcript: Promise<readonly TranscriptMessage[] | undefined>) => void;
+}
+
+type Transcript = TranscriptMessage[];
+
+/** What a log knows of its session. A later log of the same session that is given it reads nothing. */
+export interface KnownSession {
+  row: SessionRow;
+  /** Prepared. */
+  transcript?: Transcript | undefined;
+  /** Ids of the newest accepted messages. */
+  ids?: readonly string[];
+}
+
+export interface SessionLogDeps {
+  store: Store;
+  outbox: Outbox;
+  onFailure: (error: unknown) => void;
+  /** Makes a transcript that was read fit for the model; once for each read. */
+  prepare?: (messages: Transcript) => Transcript;
+  /** The session was another server's, so its wake-up is unknown. */
+  takenOver?: boolean;
 }
 
 /** A history up to this size is read at once, and before it is known whether the message is a duplicate. */
 const SMALL_BYTES = 256 * 1024;
+/** A client repeats its newest messages only. */
+const MAX_IDS = 16;
 
 export class SessionLog {
   readonly row: SessionRow;
-  readonly #store: Store;
-  readonly #outbox: Outbox;
-  readonly #onFailure: (error: unknown) => void;
+  readonly #deps: SessionLogDeps;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   /** The wake-up that the store has; undefined: unknown. */
   #wakeAt: number | null | undefined;
   #failure: FairleadError | undefined;
   /** Kept once a turn has read it. */
-  #transcript: TranscriptMessage[] | undefined;
-  /** The history before the newest messages, while it is being read, and those messages. */
-  #early: { history: Promise<TranscriptMessage[] | undefined>; messages: TranscriptMessage[] } | undefined;
+  #transcript: Transcript | undefined;
+  /** The transcript after the newest step, while it is being read. */
+  #early: Promise<Transcript | undefined> | undefined;
+  readonly #ids: string[];
 
-  /** `takenOver`: the session was another server's, so its wake-up is unknown. */
-  constructor(row: SessionRow, store: Store, outbox: Outbox, onFailure: (error: unknown) => void, takenOver = false) {
+  constructor({ row, transcript, ids = [] }: KnownSession, deps: SessionLogDeps) {
     this.row = row;
-    this.#wakeAt = takenOver ? undefined : wakeAtOf(row);
-    this.#store = store;
-    this.#outbox = outbox;
-    this.#onFailure = onFailure;
+    this.#transcript = transcript;
+    this.#ids = [...ids];
+    this.#deps = deps;
+    this.#wakeAt = deps.takenOver ? undefined : wakeAtOf(row);
+  }
+
+  /** Undefined when a step is under way or has failed. */
+  get known(): KnownSession | undefined {
+    if (!this.idle || this.failed) return undefined;
+    return { row: this.row, transcript: this.#transcript, ids: this.#ids };
   }
 
   get idle(): boolean {
@@ -78,14 +109,12 @@ export class SessionLog {
   }
 
   /** The transcript after all steps so far. It is read once, passed through `prepare`, then kept up to date. */
-  async transcript(prepare: (messages: TranscriptMessage[]) => TranscriptMessage[]): Promise<TranscriptMessage[]> {
+  async transcript(): Promise<Transcript> {
     if (this.#transcript) return this.#transcript;
     await this.#tail;
-    const early = this.#early;
-    const history = await early?.history;
-    const whole = early && history ? [...history, ...early.messages] : await this.#readWhole();
+    const early = await this.#early;
     this.#early = undefined;
-    this.#transcript = prepare(whole);
+    this.#transcript ??= early ?? this.#prepared(await this.#readWhole());
     return this.#transcript;
   }
 
@@ -94,7 +123,7 @@ export class SessionLog {
     const { row } = this;
     if (!row.history) {
       await this.#enqueue(async () => {
-        row.history ??= sizeOf(await readInSlices(this.#store, row.session));
+        row.history ??= sizeOf(await readInSlices(this.#deps.store, row.session));
       });
     }
     return row.history!;
@@ -110,18 +139,19 @@ export class SessionLog {
     return result;
   }
 
-  async #write({ startsTurn = false, ...step }: Step): Promise<CommitResult> {
+  async #write({ onStart, ...step }: Step): Promise<CommitResult> {
     if (this.#failure) throw this.#failure;
     const { row } = this;
     // Called before the commit in the same tick: a read never sees a write that is called after it.
-    const early = startsTurn && !this.#transcript && this.#isSmall ? this.#readEarly() : undefined;
+    const early = onStart && this.#readEarly(step.messages ?? []);
+    if (early && this.#isNew(step)) onStart(early);
     let { seq } = row;
     const events = step.events.map((event) => durableFrame(event, ++seq));
     const wakeAt = step.row?.openTurns ? wakeAtOf({ openTurns: step.row.openTurns }) : this.#wakeAt;
     const history = sizeAfter(row.history, step);
     let result: CommitResult;
     try {
-      result = await this.#store.commit(row.session, {
+      result = await this.#deps.store.commit(row.session, {
         ...step,
         ...(history && history !== row.history && { row: { ...step.row, history } }),
         events,
@@ -133,19 +163,24 @@ export class SessionLog {
           ? error
           : new FairleadError('ERR_UNAVAILABLE', 'the store rejected a step', { cause: error, retryAfterMs: 1000 }),
       );
-      this.#onFailure(error);
+      this.#deps.onFailure(error);
       throw this.#failure!;
     }
     if (!result.ok) return result;
     this.#wakeAt = wakeAt;
     Object.assign(row, step.row, { seq }, history && { history });
+    if (step.accept) this.#ids.splice(0, Math.max(0, this.#ids.push(step.accept.id) - MAX_IDS));
     if (step.clearHistory) this.#transcript = this.#transcript && [];
+    if (step.messages || step.clearHistory) this.#early = this.#transcript ? undefined : early;
     if (step.messages) this.#transcript?.push(...step.messages);
-    if (step.messages || step.clearHistory) {
-      this.#early = early && step.messages && { history: early, messages: step.messages };
-    }
-    for (const event of events) this.#outbox.push(row.session, event);
+    for (const event of events) this.#deps.outbox.push(row.session, event);
     return result;
+  }
+
+  /** Whether no earlier message can have this one's id, as far as it is known here: the commit has the last word. */
+  #isNew({ accept }: Step): boolean {
+    if (!accept || this.row.turns === 0) return true;
+    return this.#ids.length > 0 && !this.#ids.includes(accept.id);
   }
 
   get #isSmall(): boolean {
@@ -153,13 +188,25 @@ export class SessionLog {
     return history !== undefined && history.bytes <= SMALL_BYTES;
   }
 
-  #readWhole(): Promise<TranscriptMessage[]> {
+  #readWhole(): Promise<Transcript> {
     const { session } = this.row;
-    return this.#isSmall ? this.#store.readHistory(session) : this.between(() => readInSlices(this.#store, session));
+    const { store } = this.#deps;
+    return this.#isSmall ? store.readHistory(session) : this.between(() => readInSlices(store, session));
   }
 
-  /** Undefined when the read fails: then `transcript` reads again, and that failure is the turn's. */
-  async #readEarly(): Promise<TranscriptMessage[] | undefined> {
-    return this.#store.readHistory(this.row.session).catch(() => undefined);
+  /**
+   * The transcript with these messages added; undefined for a long one that is not known. It resolves with undefined when the read
+   * fails: then `transcript` reads again, and that failure is the turn's.
+   */
+  #readEarly(added: readonly TranscriptMessage[]): Promise<Transcript | undefined> | undefined {
+    if (this.row.history?.messages === 0) this.#transcript ??= [];
+    if (this.#transcript) return Promise.resolve([...this.#transcript, ...added]);
+    if (!this.#isSmall) return undefined;
+    const read = this.#deps.store.readHistory(this.row.session);
+    return read.then((messages) => this.#prepared([...messages, ...added])).catch(() => undefined);
+  }
+
+  #prepared(messages: Transcript): Transcript {
+    return this.#deps.prepare?.(messages) ?? messages;
   }
 }

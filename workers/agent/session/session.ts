@@ -1,9 +1,9 @@
 /** A session in memory: its queued turns, the running one, and what waits for the user. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
-import type { DurableEvent, Pending, UserBlock } from '../../../src/shared/protocol.js';
+import type { Pending } from '../../../src/shared/protocol.js';
 import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
-import type { AnswerApprovalRequest } from '../contract/sessions.js';
+import type { AnswerApprovalRequest, SubmitMessageResult } from '../contract/sessions.js';
 import { answerStep, judgeEdit, type AnswerPlan } from './answer.js';
 import type { Loss } from '../../docker/contract/messages.js';
 import { lossNotes, lossStep, type LossNotes } from '../log/losses.js';
@@ -22,10 +22,12 @@ import {
 import { closeQuestions, ServerQuestions, type QuestionReply } from '../turn/questions.js';
 import { Sampling } from './sampling.js';
 import { historyFull, jsonBytes } from '../log/history-size.js';
-import { SessionLog, type Step } from '../log/session-log.js';
-import { endStep, TurnDriver } from './turn-driver.js';
+import { SessionLog, type KnownSession, type Step } from '../log/session-log.js';
+import { repairTranscript } from '../model/repair-transcript.js';
+import { AskedAhead } from '../turn/ask-model.js';
+import { acceptStep, type UserMessage } from './accept.js';
+import { endStep, TurnDriver, type TurnDriverOptions } from './turn-driver.js';
 import type { LoopEnd } from '../turn/turn-loop.js';
-import { titleOf, toModelBlock } from './user-content.js';
 import type { AgentParts, TurnStop } from '../turn/turn.js';
 
 /** More than an answer has blocks: the answer after an interrupted one gets block numbers that were not streamed before. */
@@ -61,21 +63,27 @@ export class Session {
   /** Number of handlers that use the session; above 0 it stays in memory. */
   #holds = 0;
   /** Messages that are being stored: they count as in flight already. */
-  readonly #accepting = new Set<{ id?: string }>();
+  readonly #accepting = new Set<UserMessage>();
   /** Present while the running turn works; a suspended turn has none. */
   #driver: TurnDriver | undefined;
   /** Pause count; while it is above 0 no turn starts and messages are queued. A reset pauses while it runs, drain and close for good. */
   #pauses = 0;
   #draining = false;
 
-  constructor(row: SessionRow, deps: SessionDeps, opening: SessionOpening) {
+  constructor(known: KnownSession, deps: SessionDeps, opening: SessionOpening) {
     this.#deps = deps;
     this.#opening = opening;
     const onFailure = (error: unknown): void => {
       this.#driver?.stop('interrupted');
       deps.onFailure(this, error);
     };
-    this.log = new SessionLog(row, deps.store, deps.parts.outbox, onFailure, opening.takenOver);
+    this.log = new SessionLog(known, {
+      store: deps.store,
+      outbox: deps.parts.outbox,
+      onFailure,
+      prepare: (messages) => repairTranscript(messages).messages,
+      takenOver: opening.takenOver,
+    });
     this.questions = new ServerQuestions(this.log, deps.parts.schemas);
     const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
     this.#asks = {
@@ -140,10 +148,7 @@ export class Session {
   }
 
   /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS, ERR_HISTORY_FULL. */
-  async submit(message: {
-    id?: string;
-    content: UserBlock[];
-  }): Promise<{ turn: number; queued: number; duplicate: boolean }> {
+  async submit(message: UserMessage): Promise<SubmitMessageResult> {
     const { limits, store } = this.#deps.parts.config;
     const { maxInFlight } = limits;
     const { maxBytes } = store.history;
@@ -160,52 +165,26 @@ export class Session {
     }
     if (this.row.history!.bytes + jsonBytes(message.content) > maxBytes) throw historyFull(maxBytes);
     this.#accepting.add(message);
+    const begun: { ahead?: AskedAhead } = {};
     try {
-      const content = message.content.map(toModelBlock);
       let accepted = { turn: 0, queued: 0 };
       const result = await this.log.commit(() => {
-        accepted = { turn: this.row.turns + 1, queued: this.row.openTurns.length };
-        return this.#acceptStep(message, content, accepted);
+        const { row, log } = this;
+        const { parts } = this.#deps;
+        accepted = { turn: row.turns + 1, queued: row.openTurns.length };
+        const startsNow = accepted.queued === 0 && this.#pauses === 0;
+        const onStart: Step['onStart'] = (transcript) => {
+          begun.ahead = new AskedAhead(accepted.turn, { parts, log }, transcript);
+        };
+        return acceptStep(row, message, startsNow ? onStart : undefined);
       });
       if (!result.ok) return { turn: result.duplicateOf, queued: 0, duplicate: true };
-      this.#goOn();
+      this.#goOn(begun.ahead);
       return { ...accepted, duplicate: false };
     } finally {
+      if (this.#driver?.ahead !== begun.ahead) begun.ahead?.drop();
       this.#accepting.delete(message);
     }
-  }
-
-  /** A message with no turn ahead starts its turn in the step that accepts it: one write instead of two. */
-  #acceptStep(
-    message: { id?: string; content: UserBlock[] },
-    content: unknown[],
-    { turn, queued }: { turn: number; queued: number },
-  ): Step {
-    const { id } = message;
-    const { row } = this;
-    const startsNow = queued === 0 && this.#pauses === 0;
-    const named = { turn, ...(id === undefined ? {} : { id }) };
-    const openTurn: OpenTurn = {
-      ...named,
-      ...(startsNow ? { progress: newProgress(row.model) } : { waiting: content }),
-    };
-    const accepted: DurableEvent = { type: 'message:accepted', ...named, queued };
-    const shared = {
-      ...(id === undefined ? {} : { accept: { id, turn } }),
-      row: {
-        turns: turn,
-        lastActiveAt: Date.now(),
-        openTurns: [...row.openTurns, openTurn],
-        ...(row.title === '' ? { title: titleOf(message.content) } : {}),
-      },
-    };
-    if (!startsNow) return { ...shared, events: [accepted] };
-    return {
-      ...shared,
-      events: [accepted, { type: 'turn:start', turn }],
-      messages: [{ role: 'user', content }],
-      startsTurn: true,
-    };
   }
 
   /** ERR_CALL_CHANGED: the call is asked anew. ERR_DRAINING, and the errors of `answerStep`; then nothing has changed. */
@@ -298,14 +277,14 @@ export class Session {
     await this.#driver?.done;
   }
 
-  /** Drives the running turn, unless it is suspended, or starts the next one in the queue. */
-  #goOn(): void {
+  /** Drives the running turn, unless it is suspended, or starts the next one in the queue. `ahead`: for the turn that runs. */
+  #goOn(ahead?: AskedAhead): void {
     if (this.#driver || this.log.failed) return;
     const [first] = this.row.openTurns;
     if (this.#pauses > 0 || !first) return this.#checkIdle();
     if (first.progress) {
       if (isSuspended({ turn: first.turn, progress: first.progress })) return this.#checkIdle();
-      this.#drive(first.turn);
+      this.#drive(first.turn, { ahead: ahead?.turn === first.turn ? ahead : undefined });
       return;
     }
     const { turn, waiting = [] } = first;
@@ -314,14 +293,14 @@ export class Session {
       messages: [{ role: 'user', content: waiting }],
       row: { openTurns: this.row.openTurns.map((open) => (open.turn === turn ? this.#begun(open) : open)) },
     }));
-    this.#drive(turn, started);
+    this.#drive(turn, { started });
   }
 
   #begun({ waiting: _waiting, ...open }: OpenTurn): OpenTurn {
     return { ...open, progress: newProgress(this.row.model) };
   }
 
-  #drive(turn: number, started?: Promise<unknown>): TurnDriver {
+  #drive(turn: number, begun: Pick<TurnDriverOptions, 'started' | 'ahead'> = {}): TurnDriver {
     const { parts, log: logger } = this.#deps;
     this.#driver = new TurnDriver({
       turn,
@@ -331,7 +310,7 @@ export class Session {
       asks: this.#asks,
       questions: this.questions,
       logger,
-      ...(started ? { started } : {}),
+      ...begun,
       onDone: (driver) => {
         if (this.#driver !== driver) return;
         this.#driver = undefined;

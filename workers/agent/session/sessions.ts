@@ -1,12 +1,18 @@
 /** The sessions of this thread that are in memory: opened from the store on demand, evicted when idle. Agent threads. */
-import { atMost } from '../../../src/shared/abort.js';
+import { atMost, pending } from '../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { gauge } from '../../../src/shared/metrics.js';
 import { passingFrame } from '../log/frames.js';
+import type { SubmitMessageResult } from '../contract/sessions.js';
+import type { KnownSession } from '../log/session-log.js';
 import type { SessionRow } from '../store/store.js';
+import type { UserMessage } from './accept.js';
+import { RecentSessions } from './recent-sessions.js';
 import { Session, type SessionDeps } from './session.js';
 
 const RECOVERY_INTERVAL_MS = 1_000;
+/** What a message meets in a session that another server has written since it was here. */
+const STALE = ['ERR_STORE_CONFLICT', 'ERR_HISTORY_FULL'] as const;
 
 export interface SessionsOptions extends Omit<SessionDeps, 'onFailure' | 'onIdle'> {
   /** This server's name in the rows that it owns. */
@@ -26,6 +32,9 @@ export class Sessions {
   readonly #open = new Map<string, Session>();
   /** Single flight: requests for a session that is being read wait for the same read. */
   readonly #opening = new Map<string, Promise<Session>>();
+  /** Sessions that were opened without a read, until their first commit shows that they are as they were. */
+  readonly #recalling = new Map<string, Promise<void>>();
+  readonly #recent: RecentSessions;
   /** Sessions whose store failed while they were in memory; they are read again until it answers. */
   readonly #lost = new Set<string>();
   #recovery: NodeJS.Timeout | undefined;
@@ -39,6 +48,7 @@ export class Sessions {
       onFailure: (session, error) => this.#lose(session, error),
       onIdle: (session) => this.#evict(session),
     };
+    this.#recent = new RecentSessions(options.parts.config.agents.recentMb * 1024 * 1024);
     gauge('fairlead_sessions_in_memory', 'Sessions with something happening', [], (g) => g.set(this.#open.size));
   }
 
@@ -56,8 +66,20 @@ export class Sessions {
     }
   }
 
+  /**
+   * Stores a message. A session that was here lately is not read for it: if another server has written it meanwhile, the store
+   * refuses the commit, and only then it is read. ERR_NO_SUCH_SESSION, and the errors of `Session.submit`.
+   */
+  async submit(of: { session: string; user: string }, message: UserMessage): Promise<SubmitMessageResult> {
+    await this.#recalled(of.session);
+    const known = this.isActive(of.session) ? undefined : this.#recent.take(of);
+    const accepted = known && (await this.#submitTo(known, message));
+    return accepted ?? this.with(of, (session) => session.submit(message));
+  }
+
   /** Reads the session's row without opening it or taking it over. ERR_NO_SUCH_SESSION. */
   async read(of: { session: string; user: string }): Promise<SessionRow> {
+    await this.#recalled(of.session);
     const row = this.#open.get(of.session)?.row ?? (await this.#deps.store.readSession(of.session));
     if (row?.user !== of.user) throw noSuchSession();
     return row;
@@ -65,6 +87,7 @@ export class Sessions {
 
   /** Opens the session if it is still this server's, so that it resumes and denies overdue calls. */
   async wake(id: string): Promise<void> {
+    await this.#recalled(id);
     const { store, owner } = this.#options;
     const open = this.#open.get(id);
     const row = open?.row ?? (await store.readSession(id));
@@ -102,6 +125,7 @@ export class Sessions {
 
   /** Opens the session and holds it before anything can evict it: two copies of one session would write the same log. */
   async #hold(id: string, user: string): Promise<Session> {
+    await this.#recalled(id);
     const opening = this.#opening.get(id);
     if (opening) {
       const session = await opening; // the caller that reads it still holds it
@@ -118,6 +142,32 @@ export class Sessions {
     return read;
   }
 
+  /** Undefined: the session is not as it was, so it must be read. */
+  async #submitTo(known: KnownSession, message: UserMessage): Promise<SubmitMessageResult | undefined> {
+    const session = new Session(known, this.#deps, { takenOver: false, lostStore: false });
+    const { promise, resolve } = pending<void>();
+    session.hold();
+    if (this.#paused) session.pause();
+    this.#open.set(session.id, session);
+    this.#recalling.set(session.id, promise);
+    try {
+      return await session.submit(message);
+    } catch (error) {
+      if (!STALE.some((code) => isFairleadError(error, code))) throw error;
+      if (this.#open.get(session.id) === session) this.#open.delete(session.id);
+      return undefined;
+    } finally {
+      this.#recalling.delete(session.id);
+      resolve();
+      session.release();
+    }
+  }
+
+  /** Resolves when no commit is under way that has to show whether the session is as it was. */
+  async #recalled(id: string): Promise<void> {
+    for (let recalling = this.#recalling.get(id); recalling; recalling = this.#recalling.get(id)) await recalling;
+  }
+
   /** Returns the session with one hold, the caller's. */
   async #read(id: string, user: string): Promise<Session> {
     const { store, owner } = this.#options;
@@ -127,7 +177,7 @@ export class Sessions {
     const row = takenOver ? await store.takeOver(id) : found;
     if (!row) throw noSuchSession();
     if (takenOver) this.#options.onMoved(id, 'moved');
-    const session = new Session(row, this.#deps, { takenOver, lostStore: this.#lost.has(id) });
+    const session = new Session(this.#recent.refresh(row), this.#deps, { takenOver, lostStore: this.#lost.has(id) });
     session.hold();
     if (this.#paused) session.pause();
     this.#open.set(id, session);
@@ -142,13 +192,17 @@ export class Sessions {
   }
 
   #evict(session: Session): void {
-    if (this.#open.get(session.id) === session) this.#open.delete(session.id);
+    if (this.#open.get(session.id) !== session) return;
+    this.#open.delete(session.id);
+    this.#recent.keep(session.log.known);
   }
 
   #lose(session: Session, error: unknown): void {
     if (this.#open.get(session.id) !== session) return;
     this.#open.delete(session.id);
     if (this.#closed) return;
+    // It was stale: the caller reads it.
+    if (this.#recalling.has(session.id) && isFairleadError(error, 'ERR_STORE_CONFLICT')) return;
     if (!isFairleadError(error, 'ERR_STORE_CONFLICT')) {
       const message = 'the store does not answer; the turn is stopped';
       const error = { type: 'error', code: 'ERR_UNAVAILABLE', message, retryAfterMs: RECOVERY_INTERVAL_MS } as const;

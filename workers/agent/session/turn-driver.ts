@@ -7,6 +7,7 @@ import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeAll } from './open-calls.js';
 import { answeredCalls, isSuspended, runningTurn } from '../log/progress.js';
 import { closeQuestions, type ServerQuestions } from '../turn/questions.js';
+import type { AskedAhead } from '../turn/ask-model.js';
 import { runCall } from '../turn/tool-calls.js';
 import { runRound, type LoopEnd } from '../turn/turn-loop.js';
 import { addUsage, NO_USAGE } from '../log/usage.js';
@@ -27,7 +28,9 @@ export interface TurnDriverOptions {
   questions: ServerQuestions;
   logger: Logger;
   /** The commit of the turn's start, if that is still under way. */
-  started?: Promise<unknown>;
+  started?: Promise<unknown> | undefined;
+  /** The request for the first answer, if it was made while the turn's start was on its way. */
+  ahead?: AskedAhead | undefined;
   /** Called in the tick in which the driver finds nothing left to do in memory. */
   onDone: (driver: TurnDriver) => void;
 }
@@ -40,17 +43,21 @@ export class TurnDriver {
   readonly turn: number;
   /** Never rejects. */
   readonly done: Promise<void>;
+  readonly ahead: AskedAhead | undefined;
   readonly #options: TurnDriverOptions;
-  readonly #abort = new AbortController();
+  readonly #abort: AbortController;
   readonly #calls = new Map<string, Promise<void>>();
   readonly #turn: Turn;
-  readonly #begunAt = performance.now();
+  readonly #begunAt: number;
   #streamed = false;
 
   constructor(options: TurnDriverOptions) {
-    const { turn, parts, log, live, asks, questions, logger, started } = options;
+    const { turn, parts, log, live, asks, questions, logger, started, ahead } = options;
     this.turn = turn;
+    this.ahead = ahead;
     this.#options = options;
+    this.#abort = ahead?.abort ?? new AbortController();
+    this.#begunAt = ahead?.begunAt ?? performance.now();
     this.#turn = {
       turn,
       parts,
@@ -61,6 +68,7 @@ export class TurnDriver {
       signal: this.#abort.signal,
       startCall: (call) => this.startCall(call),
       onText: () => this.#noteText(),
+      takeAhead: () => ahead?.take(),
     };
     live.clear();
     this.done = Promise.resolve(started)
@@ -72,7 +80,8 @@ export class TurnDriver {
           'a turn was interrupted by the store',
         );
         options.onDone(this);
-      });
+      })
+      .finally(() => ahead?.drop());
   }
 
   stop(stop: TurnStop): void {

@@ -86,7 +86,7 @@ export class SessionRequests {
         }),
       'submit-message': ({ id, content, ...of }) => {
         this.#refuseWhenDraining();
-        return sessions.with(of, (session) => session.submit({ content, ...(id === undefined ? {} : { id }) }));
+        return sessions.submit(of, { content, ...(id === undefined ? {} : { id }) });
       },
       'answer-approval': (answer) => this.#do(answer, (session) => session.answer(answer)),
       'answer-elicitation': ({ user, session: id, ...reply }) =>

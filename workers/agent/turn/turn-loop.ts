@@ -2,15 +2,12 @@
 import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import type { DurableEvent, Usage } from '../../../src/shared/protocol.js';
 import type { ModelContext, TranscriptMessage } from '../store/store.js';
-import { foundIn } from '../mcp/catalogue/tool-search.js';
-import { chooseContext, toModelMessages } from '../model/context.js';
-import { repairTranscript } from '../model/repair-transcript.js';
 import type { ModelAnswer } from '../model/model.js';
 import { historyFull } from '../log/history-size.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
 import { resultMessage } from './result-messages.js';
 import { planCalls, type ToolUse } from './tool-calls.js';
-import { abortable } from '../../../src/shared/abort.js';
+import { askModel, type Asked } from './ask-model.js';
 import { addUsage } from '../log/usage.js';
 import { stopOf, type Turn, type TurnOutcome } from './turn.js';
 
@@ -32,19 +29,19 @@ export interface LoopEnd extends TurnOutcome {
  */
 export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const { parts, log } = turn;
-  const { maxRounds, historyTokens } = parts.config.model;
+  const { maxRounds } = parts.config.model;
   const progress = runningTurn(log.row)?.progress;
   if (!progress) throw new Error(`turn ${turn.turn} does not run`);
   if (progress.rounds >= maxRounds) return failedTurn(tooManyRounds(maxRounds));
   const { maxBytes } = parts.config.store.history;
   if ((await log.measured()).bytes >= maxBytes) return failedTurn(historyFull(maxBytes));
-  const transcript = await log.transcript((read) => repairTranscript(read).messages);
-  const { from } = chooseContext(transcript, log.row.context, historyTokens);
+  const transcript = await log.transcript();
   let answer: ModelAnswer;
+  let from: number;
   try {
-    const { session, user } = log.row;
-    await abortable(() => parts.catalogue.ready({ session, user }), turn.signal);
-    answer = await streamAnswer(turn, toModelMessages(transcript, from), progress.blocks, foundIn(transcript));
+    const asked = (await turn.takeAhead()) ?? (await askModel(turn, transcript));
+    from = asked.from;
+    answer = await streamAnswer(turn, asked, progress.blocks);
   } catch (error) {
     return brokenAnswer(turn, error);
   }
@@ -83,29 +80,19 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
 }
 
 async function streamAnswer(
-  turn: Turn,
-  messages: readonly TranscriptMessage[],
+  { parts, log, live, turn, onText }: Turn,
+  { events, first }: Asked,
   firstBlock: number,
-  foundTools: readonly string[],
 ): Promise<ModelAnswer> {
-  const { parts, log, live, signal } = turn;
-  const { model: settings } = parts.config;
-  const { model, session, user } = log.row;
-  const request = {
-    model,
-    system: settings.system,
-    note: parts.catalogue.note(user),
-    messages,
-    tools: parts.toolSet({ session, user }).toolsWith(foundTools),
-    maxTokens: settings.maxTokens,
-    withheld: log.row.withheld,
-  };
-  // Building the request blocks this thread for a millisecond, so the last results are sent first.
-  await parts.outbox.sent();
-  for await (const event of parts.model.stream(request, signal)) {
-    if (event.type === 'done') return event.answer;
-    turn.onText();
-    parts.outbox.streaming(log.row.session, live.append(event.type, turn.turn, firstBlock + event.block, event.text));
+  try {
+    for (let next = await first; !next.done; next = await events.next()) {
+      const { value: event } = next;
+      if (event.type === 'done') return event.answer;
+      onText();
+      parts.outbox.streaming(log.row.session, live.append(event.type, turn, firstBlock + event.block, event.text));
+    }
+  } finally {
+    await events.return?.();
   }
   throw new Error('the model’s stream ended without its answer');
 }

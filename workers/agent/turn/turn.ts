@@ -2,6 +2,7 @@
 import type { Config } from '../../../src/shared/config.js';
 import type { StopReason, WireError } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
+import type { Asked } from './ask-model.js';
 import type { LiveText } from './live-text.js';
 import type { ToolCatalogue } from '../mcp/catalogue/tool-catalogue.js';
 import type { Caller, ServerAsks } from '../mcp/host/server-connection.js';
@@ -42,6 +43,8 @@ export interface Turn {
   readonly startCall: (call: StartedCall) => void;
   /** Called for each streamed delta. */
   readonly onText: () => void;
+  /** The request for the first answer, if it was made ahead of the turn; once. */
+  readonly takeAhead: () => Promise<Asked | undefined> | undefined;
 }
 
 export interface StartedCall extends OpenCall {

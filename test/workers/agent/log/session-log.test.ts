@@ -42,12 +42,12 @@ async function makeLog(t: { teardown: (fn: () => Promise<void>) => unknown }): P
   const sent: string[] = [];
   const outbox = new Outbox((batch) => sent.push(...batch.flatMap(({ frames }) => frames.map(({ json }) => json))));
   const failures: unknown[] = [];
-  const log = new SessionLog({ ...ROW }, store, outbox, (error) => failures.push(error));
+  const log = new SessionLog({ row: { ...ROW } }, { store, outbox, onFailure: (error) => failures.push(error) });
   return { store, log, sent, failures, outbox };
 }
 
 const cleared = { events: [{ type: 'history:cleared' as const }] };
-const same = <T>(messages: T): T => messages;
+const unheard = { outbox: new Outbox(() => undefined), onFailure: () => undefined };
 const user = (text: string) => ({ role: 'user' as const, content: [{ type: 'text', text }] });
 
 void t.test(
@@ -123,13 +123,13 @@ void t.test('a plan that throws harms only its own step', async (t) => {
 void t.test('the transcript is read once and kept up to date with each step', async (t) => {
   const { log, store } = await makeLog(t);
   await log.commit(() => ({ events: [], messages: [user('a')] }));
-  t.same(await log.transcript(same), [user('a')]);
+  t.same(await log.transcript(), [user('a')]);
   await log.commit(() => ({ events: [], messages: [user('b')] }));
-  t.same(await log.transcript(same), [user('a'), user('b')]);
+  t.same(await log.transcript(), [user('a'), user('b')]);
   await log.commit(() => ({ ...cleared, clearHistory: true }));
-  t.same(await log.transcript(same), []);
+  t.same(await log.transcript(), []);
   await log.commit(() => ({ events: [], messages: [user('c')] }));
-  t.same(await log.transcript(same), await store.readHistory('s-1'));
+  t.same(await log.transcript(), await store.readHistory('s-1'));
 });
 
 void t.test('a read between two steps sees exactly what the row says', async (t) => {
@@ -148,16 +148,16 @@ void t.test(
     log.row.history = { bytes: 0, messages: 0, clears: 0 };
     const texts = Array.from({ length: 60 }, (_, at) => `${at} ${'x'.repeat(300_000)}`);
     for (const text of texts) await log.commit(() => ({ events: [], messages: [user(text)] }));
-    const fresh = new SessionLog({ ...log.row }, store, new Outbox(() => undefined), () => undefined);
+    const fresh = new SessionLog({ row: { ...log.row } }, { store, ...unheard });
     let turns = 0;
     const loop = setInterval(() => turns++, 0);
     t.teardown(() => clearInterval(loop));
-    const started = fresh.commit(() => ({ events: [], messages: [user('last')], startsTurn: true }));
-    const read = fresh.transcript(same);
+    const started = fresh.commit(() => ({ events: [], messages: [user('last')], onStart: () => undefined }));
+    const read = fresh.transcript();
     const after = fresh.commit(() => ({ events: [], messages: [user('after')] }));
     await Promise.all([started, read, after]);
     t.ok(turns > 10, `the loop turned ${turns} times`);
-    t.same(await fresh.transcript(same), [...texts, 'last', 'after'].map(user));
+    t.same(await fresh.transcript(), [...texts, 'last', 'after'].map(user));
   },
 );
 
@@ -174,8 +174,8 @@ void t.test('a repeated message does not read a long history', async (t) => {
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
-  const fresh = new SessionLog({ ...log.row }, watched, new Outbox(() => undefined), () => undefined);
-  const step = { events: [], messages: [user('x')], accept: { id: 'm', turn: 2 }, startsTurn: true };
+  const fresh = new SessionLog({ row: { ...log.row } }, { store: watched, ...unheard });
+  const step = { events: [], messages: [user('x')], accept: { id: 'm', turn: 2 }, onStart: () => undefined };
   t.match(await fresh.commit(() => step), { ok: false, duplicateOf: 1 });
   t.same(read, ['commit']);
 });

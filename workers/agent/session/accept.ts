@@ -1,0 +1,41 @@
+/** The step that accepts a person's message. Pure; agent threads. */
+import type { DurableEvent, UserBlock } from '../../../src/shared/protocol.js';
+import { newProgress } from '../log/progress.js';
+import type { Step } from '../log/session-log.js';
+import type { OpenTurn, SessionRow } from '../store/store.js';
+import { titleOf, toModelBlock } from './user-content.js';
+
+export interface UserMessage {
+  /** The client's own. */
+  id?: string;
+  content: UserBlock[];
+}
+
+/**
+ * A message with no turn ahead starts its turn in the step that accepts it: one write instead of two. `onStart`: see `Step`;
+ * without it no turn starts now.
+ */
+export function acceptStep(row: SessionRow, { id, content }: UserMessage, onStart: Step['onStart']): Step {
+  const turn = row.turns + 1;
+  const queued = row.openTurns.length;
+  const named = { turn, ...(id === undefined ? {} : { id }) };
+  const blocks = content.map(toModelBlock);
+  const openTurn: OpenTurn = { ...named, ...(onStart ? { progress: newProgress(row.model) } : { waiting: blocks }) };
+  const accepted: DurableEvent = { type: 'message:accepted', ...named, queued };
+  const shared = {
+    ...(id === undefined ? {} : { accept: { id, turn } }),
+    row: {
+      turns: turn,
+      lastActiveAt: Date.now(),
+      openTurns: [...row.openTurns, openTurn],
+      ...(row.title === '' ? { title: titleOf(content) } : {}),
+    },
+  };
+  if (!onStart) return { ...shared, events: [accepted] };
+  return {
+    ...shared,
+    events: [accepted, { type: 'turn:start', turn }],
+    messages: [{ role: 'user', content: blocks }],
+    onStart,
+  };
+}
