@@ -4,7 +4,9 @@
  */
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import { FairleadError } from './errors.js';
+import type { Loose } from './loose.js';
 import { McpLines } from './mcp-lines.js';
+import { McpReader } from './mcp-reader.js';
 import { TokenBucket } from './token-bucket.js';
 import { turnShare, type Reader } from './turn-share.js';
 
@@ -33,8 +35,7 @@ export class McpInbox implements Reader {
   readonly #lines: McpLines;
   readonly #unasked = new TokenBucket(UNASKED.burst, UNASKED.perSecond);
   readonly #progress = new TokenBucket(PROGRESS.burst, PROGRESS.perSecond);
-  /** Requests without an answer, as their ids are on the wire. */
-  readonly #asked = new Set<unknown>();
+  readonly #reader = new McpReader();
   /** The sender is told that a chunk is done before it sends more, which bounds this. */
   #items: Item[] = [];
   /** Called at the next turn of the event loop: from here, a server that answers at once would keep it from turning. */
@@ -44,7 +45,7 @@ export class McpInbox implements Reader {
 
   constructor(options: McpInboxOptions) {
     this.#options = options;
-    this.#lines = new McpLines(options.maxLineBytes, (value) => this.#isWanted(value));
+    this.#lines = new McpLines(options.maxLineBytes, (value) => this.#read(value));
   }
 
   /** The beginning of the first line that was not a message; '' if there was none. */
@@ -62,11 +63,14 @@ export class McpInbox implements Reader {
     this.#add({ work });
   }
 
+  /** See McpReader. */
+  requireIds(): void {
+    this.#reader.needsIds = true;
+  }
+
   /** Our own message, as it is sent. */
   noteSent(message: JSONRPCMessage): void {
-    if (!('method' in message)) return;
-    if ('id' in message) this.#asked.add(message.id);
-    else if (message.method === 'notifications/cancelled') this.#asked.delete(message.params?.['requestId']);
+    this.#reader.noteSent(message);
   }
 
   /** Takes all that has not been read, and closes. */
@@ -95,6 +99,7 @@ export class McpInbox implements Reader {
       if (message === undefined) continue;
       count++;
       if (!message) continue;
+      if (!('method' in message)) this.#reader.forget(message.id); // of a line that nobody has read
       this.#try(() => this.#options.onMessage(message));
       // The client runs a progress handler one microtask late, and drops the progress when the result comes with it.
       await Promise.resolve();
@@ -153,10 +158,15 @@ export class McpInbox implements Reader {
   }
 
   /** Throws when the server sends too much that nobody asked for. */
-  #isWanted(value: { id?: unknown; method?: unknown; params?: { progressToken?: unknown } }): boolean {
+  #read(value: Loose): JSONRPCMessage | null | undefined {
     const { id, method, params } = value;
-    if (method === undefined && this.#asked.delete(id)) return true;
-    if (method === 'notifications/progress' && this.#asked.has(params?.progressToken)) return this.#progress.take();
+    if (this.#reader.answered(value) !== undefined) return this.#reader.read(value);
+    if (
+      method === 'notifications/progress' &&
+      this.#reader.isWaiting((params as Loose | undefined)?.['progressToken'])
+    ) {
+      return this.#progress.take() ? this.#reader.read(value) : null;
+    }
     if (!this.#unasked.take()) {
       const { burst, perSecond } = UNASKED;
       throw new FairleadError(
@@ -165,6 +175,7 @@ export class McpInbox implements Reader {
       );
     }
     // An answer to nobody is dropped; an error without an id, a question and a notification are for the client to judge.
-    return method === undefined ? id === undefined : method !== 'notifications/progress';
+    const isDropped = method === undefined ? id !== undefined : method === 'notifications/progress';
+    return isDropped ? null : this.#reader.read(value);
   }
 }

@@ -1,8 +1,10 @@
 /** Reads JSON-RPC messages, one a line, from an untrusted MCP server. Agent threads and docker thread. */
-import { parseJSONRPCMessage, type JSONRPCMessage } from '@modelcontextprotocol/client';
+import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import { BoundedLines, type LongLine } from './bounded-lines.js';
 import { FairleadError } from './errors.js';
 import { shapeProblem, type JsonLimits } from './json-shape.js';
+import { isRecord, type Loose } from './loose.js';
+import { droppedAnswer } from './mcp-reader.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Lines that are not messages. Programs do print to their server's stdout, but not so much for long. */
@@ -10,27 +12,29 @@ const STRAY_LINES = { burst: 10_000, perSecond: 1_000 };
 const STRAY_TEXT = 200;
 /** Of one message. A table of ten thousand rows and ten columns has half of the parts. */
 const LIMITS: JsonLimits = { parts: 400_000, depth: 200 };
-/** JSON-RPC's “internal error”. */
-const INTERNAL_ERROR = -32_603;
 /** A message's own id stands at its beginning or its end. In a text inside of the message these quotes are escaped. */
 const ID = /"id"\s*:\s*("[^"\\]{1,100}"|\d{1,15})/;
 const METHOD = /"method"\s*:/;
 const ENDS = 256;
 const BRACE = 123;
+/** Several messages in one line, as an earlier revision of the protocol had them. */
+const BATCH = /^\s*\[\s*\{/;
 
 /** Replaces the SDK's ReadBuffer, which a megabyte of short lines that are not messages blocks for seconds. */
 export class McpLines {
   readonly #maxLineBytes: number;
-  readonly #isWanted: (value: object) => boolean;
+  readonly #read: (value: Loose) => JSONRPCMessage | null | undefined;
   readonly #lines: BoundedLines;
   readonly #strays = new TokenBucket(STRAY_LINES.burst, STRAY_LINES.perSecond);
+  /** Of a batch, what has not been returned yet, the last one first. */
+  #batch: Loose[] = [];
   /** The beginning of the first line that was not a message; '' if there was none. */
   stray = '';
 
-  /** `isWanted` judges a message before its shape is checked, which costs more than the parsing. What it throws, `next` throws. */
-  constructor(maxLineBytes: number, isWanted: (value: object) => boolean) {
+  /** `read` returns null for a message that nobody wants, and undefined for what is none. What it throws, `next` throws. */
+  constructor(maxLineBytes: number, read: (value: Loose) => JSONRPCMessage | null | undefined) {
     this.#maxLineBytes = maxLineBytes;
-    this.#isWanted = isWanted;
+    this.#read = read;
     this.#lines = new BoundedLines(maxLineBytes);
   }
 
@@ -44,6 +48,8 @@ export class McpLines {
    * that has too many parts, becomes an error answer to its request. ERR_MCP when too many lines are not messages.
    */
   next(): JSONRPCMessage | null | undefined {
+    const waiting = this.#batch.pop();
+    if (waiting) return this.#read(waiting) ?? null;
     const line = this.#lines.next();
     if (line === undefined) return undefined;
     if (typeof line !== 'string') return this.#refuse(line, `it is longer than ${this.#maxLineBytes} bytes`);
@@ -59,19 +65,16 @@ export class McpLines {
 
   #parse(line: string): JSONRPCMessage | null {
     // Most lines that are no message show it at once; what JSON.parse throws costs twenty times as much.
-    if (line.charCodeAt(0) !== BRACE && line.trimStart().charCodeAt(0) !== BRACE) return this.#noteStray(line);
-    const value = parseObject(line);
-    if (!value) return this.#noteStray(line);
-    if (!this.#isWanted(value)) return null;
-    try {
-      return parseJSONRPCMessage(value);
-    } catch {
-      const { id, method } = value as { id?: unknown; method?: unknown };
-      // It is the one answer to a request of ours, so that request fails at once.
-      if (method === undefined && (typeof id === 'string' || typeof id === 'number'))
-        return dropped(id, 'it is no JSON-RPC answer');
-      return this.#noteStray(line);
+    const mayBeOne =
+      line.charCodeAt(0) === BRACE || line.trimStart().charCodeAt(0) === BRACE || BATCH.test(line.slice(0, ENDS));
+    const parsed = mayBeOne ? parseJson(line) : undefined;
+    if (parsed === undefined) return this.#noteStray(line);
+    if (Array.isArray(parsed)) {
+      this.#batch = parsed.filter(isRecord).toReversed();
+      return null;
     }
+    const message = this.#read(parsed as Loose);
+    return message === undefined ? this.#noteStray(line) : message;
   }
 
   /** The call that waits for this answer fails at once, and no other. */
@@ -79,7 +82,7 @@ export class McpLines {
     this.#noteStray(start);
     const id = METHOD.test(start) ? undefined : (ID.exec(start) ?? ID.exec(end))?.[1];
     if (id === undefined) return null;
-    return dropped(JSON.parse(id) as string | number, problem);
+    return droppedAnswer(JSON.parse(id) as string | number, problem);
   }
 
   #noteStray(line: string): null {
@@ -93,14 +96,10 @@ export class McpLines {
   }
 }
 
-function dropped(id: string | number, problem: string): JSONRPCMessage {
-  return { jsonrpc: '2.0', id, error: { code: INTERNAL_ERROR, message: `the answer was dropped: ${problem}` } };
-}
-
-/** Undefined: not JSON. A line that begins with a brace is an object. */
-function parseObject(line: string): object | undefined {
+/** Undefined: not JSON. Some programs begin their output with a byte order mark, which `trim` takes for white space. */
+function parseJson(line: string): unknown {
   try {
-    return JSON.parse(line) as object;
+    return JSON.parse(line.charCodeAt(0) === BRACE ? line : line.trim());
   } catch {
     return undefined;
   }

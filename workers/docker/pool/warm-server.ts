@@ -159,6 +159,7 @@ class WarmTransport implements Transport {
       onError: (error) => this.onerror?.(error),
       onFlood: () => void this.close(), // `stray` says what it printed
     });
+    if (again) this.#inbox.requireIds();
   }
 
   get stray(): string {

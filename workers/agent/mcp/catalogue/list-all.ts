@@ -1,11 +1,14 @@
 /** Reads a server's paginated lists within bounds. Agent threads. */
 import type { Tool } from '@modelcontextprotocol/client';
 import { FairleadError } from '../../../../src/shared/errors.js';
+import { LEFT_OUT } from '../../../../src/shared/mcp-lists.js';
 import { toToolDefinitions, type ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { ServerRequestOptions, ServerConnection } from '../host/server-connection.js';
 
 const MAX_PAGES = 100;
 const MAX_ITEMS = 5_000;
+/** Sentences about items that are left out. */
+const MAX_TOLD = 20;
 /** Limit of a server's tools as JSON: they cross threads, and each thread keeps them. */
 const MAX_TOOLS_BYTES = 8 * 1024 * 1024;
 
@@ -25,6 +28,8 @@ export interface Listed {
   items: Record<string, unknown>[];
   /** How long the list holds, as the server says. */
   ttlMs?: number;
+  /** Items that nobody can read, and why. Absent: there are none. */
+  leftOut?: string[];
 }
 
 /** Empty when the server lacks the capability. ERR_MCP when the pages do not end; errors of the connection. */
@@ -32,12 +37,14 @@ export async function listAll(connection: ServerConnection, method: ListMethod, 
   const { items: key, capability } = LISTS[method];
   if (connection.capabilities[capability] === undefined) return { items: [] };
   const items: Record<string, unknown>[] = [];
+  const leftOut: string[] = [];
   const seen = new Set<string>();
   let ttlMs: number | undefined;
   let cursor: string | undefined;
   for (let page = 0; ; page++) {
     const result = await connection.request({ ...options, method, params: cursor === undefined ? {} : { cursor } });
-    const { [key]: found, nextCursor, ttlMs: ttl } = result;
+    const { [key]: found, nextCursor, ttlMs: ttl, _meta: meta } = result;
+    leftOut.push(...(((meta as Record<string, unknown> | undefined)?.[LEFT_OUT] ?? []) as string[]));
     if (Array.isArray(found)) items.push(...(found as Record<string, unknown>[]));
     if (typeof ttl === 'number' && page === 0) ttlMs = ttl;
     if (typeof nextCursor !== 'string' || nextCursor === '') break;
@@ -47,20 +54,21 @@ export async function listAll(connection: ServerConnection, method: ListMethod, 
     seen.add(nextCursor);
     cursor = nextCursor;
   }
-  return { items: items.slice(0, MAX_ITEMS), ...(ttlMs === undefined ? {} : { ttlMs }) };
+  return {
+    items: items.slice(0, MAX_ITEMS),
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+    ...(leftOut.length > 0 ? { leftOut: leftOut.slice(0, MAX_TOLD) } : {}),
+  };
 }
 
 /** As `listAll`; ERR_MCP also when the definitions are too large to keep. */
 export async function listServerTools(
   connection: ServerConnection,
   options: ListOptions,
-): Promise<{ tools: ToolDefinition[]; ttlMs?: number }> {
-  const { items, ttlMs } = await listAll(connection, 'tools/list', options);
+): Promise<{ tools: ToolDefinition[] } & Pick<Listed, 'ttlMs' | 'leftOut'>> {
+  const { items, ...rest } = await listAll(connection, 'tools/list', options);
   // The SDK has checked them against the method's schema.
-  return {
-    tools: boundTools(toToolDefinitions(items as unknown as Tool[])),
-    ...(ttlMs === undefined ? {} : { ttlMs }),
-  };
+  return { tools: boundTools(toToolDefinitions(items as unknown as Tool[])), ...rest };
 }
 
 function boundTools(tools: ToolDefinition[]): ToolDefinition[] {

@@ -72,6 +72,7 @@ export class PortTransport implements Transport {
   useHandshake(handshake: Handshake, generation: number): void {
     if (handshake.era === 'legacy') this.#initialize = handshake.initialize;
     this.#ids = new GenerationIds(generation);
+    this.#inbox.requireIds();
   }
 
   async send(message: JSONRPCMessage): Promise<void> {
