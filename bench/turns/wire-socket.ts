@@ -40,8 +40,7 @@ export class WireSocket {
         `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
         'Sec-WebSocket-Version: 13',
         'Sec-WebSocket-Protocol: fairlead.v1',
-        HEAD_END,
-      ].join('\r\n'),
+      ].join('\r\n') + HEAD_END,
     );
   }
 
