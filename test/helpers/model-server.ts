@@ -50,6 +50,8 @@ export interface ModelServerOptions {
   /** How many requests are kept in `requests`, newest last; 0 for benches. */
   keep?: number;
   models?: string[];
+  /** Messages of role `system` pass where the request's betas allow them, and the script does not see them; refused otherwise. */
+  betas?: boolean;
 }
 
 export async function startModelServer(options: ModelServerOptions = {}): Promise<ModelServer> {
@@ -78,6 +80,7 @@ export class ModelServer {
     this.#options = {
       apiKey: options.apiKey,
       keep: options.keep ?? 1000,
+      betas: options.betas ?? false,
       models: options.models ?? ['claude-sonnet-5-5', 'claude-opus-5-5', 'claude-haiku-5-5'],
     };
     this.#script = options.script ?? ((request) => defaultReply(request.body));
@@ -156,7 +159,8 @@ export class ModelServer {
   }
 
   async #messages(raw: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = parse(raw);
+    const sent = parse(raw);
+    const body = this.#options.betas ? withoutBetas(sent, request.headers) : sent;
     const problems = [...validateMessages(body), ...this.#thinking.check(body)];
     const index = this.count++;
     if (problems.length > 0 || !isRequestBody(body)) {
@@ -263,6 +267,12 @@ function parse(raw: string): unknown {
   } catch {
     return undefined; // the rules say what is wrong with it
   }
+}
+
+/** Clients of the beta tell the model of their surroundings in the middle of a conversation. */
+function withoutBetas(body: unknown, headers: IncomingHttpHeaders): unknown {
+  if (!isRequestBody(body) || !String(headers['anthropic-beta']).includes('per-turn-control')) return body;
+  return { ...body, messages: body.messages.filter(({ role }) => (role as string) !== 'system') };
 }
 
 const isRequestBody = (body: unknown): body is RequestBody => isObject(body) && Array.isArray(body['messages']);
