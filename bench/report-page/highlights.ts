@@ -49,6 +49,15 @@ const WANTED: readonly Wanted[] = [
     plot: 0,
   },
   {
+    bench: 'alternatives',
+    ids: ['agent-sdk-idle', 'agent-sdk-arrival', 'socket-io-idle'],
+    sentence: (say) =>
+      `A person who talks takes ${say('agent-sdk-idle')} the memory that the Claude Agent SDK takes, and ` +
+      `${say('socket-io-idle')} that of a container each; ten people who come at once have their first answer in ` +
+      `${say('agent-sdk-arrival')} the time.`,
+    plot: 0,
+  },
+  {
     bench: 'history',
     ids: ['append-growth'],
     sentence: (say) =>

@@ -6,6 +6,8 @@ export interface BenchContext {
   full: boolean;
   /** How long a full form lasts; without it the bench decides. */
   hours?: number;
+  /** At most so many simulated people, where the bench goes up to a number; without it the bench decides. */
+  people?: number;
   /** Aborts when the bench must end: it ends what it has started, and rejects. */
   signal: AbortSignal;
   progress: (doing: string, share?: number) => void;

@@ -1,4 +1,4 @@
-/** One bench in a process of its own: `child-main.js NAME [--full] [--hours=N]`, with an IPC channel to whoever started it. */
+/** One bench in a process of its own: `child-main.js NAME [--full] [--hours=N] [--people=N]`, with an IPC channel to whoever started it. */
 import type { BenchContext } from './bench.js';
 import type { BenchMessage } from './messages.js';
 import { busyBefore, watchSteal } from './quiet.js';
@@ -8,8 +8,14 @@ import { untilInterrupted } from '../shared/work.js';
 
 const [name = '', ...flags] = process.argv.slice(2);
 const full = flags.includes('--full');
-const hours = flags.find((flag) => flag.startsWith('--hours='))?.slice('--hours='.length);
+const hours = numberOf('--hours=');
+const people = numberOf('--people=');
 const signal = untilInterrupted();
+
+function numberOf(flag: string): number | undefined {
+  const given = flags.find((each) => each.startsWith(flag));
+  return given === undefined ? undefined : Number(given.slice(flag.length));
+}
 
 function tell(message: BenchMessage): Promise<void> {
   return new Promise((resolve) => process.send!(message, () => resolve()));
@@ -27,7 +33,8 @@ async function run(): Promise<void> {
   const began = performance.now();
   const findings = await bench.run({
     full,
-    ...(hours === undefined ? {} : { hours: Number(hours) }),
+    ...(hours === undefined ? {} : { hours }),
+    ...(people === undefined ? {} : { people }),
     signal,
     progress,
   });

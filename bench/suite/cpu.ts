@@ -38,12 +38,12 @@ export async function machineTicks(): Promise<MachineTicks> {
   return { total: values.reduce((sum, value) => sum + value, 0), idle: idle + iowait, steal };
 }
 
-/** Undefined when the process or thread ended between the listing and the read. */
+/** Undefined when the process, thread or cgroup ended between the listing and the read. */
 export async function unlessGone<T>(look: Promise<T>): Promise<T | undefined> {
   try {
     return await look;
   } catch (error) {
-    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (['ENOENT', 'ESRCH', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
 }

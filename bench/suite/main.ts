@@ -14,11 +14,12 @@ const CLEAN_UP_MS = 60_000;
 
 const HELP = `Measures Fairlead and compares it with the alternatives.
 
-Usage: npm run bench -- [NAME...] [--full [--hours N]]
+Usage: npm run bench -- [NAME...] [--full [--hours N]] [--people N]
 
   NAME     one of: ${BENCH_NAMES.join(', ')}; without one, all
   --full   the full form, which takes minutes to hours
   --hours  duration of a full form: soak 2, the acceptance of turns 1
+  --people most people of alternatives: 20, in the full form 500
   --list   prints the question of each bench
   --help   prints this
 
@@ -39,11 +40,15 @@ async function main(): Promise<number> {
     return 0;
   }
   if (args.values.list) {
-    for (const name of BENCH_NAMES) console.log(`${name.padEnd(11)} ${(await loadBench(name)).question}`);
+    for (const name of BENCH_NAMES) console.log(`${name.padEnd(13)} ${(await loadBench(name)).question}`);
     return 0;
   }
-  const { full, hours } = args.values;
-  return runAll(args.names, [...(full ? ['--full'] : []), ...(hours === undefined ? [] : [`--hours=${hours}`])]);
+  const { full, hours, people } = args.values;
+  return runAll(args.names, [
+    ...(full ? ['--full'] : []),
+    ...(hours === undefined ? [] : [`--hours=${hours}`]),
+    ...(people === undefined ? [] : [`--people=${people}`]),
+  ]);
 }
 
 function parse() {
@@ -53,13 +58,15 @@ function parse() {
       options: {
         full: { type: 'boolean', default: false },
         hours: { type: 'string' },
+        people: { type: 'string' },
         list: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
     const unknown = positionals.find((name) => !isBenchName(name));
     if (unknown !== undefined) return `there is no bench ${unknown}`;
-    const hours = values.hours;
+    const { hours, people } = values;
+    if (people !== undefined && !/^[1-9]\d{0,5}$/.test(people)) return '--people is a whole number of people';
     if (hours !== undefined && !(values.full && Number(hours) > 0)) return '--hours is a number, and goes with --full';
     return { values, names: positionals.length > 0 ? (positionals as BenchName[]) : BENCH_NAMES };
   } catch (error) {

@@ -12,6 +12,7 @@ export const BENCH_NAMES = [
   'durability',
   'outage',
   'remote',
+  'alternatives',
   'threads',
   'attacks',
   'soak',
