@@ -141,7 +141,7 @@ t.test('a log that is over its bytes no longer reaches back: the transcript come
 t.test('an approval outlives kill -9, is listed whole, and answered over HTTP it closes everywhere', async (t) => {
   const client = await connect(engine.wsUrl);
   const { session } = await client.ready;
-  model.enqueue(tool('run_command', { command: 'echo yes >> yes.txt' }, 'call-1'), text('done'));
+  model.enqueue(tool('run_command', { command: 'echo yes >> yes.txt' }), text('done'));
   client.say('run it');
   const asked = await client.waitFor('tool:approval_required');
   await engine.restart({ signal: 'SIGKILL' });
@@ -154,7 +154,7 @@ t.test('an approval outlives kill -9, is listed whole, and answered over HTTP it
   t.same((await one.ready).pending, [{ kind: 'approval', ...question }]);
   t.equal(model.active, 0, 'the model is not asked again for what it has answered');
   const approve = (): Promise<Response> =>
-    fetch(`${engine.url}/v1/sessions/${session}/approvals/call-1`, {
+    fetch(`${engine.url}/v1/sessions/${session}/approvals/${asked.callId}`, {
       method: 'POST',
       body: JSON.stringify({ approved: true }),
       headers: { 'content-type': 'application/json' },
@@ -162,7 +162,7 @@ t.test('an approval outlives kill -9, is listed whole, and answered over HTTP it
   t.equal((await approve()).status, 200);
   t.match(await (await approve()).json(), { code: 'ERR_CALL_NOT_PENDING' });
   for (const each of [one, two]) {
-    t.match(await each.waitFor('tool:approved'), { callId: 'call-1', by: 'user' });
+    t.match(await each.waitFor('tool:approved'), { callId: asked.callId, by: 'user' });
     t.match(await each.turnEnd(1), { stopReason: 'end_turn' });
     t.same(each.gaps(), []);
   }

@@ -114,12 +114,13 @@ t.test(
       back.events.find(({ type }) => type === 'tool:result'),
       { ok: false },
     );
-    stack.model.enqueue(tool('read_file', { path: 'kept.txt' }, 'call-2'), text('fine'));
+    stack.model.enqueue(tool('read_file', { path: 'kept.txt' }), text('fine'));
     back.say('again');
-    back.approve((await back.waitFor('tool:approval_required')).callId);
+    const { callId } = await back.waitFor('tool:approval_required');
+    back.approve(callId);
     t.match(await back.turnEnd(2), { stopReason: 'end_turn' });
     t.match(
-      back.events.find((event) => event.type === 'tool:result' && event.callId === 'call-2'),
+      back.events.find((event) => event.type === 'tool:result' && event.callId === callId),
       { ok: true, content: [{ text: /up/ }] },
     );
     t.equal((await stack.leasedTo(session))[0]?.id, left[0]?.id, 'it is the same container');

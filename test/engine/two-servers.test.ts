@@ -62,14 +62,14 @@ t.test('what waits for a yes at one server can be answered at the other', async 
   const { session } = await old.ready;
   // By what is asked, not in a line: a request of the server that has lost its session may come late.
   model.script(({ body }) =>
-    lastText(body) === 'run it' ? tool('run_command', { command: 'echo yes' }, 'call-1') : text('done'),
+    lastText(body) === 'run it' ? tool('run_command', { command: 'echo yes' }) : text('done'),
   );
   old.say('run it');
-  await old.waitFor('tool:approval_required');
+  const { callId } = await old.waitFor('tool:approval_required');
   const now = await connect(b.wsUrl, { session, after: old.lastSeq });
   t.teardown(() => now.close());
-  t.match((await now.ready).pending, [{ callId: 'call-1' }]);
-  now.approve('call-1');
+  t.match((await now.ready).pending, [{ callId }]);
+  now.approve(callId);
   t.match(await now.turnEnd(1), { stopReason: 'end_turn' });
   await old.close();
 });

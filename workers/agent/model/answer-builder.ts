@@ -1,17 +1,19 @@
-/** Builds one answer from the Messages API's stream events. Agent threads. */
-import type {
-  RawContentBlockDeltaEvent,
-  RawContentBlockStartEvent,
-  RawMessageStreamEvent,
-} from '@anthropic-ai/sdk/resources/messages';
-import type { ModelAnswer, ModelEvent } from './model.js';
+/**
+ * Builds one answer from the Messages API's stream events, and from what gateways make of them: each field may be missing or of
+ * another kind. Agent threads.
+ */
+import { randomBytes } from 'node:crypto';
+import { countUsage } from './answer-usage.js';
 import { isObject } from './clean-blocks.js';
+import type { ModelAnswer, ModelEvent } from './model.js';
+
+export type Json = Record<string, unknown>;
 
 type Block =
   | { type: 'text'; text: string }
   | { type: 'thinking'; thinking: string; signature: string }
   | { type: 'redacted_thinking'; data: string }
-  | { type: 'tool_use'; id: string; name: string; input: Record<string, unknown> };
+  | { type: 'tool_use'; id: string; name: string; input: Json };
 
 interface OpenBlock {
   /** Index in the answer. Blocks of unknown kinds are left out and not counted. */
@@ -19,47 +21,67 @@ interface OpenBlock {
   block: Block;
   /** A tool's arguments so far. */
   json: string;
+  isClosed: boolean;
 }
 
+/** Of gateways too, which hand on the words of the model behind them. */
+const CUT_SHORT = new Map<string, 'max_tokens' | 'refusal'>([
+  ['max_tokens', 'max_tokens'],
+  ['model_context_window_exceeded', 'max_tokens'],
+  ['length', 'max_tokens'],
+  ['refusal', 'refusal'],
+  ['content_filter', 'refusal'],
+  ['safety', 'refusal'],
+]);
+
 export class AnswerBuilder {
-  readonly #content: Block[] = [];
-  /** Keyed by the API's index. */
-  readonly #open = new Map<number, OpenBlock>();
-  readonly #invalidInput: string[] = [];
-  #stopReason: string | null = null;
+  readonly #blocks: OpenBlock[] = [];
+  /** The newest block of each of the API's indexes; null for one that is passed over. */
+  readonly #byIndex = new Map<number, OpenBlock | null>();
+  #stopReason: string | undefined;
   #model: string;
   readonly #usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };
-  #complete = false;
+  #isComplete = false;
 
   constructor(model: string) {
     this.#model = model;
   }
 
-  /** True after message_stop; an answer without it was cut off. */
-  get complete(): boolean {
-    return this.#complete;
+  /** True after message_stop: nothing more is waited for. */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /**
+   * Whether the answer is whole though its stream has ended without message_stop. With a reason to stop it is. Without one it is
+   * when the stream `ended` in order, not in the middle of a block.
+   */
+  isWhole(ended: boolean): boolean {
+    if (this.#isComplete || this.#stopReason !== undefined) return true;
+    return ended && this.#blocks.length > 0 && this.#blocks.every(({ isClosed }) => isClosed);
   }
 
   /** Takes one event and returns what to stream on. */
-  take(event: RawMessageStreamEvent): ModelEvent | undefined {
-    switch (event.type) {
+  take(event: Json): ModelEvent | undefined {
+    countUsage(this.#usage, event['usage']);
+    switch (event['type']) {
       case 'message_start':
-        this.#model = event.message.model;
-        this.#count(event.message.usage);
+        if (isObject(event['message'])) this.#begin(event['message']);
         return undefined;
       case 'content_block_start':
-        return this.#start(event);
+        return this.#start(event['index'], event['content_block']);
       case 'content_block_delta':
-        return this.#append(event);
-      case 'content_block_stop':
-        this.#finish(event.index);
+        return isObject(event['delta']) ? this.#append(event['index'], event['delta']) : undefined;
+      case 'content_block_stop': {
+        const open = this.#at(event['index']);
+        if (open) open.isClosed = true;
         return undefined;
+      }
       case 'message_delta':
-        this.#stopReason = event.delta.stop_reason;
-        this.#count(event.usage);
+        if (isObject(event['delta'])) this.#stop(event['delta']['stop_reason']);
         return undefined;
       case 'message_stop':
-        this.#complete = true;
+        this.#isComplete = true;
         return undefined;
       default:
         return undefined; // an event of a later API
@@ -67,97 +89,168 @@ export class AnswerBuilder {
   }
 
   answer(): ModelAnswer {
+    const invalidInput = this.#blocks.flatMap((open) => (finishInput(open) ? [] : [(open.block as { id: string }).id]));
     return {
-      content: this.#content,
-      ...(this.#invalidInput.length === 0 ? {} : { invalidInput: this.#invalidInput }),
+      content: this.#blocks.map(({ block }) => block),
+      ...(invalidInput.length === 0 ? {} : { invalidInput }),
       stopReason: this.#mapStopReason(),
       usage: this.#usage,
       model: this.#model,
     };
   }
 
-  #start({ index, content_block: start }: RawContentBlockStartEvent): ModelEvent | undefined {
-    let block: Block;
-    switch (start.type) {
-      case 'text':
-        block = { type: 'text', text: start.text };
-        break;
-      case 'thinking':
-        block = { type: 'thinking', thinking: start.thinking, signature: start.signature };
-        break;
-      case 'redacted_thinking':
-        block = { type: 'redacted_thinking', data: start.data };
-        break;
-      case 'tool_use':
-        block = { type: 'tool_use', id: start.id, name: start.name, input: isObject(start.input) ? start.input : {} };
-        break;
+  #begin({ model, usage }: Json): void {
+    if (typeof model === 'string' && model !== '') this.#model = model;
+    countUsage(this.#usage, usage);
+  }
+
+  #start(index: unknown, start: unknown): ModelEvent | undefined {
+    const block = toBlock(start);
+    if (!block) {
+      const key = keyOf(index);
+      if (key !== undefined) this.#byIndex.set(key, null);
+      return undefined;
+    }
+    const open = this.#open(block, index);
+    // An answer that is not streamed has its texts here.
+    if (block.type === 'text') return streamed(open, block.text);
+    return block.type === 'thinking' ? streamed(open, block.thinking) : undefined;
+  }
+
+  #append(index: unknown, { type, text, thinking, signature, partial_json: json }: Json): ModelEvent | undefined {
+    const known = this.#at(index);
+    if (known === null) return undefined;
+    switch (type) {
+      case 'text_delta':
+        return this.#say('text', stringOf(text), known, index);
+      case 'thinking_delta':
+        return this.#say('thinking', stringOf(thinking), known, index);
+      case 'signature_delta':
+        if (known?.block.type === 'thinking') known.block.signature = stringOf(signature);
+        return undefined;
+      case 'input_json_delta':
+        if (known) known.json += stringOf(json);
+        return undefined;
       default:
         return undefined;
     }
-    const position = this.#content.push(block) - 1;
-    this.#open.set(index, { position, block, json: '' });
-    if (block.type === 'text' && block.text !== '') return { type: 'text', block: position, text: block.text };
-    return undefined;
   }
 
-  #append({ index, delta }: RawContentBlockDeltaEvent): ModelEvent | undefined {
-    const open = this.#open.get(index);
-    if (!open) return undefined;
-    const { block, position } = open;
-    if (delta.type === 'text_delta' && block.type === 'text') {
-      block.text += delta.text;
-      return delta.text === '' ? undefined : { type: 'text', block: position, text: delta.text };
-    }
-    if (delta.type === 'thinking_delta' && block.type === 'thinking') {
-      block.thinking += delta.thinking;
-      return delta.thinking === '' ? undefined : { type: 'thinking', block: position, text: delta.thinking };
-    }
-    if (delta.type === 'signature_delta' && block.type === 'thinking') block.signature = delta.signature;
-    if (delta.type === 'input_json_delta') open.json += delta.partial_json;
-    return undefined;
+  /** A block is begun where the stream has told of none, or of one of another kind: words are never lost. */
+  #say(type: 'text' | 'thinking', words: string, known: OpenBlock | undefined, index: unknown): ModelEvent | undefined {
+    if (words === '') return undefined;
+    const newest = known && this.#blocks.at(-1);
+    const open =
+      [known, newest].find((each) => each?.block.type === type) ??
+      this.#open(toBlock({ type })!, known ? undefined : index);
+    if (open.block.type === 'text') open.block.text += words;
+    else if (open.block.type === 'thinking') open.block.thinking += words;
+    return streamed(open, words);
   }
 
-  #finish(index: number): void {
-    const open = this.#open.get(index);
-    this.#open.delete(index);
-    if (open?.block.type !== 'tool_use' || open.json === '') return; // no arguments came: the input of the block's start is complete
-    const input = parseObject(open.json);
-    if (input) open.block.input = input;
-    else this.#invalidInput.push(open.block.id);
+  /** Deltas without an index are for the newest block. */
+  #open(block: Block, index: unknown): OpenBlock {
+    const open: OpenBlock = { position: this.#blocks.length, block, json: '', isClosed: false };
+    this.#blocks.push(open);
+    const key = keyOf(index);
+    if (key !== undefined) this.#byIndex.set(key, open);
+    return open;
   }
 
-  /** The API's figures are cumulative, so the last one of each counts. */
-  #count(usage: {
-    input_tokens?: number | null;
-    output_tokens?: number | null;
-    cache_read_input_tokens?: number | null;
-    cache_creation_input_tokens?: number | null;
-  }): void {
-    this.#usage.inputTokens = usage.input_tokens ?? this.#usage.inputTokens;
-    this.#usage.outputTokens = usage.output_tokens ?? this.#usage.outputTokens;
-    this.#usage.cacheReadTokens = usage.cache_read_input_tokens ?? this.#usage.cacheReadTokens;
-    this.#usage.cacheWriteTokens = usage.cache_creation_input_tokens ?? this.#usage.cacheWriteTokens;
+  /** Null for a block that is passed over; undefined for one that the stream has not begun. */
+  #at(index: unknown): OpenBlock | null | undefined {
+    const key = keyOf(index);
+    return key === undefined ? this.#blocks.at(-1) : this.#byIndex.get(key);
   }
 
+  #stop(reason: unknown): void {
+    if (typeof reason === 'string' && reason !== '') this.#stopReason = reason.toLowerCase();
+  }
+
+  /**
+   * What the answer holds counts before its reason to stop: calls run, also with `end_turn`, a reason of a later API or of another
+   * model, or none. Only an answer that was cut off or refused may hold half a call.
+   */
   #mapStopReason(): ModelAnswer['stopReason'] {
-    switch (this.#stopReason) {
-      case 'tool_use':
-      case 'max_tokens':
-      case 'refusal':
-        return this.#stopReason;
-      case 'model_context_window_exceeded':
-        return 'max_tokens';
-      default: // end_turn, stop_sequence, pause_turn (only with tools that the API runs), reasons of a later API
-        return 'end_turn';
-    }
+    const cut = CUT_SHORT.get(this.#stopReason ?? '');
+    if (cut !== undefined) return cut;
+    return this.#blocks.some(({ block }) => block.type === 'tool_use') ? 'tool_use' : 'end_turn';
   }
 }
 
-function parseObject(json: string): Record<string, unknown> | undefined {
+/** An answer that was not streamed, as the events of one that was. */
+export function unfold(event: Json): Json[] {
+  if (event['type'] !== 'message') return [event];
+  const { content, stop_reason: reason, usage, ...message } = event;
+  const blocks: unknown[] = typeof content === 'string' ? [{ type: 'text', text: content }] : arrayOf(content);
+  return [
+    { type: 'message_start', message },
+    ...blocks.flatMap((block, index) => [
+      { type: 'content_block_start', index, content_block: block },
+      { type: 'content_block_stop', index },
+    ]),
+    { type: 'message_delta', delta: { stop_reason: reason }, usage },
+    { type: 'message_stop' },
+  ];
+}
+
+/**
+ * Undefined for a kind that is not known. A call gets an id of ours: those of gateways may break the API's rules, be the same for two
+ * calls, or come again in a later round, and calls are known by their ids.
+ */
+function toBlock(start: unknown): Block | undefined {
+  if (!isObject(start)) return undefined;
+  switch (start['type']) {
+    case 'text':
+      return { type: 'text', text: stringOf(start['text']) };
+    case 'thinking':
+      return { type: 'thinking', thinking: stringOf(start['thinking']), signature: stringOf(start['signature']) };
+    case 'redacted_thinking':
+      return { type: 'redacted_thinking', data: stringOf(start['data']) };
+    case 'tool_use': {
+      const { input } = start;
+      const given = typeof input === 'string' ? parseObject(input) : input;
+      const id = `toolu_${randomBytes(12).toString('hex')}`;
+      return { type: 'tool_use', id, name: stringOf(start['name']) || '_', input: isObject(given) ? given : {} };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** False when a call's arguments are no JSON object. Without any, the input of the block's start is complete. */
+function finishInput({ block, json }: OpenBlock): boolean {
+  if (block.type !== 'tool_use' || json.trim() === '') return true;
+  const input = parseObject(json);
+  if (input) block.input = input;
+  return input !== undefined;
+}
+
+/** `null` is how some models call a tool without arguments. */
+function parseObject(json: string): Json | undefined {
   try {
-    const value: unknown = JSON.parse(json);
+    const value: unknown = JSON.parse(json) ?? {};
     return isObject(value) ? value : undefined;
   } catch {
     return undefined; // the caller tells the model that its arguments are no JSON
   }
+}
+
+function streamed({ position, block }: OpenBlock, text: string): ModelEvent | undefined {
+  if (text === '' || (block.type !== 'text' && block.type !== 'thinking')) return undefined;
+  return { type: block.type, block: position, text };
+}
+
+/** Undefined for what is no index: the newest block is meant then. */
+function keyOf(index: unknown): number | undefined {
+  if (Number.isInteger(index)) return index as number;
+  return typeof index === 'string' && /^\d{1,9}$/.test(index) ? Number(index) : undefined;
+}
+
+function stringOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function arrayOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
 }

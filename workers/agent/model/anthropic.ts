@@ -1,21 +1,23 @@
 /** The model behind the Anthropic Messages API, streamed through the SDK: one client per thread, any number of streams. Agent threads. */
-import type { MessageCreateParamsStreaming, RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
+import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
 import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
 import type { Config } from '../../../src/shared/config.js';
 import type { FairleadError } from '../../../src/shared/errors.js';
-import { Anthropic, Stream } from './anthropic-sdk.js';
-import { AnswerBuilder } from './answer-builder.js';
+import { Anthropic } from './anthropic-sdk.js';
+import { AnswerBuilder, unfold } from './answer-builder.js';
+import { END, notAnAnswer, openAnswer, readEvent, type AnswerEvents } from './answer-stream.js';
 import { askAgain } from './ask-again.js';
-import { modelError, toModelError, toStreamError } from './model-errors.js';
+import { brokeOff, modelError, toModelError, toStreamError } from './model-errors.js';
 import { modelFetch } from './model-fetch.js';
 import { ModelTraits } from './model-traits.js';
 import type { Model, ModelEvent } from './model.js';
+import { Retries } from './retries.js';
 import { atMost, cancelled, onAbort } from '../../../src/shared/abort.js';
 
 export interface AnthropicOptions {
   /** The longest silence in the middle of an answer, in ms; the API's pings count as signs of life. */
   idleMs?: number;
-  /** Retries before the first byte of an answer, with the SDK's backoff. */
+  /** How often a request is made again of which nothing has been shown. */
   maxRetries?: number;
 }
 
@@ -26,11 +28,11 @@ const END_MS = 1_000;
 
 export function createAnthropicModel(config: Config, options: AnthropicOptions = {}): Model {
   const { timeoutMs, thinkingTokens } = config.model;
-  const idleMs = options.idleMs ?? IDLE_MS;
+  const { idleMs = IDLE_MS, maxRetries = MAX_RETRIES } = options;
   const client = new Anthropic({
     apiKey: config.anthropic.apiKey,
     baseURL: config.anthropic.baseUrl || null, // null chooses the SDK's default instead of the environment's
-    maxRetries: options.maxRetries ?? MAX_RETRIES,
+    maxRetries: 0, // `Retries` has one budget for failures before an answer and in its stream
     timeout: timeoutMs,
     fetch: modelFetch,
     logLevel: 'off', // the SDK's log would contain prompts
@@ -41,7 +43,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
 
   async function* ask(
     body: MessageCreateParamsStreaming,
-    signal: AbortSignal,
+    { signal, beginMs }: { signal: AbortSignal; beginMs: number },
   ): AsyncGenerator<ModelEvent, void, undefined> {
     if (signal.aborted) throw cancelled();
     const abort = new AbortController();
@@ -52,32 +54,39 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       gaveUp = modelError(message);
       abort.abort();
     };
-    // The SDK's timeout restarts with each retry; this one does not.
-    let timer = setTimeout(giveUp, timeoutMs, 'the model’s API did not answer in time');
+    let timer = setTimeout(giveUp, beginMs, 'the model’s API did not answer in time');
     let finished = false;
     try {
       const response = await client.messages.create(body, { signal: abort.signal }).asResponse();
-      checkIsStream(response);
       clearTimeout(timer);
       timer = setTimeout(giveUp, idleMs, 'the model fell silent in the middle of its answer');
-      const builder = new AnswerBuilder(body.model);
-      // Raw events, since the SDK's message stream hides pings and copies the message for each delta.
-      const events = Stream.rawEvents(response);
       let heardAt = performance.now();
-      for (;;) {
-        const next = await events.next();
-        if (signal.aborted) throw cancelled();
-        if (next.done) throw modelError('the model’s answer broke off in the middle');
+      const events = await openAnswer(response, () => {
         timer.refresh();
-        const event = readEvent(next.value, body.model);
-        if (event === undefined) {
-          if (performance.now() - heardAt > timeoutMs) throw modelError('the model sent nothing but signs of life');
-          continue;
+        if (performance.now() - heardAt > timeoutMs) giveUp('the model sent nothing but signs of life');
+      });
+      const builder = new AnswerBuilder(body.model);
+      let isEmpty = true;
+      let isAnswer = false;
+      for (;;) {
+        const next = await nextEvent(events, builder);
+        if (signal.aborted) throw cancelled();
+        const event = next && readEvent(next);
+        isEmpty &&= next === undefined;
+        if (next && !event) continue;
+        if (!event || event.type === END) {
+          if (!builder.isWhole(true)) throw isAnswer ? brokeOff() : notAnAnswer(response, isEmpty);
+        } else {
+          if (event.type === 'error') throw toStreamError(event, body.model, response.headers);
+          if (event.type === 'ping') continue;
+          isAnswer = true;
+          for (const part of unfold(event)) {
+            const streamed = builder.take(part);
+            if (streamed) yield streamed;
+          }
+          heardAt = performance.now();
+          if (!builder.isComplete) continue;
         }
-        heardAt = performance.now();
-        const streamed = builder.take(event);
-        if (streamed) yield streamed;
-        if (!builder.complete) continue;
         finished = true;
         void letEnd(events, abort);
         yield { type: 'done', answer: builder.answer() };
@@ -95,28 +104,28 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
 
   return {
     provider: 'anthropic',
-    stream: (request, signal) => askAgain(request, { traits, ask: (body) => ask(body, signal) }),
+    stream: (request, signal) =>
+      askAgain(request, {
+        traits,
+        retries: () => new Retries({ max: maxRetries, timeoutMs, signal }),
+        ask: (body, beginMs) => ask(body, { signal, beginMs }),
+      }),
   };
 }
 
-/** Undefined for pings and events without data. */
-function readEvent({ event, data }: ServerSentEvent, model: string): RawMessageStreamEvent | undefined {
-  if (event === 'ping' || event === null || data === '') return undefined;
-  const json: unknown = JSON.parse(data);
-  if (event === 'error') throw toStreamError(json, model);
-  return json as RawMessageStreamEvent;
-}
-
-/** Refuses a proxy's page that comes with status 200. */
-function checkIsStream(response: Response): void {
-  const type = response.headers.get('content-type') ?? 'nothing';
-  if (!type.startsWith('text/event-stream')) {
-    throw modelError(`the model’s API answered with ${type.slice(0, 100)} in place of a stream`);
+/** Undefined at the stream's end, and where its connection is lost behind a whole answer. */
+async function nextEvent(events: AnswerEvents, builder: AnswerBuilder): Promise<ServerSentEvent | undefined> {
+  try {
+    const next = await events.next();
+    return next.done ? undefined : next.value;
+  } catch (error) {
+    if (builder.isWhole(false)) return undefined;
+    throw error;
   }
 }
 
 /** Reads to the body's end, so that the connection can be used again; leaving the body early would close it. */
-async function letEnd(events: AsyncGenerator<ServerSentEvent>, abort: AbortController): Promise<void> {
+async function letEnd(events: AnswerEvents, abort: AbortController): Promise<void> {
   const ended = (async (): Promise<void> => {
     while (!(await events.next()).done);
   })().catch(() => undefined); // the answer is complete, so a failure of its connection does not matter

@@ -1,12 +1,14 @@
 /**
- * Asks the model once more, without what its API refused, so that no block and no tool ends a conversation. The answer says what
- * was withheld; the session stores it, and its next request leaves it out from the start. Agent threads.
+ * Asks the model once more: the same after a failure that may pass, and without what its API refused, so that no block and no tool
+ * ends a conversation. The answer says what was withheld; the session stores it, and its next request leaves it out from the start.
+ * Nothing is asked again once a client has been shown a part of the answer. Agent threads.
  */
 import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
 import { counter } from '../../../src/shared/metrics.js';
 import { RefusedRequest } from './model-errors.js';
 import type { ModelTraits } from './model-traits.js';
 import type { ModelEvent, ModelRequest } from './model.js';
+import type { Retries } from './retries.js';
 import { isAboutContent, Stripping } from './refusals.js';
 import { toRequest } from './to-request.js';
 import { Withheld } from './withheld.js';
@@ -22,32 +24,39 @@ const refusedTotal = counter(
 
 export interface Asking {
   traits: ModelTraits;
-  ask: (body: MessageCreateParamsStreaming) => AsyncIterable<ModelEvent>;
+  /** Of one request: a refused one has been answered. */
+  retries: () => Retries;
+  /** `beginMs`: how long the answer may take to begin. */
+  ask: (body: MessageCreateParamsStreaming, beginMs: number) => AsyncIterable<ModelEvent>;
 }
 
 /** Rejects with the first refusal when nothing helps. */
 export async function* askAgain(
   request: ModelRequest,
-  { traits, ask }: Asking,
+  { traits, retries: newRetries, ask }: Asking,
 ): AsyncGenerator<ModelEvent, void, undefined> {
   const withheld = new Withheld(request.withheld);
   const stripping = new Stripping(request, withheld);
   let first: RefusedRequest | undefined;
-  for (let requests = 1; ; requests++) {
+  let retries = newRetries();
+  for (let requests = 1; ;) {
     const body = toRequest(request, traits.of(request.model, request.maxTokens), withheld);
     let isShown = false;
     try {
-      for await (const event of ask(body)) {
+      for await (const event of ask(body, retries.leftMs)) {
         isShown = true;
         yield event.type === 'done' && withheld.changed ? withList(event, withheld) : event;
       }
       return;
     } catch (error) {
-      if (isShown || !(error instanceof RefusedRequest)) throw error;
+      if (isShown) throw error;
+      if (await retries.wait(error)) continue;
+      if (!(error instanceof RefusedRequest)) throw error;
       first ??= error;
-      const step = requests < MAX_REQUESTS ? nextStep(body, error.refusal) : undefined;
+      const step = requests++ < MAX_REQUESTS ? nextStep(body, error.refusal) : undefined;
       refusedTotal.inc({ step: step ?? 'given up' });
       if (step === undefined) throw first;
+      retries = newRetries();
     }
   }
 

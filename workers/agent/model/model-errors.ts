@@ -1,23 +1,24 @@
 /** Failures of the model as ERR_MODEL, with messages for the user. Pure; agent threads. */
 import { cutText } from '../../../src/shared/cut-text.js';
-import { FairleadError } from '../../../src/shared/errors.js';
+import { FairleadError, type ErrorOptions } from '../../../src/shared/errors.js';
+import { isObject } from './clean-blocks.js';
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from './anthropic-sdk.js';
 
 const MAX_API_MESSAGE = 300;
 
 /** Errors inside a stream have no status, but a type that stands for one. */
-const STATUS_OF_TYPE: Record<string, number> = {
-  invalid_request_error: 400,
-  authentication_error: 401,
-  billing_error: 402,
-  permission_error: 403,
-  not_found_error: 404,
-  request_too_large: 413,
-  rate_limit_error: 429,
-  api_error: 500,
-  timeout_error: 504,
-  overloaded_error: 529,
-};
+const STATUS_OF_TYPE = new Map([
+  ['invalid_request_error', 400],
+  ['authentication_error', 401],
+  ['billing_error', 402],
+  ['permission_error', 403],
+  ['not_found_error', 404],
+  ['request_too_large', 413],
+  ['rate_limit_error', 429],
+  ['api_error', 500],
+  ['timeout_error', 504],
+  ['overloaded_error', 529],
+]);
 
 /** The API refused the request for what it holds: another request may be taken. */
 export class RefusedRequest extends FairleadError {
@@ -27,6 +28,13 @@ export class RefusedRequest extends FairleadError {
   constructor(message: string, refusal: string, cause?: unknown) {
     super('ERR_MODEL', message, cause === undefined ? {} : { cause });
     this.refusal = refusal;
+  }
+}
+
+/** The same request may be taken a moment later. */
+export class PassingFailure extends FairleadError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super('ERR_MODEL', message, options);
   }
 }
 
@@ -40,27 +48,37 @@ export function toModelError(error: unknown, model: string): FairleadError {
   if (error instanceof APIConnectionError) {
     const code = codeOf(error);
     const why = code === undefined ? '' : ` (${code})`;
-    return modelError(`the model’s API cannot be reached${why}`, error);
+    return new PassingFailure(`the model’s API cannot be reached${why}`, { cause: error });
   }
   if (error instanceof APIError && typeof error.status === 'number') {
-    const retryAfterMs = error.headers === undefined ? undefined : readRetryAfter(error.headers);
-    return statusError(error.status, error.apiMessage ?? '', model, { cause: error, retryAfterMs });
+    return statusError(error.status, error.apiMessage ?? '', model, error.headers, error);
   }
-  return modelError('the model’s answer broke off in the middle', error);
+  // What is no JSON comes again with the next answer, a lost connection hardly ever.
+  return error instanceof SyntaxError ? modelError(BROKE_OFF, error) : new PassingFailure(BROKE_OFF, { cause: error });
 }
 
-/** Converts an `error` event in the middle of a stream; `data` is its JSON. */
-export function toStreamError(data: unknown, model: string): FairleadError {
-  const error = (data as { error?: { type?: unknown; message?: unknown } } | null)?.error;
-  const status = STATUS_OF_TYPE[String(error?.type)] ?? 500;
-  return statusError(status, typeof error?.message === 'string' ? error.message : '', model, {});
+const BROKE_OFF = 'the model’s answer broke off in the middle';
+
+export function brokeOff(): FairleadError {
+  return new PassingFailure(BROKE_OFF);
 }
 
-export function modelError(message: string, cause?: unknown, retryAfterMs?: number): FairleadError {
-  return new FairleadError('ERR_MODEL', message, {
-    ...(cause === undefined ? {} : { cause }),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  });
+/** Converts an `error` event of a stream. Gateways have kinds of their own, a status as its code, or a text in place of the error. */
+export function toStreamError({ error }: Record<string, unknown>, model: string, headers: Headers): FairleadError {
+  const { type, message, code } = isObject(error) ? error : { type: '', message: error, code: undefined };
+  const known = [type, code].map((each) => STATUS_OF_TYPE.get(String(each)) ?? toStatus(each));
+  const status = known.find((each) => each !== undefined) ?? 500;
+  return statusError(status, typeof message === 'string' ? message : '', model, headers);
+}
+
+/** Some gateways tell the status that they had as the error's code. */
+function toStatus(code: unknown): number | undefined {
+  const status = Number(code);
+  return Number.isInteger(status) && status >= 400 && status <= 599 ? status : undefined;
+}
+
+export function modelError(message: string, cause?: unknown): FairleadError {
+  return new FairleadError('ERR_MODEL', message, cause === undefined ? {} : { cause });
 }
 
 /** Reads `retry-after-ms`, or `retry-after` in seconds or as a date; undefined when there is no valid one. */
@@ -79,12 +97,24 @@ function statusError(
   status: number,
   apiMessage: string,
   model: string,
-  { cause, retryAfterMs }: { cause?: unknown; retryAfterMs?: number | undefined },
+  headers: Headers | undefined,
+  cause?: unknown,
 ): FairleadError {
   const message = statusText(status, apiMessage, model);
-  if (!REFUSED.has(status)) return modelError(message, cause, retryAfterMs);
-  const refusal = apiMessage === '' && cause instanceof Error ? cause.message : apiMessage;
-  return new RefusedRequest(message, status === 413 ? `request too large: ${refusal}` : refusal, cause);
+  if (REFUSED.has(status)) {
+    const refusal = apiMessage === '' && cause instanceof Error ? cause.message : apiMessage;
+    return new RefusedRequest(message, status === 413 ? `request too large: ${refusal}` : refusal, cause);
+  }
+  const retryAfterMs = headers && readRetryAfter(headers);
+  const options = { cause, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  if (mayPass(status, headers?.get('x-should-retry'))) return new PassingFailure(message, options);
+  return new FairleadError('ERR_MODEL', message, options);
+}
+
+/** As the SDK decides: the API's own word counts, then the status. */
+function mayPass(status: number, word: string | null | undefined): boolean {
+  if (word === 'true' || word === 'false') return word === 'true';
+  return status === 408 || status === 409 || status === 429 || status >= 500;
 }
 
 const STATUS_TEXTS: Record<number, string> = {

@@ -7,13 +7,9 @@ import type * as Undici from 'undici';
 import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 import { boundedBody, MAX_ERROR_BYTES } from '../http/body.js';
-import { readRetryAfter } from './model-errors.js';
 
 /** Loaded by require, for the reasons in anthropic-sdk.ts. */
 const { request } = createRequire(import.meta.url)('undici') as typeof Undici;
-
-/** When the API asks for a longer wait, the request fails at once: the user is told instead of waiting in silence. */
-const MAX_RETRY_WAIT_MS = 10_000;
 
 const OWN_HEADERS = [['accept-encoding', 'identity']] as const;
 
@@ -36,8 +32,6 @@ export async function modelFetch(url: string | URL | Request, init: RequestInit 
     // The SDK iterates over the body as over a web stream.
     return Object.defineProperty(response, 'body', { value: body });
   }
-  // The SDK waits as long as `retry-after` says, even an hour, so a long wait is marked as final here.
-  if ((readRetryAfter(known) ?? 0) > MAX_RETRY_WAIT_MS) known.set('x-should-retry', 'false');
   const told = await boundedBody(body, MAX_ERROR_BYTES);
   return new Response(told.length > 0 ? told : null, { status: statusCode, headers: known });
 }

@@ -1,0 +1,146 @@
+/**
+ * Reads the events of an answer from the body of a response. Gateways to other models differ from the Messages API in form: the
+ * bytes decide, not the `Content-Type`. Agent threads.
+ */
+import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
+import type { Json } from './answer-builder.js';
+import { Stream } from './anthropic-sdk.js';
+import { isObject } from './clean-blocks.js';
+import { brokeOff, modelError } from './model-errors.js';
+
+/** An answer of 128,000 tokens takes 20 MB of events. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+const CR = 13;
+const LF = 10;
+const OPENING_BRACE = '{'.charCodeAt(0);
+const LESS_THAN = '<'.charCodeAt(0);
+/** What begins no event: spaces, line ends, a byte order mark. */
+const BLANK = new Set([0x20, 0x09, CR, LF, 0xef, 0xbb, 0xbf]);
+const EVENT_END = Buffer.from('\n\n');
+
+export type AnswerEvents = AsyncGenerator<ServerSentEvent, void, undefined>;
+
+/** Resolves when the answer has begun. `onBytes` is called for all that comes, comments too: any byte is a sign of life. */
+export async function openAnswer(response: Response, onBytes: () => void): Promise<AnswerEvents> {
+  const bytes = new AnswerBytes(response.body as unknown as AsyncIterable<Uint8Array>, onBytes);
+  const first = await bytes.begin();
+  // Nobody asked for a page: a proxy's, or a login's.
+  if (first === LESS_THAN) throw notAnAnswer(response);
+  if (first === OPENING_BRACE) return jsonEvents(await bytes.text());
+  const body = { [Symbol.asyncIterator]: () => bytes };
+  // Raw events, since the SDK's message stream hides pings and copies the message for each delta.
+  return Stream.rawEvents(Object.defineProperty(new Response(null), 'body', { value: body }));
+}
+
+/** For an answer that holds nothing of the Messages API. */
+export function notAnAnswer({ headers }: Response, isEmpty = false): Error {
+  const type = headers.get('content-type') ?? '';
+  const isStream = /^\s*text\/event-stream\b/i.test(type);
+  if (isEmpty && (isStream || type === '')) return brokeOff();
+  if (isStream) return modelError('the model’s API answered with a stream that is not of the Messages API');
+  return modelError(`the model’s API answered with ${type.slice(0, 100) || 'something'} in place of a stream`);
+}
+
+/** OpenAI's last line: gateways that translate send it behind the API's events. */
+export const END = 'end of the stream';
+
+/** What an event says: `type` is always a string. Undefined when it says nothing. Throws for what is no JSON. */
+export function readEvent({ event, data }: ServerSentEvent): (Json & { type: string }) | undefined {
+  if (data === '') return undefined;
+  if (data.trim() === '[DONE]') return { type: END };
+  const json: unknown = JSON.parse(data);
+  if (!isObject(json)) return undefined;
+  // Some streams have data alone, so the type in the data counts. An error may come without one, or without its envelope.
+  if (event === 'error' || (typeof json['type'] !== 'string' && isObject(json['error']))) {
+    return { type: 'error', error: json['error'] ?? json };
+  }
+  const type = typeof json['type'] === 'string' ? json['type'] : event;
+  return type === null ? undefined : Object.assign(json, { type });
+}
+
+/** One JSON object, or one a line: an answer that is not streamed, or events without their frame. */
+async function* jsonEvents(text: string): AnswerEvents {
+  const whole = isJson(text) ? [text] : text.split('\n');
+  for (const data of whole) yield { event: null, data: data.trim(), raw: [] };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false; // perhaps a line is
+  }
+}
+
+/**
+ * The body's bytes, counted, with the line ends `\r\n` and `\r` as `\n`: the SDK's reader waits behind a `\r` for what follows,
+ * which may be nothing. The last event ends with the body, also without its empty line.
+ */
+class AnswerBytes implements AsyncIterator<Uint8Array, undefined> {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #onBytes: () => void;
+  /** Read by `begin`, and not handed on yet. */
+  readonly #kept: Uint8Array[] = [];
+  #bytes = 0;
+  #endsWithCR = false;
+  #ended = false;
+
+  constructor(body: AsyncIterable<Uint8Array>, onBytes: () => void) {
+    this.#chunks = body[Symbol.asyncIterator]();
+    this.#onBytes = onBytes;
+  }
+
+  /** The first byte that is not blank; undefined for an empty body. */
+  async begin(): Promise<number | undefined> {
+    for (;;) {
+      const next = await this.#read();
+      if (next === undefined) return undefined;
+      this.#kept.push(next);
+      const first = next.find((byte) => !BLANK.has(byte));
+      if (first !== undefined) return first;
+    }
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const value = this.#kept.shift() ?? (await this.#read());
+    if (value !== undefined) return { done: false, value };
+    if (this.#ended) return { done: true, value };
+    this.#ended = true;
+    return { done: false, value: EVENT_END };
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    await this.#chunks.return?.();
+    return { done: true, value: undefined };
+  }
+
+  async text(): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    for (let next = await this.next(); !next.done; next = await this.next()) chunks.push(next.value);
+    return new TextDecoder().decode(Buffer.concat(chunks));
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    const next = await this.#chunks.next();
+    if (next.done) return undefined;
+    this.#onBytes();
+    this.#bytes += next.value.length;
+    if (this.#bytes > MAX_ANSWER_BYTES) {
+      await this.return();
+      throw modelError(`the model’s answer has more than ${MAX_ANSWER_BYTES / 1024 / 1024} MB`);
+    }
+    return this.#endsWithCR || next.value.includes(CR) ? this.#withLineFeeds(next.value) : next.value;
+  }
+
+  #withLineFeeds(chunk: Uint8Array): Uint8Array {
+    const out = new Uint8Array(chunk.length);
+    let length = 0;
+    for (const byte of chunk) {
+      // The `\n` of a `\r\n`, which has become one already.
+      if (!(byte === LF && this.#endsWithCR)) out[length++] = byte === CR ? LF : byte;
+      this.#endsWithCR = byte === CR;
+    }
+    return out.subarray(0, length);
+  }
+}
