@@ -5,6 +5,7 @@ import type {
   TextBlockParam,
   ToolResultBlockParam,
 } from '@anthropic-ai/sdk/resources/messages';
+import { createHash } from 'node:crypto';
 import { judgeImage, type ImageFacts } from '../../../src/shared/image-facts.js';
 import type { TranscriptMessage } from '../store/store.js';
 
@@ -43,12 +44,16 @@ export function cleanBlock(block: unknown, role: TranscriptMessage['role']): Con
     case 'redacted_thinking':
       return typeof data === 'string' && data !== '' ? { type, data } : undefined;
     case 'tool_use':
-      if (typeof id !== 'string' || !TOOL_USE_ID.test(id)) return undefined;
-      if (typeof name !== 'string' || name === '' || !isObject(input)) return undefined;
-      return { type, id, name: toolName(name), input };
+      if (typeof id !== 'string' || typeof name !== 'string' || !isObject(input)) return undefined;
+      return { type, id: toolUseId(id), name: toolName(name), input };
     default:
       return undefined;
   }
+}
+
+/** Versions up to 0.2.0 stored the ids of gateways. The same id becomes the same again, for a call and for its result. */
+function toolUseId(id: string): string {
+  return TOOL_USE_ID.test(id) ? id : `toolu_${createHash('sha256').update(id).digest('hex').slice(0, 24)}`;
 }
 
 function cleanText(block: Json): TextBlockParam | undefined {
@@ -101,7 +106,7 @@ function cleanToolResult(block: Json): ToolResultBlockParam | undefined {
   });
   return {
     type: 'tool_result',
-    tool_use_id: id,
+    tool_use_id: toolUseId(id),
     content: cleaned.length > 0 ? cleaned : [{ type: 'text', text: '(no output)' }],
     ...(isError === true ? { is_error: true } : {}),
   };

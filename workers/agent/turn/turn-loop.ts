@@ -50,7 +50,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const content = wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block));
   const events = textEvents(turn.turn, progress.blocks, content);
   const said: TranscriptMessage[] = content.length > 0 ? [{ role: 'assistant', content }] : [];
-  const context: ModelContext = { from, messages: transcript.length + said.length, tokens: tokensOf(answer.usage) };
+  const context = contextAfter(answer.usage, from, transcript.length + said.length);
   const withheld = answer.withheld ? { withheld: answer.withheld } : {};
   const uses = firstOfEachId(content.filter(isToolUse));
   if (!wantsTools || uses.length === 0) {
@@ -134,9 +134,10 @@ function textEvents(turn: number, firstBlock: number, content: readonly unknown[
   });
 }
 
-/** Tokens of the request and of its answer, which the next request repeats. */
-function tokensOf(usage: Usage): number {
-  return usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
+/** The tokens are those of the request and of its answer, which the next request repeats. A model that counts none leaves all to be estimated. */
+function contextAfter(usage: Usage, from: number, messages: number): ModelContext {
+  const input = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
+  return input === 0 ? { from, messages: from, tokens: 0 } : { from, messages, tokens: input + usage.outputTokens };
 }
 
 function endReason(answer: ModelAnswer): TurnOutcome['stopReason'] {

@@ -56,16 +56,44 @@ t.test('results spread over several user messages belong to the answer before th
   t.equal(repairTranscript(transcript).repaired, false);
 });
 
-t.test('results without a call, repeated results and repeated calls are dropped', async (t) => {
+t.test('results without a call, repeated results and calls that an answer repeats are dropped', async (t) => {
   const repair = repairTranscript([
     user(result('x'), 'hi'),
-    assistant(use('a')),
+    assistant(use('a'), use('a')),
     user(result('a'), result('a'), result('y')),
-    assistant('again', use('a')),
+    assistant('again'),
     user(result('a'), 'well?'),
   ]);
   t.same(repair.messages, [user('hi'), assistant(use('a')), user(result('a')), assistant('again'), user('well?')]);
   t.same(repair.appended, []);
+});
+
+const twoCalls = (n = '') => [assistant(use(`a${n}`), use(`b${n}`)), user(result(`b${n}`), result(`a${n}`))];
+
+t.test('calls with the id of an earlier answer keep their results under an id of their own', async (t) => {
+  const round = twoCalls();
+  t.same(repairTranscript([user('hi'), ...round, ...round, user('more'), ...round]).messages, [
+    user('hi'),
+    ...round,
+    ...twoCalls('-2'),
+    user('more'),
+    ...twoCalls('-3'),
+  ]);
+  const taken = [user('hi'), assistant(use('a')), user(result('a')), assistant(use('a-2')), user(result('a-2'))];
+  t.same(repairTranscript([...taken, assistant(use('a')), user(result('a'))]).messages, [
+    ...taken,
+    assistant(use('a-3')),
+    user(result('a-3')),
+  ]);
+});
+
+t.test('what was appended for a call with an id of its own is its result at the next read', async (t) => {
+  const stored = [user('hi'), assistant(use('a')), user(result('a')), assistant(use('a'))];
+  const { appended } = repairTranscript(stored);
+  t.match(appended, [interrupted('a-2')]);
+  const again = repairTranscript([...stored, ...appended]);
+  t.same(again.appended, []);
+  t.match(again.messages.at(-1), interrupted('a-2'));
 });
 
 t.test(

@@ -70,6 +70,14 @@ t.test('consecutive messages of one role become one, results first', async (t) =
   ]);
 });
 
+t.test('ids of gateways that version 0.2.0 has stored are made valid, and no call loses its result', async (t) => {
+  const ids = ['functions.list_files:0', 'functions.list_files:0', 'ä b', 'good', 'good', ''];
+  const rounds = ids.flatMap((id, index) => [assistant(use(id)), user(result(id, `result ${index}`))]);
+  const body = toRequest(request([user('go'), ...rounds]), 0);
+  t.same(validateMessages(body), []);
+  for (const index of ids.keys()) t.match(strip(body.messages), `result ${index}`);
+});
+
 t.test('empty text and what it leaves empty are dropped', async (t) => {
   t.same(plain([user('hi'), assistant(' '), user('', 'there')]), [user('hi', 'there')]);
 });
