@@ -7,10 +7,12 @@ import { ImageServers } from './boot/catalogue.js';
 import { openDataDir } from './boot/data-dir.js';
 import { createFront } from './boot/front.js';
 import { startJanitor } from './boot/janitor.js';
-import { chooseParts, type Parts } from './boot/parts.js';
 import { ModelWatch } from './boot/model-watch.js';
+import { chooseParts, type Parts } from './boot/parts.js';
 import { Readiness } from './boot/readiness.js';
 import { ServerBook } from './boot/server-book.js';
+import type { Service } from './boot/service-manager.js';
+import { StartWaits } from './boot/start-waits.js';
 import { withDeadline } from './shared/abort.js';
 import type { Config } from './shared/config.js';
 import { FairleadError } from './shared/errors.js';
@@ -25,16 +27,11 @@ const CLOSE_DEADLINE_MS = 5_000;
 /** Times the hang limit, since ending the docker thread costs everybody's tool calls, an agent thread only its sessions'. */
 const DOCKER_PATIENCE = 2;
 
-export interface Engine {
-  url: string;
+export interface Engine extends Service {
   parts: Parts;
   access: Access;
   /** How many tools the configured servers have. */
   tools: number;
-  /** The answer of /readyz. */
-  readiness(): { ready: boolean; reasons: string[] };
-  /** The event loops of all threads turn. */
-  healthy(): boolean;
   /** Drains, then closes everything. Called twice, it joins the stop under way. */
   stop(): Promise<void>;
 }
@@ -52,21 +49,28 @@ class StopSteps {
   }
 }
 
-/** ERR_START names the part that cannot be used and says what to do. */
-export async function startEngine(config: Config, log: Logger): Promise<Engine> {
+export interface StartOptions {
+  /** Ends a start that waits for a part: `startEngine` rejects with its reason. */
+  signal: AbortSignal;
+  /** The start waits for a part that does not answer. The server listens by then, and answers probes alone. */
+  onWait: (service: Service) => void;
+}
+
+/** ERR_START names the part that cannot be used and says what to do. One that may be back at any moment is waited for. */
+export async function startEngine(config: Config, log: Logger, options: StartOptions): Promise<Engine> {
   const onStop = new StopSteps();
   try {
-    return await boot(config, log, onStop);
+    return await boot(config, log, options, onStop);
   } catch (error) {
     await onStop.run();
     throw error;
   }
 }
 
-async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Engine> {
+async function boot(config: Config, log: Logger, options: StartOptions, onStop: StopSteps): Promise<Engine> {
   const data = await openDataDir(config.dataDir);
   onStop.add(() => data.release());
-  const parts = await chooseParts(config);
+  const chosen = chooseParts(config);
   const access = openAccess(config);
   const metrics = watchThread('main');
   onStop.add(() => metrics.close());
@@ -74,19 +78,55 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
   const loops = new LoopWatch({ threads, hangTimeoutMs: config.agents.hangTimeoutMs });
   onStop.add(() => loops.close());
 
-  const workerData = { config, instance: data.instance, threads, store: parts.store.kind, model: parts.model.kind };
+  const workerData = { config, instance: data.instance, threads, store: chosen.store.kind, model: chosen.model.kind };
   const agents = new AgentPool(workerData, log, loops); // no thread runs before `start`
   const all = new AllAgents(agents, log);
   const readiness = new Readiness(agents);
+  const book = new ServerBook(config, (published) => void all.publish(published));
+  let docker: DockerPool | undefined;
+  const front = createFront({
+    config,
+    agents,
+    log,
+    auth: access.auth,
+    noProxy: noProxy(config, chosen.sandbox.driver),
+    readiness: () => readiness.read(),
+    notServing: () => readiness.refusal(),
+    metrics: () => scrape(docker, all),
+    mcp: {
+      health: async (user) => book.health(await all.mcpStatus(user)),
+      refresh: (server) => void all.refresh(server),
+    },
+    forgetLogin: (of) => all.forgetLogin(of),
+  });
+  onStop.add(() => front.close()); // where it listens early: in a whole stop it has closed by then
+  let listening: Promise<string> | undefined;
+  const listen = (): Promise<string> => (listening ??= front.listen().then(({ url }) => url));
+  const service = { readiness: () => readiness.read(), healthy: () => loops.healthy };
+
   const model = new ModelWatch({
     anthropic: config.anthropic,
     log,
     onState: (reason) => readiness.modelHealth(reason),
   });
   onStop.add(() => model.close());
-  const modelAsked = parts.model.kind === 'demo' ? undefined : model.start(); // while the threads start
+  const modelAsked = chosen.model.kind === 'demo' ? undefined : model.start(); // while the threads start
+  let waited = false;
+  const waits = new StartWaits({
+    config,
+    parts: chosen,
+    log,
+    readiness,
+    signal: options.signal,
+    listen: async () => {
+      const url = await listen();
+      if (!waited) options.onWait({ url, ...service });
+      waited = true;
+    },
+  });
+  const parts = await waits.all();
 
-  const docker = openDockerPool({
+  docker = openDockerPool({
     config,
     instance: data.instance,
     driver: parts.sandbox.driver,
@@ -97,32 +137,18 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
     tellLoss: (loss) => agents.request(loss.session, 'note-loss', loss),
     onBreaker: (state) => readiness.dockerBreaker(state),
   });
-  onStop.add(() => docker.close());
+  const sandboxes = docker;
+  onStop.add(() => sandboxes.close());
   const onDockerHang = (hungMs: number): void => {
     log.error({ hungMs }, 'docker thread hangs; ending it');
-    void docker.endThread();
+    void sandboxes.endThread();
   };
   loops.watch(DOCKER_SLOT, onDockerHang, { begun: false, patience: DOCKER_PATIENCE });
 
-  const book = new ServerBook(config, (published) => void all.publish(published));
-  const front = createFront({
-    config,
-    agents,
-    log,
-    auth: access.auth,
-    noProxy: noProxy(config, parts.sandbox.driver),
-    readiness: () => readiness.read(),
-    metrics: () => scrape(docker, all),
-    mcp: {
-      health: async (user) => book.health(await all.mcpStatus(user)),
-      refresh: (server) => void all.refresh(server),
-    },
-    forgetLogin: (of) => all.forgetLogin(of),
-  });
-
   onStop.add(() => agents.close(CLOSE_DEADLINE_MS));
-  await agents.start(agentHost({ agents, all, docker, front, book, readiness }));
-  const images = new ImageServers({ config, docker, log, note: (listing) => book.note(listing) });
+  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness });
+  await waits.withStore(() => agents.start(host));
+  const images = new ImageServers({ config, docker: sandboxes, log, note: (listing) => book.note(listing) });
   onStop.add(() => images.close());
   await images.start();
   await all.publish(book.published());
@@ -130,10 +156,11 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
   await modelAsked;
   onStop.add(() => front.close());
   onStop.add(() => front.closeAll(1001, 'the server is stopping'));
-  const { url } = await front.listen();
+  readiness.serves();
+  const url = await listen();
   onStop.add(() => all.hibernate());
   onStop.add(() => all.drain(config.listen.drainTimeoutMs));
-  await all.resume();
+  await waits.untilAvailable(() => all.resume());
   const janitor = startJanitor(all, log);
   onStop.add(() => janitor.close());
   onStop.add(() => front.stopAccepting());
@@ -143,27 +170,28 @@ async function boot(config: Config, log: Logger, onStop: StopSteps): Promise<Eng
   let stopping: Promise<void> | undefined;
   return {
     url,
+    ...service,
     parts,
     access,
     tools: Object.values(book.published().catalogue).flat().length,
-    readiness: () => readiness.read(),
-    healthy: () => loops.healthy,
     stop: () => (stopping ??= onStop.run()),
   };
 }
 
 /** The metrics of all threads that answer in time. */
-async function scrape(docker: DockerPool, all: AllAgents): Promise<string> {
+async function scrape(docker: DockerPool | undefined, all: AllAgents): Promise<string> {
   const deadline = {
     timeoutMs: STATUS_TIMEOUT_MS,
     late: () => new FairleadError('ERR_UNAVAILABLE', 'the docker thread does not answer'),
   };
   const [own, ofDocker, ofAgents] = await Promise.all([
     registry.getMetricsAsJSON(),
-    withDeadline(deadline, () => docker.run('collect-metrics', {})).then(
-      ({ metrics }) => metrics,
-      () => [],
-    ),
+    docker === undefined
+      ? []
+      : withDeadline(deadline, () => docker.run('collect-metrics', {})).then(
+          ({ metrics }) => metrics,
+          () => [],
+        ),
     all.metrics(),
   ]);
   return joinMetrics([own, ofDocker, ...ofAgents]);

@@ -3,9 +3,10 @@ import pc from 'picocolors';
 import { loadConfig, type Config } from './shared/config.js';
 import { hintWarnings } from './shared/config-mcp.js';
 import type { Engine } from './engine.js';
+import { FairleadError, isFairleadError } from './shared/errors.js';
 import { createLog, type Logger } from './shared/log.js';
 import { hideEnvironment } from './boot/environment.js';
-import { openServiceManager, type ServiceManager } from './boot/service-manager.js';
+import { openServiceManager, type Service, type ServiceManager } from './boot/service-manager.js';
 import { VERSION } from './shared/version.js';
 
 /**
@@ -36,15 +37,38 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
   manager.status('starting');
   // Loaded only now, so that --check-config loads no addon and starts no thread.
   const { startEngine } = await import('./engine.js');
-  const starting = startEngine(config, log);
-  handleSignals(config, log, starting, manager);
-  const engine = await starting;
-  announce(engine, log);
-  manager.follow(engine);
+  const stop = new AbortController();
+  let waited = false;
+  const onWait = (service: Service): void => {
+    waited = true;
+    manager.follow(service);
+    const { url } = service;
+    log.info({ url }, `listening on ${url}; until all parts are there, only /healthz, /readyz and /metrics are served`);
+  };
+  const starting = startEngine(config, log, { signal: stop.signal, onWait });
+  handleSignals({ config, log, starting, manager, stop });
+  let engine: Engine;
+  try {
+    engine = await starting;
+  } catch (error) {
+    if (stop.signal.aborted) return; // the signal's handler ends the process
+    throw error;
+  }
+  announce(engine, log, waited);
+  if (!waited) manager.follow(engine);
+}
+
+interface Signalled {
+  config: Config;
+  log: Logger;
+  starting: Promise<Engine>;
+  manager: ServiceManager;
+  /** Ends a start that waits for a part. */
+  stop: AbortController;
 }
 
 /** The first signal drains, then exits with 0. The second ends at once; the next start removes what is left. */
-function handleSignals(config: Config, log: Logger, starting: Promise<Engine>, manager: ServiceManager): void {
+function handleSignals({ config, log, starting, manager, stop }: Signalled): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping) {
@@ -59,7 +83,13 @@ function handleSignals(config: Config, log: Logger, starting: Promise<Engine>, m
     timer.unref();
     manager.stopping();
     log.info({ signal, graceMs: config.listen.drainTimeoutMs }, 'stopping');
-    const stopped = starting.then((engine) => engine.stop());
+    stop.abort(new FairleadError('ERR_DRAINING', 'the server is stopping'));
+    const stopped = starting.then(
+      (engine) => engine.stop(),
+      (error: unknown) => {
+        if (!isFairleadError(error, 'ERR_DRAINING')) throw error;
+      },
+    );
     stopped.then(
       () => {
         log.info('stopped');
@@ -75,7 +105,8 @@ function handleSignals(config: Config, log: Logger, starting: Promise<Engine>, m
   process.on('SIGINT', onSignal);
 }
 
-function announce(engine: Engine, log: Logger): void {
+/** `listens`: that was said when the start had to wait. */
+function announce(engine: Engine, log: Logger, listens: boolean): void {
   const { store, sandbox, model } = engine.parts;
   const { access } = engine;
   const warnings = [sandbox.warning, access.warning].filter((warning) => warning !== undefined);
@@ -101,7 +132,8 @@ function announce(engine: Engine, log: Logger): void {
     if (access.newToken !== undefined) log.info('this first start made a token, which only the file shows');
     for (const warning of warnings) log.warn(warning);
   }
-  log.info({ url: engine.url, tools: engine.tools }, `listening on ${engine.url}`);
+  const { url, tools } = engine;
+  log.info({ url, tools }, listens ? `all parts are there: serving at ${url}` : `listening on ${url}`);
 }
 
 function row(name: string, text: string): string {

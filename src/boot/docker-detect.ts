@@ -1,14 +1,15 @@
-/** Decides at the boot where sandboxes run, and checks the daemon; images are looked at one by one, see catalogue.ts. Main thread. */
+/** Decides at the boot where sandboxes run, and asks for the daemon; images are looked at one by one, see catalogue.ts. Main thread. */
 import { existsSync } from 'node:fs';
 import { servesOthers } from '../shared/config-access.js';
 import type { Config } from '../shared/config.js';
 import { DEFAULT_DOCKER_SOCKET, dockerClient, callDocker } from '../shared/docker-client.js';
-import { FairleadError, isFairleadError } from '../shared/errors.js';
+import { dockerFault } from '../shared/docker-faults.js';
+import { FairleadError } from '../shared/errors.js';
 
 const ANSWER_MS = 3_000;
 
 export type SandboxChoice =
-  { driver: 'docker'; version: string; describe: string } | { driver: 'process'; describe: string; warning: string };
+  { driver: 'docker'; describe: string } | { driver: 'process'; describe: string; warning: string };
 
 const PROCESS: SandboxChoice = {
   driver: 'process',
@@ -18,29 +19,53 @@ const PROCESS: SandboxChoice = {
     'For trying out on your own machine only. Install Docker for containers.',
 };
 
-const HOW_TO_GO_ON =
-  'Start Docker; or, on your own machine and for yourself alone, set sandbox.driver to process, without auth.tokens and mcp.publicUrl';
+const WITHOUT_DOCKER =
+  'To try out on your own machine, for yourself alone, set sandbox.driver to process, without auth.tokens and mcp.publicUrl';
 
-/** ERR_START when Docker is there or configured and does not answer, or lacks what the configuration names. */
-export async function detectSandbox(config: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): Promise<SandboxChoice> {
-  if (config.sandbox.driver === 'process') return PROCESS;
-  const wanted = config.sandbox.driver === 'docker' || config.dockerHost !== '';
-  const host = config.dockerHost || `unix://${defaultSocket}`;
-  if (!wanted && !existsSync(defaultSocket)) return fallBack(config);
+/**
+ * Child processes are only for the machine's owner alone, and only where no Docker is: a daemon that is there and fails would be
+ * missed. In all other cases Docker, whether it is there now or not.
+ */
+export function chooseDriver(config: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): SandboxChoice {
+  const { driver } = config.sandbox;
+  if (driver === 'process') return PROCESS;
+  const wanted = driver === 'docker' || config.dockerHost !== '' || existsSync(defaultSocket);
+  if (!wanted && whyNotProcess(config) === undefined) return PROCESS;
+  return { driver: 'docker', describe: `Docker at ${addressOf(config, defaultSocket)}` };
+}
+
+export type DockerAnswer =
+  { state: 'usable'; describe: string } | { state: 'away' | 'unfit'; what: string; todo: string };
+
+/** Asks once. Rejects with ERR_START for a DOCKER_HOST that is no address, and with the signal's reason. */
+export async function probeDocker(
+  config: Config,
+  signal?: AbortSignal,
+  defaultSocket = DEFAULT_DOCKER_SOCKET,
+): Promise<DockerAnswer> {
+  const host = addressOf(config, defaultSocket);
   const docker = dockerClient(host, ANSWER_MS);
   let info: DockerInfo;
   try {
-    info = await ask('info', () => docker.info() as Promise<DockerInfo>);
-  } catch (error) {
-    throw new FairleadError(
-      'ERR_START',
-      `Docker at ${host} does not answer (${reasonOf(error)}), and nothing replaces it: correct DOCKER_HOST, or let this account use it. ${HOW_TO_GO_ON}`,
-      { cause: error },
+    info = await callDocker(
+      { operation: 'info', timeoutMs: ANSWER_MS, ...(signal && { signal }) },
+      () => docker.info() as Promise<DockerInfo>,
     );
+  } catch (error) {
+    signal?.throwIfAborted();
+    const { passes, why, todo } = dockerFault(error);
+    const others = config.sandbox.driver === 'docker' || config.dockerHost !== '' ? undefined : whyNotProcess(config);
+    const because =
+      others === undefined ? '' : `: ${others}, and without isolation tools would run as this account for others`;
+    return {
+      state: passes ? 'away' : 'unfit',
+      what: `Docker at ${host} does not answer (${why})`,
+      todo: `${todo}, or correct DOCKER_HOST. Nothing replaces it${because}. ${WITHOUT_DOCKER}`,
+    };
   }
   const problems = limitProblems(config, info);
   if (problems.length > 0) throw new FairleadError('ERR_START', problems.join('; '));
-  return { driver: 'docker', version: info.ServerVersion, describe: describe(config, info) };
+  return { state: 'usable', describe: describe(config, info) };
 }
 
 interface DockerInfo {
@@ -51,19 +76,12 @@ interface DockerInfo {
   SecurityOptions?: string[];
 }
 
-function ask<T>(operation: string, call: () => Promise<T>): Promise<T> {
-  return callDocker({ operation, timeoutMs: ANSWER_MS }, call);
+function addressOf({ dockerHost }: Config, defaultSocket: string): string {
+  return dockerHost || `unix://${defaultSocket}`;
 }
 
-/** Only for the machine's owner alone, and only where no Docker is: a daemon that is there and fails would be missed. */
-function fallBack(config: Config): SandboxChoice {
-  const others = servesOthers(config) ?? (config.auth.mode === 'none' ? 'auth.mode is none' : undefined);
-  if (others === undefined) return PROCESS;
-  throw new FairleadError(
-    'ERR_START',
-    `there is no Docker (no ${DEFAULT_DOCKER_SOCKET}), and ${others}: without isolation tools would run as this account for others. ` +
-      HOW_TO_GO_ON,
-  );
+function whyNotProcess(config: Config): string | undefined {
+  return servesOthers(config) ?? (config.auth.mode === 'none' ? 'auth.mode is none' : undefined);
 }
 
 function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
@@ -86,9 +104,4 @@ function limitProblems({ sandbox }: Config, info: DockerInfo): string[] {
 function describe({ sandbox }: Config, info: DockerInfo): string {
   const runtime = sandbox.runtime === '' ? '' : `, runtime ${sandbox.runtime}`;
   return `Docker ${info.ServerVersion}: ${sandbox.memoryMb} MB, ${sandbox.cpus} CPU, no network${runtime} a sandbox`;
-}
-
-function reasonOf(error: unknown): string {
-  if (isFairleadError(error)) return error.message;
-  return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
 }

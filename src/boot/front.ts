@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
 import type { UserServer } from '../../workers/agent/contract/mcp.js';
 import type { Config } from '../shared/config.js';
+import type { FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import { oauthIdentity, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
@@ -50,6 +51,8 @@ export interface FrontOptions {
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
+  /** Why no request but a probe is served yet. Absent: all are. */
+  notServing?: () => FairleadError | undefined;
   /** The metrics of all threads in Prometheus' text format. */
   metrics: () => Promise<string>;
   mcp: McpAdmin;
@@ -80,7 +83,7 @@ export interface Front {
 }
 
 export function createFront(options: FrontOptions): Front {
-  const { config, agents, log, readiness, metrics, mcp, forgetLogin } = options;
+  const { config, agents, log, readiness, notServing, metrics, mcp, forgetLogin } = options;
   const { limits, listen } = config;
   const hub = new Hub(agents, log);
   const presence = new Presence(limits);
@@ -124,6 +127,7 @@ export function createFront(options: FrontOptions): Front {
     reads,
     strangers,
     maxBodyBytes: limits.maxFrameBytes,
+    ...(notServing && { notServing }),
   });
 
   // The socket's own address here: a proxy's sockets are the proxy's to limit.
@@ -153,7 +157,7 @@ export function createFront(options: FrontOptions): Front {
         return;
       }
       const protocols = req.getHeader('sec-websocket-protocol');
-      const opening = judgeUpgrade({ auth, strangers }, { ...head, protocols }, head.query);
+      const opening = judgeUpgrade({ auth, strangers, notServing }, { ...head, protocols }, head.query);
       res.upgrade(
         { connection: new Connection(context, opening) },
         req.getHeader('sec-websocket-key'),

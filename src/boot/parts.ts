@@ -1,7 +1,7 @@
-/** Chooses between real parts and embedded defaults, and checks Docker. Main thread. */
+/** Chooses between real parts and embedded defaults. Whether the real ones are there is asked later: see start-waits.ts. Main thread. */
 import type { Config } from '../shared/config.js';
-import { detectSandbox } from './docker-detect.js';
 import { modelAddress } from '../shared/model-probe.js';
+import { chooseDriver } from './docker-detect.js';
 
 export interface Parts {
   store: { kind: 'redis' | 'lmdb'; describe: string };
@@ -9,9 +9,9 @@ export interface Parts {
   model: { kind: 'anthropic' | 'demo'; describe: string };
 }
 
-/** ERR_START with what to do when Docker is configured and cannot be used. Agent threads check the store when they open it. */
-export async function chooseParts(config: Config): Promise<Parts> {
-  return { store: chooseStore(config), sandbox: await detectSandbox(config), model: chooseModel(config) };
+/** The kinds are final; what Docker is like is known once it answers. */
+export function chooseParts(config: Config): Parts {
+  return { store: chooseStore(config), sandbox: chooseDriver(config), model: chooseModel(config) };
 }
 
 function chooseStore(config: Config): Parts['store'] {

@@ -1,9 +1,15 @@
 /** Whether a load balancer may send users here, and why not: the answer of /readyz. Main thread. */
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
 import { pending } from '../shared/abort.js';
+import { FairleadError } from '../shared/errors.js';
+
+const RETRY_MS = 5_000;
 
 export class Readiness {
+  #serves = false;
   #booted = false;
+  /** What the start waits for, by part. */
+  readonly #waits = new Map<string, string>();
   readonly #boot = pending<void>();
   /** Resolves at the end of the boot. */
   readonly whenBooted = this.#boot.promise;
@@ -17,7 +23,26 @@ export class Readiness {
     this.#threads = threads;
   }
 
+  /** The start waits for a part; undefined: no more. */
+  waitsFor(part: string, reason: string | undefined): void {
+    if (reason === undefined) this.#waits.delete(part);
+    else this.#waits.set(part, reason);
+  }
+
+  /** All parts are there: requests are served from now on. */
+  serves(): void {
+    this.#serves = true;
+  }
+
+  /** Why no request is served yet: ERR_UNAVAILABLE. Probes are answered always. */
+  refusal(): FairleadError | undefined {
+    if (this.#serves) return undefined;
+    const why = [...this.#waits.values()].join(', ') || 'the server is starting';
+    return new FairleadError('ERR_UNAVAILABLE', `nothing is served yet: ${why}`, { retryAfterMs: RETRY_MS });
+  }
+
   booted(): void {
+    this.#serves = true;
     this.#booted = true;
     this.#boot.resolve();
   }
@@ -47,9 +72,10 @@ export class Readiness {
   }
 
   read(): { ready: boolean; reasons: string[] } {
-    const down = this.#threads.size - this.#threads.alive;
+    const down = this.#booted ? this.#threads.size - this.#threads.alive : 0;
     const reasons = [
-      ...(this.#booted ? [] : ['starting']),
+      ...(this.#booted || this.#waits.size > 0 ? [] : ['starting']),
+      ...this.#waits.values(),
       ...(this.#draining ? ['draining'] : []),
       ...(this.#withoutStore.size > 0 ? ['the store does not answer'] : []),
       ...(this.#model === undefined ? [] : [this.#model]),

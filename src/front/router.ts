@@ -91,6 +91,8 @@ export interface RouterOptions {
   reads: RequestRate;
   strangers: Strangers;
   maxBodyBytes: number;
+  /** Why no request but a probe or a scrape is served yet. Absent: all are. */
+  notServing?: () => FairleadError | undefined;
 }
 
 export class Router {
@@ -118,7 +120,7 @@ export class Router {
 
   async #serve(exchange: Exchange, { user: known, tooMany }: Asker): Promise<void> {
     const { head } = exchange;
-    const { origins, routes, budget, reads, maxBodyBytes } = this.#options;
+    const { origins, routes, budget, reads, maxBodyBytes, notServing } = this.#options;
     const refused = origins.refusal(head);
     if (refused) throw refused;
     exchange.headers = origins.corsHeaders(head.origin);
@@ -146,6 +148,8 @@ export class Router {
       return exchange.fail(error, [['Allow', allowed.join(', ')]]);
     }
     const user = this.#user(exchange, hit.route, known);
+    const unready = hit.route.access === 'user' || hit.route.access === 'open' ? notServing?.() : undefined;
+    if (unready) throw unready;
     const tooOften = user !== '' && hit.route.method === 'GET' && reads.take(user);
     if (tooOften) throw tooOften;
     const maxBytes = user === '' ? Math.min(MAX_OPEN_BODY_BYTES, maxBodyBytes) : maxBodyBytes;

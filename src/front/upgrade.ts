@@ -6,9 +6,16 @@ import { badFrame, defined } from './frames.js';
 import { parseSeq, toSessionId } from './session-id.js';
 import type { Strangers } from './strangers.js';
 
+export interface UpgradeJudges {
+  auth: Auth;
+  strangers: Strangers;
+  /** Why nobody is served yet. Absent: everybody is. */
+  notServing?: (() => FairleadError | undefined) | undefined;
+}
+
 /** A refusal is told after the upgrade, by a close code, since a browser shows its page no HTTP status of an upgrade. */
 export function judgeUpgrade(
-  { auth, strangers }: { auth: Auth; strangers: Strangers },
+  { auth, strangers, notServing }: UpgradeJudges,
   headers: AuthHeaders & { address: string },
   query: string,
 ): JudgedUpgrade {
@@ -17,6 +24,8 @@ export function judgeUpgrade(
     if (user === undefined) {
       throw strangers.asked(headers.address) ?? new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
     }
+    const unready = notServing?.();
+    if (unready) throw unready;
     return readUpgrade(user, new URLSearchParams(query));
   } catch (error) {
     if (error instanceof FairleadError) return { refused: error };

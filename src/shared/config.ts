@@ -8,6 +8,7 @@ import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
 import { FairleadError } from './errors.js';
+import { redisUrlProblem } from './redis-url.js';
 import { defaultMemoryMb } from './sandbox-memory.js';
 
 /** A thread beats only four times within the limit, and a garbage collection delays its beat. */
@@ -241,9 +242,8 @@ export function configJsonSchema(): object {
 /** Finds problems between several fields. */
 function checkAcross(config: Config, problems: ConfigProblem[]): void {
   const { store, model } = config;
-  if (store.redisUrl !== '' && !(/^rediss?:\/\//.test(store.redisUrl) && URL.canParse(store.redisUrl))) {
-    problems.push({ path: 'store.redisUrl', message: 'must be a URL that starts with redis:// or rediss://' });
-  }
+  const badUrl = store.redisUrl === '' ? undefined : redisUrlProblem(store.redisUrl);
+  if (badUrl !== undefined) problems.push({ path: 'store.redisUrl', message: badUrl });
   if (model.provider === 'anthropic' && config.anthropic.apiKey === '') {
     problems.push({ path: 'model.provider', message: 'is anthropic, but ANTHROPIC_API_KEY is not set' });
   }

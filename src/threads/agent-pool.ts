@@ -14,6 +14,8 @@ import { AgentSupervisor } from './supervisor.js';
 const DOORWAY = new URL('../../workers/agent/index.js', import.meta.url);
 const SPARE = new URL('../../workers/agent/spare.js', import.meta.url);
 const RETRY_MS = 1_000;
+/** How long a thread that has started may take to close when another one could not start. */
+const CLOSE_MS = 5_000;
 
 /** The workerData that all agent threads share. */
 export type AgentPoolData = Omit<AgentWorkerData, 'index'>;
@@ -42,7 +44,10 @@ export class AgentPool implements Agents {
     return this.#threads.filter((thread) => thread.alive).length;
   }
 
-  /** Resolves when all threads serve; rejects with the first error. `host` answers what they ask. */
+  /**
+   * Resolves when all threads serve. Rejects with the first error, once all have ended; then it may be called again. `host`
+   * answers what they ask.
+   */
   async start(host: AgentHost): Promise<void> {
     const spawn = (index: number, again: boolean): Worker => {
       const spared = again ? this.#spare?.take(index) : undefined;
@@ -54,7 +59,13 @@ export class AgentPool implements Agents {
     };
     const each = { host: { ...host, onRestarted }, log: this.#log, loops: this.#loops, spawn };
     this.#threads = Array.from({ length: this.size }, (_, index) => new AgentSupervisor({ index, ...each }));
-    await Promise.all(this.#threads.map((thread) => thread.start()));
+    try {
+      await Promise.all(this.#threads.map((thread) => thread.start()));
+    } catch (error) {
+      await Promise.all(this.#threads.map((thread) => thread.close(CLOSE_MS)));
+      this.#threads = [];
+      throw error;
+    }
     this.#spare?.prepare();
   }
 

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -90,11 +92,31 @@ t.test('READY once it serves, signs of life, STOPPING at SIGTERM; all from the p
   t.ok(notify.received.every(({ pid }) => pid === engine.pid));
 });
 
-t.test('a start without its Docker ends, and READY is never said', async (t) => {
+t.test(
+  'a server that waits for its Docker is started for systemd, gives signs of life, and its status says for what',
+  async (t) => {
+    const notify = await notifySocket(t);
+    const DOCKER_HOST = `tcp://127.0.0.1:${await freePort()}`;
+    const engine = await startEngine({ env: { NOTIFY_SOCKET: notify.path, WATCHDOG_USEC: '400000', DOCKER_HOST } });
+    t.teardown(() => engine.stop());
+    const { state } = await notify.waitFor((state) => state.startsWith('READY=1'));
+    t.equal(state, `READY=1\nSTATUS=not ready: Docker at ${DOCKER_HOST} does not answer (ECONNREFUSED)`);
+    for (let pings = 0; pings < 3; pings++) await notify.waitFor(isPing, { from: notify.received.length });
+    engine.signal('SIGTERM');
+    await notify.waitFor((state) => state === 'STOPPING=1\nSTATUS=draining');
+    t.same(await engine.exited, { code: 0, signal: null }, 'a stop does not wait for Docker');
+  },
+);
+
+t.test('a start that nothing mends ends, and READY is never said', async (t) => {
   const notify = await notifySocket(t);
-  const env = { NOTIFY_SOCKET: notify.path, DOCKER_HOST: `tcp://127.0.0.1:${await freePort()}` };
-  const failure: unknown = await startEngine({ env }).catch((error: unknown) => error);
-  t.match(failure, { exit: { code: 1 }, message: /Docker/ });
+  const other = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => void other.close());
+  await once(other, 'listening');
+  const PORT = String((other.address() as AddressInfo).port);
+  const env = { NOTIFY_SOCKET: notify.path, DOCKER_HOST: '', PORT };
+  const failure: unknown = await startEngine({ config: process_, env }).catch((error: unknown) => error);
+  t.match(failure, { exit: { code: 1 }, message: /in use/ });
   await notify.waitFor((state) => state === 'STATUS=starting');
   t.equal(notify.received.length, 1);
 });

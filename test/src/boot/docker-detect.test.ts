@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { parseConfig, type Config } from '../../../src/shared/config.js';
-import { detectSandbox } from '../../../src/boot/docker-detect.js';
+import { chooseDriver, probeDocker } from '../../../src/boot/docker-detect.js';
+import { dockerFault } from '../../../src/shared/docker-faults.js';
 import { dockerHost } from '../../helpers/docker.js';
 import { freePort } from '../../helpers/processes.js';
 import { startSilentServer } from '../../helpers/silent-server.js';
@@ -32,38 +34,53 @@ function configOf({ host = dockerHost(), image = echo.tag, sandbox = {}, listen 
 const nowhere = join('/nonexistent', 'docker.sock');
 
 t.test('a Docker that answers is used', async (t) => {
-  t.match(await detectSandbox(configOf()), { driver: 'docker', version: /^\d+\./, describe: /no network/ });
+  t.match(chooseDriver(configOf()), { driver: 'docker' });
+  t.match(await probeDocker(configOf()), { state: 'usable', describe: /^Docker \d+\..*no network/ });
 });
 
 t.test('a runtime or a limit that Docker does not have is an error that names the field', async (t) => {
   const sandbox = { runtime: 'no-such-runtime', cpus: 10_000 };
-  await t.rejects(detectSandbox(configOf({ sandbox })), {
+  await t.rejects(probeDocker(configOf({ sandbox })), {
     code: 'ERR_START',
     message: /sandbox\.runtime.*sandbox\.cpus/,
   });
 });
 
-t.test('a configured Docker that is not there is an error, never a fallback', async (t) => {
+t.test('a configured Docker that is not there is waited for, never replaced', async (t) => {
   const host = `tcp://127.0.0.1:${await freePort()}`;
-  await t.rejects(detectSandbox(configOf({ host })), { code: 'ERR_START' });
-  await t.rejects(detectSandbox(configOf({ host: `unix://${nowhere}` })), { code: 'ERR_START' });
-  await t.rejects(detectSandbox(configOf({ host: '', sandbox: { driver: 'docker' } }), nowhere), {
-    code: 'ERR_START',
-  });
-  await t.rejects(detectSandbox(configOf({ host: 'ftp://somewhere' })), { code: 'ERR_START' });
+  const driver = { sandbox: { driver: 'docker' } };
+  for (const given of [{ host }, { host: `unix://${nowhere}` }, { host: '', ...driver }]) {
+    t.match(chooseDriver(configOf(given), nowhere), { driver: 'docker' });
+    const answer = await probeDocker(configOf(given), undefined, nowhere);
+    t.match(answer, { state: 'away', what: /does not answer \((ECONNREFUSED|ENOENT)\)$/, todo: /DOCKER_HOST/ });
+  }
+  await t.rejects(probeDocker(configOf({ host: 'ftp://somewhere' })), { code: 'ERR_START' });
 });
 
-t.test('a configured Docker that hangs is an error within seconds', async (t) => {
+t.test('a configured Docker that hangs is away within seconds', async (t) => {
   const silent = await startSilentServer();
   t.teardown(() => silent.close());
   const began = performance.now();
-  await t.rejects(detectSandbox(configOf({ host: silent.host })), { code: 'ERR_START' });
+  t.match(await probeDocker(configOf({ host: silent.host })), { state: 'away', what: /within 3000 ms/ });
   t.ok(performance.now() - began < 8_000);
 });
 
+t.test('a Docker that refuses this account, or speaks another language, is no matter of time', async (t) => {
+  const server = createHttpServer((_, response) => response.writeHead(403).end('{"message":"authorization denied"}'));
+  t.teardown(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const host = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  t.match(await probeDocker(configOf({ host })), { state: 'unfit', what: /authorization denied/ });
+  for (const code of ['EACCES', 'EPERM', 'CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT']) {
+    t.match(dockerFault(Object.assign(new Error('x'), { code })), { passes: false }, code);
+  }
+  for (const code of ['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EAI_AGAIN', 'ETIMEDOUT']) {
+    t.match(dockerFault(Object.assign(new Error('x'), { code })), { passes: true }, code);
+  }
+});
+
 t.test('without Docker and with nothing configured, child processes with a warning', async (t) => {
-  const choice = await detectSandbox(configOf({ host: '' }), nowhere);
-  t.match(choice, { driver: 'process', warning: String });
+  t.match(chooseDriver(configOf({ host: '' }), nowhere), { driver: 'process', warning: String });
 });
 
 t.test('child processes never replace a Docker for others than the owner of the machine', async (t) => {
@@ -73,26 +90,26 @@ t.test('child processes never replace a Docker for others than the owner of the 
     ['listen.host', { listen: '0.0.0.0', more: { auth: TOKENS } }],
     ['auth.mode', { more: { auth: { mode: 'none' } } }],
   ] as [string, Given][]) {
-    await t.rejects(detectSandbox(configOf({ host: '', ...given }), nowhere), {
-      code: 'ERR_START',
-      message: new RegExp(`${why}.*Start Docker.*sandbox.driver`),
-    });
+    const config = configOf({ host: '', ...given });
+    t.match(chooseDriver(config, nowhere), { driver: 'docker' }, why);
+    const answer = await probeDocker(config, undefined, nowhere);
+    t.match(answer, { state: 'away', todo: new RegExp(`start it.*${why}.*sandbox.driver`) });
   }
 });
 
-t.test('a Docker that is there and silent, or not for this account, is an error for its owner, too', async (t) => {
+t.test('a Docker that is there and silent, or no socket, is not replaced for its owner, either', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'fl-detect-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const socket = join(folder, 'docker.sock');
   const silent = createServer((connection) => connection.on('error', () => undefined)).listen(socket);
   await once(silent, 'listening');
-  await t.rejects(detectSandbox(configOf({ host: '' }), socket), { code: 'ERR_START', message: /sandbox\.driver/ });
+  t.match(chooseDriver(configOf({ host: '' }), socket), { driver: 'docker' });
+  t.match(await probeDocker(configOf({ host: '' }), undefined, socket), { state: 'away', todo: /sandbox\.driver/ });
   silent.close();
   await writeFile(socket, '');
-  await t.rejects(detectSandbox(configOf({ host: '' }), socket), { code: 'ERR_START', message: /does not answer/ });
+  t.match(await probeDocker(configOf({ host: '' }), undefined, socket), { what: /does not answer/ });
 });
 
 t.test('driver process uses child processes even where Docker runs', async (t) => {
-  const choice = await detectSandbox(configOf({ sandbox: { driver: 'process' } }));
-  t.equal(choice.driver, 'process');
+  t.equal(chooseDriver(configOf({ sandbox: { driver: 'process' } })).driver, 'process');
 });

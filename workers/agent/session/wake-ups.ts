@@ -17,15 +17,18 @@ export interface WakeUpOptions {
 export class WakeUps {
   readonly #options: WakeUpOptions;
   #timer: NodeJS.Timeout | undefined;
+  #running = false;
   #closed = false;
 
   constructor(options: WakeUpOptions) {
     this.#options = options;
   }
 
-  /** Resolves with the number of sessions that an earlier run of the server or thread has left open, and wakes them. ERR_UNAVAILABLE. */
+  /** Resolves with the number of sessions that an earlier run of the server or thread has left open, and wakes them. Called again, it does nothing. ERR_UNAVAILABLE. */
   async start(): Promise<number> {
+    if (this.#running) return 0;
     const left = await this.#find(Infinity);
+    this.#running = true;
     void this.#run(left);
     return left.length;
   }

@@ -4,8 +4,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createClient, ErrorReply, RESP_TYPES, type RedisArgument } from 'redis';
 import { backoffMs, type Backoff } from '../../../src/shared/backoff.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { isRefusal, redisMessage, startProblem } from '../../../src/shared/redis-errors.js';
+import { greetRedis } from '../../../src/shared/redis-probe.js';
+import { redisAddress, redisUrlProblem } from '../../../src/shared/redis-url.js';
 import { storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
-import { addressOf, asStoreError, isRefusal, redisMessage, isTransient, whatToDo } from './redis-replies.js';
+import { asStoreError, isTransient } from './redis-replies.js';
 import type { Script } from './redis-scripts.js';
 import type { StoreOptions } from './store.js';
 
@@ -58,7 +61,8 @@ export class RedisLink {
 
   /** ERR_START, with the address and what to do, when Redis is not usable within three seconds. */
   static async open(url: string, options: StoreOptions): Promise<RedisLink> {
-    const address = addressOf(url);
+    const problem = redisUrlProblem(url);
+    if (problem !== undefined) throw new FairleadError('ERR_START', `store.redisUrl (REDIS_URL) ${problem}`);
     const state: StartState = { starting: true, lastError: undefined };
     const client = connectTo(url, options, state);
     const link = new RedisLink(client, options);
@@ -69,9 +73,9 @@ export class RedisLink {
       });
     } catch (error) {
       client.destroy();
-      throw new FairleadError('ERR_START', `Redis at ${address} ${whatToDo(state.lastError ?? error)}`, {
-        cause: state.lastError ?? error,
-      });
+      const cause = state.lastError ?? error;
+      const { what, todo } = startProblem(cause);
+      throw new FairleadError('ERR_START', `Redis at ${redisAddress(url)} ${what}: ${todo}`, { cause });
     }
     state.starting = false;
     return link;
@@ -167,20 +171,17 @@ export class RedisLink {
     };
   }
 
-  /** The first commands of a connection: they read the clock and check the version. Waits while Redis loads its data. */
+  /** The first commands of a connection: they check what Redis is, and read its clock. Waits while it loads its data. */
   async #greet(signal: AbortSignal, state: StartState): Promise<void> {
+    const send = <T>(args: string[]): Promise<T> => this.#client.sendCommand<T>(args, { abortSignal: signal });
     for (;;) {
       try {
-        // Redis answers TIME and INFO while it loads, but not PING.
-        await this.#client.sendCommand(['PING'], { abortSignal: signal });
+        await greetRedis(send);
         const sentAt = performance.now();
-        const [seconds, micros] = await this.#client.sendCommand<[string, string]>(['TIME'], { abortSignal: signal });
+        const [seconds, micros] = await send<[string, string]>(['TIME']);
         const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
         this.#clockOffset = -Infinity;
         this.#learnClock(now, sentAt);
-        const info = await this.#client.sendCommand<string>(['INFO', 'server'], { abortSignal: signal });
-        const [, major = '0', minor = '0'] = /redis_version:(\d+)\.(\d+)/.exec(info) ?? [];
-        if (Number(major) * 100 + Number(minor) < 602) throw new Error(`is version ${major}.${minor}`);
         return;
       } catch (error) {
         if (signal.aborted || !(error instanceof ErrorReply) || !error.message.startsWith('LOADING')) throw error;
