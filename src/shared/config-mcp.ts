@@ -35,6 +35,12 @@ const common = {
     .default(false)
     .describe('Lets rules with `readOnly` believe what this server says of its tools'),
   timeoutMs: positiveMs.optional().describe('Longest tool call; absent = sandbox.toolTimeoutMs'),
+  era: z
+    .enum(['auto', 'legacy', 'modern'])
+    .default('auto')
+    .describe(
+      'Generation of the protocol: auto = what the server shows that it speaks; legacy = 2025-11-25 and before',
+    ),
 };
 
 const scope = z
@@ -172,13 +178,13 @@ export function isInSandbox(server: object): boolean {
   return 'image' in server || ('sandbox' in server && server.sandbox !== undefined);
 }
 
-/** Servers with equal keys share a pool of sandboxes: same image, same environment, same client capabilities. */
-export function poolKey({ image, env, sampling, elicitation, roots }: PooledConfig): string {
+/** Servers with equal keys share a pool of sandboxes: same image, same environment, same client capabilities and protocol. */
+export function poolKey({ image, env, sampling, elicitation, roots, era }: PooledConfig): string {
   const asks = [sampling !== undefined, elicitation === true, roots === true];
-  return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)), ...asks]);
+  return JSON.stringify([image, Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)), ...asks, era]);
 }
 
-type PooledConfig = Pick<ImageServerConfig, 'image' | 'env' | 'sampling' | 'elicitation' | 'roots'>;
+type PooledConfig = Pick<ImageServerConfig, 'image' | 'env' | 'sampling' | 'elicitation' | 'roots' | 'era'>;
 
 /** Rules that can never match as they are meant, since no server that they name is believed. */
 export function* hintWarnings(
@@ -216,8 +222,11 @@ export function* mcpProblems(
       yield { path: `${path}.scope`, message: `is ${server.scope}, but its sandbox's scope is ${inside.scope}` };
     }
   }
-  for (const [name, { url, auth }] of serversOf(servers, isUrlServer)) {
+  for (const [name, { url, auth, type, era }] of serversOf(servers, isUrlServer)) {
     const path = `mcpServers.${name}`;
+    if (type === 'sse' && era === 'modern') {
+      yield { path: `${path}.era`, message: 'is modern, but sse is a transport of the legacy protocol' };
+    }
     const { protocol, hostname, username, password } = new URL(url);
     if (protocol === 'http:' && !(allowLoopback && loopback.has(hostname.replaceAll(/^\[|\]$/g, '')))) {
       yield {

@@ -3,6 +3,9 @@ import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { isInSandbox, type McpServerConfig, type McpServerConfigs } from './config-mcp.js';
 import type { QuestionOrigin } from './protocol.js';
 
+/** The first revision without `initialize`. */
+export const NEWER_PROTOCOL = '2026-07-28';
+
 /**
  * The operator knows whom they name as a `url` or a host command, so these may ask the user. In a sandbox the agent's own code
  * can speak for the server, so a server there may ask only what is configured. Sampling is configured for every server.

@@ -96,6 +96,14 @@ export class McpLines {
   }
 }
 
+/** The message in a text of its own; `problem`: it is too large, else it is no JSON. */
+export function parseMessage(text: string): { value: unknown } | { problem?: string } {
+  const problem = shapeProblem(text, LIMITS);
+  if (problem !== '') return { problem };
+  const value = parseJson(text);
+  return value === undefined ? {} : { value };
+}
+
 /** Undefined: not JSON. Some programs begin their output with a byte order mark, which `trim` takes for white space. */
 function parseJson(line: string): unknown {
   try {

@@ -48,7 +48,10 @@ interface Rpc {
 }
 
 /** The answer to a request; undefined for a notification. */
-export async function badAnswer(answers: Answers, request: IncomingMessage): Promise<string | undefined> {
+export async function badAnswer(
+  answers: Answers,
+  request: IncomingMessage | Iterable<Buffer>,
+): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const { id, method, params } = JSON.parse(Buffer.concat(chunks).toString()) as Rpc;
@@ -68,5 +71,20 @@ export function badHttp(answers: Answers, how: 'json' | 'stream') {
     if (answer === undefined) return void response.writeHead(202).end();
     if (how === 'json') response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
     else response.writeHead(200, { 'content-type': 'text/event-stream' }).end(`data: ${answer}\n\n`);
+  };
+}
+
+/** The HTTP+SSE of protocol 2024-11-05: answers come by the stream that was opened first. `end`: of a line. */
+export function badSse(answers: Answers, end = '\n') {
+  let stream: ServerResponse | undefined;
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (request.method === 'GET') {
+      stream = response.writeHead(200, { 'content-type': 'text/event-stream' });
+      stream.write(`event: endpoint${end}data: /messages${end}${end}`);
+      return;
+    }
+    const answer = await badAnswer(answers, request);
+    response.writeHead(202).end();
+    if (answer !== undefined) stream?.write(`data: ${answer}${end}${end}`);
   };
 }

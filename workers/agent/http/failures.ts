@@ -102,6 +102,17 @@ export function protocolChanged(error: unknown): boolean {
   return causes(error).some((cause) => ProtocolError.isInstance(cause) && cause.code === UNSUPPORTED_VERSION);
 }
 
+/**
+ * Whether the same server may answer another request than this first one. False where that would not be answered either, and
+ * where the server has asked for a pause.
+ */
+export function mayAnswerAnother(error: unknown): boolean {
+  const failure = remoteFailure(error);
+  if (!failure || httpError(error)) return true;
+  const isPause = failure.waitMs > 0 || (failure.code === 'ERR_UNAVAILABLE' && !failure.outage);
+  return failure.sent && !isPause;
+}
+
 /** The server does not know Streamable HTTP: it may speak HTTP+SSE only. */
 export function perhapsSse(error: unknown): boolean {
   const status = httpError(error)?.status;

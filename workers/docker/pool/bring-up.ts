@@ -91,8 +91,9 @@ export class BringUp {
   }
 
   #handshakeOptions(timeoutMs: number): HandshakeOptions {
-    const { server } = this.#options;
-    return { server, capabilities: this.#capabilities, timeoutMs, modern: this.#known?.modern ?? false };
+    const { server, config } = this.#options;
+    const era = config.mcpServers[server]?.era ?? 'auto';
+    return { server, capabilities: this.#capabilities, timeoutMs, modern: this.#known?.modern ?? false, era };
   }
 
   get #capabilities(): ClientCapabilities {

@@ -8,11 +8,13 @@ import {
   type ClientCapabilities,
   type InitializeResult,
   type JSONRPCMessage,
+  type Tool,
   type Transport,
 } from '@modelcontextprotocol/client';
 import { randomBytes } from 'node:crypto';
 import { quote } from '../../../src/shared/control-characters.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
+import { NEWER_PROTOCOL } from '../../../src/shared/mcp-capabilities.js';
 import { McpInbox } from '../../../src/shared/mcp-inbox.js';
 import { toToolDefinitions, type ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../src/shared/version.js';
@@ -21,10 +23,10 @@ import type { Handshake } from '../contract/messages.js';
 
 /** Longest line of a server before its lease: its list of tools. */
 const MAX_LINE_BYTES = 4 * 1_048_576;
+/** A server that has said nothing of tools may not answer at all. */
+const UNOFFERED_MS = 2_000;
 /** Longest line of a server that had a client before: the rest of an answer to that one, as long as it would have taken. */
 const MAX_OLD_LINE_BYTES = 16 * 1_048_576;
-/** The first revision without `initialize`. */
-const NEWER_ERA = '2026-07-28';
 
 type Era = Handshake['era'];
 
@@ -36,6 +38,8 @@ export interface HandshakeOptions {
   again?: boolean;
   /** Servers of this image are known to refuse `initialize`. */
   modern?: boolean;
+  /** As configured; absent: whichever it speaks. */
+  era?: 'auto' | Era;
 }
 
 export class WarmServer {
@@ -55,7 +59,7 @@ export class WarmServer {
    */
   static async open(sandbox: RunningSandbox, options: HandshakeOptions): Promise<WarmServer> {
     const deadline = performance.now() + options.timeoutMs;
-    const eras: Era[] = options.modern ? ['modern'] : ['legacy', 'modern'];
+    const eras = erasOf(options);
     let refusal: Error | undefined;
     for (const era of eras) {
       const timeoutMs = Math.max(1, Math.ceil(deadline - performance.now()));
@@ -79,7 +83,7 @@ export class WarmServer {
     const transport = new WarmTransport(sandbox, again);
     const client = new Client(
       { name: 'fairlead', version: VERSION },
-      { capabilities, ...(era === 'modern' ? { versionNegotiation: { mode: { pin: NEWER_ERA } } } : {}) },
+      { capabilities, ...(era === 'modern' ? { versionNegotiation: { mode: { pin: NEWER_PROTOCOL } } } : {}) },
     );
     try {
       await client.connect(transport, { timeout: timeoutMs });
@@ -105,10 +109,24 @@ export class WarmServer {
   /** All pages, in the server's order. ERR_SANDBOX. */
   async listTools(timeoutMs: number): Promise<ToolDefinition[]> {
     try {
-      const { tools } = await this.#client.listTools(undefined, { timeout: timeoutMs });
+      const { tools } = await this.#listTools(timeoutMs);
       return toToolDefinitions(tools);
     } catch (error) {
       throw new FairleadError('ERR_SANDBOX', `tools/list failed: ${quote((error as Error).message)}`, { cause: error });
+    }
+  }
+
+  /** Also of a server that does not say that it has tools: the SDK would not ask it. */
+  async #listTools(timeoutMs: number): Promise<{ tools: Tool[] }> {
+    if (this.#client.getServerCapabilities()?.tools) {
+      return this.#client.listTools(undefined, { timeout: timeoutMs });
+    }
+    try {
+      const timeout = Math.min(timeoutMs, UNOFFERED_MS);
+      return await this.#client.request({ method: 'tools/list' }, { timeout });
+    } catch (error) {
+      if (error instanceof ProtocolError || isTimeout(error)) return { tools: [] };
+      throw error;
     }
   }
 
@@ -128,6 +146,11 @@ export class WarmServer {
   detach(): void {
     this.#transport.detach();
   }
+}
+
+function erasOf({ modern = false, era = 'auto' }: HandshakeOptions): Era[] {
+  if (era !== 'auto') return [era];
+  return modern ? ['modern'] : ['legacy', 'modern'];
 }
 
 /** JSON lines over the sandbox's streams, until `detach`. */
@@ -232,6 +255,10 @@ class WarmTransport implements Transport {
       void this.close();
     });
   };
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout;
 }
 
 function ignore(): void {

@@ -3,14 +3,26 @@ import t from 'tap';
 import { listServerTools } from '../../../../workers/agent/mcp/catalogue/list-all.js';
 import { outputOf, toModelContent } from '../../../../workers/agent/mcp/calls/tool-result.js';
 import type { ServerConnection } from '../../../../workers/agent/mcp/host/server-connection.js';
-import { badCommand, resultOf, type Answers } from '../../../helpers/bad-mcp.js';
+import { badCommand, badHttp, badSse, resultOf, type Answers } from '../../../helpers/bad-mcp.js';
 import { callOf, OF, startCommands } from './command/command-bench.js';
-import { request, type Teardown } from './remote/remote-kit.js';
+import { caller, remotes, request, serve, type Teardown } from './remote/remote-kit.js';
 
 type Connect = (t: Teardown, answers: Answers) => Promise<ServerConnection>;
 
 const WAYS: Record<string, Connect> = {
   stdio: async (t, answers) => startCommands(t, { servers: { bad: badCommand(answers) } }).commands.get(OF, 'bad'),
+  json: async (t, answers) => {
+    const { url } = await serve(t, badHttp(answers, 'json'));
+    return remotes(t, { bad: url }).get(caller(), 'bad');
+  },
+  stream: async (t, answers) => {
+    const { url } = await serve(t, badHttp(answers, 'stream'));
+    return remotes(t, { bad: url }).get(caller(), 'bad');
+  },
+  sse: async (t, answers) => {
+    const { url } = await serve(t, badSse(answers));
+    return remotes(t, { bad: { url, type: 'sse' } }).get(caller(), 'bad');
+  },
 };
 
 const schema = { type: 'object', properties: { a: { type: 'string' } } };

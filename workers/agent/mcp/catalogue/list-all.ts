@@ -1,12 +1,14 @@
 /** Reads a server's paginated lists within bounds. Agent threads. */
 import type { Tool } from '@modelcontextprotocol/client';
-import { FairleadError } from '../../../../src/shared/errors.js';
+import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import { LEFT_OUT } from '../../../../src/shared/mcp-lists.js';
 import { toToolDefinitions, type ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { ServerRequestOptions, ServerConnection } from '../host/server-connection.js';
 
 const MAX_PAGES = 100;
 const MAX_ITEMS = 5_000;
+/** A server that has said nothing of tools may not answer at all. */
+const UNOFFERED_MS = 5_000;
 /** Sentences about items that are left out. */
 const MAX_TOLD = 20;
 /** Limit of a server's tools as JSON: they cross threads, and each thread keeps them. */
@@ -32,17 +34,26 @@ export interface Listed {
   leftOut?: string[];
 }
 
-/** Empty when the server lacks the capability. ERR_MCP when the pages do not end; errors of the connection. */
+/**
+ * Empty when the server lacks the capability. Tools are asked for all the same: many servers have some and do not say so.
+ * ERR_MCP when the pages do not end; errors of the connection. */
 export async function listAll(connection: ServerConnection, method: ListMethod, options: ListOptions): Promise<Listed> {
   const { items: key, capability } = LISTS[method];
-  if (connection.capabilities[capability] === undefined) return { items: [] };
+  const isOffered = connection.capabilities[capability] !== undefined;
+  if (!isOffered && method !== 'tools/list') return { items: [] };
+  const timeoutMs = isOffered ? options.timeoutMs : Math.min(options.timeoutMs, UNOFFERED_MS);
+  const request = { ...options, timeoutMs, method };
   const items: Record<string, unknown>[] = [];
   const leftOut: string[] = [];
   const seen = new Set<string>();
   let ttlMs: number | undefined;
   let cursor: string | undefined;
   for (let page = 0; ; page++) {
-    const result = await connection.request({ ...options, method, params: cursor === undefined ? {} : { cursor } });
+    const params = cursor === undefined ? {} : { cursor };
+    const result = await connection.request({ ...request, params }).catch((error: unknown): Record<string, unknown> => {
+      if (isOffered || page > 0 || !isFairleadError(error, 'ERR_MCP')) throw error;
+      return {};
+    });
     const { [key]: found, nextCursor, ttlMs: ttl, _meta: meta } = result;
     leftOut.push(...(((meta as Record<string, unknown> | undefined)?.[LEFT_OUT] ?? []) as string[]));
     if (Array.isArray(found)) items.push(...(found as Record<string, unknown>[]));

@@ -2,7 +2,7 @@
 import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { isCommandServer, isImageServer } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
-import { errorToData, FairleadError } from '../../../../src/shared/errors.js';
+import { errorToData, FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import { listingSession } from '../host/shared-sessions.js';
 import type { Caller, ServerAsks, ServerConnection, ServerConnections } from '../host/server-connection.js';
 import { listServerTools, type ListOptions } from './list-all.js';
@@ -108,7 +108,11 @@ export class ServerLists {
 async function loggedIn(connect: () => Promise<ServerConnection>, options: ListOptions): Promise<ServerConnection> {
   const connection = await connect();
   if (Object.keys(connection.capabilities).length > 0) return connection;
-  await connection.request({ ...options, method: 'tools/list', params: {} });
+  try {
+    await connection.request({ ...options, method: 'tools/list', params: {} });
+  } catch (error) {
+    if (!isFairleadError(error, 'ERR_MCP')) throw error; // it is no server that wants a login
+  }
   return connect();
 }
 

@@ -1,10 +1,12 @@
 /** A connection to a running `command` server, on the host or in a sandbox: its handshake, then its calls. Agent threads. */
-import { ProtocolError, type ClientCapabilities, type Root, type Transport } from '@modelcontextprotocol/client';
+import { type ClientCapabilities, type Root, type Transport } from '@modelcontextprotocol/client';
+import type { CommandServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
+import { NEWER_PROTOCOL } from '../../../../src/shared/mcp-capabilities.js';
 import type { QuestionOrigin } from '../../../../src/shared/protocol.js';
 import { ClientConnection } from '../host/client-connection.js';
-import { HostClient } from '../host/host-client.js';
+import { HostClient, isTimeout } from '../host/host-client.js';
 import type { LegacyServers } from './legacy-servers.js';
 
 /** The stdio of a process, on the host or in a sandbox. */
@@ -36,6 +38,7 @@ export interface CommandOptions {
   server: string;
   start: () => Promise<StartedCommand>;
   capabilities: ClientCapabilities;
+  era: CommandServerConfig['era'];
   legacyServers: LegacyServers;
   timeoutMs: number;
   /** See `mcp.silenceMs`. */
@@ -45,6 +48,8 @@ export interface CommandOptions {
   onEnd: (reason: string) => void;
   onToolsChanged?: (() => void) | undefined;
 }
+
+type Mode = CommandServerConfig['era'];
 
 export class CommandConnection extends ClientConnection {
   readonly #sandboxUse: SandboxUse | undefined;
@@ -57,9 +62,9 @@ export class CommandConnection extends ClientConnection {
 
   /** ERR_MCP, and the errors of `start`; a failed start leaves no process. */
   static async open(options: CommandOptions): Promise<CommandConnection> {
-    const { server, legacyServers } = options;
-    if (!legacyServers.isLegacy(server)) {
-      const connection = await CommandConnection.#connect(options, 'auto');
+    const { server, era, legacyServers } = options;
+    if (era === 'modern' || (era === 'auto' && !legacyServers.isLegacy(server))) {
+      const connection = await CommandConnection.#connect(options, era);
       if (connection) return connection;
       legacyServers.noteLegacy(server); // some servers exit on anything but `initialize` as the first request
     }
@@ -68,8 +73,8 @@ export class CommandConnection extends ClientConnection {
     return connection;
   }
 
-  /** Undefined: the process ended while the modern protocol was tried. */
-  static async #connect(options: CommandOptions, mode: 'auto' | 'legacy'): Promise<CommandConnection | undefined> {
+  /** Undefined: the process ended, or fell silent, while the modern protocol was tried. */
+  static async #connect(options: CommandOptions, mode: Mode): Promise<CommandConnection | undefined> {
     const { server, legacyServers, timeoutMs, onEnd } = options;
     const started = await options.start();
     const { transport, sandboxUse } = started;
@@ -80,7 +85,7 @@ export class CommandConnection extends ClientConnection {
       const { exitReason } = transport;
       sandboxUse?.end();
       await transport.close();
-      if (mode === 'auto' && exitReason !== '') return undefined;
+      if (mode === 'auto' && (exitReason !== '' || isTimeout(error))) return undefined;
       legacyServers.forget(server);
       throw explainStart(options, transport.stray, exitReason, error);
     }
@@ -100,11 +105,7 @@ export class CommandConnection extends ClientConnection {
   }
 }
 
-function makeClient(
-  options: CommandOptions,
-  { transport, roots, origin }: StartedCommand,
-  mode: 'auto' | 'legacy',
-): HostClient {
+function makeClient(options: CommandOptions, { transport, roots, origin }: StartedCommand, mode: Mode): HostClient {
   const { server, capabilities, log, timeoutMs, silenceMs, onToolsChanged } = options;
   return new HostClient({
     server,
@@ -112,7 +113,10 @@ function makeClient(
     origin,
     roots,
     log,
-    versionNegotiation: { mode, probe: { timeoutMs: Math.ceil(timeoutMs / 2) } },
+    versionNegotiation:
+      mode === 'modern'
+        ? { mode: { pin: NEWER_PROTOCOL }, probe: { timeoutMs } }
+        : { mode, probe: { timeoutMs: Math.ceil(timeoutMs / 2) } },
     onToolsChanged,
     life: {
       silenceMs,
@@ -148,8 +152,8 @@ function explainStart(
   const printed = stray && `; it printed output that is not MCP: ${stray}`;
   const why = exitReason
     ? `ended at its start: ${exitReason}${printed}`
-    : cause instanceof ProtocolError
-      ? `refused the handshake: ${cause.message}`
-      : `did not answer the handshake within ${timeoutMs} ms${printed}`;
+    : isTimeout(cause)
+      ? `did not answer the handshake within ${timeoutMs} ms${printed}`
+      : `refused the handshake: ${cause instanceof Error ? cause.message : String(cause)}`;
   return new FairleadError('ERR_MCP', `the server ${server} ${why}`, { cause });
 }

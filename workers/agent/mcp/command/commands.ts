@@ -118,6 +118,7 @@ export class Commands implements ServerBackend {
       server,
       start: () => this.#start(owner, server),
       capabilities: this.#capabilitiesOf(server),
+      era: this.#configOf(server).era,
       legacyServers: this.#legacyServers,
       timeoutMs: config.mcp.requestTimeoutMs,
       silenceMs: config.mcp.silenceMs,

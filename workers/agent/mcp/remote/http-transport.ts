@@ -6,7 +6,6 @@ import {
   isJSONRPCErrorResponse,
   isJSONRPCRequest,
   isJSONRPCResultResponse,
-  PROTOCOL_VERSION_META_KEY,
   StreamableHTTPClientTransport,
   type AuthProvider,
   type JSONRPCMessage,
@@ -21,6 +20,7 @@ import { STREAM_ENDED, type RemoteFailure } from '../../http/failures.js';
 import type { StreamHolder } from '../../http/connection-slots.js';
 import { isNoPlace, noStream } from '../../http/http.js';
 import type { McpFetch } from './mcp-fetch.js';
+import { MessageDoor } from './message-door.js';
 
 /** Carries the request's id to our fetch, as the SDK has no other way. Never sent. */
 const REQUEST_HEADER = 'fairlead-request';
@@ -65,8 +65,6 @@ interface PendingRequest {
   onEnd: (() => void) | undefined;
   /** Not sent yet: it needs a stream beside it, and none is free. */
   waits: boolean;
-  /** Sent in the modern protocol, in which a result states its type. */
-  isModern: boolean;
   /** Its response is a stream of events: its answer may come later. */
   streams?: boolean;
   /** Releases its turn. */
@@ -86,8 +84,11 @@ export class HttpTransport implements RemoteTransport {
   onmessage?: (message: JSONRPCMessage, extra?: MessageExtraInfo) => void;
   readonly hasPerRequestStream = true;
   failure: RemoteFailure | undefined;
+  /** The older protocol's first request has been made. */
+  hasInitialized = false;
   readonly #fetch: McpFetch;
   readonly #inner: StreamableHTTPClientTransport;
+  readonly #door = new MessageDoor();
   /** Our requests whose streams are open. */
   readonly #pending = new Map<RequestId, PendingRequest>();
   /** Event ids of streams that we have closed: they are not resumed. */
@@ -128,19 +129,19 @@ export class HttpTransport implements RemoteTransport {
   }
 
   async send(message: JSONRPCMessage, options: TransportSendOptions = {}): Promise<void> {
+    this.#door.noteSent(message);
     if (!isJSONRPCRequest(message)) {
       await this.#inner.send(message, options.headers ? { headers: options.headers } : {});
       if ('method' in message && message.method === 'notifications/cancelled')
         this.#closeStream(message.params?.['requestId']);
       return;
     }
-    const { id, method, params } = message;
-    const isModern = params?._meta?.[PROTOCOL_VERSION_META_KEY] !== undefined;
+    const { id, method } = message;
+    this.hasInitialized ||= method === 'initialize';
     const pending: PendingRequest = {
       abort: new AbortController(),
       onEnd: options.onRequestStreamEnd,
       waits: false,
-      isModern,
     };
     this.#pending.set(id, pending);
     // The signal belongs to this request, so that the listener goes with it.
@@ -231,9 +232,11 @@ export class HttpTransport implements RemoteTransport {
     headers.delete(REQUEST_HEADER);
     const onFailure = (failure: RemoteFailure): void => this.#fail(failure);
     if (id === null) return this.#fetch.fetch(url, { ...init, headers }, { onFailure });
-    const pending = this.#pending.get(JSON.parse(id) as RequestId);
+    const request = JSON.parse(id) as RequestId;
+    const pending = this.#pending.get(request);
     const signal = pending?.abort.signal ?? AbortSignal.abort();
-    const response = await this.#fetch.fetch(url, { ...init, headers, signal }, { slot: 'call', onFailure });
+    const answer = await this.#fetch.fetch(url, { ...init, headers, signal }, { slot: 'call', onFailure });
+    const response = await this.#door.admit(answer, request);
     if (pending) pending.streams = /text\/event-stream/i.test(response.headers.get('content-type') ?? '');
     return response;
   }
@@ -242,7 +245,8 @@ export class HttpTransport implements RemoteTransport {
   async #get(url: string | URL, init: RequestInit): Promise<Response> {
     const lastEvent = new Headers(init.headers).get('last-event-id') ?? undefined;
     if (lastEvent !== undefined && this.#closedAt.delete(lastEvent)) return noStream();
-    const call = [...this.#pending.values()].find((each) => lastEvent !== undefined && each.lastEvent === lastEvent);
+    const [id, call] =
+      [...this.#pending].find(([, each]) => lastEvent !== undefined && each.lastEvent === lastEvent) ?? [];
     const ofCall = call !== undefined;
     const isWanted = !this.#isIdle || this.#stream === 'wanted';
     if (!isWanted || (!ofCall && this.#stream === 'none')) return noStream();
@@ -262,16 +266,16 @@ export class HttpTransport implements RemoteTransport {
     );
     if (!ofCall)
       this.#stream = response.ok ? 'open' : response.status === 405 && !isNoPlace(response) ? 'none' : 'closed';
-    return response;
+    return this.#door.admit(response, id);
   }
 
-  #receive(message: JSONRPCMessage, extra?: MessageExtraInfo): void {
+  #receive(passed: JSONRPCMessage, extra?: MessageExtraInfo): void {
+    const message = this.#door.take(passed);
+    if (!message) return;
     this.#reconnectsInVain = 0;
     if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
       const pending = message.id === undefined ? undefined : this.#pending.get(message.id);
       if (pending) pending.answeredAt ??= performance.now();
-      // A result without a type is complete (SEP-2322); the SDK would refuse it.
-      if (pending?.isModern && isJSONRPCResultResponse(message)) message.result['resultType'] ??= 'complete';
     }
     this.onmessage?.(message, extra);
   }
@@ -296,6 +300,7 @@ export class HttpTransport implements RemoteTransport {
   #remove(id: RequestId): PendingRequest | undefined {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
+    this.#door.forget(id);
     pending?.leave?.();
     return pending;
   }

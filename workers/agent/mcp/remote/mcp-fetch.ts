@@ -10,7 +10,16 @@ const RETRY_AFTER_MS = 5_000;
 const MAX_RETRY_AFTER_MS = 600_000;
 const BUSY = new Set([429, 502, 503, 504]);
 
+/** Begins like JSON, or like an event, whatever its type says. */
+const MESSAGE = /^\uFEFF?\s*(?:[{[]|(?:data|event|id|retry)?:)/;
+
 type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
+
+export interface SseOptions {
+  /** Reads the stream before the SDK does. */
+  admit: (stream: Response) => Promise<Response>;
+  onStreamEnd: (failure?: RemoteFailure) => void;
+}
 
 export class McpFetch {
   readonly #server: string;
@@ -35,7 +44,7 @@ export class McpFetch {
   }
 
   /** For SSE: all responses come by one stream, whose end is the end of the connection. */
-  sse(onStreamEnd: (failure?: RemoteFailure) => void): Fetch {
+  sse({ admit, onStreamEnd }: SseOptions): Fetch {
     const holder = { isIdle: () => false, onEvict: ignore, onEnd: ignore };
     return async (url, init = {}) => {
       const headers = new Headers(init.headers);
@@ -48,7 +57,7 @@ export class McpFetch {
           { slot: 'stream', holder, onFailure: onStreamEnd },
         );
         if (isNoPlace(response)) throw this.#noneLeft();
-        return response.ok ? onEnd(response, onStreamEnd) : response;
+        return response.ok ? onEnd(await admit(response), onStreamEnd) : response;
       } catch (error) {
         // Of this error the SDK keeps the text only.
         if (error instanceof RemoteFailure) onStreamEnd(error);
@@ -70,6 +79,9 @@ export class McpFetch {
     if (status === 401) noteRefused(response, init.headers);
     if (BUSY.has(status)) throw this.#busy(response);
     if (response.ok && mediaType(headers.get('content-type')) === 'text/html') {
+      const body = await response.text();
+      // What some languages call everything that they send.
+      if (MESSAGE.test(body)) return new Response(body, { status, headers });
       const text = `${this.#server} answers with a web page, not with MCP: check its url`;
       throw new RemoteFailure('ERR_MCP', text, { sent: true });
     }

@@ -2,14 +2,19 @@
 import type { ClientCapabilities, DiscoverResult, PriorDiscovery } from '@modelcontextprotocol/client';
 import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
+import { NEWER_PROTOCOL } from '../../../../src/shared/mcp-capabilities.js';
 import type { Logger } from '../../../../src/shared/log.js';
-import { HostClient } from '../host/host-client.js';
+import { HostClient, type HostClientOptions } from '../host/host-client.js';
 import type { ServerCredentials } from './auth-source.js';
-import { describeFailure, perhapsSse } from '../../http/failures.js';
+import { describeFailure, mayAnswerAnother, needsAuthorization, perhapsSse } from '../../http/failures.js';
 import type { SafeHttp } from '../../http/http.js';
 import { HttpTransport, type HttpTransportOptions, type RemoteTransport } from './http-transport.js';
 import { McpFetch } from './mcp-fetch.js';
 import { SseTransport } from './sse-transport.js';
+
+/** Of a request's time, the part after which a silent server is taken for one that does not know the newer protocol. */
+const PROBE_SHARE = 1 / 3;
+const LEGACY: KnownProtocol = { kind: 'legacy' };
 
 /** A modern server keeps no state for a session; legacy and sse servers do. */
 export type ProtocolKind = 'modern' | 'legacy' | 'sse';
@@ -50,9 +55,9 @@ export async function openConnection(
   if (config.type === 'sse' || known?.kind === 'sse')
     return connect(options, new SseTransport(transport), { kind: 'sse' });
   try {
-    return await connect(options, new HttpTransport(transport), known);
+    return await overHttp(options, transport, known);
   } catch (error) {
-    if (config.type !== undefined || known || !perhapsSse(error)) throw error;
+    if (config.type !== undefined || config.era === 'modern' || known || !perhapsSse(error)) throw error;
     try {
       return await connect(options, new SseTransport(transport), { kind: 'sse' });
     } catch {
@@ -61,18 +66,38 @@ export async function openConnection(
   }
 }
 
+/** Whatever answer to the newer protocol's first request does not prove that protocol means the older one. */
+async function overHttp(
+  options: OpeningOptions,
+  http: HttpTransportOptions,
+  known: KnownProtocol | undefined,
+): Promise<OpenedConnection> {
+  const { era } = options.config;
+  if (known || era === 'legacy') return connect(options, new HttpTransport(http), known ?? LEGACY);
+  const transport = new HttpTransport(http);
+  try {
+    return await connect(options, transport, undefined);
+  } catch (error) {
+    if (era === 'modern' || transport.hasInitialized || !mayAnswerAnother(error)) throw error;
+    return await connect(options, new HttpTransport(http), LEGACY).catch((older: unknown) => {
+      // Of the two answers the one that wants a login says what to do.
+      throw needsAuthorization(error) && !needsAuthorization(older) ? error : older;
+    });
+  }
+}
+
 async function connect(
   options: OpeningOptions,
   transport: RemoteTransport,
   known: KnownProtocol | undefined,
 ): Promise<OpenedConnection> {
-  const { server, capabilities, timeoutMs, log } = options;
+  const { server, config, capabilities, timeoutMs, log } = options;
   const client = new HostClient({
     server,
     capabilities,
     log,
     describeFailure: (error) => transport.failure ?? describeFailure(server, error),
-    ...(known ? {} : { versionNegotiation: { mode: 'auto' } }),
+    ...(known ? {} : { versionNegotiation: negotiationOf(config.era, timeoutMs) }),
   });
   try {
     const prior = priorOf(known);
@@ -84,6 +109,11 @@ async function connect(
   const discover = client.client.getDiscoverResult();
   if (client.era === 'modern' && discover) return { client, transport, kind: 'modern', discover };
   return { client, transport, kind: known?.kind === 'sse' ? 'sse' : 'legacy' };
+}
+
+function negotiationOf(era: UrlServerConfig['era'], timeoutMs: number): HostClientOptions['versionNegotiation'] {
+  if (era === 'modern') return { mode: { pin: NEWER_PROTOCOL }, probe: { timeoutMs } };
+  return { mode: 'auto', probe: { timeoutMs: Math.ceil(timeoutMs * PROBE_SHARE) } };
 }
 
 function priorOf(known: KnownProtocol | undefined): PriorDiscovery | undefined {

@@ -70,7 +70,11 @@ export class RemoteConnection implements ServerConnection {
   }
 
   /** The SDK's own listing: it reads all pages and leaves out tools whose headers the protocol forbids. */
-  async #listTools({ client }: HostClient, { signal, timeoutMs }: ServerRequest): Promise<Record<string, unknown>> {
+  async #listTools(host: HostClient, request: ServerRequest): Promise<Record<string, unknown>> {
+    // Where the server does not say that it has tools, the SDK would not ask.
+    if (host.capabilities['tools'] === undefined) return host.request(request);
+    const { client } = host;
+    const { signal, timeoutMs } = request;
     try {
       return { ...(await client.listTools(undefined, { signal, timeout: timeoutMs, cacheMode: 'refresh' })) };
     } catch (error) {

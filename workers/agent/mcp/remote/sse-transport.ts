@@ -2,6 +2,7 @@
 import { SSEClientTransport, type JSONRPCMessage, type MessageExtraInfo } from '@modelcontextprotocol/client';
 import type { RemoteFailure } from '../../http/failures.js';
 import type { HttpTransportOptions, RemoteTransport } from './http-transport.js';
+import { MessageDoor } from './message-door.js';
 
 export class SseTransport implements RemoteTransport {
   onclose?: () => void;
@@ -9,16 +10,22 @@ export class SseTransport implements RemoteTransport {
   onmessage?: (message: JSONRPCMessage, extra?: MessageExtraInfo) => void;
   failure: RemoteFailure | undefined;
   readonly #inner: SSEClientTransport;
+  readonly #door = new MessageDoor();
   #closed = false;
 
   constructor({ url, fetch, provider }: HttpTransportOptions) {
     this.#inner = new SSEClientTransport(url, {
       // A stream that has ended cannot be resumed, and the next one is another session: waiting requests must fail.
-      fetch: fetch.sse((failure) => this.#lost(failure)),
+      fetch: fetch.sse({
+        admit: (response) => this.#door.admit(response),
+        onStreamEnd: (failure) => this.#lost(failure),
+      }),
       ...(provider ? { authProvider: provider } : {}),
       redirectPolicy: 'follow',
     });
-    this.#inner.onmessage = (message: JSONRPCMessage) => {
+    this.#inner.onmessage = (passed: JSONRPCMessage) => {
+      const message = this.#door.take(passed);
+      if (!message) return;
       // The SDK drops progress that arrives in one chunk with its result, so the result is delivered a moment later.
       if ('method' in message) this.onmessage?.(message);
       else setImmediate(() => this.onmessage?.(message));
@@ -37,6 +44,7 @@ export class SseTransport implements RemoteTransport {
   }
 
   send(message: JSONRPCMessage): Promise<void> {
+    this.#door.noteSent(message);
     return this.#inner.send(message);
   }
 
@@ -64,6 +72,7 @@ export class SseTransport implements RemoteTransport {
 
   #lost(failure?: RemoteFailure): void {
     this.failure ??= failure;
-    void this.close();
+    // What has come is still passed on.
+    setImmediate(() => setImmediate(() => void this.close()));
   }
 }
