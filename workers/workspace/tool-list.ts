@@ -87,7 +87,9 @@ export const WRITE_FILE = declare({
 export const EDIT_FILE = declare({
   name: 'edit_file',
   title: 'Edit a file',
-  description: 'Replace text in a file. old_text must match exactly, and occur exactly once unless replace_all is set.',
+  description:
+    'Replace text in a file. old_text must match exactly, and occur exactly once unless replace_all is set. ' +
+    'The file keeps its own line ends: write \\n for any of them.',
   properties: {
     path: aFile,
     old_text: { type: 'string', minLength: 1, description: 'The text to replace, exactly as it is in the file' },

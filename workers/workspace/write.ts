@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { faultFromErrno, ToolFault } from './fault.js';
 import type { WorkspacePath, Workspace } from './paths.js';
 import { HUGE_FILE_BYTES } from './read.js';
+import { findText, lineOf, replaceText, type Match } from './replace.js';
 import { decodeText } from './text.js';
 
 const MAX_LISTED_LINES = 5;
@@ -38,13 +39,12 @@ export class FileWriter {
     return this.#inTurn(async () => {
       const place = await this.#workspace.locateExisting(request.path);
       const before = await this.#readWhole(place);
-      const found = occurrences(before, request.oldText);
+      const found = findText(before, request.oldText, request.replaceAll);
       if (found.length === 0) throw textNotFound(place, before, request.oldText);
       if (found.length > 1 && !request.replaceAll) throw ambiguous(place, before, found);
-      if (request.oldText === request.newText) {
-        throw new ToolFault('NO_CHANGE', 'old_text and new_text are the same: nothing was changed.');
-      }
-      await this.#replace(place, Buffer.from(before.split(request.oldText).join(request.newText), 'utf8'));
+      const after = replaceText(before, found, request.newText);
+      if (after === before) throw noChange(request);
+      await this.#replace(place, Buffer.from(after, 'utf8'));
       const where = lineNumbers(before, found);
       return `Edited ${place.shown}: ${found.length} replacement${found.length === 1 ? '' : 's'} (line ${where}).`;
     });
@@ -103,18 +103,20 @@ export class FileWriter {
   }
 }
 
-function occurrences(text: string, wanted: string): number[] {
-  const found: number[] = [];
-  for (let at = text.indexOf(wanted); at !== -1; at = text.indexOf(wanted, at + wanted.length)) found.push(at);
-  return found;
-}
-
-function lineNumbers(text: string, found: number[]): string {
-  const listed = found.slice(0, MAX_LISTED_LINES).map((at) => text.slice(0, at).split('\n').length);
+function lineNumbers(text: string, found: readonly Match[]): string {
+  const listed = found.slice(0, MAX_LISTED_LINES).map(({ start }) => lineOf(text, start));
   return listed.join(', ') + (found.length > MAX_LISTED_LINES ? ', …' : '');
 }
 
-function ambiguous(place: WorkspacePath, text: string, found: number[]): ToolFault {
+function noChange({ oldText, newText }: EditRequest): ToolFault {
+  const why =
+    oldText === newText
+      ? 'old_text and new_text are the same'
+      : 'old_text and new_text differ in line ends alone, which stay as the file has them (change them with run_command)';
+  return new ToolFault('NO_CHANGE', `${why}: nothing was changed.`);
+}
+
+function ambiguous(place: WorkspacePath, text: string, found: readonly Match[]): ToolFault {
   return new ToolFault(
     'AMBIGUOUS',
     `old_text occurs ${found.length} times in ${place.shown} (lines ${lineNumbers(text, found)}). Nothing was changed. ` +
@@ -124,9 +126,7 @@ function ambiguous(place: WorkspacePath, text: string, found: number[]): ToolFau
 
 function textNotFound(place: WorkspacePath, text: string, wanted: string): ToolFault {
   let hint = 'Read the file and copy the text exactly, with its spaces and indentation.';
-  if (text.includes('\r\n') && text.replaceAll('\r\n', '\n').includes(wanted)) {
-    hint = 'The file has Windows line ends: write \\r\\n in old_text and new_text.';
-  } else if (wanted.trim() !== '' && squeeze(text).includes(squeeze(wanted))) {
+  if (wanted.trim() !== '' && squeeze(text).includes(squeeze(wanted))) {
     hint = 'It occurs with other spaces or line breaks: copy it exactly from read_file.';
   }
   return new ToolFault('TEXT_NOT_FOUND', `old_text does not occur in ${place.shown}. Nothing was changed. ${hint}`);

@@ -49,13 +49,27 @@ t.test('edit_file changes nothing when the text is absent, ambiguous or the same
   await writeFile(join(ws.root, 'f'), before);
   t.equal(await ws.fault('edit_file', { path: 'f', old_text: '= 1', new_text: '= 3' }), 'AMBIGUOUS');
   t.equal(await ws.fault('edit_file', { path: 'f', old_text: 'w = 1', new_text: '' }), 'TEXT_NOT_FOUND');
-  t.equal(await ws.fault('edit_file', { path: 'f', old_text: 'x = 1;\ny', new_text: '' }), 'TEXT_NOT_FOUND');
+  t.equal(await ws.fault('edit_file', { path: 'f', old_text: 'x = 1;\n\ny', new_text: '' }), 'TEXT_NOT_FOUND');
   t.equal(await ws.fault('edit_file', { path: 'f', old_text: 'z  =  2', new_text: '' }), 'TEXT_NOT_FOUND');
   t.equal(await ws.fault('edit_file', { path: 'f', old_text: 'z', new_text: 'z' }), 'NO_CHANGE');
   t.equal(await ws.fault('edit_file', { path: 'missing', old_text: 'z', new_text: 'y' }), 'NOT_FOUND');
   t.equal(await readFile(join(ws.root, 'f'), 'utf8'), before);
   const ambiguous = await ws.call('edit_file', { path: 'f', old_text: '= 1', new_text: '= 3' });
   t.match(textOf(ambiguous), 'lines 1, 2', 'it says where the occurrences are');
+});
+
+t.test('an edit matches any line end, keeps those of the file, its mark and its bare end', async (t) => {
+  const ws = await startWorkspace(t);
+  const path = join(ws.root, 'f');
+  await writeFile(path, '\uFEFFone\r\ntwo\r\nthree');
+  t.match(
+    await ws.text('edit_file', { path: 'f', old_text: 'one\ntwo\n', new_text: 'ONE\n1.5\nTWO\n' }),
+    '1 replacement (line 1)',
+  );
+  await ws.text('edit_file', { path: 'f', old_text: 'three\n', new_text: 'three\nfour\n' });
+  t.equal(await readFile(path, 'utf8'), '\uFEFFONE\r\n1.5\r\nTWO\r\nthree\r\nfour');
+  const same = await ws.call('edit_file', { path: 'f', old_text: 'ONE\r\n', new_text: 'ONE\n' });
+  t.match(textOf(same), 'stay as the file has them');
 });
 
 t.test('replace_all replaces every occurrence', async (t) => {
