@@ -20,7 +20,8 @@ export class ScriptedModel implements Model {
   }
 
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent> {
-    this.requests.push(structuredClone(request));
+    const { shorter: _shorter, ...told } = request;
+    this.requests.push(structuredClone(told));
     const script = this.#scripts.shift();
     if (!script) throw new FairleadError('ERR_MODEL', 'the test has no more scripts');
     return script(request, signal);

@@ -104,6 +104,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
 
   return {
     provider: 'anthropic',
+    maxPromptTokens: (model) => traits.maxPromptTokens(model),
     stream: (request, signal) =>
       askAgain(request, {
         traits,

@@ -8,8 +8,9 @@ import { counter } from '../../../src/shared/metrics.js';
 import { RefusedRequest } from './model-errors.js';
 import type { ModelTraits } from './model-traits.js';
 import type { ModelEvent, ModelRequest } from './model.js';
+import { readPromptSize } from './prompt-size.js';
+import { isAboutContent, isTooLong, Stripping } from './refusals.js';
 import type { Retries } from './retries.js';
-import { isAboutContent, Stripping } from './refusals.js';
 import { toRequest } from './to-request.js';
 import { Withheld } from './withheld.js';
 
@@ -32,11 +33,12 @@ export interface Asking {
 
 /** Rejects with the first refusal when nothing helps. */
 export async function* askAgain(
-  request: ModelRequest,
+  whole: ModelRequest,
   { traits, retries: newRetries, ask }: Asking,
 ): AsyncGenerator<ModelEvent, void, undefined> {
+  let request = whole;
   const withheld = new Withheld(request.withheld);
-  const stripping = new Stripping(request, withheld);
+  let stripping = new Stripping(request, withheld);
   let first: RefusedRequest | undefined;
   let retries = newRetries();
   for (let requests = 1; ;) {
@@ -62,6 +64,16 @@ export async function* askAgain(
 
   function nextStep(body: MessageCreateParamsStreaming, refusal: string): string | undefined {
     if (traits.learn(request.model, refusal)) return 'model';
+    if (isTooLong(body, refusal)) {
+      const size = readPromptSize(refusal);
+      if (size) traits.learnMaxPrompt(request.model, size.maximum);
+      const messages = request.shorter?.(size);
+      if (messages) {
+        request = { ...request, messages };
+        stripping = new Stripping(request, withheld);
+        return 'shorter';
+      }
+    }
     return isAboutContent(body, refusal) ? stripping.next(body, refusal) : undefined;
   }
 }

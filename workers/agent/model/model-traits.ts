@@ -15,6 +15,8 @@ interface Learned {
   /** How many of the ways to ask for thinking this model has refused. */
   refused: number;
   maxTokens?: number;
+  /** Tokens of a request. */
+  maxPrompt?: number;
 }
 
 export class ModelTraits {
@@ -48,6 +50,15 @@ export class ModelTraits {
     if (learned.refused >= this.#ways(model).length) return false;
     this.#learned.set(model, { ...learned, refused: learned.refused + 1 });
     return true;
+  }
+
+  /** What this model's API said that a request may have. */
+  learnMaxPrompt(model: string, maxPrompt: number): void {
+    this.#learned.set(model, { ...(this.#learned.get(model) ?? { refused: 0 }), maxPrompt });
+  }
+
+  maxPromptTokens(model: string): number | undefined {
+    return this.#learned.get(model)?.maxPrompt;
   }
 
   /** The ways to ask this model for what the configuration says, best first; after the last one nothing is asked. */

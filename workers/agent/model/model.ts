@@ -21,6 +21,16 @@ export interface ModelRequest {
   maxTokens: number;
   /** What this conversation's earlier requests were refused for, as an answer has listed it. */
   withheld?: readonly string[] | undefined;
+  /** Less of the same conversation, for when the API finds it too long; undefined when that is not possible. */
+  shorter?: (size: PromptSize | undefined) => readonly TranscriptMessage[] | undefined;
+}
+
+/** In tokens, as an API has said it when a request was too long. */
+export interface PromptSize {
+  /** Of the request; absent when it did not say. */
+  tokens?: number;
+  /** What it takes at most. */
+  maximum: number;
 }
 
 /** `block` counts the answer's content blocks from 0. */
@@ -44,6 +54,8 @@ export interface ModelAnswer {
 
 export interface Model {
   readonly provider: 'anthropic' | 'demo';
+  /** What the model has said that it takes at most, in tokens; undefined while it has not. */
+  maxPromptTokens?(model: string): number | undefined;
   /** Loads what the first answer would have to wait for. */
   warmUp?(): Promise<void>;
   /**

@@ -3,6 +3,7 @@ import type { ContentBlockParam, MessageParam, ToolUnion } from '@anthropic-ai/s
 import { isObject } from './clean-blocks.js';
 import type { ModelRequest } from './model.js';
 import { isThinking, toRuns } from './to-messages.js';
+import { saysTooLong } from './prompt-size.js';
 import { entriesForAll } from './to-tools.js';
 import { cutKeys, hashOf, type Withheld } from './withheld.js';
 
@@ -14,9 +15,6 @@ export interface SentParts {
 
 /** `messages.3.content.1.image.source`, `tools.12.custom.input_schema`, and `messages[3].content[1]`, which gateways write. */
 const PATH = /\b(messages|tools)((?:\.\w+|\[\d+\])+)/g;
-/** Shorter conversations may be taken: the request as a whole is too long. */
-const TOO_LONG =
-  /too long|too large|exceeds? the maximum size|context (?:window|length|limit)|maximum context|input length|too many (?:input )?tokens/i;
 /** Not about what the request holds, so leaving things out would only lose them. */
 const NOT_ABOUT_CONTENT =
   /credit balance|billing|quota|usage limits?|spend(?:ing)? limit|organization|workspace|api[ -]key|authenticat|anthropic-(?:version|beta)|^model\b|model not found/i;
@@ -24,6 +22,11 @@ const NOT_ABOUT_CONTENT =
 /** A refusal that names a part is about it, whatever words its name holds. */
 export function isAboutContent(sent: SentParts, refusal: string): boolean {
   return namedParts(sent, refusal).length > 0 || !NOT_ABOUT_CONTENT.test(refusal);
+}
+
+/** The request as a whole, and no part that the refusal names. */
+export function isTooLong(sent: SentParts, refusal: string): boolean {
+  return saysTooLong(refusal) && namedParts(sent, refusal).length === 0;
 }
 
 /** Hashes of the named blocks and tools; empty when the refusal names none that was sent. */
@@ -82,7 +85,7 @@ export class Stripping {
 
   /** The step that changed the request; undefined when nothing is left that could be left out. */
   next(sent: SentParts, refusal: string): 'named' | Step | undefined {
-    if (TOO_LONG.test(refusal) && namedParts(sent, refusal).length === 0) {
+    if (isTooLong(sent, refusal)) {
       this.#done = Math.max(this.#done, STEPS.indexOf('older'));
     } else if (this.#withheld.add(namedParts(sent, refusal))) return 'named';
     while (this.#done < STEPS.length) {

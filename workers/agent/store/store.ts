@@ -63,6 +63,10 @@ export interface ModelContext {
   messages: number;
   /** What the messages from `from` to there cost, as the API counted it. */
   tokens: number;
+  /** Messages before this index are sent without the results of calls. Absent: all have theirs. */
+  trimmed?: number;
+  /** Longer results are sent without their middle. Absent: none was ever too long. */
+  resultBytes?: number;
 }
 
 export interface OpenTurn {

@@ -2,8 +2,8 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { abortable } from '../../../src/shared/abort.js';
 import { foundIn } from '../mcp/catalogue/tool-search.js';
-import { chooseContext, toModelMessages } from '../model/context.js';
-import type { ModelEvent } from '../model/model.js';
+import { SentContext } from '../model/context.js';
+import type { ModelEvent, ModelRequest } from '../model/model.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { Turn } from './turn.js';
 
@@ -11,8 +11,8 @@ type Asker = Pick<Turn, 'parts' | 'log' | 'signal'>;
 
 /** A request that is under way. */
 export interface Asked {
-  /** Index of the first message of the transcript that was sent. */
-  from: number;
+  /** What of the transcript was sent; it may become less until the answer is there. */
+  sent: SentContext;
   events: AsyncIterator<ModelEvent>;
   /** The first of them, which is asked for already. */
   first: Promise<IteratorResult<ModelEvent>>;
@@ -25,13 +25,16 @@ export async function askModel(
 ): Promise<Asked> {
   const { model: settings } = parts.config;
   const { model, session, user } = log.row;
-  const { from } = chooseContext(transcript, log.row.context, settings.historyTokens);
+  const { historyTokens } = settings;
+  const takes = parts.model.maxPromptTokens?.(model);
+  const sent = new SentContext(transcript, log.row.context, { historyTokens, takes });
   await abortable(() => parts.catalogue.ready({ session, user }), signal);
-  const request = {
+  const request: ModelRequest = {
     model,
     system: settings.system,
     note: parts.catalogue.note(user),
-    messages: toModelMessages(transcript, from),
+    messages: sent.messages(),
+    shorter: (size) => sent.shorter(size),
     tools: parts.toolSet({ session, user }).toolsWith(foundIn(transcript)),
     maxTokens: settings.maxTokens,
     withheld: log.row.withheld,
@@ -41,7 +44,7 @@ export async function askModel(
   const events = parts.model.stream(request, signal)[Symbol.asyncIterator]();
   const first = events.next();
   first.catch(() => undefined); // whoever reads the answer gets the failure
-  return { from, events, first };
+  return { sent, events, first };
 }
 
 /**

@@ -2,6 +2,7 @@
 import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import type { DurableEvent, Usage } from '../../../src/shared/protocol.js';
 import type { ModelContext, TranscriptMessage } from '../store/store.js';
+import type { SentPart } from '../model/context.js';
 import type { ModelAnswer } from '../model/model.js';
 import { historyFull } from '../log/history-size.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
@@ -37,11 +38,11 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   if ((await log.measured()).bytes >= maxBytes) return failedTurn(historyFull(maxBytes));
   const transcript = await log.transcript();
   let answer: ModelAnswer;
-  let from: number;
+  let part: SentPart;
   try {
     const asked = (await turn.takeAhead()) ?? (await askModel(turn, transcript));
-    from = asked.from;
     answer = await streamAnswer(turn, asked, progress.blocks);
+    part = asked.sent.part;
   } catch (error) {
     return brokenAnswer(turn, error);
   }
@@ -50,7 +51,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const content = wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block));
   const events = textEvents(turn.turn, progress.blocks, content);
   const said: TranscriptMessage[] = content.length > 0 ? [{ role: 'assistant', content }] : [];
-  const context = contextAfter(answer.usage, from, transcript.length + said.length);
+  const context = contextAfter(answer.usage, part, transcript.length + said.length);
   const withheld = answer.withheld ? { withheld: answer.withheld } : {};
   const uses = firstOfEachId(content.filter(isToolUse));
   if (!wantsTools || uses.length === 0) {
@@ -135,9 +136,11 @@ function textEvents(turn: number, firstBlock: number, content: readonly unknown[
 }
 
 /** The tokens are those of the request and of its answer, which the next request repeats. A model that counts none leaves all to be estimated. */
-function contextAfter(usage: Usage, from: number, messages: number): ModelContext {
+function contextAfter(usage: Usage, part: SentPart, messages: number): ModelContext {
   const input = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
-  return input === 0 ? { from, messages: from, tokens: 0 } : { from, messages, tokens: input + usage.outputTokens };
+  return input === 0
+    ? { ...part, messages: part.from, tokens: 0 }
+    : { ...part, messages, tokens: input + usage.outputTokens };
 }
 
 function endReason(answer: ModelAnswer): TurnOutcome['stopReason'] {

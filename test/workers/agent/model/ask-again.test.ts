@@ -2,7 +2,9 @@ import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { TranscriptMessage } from '../../../../workers/agent/store/store.js';
 import { createAnthropicModel } from '../../../../workers/agent/model/anthropic.js';
-import type { Model, ModelRequest } from '../../../../workers/agent/model/model.js';
+import { SentContext } from '../../../../workers/agent/model/context.js';
+import type { Model, ModelRequest, PromptSize } from '../../../../workers/agent/model/model.js';
+import { readPromptSize, saysTooLong } from '../../../../workers/agent/model/prompt-size.js';
 import { png } from '../../../helpers/images.js';
 import { startModelServer, type ModelServer, type Reply, type RequestBody } from '../../../helpers/model-server.js';
 import { ask, configFor, listen } from './streams.js';
@@ -129,6 +131,67 @@ t.test('a conversation that is too long for the model goes on with its newest tu
     t.match(said(server.requests[1]?.body), /does first/, 'tools stay as they are');
   }
 });
+
+t.test(
+  'a turn of twelve files of 100 KB goes on, whatever the model takes, and the next turn knows how much',
+  async (t) => {
+    const files = Array.from({ length: 12 }, (_, index) => [
+      assistant(use(`file-${index}`, { path: `/${index}` })),
+      user(result(`file-${index}`, `<${index}> ${'word '.repeat(20_000)}`)),
+    ]).flat();
+    const transcript = [user('remember: blue'), assistant('yes'), user('read twelve files'), ...files];
+    for (const takes of [200_000, 100_000, 32_000]) {
+      const { server, model } = await start(t);
+      server.script(({ body }) => {
+        const tokens = Math.ceil(said(body).length / 2.5);
+        return tokens > takes ? refuses(`prompt is too long: ${tokens} tokens > ${takes} maximum`) : OK;
+      });
+      const sent = new SentContext(transcript, null, { historyTokens: 150_000 });
+      const messages = sent.messages();
+      const shorter: ModelRequest['shorter'] = (size) => sent.shorter(size);
+      const { answer } = await listen(model, ask({ messages, tools, shorter }));
+      t.match(answer.content, [{ text: 'fine' }]);
+      t.equal(answer.withheld, undefined, 'nothing is lost for later requests');
+      const last = said(server.requests.at(-1)?.body);
+      t.match(last, /remember: blue/);
+      t.match(last, /<11> word/);
+      t.match(last, /does first/);
+      t.same(server.violations, []);
+      t.ok(server.count <= 3);
+      if (server.count > 1) t.equal(model.maxPromptTokens?.(ask().model), takes);
+    }
+  },
+);
+
+const SIZES: Record<string, PromptSize | undefined> = {
+  'prompt is too long: 210000 tokens > 200000 maximum': { tokens: 210_000, maximum: 200_000 },
+  'input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length': {
+    tokens: 188_240,
+    maximum: 178_667,
+  },
+  "This model's maximum context length is 128000 tokens. However, your messages resulted in 140,123 tokens.": {
+    tokens: 140_123,
+    maximum: 128_000,
+  },
+  "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the messages)": {
+    tokens: 9_000,
+    maximum: 8_192,
+  },
+  'the request exceeds the available context size (8192 tokens), try increasing it': { maximum: 8_192 },
+  'request (12345 tokens) exceeds the available context size (8192 tokens)': { tokens: 12_345, maximum: 8_192 },
+  'The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).': {
+    tokens: 1_200_000,
+    maximum: 1_048_576,
+  },
+  'Input is too long for requested model.': undefined,
+};
+
+for (const [refusal, size] of Object.entries(SIZES)) {
+  t.test(`a request that is too long is known by «${refusal}»`, async (t) => {
+    t.ok(saysTooLong(refusal));
+    t.same(readPromptSize(refusal), size);
+  });
+}
 
 t.test('what cannot be helped ends with the first refusal, after few requests', async (t) => {
   const { server, model } = await start(t);

@@ -127,6 +127,21 @@ void t.test('an image that no reader of events could take is for the model alone
   t.match(json(bench.model.requests[1]?.messages.at(-1)), data);
 });
 
+void t.test('results that are too long together are cut in what is sent, and stay in the history', async (t) => {
+  const bench = await startBench(t, { ...ALLOW, model: { historyTokens: 100_000 } });
+  bench.box.shown = [{ type: 'text', text: 'x'.repeat(100_000) }];
+  const uses = Array.from({ length: 6 }, (_, index) => ({ id: `c-${index}`, name: 'show', input: {} }));
+  bench.model.next(callsTools(uses), says('ok'));
+  await bench.say('go');
+  t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+  const sent = json(bench.model.requests[1]?.messages);
+  t.ok(sent.length < 300_000);
+  t.match(sent, /100000 bytes.*not shown here any more/);
+  t.ok((await bench.store.readSession(OF.session))?.context?.trimmed, 'the next request makes the same cut');
+  const { json: history } = await bench.request('read-history-page', { ...OF, limit: 100 });
+  t.ok(history.length > 600_000);
+});
+
 void t.test('a session keeps its sandbox when it leaves memory', async (t) => {
   const bench = await startBench(t, ALLOW);
   bench.model.next(callsTools([echo('c-1')]), says('ok'), callsTools([echo('c-2')]), says('ok'));

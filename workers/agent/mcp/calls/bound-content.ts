@@ -1,4 +1,5 @@
 /** Bounds a tool's content: short blocks stay whole, long ones lose their middle, images have a limit of their own. Pure; agent threads. */
+import { cutMiddle } from '../../../../src/shared/cut-text.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
 
 type ResourceBlock = Extract<ContentBlock, { type: 'resource' | 'resource_link' }>;
@@ -67,7 +68,7 @@ function boundTexts(content: readonly ContentBlock[], maxBytes: number): Content
     const text = cuttableText(block);
     if (text === undefined || sizeOf(block) <= shareOfKept) return block;
     const around = sizeOf(block) - Buffer.byteLength(text);
-    const cut = headAndTail(text, shareOfKept - around);
+    const cut = cutMiddle(text, shareOfKept - around, cutNote);
     return block.type === 'resource' ? withText(block, cut) : textBlock(cut);
   });
 }
@@ -128,18 +129,6 @@ function textBlock(text: string): ContentBlock {
   return { type: 'text', text, truncated: true };
 }
 
-/** Cuts in the middle, at bytes; a character that the cut breaks is dropped. */
-function headAndTail(text: string, maxBytes: number): string {
-  const bytes = Buffer.from(text);
-  const half = Math.max(0, Math.floor(maxBytes / 2));
-  const head = bytes
-    .subarray(0, half)
-    .toString()
-    .replace(/\uFFFD$/, '');
-  const tail = bytes
-    .subarray(bytes.length - half)
-    .toString()
-    .replace(/^\uFFFD+/, '');
-  const note = `[… ${bytes.length - 2 * half} bytes cut here: ask for a smaller part at a time to see them …]`;
-  return `${head}\n${note}\n${half > 0 ? tail : ''}`;
+function cutNote(bytes: number): string {
+  return `[… ${bytes} bytes cut here: ask for a smaller part at a time to see them …]`;
 }
