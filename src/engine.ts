@@ -106,6 +106,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
 
   const model = new ModelWatch({
     anthropic: config.anthropic,
+    proxies: config.proxies,
     log,
     onState: (reason) => readiness.modelHealth(reason),
   });

@@ -5,7 +5,14 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 /** The configuration has read them: nothing asks the environment for them again. */
-const CONSUMED = ['ANTHROPIC_API_KEY', 'FAIRLEAD_SECRET_KEY', 'FAIRLEAD_TOKEN', 'REDIS_URL'];
+const CONSUMED = [
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'ANTHROPIC_CUSTOM_HEADERS',
+  'FAIRLEAD_SECRET_KEY',
+  'FAIRLEAD_TOKEN',
+  'REDIS_URL',
+];
 
 /** Call it once the configuration is read, and before anything starts a thread or a process. Returns why it cannot be done. */
 export function hideEnvironment(): string | undefined {

@@ -1,7 +1,9 @@
 /** Asks for the model from the boot until it answers for the first time, so that the server waits for it instead of failing. Main thread. */
 import { backoffMs, type Backoff } from '../shared/backoff.js';
 import type { Logger } from '../shared/log.js';
-import { modelAddress, probeModel, type ModelAnswer } from '../shared/model-probe.js';
+import { modelAddress, type ModelAccess } from '../shared/config-model.js';
+import { probeModel, type ModelAnswer } from '../shared/model-probe.js';
+import type { Proxies } from '../shared/proxies.js';
 
 /** The model is away: it may be back at any moment. */
 const AWAY: Backoff = { firstMs: 500, maxMs: 30_000 };
@@ -9,7 +11,8 @@ const AWAY: Backoff = { firstMs: 500, maxMs: 30_000 };
 const REFUSED: Backoff = { firstMs: 30_000, maxMs: 300_000 };
 
 export interface ModelWatchOptions {
-  anthropic: { apiKey: string; baseUrl: string };
+  anthropic: ModelAccess;
+  proxies: Proxies;
   log: Logger;
   /** Why the model cannot be used; undefined when it answers. */
   onState: (reason: string | undefined) => void;
@@ -30,7 +33,8 @@ export class ModelWatch {
 
   /** Resolves after the first answer or failure; asks on in the background until the model answers. */
   async start(): Promise<void> {
-    const answer = await probeModel(this.#options.anthropic, this.#closing.signal);
+    const { anthropic, proxies } = this.#options;
+    const answer = await probeModel(anthropic, proxies, this.#closing.signal);
     if (this.#closing.signal.aborted) return;
     const { onState, log, away = AWAY } = this.#options;
     const before = this.#last;
@@ -42,12 +46,12 @@ export class ModelWatch {
     }
     const changed = answer.state !== before;
     this.#failures = changed ? 1 : this.#failures + 1;
-    const reason = reasonOf(answer, modelAddress(this.#options.anthropic));
+    const reason = reasonOf(answer, modelAddress(anthropic));
     const retryMs = backoffMs(this.#failures, answer.state === 'away' ? away : REFUSED);
     onState(reason);
     const said = { retryMs: Math.round(retryMs) };
     // A refused key is said each time: no retry mends it, and what is said once scrolls away.
-    if (answer.state === 'refuses-key') log.error(said, `${reason}: check ANTHROPIC_API_KEY`);
+    if (answer.state === 'refuses-key') log.error(said, `${reason}: check ${keyName(anthropic)}`);
     else if (changed) log.warn(said, `${reason}: check ANTHROPIC_BASE_URL and the network`);
     this.#timer = setTimeout(() => void this.start(), retryMs);
     this.#timer.unref(); // must not keep the process alive
@@ -57,6 +61,10 @@ export class ModelWatch {
     this.#closing.abort();
     clearTimeout(this.#timer);
   }
+}
+
+function keyName({ apiKey }: ModelAccess): string {
+  return apiKey === '' ? 'ANTHROPIC_AUTH_TOKEN' : 'ANTHROPIC_API_KEY';
 }
 
 function reasonOf(answer: Exclude<ModelAnswer, { state: 'answers' }>, address: string): string {

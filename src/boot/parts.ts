@@ -1,6 +1,6 @@
 /** Chooses between real parts and embedded defaults. Whether the real ones are there is asked later: see start-waits.ts. Main thread. */
 import type { Config } from '../shared/config.js';
-import { modelAddress } from '../shared/model-probe.js';
+import { hasModelAccess, modelAddress } from '../shared/config-model.js';
 import { chooseDriver } from './docker-detect.js';
 
 export interface Parts {
@@ -25,7 +25,7 @@ function chooseStore(config: Config): Parts['store'] {
 /** Whether it answers is asked by ModelWatch: a model that is away makes the server wait, not fail. */
 function chooseModel(config: Config): Parts['model'] {
   const { provider, name } = config.model;
-  if (provider === 'demo' || (provider === 'auto' && config.anthropic.apiKey === '')) {
+  if (provider === 'demo' || (provider === 'auto' && !hasModelAccess(config.anthropic))) {
     return {
       kind: 'demo',
       describe: 'demo: scripted, understands a few phrases (set ANTHROPIC_API_KEY for a real model)',

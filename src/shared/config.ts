@@ -6,6 +6,8 @@ import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
 import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
+import { hasModelAccess, readModelAccess, type ModelAccess } from './config-model.js';
+import { readProxies, type Proxies } from './proxies.js';
 import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
 import { FairleadError } from './errors.js';
 import { redisUrlProblem } from './redis-url.js';
@@ -153,7 +155,8 @@ export interface Config extends Readonly<Omit<Parsed, '$schema' | 'sandbox'>> {
   readonly dataDir: string;
   readonly logLevel: string;
   readonly dockerHost: string;
-  readonly anthropic: { readonly apiKey: string; readonly baseUrl: string };
+  readonly anthropic: ModelAccess;
+  readonly proxies: Proxies;
   /** Encrypts stored tokens of MCP servers: 32 bytes as 64 hex digits, or '' when there is none. */
   readonly secretKey: string;
 }
@@ -220,7 +223,8 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
     dataDir: dataDirOf(env, cwd),
     logLevel,
     dockerHost: env['DOCKER_HOST'] || '',
-    anthropic: { apiKey: env['ANTHROPIC_API_KEY'] || '', baseUrl: env['ANTHROPIC_BASE_URL'] || '' },
+    anthropic: readModelAccess(env, problems),
+    proxies: readProxies(env, problems),
     secretKey: env['FAIRLEAD_SECRET_KEY'] || '',
   };
   checkAccess(result, problems);
@@ -244,8 +248,9 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   const { store, model } = config;
   const badUrl = store.redisUrl === '' ? undefined : redisUrlProblem(store.redisUrl);
   if (badUrl !== undefined) problems.push({ path: 'store.redisUrl', message: badUrl });
-  if (model.provider === 'anthropic' && config.anthropic.apiKey === '') {
-    problems.push({ path: 'model.provider', message: 'is anthropic, but ANTHROPIC_API_KEY is not set' });
+  if (model.provider === 'anthropic' && !hasModelAccess(config.anthropic)) {
+    const message = 'is anthropic, but neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set';
+    problems.push({ path: 'model.provider', message });
   }
   if (model.thinkingTokens > 0 && (model.thinkingTokens < 1024 || model.thinkingTokens >= model.maxTokens)) {
     problems.push({ path: 'model.thinkingTokens', message: 'must be 0, or at least 1024 and below model.maxTokens' });

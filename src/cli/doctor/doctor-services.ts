@@ -4,7 +4,8 @@ import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createClient } from 'redis';
 import type { Config } from '../../shared/config.js';
-import { modelAddress, probeModel } from '../../shared/model-probe.js';
+import { hasModelAccess, modelAddress } from '../../shared/config-model.js';
+import { probeModel } from '../../shared/model-probe.js';
 import type { Finding } from './doctor.js';
 import { isAtLeast } from './doctor-host.js';
 
@@ -94,15 +95,14 @@ async function readSettings(client: {
 
 export async function checkModel(config: Config, signal: AbortSignal): Promise<Finding[]> {
   const { provider, name } = config.model;
-  const { apiKey } = config.anthropic;
-  if (provider === 'demo' || apiKey === '') {
+  if (provider === 'demo' || !hasModelAccess(config.anthropic)) {
     const detail = 'the scripted demo model will be used';
     return [
       { status: 'ok', detail: provider === 'demo' ? detail : `${detail} (set ANTHROPIC_API_KEY for a real one)` },
     ];
   }
   const base = modelAddress(config.anthropic);
-  const answer = await probeModel(config.anthropic, signal);
+  const answer = await probeModel(config.anthropic, config.proxies, signal);
   if (answer.state === 'away') {
     const hint =
       'look at ANTHROPIC_BASE_URL, the network and a proxy; without ANTHROPIC_API_KEY the demo model is used. The server starts, and is not ready until it answers';
@@ -110,7 +110,13 @@ export async function checkModel(config: Config, signal: AbortSignal): Promise<F
   }
   const { status } = answer;
   if (answer.state === 'refuses-key') {
-    return [{ status: 'failed', detail: `${base} refuses the key (${status})`, hint: 'correct ANTHROPIC_API_KEY' }];
+    return [
+      {
+        status: 'failed',
+        detail: `${base} refuses the key (${status})`,
+        hint: 'correct ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN',
+      },
+    ];
   }
   // A gateway need not have this route: any answer below 500 but a refusal shows that it is there and takes the key.
   if (status >= 500) return [{ status: 'warning', detail: `${base} answers ${status}`, hint: 'try again later' }];

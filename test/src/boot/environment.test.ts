@@ -46,6 +46,13 @@ t.test('/proc shows nothing of the environment, neither keys nor what else was i
   t.equal(shown.replaceAll('\0', ''), '');
 });
 
+t.test('nothing that says who asks the model is left in the environment', async (t) => {
+  const names = ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_CUSTOM_HEADERS'];
+  const env = Object.fromEntries(names.map((name) => [name, 'hidden']));
+  const { value } = await hidden(t, 'Object.keys(process.env)', env);
+  for (const name of names) t.notOk((value as string[]).includes(name), name);
+});
+
 t.test('what else is in the environment stays usable, also for child processes', async (t) => {
   const inChild = `execFileSync('sh', ['-c', 'echo "$KEPT,$EMPTY,$ANTHROPIC_API_KEY."']).toString()`;
   const env = { KEPT: 'kept = ü', EMPTY: '', ANTHROPIC_API_KEY: 'sk-hidden' };

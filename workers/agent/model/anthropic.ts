@@ -1,6 +1,8 @@
 /** The model behind the Anthropic Messages API, streamed through the SDK: one client per thread, any number of streams. Agent threads. */
 import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
 import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
+import { modelAddress, modelHeaders } from '../../../src/shared/config-model.js';
+import { proxyFor } from '../../../src/shared/proxies.js';
 import type { Config } from '../../../src/shared/config.js';
 import type { FairleadError } from '../../../src/shared/errors.js';
 import { Anthropic } from './anthropic-sdk.js';
@@ -8,7 +10,7 @@ import { AnswerBuilder, unfold } from './answer-builder.js';
 import { END, notAnAnswer, openAnswer, readEvent, type AnswerEvents } from './answer-stream.js';
 import { askAgain } from './ask-again.js';
 import { brokeOff, modelError, toModelError, toStreamError } from './model-errors.js';
-import { modelFetch } from './model-fetch.js';
+import { createModelFetch } from './model-fetch.js';
 import { ModelTraits } from './model-traits.js';
 import type { Model, ModelEvent } from './model.js';
 import { Retries } from './retries.js';
@@ -28,13 +30,15 @@ const END_MS = 1_000;
 
 export function createAnthropicModel(config: Config, options: AnthropicOptions = {}): Model {
   const { timeoutMs, thinkingTokens } = config.model;
+  const address = modelAddress(config.anthropic);
   const { idleMs = IDLE_MS, maxRetries = MAX_RETRIES } = options;
   const client = new Anthropic({
-    apiKey: config.anthropic.apiKey,
-    baseURL: config.anthropic.baseUrl || null, // null chooses the SDK's default instead of the environment's
+    authToken: config.anthropic.apiKey || config.anthropic.authToken,
+    defaultHeaders: modelHeaders(config.anthropic), // the start's check sends the same
+    baseURL: address,
     maxRetries: 0, // `Retries` has one budget for failures before an answer and in its stream
     timeout: timeoutMs,
-    fetch: modelFetch,
+    fetch: createModelFetch(proxyFor(new URL(address), config.proxies)),
     logLevel: 'off', // the SDK's log would contain prompts
     openTelemetry: false,
   });

@@ -43,7 +43,9 @@ const REFUSED = new Set([400, 413, 422]);
 
 /** Converts any error of the SDK, of fetch or of reading the stream. `model` is the requested one. */
 export function toModelError(error: unknown, model: string): FairleadError {
-  if (error instanceof FairleadError) return error;
+  // The SDK wraps what our own `fetch` throws.
+  const own = [error, error instanceof Error ? error.cause : undefined].find((each) => each instanceof FairleadError);
+  if (own) return own;
   if (error instanceof APIConnectionTimeoutError) return modelError('the model’s API did not answer in time', error);
   if (error instanceof APIConnectionError) {
     const code = codeOf(error);

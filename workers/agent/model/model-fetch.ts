@@ -4,17 +4,36 @@
  * deadlines. Agent threads.
  */
 import type * as Undici from 'undici';
-import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
+import { createProxyAgent, proxyRefusal, undici } from '../../../src/shared/proxy-agent.js';
 import { boundedBody, MAX_ERROR_BYTES } from '../http/body.js';
+import { modelError } from './model-errors.js';
 
-/** Loaded by require, for the reasons in anthropic-sdk.ts. */
-const { request } = createRequire(import.meta.url)('undici') as typeof Undici;
+const { request } = undici();
 
 const OWN_HEADERS = [['accept-encoding', 'identity']] as const;
 
-/** Rejects with undici's errors, whose `code` is the system's, or with the signal's reason. */
-export async function modelFetch(url: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+export type ModelFetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/** Through the proxy, if there is one. It rejects with undici's errors, whose `code` is the system's, or with the signal's reason. */
+export function createModelFetch(proxy: string | undefined): ModelFetch {
+  if (proxy === undefined) return (url, init) => exchange(url, init);
+  const dispatcher = createProxyAgent(proxy);
+  return async (url, init) => {
+    try {
+      return await exchange(url, init, dispatcher);
+    } catch (error) {
+      const refusal = proxyRefusal(error, proxy);
+      throw refusal === undefined ? error : modelError(`the model’s API cannot be reached: ${refusal}`, error);
+    }
+  };
+}
+
+async function exchange(
+  url: string | URL | Request,
+  init: RequestInit = {},
+  dispatcher?: Undici.Dispatcher,
+): Promise<Response> {
   // The SDK's request bodies are JSON strings.
   const bytes = Buffer.from((init.body as string | undefined) ?? '');
   const { statusCode, headers, body } = await request(url instanceof Request ? url.url : url, {
@@ -24,6 +43,7 @@ export async function modelFetch(url: string | URL | Request, init: RequestInit 
     signal: init.signal ?? null,
     headersTimeout: 0,
     bodyTimeout: 0,
+    ...(dispatcher ? { dispatcher } : {}),
   });
   body.on('error', () => undefined); // readers get the error; an aborted body may have no reader
   const known = toHeaders(headers);

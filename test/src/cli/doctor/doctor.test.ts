@@ -107,7 +107,7 @@ t.test('the model is asked with the key: taken, refused, not there', async (t) =
   t.match(await ask('good', `${base}/`), [{ status: 'ok' }]);
   t.match(await ask('bad', base), [{ status: 'failed', hint: /ANTHROPIC_API_KEY/ }]);
   t.match(await ask('good', `http://127.0.0.1:${await deadPort()}`), [{ status: 'failed' }]);
-  t.strictSame(keys, ['good', 'bad']);
+  t.strictSame(keys, ['good', 'bad', 'bad'], 'a refusal is asked about once more, where messages go');
 });
 
 t.test('a Docker that is configured and does not answer is a failed check', async (t) => {
