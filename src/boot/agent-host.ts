@@ -55,7 +55,7 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
       frames: ({ batch }) => front.hub.deliver(batch),
       'session-gone': ({ session, closeCode, reason }) => front.hub.gone(session, closeCode, reason),
       'session-seq': ({ session, seq }) => front.hub.noteSeq(session, seq),
-      health: ({ thread, store }) => readiness.storeHealth(thread, store),
+      health: ({ thread, store, why }) => readiness.storeHealth(thread, store, why),
       'server-tools': (listing) => book.note(listing),
       'server-trouble': ({ server }) => void all.refresh(server),
     },

@@ -2,7 +2,9 @@
 import { existsSync } from 'node:fs';
 import { servesOthers } from '../shared/config-access.js';
 import type { Config } from '../shared/config.js';
+import { quote } from '../shared/control-characters.js';
 import { DEFAULT_DOCKER_SOCKET, dockerClient, callDocker } from '../shared/docker-client.js';
+import { dockerContext } from '../shared/docker-context.js';
 import { dockerFault } from '../shared/docker-faults.js';
 import { FairleadError } from '../shared/errors.js';
 
@@ -24,14 +26,25 @@ const WITHOUT_DOCKER =
 
 /**
  * Child processes are only for the machine's owner alone, and only where no Docker is: a daemon that is there and fails would be
- * missed. In all other cases Docker, whether it is there now or not.
+ * missed. In all other cases Docker, whether it is there now or not. ERR_START where only the `docker` command knows where it is.
  */
 export function chooseDriver(config: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): SandboxChoice {
   const { driver } = config.sandbox;
   if (driver === 'process') return PROCESS;
   const wanted = driver === 'docker' || config.dockerHost !== '' || existsSync(defaultSocket);
+  const elsewhere = otherContext(config, defaultSocket);
+  if (elsewhere !== undefined) throw new FairleadError('ERR_START', elsewhere);
   if (!wanted && whyNotProcess(config) === undefined) return PROCESS;
   return { driver: 'docker', describe: `Docker at ${addressOf(config, defaultSocket)}` };
+}
+
+/** What to say where Docker is not at its default socket, but the `docker` command reaches it through a context. */
+export function otherContext({ dockerHost }: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): string | undefined {
+  if (dockerHost !== '' || existsSync(defaultSocket)) return undefined;
+  const context = dockerContext();
+  if (context === undefined || context.host === `unix://${defaultSocket}`) return undefined;
+  const { name, host = 'unix://… or tcp://… (`docker context inspect` tells it)' } = context;
+  return `there is no Docker at ${defaultSocket}, and the context ${quote(name)} of the docker command is not read here: set DOCKER_HOST=${quote(host)}`;
 }
 
 export type DockerAnswer =
@@ -53,19 +66,28 @@ export async function probeDocker(
     );
   } catch (error) {
     signal?.throwIfAborted();
-    const { passes, why, todo } = dockerFault(error);
-    const others = config.sandbox.driver === 'docker' || config.dockerHost !== '' ? undefined : whyNotProcess(config);
-    const because =
-      others === undefined ? '' : `: ${others}, and without isolation tools would run as this account for others`;
-    return {
-      state: passes ? 'away' : 'unfit',
-      what: `Docker at ${host} does not answer (${why})`,
-      todo: `${todo}, or correct DOCKER_HOST. Nothing replaces it${because}. ${WITHOUT_DOCKER}`,
-    };
+    return dockerAway(config, error, defaultSocket);
   }
   const problems = limitProblems(config, info);
   if (problems.length > 0) throw new FairleadError('ERR_START', problems.join('; '));
   return { state: 'usable', describe: describe(config, info) };
+}
+
+/** A Docker that did not answer, in words. */
+export function dockerAway(
+  config: Config,
+  error: unknown,
+  defaultSocket = DEFAULT_DOCKER_SOCKET,
+): Exclude<DockerAnswer, { state: 'usable' }> {
+  const { passes, why, todo } = dockerFault(error);
+  const others = config.sandbox.driver === 'docker' || config.dockerHost !== '' ? undefined : whyNotProcess(config);
+  const because =
+    others === undefined ? '' : `: ${others}, and without isolation tools would run as this account for others`;
+  return {
+    state: passes ? 'away' : 'unfit',
+    what: `Docker at ${addressOf(config, defaultSocket)} does not answer (${why})`,
+    todo: `${todo}, or correct DOCKER_HOST. Nothing replaces it${because}. ${WITHOUT_DOCKER}`,
+  };
 }
 
 interface DockerInfo {

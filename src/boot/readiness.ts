@@ -14,7 +14,8 @@ export class Readiness {
   /** Resolves at the end of the boot. */
   readonly whenBooted = this.#boot.promise;
   #draining = false;
-  readonly #withoutStore = new Set<number>();
+  /** Why their store cannot be used, by thread. */
+  readonly #withoutStore = new Map<number, string>();
   #model: string | undefined;
   #breaker: BreakerState = 'closed';
   readonly #threads: { readonly size: number; readonly alive: number };
@@ -55,10 +56,10 @@ export class Readiness {
     return this.#draining;
   }
 
-  /** An agent thread reports whether its store answers. */
-  storeHealth(thread: number, healthy: boolean): void {
+  /** An agent thread reports whether its store answers and takes writes. */
+  storeHealth(thread: number, healthy: boolean, why = ''): void {
     if (healthy) this.#withoutStore.delete(thread);
-    else this.#withoutStore.add(thread);
+    else this.#withoutStore.set(thread, why);
   }
 
   /** Why the model cannot be used; undefined when it answers. */
@@ -77,7 +78,7 @@ export class Readiness {
       ...(this.#booted || this.#waits.size > 0 ? [] : ['starting']),
       ...this.#waits.values(),
       ...(this.#draining ? ['draining'] : []),
-      ...(this.#withoutStore.size > 0 ? ['the store does not answer'] : []),
+      ...[...this.#withoutStore.values()].slice(0, 1).map((why) => `the store does not answer${why && `: ${why}`}`),
       ...(this.#model === undefined ? [] : [this.#model]),
       ...(this.#breaker === 'closed' ? [] : [`Docker does not answer (circuit breaker ${this.#breaker})`]),
       ...(down > 0 ? [`${down} agent threads are down`] : []),

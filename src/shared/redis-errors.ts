@@ -3,37 +3,64 @@ import { ErrorReply } from 'redis';
 
 /** Redis refuses our credentials, or a command: a retry changes nothing until somebody does. */
 const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR unknown command|ERR DB index|NOPROTO)/;
+
+/** A server that answers, and that no time makes usable. The message goes on after “Redis at ADDRESS …”. */
+export class RedisUnfit extends Error {
+  readonly todo: string;
+
+  constructor(what: string, todo: string) {
+    super(what);
+    this.todo = todo;
+  }
+}
+
 /** A reply to the handshake that no retry will change. */
 export function isRefusal(error: unknown): error is Error {
-  return error instanceof ErrorReply && REFUSED.test(error.message);
+  return error instanceof RedisUnfit || (error instanceof ErrorReply && REFUSED.test(error.message));
 }
 
 /** What is wrong and what the operator must do, after “Redis at ADDRESS …”. */
 export function startProblem(error: unknown): { what: string; todo: string } {
+  if (error instanceof RedisUnfit) return { what: error.message, todo: error.todo };
   const said = redisMessage(error);
-  if (/^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH)/.test(said)) {
+  if (/^(NOAUTH|WRONGPASS|ERR AUTH)/.test(said)) {
     return {
       what: `does not let us in (${said})`,
       todo: 'put the right user and password in store.redisUrl (REDIS_URL)',
     };
   }
-  if (/^(ERR unknown command|NOPROTO|is version)/.test(said)) {
-    return { what: `is too old (${said})`, todo: 'Redis 6.2 or newer is needed' };
-  }
+  if (said.startsWith('NOPERM')) return lacking([commandOf(said) ?? 'a command'], said);
+  if (/^(ERR unknown command|NOPROTO)/.test(said)) return { what: `is too old (${said})`, todo: TOO_OLD };
   if (said.startsWith('LOADING')) return { what: 'is still loading its data', todo: 'wait until it is done' };
   const todo = 'start it, correct store.redisUrl (REDIS_URL), or leave that empty for the embedded store';
   if (error instanceof ErrorReply) return { what: `cannot be used (${said})`, todo };
   return { what: `does not answer (${codesOf(error).join(', ') || said})`, todo };
 }
 
-/** For a name with several addresses, Node wraps one error per address. */
-function codesOf(error: unknown): string[] {
-  const errors: NodeJS.ErrnoException[] = error instanceof AggregateError ? error.errors : [error];
-  return [...new Set(errors.flatMap(({ code }) => (typeof code === 'string' ? [code] : [])))];
+export const TOO_OLD = 'Redis 6.2 or newer is needed';
+
+/** The user of `store.redisUrl` may not do all that the store does. */
+export function lacking(commands: readonly string[], said: string): { what: string; todo: string } {
+  const names = commands.map((name) => `+${name.toLowerCase()}`).join(' ');
+  return {
+    what: `does not let its user do all that the store needs: ${commands.join(', ')} (${said})`,
+    todo: `allow it with \`ACL SETUSER … ~fairlead:* ${names}\``,
+  };
+}
+
+/** Redis names the command in a refusal. */
+function commandOf(said: string): string | undefined {
+  return /'([\w|-]+)' command/.exec(said)?.[1];
 }
 
 export function redisMessage(error: unknown): string {
   // For a name with several addresses, Node wraps one error per address.
   if (error instanceof AggregateError) return error.errors.map(redisMessage).join(', ');
   return error instanceof Error ? error.message : String(error);
+}
+
+/** For a name with several addresses, Node wraps one error per address. */
+function codesOf(error: unknown): string[] {
+  const errors: NodeJS.ErrnoException[] = error instanceof AggregateError ? error.errors : [error];
+  return [...new Set(errors.flatMap(({ code }) => (typeof code === 'string' ? [code] : [])))];
 }

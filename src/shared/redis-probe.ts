@@ -1,7 +1,8 @@
-/** Asks once whether Redis is there and can be the store. Main thread and command line; agent threads ask their own connection the same. */
+/** Asks whether Redis is there and can be the store. Main thread and command line; agent threads greet their own connection the same. */
 import { createClient, ErrorReply } from 'redis';
 import { withDeadline } from './abort.js';
-import { isRefusal, startProblem } from './redis-errors.js';
+import { isRefusal, lacking, RedisUnfit, startProblem, TOO_OLD } from './redis-errors.js';
+import { tryRights, type Send } from './redis-rights.js';
 import { redisAddress } from './redis-url.js';
 
 export type RedisAnswer =
@@ -14,20 +15,60 @@ export type RedisAnswer =
 const ANSWER_MS = 3_000;
 const OLDEST = 602;
 
-type Send = <T>(args: string[]) => Promise<T>;
+/** What HELLO says of the server. */
+interface Greeting {
+  version: string;
+  /** `standalone`, `cluster` or `sentinel`. */
+  mode: string;
+  /** `master` or `replica`; a Sentinel has none. */
+  role?: string;
+}
 
-/** A fault of the server that no retry mends. */
-export class RedisUnfit extends Error {}
+/** It answers, and may become usable by itself. */
+class RedisNotYet extends Error {
+  readonly todo: string;
 
-/**
- * The first commands of a connection: what we need is there. Resolves with Redis's version. Rejects with Redis's own error, or
- * with RedisUnfit. PING comes first, since Redis answers INFO while it loads.
- */
-export async function greetRedis(send: Send): Promise<string> {
+  constructor(what: string, todo: string) {
+    super(what);
+    this.todo = todo;
+  }
+}
+
+/** The first commands of a connection. Rejects with RedisUnfit for a server of the wrong kind, else with Redis's own error. */
+export async function greetRedis(send: Send): Promise<Greeting> {
+  // HELLO needs no right, and is answered while Redis loads its data; PING is not.
+  const greeting = await send<Greeting>(['HELLO', '3']);
+  const { version, mode } = greeting;
+  if (mode === 'sentinel') {
+    const todo =
+      'put the address of the primary that it watches in store.redisUrl (REDIS_URL): `SENTINEL GET-MASTER-ADDR-BY-NAME` tells it';
+    throw new RedisUnfit('is a Sentinel, which holds no data', todo);
+  }
+  if (mode === 'cluster') {
+    const todo = 'name a Redis with `cluster-enabled no` in store.redisUrl (REDIS_URL)';
+    throw new RedisUnfit('is one node of a Redis Cluster, which holds a part of all keys', todo);
+  }
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major * 100 + minor < OLDEST) throw new RedisUnfit(`is too old (version ${version})`, TOO_OLD);
   await send(['PING']);
-  const info = await send<string>(['INFO', 'server']);
-  const [, version = '0', major = '0', minor = '0'] = /redis_version:((\d+)\.(\d+)\S*)/.exec(info) ?? [];
-  if (Number(major) * 100 + Number(minor) < OLDEST) throw new RedisUnfit(`is version ${major}.${minor}`);
+  return greeting;
+}
+
+/** As `greetRedis`, then looks whether it is the primary and takes all that the store writes. */
+async function examine(send: Send): Promise<string> {
+  const { version, role } = await greetRedis(send);
+  if (role !== undefined && role !== 'master') {
+    const todo = 'put the address of the primary in store.redisUrl (REDIS_URL), or promote this one';
+    throw new RedisNotYet('is a read-only replica', todo);
+  }
+  const rights = await tryRights(send);
+  if (rights.state === 'no-writes') {
+    throw new RedisNotYet(`takes no writes (${rights.said})`, 'give it memory and disk, or name another');
+  }
+  if (rights.state === 'lacks') {
+    const { what, todo } = lacking(rights.commands, rights.said);
+    throw new RedisUnfit(what, todo);
+  }
   return version;
 }
 
@@ -45,19 +86,20 @@ export async function probeRedis(url: string, signal: AbortSignal): Promise<Redi
   client.on('error', (error: unknown) => {
     broken = error;
   });
+  const at = `Redis at ${redisAddress(url)}`;
   try {
     const late = (): Error => new Error(`no answer within ${ANSWER_MS} ms`);
     const version = await withDeadline({ timeoutMs: ANSWER_MS, late, signal }, async () => {
       await client.connect();
-      return greetRedis((args) => client.sendCommand(args));
+      return examine((args) => client.sendCommand(args));
     });
     return { state: 'usable', version };
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof RedisNotYet) return { state: 'away', what: `${at} ${error.message}`, todo: error.todo };
     const cause = error instanceof ErrorReply || error instanceof RedisUnfit ? error : (broken ?? error);
     const { what, todo } = startProblem(cause);
-    const state = isRefusal(cause) || cause instanceof RedisUnfit ? 'unfit' : 'away';
-    return { state, what: `Redis at ${redisAddress(url)} ${what}`, todo };
+    return { state: isRefusal(cause) ? 'unfit' : 'away', what: `${at} ${what}`, todo };
   } finally {
     client.destroy();
   }

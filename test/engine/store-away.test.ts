@@ -72,32 +72,39 @@ async function attached(url: string): Promise<TestClient> {
   }
 }
 
-for (const [what, refuse, heal] of [
-  ['is full', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
-  ['is read-only', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+for (const [what, word, refuse, heal] of [
+  ['is full', /OOM/, ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+  ['is read-only', /READONLY/, ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
 ] as const) {
-  t.test(`Redis ${what}: nothing is acknowledged, and a message sent again later is taken once`, async (t) => {
-    const stack = await startStack({
-      config: { store: { timeoutMs: 600 }, sandbox: { driver: 'process' } },
-      env: { DOCKER_HOST: '' },
-    });
-    t.teardown(() => stack.stop());
-    const client = await connect(stack.engine.wsUrl);
-    t.teardown(() => client.close());
-    await client.ask('hello');
-    const redis = createClient({ url: stack.redis.url });
-    await redis.connect();
-    t.teardown(() => redis.close());
-    await redis.sendCommand([...refuse]);
-    client.say('keep this', 'kept');
-    t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE', id: 'kept' });
-    await redis.sendCommand([...heal]);
-    client.say('keep this', 'kept');
-    const accepted = await client.waitFor((event) => event.type === 'message:accepted' && event.id === 'kept');
-    t.match(accepted, { turn: 2 });
-    t.match(await client.turnEnd(2), { stopReason: 'end_turn' });
-    t.same(client.gaps(), []);
-  });
+  t.test(
+    `Redis ${what}: /readyz says so, nothing is acknowledged, and a message sent again later is taken once`,
+    async (t) => {
+      const stack = await startStack({
+        config: { store: { timeoutMs: 600 }, sandbox: { driver: 'process' } },
+        env: { DOCKER_HOST: '' },
+      });
+      t.teardown(() => stack.stop());
+      const client = await connect(stack.engine.wsUrl);
+      t.teardown(() => client.close());
+      await client.ask('hello');
+      const redis = createClient({ url: stack.redis.url });
+      await redis.connect();
+      t.teardown(() => redis.close());
+      await redis.sendCommand([...refuse]);
+      client.say('keep this', 'kept');
+      t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE', id: 'kept' });
+      await stack.engine.waitForReadiness(503);
+      const ready = (await (await fetch(`${stack.engine.url}/readyz`)).json()) as { reasons: string[] };
+      t.match(ready.reasons, [word]);
+      await redis.sendCommand([...heal]);
+      await stack.engine.waitForReadiness(200);
+      client.say('keep this', 'kept');
+      const accepted = await client.waitFor((event) => event.type === 'message:accepted' && event.id === 'kept');
+      t.match(accepted, { turn: 2 });
+      t.match(await client.turnEnd(2), { stopReason: 'end_turn' });
+      t.same(client.gaps(), []);
+    },
+  );
 }
 
 t.test(

@@ -1,8 +1,7 @@
 /** The doctor's checks of Docker: the daemon, its runtime, and the images that the configuration names. Command line's process. */
-import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
+import { chooseDriver, dockerAway, otherContext } from '../../boot/docker-detect.js';
 import { isImageServer, serversOf } from '../../shared/config-mcp.js';
-import { servesOthers } from '../../shared/config-access.js';
 import type { Config } from '../../shared/config.js';
 import {
   DEFAULT_DOCKER_SOCKET,
@@ -19,6 +18,13 @@ const CALL_MS = 5_000;
 export async function checkDocker(config: Config, signal: AbortSignal): Promise<Finding[]> {
   const { driver, runtime, cpus } = config.sandbox;
   if (driver === 'process') return [noIsolation('the sandbox is a plain process (sandbox.driver)')];
+  const elsewhere = otherContext(config);
+  if (elsewhere !== undefined) return [{ status: 'failed', detail: elsewhere }];
+  const choice = chooseDriver(config);
+  if (choice.driver === 'process') {
+    const hint = 'a plain process, which isolates nothing, will be the sandbox; start or install Docker (docker.io)';
+    return [{ ...noIsolation(`there is no Docker at ${DEFAULT_DOCKER_SOCKET}`), hint }];
+  }
   const where = config.dockerHost || DEFAULT_DOCKER_SOCKET;
   const docker = dockerClient(config.dockerHost, CALL_MS);
   const ask = <T>(operation: string, call: () => Promise<T>): Promise<T> =>
@@ -27,7 +33,8 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
   try {
     info = (await ask('info', () => docker.info())) as typeof info;
   } catch (error) {
-    return [notThere(config, where, error as NodeJS.ErrnoException)];
+    const { what, todo } = dockerAway(config, error);
+    return [{ status: 'failed', detail: what, hint: todo }];
   }
   const findings: Finding[] = [{ status: 'ok', detail: `Docker ${info.ServerVersion ?? '?'} at ${where}` }];
   if (runtime !== '' && info.Runtimes?.[runtime] === undefined) {
@@ -67,18 +74,6 @@ async function exists(inspecting: Promise<unknown>): Promise<boolean> {
     if ((error as { statusCode?: number }).statusCode === 404) return false;
     throw error;
   }
-}
-
-function notThere(config: Config, where: string, error: NodeJS.ErrnoException): Finding {
-  const detail = `Docker at ${where} does not answer (${error.code ?? error.message})`;
-  const denied = error.code === 'EACCES' ? 'let this user use it (group docker)' : 'start or install it (docker.io)';
-  // The start decides alike: a daemon that is there or configured must answer, and others than the owner need isolation.
-  if (config.sandbox.driver === 'docker' || config.dockerHost !== '' || existsSync(DEFAULT_DOCKER_SOCKET)) {
-    return { status: 'failed', detail, hint: `${denied}, or correct DOCKER_HOST` };
-  }
-  const others = servesOthers(config) ?? (config.auth.mode === 'none' ? 'auth.mode is none' : undefined);
-  if (others !== undefined) return { status: 'failed', detail, hint: `${denied}: ${others}, so sandboxes need Docker` };
-  return { ...noIsolation(detail), hint: `a plain process, which isolates nothing, will be the sandbox; ${denied}` };
 }
 
 function noIsolation(detail: string): Finding {

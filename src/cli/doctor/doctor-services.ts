@@ -6,14 +6,14 @@ import { createClient } from 'redis';
 import type { Config } from '../../shared/config.js';
 import { hasModelAccess, modelAddress } from '../../shared/config-model.js';
 import { probeModel } from '../../shared/model-probe.js';
+import { probeRedis } from '../../shared/redis-probe.js';
+import { redisAddress } from '../../shared/redis-url.js';
 import type { Finding } from './doctor.js';
-import { isAtLeast } from './doctor-host.js';
 
-const OLDEST_REDIS = '6.2';
 const REDIS_CONNECT_MS = 4_000;
 
-export function checkStore(config: Config): Promise<Finding[]> {
-  return config.store.redisUrl === '' ? checkDataDir(config.dataDir) : checkRedis(config.store.redisUrl);
+export function checkStore(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  return config.store.redisUrl === '' ? checkDataDir(config.dataDir) : checkRedis(config.store.redisUrl, signal);
 }
 
 /** The folder, or its nearest existing parent, must be writable. Creates nothing: a doctor only looks. */
@@ -37,35 +37,26 @@ async function checkDataDir(dataDir: string): Promise<Finding[]> {
   }
 }
 
-async function checkRedis(url: string): Promise<Finding[]> {
-  const { host } = new URL(url);
+async function checkRedis(url: string, signal: AbortSignal): Promise<Finding[]> {
+  const answer = await probeRedis(url, signal);
+  if (answer.state === 'away') {
+    const hint = `${answer.todo}. The server starts, and serves nobody until it is so`;
+    return [{ status: 'failed', detail: answer.what, hint }];
+  }
+  if (answer.state === 'unfit') return [{ status: 'failed', detail: answer.what, hint: answer.todo }];
+  const found: Finding = { status: 'ok', detail: `Redis ${answer.version} at ${redisAddress(url)}` };
   const client = createClient({
     url,
     disableOfflineQueue: true,
     socket: { connectTimeout: REDIS_CONNECT_MS, reconnectStrategy: false },
   });
-  let problem = '';
-  client.on('error', (error: NodeJS.ErrnoException) => {
-    problem = error.code ?? error.message;
-  });
+  client.on('error', () => undefined); // `connect` and the command reject with it
   try {
     await client.connect();
-    const version = /redis_version:(\S+)/.exec(await client.info('server'))?.[1] ?? '0';
-    const settings = await readSettings(client);
-    return [redisVersion(host, version), ...settings];
-  } catch (error) {
-    const why = problem || (error as Error).message;
-    const hint = 'start it, or correct REDIS_URL (store.redisUrl); without one embedded LMDB is used';
-    return [{ status: 'failed', detail: `Redis at ${host} does not answer (${why})`, hint }];
+    return [found, ...(await readSettings(client))];
   } finally {
     client.destroy();
   }
-}
-
-function redisVersion(host: string, version: string): Finding {
-  const detail = `Redis ${version} at ${host}`;
-  if (isAtLeast(version, OLDEST_REDIS)) return { status: 'ok', detail };
-  return { status: 'failed', detail, hint: `install Redis ${OLDEST_REDIS} or newer` };
 }
 
 /** A managed Redis may hide its settings: then the finding is a warning. */

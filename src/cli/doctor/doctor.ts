@@ -40,7 +40,7 @@ export async function diagnose(env: NodeJS.ProcessEnv = process.env, cwd = proce
     run('open files', checkFiles),
     Promise.resolve(findings),
     run('auth', (signal) => checkAccess(config, signal)),
-    run('store', () => checkStore(config)),
+    run('store', (signal) => checkStore(config, signal)),
     run('docker', (signal) => checkDocker(config, signal)),
     run('model', (signal) => checkModel(config, signal)),
     run('port', (signal) => checkPort(config, signal)),

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -113,3 +114,36 @@ t.test('a Docker that is there and silent, or no socket, is not replaced for its
 t.test('driver process uses child processes even where Docker runs', async (t) => {
   t.equal(chooseDriver(configOf({ sandbox: { driver: 'process' } })).driver, 'process');
 });
+
+t.test(
+  'a Docker that only the docker command finds, by its context, ends the start with the address to set',
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'fl-context-'));
+    t.teardown(() => rm(folder, { recursive: true, force: true }));
+    const before = process.env['DOCKER_CONFIG'];
+    process.env['DOCKER_CONFIG'] = folder;
+    t.teardown(() =>
+      before === undefined ? delete process.env['DOCKER_CONFIG'] : (process.env['DOCKER_CONFIG'] = before),
+    );
+    const meta = join(folder, 'contexts', 'meta', createHash('sha256').update('rootless').digest('hex'));
+    await mkdir(meta, { recursive: true });
+    const use = (host: string): Promise<void> =>
+      writeFile(join(meta, 'meta.json'), JSON.stringify({ Name: 'rootless', Endpoints: { docker: { Host: host } } }));
+    await use('unix:///run/user/1000/docker.sock');
+    const choose = (given: Given): unknown => chooseDriver(configOf({ host: '', ...given }), nowhere);
+    t.match(choose({}), { driver: 'process' }, 'the command has no context');
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ currentContext: 'rootless' }));
+    for (const given of [{}, { sandbox: { driver: 'docker' } }, { more: { auth: TOKENS } }]) {
+      t.throws(() => choose(given), {
+        code: 'ERR_START',
+        message: /context rootless .*set DOCKER_HOST=unix:\/\/\/run\/user\/1000\/docker\.sock/,
+      });
+    }
+    t.match(choose({ sandbox: { driver: 'process' } }), { driver: 'process' });
+    t.match(choose({ host: dockerHost() }), { driver: 'docker' });
+    await use(`unix://${nowhere}`);
+    t.match(choose({ sandbox: { driver: 'docker' } }), { driver: 'docker' }, 'it leads to the same socket');
+    await writeFile(join(folder, 'config.json'), 'not json');
+    t.match(choose({}), { driver: 'process' });
+  },
+);

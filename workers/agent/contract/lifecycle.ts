@@ -44,6 +44,8 @@ export interface StartFailed {
 
 export interface ThreadHealth {
   thread: number;
-  /** The store answers. */
+  /** The store answers, and takes writes. */
   store: boolean;
+  /** Why it does not. */
+  why?: string;
 }

@@ -1,11 +1,15 @@
-/** Pings the store every two seconds and reports changes of its health. Agent threads. */
+/** Asks the store every two seconds whether it answers and takes writes, and reports changes of its health. Agent threads. */
 import type { Logger } from '../../../src/shared/log.js';
 import type { Store } from '../store/store.js';
 
 const INTERVAL_MS = 2_000;
 
-/** Calls `onChange` with false when the store stops answering, and with true when it answers again. */
-export function watchStore(store: Store, log: Logger, onChange: (healthy: boolean) => void): { close(): void } {
+/** Calls `onChange` with false and the reason when the store stops answering, and with true when it answers again. */
+export function watchStore(
+  store: Pick<Store, 'ping'>,
+  log: Logger,
+  onChange: (healthy: boolean, why?: string) => void,
+): { close(): void } {
   let healthy = true;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -14,7 +18,7 @@ export function watchStore(store: Store, log: Logger, onChange: (healthy: boolea
     healthy = now;
     if (now) log.info('the store answers again');
     else log.error({ err: why }, 'the store does not answer');
-    onChange(now);
+    onChange(now, why);
   };
   const check = async (): Promise<void> => {
     try {

@@ -44,6 +44,9 @@ const MAX_REPAIRS = 10;
 /** Commands that are sent at once; the client's queue is bounded. */
 const MAX_PIPELINED = 1000;
 
+/** Never there. */
+const CHECK_KEY = 'fairlead:{check}:none';
+
 /** All keys of a session are in one hash slot. */
 function keysOf(session: string) {
   const prefix = `fairlead:{${session}}:`;
@@ -79,7 +82,8 @@ export class RedisStore implements Store {
   }
 
   async ping(): Promise<void> {
-    await this.#link.call('ping', (call) => call.send(['PING']));
+    // A write that finds no stream, so that it writes nothing: a Redis that is full or a replica refuses it all the same.
+    await this.#link.call('ping', (call) => call.send(['XADD', CHECK_KEY, 'NOMKSTREAM', '*', 'e', '']));
   }
 
   async createSession(row: SessionRow): Promise<void> {

@@ -96,7 +96,9 @@ export class AgentThread {
     this.#requests = new SessionRequests({ data, store, parts, sessions, servers, exits });
     const isMine = (session: string): boolean => threadOf(session, threads) === index;
     this.#wakeUps = new WakeUps({ store, isMine, wake: (session) => sessions.wake(session), log });
-    this.#health = watchStore(store, log, (healthy) => channel.notify('health', { thread: index, store: healthy }));
+    this.#health = watchStore(store, log, (healthy, why) =>
+      channel.notify('health', { thread: index, store: healthy, ...(why !== undefined && { why }) }),
+    );
   }
 
   /** Answers from now on. */

@@ -50,6 +50,16 @@ t.test('a Redis that does not answer is a failed check with a hint, and exit 1',
   t.notMatch(text.stdout, '\u001B', 'no colours in a pipe');
 });
 
+t.test('a Redis that cannot be the store is told in the words of the start', async (t) => {
+  const redis = await startRedis({ args: ['--cluster-enabled', 'yes'] });
+  t.teardown(() => redis.stop());
+  const cluster = { status: 'failed', detail: /one node of a Redis Cluster/, hint: /cluster-enabled no/ };
+  t.match(named(await look(t, { REDIS_URL: redis.url }), 'store'), [cluster]);
+  const hash = await look(t, { REDIS_URL: 'redis://user:12#s3cret@127.0.0.1' });
+  t.match(named(hash, 'configuration'), [{ status: 'failed', detail: /store\.redisUrl: .*%23/ }]);
+  t.notMatch(JSON.stringify(hash), /s3cret|user:12|:12/);
+});
+
 t.test('what this machine has is found: Node, both addons, open files', async (t) => {
   const diagnosis = await look(t, {});
   for (const name of ['node', 'uWebSockets', 'lz4', 'lmdb', 'configuration', 'port']) {
