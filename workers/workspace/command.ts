@@ -3,10 +3,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { errnoOf, ToolFault } from './fault.js';
 import { programsOutOfMemory } from './out-of-memory.js';
-import { HeadTail } from './output.js';
 import { withOutputPipes, type OutputPipes } from './pipes.js';
 import { addCommandGroup, killCommandGroup, markedEnvironment, removeCommandGroup } from './process-groups.js';
 import type { StreamName } from './progress.js';
+import { ShownOutput } from './shown-output.js';
 
 const MAX_AT_ONCE = 32;
 /** How long to wait for output after the shell's exit: a background process may hold its pipes open. */
@@ -33,8 +33,8 @@ export interface CommandResult {
   /** While it ran, the kernel has killed a program because the sandbox was out of memory. */
   outOfMemory: boolean;
   ms: number;
-  stdout: HeadTail;
-  stderr: HeadTail;
+  stdout: ShownOutput;
+  stderr: ShownOutput;
 }
 
 let shell: string | undefined;
@@ -63,11 +63,13 @@ async function runNow(request: CommandRequest): Promise<CommandResult> {
   const started = performance.now();
   const killedBefore = programsOutOfMemory() ?? 0;
   const { child, pipes } = await start(request);
-  const stdout = new HeadTail();
-  const stderr = new HeadTail();
+  const stdout = new ShownOutput();
+  const stderr = new ShownOutput();
   listen(pipes, 'stdout', stdout, request);
   listen(pipes, 'stderr', stderr, request);
   const end = await waitForEnd(child, pipes, request);
+  stdout.end();
+  stderr.end();
   const outOfMemory = (programsOutOfMemory() ?? 0) > killedBefore;
   return { ...end, outOfMemory, ms: Math.round(performance.now() - started), stdout, stderr };
 }
@@ -88,7 +90,7 @@ async function start(request: CommandRequest): Promise<{ child: ChildProcess; pi
 }
 
 /** Always reads: a command is neither killed nor blocked for printing much. */
-function listen(pipes: OutputPipes, name: StreamName, kept: HeadTail, request: CommandRequest): void {
+function listen(pipes: OutputPipes, name: StreamName, kept: ShownOutput, request: CommandRequest): void {
   pipes[name].on('data', (chunk: Buffer) => {
     kept.push(chunk);
     request.onOutput(name, chunk);

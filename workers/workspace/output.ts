@@ -49,7 +49,7 @@ export class HeadTail {
     const headEnd = tornCharacter(head);
     const tailStart = characterStart(tail, 0);
     const missing = omittedBytes + (head.length - headEnd) + tailStart;
-    const note = `\n[… ${missing} bytes are not shown …]\n`;
+    const note = `\n[… ${missing} bytes are not shown: to see them, run it with its output in a file, and read that in parts …]\n`;
     return {
       text: printable(head.subarray(0, headEnd)) + note + printable(tail.subarray(tailStart)),
       omittedBytes: missing,

@@ -1,7 +1,15 @@
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { blocksOf, commandMeta, isAlive, startWorkspace, textOf, type WorkspaceClient } from './workspace-client.js';
+import {
+  blocksOf,
+  commandMeta,
+  isAlive,
+  startWorkspace,
+  streamOf,
+  textOf,
+  type WorkspaceClient,
+} from './workspace-client.js';
 
 /** Prints the numbers of a shell and of a child of it, then waits: what a timeout or a cancel has to end. */
 const FAMILY = 'sleep 300 & echo "$$ $!"; wait';
@@ -25,6 +33,33 @@ t.test('a command answers with its output, its errors and its exit code', async 
   t.match(end, /^\[exit code 3 after \d+ ms\]$/);
   t.equal(result.isError, false, 'an exit code is an answer');
   t.match(commandMeta(result), { exitCode: 3, exitSignal: null, endedBy: 'itself', stdoutBytes: 4, stderrBytes: 4 });
+});
+
+t.test('a result is what a terminal would show, and what is streamed is what was printed', async (t) => {
+  const ws = await startWorkspace(t);
+  const pieces: string[] = [];
+  const command =
+    'echo begin; for i in $(seq 1 20000); do printf "\\rstep %d of 20000" $i; done; ' +
+    'printf "\\n\\033[1;31mred\\033[0m\\none\\ntwo\\n\\033[2A\\033[KONE\\n\\n" | tee /dev/stderr';
+  const result = await ws.call(
+    'run_command',
+    { command },
+    { onprogress: (piece) => void (streamOf(piece) === 'stdout' && pieces.push(piece.message ?? '')) },
+  );
+  const [out, err] = blocksOf(result);
+  t.equal(out, 'begin\nstep 20000 of 20000\nred\nONE\ntwo\n');
+  t.equal(err, '[stderr]\n\nred\nONE\ntwo\n');
+  t.ok(commandMeta(result).stdoutBytes > 300_000, 'bytes are counted as they were printed');
+  t.equal(commandMeta(result).omittedBytes, 0);
+  t.match(pieces.join(''), '\rstep 19999 of 20000\rstep 20000 of 20000\n\u001B[1;31mred');
+});
+
+t.test('what is cut of a long output says how to get it', async (t) => {
+  const ws = await startWorkspace(t);
+  const [out = ''] = blocksOf(await ws.call('run_command', { command: 'seq 1 100000' }));
+  t.match(out, /\n\[… \d+ bytes are not shown: to see them, run it with its output in a file, .*…\]\n/);
+  t.match(out, /^1\n2\n/);
+  t.match(out, /\n100000\n$/);
 });
 
 t.test('a command runs in the workspace, or in the folder it names, with no standard input', async (t) => {

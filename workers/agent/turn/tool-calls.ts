@@ -165,7 +165,8 @@ async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: To
     case 'answered': {
       const { result, problem } = outcome;
       const { maxToolResultBytes: maxBytes, maxToolImageBytes: maxImageBytes } = parts.config.limits;
-      return { output: outputOf(result, { maxBytes, maxImageBytes, problem }), ok: result.isError !== true };
+      const isExact = parts.toolSet({ session, user }).of(server, name)?.definition.readOnly === true;
+      return { output: outputOf(result, { maxBytes, maxImageBytes, problem, isExact }), ok: result.isError !== true };
     }
     case 'failed':
       return { output: textOutput(outcome.text), ok: false };

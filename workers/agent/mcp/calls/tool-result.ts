@@ -1,6 +1,7 @@
 /** A tool's result for the client, within limits, and for the model, in the form that its API takes. Pure; agent threads. */
 import { judgeImage } from '../../../../src/shared/image-facts.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
+import { asShown } from '../../../../src/shared/terminal-screen.js';
 import { boundContent, textBytes, type ContentLimits } from './bound-content.js';
 
 interface TextBlock {
@@ -14,12 +15,15 @@ export interface ToolOutput {
   structuredContent?: Record<string, unknown>;
 }
 
-/** Bounds a result. `problem` says why the structured content does not fit its schema. */
+/**
+ * Bounds a result. `problem` says why the structured content does not fit its schema. `isExact`: the tool reads, so its text is
+ * somebody's data and no output of a program, of which a terminal would show less.
+ */
 export function outputOf(
   result: { content?: unknown; structuredContent?: unknown },
-  { problem, ...limits }: ContentLimits & { problem?: string | undefined },
+  { problem, isExact = false, ...limits }: ContentLimits & { problem?: string | undefined; isExact?: boolean },
 ): ToolOutput {
-  const given = contentOf(result);
+  const given = isExact ? contentOf(result) : contentOf(result).map(shownBlock);
   const notes = problem === undefined ? [] : [outputNote(problem)];
   const content = boundContent(given, limits);
   const { structuredContent } = result;
@@ -31,6 +35,12 @@ export function outputOf(
   if (!fits && !said)
     notes.push(textBlock(`[structured content of ${size} bytes left out: over the limit. Ask for less at once]`));
   return { content: [...content, ...notes], ...(fits ? { structuredContent } : {}) };
+}
+
+function shownBlock(block: ContentBlock): ContentBlock {
+  if (block.type !== 'text') return block;
+  const text = asShown(block.text);
+  return text === block.text ? block : { ...block, text };
 }
 
 /** Warns the reader of a result that its structured content does not fit the output schema. */

@@ -88,6 +88,14 @@ void t.test(
   },
 );
 
+void t.test('output of a program is what a terminal would show, and what a tool has read is exact', (t) => {
+  const content = [text(`${'10%\r'.repeat(100_000)}\u001B[32m100%\u001B[0m\r\ndone\r\n`), text('a\r\nb')];
+  t.same(outputOf({ content }, LIMITS).content, [text('100%\ndone\n'), text('a\r\nb')]);
+  const read = [text('a\rb\u001B[1m')];
+  t.same(outputOf({ content: read }, { ...LIMITS, isExact: true }).content, read);
+  t.end();
+});
+
 void t.test('structured content stands in where there is no other', (t) => {
   t.same(contentOf({ structuredContent: { a: 1 } }), [{ type: 'text', text: '{"a":1}' }]);
   t.same(contentOf({ content: [{ type: 'text', text: 'x' }], structuredContent: { a: 1 } }), [
