@@ -1,28 +1,20 @@
-/** The real parts of a chaos run, and the faults that can be done to them. Runs in tests. */
-import { randomInt } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+/** The faults that can be done to the parts of a chaos run, and what is known of them meanwhile. Runs in tests. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ContainerInfo } from 'dockerode';
 import { docker, listContainers } from '../helpers/docker.js';
-import { startEngine, type Engine, type LogLine } from '../helpers/engine.js';
-import { startModelServer, type ModelServer, type Reply } from '../helpers/model-server.js';
+import type { Engine, LogLine } from '../helpers/engine.js';
+import type { ModelServer, Reply } from '../helpers/model-server.js';
 import { deferred } from '../helpers/processes.js';
-import { startRedis, type TestRedis } from '../helpers/redis.js';
+import type { TestRedis } from '../helpers/redis.js';
 import { until } from '../helpers/until.js';
-import { startChaosDockerd, type ChaosDockerd } from './dockerd.js';
+import type { ChaosDockerd } from './dockerd.js';
 import { readMetrics } from './metrics.js';
 import { OVERLOADED, replyTo } from './model-script.js';
+import { startParts, type ServerName, type WorldOptions, type WorldParts } from './parts.js';
 import { askPreload, tellPreload } from './preload-client.js';
 import { pick } from './random.js';
-import { makeChaosTools } from './tools.js';
 
-/** `a` suffers the faults; `b`, where a plan has it, takes sessions over. */
-export type ServerName = 'a' | 'b';
-
-export const AGENT_THREADS = 2;
 const WARNING = 40;
 const PAUSE_MS = 1_500;
 /** A thread that dies while it starts is noticed only when its start times out. */
@@ -31,32 +23,6 @@ const READY_MS = 60_000;
 const FOUND_MS = 30_000;
 const AGAIN_MS = 300;
 const CUT_AFTER = 3;
-
-/** Below the kernel's range for outgoing connections: a client that reconnects too early must not be given the server's port. */
-const PORTS = { from: 15_000, to: 30_000 };
-
-const CONFIG = {
-  agents: { threads: AGENT_THREADS },
-  limits: { maxSocketsPerUser: 10_000, maxReadsPerSecond: 0 },
-  store: { timeoutMs: 4_000, eventLog: { maxEvents: 1_000_000, maxBytes: 1_000_000_000 } },
-};
-const APPROVALS = {
-  default: 'allow',
-  rules: ['careful', 'read'].map((tool) => ({ tool, action: 'ask' })),
-};
-const SANDBOX = { memoryMb: 96, workspaceMb: 16, tmpMb: 4, shmMb: 4, pids: 64, toolTimeoutMs: 40_000 };
-
-/** What a plan wants of its servers. */
-export interface WorldOptions {
-  /** Section by section, over what all plans have in common. */
-  config: Record<'listen' | 'sandbox', object> & Partial<Record<'agents' | 'approvals', object>>;
-  /** The warm pool of each server. */
-  pools: { a: object; b?: object };
-  /** Containers outlive the daemon. */
-  liveRestore?: boolean;
-  /** Told of each part as soon as it is there. */
-  onTeardown: (end: () => Promise<unknown>) => void;
-}
 
 export class World {
   readonly dockerd: ChaosDockerd;
@@ -71,6 +37,8 @@ export class World {
   deaths = 0;
   /** Rises when the sockets of server `a` go. */
   epoch = 0;
+  /** When the server, one of its threads or a part that it needs was away: ms since the epoch. */
+  readonly #outages: { from: number; to: number }[] = [];
   readonly #folder: string;
   /** What earlier lives of server `a` logged: warnings and worse, and whose each sandbox was. */
   readonly #past: LogLine[] = [];
@@ -80,11 +48,11 @@ export class World {
   #answering: Promise<void> = Promise.resolve();
   #blows: Promise<unknown> = Promise.resolve();
 
-  private constructor(parts: Pick<World, 'dockerd' | 'redis' | 'model' | 'servers'>, folder: string) {
-    this.dockerd = parts.dockerd;
-    this.redis = parts.redis;
-    this.model = parts.model;
-    this.servers = parts.servers;
+  private constructor({ dockerd, redis, model, servers, folder }: WorldParts) {
+    this.dockerd = dockerd;
+    this.redis = redis;
+    this.model = model;
+    this.servers = servers;
     this.#folder = folder;
     this.model.script(({ body }) => {
       const reply = replyTo(body);
@@ -93,45 +61,8 @@ export class World {
   }
 
   /** Sets DOCKER_HOST, by which helpers find the daemon. */
-  static async start({ config, pools, liveRestore = false, onTeardown }: WorldOptions): Promise<World> {
-    const folder = await mkdtemp(join(tmpdir(), 'fl-chaos-'));
-    onTeardown(() => rm(folder, { recursive: true, force: true }));
-    const dockerd = await startChaosDockerd({ liveRestore });
-    onTeardown(() => dockerd.stop());
-    process.env['DOCKER_HOST'] = dockerd.host;
-    const [image, redis, model] = await Promise.all([
-      makeChaosTools(),
-      // Not everysec: while a sync is under way Redis delays writes that it has confirmed, and kill -9 loses them.
-      startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] }),
-      startModelServer({ keep: 0 }),
-    ]);
-    onTeardown(() => redis.stop());
-    onTeardown(() => model.close());
-    const servers = new Map<ServerName, Engine>();
-    for (const [name, pool] of Object.entries(pools) as [ServerName, object][]) {
-      const engine = await startEngine({
-        config: {
-          ...CONFIG,
-          listen: config.listen,
-          agents: { ...CONFIG.agents, ...config.agents },
-          approvals: { ...APPROVALS, ...config.approvals },
-          sandbox: { ...SANDBOX, ...config.sandbox, pool },
-          mcpServers: { box: { image: image.tag } },
-        },
-        env: {
-          REDIS_URL: redis.url,
-          DOCKER_HOST: dockerd.host,
-          ANTHROPIC_API_KEY: 'sk-test-key',
-          ANTHROPIC_BASE_URL: model.url,
-          PORT: String(await fixedPort()),
-          CHAOS_SOCKET: join(folder, `${name}.sock`),
-          NODE_OPTIONS: `--import=${new URL('preload.js', import.meta.url).href}`,
-        },
-      });
-      onTeardown(() => engine.stop());
-      servers.set(name, engine);
-    }
-    return new World({ dockerd, redis, model, servers }, folder);
+  static async start(options: WorldOptions): Promise<World> {
+    return new World(await startParts(options));
   }
 
   server(name: ServerName): Engine {
@@ -157,6 +88,11 @@ export class World {
       const counts = line['session'] === session && (msg === undefined || line.msg === msg);
       return counts && typeof sandbox === 'string' ? [sandbox] : [];
     });
+  }
+
+  /** How much of this time something was away that saves need, ms. */
+  awayMs(from: number, to: number): number {
+    return this.#outages.reduce((sum, one) => sum + Math.max(0, Math.min(to, one.to) - Math.max(from, one.from)), 0);
   }
 
   /** Shown with CHAOS_TRACE=1. */
@@ -383,21 +319,13 @@ export class World {
 
   async #strike(name: string, strike: () => Promise<void>): Promise<void> {
     this.note(`▼ ${name}`);
-    await strike();
+    const outage = { from: Date.now(), to: Infinity };
+    this.#outages.push(outage);
+    try {
+      await strike();
+    } finally {
+      outage.to = Date.now();
+    }
     this.note(`▲ ${name}`);
-  }
-}
-
-/** Free now, and not one that a client could be given meanwhile. */
-async function fixedPort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(PORTS.from, PORTS.to);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    await new Promise((resolve) => server.close(resolve));
-    if (free) return port;
   }
 }

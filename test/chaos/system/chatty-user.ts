@@ -4,7 +4,8 @@ import { within } from '../../helpers/processes.js';
 import { connect, type ServerEvent, type TestClient } from '../../helpers/ws-client.js';
 import type { TurnWish } from '../model-script.js';
 import { pick } from '../random.js';
-import type { ServerName, World } from '../world.js';
+import type { ServerName } from '../parts.js';
+import type { World } from '../world.js';
 import { SessionRecord } from './session-record.js';
 
 /** Whoever waits longer waits for ever. */
