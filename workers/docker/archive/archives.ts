@@ -125,7 +125,7 @@ export class Archives {
   /**
    * `bytes` on disk; an empty workspace leaves no file and gives zeros. What cannot be read, or could not be restored, is
    * `skipped`. After any error an older archive and the sandbox are unchanged. ERR_SANDBOX: nothing can be read, a full disk,
-   * no tar in the image, too slow. ERR_UNAVAILABLE: Docker does not answer. When `signal` aborts, its reason.
+   * no tar in the image, too slow, restarted meanwhile. ERR_UNAVAILABLE: Docker does not answer. When `signal` aborts, its reason.
    */
   save(session: string, server: string, sandbox: RunningSandbox, options: SaveOptions = {}): Promise<SaveResult> {
     const { signal, timeoutMs = this.#options.timeoutMs, signature, pace } = options;
@@ -137,6 +137,8 @@ export class Archives {
         const limits = { maxBytes, workspaceBytes, stallMs };
         const saved = await saveWorkspace({ path: temporary, server, sandbox, ...limits, signature, pace, cut, log });
         cut.throwIfAborted();
+        // A container that somebody restarted meanwhile is empty, and its death may not be known yet.
+        await sandbox.confirmUnbroken?.(cut);
         if (saved.unchanged) {
           await this.#noteUnchanged(path, saved.savedAt);
           return saved;

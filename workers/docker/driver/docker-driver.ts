@@ -1,7 +1,6 @@
 /** Runs sandboxes as Docker containers: creates, attaches and starts them, and removes what a failed start made. Docker thread. */
 import type Docker from 'dockerode';
 import type { Duplex } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../../../src/shared/config.js';
 import { dockerClient } from '../../../src/shared/docker-client.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -16,18 +15,11 @@ import {
   type MadeFrom,
 } from './container-options.js';
 import { ContainerExecs } from './container-exec.js';
+import { ContainerLives } from './container-lives.js';
 import { demux, type Demuxed } from './demux.js';
 import { endOf, execError, startError, mayHaveCreated, statusOf, dockerUnavailable } from './docker-errors.js';
 import { DockerSandbox } from './docker-sandbox.js';
-import type {
-  Adopting,
-  FoundSandbox,
-  RunningSandbox,
-  SandboxDriver,
-  SandboxExit,
-  SandboxWatcher,
-  StartRequest,
-} from './driver.js';
+import type { Adopting, FoundSandbox, RunningSandbox, SandboxDriver, SandboxWatcher, StartRequest } from './driver.js';
 import { Images } from './images.js';
 import { openContainerStream } from './container-stream.js';
 import { OutputThrottle } from './output-throttle.js';
@@ -38,9 +30,6 @@ import { LABEL_USERS, readUsers, SandboxUsers, type UserPair } from './sandbox-u
 
 const LOOK_TIMEOUT_MS = 10_000;
 const REMOVE_TIMEOUT_MS = 20_000;
-/** Docker notices the death of a container a moment after its streams have ended. */
-const DEATH_LOOKS = 10;
-const DEATH_LOOK_MS = 100;
 /** How long after the breaker's half-open moment we probe, so that a caller may come first. */
 const PROBE_LATER_MS = 500;
 
@@ -72,6 +61,7 @@ export class DockerDriver implements SandboxDriver {
   /** The users of all containers that are there are known. */
   #usersKnown = false;
   readonly #execs: ContainerExecs;
+  readonly #lives: ContainerLives;
   readonly #throttle = new OutputThrottle();
   readonly #closing = new AbortController();
   #watcher: SandboxWatcher | undefined;
@@ -92,7 +82,9 @@ export class DockerDriver implements SandboxDriver {
     });
     this.#users = new SandboxUsers(config.sandbox.uids);
     this.#images = new Images(this.#docker, this.#operations, log);
-    this.#execs = new ContainerExecs({ docker: this.#docker, operations: this.#operations, log });
+    const tools = { docker: this.#docker, operations: this.#operations, log };
+    this.#execs = new ContainerExecs(tools);
+    this.#lives = new ContainerLives({ ...tools, config });
   }
 
   async start(request: StartRequest): Promise<RunningSandbox> {
@@ -205,9 +197,10 @@ export class DockerDriver implements SandboxDriver {
     clearTimeout(this.#probe);
     if (state !== 'open' || this.#closing.signal.aborted) return;
     this.#probe = setTimeout(() => {
-      this.#inspect(() => this.#docker.ping()).catch((error: unknown) => {
-        this.#log.debug({ err: error }, 'docker: the probe failed');
-      });
+      const call = { operation: 'inspect' as const, timeoutMs: LOOK_TIMEOUT_MS };
+      this.#operations
+        .run(call, () => this.#docker.ping())
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'docker: the probe failed'));
     }, BREAK_MS + PROBE_LATER_MS);
     this.#probe.unref(); // must not keep the process alive
   }
@@ -255,18 +248,7 @@ export class DockerDriver implements SandboxDriver {
       socket.destroy();
       throw error;
     }
-    return this.#sandbox(placed, socket, streams, this.#startedAt(id));
-  }
-
-  /** When its container started, as Docker says it: a container that was restarted has lost all that its tmpfs held. */
-  async #startedAt(id: string): Promise<string | undefined> {
-    try {
-      const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
-      return State.StartedAt;
-    } catch (error) {
-      this.#log.debug({ err: error, container: id }, 'when a container started is unknown');
-      return undefined;
-    }
+    return this.#sandbox(placed, socket, streams, this.#lives.startedAt(id));
   }
 
   /** Docker attaches to a stopped container as well, without an error, so its state is inspected afterwards, too. */
@@ -321,8 +303,9 @@ export class DockerDriver implements SandboxDriver {
     }
     return new DockerSandbox(id, socket, streams, {
       startedAt,
-      inspectExit: async (lost) => this.#inspectExit(id, lost, await startedAt),
+      inspectExit: async (lost) => this.#lives.exitOf(id, await startedAt, lost),
       exec: (command, execSignal, env) => this.#execs.run(placed, command, execSignal, env),
+      confirmUnbroken: async (lookSignal) => this.#lives.confirmUnbroken(id, await startedAt, lookSignal),
       attachAgain: async (attachSignal) => this.#attachAgain(placed, attachSignal, await startedAt),
       restart: (restartSignal) => this.#restart(placed, restartSignal),
       limitProcesses: (more, limitSignal) => this.#limitProcesses(id, more, limitSignal),
@@ -370,10 +353,6 @@ export class DockerDriver implements SandboxDriver {
     return (operation) => ({ operation, timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) });
   }
 
-  #inspect<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#operations.run({ operation: 'inspect', timeoutMs: LOOK_TIMEOUT_MS }, ({ signal }) => call(signal));
-  }
-
   #cleanUp(name: string): void {
     const cleaning = this.#remove(name, name)
       .catch((error: unknown) =>
@@ -381,23 +360,6 @@ export class DockerDriver implements SandboxDriver {
       )
       .finally(() => this.#cleaning.delete(cleaning));
     this.#cleaning.add(cleaning);
-  }
-
-  /** The streams of a container that runs on end with the daemon: only Docker can tell that from a death. */
-  async #inspectExit(id: string, lost: Error | undefined, startedAt: string | undefined): Promise<SandboxExit> {
-    try {
-      for (let look = 1; ; look++) {
-        const { State } = await this.#inspect((abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }));
-        const reason = endOf(State, startedAt, this.#config);
-        if (reason !== undefined) return { code: State.Running ? null : State.ExitCode, reason };
-        if (lost || look === DEATH_LOOKS) break;
-        await delay(DEATH_LOOK_MS);
-      }
-    } catch (error) {
-      this.#log.debug({ err: error, container: id }, 'the exit code of a container is unknown');
-      if (statusOf(error) === 404) return { code: null, reason: 'its container was removed' };
-    }
-    return { code: null, reason: 'the connection to Docker was lost', mayRun: true };
   }
 }
 

@@ -14,6 +14,8 @@ export interface ContainerActions {
   startedAt: Promise<string | undefined>;
   inspectExit(lost: Error | undefined): Promise<SandboxExit>;
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
+  /** As `RunningSandbox.confirmUnbroken`. */
+  confirmUnbroken(signal: AbortSignal): Promise<void>;
   attachAgain(signal: AbortSignal): Promise<RunningSandbox>;
   /** How many processes it may have, `more` than configured. */
   limitProcesses(more: number, signal: AbortSignal): Promise<void>;
@@ -59,6 +61,10 @@ export class DockerSandbox implements RunningSandbox {
 
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram> {
     return this.#actions.exec(command, signal, env);
+  }
+
+  confirmUnbroken(signal: AbortSignal): Promise<void> {
+    return this.#actions.confirmUnbroken(signal);
   }
 
   async freeze(signal: AbortSignal): Promise<() => Promise<void>> {

@@ -51,6 +51,12 @@ export interface RunningSandbox {
    */
   exec(command: readonly string[], signal: AbortSignal, env?: Environment): Promise<SandboxProgram>;
   /**
+   * Resolves if it runs, and did so without a break since it was started or attached. ERR_SANDBOX: it has ended or was
+   * restarted, so that what was read in it may be of an empty one. ERR_UNAVAILABLE; the signal's reason. Absent: it cannot
+   * start again.
+   */
+  confirmUnbroken?(signal: AbortSignal): Promise<void>;
+  /**
    * Opens its streams again after `exited` with `mayRun`; resolves with the sandbox that replaces this one. Absent: it ends
    * with its streams. ERR_SANDBOX: it has ended. ERR_UNAVAILABLE; the signal's reason.
    */

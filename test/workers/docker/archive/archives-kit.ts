@@ -65,10 +65,15 @@ export async function sh(sandbox: RunningSandbox, script: string): Promise<strin
   return stdout;
 }
 
+/** What a copy by prototype cannot call, since it has no private members. */
+function boundOf(sandbox: RunningSandbox): Pick<RunningSandbox, 'id' | 'confirmUnbroken'> {
+  return { id: sandbox.id, confirmUnbroken: async (signal) => sandbox.confirmUnbroken?.(signal) };
+}
+
 /** The sandbox, with a look at each program that starts in it. */
 export function watched(sandbox: RunningSandbox, look: (program: SandboxProgram) => void): RunningSandbox {
   return Object.assign(Object.create(sandbox) as RunningSandbox, {
-    id: sandbox.id,
+    ...boundOf(sandbox),
     exec: async (command: readonly string[], signal: AbortSignal) => {
       const program = await sandbox.exec(command, signal);
       look(program);
@@ -80,7 +85,7 @@ export function watched(sandbox: RunningSandbox, look: (program: SandboxProgram)
 /** The sandbox, which runs this in place of any script, with its arguments. */
 export function instead(sandbox: RunningSandbox, command: readonly string[]): RunningSandbox {
   return Object.assign(Object.create(sandbox) as RunningSandbox, {
-    id: sandbox.id,
+    ...boundOf(sandbox),
     exec: (given: readonly string[], signal: AbortSignal) => sandbox.exec([...command, ...given.slice(3)], signal),
   });
 }

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { parseConfig } from '../../../../src/shared/config.js';
 import { ProcessDriver } from '../../../../workers/docker/driver/process-driver.js';
-import { WORKSPACE_IMAGE } from '../../../helpers/docker.js';
+import { docker, WORKSPACE_IMAGE } from '../../../helpers/docker.js';
 import { folderFor, instead, log, open, SAVED_BY_0_2_0, SESSION, sh, start, watched } from './archives-kit.js';
 
 const run = promisify(execFile);
@@ -111,6 +111,26 @@ t.test('an empty workspace leaves no file, and takes an older one away', async (
   t.notOk(archives.has(SESSION, 'workspace'));
   t.same(await readdir(folder), []);
   t.equal(await archives.restore(SESSION, 'workspace', sandbox), undefined);
+});
+
+t.test('a container that was restarted is empty, and takes no older archive away', async (t) => {
+  const { folder, archives } = await open(t);
+  const first = await start(t);
+  await sh(first, 'echo kept > file');
+  const saved = await archives.save(SESSION, 'workspace', first);
+  await docker().getContainer(first.id).restart({ t: 0 });
+  t.equal(await sh(first, 'ls'), '', 'a save would find nothing, and say so');
+  await t.rejects(archives.save(SESSION, 'workspace', first), {
+    code: 'ERR_SANDBOX',
+    message: 'its container was restarted',
+  });
+  t.match(await archives.newest(SESSION, 'workspace'), { savedAt: saved.savedAt, files: 1 });
+  t.same(await readdir(folder), [`${SESSION}~workspace.tar.lz4`]);
+  await docker().getContainer(first.id).kill();
+  await t.rejects(archives.save(SESSION, 'workspace', first), { code: 'ERR_SANDBOX' });
+  await docker().getContainer(first.id).remove({ force: true });
+  await t.rejects(archives.save(SESSION, 'workspace', first), { code: 'ERR_SANDBOX' });
+  t.equal((await archives.newest(SESSION, 'workspace'))?.files, 1);
 });
 
 t.test('a broken archive is refused, kept aside, and nothing of it reaches the sandbox', async (t) => {
