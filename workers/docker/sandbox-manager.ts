@@ -111,7 +111,10 @@ export class SandboxManager {
       const sandbox = pool.adoptLeased(found);
       sandbox.startedAt = record.startedAt;
       const lease: Lease = { id: found.id, session, server, sandbox, pool, leasedAt, generation, used: true };
-      if (mayHaveChanged(record)) lease.changedAt = Date.now();
+      if (mayHaveChanged(record)) {
+        lease.changedAt = Date.now();
+        lease.overdue = true;
+      }
       this.#leases.add(lease);
       this.#orphans.add(lease);
     };

@@ -16,8 +16,10 @@ const MIN_LOOK_MS = 50;
 const MAX_LOOK_MS = 5_000;
 /** A sandbox in which no call has changed files is looked at so much more rarely: it may have programs that run on. */
 const QUIET_TIMES = 5;
-/** A failing one is tried at half of its pace, not more rarely: `everyMs` is a promise. */
-const MAX_FAILURES = 1;
+/** One that was cut or has failed is due again after this part of `everyMs`, and twice the time after each further failure. */
+const AGAIN_PART = 8;
+/** Not more rarely than at half of its pace: `everyMs` is a promise. */
+const MAX_FAILURES = 4;
 /** After a checkpoint its place stays empty as long as the checkpoint took, but not longer than this. */
 const MAX_REST_MS = 5_000;
 const MIB = 1_048_576;
@@ -34,13 +36,22 @@ interface Held extends Owner {
   changedAt?: number;
   /** Calls that may change files and run now. */
   changing?: number;
+  /** It came with changed files from an earlier run: nobody knows how long these have waited. */
+  overdue?: true;
 }
 
 const age = gauge('fairlead_sandbox_checkpoint_age_seconds', 'Longest time that changed files wait for a checkpoint');
 
+/** Times are monotonic. */
 interface State {
-  /** Monotonic: when the last look began, or the lease was first seen. */
+  /** When the newest look began that was not cut and has not failed, or the lease was first seen. */
   at: number;
+  /** When the newest try began: those who have waited longest for theirs are first in line. */
+  triedAt: number;
+  /** No try before. */
+  notBefore: number;
+  /** When changes were first seen that no save has. */
+  changedAt?: number;
   signature: string;
   /** In a row. */
   failures: number;
@@ -90,31 +101,41 @@ export class Checkpoints {
     for (const lease of this.#states.keys()) if (!held.has(lease)) this.#states.delete(lease);
     const due: [Held, State][] = [];
     for (const lease of held) {
-      const state = this.#states.get(lease) ?? { at: now, signature: 'none', failures: 0 };
+      const state = this.#states.get(lease) ?? this.#firstState(lease, now);
       this.#states.set(lease, state);
+      if (!isChanged(lease)) delete state.changedAt;
+      else state.changedAt ??= now;
       if (!this.#running.has(lease) && lease.sandbox.running && this.#isDue(lease, state, now))
         due.push([lease, state]);
     }
     age.set(this.#oldestMs() / 1_000);
-    due.sort(([, a], [, b]) => a.at - b.at);
+    due.sort(([, a], [, b]) => a.triedAt - b.triedAt);
     for (const [lease, state] of due.slice(0, config.maxConcurrent - this.#running.size)) void this.#run(lease, state);
   }
 
+  #firstState(lease: Held, now: number): State {
+    const at = lease.overdue ? now - this.#options.config.everyMs : now;
+    return { at, triedAt: at, notBefore: now, signature: 'none', failures: 0, ...(lease.overdue && { changedAt: at }) };
+  }
+
   #isDue(lease: Held, state: State, now: number): boolean {
-    const times = (isChanged(lease) ? 1 : QUIET_TIMES) * 2 ** state.failures;
-    return now - state.at >= this.#options.config.everyMs * times;
+    const times = isChanged(lease) ? 1 : QUIET_TIMES;
+    return now >= state.notBefore && now - state.at >= this.#options.config.everyMs * times;
   }
 
   async #run(lease: Held, state: State): Promise<void> {
     this.#running.add(lease);
     const began = performance.now();
-    state.at = began;
+    state.triedAt = began;
     try {
       const outcome = await this.#save(lease, state);
       checkpoints.inc({ outcome });
-      if (outcome !== 'cut') state.failures = 0;
+      state.failures = 0;
+      if (outcome === 'cut' || outcome === 'disk_full') this.#putOff(state);
+      else this.#noteDone(lease, state, began);
     } catch (error) {
       checkpoints.inc({ outcome: 'failed' });
+      this.#putOff(state);
       state.failures = Math.min(MAX_FAILURES, state.failures + 1);
       const { log } = this.#options;
       log.warn(
@@ -125,6 +146,16 @@ export class Checkpoints {
     const restMs = Math.min(MAX_REST_MS, performance.now() - began);
     await delay(restMs, undefined, { signal: this.#closing.signal }).catch(() => undefined); // closing
     this.#running.delete(lease);
+  }
+
+  #noteDone(lease: Held, state: State, began: number): void {
+    state.at = began;
+    if (isChanged(lease)) state.changedAt = began;
+    else delete state.changedAt;
+  }
+
+  #putOff(state: State): void {
+    state.notBefore = performance.now() + (this.#options.config.everyMs / AGAIN_PART) * 2 ** state.failures;
   }
 
   async #save(lease: Held, state: State): Promise<string> {
@@ -157,11 +188,7 @@ export class Checkpoints {
 
   #oldestMs(): number {
     const now = performance.now();
-    let oldest = 0;
-    for (const [lease, state] of this.#states) {
-      if (isChanged(lease)) oldest = Math.max(oldest, now - state.at);
-    }
-    return oldest;
+    return Math.max(0, ...[...this.#states.values()].map(({ changedAt = now }) => now - changedAt));
   }
 }
 

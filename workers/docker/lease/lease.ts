@@ -16,6 +16,8 @@ export interface Lease {
   changedAt?: number;
   /** Calls that may change files and run now. */
   changing?: number;
+  /** It came with changed files from an earlier run: nobody knows how long these have waited for a save. */
+  overdue?: true;
   /** How many clients its MCP server had before this one. */
   generation: number;
   /** It may hold data of the session: no other session may get it. */

@@ -3,7 +3,11 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import type { DockerPool } from '../../../../src/threads/docker-pool.js';
+import { Checkpoints, type CheckpointsOptions } from '../../../../workers/docker/archive/checkpoints.js';
+import type { RunningSandbox } from '../../../../workers/docker/driver/driver.js';
+import { createLog } from '../../../../src/shared/log.js';
 import { docker } from '../../../helpers/docker.js';
+import { deferred } from '../../../helpers/processes.js';
 import { AdoptionWorld, type Leased } from '../lease/adoption-fixture.js';
 
 const MIB = 1_048_576;
@@ -22,6 +26,13 @@ async function outcomes(pool: DockerPool): Promise<Record<string, number>> {
 
 async function until(world: AdoptionWorld, pool: DockerPool, outcome: string, atLeast: number): Promise<void> {
   await world.until(`${atLeast} ${outcome}`, async () => ((await outcomes(pool))[outcome] ?? 0) >= atLeast);
+}
+
+/** As an agent thread, which says that the call may change files. */
+async function change(held: Leased, command: string): Promise<void> {
+  held.port.send({ type: 'changes', running: 1 });
+  await held.run(command);
+  held.port.send({ type: 'changes', running: 0 });
 }
 
 async function remove(held: Leased): Promise<void> {
@@ -122,4 +133,51 @@ t.test('a disk that is nearly full costs the checkpoints, and nothing else', asy
   t.same(await world.archives(), []);
   t.match(await pool.run('hibernate-sandbox', { sandbox: first.sandbox }), { files: 1 });
   t.same(await world.archives(), [ARCHIVE]);
+});
+
+t.test(
+  'changes that outlive their docker thread are saved at once: how long they have waited is not known',
+  async (t) => {
+    const world = await AdoptionWorld.make(t);
+    const pool = world.open({ sandbox: { ...SANDBOX, checkpoint: { ...OFTEN, everyMs: 3_600_000 } } });
+    const first = await world.lease(pool, 's1');
+    await change(first, 'echo kept > file');
+    await world.kill(first);
+    await until(world, pool, 'saved', 1);
+    const again = await world.lease(pool, 's1');
+    t.equal(again.sandbox, first.sandbox);
+    await remove(again);
+    t.match(await (await world.lease(pool, 's1')).run('cat file'), 'kept');
+  },
+);
+
+t.test('one that was cut is due again soon, behind those who wait longer', async (t) => {
+  const everyMs = 8_000;
+  const looked: string[] = [];
+  const done = deferred<void>();
+  const checkpoint = async ({ session }: { session: string }): Promise<object | undefined> => {
+    looked.push(session);
+    if (looked.length === 4) done.resolve();
+    const isCut = session === 's1' && looked.length < 4;
+    return isCut ? undefined : { bytes: 1, savedAt: 1, files: 1, skipped: { count: 0, paths: [] }, unchanged: false };
+  };
+  const held = ['s1', 's2'].map((session) => ({
+    session,
+    server: 'workspace',
+    id: session,
+    sandbox: { running: {} as RunningSandbox },
+    changedAt: 1,
+    overdue: true as const,
+  }));
+  const checkpoints = new Checkpoints({
+    config: { enabled: true, everyMs, maxConcurrent: 1, maxBytesPerSecond: MIB, minFreeDiskMb: 0 },
+    workspaces: { checkpoint } as unknown as CheckpointsOptions['workspaces'],
+    archives: { freeBytes: async () => MIB, limits: { maxBytes: MIB, timeoutMs: 1_000 } },
+    leases: () => held,
+    log: createLog('test', 'silent'),
+  });
+  checkpoints.start();
+  t.teardown(() => checkpoints.close());
+  await done.promise;
+  t.same(looked, ['s1', 's2', 's1', 's1'], 's2 is saved, and due again after the whole time');
 });
