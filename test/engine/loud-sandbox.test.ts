@@ -1,42 +1,14 @@
 import { once } from 'node:events';
-import t, { type Test } from 'tap';
-import { startStack } from '../helpers/stack.js';
-import { text, tool } from '../helpers/model-server.js';
+import t from 'tap';
+import { startCommandStack } from '../helpers/commands.js';
 import { printAsServer } from '../helpers/inside.js';
-import { connect, type TestClient } from '../helpers/ws-client.js';
 
-const stack = await startStack({
-  config: {
-    agents: { threads: 1, spare: false, hangTimeoutMs: 4_000 },
-    sandbox: { toolTimeoutMs: 60_000 },
-    approvals: { rules: [{ server: 'workspace', tool: '*', action: 'allow' }] },
-  },
+const stack = await startCommandStack({
+  agents: { threads: 1, spare: false, hangTimeoutMs: 4_000 },
+  sandbox: { toolTimeoutMs: 60_000 },
 });
 t.teardown(() => stack.stop());
-const { engine, model } = stack;
-const RUN = 'run: ';
-model.script(({ body }) => {
-  const { content } = body.messages.at(-1)!;
-  const said =
-    typeof content === 'string' ? content : content.map((block) => ('text' in block ? block.text : '')).join('');
-  return said.startsWith(RUN) ? tool('run_command', { command: said.slice(RUN.length) }) : text('done');
-});
-
-async function talker(t: Test): Promise<TestClient> {
-  const client = await connect(engine.wsUrl);
-  t.teardown(() => client.close());
-  await client.ready;
-  return client;
-}
-
-/** The result of one command. */
-async function run(client: TestClient, command: string): Promise<string> {
-  client.say(`${RUN}${command}`);
-  await client.waitFor('tool:start', { timeoutMs: 60_000 });
-  const result = await client.waitFor('tool:result', { timeoutMs: 60_000 });
-  await client.turnEnd();
-  return JSON.stringify(result.content);
-}
+const { engine, talker, run } = stack;
 
 const restarts = (): number => engine.logs.filter(({ msg }) => msg.startsWith('agent thread ended')).length;
 

@@ -1,40 +1,14 @@
-import t, { type Test } from 'tap';
-import { lastText, text, tool } from '../helpers/model-server.js';
-import { startStack } from '../helpers/stack.js';
+import t from 'tap';
+import { startCommandStack } from '../helpers/commands.js';
 import { serverPid } from '../helpers/inside.js';
-import { connect, type TestClient } from '../helpers/ws-client.js';
+import { tool } from '../helpers/model-server.js';
 
-const stack = await startStack({
-  config: {
-    agents: { threads: 1, spare: false },
-    mcp: { silenceMs: 3_000 },
-    sandbox: { pids: 64 },
-    approvals: { rules: [{ server: 'workspace', tool: '*', action: 'allow' }] },
-  },
-});
+const stack = await startCommandStack(
+  { agents: { threads: 1, spare: false }, mcp: { silenceMs: 3_000 }, sandbox: { pids: 64 } },
+  (said) => (said === 'restart it' ? tool('restart_sandbox') : undefined),
+);
 t.teardown(() => stack.stop());
-const { engine, model } = stack;
-const RUN = 'run: ';
-model.script(({ body }) => {
-  const said = lastText(body);
-  if (said === 'restart it') return tool('restart_sandbox');
-  return said.startsWith(RUN) ? tool('run_command', { command: said.slice(RUN.length) }) : text('done');
-});
-
-async function talker(t: Test): Promise<TestClient> {
-  const client = await connect(engine.wsUrl);
-  t.teardown(() => client.close());
-  await client.ready;
-  return client;
-}
-
-/** The result of one command. */
-async function run(client: TestClient, command: string): Promise<string> {
-  client.say(`${RUN}${command}`);
-  const result = await client.waitFor('tool:result', { timeoutMs: 60_000 });
-  await client.turnEnd();
-  return JSON.stringify(result.content);
-}
+const { engine, talker, run } = stack;
 
 t.test('a stopped server costs seconds and no file: the call says that its sandbox was replaced', async (t) => {
   const client = await talker(t);
