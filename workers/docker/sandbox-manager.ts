@@ -114,6 +114,7 @@ export class SandboxManager {
       if (mayHaveChanged(record)) {
         lease.changedAt = Date.now();
         lease.overdue = true;
+        if (record.changedBy) lease.changedBy = new Set(record.changedBy);
       }
       this.#leases.add(lease);
       this.#orphans.add(lease);
@@ -188,7 +189,9 @@ export class SandboxManager {
   async lease({ session, user, server, port }: LeaseRequest): Promise<LeaseResult> {
     // First, since a port reports its closing only to a listener.
     let leased: Lease | undefined;
-    const relay = new StdioRelay(port, { onChanges: (running) => leased && this.#leases.noteChange(leased, running) });
+    const relay = new StdioRelay(port, {
+      onChanges: (running, by) => leased && this.#leases.noteChange(leased, running, by),
+    });
     const began = performance.now();
     const owner = { session, server };
     try {

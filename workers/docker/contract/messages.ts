@@ -167,8 +167,8 @@ export type StdioToSandbox =
   | { type: 'ack'; bytes: number }
   /** The server's output cannot be read any longer: the workspace is saved and the sandbox replaced. */
   | { type: 'cut'; reason: string }
-  /** A call that may change files begins or has ended; so many run now. */
-  | { type: 'changes'; running: number }
+  /** A call of `session` that may change files begins or has ended; so many run now, of all sessions. */
+  | { type: 'changes'; running: number; session?: string }
   | { type: 'close' };
 
 /** What a sandbox's port sends to the agent thread. */

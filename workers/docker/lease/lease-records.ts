@@ -25,6 +25,8 @@ const recordShape = z.strictObject({
   startedAt: z.string().optional(),
   /** Files may have changed since the newest save. */
   changed: z.boolean().optional(),
+  /** Of a shared sandbox: whose calls changed them. */
+  changedBy: z.array(z.string().regex(/^[A-Za-z0-9_-]{1,128}$/)).optional(),
 });
 
 export type LeaseRecord = z.infer<typeof recordShape>;

@@ -16,6 +16,8 @@ export interface Lease {
   changedAt?: number;
   /** Calls that may change files and run now. */
   changing?: number;
+  /** Of a shared sandbox: whose calls may have changed files since the newest save. They are told of a loss. */
+  changedBy?: ReadonlySet<string>;
   /** It came with changed files from an earlier run: nobody knows how long these have waited for a save. */
   overdue?: true;
   /** How many clients its MCP server had before this one. */

@@ -18,6 +18,9 @@ const FREEZE_MS = 15_000;
 /** Of output that waits for a thread that makes no turn of its event loop. */
 const LOUD_BYTES = 262_144;
 
+/** Further sessions of a shared sandbox find a loss in the log alone: its record is written anew for each. */
+const MAX_CHANGERS = 1_000;
+
 const NOTHING = Promise.resolve({});
 
 export interface LeasesOptions {
@@ -73,10 +76,10 @@ export class Leases {
     this.#closing = true;
   }
 
-  /** A call that may change files begins or has ended; so many run now. */
-  noteChange(lease: Lease, running = lease.changing ?? 0): void {
+  /** A call that may change files begins or has ended; so many run now. `by`: whose it is, where a sandbox is shared. */
+  noteChange(lease: Lease, running = lease.changing ?? 0, by = lease.session): void {
     lease.changing = running;
-    const isKnown = lease.changedAt !== undefined;
+    const isKnown = lease.changedAt !== undefined && !addChanger(lease, by);
     lease.changedAt = Date.now();
     if (isKnown || !this.has(lease)) return;
     const synced = this.#recordChange(lease);
@@ -100,6 +103,7 @@ export class Leases {
     const lease = this.all().find((held) => held.session === session && held.server === server);
     if (lease?.changedAt === undefined || lease.changedAt >= savedAt || (lease.changing ?? 0) > 0) return;
     delete lease.changedAt;
+    delete lease.changedBy;
     try {
       this.record(lease, false);
     } catch (error) {
@@ -271,11 +275,19 @@ export class Leases {
   }
 
   /** ERR_SANDBOX. */
-  record({ sandbox, session, server, generation, leasedAt, changedAt }: Lease, restoring: boolean): void {
+  record({ sandbox, session, server, generation, leasedAt, changedAt, changedBy }: Lease, restoring: boolean): void {
     const changed = changedAt !== undefined;
     const startedAt = sandbox.running?.startedAt ?? sandbox.startedAt;
-    const record = { session, server, generation, restoring, leasedAt, changed, ...(startedAt && { startedAt }) };
-    this.#options.records?.write(sandbox.name, record);
+    this.#options.records?.write(sandbox.name, {
+      session,
+      server,
+      generation,
+      restoring,
+      leasedAt,
+      changed,
+      ...(startedAt && { startedAt }),
+      ...(changedBy && { changedBy: [...changedBy] }),
+    });
   }
 
   /**
@@ -306,4 +318,12 @@ export class Leases {
   leftOver({ id }: Lease, error: unknown): void {
     this.#options.log.warn({ err: error, sandbox: id }, 'a sandbox is left to the next reconcile');
   }
+}
+
+/** Whether it is new that this session has changed files of a shared sandbox. */
+function addChanger(lease: Lease, session: string): boolean {
+  const { changedBy = new Set() } = lease;
+  if (session === lease.session || changedBy.has(session) || changedBy.size >= MAX_CHANGERS) return false;
+  lease.changedBy = new Set([...changedBy, session]);
+  return true;
 }

@@ -27,14 +27,27 @@ const lossShape = z.object({
   reason: z.string(),
   since: z.number().optional(),
   missing: z.array(z.string()).optional(),
+  /** The session that held the sandbox, where others shared it. */
+  holder: z.string().optional(),
 });
 
 const lost = counter('fairlead_sandbox_losses_total', 'Sandboxes whose session has lost files', ['server']);
 
+/** A loss, and whose sandbox it was where that is not its session's alone. */
+type HeldLoss = Loss & { holder?: string | undefined };
+
+/** Which lease has ended badly. */
+export interface LossSource extends Owner {
+  readonly id: string;
+  /** The sessions that are told in place of the owner: they shared its sandbox. */
+  readonly changedBy?: Iterable<string> | undefined;
+}
+
 /** What is known at once, while the rest is still read. */
-export type LossOf = Owner & Pick<Loss, 'id' | 'reason'>;
+export type LossOf = LossSource & Pick<Loss, 'reason'>;
 
 interface Pending {
+  /** Whose next sandbox waits for it. */
   readonly owner: Owner;
   /** Resolves when it is on disk. Never rejects. */
   written: Promise<void>;
@@ -53,7 +66,7 @@ export class Losses {
   readonly #options: LossesOptions;
   readonly #pending = new Map<string, Pending>();
   /** Those of sessions that another server has: told when such a session comes back. */
-  readonly #elsewhere = new Map<string, Loss>();
+  readonly #elsewhere = new Map<string, HeldLoss>();
   readonly #closing = new AbortController();
 
   constructor(options: LossesOptions) {
@@ -79,26 +92,30 @@ export class Losses {
   }
 
   /** Resolves when it is on disk: from then on the sandbox's record may go. `rest` must not reject. */
-  note(of: LossOf, rest: Promise<Pick<Loss, 'since' | 'missing'>>): Promise<void> {
-    lost.inc({ server: of.server });
-    const { session, server, reason, id } = of;
+  async note(
+    { id, session, server, reason, changedBy = [] }: LossOf,
+    rest: Promise<Pick<Loss, 'since' | 'missing'>>,
+  ): Promise<void> {
+    lost.inc({ server });
     this.#options.log.warn({ session, server, reason }, 'files of a session are lost');
-    const loss = rest.then(({ since, missing }): Loss => ({
-      id,
-      session,
-      server,
-      reason,
-      ...(since === undefined ? {} : { since }),
-      ...(missing === undefined || missing.length === 0 ? {} : { missing }),
-    }));
-    return this.#track(of, loss).written;
+    const sharers = [...changedBy].map((each) => ({ id: `${id}.${each}`, session: each, server, holder: session }));
+    const each = (sharers.length > 0 ? sharers : [{ id, session, server }]).map((of) => {
+      const loss = rest.then(({ since, missing }): HeldLoss => ({
+        ...of,
+        reason,
+        ...(since === undefined ? {} : { since }),
+        ...(missing === undefined || missing.length === 0 ? {} : { missing }),
+      }));
+      return this.#track(of, loss).written;
+    });
+    await Promise.all(each);
   }
 
   /** Resolves when this session has been told of its losses. ERR_UNAVAILABLE after `timeoutMs`; the signal's reason. */
   async settled(owner: Owner, signal: AbortSignal, timeoutMs: number): Promise<void> {
     const key = ownerKey(owner);
     for (const [id, loss] of this.#elsewhere) {
-      if (ownerKey(loss) !== key) continue;
+      if (ownerKey(holderOf(loss)) !== key) continue;
       this.#elsewhere.delete(id);
       this.#track(loss, Promise.resolve(loss));
     }
@@ -115,18 +132,18 @@ export class Losses {
     await Promise.all([...this.#pending.values()].map(({ written }) => written));
   }
 
-  #track(of: Owner & Pick<Loss, 'id'>, loss: Promise<Loss>): Pending {
+  #track(of: Omit<HeldLoss, 'reason'>, loss: Promise<HeldLoss>): Pending {
     const known = this.#pending.get(of.id);
     if (known) return known;
     const written = this.#write(loss);
-    const told = this.#tellUntilTold(loss, written).then(() => void this.#pending.delete(of.id));
-    const pending: Pending = { owner: { session: of.session, server: of.server }, written, told };
+    const told = this.#tell(loss, written);
+    const pending: Pending = { owner: holderOf(of), written, told };
     this.#pending.set(of.id, pending);
     return pending;
   }
 
   /** Also when it cannot be written: then it is told if this process lives long enough. */
-  async #write(coming: Promise<Loss>): Promise<void> {
+  async #write(coming: Promise<HeldLoss>): Promise<void> {
     const loss = await coming;
     const path = this.#pathOf(loss);
     try {
@@ -145,17 +162,26 @@ export class Losses {
     }
   }
 
-  async #tellUntilTold(coming: Promise<Loss>, written: Promise<void>): Promise<void> {
-    const loss = await coming;
+  async #tell(coming: Promise<HeldLoss>, written: Promise<void>): Promise<void> {
+    const elsewhere = await this.#tellUntilTold(coming, written);
+    const { id } = await coming;
+    this.#pending.delete(id); // first: whoever finds it elsewhere tracks it anew
+    if (elsewhere) this.#elsewhere.set(id, elsewhere);
+  }
+
+  /** Resolves with the loss when another server has its session. */
+  async #tellUntilTold(coming: Promise<HeldLoss>, written: Promise<void>): Promise<HeldLoss | undefined> {
+    const held = await coming;
+    const { holder: _holder, ...loss } = held;
     await written; // first, so that `told` removes what was written
     const { log, tell } = this.#options;
     const { signal } = this.#closing;
     for (let againMs = AGAIN_MS; !signal.aborted; againMs = Math.min(MAX_AGAIN_MS, 2 * againMs)) {
       try {
         const { told } = await tell(loss);
-        if (told) await rm(this.#pathOf(loss), { force: true });
-        else this.#elsewhere.set(loss.id, loss);
-        return;
+        if (!told) return held;
+        await rm(this.#pathOf(loss), { force: true });
+        return undefined;
       } catch (error) {
         log.debug(
           { err: errorToData(error).message, session: loss.session },
@@ -164,6 +190,7 @@ export class Losses {
         await delay(againMs, undefined, { signal }).catch(() => undefined); // aborted: the loop ends
       }
     }
+    return undefined;
   }
 
   #pathOf({ id }: Pick<Loss, 'id'>): string {
@@ -172,9 +199,9 @@ export class Losses {
 }
 
 /** Undefined for half a file, which a power failure left. */
-function parse(path: string): Loss | undefined {
+function parse(path: string): HeldLoss | undefined {
   try {
-    return lossShape.parse(JSON.parse(readFileSync(path, 'utf8'))) as Loss;
+    return lossShape.parse(JSON.parse(readFileSync(path, 'utf8'))) as HeldLoss;
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
     throw error;
@@ -184,9 +211,18 @@ function parse(path: string): Loss | undefined {
 /** The same for all who find that this lease has ended badly: it is one loss. */
 export function lossOf(
   name: string,
-  { session, server, leasedAt = 0 }: Owner & { leasedAt?: number | undefined },
-): Owner & Pick<Loss, 'id'> {
-  return { id: `${name}.${leasedAt}`, session, server };
+  {
+    session,
+    server,
+    leasedAt = 0,
+    changedBy,
+  }: Owner & { leasedAt?: number | undefined; changedBy?: Iterable<string> | undefined },
+): LossSource {
+  return { id: `${name}.${leasedAt}`, session, server, changedBy };
+}
+
+function holderOf({ holder, session, server }: Omit<HeldLoss, 'reason' | 'id'>): Owner {
+  return { session: holder ?? session, server };
 }
 
 export async function whatComesBack(
@@ -198,11 +234,7 @@ export async function whatComesBack(
 }
 
 /** Files that the last save of a sandbox left out go with it. */
-export async function noteSkipped(
-  losses: Losses | undefined,
-  of: Owner & Pick<Loss, 'id'>,
-  saved: SavedWorkspace,
-): Promise<void> {
+export async function noteSkipped(losses: Losses | undefined, of: LossSource, saved: SavedWorkspace): Promise<void> {
   if (saved.skipped.count === 0) return;
   const rest = Promise.resolve({ since: saved.savedAt, missing: pathsOf(saved) });
   await losses?.note({ ...of, reason: 'some of its files could not be saved' }, rest);

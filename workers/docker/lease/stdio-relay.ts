@@ -16,8 +16,8 @@ const LAST_OUTPUT_MS = 5_000;
 export type RelayedProcess = Pick<RunningSandbox, 'stdin' | 'stdout' | 'stderr' | 'exited'>;
 
 export interface StdioRelayOptions {
-  /** A call that may change files begins or has ended; so many run now. */
-  onChanges?: (running: number) => void;
+  /** A call of this session that may change files begins or has ended; so many run now. */
+  onChanges?: (running: number, session?: string) => void;
   /** Any message for the process. */
   onInput?: () => void;
 }
@@ -161,7 +161,7 @@ export class StdioRelay {
         this.#close(message.reason);
         return;
       case 'changes':
-        this.#options.onChanges?.(message.running);
+        this.#options.onChanges?.(message.running, message.session);
         return;
       case 'close':
         this.#released = true;

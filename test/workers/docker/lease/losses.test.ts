@@ -98,3 +98,31 @@ t.test('half a file, which a power failure left, keeps no server from starting',
   await losses.settled(OWNER, NEVER, 10_000);
   t.pass();
 });
+
+t.test(
+  'a loss of a shared sandbox is one for each session that changed files, and its next lease waits for all',
+  async (t) => {
+    const shared = { session: 'shared_0', server: 'workspace' };
+    const answer = deferred<LossTold>();
+    const told: Loss[] = [];
+    const first = open(t, async (loss) => {
+      told.push(loss);
+      return loss.session === 's2' ? answer.promise : { told: true };
+    });
+    const of = { ...lossOf('box', { ...shared, leasedAt: 7, changedBy: ['s1', 's2'] }), reason: 'it died' };
+    await first.losses.note(of, Promise.resolve({ since: 5 }));
+    await t.rejects(first.losses.settled(shared, NEVER, 1), { code: 'ERR_UNAVAILABLE' });
+    const byId = told.toSorted((a, b) => a.id.localeCompare(b.id));
+    t.same(byId, [
+      { id: 'box.7.s1', session: 's1', server: 'workspace', reason: 'it died', since: 5 },
+      { id: 'box.7.s2', session: 's2', server: 'workspace', reason: 'it died', since: 5 },
+    ]);
+    await first.losses.close();
+    const late = deferred<LossTold>();
+    const { losses } = open(t, () => late.promise, first.folder);
+    await t.rejects(losses.settled(shared, NEVER, 1), { code: 'ERR_UNAVAILABLE' }, 'an earlier run’s, too');
+    late.resolve({ told: true });
+    await losses.settled(shared, NEVER, 10_000);
+    t.same(readdirSync(first.folder), []);
+  },
+);

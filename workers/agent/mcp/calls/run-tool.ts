@@ -90,6 +90,7 @@ async function callServer(
   const connect = () => abortable(() => servers.connection(caller, server), sink.signal);
   const request: ToolCall = {
     ...sink,
+    session: caller.session,
     name,
     args,
     ...(definition ? { definition } : {}),

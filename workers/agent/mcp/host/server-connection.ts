@@ -49,6 +49,8 @@ export interface ServerRequestOptions {
 }
 
 export interface ToolCall extends ServerRequestOptions {
+  /** Whose call it is: files in a shared sandbox are those of each session that has changed some. */
+  session?: string;
   name: string;
   args: Record<string, unknown>;
   /** The listed definition: the SDK mirrors headers from its schema and checks structured content against it. */

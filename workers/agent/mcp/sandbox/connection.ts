@@ -140,13 +140,13 @@ export class SandboxConnection extends ClientConnection {
   }
 
   /** The docker thread knows by it whether files would be lost with the sandbox. */
-  async #change<T>({ definition }: ToolCall, work: () => Promise<T>): Promise<T> {
+  async #change<T>({ definition, session }: ToolCall, work: () => Promise<T>): Promise<T> {
     if (definition?.readOnly === true) return work();
-    this.#transport.noteChanges(++this.#changing);
+    this.#transport.noteChanges(++this.#changing, session);
     try {
       return await work();
     } finally {
-      this.#transport.noteChanges(--this.#changing);
+      this.#transport.noteChanges(--this.#changing, session);
     }
   }
 

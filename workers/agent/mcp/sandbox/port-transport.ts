@@ -91,8 +91,8 @@ export class PortTransport implements Transport {
     this.#post({ type: 'stdin', data: this.#encoder.encode(serializeMessage(sent)) });
   }
 
-  noteChanges(running: number): void {
-    if (!this.#closed) this.#post({ type: 'changes', running });
+  noteChanges(running: number, session?: string): void {
+    if (!this.#closed) this.#post({ type: 'changes', running, ...(session !== undefined && { session }) });
   }
 
   async close(): Promise<void> {
