@@ -24,6 +24,14 @@ const FOUND_MS = 30_000;
 const AGAIN_MS = 300;
 const CUT_AFTER = 3;
 
+/** The server, one of its threads or a part that it needs is away. */
+export interface Outage {
+  /** ms since the epoch. */
+  from: number;
+  /** It is started again, and may not serve yet. Infinity: not yet. */
+  to: number;
+}
+
 export class World {
   readonly dockerd: ChaosDockerd;
   readonly redis: TestRedis;
@@ -37,8 +45,7 @@ export class World {
   deaths = 0;
   /** Rises when the sockets of server `a` go. */
   epoch = 0;
-  /** When the server, one of its threads or a part that it needs was away: ms since the epoch. */
-  readonly #outages: { from: number; to: number }[] = [];
+  readonly #outages: Outage[] = [];
   readonly #folder: string;
   /** What earlier lives of server `a` logged: warnings and worse, and whose each sandbox was. */
   readonly #past: LogLine[] = [];
@@ -90,9 +97,9 @@ export class World {
     });
   }
 
-  /** How much of this time something was away that saves need, ms. */
-  awayMs(from: number, to: number): number {
-    return this.#outages.reduce((sum, one) => sum + Math.max(0, Math.min(to, one.to) - Math.max(from, one.from)), 0);
+  /** When something was away that calls and saves need, in the order in which it began. */
+  get outages(): readonly Readonly<Outage>[] {
+    return this.#outages;
   }
 
   /** Shown with CHAOS_TRACE=1. */

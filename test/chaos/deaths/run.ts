@@ -14,6 +14,11 @@ import { Writer, type WriterFigures } from './writer.js';
 const WRITTEN_MS = 120_000;
 const READ_MS = 120_000;
 const CHECKPOINT_MS = 5_000;
+/**
+ * What `sandbox.checkpoint` promises here: `everyMs`, a quarter of it until the next look, an eighth where one was cut, and two
+ * others and their rests before it in line, of 5 seconds together each.
+ */
+const PROMISED_MS = CHECKPOINT_MS * (1 + 1 / 4 + 1 / 8) + 10_000;
 const EXPECTED = /^docker thread: (error|died)/;
 
 const CONFIG = {
@@ -29,6 +34,8 @@ const CONFIG = {
 const POOL = { min: 1, max: 4, maxStarting: 2, idleMs: 5_000 };
 
 export interface DeathFigures extends WriterFigures {
+  /** `oldestWorkMs` may be so much. */
+  promisedMs: number;
   /** The aim of it all. */
   lostWithoutAWord: number;
 }
@@ -41,7 +48,15 @@ export async function runDeaths(options: ChaosOptions): Promise<ChaosReport<Deat
     seed: options.seed,
     violations: [],
     events: {},
-    figures: { confirmed: 0, toldLost: 0, losses: 0, oldestLostMs: 0, lostWithoutAWord: 0 },
+    figures: {
+      confirmed: 0,
+      toldLost: 0,
+      losses: 0,
+      oldestLostMs: 0,
+      oldestWorkMs: 0,
+      promisedMs: PROMISED_MS,
+      lostWithoutAWord: 0,
+    },
     complaints: [],
     seconds: 0,
   };
@@ -59,6 +74,9 @@ export async function runDeaths(options: ChaosOptions): Promise<ChaosReport<Deat
     await die(world, liveRestore ? plan.slice(half) : plan.slice(0, half), options, report);
     await end();
   }
+  const { oldestWorkMs } = report.figures;
+  if (oldestWorkMs > PROMISED_MS)
+    report.violations.push(`a death took ${oldestWorkMs} ms of work, and ${PROMISED_MS} are promised`);
   report.figures.lostWithoutAWord = report.violations.filter((text) => text.includes('without a word')).length;
   report.seconds = (performance.now() - began) / 1_000;
   return report;
@@ -94,7 +112,8 @@ async function die(
     await writer.leave();
     report.violations.push(...writer.violations);
     for (const name of ['confirmed', 'toldLost', 'losses'] as const) report.figures[name] += writer.figures[name];
-    report.figures.oldestLostMs = Math.max(report.figures.oldestLostMs, writer.figures.oldestLostMs);
+    for (const name of ['oldestLostMs', 'oldestWorkMs'] as const)
+      report.figures[name] = Math.max(report.figures[name], writer.figures[name]);
   }
   const complaints = complaintsOf(world, EXPECTED);
   report.complaints.push(...complaints);

@@ -23,16 +23,20 @@ export interface WriterFigures {
   losses: number;
   /** The longest time between a text that was lost and the event that says so, ms. */
   oldestLostMs: number;
+  /** The longest time of work that one loss took, from its oldest text to the last one that was confirmed, without outages, ms. */
+  oldestWorkMs: number;
 }
 
 export class Writer {
   readonly violations: string[] = [];
-  readonly figures: WriterFigures = { confirmed: 0, toldLost: 0, losses: 0, oldestLostMs: 0 };
+  readonly figures: WriterFigures = { confirmed: 0, toldLost: 0, losses: 0, oldestLostMs: 0, oldestWorkMs: 0 };
   readonly #world: World;
   readonly #record = new SessionRecord();
   readonly #texts = new Map<string, string>();
-  /** When each `sandbox:lost` came, by its seq. */
-  readonly #lostAt = new Map<number, number>();
+  /** When each text was confirmed. */
+  readonly #confirmed: number[] = [];
+  /** When each `sandbox:lost` came, and when the last text before it was confirmed, by its seq. */
+  readonly #lostAt = new Map<number, { toldAt: number; workedUntil: number }>();
   session = '';
   #client: TestClient | undefined;
   /**
@@ -117,10 +121,24 @@ export class Writer {
       this.violations.push(`${this.session}: ${text} was lost without a word`);
       return;
     }
-    const toldAt = this.#lostAt.get(covered.seq) ?? at;
-    this.#world.note(`${text} was ${toldAt - at} ms old: ${JSON.stringify(covered)}`);
+    const { toldAt, workedUntil } = this.#lostAt.get(covered.seq) ?? { toldAt: at, workedUntil: at };
+    const workMs = this.#workedMs(at, workedUntil);
+    this.#world.note(`${text} was ${toldAt - at} ms old, ${workMs} ms of work: ${JSON.stringify(covered)}`);
     this.figures.toldLost++;
     this.figures.oldestLostMs = Math.max(this.figures.oldestLostMs, toldAt - at);
+    this.figures.oldestWorkMs = Math.max(this.figures.oldestWorkMs, workMs);
+  }
+
+  /** Without the times in which an outage kept this user from working: each lasts until the next text is confirmed. */
+  #workedMs(from: number, to: number): number {
+    let worked = 0;
+    let since = from;
+    for (const { from: lost, to: back } of this.#world.outages) {
+      if (lost < since || lost >= to) continue; // it lies in one that was left out, or elsewhere
+      worked += lost - since;
+      since = Math.min(to, this.#confirmed.find((at) => at > back) ?? to);
+    }
+    return worked + to - since;
   }
 
   /** Undefined when the server went away, or the call did not run. */
@@ -159,13 +177,16 @@ export class Writer {
   #take(event: ServerEvent): void {
     if ('seq' in event && event.type !== 'session:ready' && event.seq <= this.#record.lastSeq) return;
     if (!this.#record.take(event)) return;
-    if (event.type === 'sandbox:lost') this.#lostAt.set(event.seq, Date.now());
+    if (event.type === 'sandbox:lost')
+      this.#lostAt.set(event.seq, { toldAt: Date.now(), workedUntil: this.#confirmed.at(-1) ?? 0 });
     if (event.type === 'tool:start' && event.name === 'bump') this.#texts.set(event.callId, String(event.args['text']));
     if (event.type !== 'tool:result' || !event.ok) return;
     const text = this.#texts.get(event.callId);
     if (text === undefined) return;
     this.figures.confirmed++;
-    this.#there.push({ text, seq: event.seq, at: Date.now() });
+    const at = Date.now();
+    this.#confirmed.push(at);
+    this.#there.push({ text, seq: event.seq, at });
   }
 }
 
