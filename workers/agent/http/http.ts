@@ -6,9 +6,12 @@
  */
 import { Agent, request, type Dispatcher } from 'undici';
 import { onAbort } from '../../../src/shared/abort.js';
+import { proxyRefusal } from '../../../src/shared/proxy-agent.js';
+import { NO_PROXIES, type Proxies } from '../../../src/shared/proxies.js';
 import { boundedBody, boundedStream, MAX_BODY_BYTES, MAX_ERROR_BYTES } from './body.js';
 import { bounded, networkFailure, RemoteFailure } from './failures.js';
 import { ConnectionSlots, type SlotKind, type StreamHolder } from './connection-slots.js';
+import { ProxyRoute } from './proxy-route.js';
 import { checkUrl, guardedConnect, systemResolve, type OutboundRules, type Resolve } from './outbound.js';
 
 const MAX_REDIRECTS = 5;
@@ -28,6 +31,8 @@ export interface SafeHttpOptions {
   /** Deadline of control requests and of a stream's headers. A call ends with its caller's signal. */
   timeoutMs: number;
   resolve?: Resolve;
+  /** Of the environment; absent: none. */
+  proxies?: Proxies;
   /** Called with the milliseconds until the response began. */
   onAnswer?: (ms: number) => void;
 }
@@ -45,19 +50,21 @@ export interface FetchOptions {
 export class SafeHttp {
   readonly #options: SafeHttpOptions;
   readonly #agent: Agent;
+  readonly #route: ProxyRoute;
   readonly #slots: ConnectionSlots;
 
   constructor(options: SafeHttpOptions) {
-    const { name, rules, maxConnections, resolve = systemResolve } = options;
+    const { name, rules, maxConnections, resolve = systemResolve, proxies = NO_PROXIES } = options;
     this.#options = options;
     this.#slots = new ConnectionSlots(name, maxConnections);
-    this.#agent = new Agent({
+    const connections = {
       connections: Math.max(2, maxConnections),
-      connect: guardedConnect(rules, resolve),
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxOrigins: MAX_ORIGINS,
       pipelining: 1,
-    });
+    };
+    this.#agent = new Agent({ ...connections, connect: guardedConnect(rules, resolve) });
+    this.#route = new ProxyRoute({ proxies, rules, resolve, connections });
   }
 
   /** The global `fetch`, as far as the SDK needs it. Rejects with a RemoteFailure or the signal's reason. */
@@ -132,7 +139,7 @@ export class SafeHttp {
 
   /** Aborts running requests. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#agent.destroy(), this.#route.close()]);
   }
 
   #enterStream(deadline: ExchangeDeadline, holder?: StreamHolder): (() => void) | undefined {
@@ -154,15 +161,7 @@ export class SafeHttp {
     const body = bodyOf(init.body, headers);
     for (let url = first, followed = 0; ; followed++) {
       checkUrl(url, this.#options.rules);
-      const answer = await request(url, {
-        dispatcher: this.#agent,
-        method,
-        headers: Object.fromEntries(headers),
-        body,
-        signal,
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      });
+      const answer = await this.#send(url, { method, headers: Object.fromEntries(headers), body, signal });
       const { statusCode: status, headers: said, body: rest } = answer;
       const packed = said['content-encoding'];
       if (packed !== undefined && packed !== 'identity') {
@@ -183,6 +182,28 @@ export class SafeHttp {
           if (!HEADERS_FOR_ALL.includes(name)) headers.delete(name);
       } else if (method !== 'GET' && status < 307) throw this.#broken(moved(next));
       url = next;
+    }
+  }
+
+  async #send(
+    url: URL,
+    given: { method: string; headers: Record<string, string>; body: string | null; signal: AbortSignal },
+  ): Promise<Dispatcher.ResponseData> {
+    const options = { ...given, headersTimeout: 0, bodyTimeout: 0 };
+    const proxy = this.#route.proxyFor(url);
+    if (proxy === undefined) return request(url, { ...options, dispatcher: this.#agent });
+    try {
+      return await request(url, { ...options, dispatcher: await this.#route.enter(url, proxy) });
+    } catch (error) {
+      const why = proxyRefusal(error, proxy);
+      if (why === undefined) throw error;
+      const text = `${this.#options.name} cannot be reached: ${why}`;
+      throw new RemoteFailure('ERR_UNAVAILABLE', text, {
+        sent: false,
+        outage: true,
+        retryAfterMs: 5_000,
+        cause: error,
+      });
     }
   }
 

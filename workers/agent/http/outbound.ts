@@ -99,10 +99,10 @@ function problemOf(address: string, host: string, rules: OutboundRules, onlyLoop
   return problem;
 }
 
-function refusal(text: string): RemoteFailure {
+export function refusal(text: string): RemoteFailure {
   return new RemoteFailure('ERR_MCP', text, { sent: false });
 }
 
-function bare(host: string): string {
+export function bare(host: string): string {
   return host.replaceAll(/^\[|\]$/g, '');
 }

@@ -68,11 +68,12 @@ export function createOAuthPart({ config, threads, store, channel, log }: OAuthP
   };
 }
 
-function newHttp(server: string, { mcp }: Config): SafeHttp {
+function newHttp(server: string, { mcp, proxies }: Config): SafeHttp {
   const { allowLoopback, allowHosts } = mcp;
   return new SafeHttp({
     name: `the authorization server of ${server}`,
     rules: { allowLoopback, allowHosts },
+    proxies,
     maxConnections: MAX_CONNECTIONS,
     timeoutMs: FETCH_TIMEOUT_MS,
   });

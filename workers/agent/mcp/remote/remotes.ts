@@ -30,9 +30,10 @@ export class Remotes implements ServerBackend {
   readonly #timer: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Logger, { auth = NO_AUTH, resolve }: RemotesOptions = {}) {
-    const { mcp, mcpServers } = config;
+    const { mcp, mcpServers, proxies } = config;
     const { allowLoopback, allowHosts, maxConnections, requestTimeoutMs: timeoutMs, idleMs } = mcp;
-    const http = { rules: { allowLoopback, allowHosts }, maxConnections, timeoutMs, ...(resolve ? { resolve } : {}) };
+    const rules = { allowLoopback, allowHosts };
+    const http = { rules, proxies, maxConnections, timeoutMs, ...(resolve ? { resolve } : {}) };
     this.#log = log;
     this.#servers = new Map(
       serversOf(mcpServers, isUrlServer).map(([server, urlServer]) => {
