@@ -1,4 +1,7 @@
-/** Batches frames for clients: those of one turn of the event loop cross to the main thread as one message. Agent threads. */
+/**
+ * Batches frames for clients: those of one turn of the event loop cross to the main thread as one message, and pieces that only
+ * continue a text wait some milliseconds for those of other sessions. Agent threads.
+ */
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { StreamingEvent } from '../../../src/shared/protocol.js';
 import type { OutFrame, SessionFrames } from '../contract/sessions.js';
@@ -6,10 +9,16 @@ import { passingFrame } from './frames.js';
 
 type Entry = OutFrame | StreamingEvent;
 
+/** Each message wakes the main thread, which costs more than the pieces in it. No eye sees a text's continuation so much later. */
+const GATHER_MS = 5;
+
 export class Outbox {
   readonly #post: (batch: SessionFrames[]) => void;
   #bySession = new Map<string, Entry[]>();
   #scheduled: NodeJS.Immediate | undefined;
+  /** While only continuations wait. */
+  #gathering: NodeJS.Timeout | undefined;
+  #postedAt = -Infinity;
 
   constructor(post: (batch: SessionFrames[]) => void) {
     this.#post = post;
@@ -17,11 +26,14 @@ export class Outbox {
 
   /** Adds a whole frame: a durable event that is in the store, or an error. */
   push(session: string, frame: OutFrame): void {
+    this.#scheduled ??= setImmediate(() => this.flush());
     this.#entries(session).push(frame);
   }
 
   /** Adds a piece of streaming text; it joins the last frame if it continues that one's text. */
   streaming(session: string, event: StreamingEvent): void {
+    if (event.offset === 0) this.#scheduled ??= setImmediate(() => this.flush());
+    else this.#gather();
     const entries = this.#entries(session);
     const last = entries.at(-1);
     if (last && 'text' in last && continues(last, event)) last.text += event.text;
@@ -32,7 +44,10 @@ export class Outbox {
   flush(): void {
     if (this.#scheduled) clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
     if (this.#bySession.size === 0) return;
+    this.#postedAt = performance.now();
     const batch: SessionFrames[] = [];
     for (const [session, entries] of this.#bySession) batch.push({ session, frames: entries.map(toFrame) });
     this.#bySession = new Map();
@@ -41,11 +56,19 @@ export class Outbox {
 
   /** Resolves when what was pushed so far is posted: for code that is about to block the event loop. */
   async sent(): Promise<void> {
-    if (this.#scheduled) await immediate(); // runs after the flush, which was scheduled earlier
+    if (this.#scheduled)
+      await immediate(); // runs after the flush, which was scheduled earlier
+    else this.flush();
+  }
+
+  #gather(): void {
+    if (this.#scheduled || this.#gathering) return;
+    const rest = this.#postedAt + GATHER_MS - performance.now();
+    if (rest > 0) this.#gathering = setTimeout(() => this.flush(), rest);
+    else this.#scheduled = setImmediate(() => this.flush());
   }
 
   #entries(session: string): Entry[] {
-    this.#scheduled ??= setImmediate(() => this.flush());
     let entries = this.#bySession.get(session);
     if (!entries) {
       entries = [];

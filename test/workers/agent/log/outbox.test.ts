@@ -4,9 +4,14 @@ import type { StreamingEvent } from '../../../../src/shared/protocol.js';
 
 type Batch = { session: string; frames: { json: string; seq: number }[] }[];
 
-function makeOutbox(): { outbox: Outbox; posted: Batch[] } {
+function makeOutbox(): { outbox: Outbox; posted: Batch[]; nextPost: () => Promise<void> } {
   const posted: Batch[] = [];
-  return { outbox: new Outbox((batch) => posted.push(batch)), posted };
+  const waiting: (() => void)[] = [];
+  const outbox = new Outbox((batch) => {
+    posted.push(batch);
+    for (const resolve of waiting.splice(0)) resolve();
+  });
+  return { outbox, posted, nextPost: () => new Promise((resolve) => waiting.push(resolve)) };
 }
 
 const delta = (offset: number, text: string, block = 0): StreamingEvent => ({
@@ -57,6 +62,43 @@ void t.test('code that is about to block the event loop can wait until all is po
   outbox.flush();
   await outbox.sent();
   t.equal(posted.length, 2);
+});
+
+void t.test(
+  'what begins a text is posted at once, and its continuations wait some milliseconds for each other',
+  async (t) => {
+    const { outbox, posted, nextPost } = makeOutbox();
+    outbox.streaming('a', delta(0, 'a'));
+    await turnOfTheLoop();
+    t.equal(posted.length, 1);
+    outbox.streaming('a', delta(1, 'b'));
+    outbox.streaming('b', delta(7, 'x'));
+    outbox.streaming('a', delta(2, 'c'));
+    await nextPost();
+    t.same(
+      posted[1]?.map(({ session, frames }) => [
+        session,
+        frames.map(({ json }) => (JSON.parse(json) as StreamingEvent).text),
+      ]),
+      [
+        ['a', ['bc']],
+        ['b', ['x']],
+      ],
+    );
+  },
+);
+
+void t.test('a durable event takes waiting continuations with it at once', async (t) => {
+  const { outbox, posted } = makeOutbox();
+  outbox.streaming('a', delta(0, 'a'));
+  outbox.flush();
+  outbox.streaming('a', delta(1, 'b'));
+  outbox.push('b', { json: '{"text":"durable"}', seq: 1, type: 'text' });
+  await turnOfTheLoop();
+  t.same(
+    posted[1]?.map(({ session }) => session),
+    ['a', 'b'],
+  );
 });
 
 void t.test('a piece that continues the last one of its block joins it', async (t) => {
