@@ -25,30 +25,53 @@ export interface IndexMove {
   at: number;
 }
 
-/** Collects the index moves of many commits and sends them together. Sent one by one they were a quarter of a turn's load on Redis. */
+export interface IndexChanges {
+  moves: readonly IndexMove[];
+  /** Sessions whose wake-up is over. */
+  awake: readonly string[];
+}
+
+/** Collects the index changes of many commits and sends them together. Sent one by one they were a quarter of a turn's load on Redis. */
 export class IndexMoves {
-  readonly #move: (moves: readonly IndexMove[]) => void;
-  #pending = new Map<string, IndexMove>();
+  readonly #send: (changes: IndexChanges) => void;
+  #moves = new Map<string, IndexMove>();
+  #awake = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(move: (moves: readonly IndexMove[]) => void) {
-    this.#move = move;
+  constructor(send: (changes: IndexChanges) => void) {
+    this.#send = send;
   }
 
   add(move: IndexMove): void {
-    this.#pending.set(move.session, move);
-    if (this.#pending.size >= MAX_PENDING) return this.flush();
-    this.#timer ??= setTimeout(() => this.flush(), DELAY_MS);
+    this.#moves.set(move.session, move);
+    this.#wait();
+  }
+
+  /** Until it is sent, the entry stays: it finds nothing to do. */
+  dropWakeUp(session: string): void {
+    this.#awake.add(session);
+    this.#wait();
+  }
+
+  /** Call it before a wake-up is set: one that is dropped must not be dropped after that. */
+  keepWakeUp(session: string): void {
+    this.#awake.delete(session);
   }
 
   /** Sends what is pending now: before an index is read, and at close. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#pending.size === 0) return;
-    const moves = [...this.#pending.values()];
-    this.#pending = new Map();
-    this.#move(moves);
+    if (this.#moves.size + this.#awake.size === 0) return;
+    const changes = { moves: [...this.#moves.values()], awake: [...this.#awake] };
+    this.#moves = new Map();
+    this.#awake = new Set();
+    this.#send(changes);
+  }
+
+  #wait(): void {
+    if (this.#moves.size + this.#awake.size >= MAX_PENDING) return this.flush();
+    this.#timer ??= setTimeout(() => this.flush(), DELAY_MS);
   }
 }
 

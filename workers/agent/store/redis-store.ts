@@ -4,7 +4,15 @@ import { Background } from './background.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { ReadOrder } from './read-order.js';
-import { SESSIONS_KEY, wakeUpKey, IndexMoves, moveInIndexes, placesAfter, userKey } from './redis-indexes.js';
+import {
+  IndexMoves,
+  moveInIndexes,
+  placesAfter,
+  SESSIONS_KEY,
+  userKey,
+  wakeUpKey,
+  type IndexChanges,
+} from './redis-indexes.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
 import { fetchSecret, secretKey, storeSecret } from './redis-secrets.js';
 import { BLOCK, COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
@@ -64,8 +72,7 @@ export class RedisStore implements Store {
   readonly #options: StoreOptions;
   readonly #background: Background;
   readonly #reads = new ReadOrder();
-  /** GT keeps a later move of another thread. A move that a crash loses is repaired by expiredSessions. */
-  readonly #moves = new IndexMoves((moves) => this.#inBackground('index', (call) => moveInIndexes(call, moves, 'GT')));
+  readonly #moves = new IndexMoves((changes) => this.#inBackground('index', (call) => this.#change(call, changes)));
   readonly #owner: string;
   readonly #wakeUps: string;
   /** With a count, the nonce of each commit. */
@@ -109,6 +116,7 @@ export class RedisStore implements Store {
 
   async takeOver(session: string): Promise<SessionRow | undefined> {
     this.#reads.write(session);
+    this.#moves.keepWakeUp(session);
     return this.#link.call('takeOver', async (call) => {
       type Reply = ['ok', number, owner: string, wakeAt: string, (string | null)[]] | ['gone', number];
       const args = [this.#owner, ...ROW_FIELDS];
@@ -135,6 +143,7 @@ export class RedisStore implements Store {
   }
 
   sessionsToWake(before: number): Promise<string[]> {
+    this.#moves.flush();
     const end = before === Infinity ? '+inf' : `(${before}`;
     return this.#link.call('sessionsToWake', (call) =>
       call.send<string[]>(['ZRANGE', this.#wakeUps, '-inf', end, 'BYSCORE']),
@@ -246,6 +255,7 @@ export class RedisStore implements Store {
       ...commit.events.flatMap((event) => [String(event.seq), event.json]),
     ];
     this.#reads.write(session);
+    if (wakeAt) this.#moves.keepWakeUp(session);
     return this.#link.call('commit', async (call) => {
       type Reply =
         ['ok', number, string, number] | ['duplicate', number, number, string] | ['conflict', number, string, string];
@@ -255,14 +265,14 @@ export class RedisStore implements Store {
         call.write<Reply>(COMMIT, [row, history, events, ids], args),
       ]);
       if (reply[0] !== 'ok') {
-        if (wakeAt) this.#moveWakeUp(session, reply[3]);
+        if (wakeAt) this.#putBackWakeUp(session, reply[3]);
         if (reply[0] === 'duplicate') return { ok: false, duplicateOf: reply[2] };
         throw conflict(session, reply[2]);
       }
       const [, , user, tailBytes] = reply;
       const at = commit.row?.lastActiveAt;
       if (at !== undefined) this.#moves.add({ session, user: unescapeText(user), at });
-      if (wakeAt === '') this.#moveWakeUp(session, wakeAt);
+      if (wakeAt === '') this.#moves.dropWakeUp(session);
       if (wantsSeal(tailBytes)) {
         this.#background.startOnce('seal', session, MAX_SEALING, () => this.#seal(session));
       }
@@ -337,11 +347,18 @@ export class RedisStore implements Store {
   }
 
   /**
-   * The index is in another hash slot, so the script cannot move it. The move is sent when the commit's reply comes, and nobody
-   * waits for it: what the caller asks next follows it on the same connection. A lost move leaves a wake-up that finds nothing
-   * to do.
+   * GT keeps a later move of another thread; a move that a crash loses is repaired by expiredSessions. The wake-ups are in another
+   * hash slot than their sessions, so no script can drop them; one that is not dropped finds nothing to do.
    */
-  #moveWakeUp(session: string, wakeAt: string): void {
+  async #change(call: RedisCall, { moves, awake }: IndexChanges): Promise<void> {
+    await Promise.all([
+      moveInIndexes(call, moves, 'GT'),
+      awake.length > 0 ? call.send(['ZREM', this.#wakeUps, ...awake]) : undefined,
+    ]);
+  }
+
+  /** After a refused commit: what the row says. Nobody waits for it: what the caller asks next follows it on the same connection. */
+  #putBackWakeUp(session: string, wakeAt: string): void {
     const command = wakeAt === '' ? ['ZREM', this.#wakeUps, session] : ['ZADD', this.#wakeUps, wakeAt, session];
     this.#inBackground('wake-up', (call) => call.send(command));
   }
