@@ -18,9 +18,18 @@ export const SERVICE_HELPERS: readonly string[] = [
 /** `import … from './x.js'`, `import './x.js'`, `import('./x.js')`, and `new URL('./x.js', …)` of a child process or thread. */
 const IMPORT = /\b(?:from|import|import\(|new URL\()\s*['"]((?:\.{1,2}\/)?[\w./-]+\.js)['"]/g;
 
-/** File → the files of dist/test that it loads itself. Types are erased from dist, so only what runs counts. */
+/** Benches are tested too, and start what they measure. Seen from dist/test. */
+const FOLDERS = ['.', '../bench'];
+
+/** File → the files of dist/test and dist/bench that it loads itself. Types are erased from dist, so only what runs counts. */
 export async function readTestImports(): Promise<Map<string, string[]>> {
-  const files = (await readdir(TESTS, { recursive: true })).filter((name) => name.endsWith('.js'));
+  const listed = await Promise.all(
+    FOLDERS.map(async (folder) => {
+      const names = await readdir(join(TESTS, folder), { recursive: true });
+      return names.filter((name) => name.endsWith('.js')).map((name) => join(folder, name));
+    }),
+  );
+  const files = listed.flat();
   const known = new Set(files);
   const read = files.map(async (file) => {
     const text = await readFile(join(TESTS, file), 'utf8');
