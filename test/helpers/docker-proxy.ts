@@ -254,8 +254,9 @@ export class DockerProxy {
     socket.on('close', () => upstream.destroy());
     const names = request.rawHeaders;
     const lines = names.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${names[index + 1]}`] : []));
-    upstream.write([`${request.method} ${request.url} HTTP/1.1`, ...lines, '', ''].join('\r\n'));
-    upstream.write(head);
+    const start = [`${request.method} ${request.url} HTTP/1.1`, ...lines, '', ''].join('\r\n');
+    // At once: the daemon takes a body that comes after its answer for the program's first input.
+    upstream.write(Buffer.concat([Buffer.from(start), head]));
     socket.pipe(upstream);
     if (fault === 'lose') upstream.once('data', () => socket.destroy());
     else if (!fault) upstream.pipe(socket);
