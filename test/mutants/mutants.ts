@@ -241,11 +241,11 @@ const TURN: readonly Mutant[] = [
 const WORKSPACE: readonly Mutant[] = [
   ...slips(
     'workers/workspace/paths.js',
-    workspace('paths', 'swapped-paths', 'write', 'list', 'read'),
+    workspace('paths', 'swapped-paths', 'write', 'list', 'read', 'names'),
     ['path.startsWith(root.endsWith(sep) ? root : root + sep)', 'path.startsWith(root)'],
     ['flags | constants.O_NOFOLLOW | constants.O_NONBLOCK', 'flags | constants.O_NONBLOCK'],
     ['flags | constants.O_NOFOLLOW | constants.O_NONBLOCK', 'flags | constants.O_NOFOLLOW'],
-    ['!this.contains(await readlink(`/proc/self/fd/${handle.fd}`))', 'false'],
+    ['!this.contains(await readlink(toBytes(`/proc/self/fd/${handle.fd}`)))', 'false'],
     ['if (!this.contains(real))', 'if (false)'],
     ["path.includes('\\0')", 'false'],
     ['if (await isThere(at))', 'if (false)'],

@@ -22,6 +22,8 @@ export interface CommandRequest {
   home: string;
   timeoutMs: number;
   signal: AbortSignal;
+  /** Of each stream the most that is kept of its beginning, and of its end. */
+  keptEndBytes: number;
   onOutput: (stream: StreamName, chunk: Buffer) => void;
 }
 
@@ -63,8 +65,8 @@ async function runNow(request: CommandRequest): Promise<CommandResult> {
   const started = performance.now();
   const killedBefore = programsOutOfMemory() ?? 0;
   const { child, pipes } = await start(request);
-  const stdout = new ShownOutput();
-  const stderr = new ShownOutput();
+  const stdout = new ShownOutput(request.keptEndBytes);
+  const stderr = new ShownOutput(request.keptEndBytes);
   listen(pipes, 'stdout', stdout, request);
   listen(pipes, 'stderr', stderr, request);
   const end = await waitForEnd(child, pipes, request);

@@ -9,6 +9,8 @@ export interface LineMatch {
   /** From 1. */
   line: number;
   text: string;
+  /** Where the match begins in the text. */
+  at: number;
 }
 
 export class LineMatcher {
@@ -61,7 +63,8 @@ function findLines(regexp: RegExp, text: string, limit: number): LineMatch[] {
     const newline = text.indexOf('\n', start);
     const end = newline === -1 ? text.length : newline;
     const content = text.slice(start, text[end - 1] === '\r' ? end - 1 : end);
-    if (regexp.test(content)) found.push({ line, text: content });
+    const at = content.search(regexp);
+    if (at !== -1) found.push({ line, text: content, at });
     start = end + 1;
   }
   return found;

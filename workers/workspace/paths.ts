@@ -1,33 +1,40 @@
 /** Resolves the model's paths to files below the workspace's root, and refuses all others. Runs in the sandbox. */
 import { constants } from 'node:fs';
-import { lstat, open, readlink, realpath, stat, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
+import { basename, dirname, relative, resolve, sep } from 'node:path';
+import { lstat, open, readlink, realpath, stat } from './byte-fs.js';
 import { errnoOf, faultFromErrno, ToolFault } from './fault.js';
+import { joinBytes, meantPaths, shownPath, toBytes, type BytePath } from './names.js';
 
 /** The model's name for the root, which is a private folder when the server is a child process. */
-const ROOT_ALIAS = '/workspace';
+const ROOT_ALIAS = toBytes('/workspace');
 const MAX_PATH = 4096;
 
 export interface WorkspacePath {
   /** Absolute, links resolved. With `exists: false` its last components are missing. */
-  real: string;
-  /** Relative to the root, `.` for the root: its name in results and errors. */
+  real: BytePath;
+  /** Relative to the root, `.` for the root: its name in results and errors, on one line, which leads back here. */
   shown: string;
   exists: boolean;
 }
 
+interface Located extends WorkspacePath {
+  /** How many of its last components do not exist. */
+  missing: number;
+}
+
 export class Workspace {
   /** Absolute, links resolved. */
-  readonly root: string;
+  readonly root: BytePath;
 
-  private constructor(root: string) {
+  private constructor(root: BytePath) {
     this.root = root;
   }
 
   /** Rejects with NOT_FOUND or NOT_A_FOLDER. */
   static async open(root: string): Promise<Workspace> {
     try {
-      const real = await realpath(root);
+      const real = await realpath(toBytes(root));
       if (!(await stat(real)).isDirectory()) throw new ToolFault('NOT_A_FOLDER', `${root} is not a folder.`);
       return new Workspace(real);
     } catch (error) {
@@ -40,15 +47,40 @@ export class Workspace {
    * a target, since creating a file there would follow the link to wherever it points.
    */
   async locate(path: string): Promise<WorkspacePath> {
+    if (path.length > MAX_PATH) throw new ToolFault('BAD_PATH', `A path cannot be longer than ${MAX_PATH} characters.`);
+    const paths = meantPaths(path);
+    const literal = paths.pop()!;
+    let best: Located | undefined;
+    for (const meant of paths) {
+      const place = await this.#tryToLocate(meant);
+      if (place?.exists) return place;
+      if (place && place.missing < (best?.missing ?? Infinity)) best = place;
+    }
+    const place = await this.#locate(literal);
+    // A quoted folder whose new file is to be written is not a folder with quotes in its name.
+    return best && best.missing < place.missing ? best : place;
+  }
+
+  /** Undefined when the path cannot be what was meant. */
+  async #tryToLocate(path: BytePath): Promise<Located | undefined> {
+    try {
+      return await this.#locate(path);
+    } catch (error) {
+      if (error instanceof ToolFault && error.code !== 'BROKEN_LINK') return undefined;
+      throw error;
+    }
+  }
+
+  async #locate(path: BytePath): Promise<Located> {
     const wanted = this.#absolute(path);
     const shown = this.shown(wanted);
-    const missing: string[] = [];
+    const missing: BytePath[] = [];
     let at = wanted;
     for (;;) {
       try {
         const real = await realpath(at);
-        if (!this.contains(real)) throw outside(path);
-        return { real: join(real, ...missing), shown, exists: missing.length === 0 };
+        if (!this.contains(real)) throw outside(shownPath(path));
+        return { real: joinBytes(real, ...missing), shown, exists: missing.length === 0, missing: missing.length };
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT') throw faultFromErrno(error, shown);
       }
@@ -58,8 +90,8 @@ export class Workspace {
           `${shown}: ${this.shown(at)} is a symbolic link whose target does not exist.`,
         );
       }
-      missing.unshift(basename(at));
-      at = dirname(at);
+      missing.unshift(basename(at) as BytePath);
+      at = dirname(at) as BytePath;
     }
   }
 
@@ -91,7 +123,7 @@ export class Workspace {
       throw faultFromErrno(error, place.shown);
     }
     try {
-      if (process.platform === 'linux' && !this.contains(await readlink(`/proc/self/fd/${handle.fd}`))) {
+      if (process.platform === 'linux' && !this.contains(await readlink(toBytes(`/proc/self/fd/${handle.fd}`)))) {
         throw outside(place.shown);
       }
       const stats = await handle.stat();
@@ -104,29 +136,28 @@ export class Workspace {
     }
   }
 
-  contains(real: string): boolean {
+  contains(real: BytePath): boolean {
     return isBelow(this.root, real);
   }
 
-  shown(absolute: string): string {
-    return relative(this.root, absolute) || '.';
+  shown(absolute: BytePath): string {
+    return shownPath((relative(this.root, absolute) || '.') as BytePath);
   }
 
-  #absolute(path: string): string {
+  #absolute(path: BytePath): BytePath {
     if (path.includes('\0')) throw new ToolFault('BAD_PATH', 'A path cannot contain a NUL character.');
-    if (path.length > MAX_PATH) throw new ToolFault('BAD_PATH', `A path cannot be longer than ${MAX_PATH} characters.`);
-    const asWritten = resolve(this.root, path);
+    const asWritten = resolve(this.root, path) as BytePath;
     if (isBelow(this.root, asWritten)) return asWritten;
-    if (isBelow(ROOT_ALIAS, asWritten)) return join(this.root, relative(ROOT_ALIAS, asWritten));
-    throw outside(path);
+    if (isBelow(ROOT_ALIAS, asWritten)) return joinBytes(this.root, relative(ROOT_ALIAS, asWritten) as BytePath);
+    throw outside(shownPath(path));
   }
 }
 
-function isBelow(root: string, path: string): boolean {
+function isBelow(root: BytePath, path: BytePath): boolean {
   return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function isThere(path: BytePath): Promise<boolean> {
   try {
     await lstat(path);
     return true;
@@ -136,9 +167,9 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-function outside(path: string): ToolFault {
+function outside(shown: string): ToolFault {
   return new ToolFault(
     'OUTSIDE_WORKSPACE',
-    `${path} is outside of the workspace. Use a path below ${ROOT_ALIAS}, absolute or relative to it.`,
+    `${shown} is outside of the workspace. Use a path below ${ROOT_ALIAS}, absolute or relative to it.`,
   );
 }

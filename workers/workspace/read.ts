@@ -5,6 +5,7 @@ import { ToolFault, type TextResult } from './fault.js';
 import type { Workspace } from './paths.js';
 import { characterEnd, decodeText, SNIFF_BYTES } from './text.js';
 import { DEFAULT_READ_LINES } from './tool-list.js';
+import type { CallContext } from './tools.js';
 
 export const MAX_READ_BYTES = 262_144;
 /** Larger files are read only in parts, by offset and limit. */
@@ -31,7 +32,7 @@ interface Slice {
 export async function readFileLines(
   workspace: Workspace,
   request: ReadRequest,
-  signal: AbortSignal,
+  { signal, maxBytes }: Pick<CallContext, 'signal' | 'maxBytes'>,
 ): Promise<TextResult> {
   const place = await workspace.locateExisting(request.path);
   await using handle = await workspace.open(place, constants.O_RDONLY);
@@ -44,22 +45,26 @@ export async function readFileLines(
   }
   const offset = request.offset ?? 1;
   const limit = request.limit ?? DEFAULT_READ_LINES;
-  const slice = await readSlice(handle, { shown: place.shown, offset, limit, toEnd: size <= HUGE_FILE_BYTES, signal });
+  const toEnd = size <= HUGE_FILE_BYTES;
+  const slice = await readSlice(handle, { shown: place.shown, offset, limit, toEnd, maxBytes, signal });
   const text = decodeText(slice.bytes, place.shown);
   if (text === '' && slice.total !== undefined && offset > Math.max(slice.total, 1)) {
     throw new ToolFault('PAST_END', `${place.shown} has ${slice.total} lines; offset ${offset} is past its end.`);
   }
   if (text === '') return { text: '', note: `[${place.shown} is empty]` };
-  const note = describeCut(slice, offset, size);
+  const note = describeCut(slice, { offset, size, shown: place.shown });
   return note === undefined ? { text } : { text, note };
 }
 
-function describeCut(slice: Slice, offset: number, size: number): string | undefined {
+function describeCut(
+  slice: Slice,
+  { offset, size, shown }: { offset: number; size: number; shown: string },
+): string | undefined {
   const of = slice.total === undefined ? `a file of ${size} bytes` : String(slice.total);
   if (slice.cutInLine && slice.lines === 0) {
     return (
-      `[line ${offset} of ${of} is too long: only its first ${slice.bytes.length} bytes are shown; ` +
-      `continue with offset ${offset + 1}, or cut the line up with run_command]`
+      `[line ${offset} of ${of} is too long: only its first ${slice.bytes.length} bytes are shown; continue with offset ${offset + 1}, ` +
+      `or see more of the line with run_command, e.g. sed -n ${offset}p ${shown} | tail -c +${slice.bytes.length + 1} | head -c 50000]`
     );
   }
   const last = offset + slice.lines - 1;
@@ -74,14 +79,16 @@ interface SliceRequest {
   limit: number;
   /** Also counts the lines up to the end of the file. */
   toEnd: boolean;
+  maxBytes: number;
   signal: AbortSignal;
 }
 
 async function readSlice(handle: FileHandle, request: SliceRequest): Promise<Slice> {
   const { offset, limit, signal } = request;
+  const maxBytes = Math.min(MAX_READ_BYTES, request.maxBytes);
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   // One byte more than is shown: it decides whether the last character is cut.
-  const kept = Buffer.allocUnsafe(MAX_READ_BYTES + 1);
+  const kept = Buffer.allocUnsafe(maxBytes + 1);
   let keptBytes = 0;
   let wholeBytes = 0;
   let wholeLines = 0;
@@ -108,7 +115,7 @@ async function readSlice(handle: FileHandle, request: SliceRequest): Promise<Sli
       const end = newline === -1 ? bytesRead : newline + 1;
       if (line >= offset && !past()) {
         keptBytes += chunk.copy(kept, keptBytes, at, Math.min(end, at + kept.length - keptBytes));
-        if (keptBytes > MAX_READ_BYTES) full = true;
+        if (keptBytes > maxBytes) full = true;
         else if (newline !== -1) {
           wholeBytes = keptBytes;
           wholeLines++;
@@ -121,7 +128,7 @@ async function readSlice(handle: FileHandle, request: SliceRequest): Promise<Sli
 
   const total = reachedEnd ? (endedInNewline ? line - 1 : line) : undefined;
   if (full && wholeLines === 0) {
-    return { bytes: kept.subarray(0, characterEnd(kept, MAX_READ_BYTES)), lines: 0, cutInLine: true, total };
+    return { bytes: kept.subarray(0, characterEnd(kept, maxBytes)), lines: 0, cutInLine: true, total };
   }
   // A last line without a newline is whole, since the file ends there.
   const lastLineIsBare = !full && keptBytes > wholeBytes;

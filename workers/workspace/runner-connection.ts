@@ -68,7 +68,8 @@ export class RunnerConnection {
       return await new Promise((resolve, reject) => {
         if (this.#closed) throw ended();
         this.#calls.set(id, { context, resolve, reject });
-        this.send({ type: 'call', id, name, args, progress: context.report !== undefined });
+        const { report, maxBytes } = context;
+        this.send({ type: 'call', id, name, args, progress: report !== undefined, maxBytes });
         if (context.signal.aborted) cancel();
         context.signal.addEventListener('abort', cancel);
         this.#keepPulse();

@@ -18,7 +18,14 @@ export const MAX_RESULT_BYTES = 16_777_216;
 export type ToRunner =
   /** The first message; `replaces` is the pid of the runner before, which may be stopped and not ended. */
   | { type: 'welcome'; replaces?: number }
-  | { type: 'call'; id: number; name: string; args: Readonly<Record<string, unknown>>; progress: boolean }
+  | {
+      type: 'call';
+      id: number;
+      name: string;
+      args: Readonly<Record<string, unknown>>;
+      progress: boolean;
+      maxBytes: number;
+    }
   | { type: 'cancel'; id: number }
   /** The client has taken the call's last piece of progress. */
   | { type: 'ack'; id: number }

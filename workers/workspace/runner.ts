@@ -85,11 +85,11 @@ class Runner {
     }
   }
 
-  async #call({ id, name, args, progress }: Extract<ToRunner, { type: 'call' }>): Promise<void> {
+  async #call({ id, name, args, progress, maxBytes }: Extract<ToRunner, { type: 'call' }>): Promise<void> {
     const call = new AbortController();
     this.#calls.set(id, call);
     const report = progress ? (piece: Parameters<Report>[0]) => this.#report(id, piece) : undefined;
-    const result = await this.#tools.get(name)?.call(args, { signal: call.signal, report });
+    const result = await this.#tools.get(name)?.call(args, { signal: call.signal, report, maxBytes });
     this.#calls.delete(id);
     this.#taken.delete(id);
     this.#send({ type: 'result', id, result: result ?? { isError: true, content: [] } });

@@ -1,21 +1,27 @@
 /** search_files: finds files by glob and lines by pattern, with bounds on time, bytes and results. Runs in the sandbox. */
 import { constants } from 'node:fs';
 import { ToolFault, type TextResult } from './fault.js';
-import { LineMatcher } from './line-matcher.js';
+import { LineMatcher, type LineMatch } from './line-matcher.js';
 import type { WorkspacePath, Workspace } from './paths.js';
 import { HUGE_FILE_BYTES } from './read.js';
 import { SNIFF_BYTES } from './text.js';
+import { looseText, shownPath } from './names.js';
+import { ResultLines } from './result-lines.js';
+import type { CallContext } from './tools.js';
 import { describeScan, walk, type WalkEntry, type WalkSummary } from './walk.js';
 
 const MAX_SEARCHED_BYTES = 268_435_456;
 const SEARCH_DEADLINE_MS = 20_000;
 const MAX_SHOWN_LINE = 300;
+const MAX_BEFORE_MATCH = 60;
 
 export interface SearchRequest {
   path: string;
   glob?: string | undefined;
   pattern?: string | undefined;
   ignoreCase: boolean;
+  /** First result, from 1. */
+  offset: number;
   limit: number;
 }
 
@@ -28,7 +34,7 @@ interface Skipped {
 export async function searchFiles(
   workspace: Workspace,
   request: SearchRequest,
-  signal: AbortSignal,
+  { signal, maxBytes }: Pick<CallContext, 'signal' | 'maxBytes'>,
 ): Promise<TextResult> {
   if (request.glob === undefined && request.pattern === undefined) {
     throw new ToolFault('BAD_PATTERN', 'Give a glob for names, a pattern for content, or both.');
@@ -39,37 +45,48 @@ export async function searchFiles(
   const summary: WalkSummary = { scanned: 0, cut: false, unreadable: 0 };
   const skipped: Skipped = { binary: 0, large: 0, unreadable: 0 };
   const deadline = Date.now() + SEARCH_DEADLINE_MS;
-  const lines: string[] = [];
+  const lines = new ResultLines(request, maxBytes);
   const notes: string[] = [];
   let searchedBytes = 0;
 
   for await (const entry of walk(place, { recursive: true, signal }, summary)) {
-    if (lines.length > request.limit) break;
+    if (lines.isFull) break;
     if (Date.now() > deadline || searchedBytes > MAX_SEARCHED_BYTES) {
       notes.push('stopped, there is too much to search: give a path or a glob');
       break;
     }
-    const shown = [place.shown, entry.name].filter((part) => part !== '.' && part !== '').join('/');
-    if (!matchesName(entry.name || shown)) continue;
+    const shown = [place.shown, shownPath(entry.name)].filter((part) => part !== '.' && part !== '').join('/');
+    if (!matchesName(looseText(entry.name) || shown)) continue;
     if (matcher === undefined) {
-      lines.push(entry.kind === 'folder' ? `${shown}/` : shown);
+      await lines.add(() => (entry.kind === 'folder' ? `${shown}/` : shown));
     } else if (entry.kind === 'file') {
       const content = await readForSearch(workspace, entry, shown, skipped);
       searchedBytes += content?.length ?? 0;
-      for (const { line, text } of matcher.match(content ?? '', request.limit + 1 - lines.length)) {
-        lines.push(`${shown}:${line}: ${text.length > MAX_SHOWN_LINE ? `${text.slice(0, MAX_SHOWN_LINE)}…` : text}`);
+      for (const match of matcher.match(content ?? '', lines.wanted)) {
+        await lines.add(() => `${shown}:${match.line}: ${aroundMatch(match)}`);
       }
     }
   }
 
-  // The search goes on to limit + 1 results, to know whether there are more.
-  if (lines.length > request.limit) {
-    lines.length = request.limit;
-    notes.push(`stopped at ${request.limit} results: narrow the search or raise limit`);
+  if (lines.isFull) {
+    notes.push(
+      `stopped at ${lines.shown} results: continue with offset ${lines.first + lines.shown}, narrow the search or raise limit`,
+    );
   }
   notes.push(...describeScan(summary), ...describeSkipped(skipped));
-  if (lines.length === 0) notes.unshift('nothing found');
-  return { text: lines.join('\n'), ...(notes.length === 0 ? {} : { note: `[${notes.join('; ')}]` }) };
+  if (lines.shown === 0)
+    notes.unshift(lines.first > 1 ? `nothing found from offset ${lines.first} on` : 'nothing found');
+  return { text: lines.text, ...(notes.length === 0 ? {} : { note: `[${notes.join('; ')}]` }) };
+}
+
+/** Of a long line the part with the match, with what its ends lack. */
+function aroundMatch({ text, at }: LineMatch): string {
+  if (text.length <= MAX_SHOWN_LINE) return text;
+  const start = Math.max(0, Math.min(at - MAX_BEFORE_MATCH, text.length - MAX_SHOWN_LINE));
+  const part = text.slice(start, start + MAX_SHOWN_LINE).toWellFormed();
+  const end = start + part.length;
+  const note = `[characters ${start + 1}–${end} of ${text.length} of this line]`;
+  return `${start > 0 ? '…' : ''}${part}${end < text.length ? '…' : ''} ${note}`;
 }
 
 /** A glob without a slash matches the last component, as in .gitignore. */

@@ -4,7 +4,9 @@
  * revisions are served by the SDK, see newer-era.ts.
  */
 import type { Writable } from 'node:stream';
+import { MAX_RESULT_META } from '../../src/shared/mcp-meta.js';
 import type { ProgressPiece } from './progress.js';
+import { DEFAULT_RESULT_BYTES } from './tool-list.js';
 import type { Tool } from './tools.js';
 
 export { COMMAND_META, FAULT_META, type CommandMeta } from './tool-list.js';
@@ -123,13 +125,14 @@ export class WorkspaceServer {
     const tool = this.#tools.get(name);
     if (tool === undefined) throw new RequestError(INVALID_PARAMS, `Tool ${name} not found`);
     const token = isRecord(meta) ? meta['progressToken'] : undefined;
+    const maxBytes = maxBytesOf(meta);
     const report = isId(token)
       ? async (piece: ProgressPiece) => {
           if (signal.aborted) return;
           await this.#send({ method: 'notifications/progress', params: progressOf(piece, token) });
         }
       : undefined;
-    return tool.call(given, { signal, report });
+    return tool.call(given, { signal, report, maxBytes });
   }
 
   /** Resolves when the output takes more. A broken output ends the process, see index.ts. */
@@ -137,6 +140,12 @@ export class WorkspaceServer {
     if (this.#output.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)) return;
     await new Promise<void>((resolve) => this.#output.once('drain', resolve));
   }
+}
+
+/** As the client says in a call's `_meta`. */
+export function maxBytesOf(meta: unknown): number {
+  const value = isRecord(meta) ? meta[MAX_RESULT_META] : undefined;
+  return typeof value === 'number' && value > 0 ? Math.min(value, DEFAULT_RESULT_BYTES) : DEFAULT_RESULT_BYTES;
 }
 
 export function progressOf({ stream, text, total }: ProgressPiece, progressToken: Id): Record<string, unknown> {

@@ -1,7 +1,9 @@
 /** One stream of a command as a terminal would show it, its beginning and its end. Runs in the sandbox. */
 import { StringDecoder } from 'node:string_decoder';
 import { TerminalScreen } from '../../src/shared/terminal-screen.js';
-import { HeadTail } from './output.js';
+import { HeadTail, KEPT_END_BYTES } from './output.js';
+
+const LEAST_END_BYTES = 64;
 
 export class ShownOutput {
   /** Bytes as the command printed them. */
@@ -10,8 +12,8 @@ export class ShownOutput {
   readonly #decoder = new StringDecoder('utf8');
   readonly #screen: TerminalScreen;
 
-  constructor(keptEndBytes?: number) {
-    this.#kept = new HeadTail(keptEndBytes);
+  constructor(keptEndBytes = KEPT_END_BYTES) {
+    this.#kept = new HeadTail(Math.min(KEPT_END_BYTES, Math.max(LEAST_END_BYTES, keptEndBytes)));
     this.#screen = new TerminalScreen((text) => this.#kept.push(Buffer.from(text)));
   }
 

@@ -7,6 +7,8 @@ import { inputSchema, type InputSchema, type Properties } from './arguments.js';
 export const FAULT_META = 'fairlead/error';
 /** In a run_command result's `_meta`: a CommandMeta. */
 export const COMMAND_META = 'fairlead/command';
+/** Of the text of a result, for a client that says nothing of it: as much as Fairlead keeps unless it is configured otherwise. */
+export const DEFAULT_RESULT_BYTES = 262_144;
 export const DEFAULT_READ_LINES = 2000;
 export const DEFAULT_LISTED = 1000;
 export const DEFAULT_RESULTS = 200;
@@ -103,10 +105,13 @@ export const EDIT_FILE = declare({
 export const LIST_FILES = declare({
   name: 'list_files',
   title: 'List files',
-  description: 'List a folder: names, sizes and the targets of links. Folders end in a slash.',
+  description:
+    'List a folder: names, sizes and the targets of links. Folders end in a slash. ' +
+    'A name that is no plain line of text is in quotes, with escapes; give it back as it stands.',
   properties: {
     path: aFolder,
     recursive: { ...off, description: 'List all folders below, too' },
+    offset: { ...aCount, default: 1, description: 'First entry to list, from 1' },
     limit: { ...aCount, maximum: 5000, default: DEFAULT_LISTED, description: 'How many entries at most' },
   },
   required: [],
@@ -122,6 +127,7 @@ export const SEARCH_FILES = declare({
     glob: { ...aPattern, description: 'E.g. *.ts or src/**/*.json. A glob without a slash matches at any depth' },
     pattern: { ...aPattern, description: 'A JavaScript regular expression, matched line by line' },
     ignore_case: { ...off, description: 'For the pattern' },
+    offset: { ...aCount, default: 1, description: 'First result to give, from 1' },
     limit: { ...aCount, maximum: 1000, default: DEFAULT_RESULTS, description: 'How many results at most' },
   },
   required: [],

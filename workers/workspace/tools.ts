@@ -4,7 +4,8 @@ import { checkArguments, type ArgumentsOf, type Properties } from './arguments.j
 import { runCommand, type CommandResult } from './command.js';
 import { ToolFault, type TextResult } from './fault.js';
 import { listFiles } from './list.js';
-import type { Workspace } from './paths.js';
+import { looseText, textOf } from './names.js';
+import type { Workspace, WorkspacePath } from './paths.js';
 import { ProgressStream, type ProgressPiece } from './progress.js';
 import { readFileLines } from './read.js';
 import { searchFiles } from './search.js';
@@ -23,8 +24,13 @@ import {
 } from './tool-list.js';
 import { FileWriter } from './write.js';
 
+const NOTE_BYTES = 1_024;
+const LEAST_BYTES = 256;
+
 export interface CallContext {
   readonly signal: AbortSignal;
+  /** Of text in the result; see MAX_RESULT_META. */
+  readonly maxBytes: number;
   /** Set if the client asked for progress. Resolves when the output takes more. */
   readonly report?: ((piece: ProgressPiece) => Promise<void>) | undefined;
 }
@@ -38,21 +44,30 @@ export interface Tool {
 export function workspaceTools(workspace: Workspace): Tool[] {
   const writer = new FileWriter(workspace);
   return [
-    implement(READ_FILE, async (args, { signal }) => texts(await readFileLines(workspace, args, signal))),
+    implement(READ_FILE, async (args, call) => texts(await readFileLines(workspace, args, bounded(call)))),
     implement(WRITE_FILE, async ({ path, content }) => texts({ text: await writer.write(path, content) })),
     implement(EDIT_FILE, async ({ path, old_text: oldText, new_text: newText, replace_all: replaceAll }) =>
       texts({ text: await writer.edit({ path, oldText, newText, replaceAll }) }),
     ),
-    implement(LIST_FILES, async (args, { signal }) => texts(await listFiles(workspace, args, signal))),
-    implement(SEARCH_FILES, async ({ ignore_case: ignoreCase, ...rest }, { signal }) =>
-      texts(await searchFiles(workspace, { ...rest, ignoreCase }, signal)),
+    implement(LIST_FILES, async (args, call) => texts(await listFiles(workspace, args, bounded(call)))),
+    implement(SEARCH_FILES, async ({ ignore_case: ignoreCase, ...rest }, call) =>
+      texts(await searchFiles(workspace, { ...rest, ignoreCase }, bounded(call))),
     ),
-    implement(RUN_COMMAND, async ({ command, cwd, timeout_ms: timeoutMs }, { signal, report }) => {
+    implement(RUN_COMMAND, async ({ command, cwd, timeout_ms: timeoutMs }, { signal, report, maxBytes }) => {
       const place = await workspace.locateFolder(cwd);
       const progress = report && new ProgressStream(report);
       const onOutput: ProgressStream['push'] = (stream, chunk) => progress?.push(stream, chunk);
       try {
-        const request = { command, cwd: place.real, home: workspace.root, timeoutMs, signal, onOutput };
+        const request = {
+          command,
+          cwd: startFolder(place),
+          home: looseText(workspace.root),
+          timeoutMs,
+          signal,
+          onOutput,
+          // Two ends of two streams.
+          keptEndBytes: Math.floor((maxBytes - NOTE_BYTES) / 4),
+        };
         return commandResult(await runCommand(request), timeoutMs);
       } finally {
         // Before the result: a client drops its progress handler when the result arrives.
@@ -60,6 +75,20 @@ export function workspaceTools(workspace: Workspace): Tool[] {
       }
     }),
   ];
+}
+
+/** Leaves room for the note that says what is missing. */
+function bounded({ signal, maxBytes }: CallContext): Pick<CallContext, 'signal' | 'maxBytes'> {
+  return { signal, maxBytes: Math.max(LEAST_BYTES, maxBytes - NOTE_BYTES) };
+}
+
+function startFolder({ real, shown }: WorkspacePath): string {
+  const text = textOf(real);
+  if (text !== undefined) return text;
+  throw new ToolFault(
+    'BAD_PATH',
+    `${shown} has bytes in its name that are no UTF-8, and no command can be started there: start it above, with cd $'…' in the command.`,
+  );
 }
 
 function implement<P extends Properties, R extends keyof P & string>(

@@ -1,9 +1,10 @@
 /** write_file and edit_file: replace whole files atomically, one at a time. Runs in the sandbox. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
+import { mkdir, remove, rename, stat } from './byte-fs.js';
 import { faultFromErrno, ToolFault } from './fault.js';
+import { joinBytes, toBytes, type BytePath } from './names.js';
 import type { WorkspacePath, Workspace } from './paths.js';
 import { HUGE_FILE_BYTES } from './read.js';
 import { findText, lineOf, replaceText, type Match } from './replace.js';
@@ -72,10 +73,11 @@ export class FileWriter {
   /** Writes a temporary file and renames it: a full disk or a killed server leaves the old content, never a half of the new. */
   async #replace(place: WorkspacePath, bytes: Buffer): Promise<void> {
     const mode = place.exists ? await this.#modeOf(place) : 0o644;
-    const folder = dirname(place.real);
-    const beside: WorkspacePath = { ...place, real: join(folder, `.fairlead-${randomBytes(6).toString('hex')}.tmp`) };
+    const folder = dirname(place.real) as BytePath;
+    const name = `.fairlead-${randomBytes(6).toString('hex')}.tmp`;
+    const beside: WorkspacePath = { ...place, real: joinBytes(folder, toBytes(name)) };
     try {
-      await mkdir(folder, { recursive: true });
+      await mkdir(folder);
       try {
         await using handle = await this.#workspace.open(
           beside,
@@ -85,7 +87,7 @@ export class FileWriter {
         await handle.chmod(mode);
         await handle.writeFile(bytes);
       } catch (error) {
-        await rm(beside.real, { force: true });
+        await remove(beside.real);
         throw error;
       }
       await rename(beside.real, place.real);

@@ -13,6 +13,8 @@ export class ToolBox {
   readonly cancelled: string[] = [];
   /** The content that `show` gives. */
   shown: CallToolResult['content'] = [];
+  /** What the last call of `show` had. */
+  metaOfShow: Record<string, unknown> = {};
 
   /** Resolves when `wait` has been called with that key. */
   started(key: string): Promise<void> {
@@ -114,7 +116,10 @@ export function createToolServer(box: ToolBox): McpServer {
   server.registerTool(
     'show',
     { description: 'Gives the content that the test has put there', inputSchema: z.strictObject({}) },
-    async () => ({ content: box.shown }),
+    async (_, ctx) => {
+      box.metaOfShow = ctx.mcpReq._meta ?? {};
+      return { content: box.shown };
+    },
   );
   server.registerTool('fail', { description: 'Fails', inputSchema: z.strictObject({}) }, async () => {
     box.calls.push('fail');

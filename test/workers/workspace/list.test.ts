@@ -23,7 +23,11 @@ t.test('a long listing is cut and says how much there is', async (t) => {
   await ws.text('run_command', { command: 'for i in $(seq 1 1500); do : > f$i; done' });
   const [text = '', note] = blocksOf(await ws.call('list_files', {}));
   t.equal(text.split('\n').length, 1000);
-  t.match(note, '1000 of 1500 entries');
+  t.match(note, '1–1000 of 1500 entries are shown: continue with offset 1001');
+  const [rest = '', end] = blocksOf(await ws.call('list_files', { offset: 1001 }));
+  t.equal(new Set([...text.split('\n'), ...rest.split('\n')]).size, 1500);
+  t.match(end, '1001–1500 of 1500 entries: the end');
+  t.match(await ws.text('list_files', { offset: 1501 }), 'offset 1501 is past the last');
   t.equal(blocksOf(await ws.call('list_files', { limit: 2000 })).length, 1);
 });
 

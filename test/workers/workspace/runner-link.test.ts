@@ -81,7 +81,7 @@ function call(
 ): Promise<CallToolResult> {
   const tool = link.tools.find(({ listed }) => listed.name === name);
   if (!tool) throw new Error(`no tool ${name}`);
-  return tool.call({ path: 'a' }, { signal: new AbortController().signal, ...more });
+  return tool.call({ path: 'a' }, { signal: new AbortController().signal, maxBytes: 5_000, ...more });
 }
 
 const said = (text: string): CallToolResult => ({ content: [{ type: 'text', text }] });
@@ -91,7 +91,14 @@ t.test('a call that comes before the runner waits for it, and its result passes'
   const answered = call(link, 'read_file');
   const one = await runner(t, path);
   t.same(await one.hear(), { type: 'welcome' });
-  t.same(await one.hear(), { type: 'call', id: 0, name: 'read_file', args: { path: 'a' }, progress: false });
+  t.same(await one.hear(), {
+    type: 'call',
+    id: 0,
+    name: 'read_file',
+    args: { path: 'a' },
+    progress: false,
+    maxBytes: 5_000,
+  });
   one.say({ type: 'result', id: 0, result: said('hello') });
   t.same(await answered, said('hello'));
   t.same(uids, [4242]);

@@ -38,8 +38,8 @@ t.test('results are bounded in number and length, and it says so', async (t) => 
   await writeFile(join(ws.root, 'f'), `${'hit '.repeat(500)}\n`.repeat(500));
   const [text = '', note] = blocksOf(await ws.call('search_files', { pattern: 'hit', limit: 50 }));
   t.equal(text.split('\n').length, 50);
-  t.ok(text.length < 50 * 320);
-  t.match(note, 'stopped at 50 results');
+  t.ok(text.length < 50 * 380);
+  t.match(note, 'stopped at 50 results: continue with offset 51');
 });
 
 t.test('a pattern that backtracks for ever ends with an error, and the server goes on', async (t) => {
@@ -53,4 +53,26 @@ t.test('no pattern and no glob, or a pattern that is none, are clear errors', as
   const ws = await startWorkspace(t);
   t.equal(await ws.fault('search_files', {}), 'BAD_PATTERN');
   t.equal(await ws.fault('search_files', { pattern: '(' }), 'BAD_PATTERN');
+});
+
+t.test('a search goes on from an offset, to its end', async (t) => {
+  const ws = await startWorkspace(t);
+  for (const name of ['a', 'b', 'c']) await writeFile(join(ws.root, name), `hit ${name}\n`.repeat(40));
+  const found: string[] = [];
+  for (let offset = 1; found.length < 120; offset += 50) {
+    const [text = '', note] = blocksOf(await ws.call('search_files', { pattern: 'hit', limit: 50, offset }));
+    found.push(...text.split('\n'));
+    t.equal(note !== undefined, found.length < 120);
+  }
+  t.equal(new Set(found).size, 120);
+  t.match(await ws.text('search_files', { pattern: 'hit', offset: 121 }), 'nothing found from offset 121 on');
+});
+
+t.test('of a long line the part with the match is shown, whole characters, and where it stands', async (t) => {
+  const ws = await startWorkspace(t);
+  await writeFile(join(ws.root, 'f'), `${'🚀'.repeat(2_000)}needle${'🚀'.repeat(2_000)}\n`);
+  const text = await ws.text('search_files', { pattern: 'needle' });
+  t.match(text, /^f:1: ….*needle.*… \[characters 3941–4240 of 8006 of this line\]$/);
+  t.ok(text.isWellFormed());
+  t.notMatch(text, '\uFFFD');
 });

@@ -3,6 +3,7 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { HANDSHAKE, serveOnPort } from '../../../helpers/port-mcp-server.js';
+import { MAX_RESULT_META } from '../../../../src/shared/mcp-meta.js';
 import { png } from '../../../helpers/images.js';
 import { OF, startBench } from '../agent-bench.js';
 import { callsTools, says, type Use } from '../scripted-model.js';
@@ -109,6 +110,7 @@ void t.test('an ordinary screenshot reaches the model and the client, however li
   bench.model.next(callsTools([{ id: 'c-1', name: 'show', input: {} }]), says('ok'));
   await bench.say('go');
   await bench.turnEnd(1);
+  t.equal(bench.box.metaOfShow[MAX_RESULT_META], 100, 'its server is told what it may give');
   t.match((await bench.event('tool:result')).content, [{ type: 'text' }, { type: 'image', data }]);
   const shown = { type: 'image', source: { type: 'base64', media_type: 'image/png', data } };
   t.match(bench.model.requests[1]?.messages.at(-1)?.content, [

@@ -21,8 +21,9 @@ import { callTimeoutMs } from './call-timeout.js';
 import { isDenied } from './judge.js';
 import type { Policy } from './policy.js';
 
-/** Limit for one server. A model that needs more uses a template or a name. */
+/** Limits for one server. A model that needs more goes on with an offset. */
 const MAX_RESOURCES = 200;
+const MAX_LISTED_CHARACTERS = 60_000;
 const MAX_FIELD = 500;
 
 export interface BuiltInCall {
@@ -63,7 +64,7 @@ async function builtInContent(parts: BuiltInParts, call: BuiltInCall): Promise<C
   if (server === undefined) throw new FairleadError('ERR_MCP', `there is no tool ${name}`);
   const tools = await parts.catalogue.connect(call.caller, server, call.asks, call.signal);
   const names = tools.slice(0, 50).map((tool) => tool.name);
-  const more = tools.length > names.length ? ` and ${tools.length - names.length} more` : '';
+  const more = tools.length > names.length ? ` and ${tools.length - names.length} more, which can be called, too` : '';
   return texts([`The user is logged in to ${server}. Its tools: ${names.join(', ') || 'none'}${more}.`]);
 }
 
@@ -106,10 +107,20 @@ async function resourcesOf({ config, servers }: BuiltInParts, call: BuiltInCall,
   const listed = await listAll(connection, 'resources/list', options);
   const templates = await listAll(connection, 'resources/templates/list', options);
   const items = [...listed.items, ...templates.items];
-  const lines = items.slice(0, MAX_RESOURCES).map((item) => JSON.stringify({ server, ...shortItem(item) }));
-  const left = items.length - lines.length;
   if (items.length === 0) return [`${server} has no resources.`];
-  return [lines.join('\n'), ...(left > 0 ? [`${server} has ${left} more, which are not listed here.`] : [])];
+  const first = typeof call.args['offset'] === 'number' ? call.args['offset'] : 1;
+  const lines: string[] = [];
+  let characters = 0;
+  for (const item of items.slice(first - 1, first - 1 + MAX_RESOURCES)) {
+    const line = JSON.stringify({ server, ...shortItem(item) });
+    characters += line.length;
+    if (characters > MAX_LISTED_CHARACTERS && lines.length > 0) break;
+    lines.push(line);
+  }
+  if (lines.length === 0) return [`${server} has ${items.length} resources; offset ${first} is past the last.`];
+  const next = first + lines.length;
+  const left = items.length - next + 1;
+  return [lines.join('\n'), ...(left > 0 ? [`${server} has ${left} more: continue with offset ${next}.`] : [])];
 }
 
 function shortItem(item: Record<string, unknown>): Record<string, string> {

@@ -54,7 +54,10 @@ export function resourceTools(servers: readonly string[]): ToolDefinition[] {
       description: `Lists the resources (files, records, documents) and resource templates of MCP servers. Servers that have any: ${named}.`,
       inputSchema: {
         type: 'object',
-        properties: { server: { ...SERVER, description: 'Only this server’s' } },
+        properties: {
+          server: { ...SERVER, description: 'Only this server’s' },
+          offset: { type: 'integer', minimum: 1, description: 'First one to list of each server, from 1' },
+        },
         additionalProperties: false,
       },
       readOnly: true,

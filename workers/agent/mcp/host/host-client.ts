@@ -22,6 +22,7 @@ import {
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { counter } from '../../../../src/shared/metrics.js';
+import { MAX_RESULT_META } from '../../../../src/shared/mcp-meta.js';
 import type { QuestionOrigin } from '../../../../src/shared/protocol.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../../src/shared/version.js';
@@ -60,6 +61,8 @@ export interface HostClientOptions {
   onToolsChanged?: (() => void) | undefined;
   /** The transport's explanation of a failed request; undefined when it has none. */
   describeFailure?: (error: unknown) => FairleadError | undefined;
+  /** Told to the server with each call of a tool. */
+  maxResultBytes?: number;
   /** Absent: a silent server may take all of a request's time. */
   life?: Omit<ProofOfLifeOptions, 'ask'>;
 }
@@ -168,7 +171,9 @@ export class HostClient implements ServerConnection {
 
   #sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputRequiredResult> {
     const { name, args, definition } = call;
-    const params = this.#paramsOf(call, { name, arguments: args }, answers);
+    const { maxResultBytes } = this.#options;
+    const meta = maxResultBytes === undefined ? undefined : { [MAX_RESULT_META]: maxResultBytes };
+    const params = this.#paramsOf(call, { name, arguments: args }, answers, meta);
     return this.client.callTool(params as typeof params & { name: string }, {
       ...sdkOptions(call),
       // Without the output schema: a result that only asks for input cannot fit it.
@@ -185,9 +190,10 @@ export class HostClient implements ServerConnection {
     { logLevel }: ServerRequestOptions,
     params: Record<string, unknown>,
     answers: InputAnswers,
+    given?: Record<string, unknown>,
   ): Record<string, unknown> {
-    const meta = logLevel && this.era === 'modern' ? { _meta: { [LOG_LEVEL_META_KEY]: logLevel } } : {};
-    return { ...params, ...meta, ...answers };
+    const meta = { ...given, ...(logLevel && this.era === 'modern' ? { [LOG_LEVEL_META_KEY]: logLevel } : {}) };
+    return { ...params, ...(Object.keys(meta).length > 0 ? { _meta: meta } : {}), ...answers };
   }
 
   /** A modern server asks by its result: the questions are asked, and the request is sent again with the answers. */

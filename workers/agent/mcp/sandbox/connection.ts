@@ -35,6 +35,8 @@ export interface ConnectOptions {
   log: Logger;
   /** See `mcp.silenceMs`. */
   silenceMs: number;
+  /** See `limits.maxToolResultBytes`. */
+  maxResultBytes?: number;
   /** Called when the server does not answer: replaces the sandbox. ERR_SANDBOX, ERR_UNAVAILABLE: it stays. */
   onSilent: (connection: SandboxConnection) => Promise<void>;
   /** Called when the sandbox ends by itself, never after `close`. */
@@ -84,6 +86,7 @@ export class SandboxConnection extends ClientConnection {
       roots: WORKSPACE_ROOTS,
       log,
       onToolsChanged,
+      ...(options.maxResultBytes === undefined ? {} : { maxResultBytes: options.maxResultBytes }),
       describeFailure: (error) => describeEnd(transport, open.connection?.replaced ?? '', error),
       life: {
         silenceMs: options.silenceMs,

@@ -99,6 +99,7 @@ export class SessionSandboxes implements ServerBackend {
       server,
       capabilities: capabilitiesFor(config.mcpServers, server),
       silenceMs: config.mcp.silenceMs,
+      maxResultBytes: config.limits.maxToolResultBytes,
       log,
       onSilent: (connection) => this.#replace(entry, connection, SILENT, false),
       onEnd: (reason) => {

@@ -1,0 +1,4 @@
+/** Keys of ours in the `_meta` of MCP messages. Pure; any thread, and in the sandbox. */
+
+/** In a `tools/call`: the bytes of text that the result may have. A server that heeds it can say what is missing, and how to get it. */
+export const MAX_RESULT_META = 'fairlead/maxResultBytes';
