@@ -23,6 +23,9 @@ interface Code extends Grant {
   redirectUri: string;
 }
 
+type Fields = Record<string, unknown>;
+type Bent = 'resource' | 'metadata' | 'openid' | 'registration' | 'token';
+
 type AccessToken = Grant & { endsAt: number };
 
 export async function startOAuthServer(): Promise<OAuthServer> {
@@ -56,6 +59,8 @@ export class OAuthServer {
   readonly authorizations: URLSearchParams[] = [];
   /** Every secret that was given to anybody. */
   readonly secrets: string[] = [];
+  /** Changes what it answers there; a text is sent as a form. */
+  bend: Partial<Record<Bent, (fields: Fields) => Fields | string>> = {};
   registrations = 0;
   /** Requests to the MCP server without a token that it takes. */
   refused = 0;
@@ -114,13 +119,16 @@ export class OAuthServer {
     const url = new URL(request.url ?? '/', this.issuer);
     switch (url.pathname) {
       case '/.well-known/oauth-protected-resource/mcp':
-        return json(response, 200, {
+        return this.#tell(response, 'resource', {
           resource: this.resource || this.url,
           authorization_servers: [this.issuer],
           scopes_supported: ['read'],
         });
       case '/.well-known/oauth-authorization-server':
-        return json(response, 200, this.#metadata());
+        return this.#tell(response, 'metadata', this.#metadata());
+      case '/.well-known/openid-configuration':
+        if (this.bend.openid) return this.#tell(response, 'openid', this.#metadata());
+        return json(response, 404, { error: 'not_found' });
       case '/register':
         return this.#register(response, JSON.parse(await bodyOf(request)) as { redirect_uris: string[] });
       case '/authorize':
@@ -136,7 +144,13 @@ export class OAuthServer {
     }
   }
 
-  #metadata(): object {
+  #tell(response: ServerResponse, what: Bent, fields: Fields): void {
+    const told = this.bend[what]?.(fields) ?? fields;
+    if (typeof told !== 'string') return json(response, 200, told);
+    response.writeHead(200, { 'content-type': 'application/x-www-form-urlencoded' }).end(told);
+  }
+
+  #metadata(): Fields {
     return {
       issuer: this.issuer,
       authorization_endpoint: `${this.issuer}/authorize`,
@@ -155,7 +169,8 @@ export class OAuthServer {
     const id = `client-${this.registrations}`;
     const secret = this.#secret();
     this.#clients.set(id, { secret, redirectUris });
-    json(response, 201, { client_id: id, client_secret: secret, redirect_uris: redirectUris, client_name: 'Fairlead' });
+    const client = { client_id: id, client_secret: secret, redirect_uris: redirectUris, client_name: 'Fairlead' };
+    this.#tell(response, 'registration', client);
   }
 
   #authorize(response: ServerResponse, asked: URLSearchParams): void {
@@ -205,7 +220,7 @@ export class OAuthServer {
     const { person, client, scope, resource, login } = given;
     this.#access.set(access, { person, client, scope, resource, login, endsAt: Date.now() + this.life * 1_000 });
     this.#refresh.set(refresh, { person, client, scope, resource, login, used: false });
-    json(response, 200, {
+    this.#tell(response, 'token', {
       access_token: access,
       token_type: 'Bearer',
       expires_in: this.life,

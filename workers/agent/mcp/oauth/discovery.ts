@@ -2,6 +2,7 @@
 import {
   checkResourceAllowed,
   discoverOAuthServerInfo,
+  IssuerMismatchError,
   resourceUrlFromServerUrl,
   type FetchLike,
   type OAuthDiscoveryState,
@@ -20,6 +21,7 @@ export interface DiscoverOptions {
 export async function discover({ auth, resourceMetadataUrl, fetch }: DiscoverOptions): Promise<OAuthDiscoveryState> {
   const found = await discoverOAuthServerInfo(auth.url, {
     fetchFn: fetch,
+    skipIssuerMetadataValidation: true, // below: the SDK tolerates a slash at the end in one place alone
     ...(resourceMetadataUrl === undefined ? {} : { resourceMetadataUrl: new URL(resourceMetadataUrl) }),
   });
   const { resourceMetadata } = found;
@@ -30,6 +32,9 @@ export async function discover({ auth, resourceMetadataUrl, fetch }: DiscoverOpt
     }
   }
   const issuer = issuerOf(found);
+  if (!sameIssuer(issuer, found.authorizationServerUrl)) {
+    throw new IssuerMismatchError('metadata', found.authorizationServerUrl, issuer);
+  }
   if (auth.issuer !== undefined && !sameIssuer(auth.issuer, issuer)) {
     throw new FairleadError('ERR_MCP', 'the server names another authorization server than auth.issuer');
   }

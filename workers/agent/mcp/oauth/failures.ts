@@ -8,6 +8,7 @@ import {
   RegistrationRejectedError,
 } from '@modelcontextprotocol/client';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
+import { UnreadableAnswer } from './oauth-answers.js';
 
 const MAX_CODE = 60;
 const MAX_TEXT = 300;
@@ -53,6 +54,7 @@ export function authFailure(server: string, error: unknown): FairleadError {
   if (error instanceof SyntaxError || (error instanceof Error && error.name === 'ZodError')) {
     return failed('ERR_MCP', 'the authorization server’s response does not follow the protocol');
   }
+  if (error instanceof UnreadableAnswer) return failed('ERR_MCP', error.message);
   if (error instanceof TypeError) return failed('ERR_UNAVAILABLE', 'the authorization server cannot be reached');
   return failed('ERR_MCP', error instanceof Error ? plain(error.message) : 'an unknown error');
 }

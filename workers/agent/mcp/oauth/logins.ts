@@ -23,6 +23,7 @@ import { issuerOf } from './discovery.js';
 import { authFailure } from './failures.js';
 import { finishLogin, revoke } from './login-finish.js';
 import { LoginFlows } from './login-flows.js';
+import { readable } from './oauth-answers.js';
 import { startLogin, type OAuthServerAuth } from './login-start.js';
 import {
   browserHash,
@@ -67,8 +68,10 @@ export class Logins {
   #warned = false;
 
   constructor(options: LoginsOptions) {
-    const { secrets, log, fetchFor } = options;
-    this.#options = options;
+    const { secrets, log } = options;
+    const fetchFor = (server: string): FetchLike =>
+      readable(options.fetchFor(server), { resource: this.#auth(server).url, isUsers: true });
+    this.#options = { ...options, fetchFor };
     this.#keeper = new TokenKeeper({ secrets, log, fetchFor });
     this.#flows = new LoginFlows(secrets);
   }

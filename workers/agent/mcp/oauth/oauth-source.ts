@@ -12,6 +12,7 @@ import { NOBODY } from '../catalogue/nobody.js';
 import { credentialsRefused, type AuthNeed, type AuthSource, type ServerCredentials } from '../remote/auth-source.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 import { appToken } from './app-tokens.js';
+import { readable } from './oauth-answers.js';
 import { challengeOf, type Challenge } from '../../http/challenge.js';
 import type { LoginHost, LoginRequest, LoginStarted } from '../../contract/logins.js';
 import { serverAuth } from './server-auth.js';
@@ -33,7 +34,12 @@ export class OAuthSource implements AuthSource {
   readonly #asking = new Map<string, Promise<void>>();
 
   constructor(options: OAuthSourceOptions) {
-    this.#options = options;
+    const fetchFor = (server: string): FetchLike => {
+      const auth = serverAuth(options.config, server);
+      const fetch = options.fetchFor(server);
+      return auth ? readable(fetch, { resource: auth.url, isUsers: false }) : fetch;
+    };
+    this.#options = { ...options, fetchFor };
   }
 
   async credentialsFor({ user }: Caller, server: string): Promise<ServerCredentials | undefined> {
