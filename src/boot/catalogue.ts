@@ -3,17 +3,20 @@ import type { ServerListing } from '../../workers/agent/contract/mcp.js';
 import { backoffMs, type Backoff } from '../shared/backoff.js';
 import { isImageServer, serversOf } from '../shared/config-mcp.js';
 import type { Config } from '../shared/config.js';
+import { cutText } from '../shared/cut-text.js';
 import { errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { DockerPool } from '../threads/docker-pool.js';
 
+/** A sentence, and the end of what the server has printed. */
+const MAX_TEXT = 800;
 const AGAIN: Backoff = { firstMs: 2_000, maxMs: 60_000 };
 
 export interface ImageServersOptions {
   config: Pick<Config, 'mcpServers'>;
   docker: Pick<DockerPool, 'run'>;
   log: Logger;
-  /** Tools of a server, or why it has none: a code, since every user sees it. */
+  /** Tools of a server, or why it has none. */
   note: (listing: ServerListing) => void;
   /** For tests. */
   again?: Backoff;
@@ -54,7 +57,8 @@ export class ImageServers {
       const { code, message } = errorToData(error);
       const retryMs = Math.round(backoffMs(attempt, again));
       log.error({ server, code, retryMs }, `mcpServers.${server} cannot be used, the others can: ${message}`);
-      note({ server, down: code });
+      // Every user sees it: of a sandbox that no user has used its text tells, of Docker the code alone.
+      note({ server, down: code === 'ERR_SANDBOX' ? `${code}: ${cutText(message, MAX_TEXT)}` : code });
       const timer = setTimeout(() => void this.#list(server, attempt + 1), retryMs);
       timer.unref(); // must not keep the process alive
       this.#timers.set(server, timer);

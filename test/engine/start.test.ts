@@ -103,7 +103,7 @@ t.test(
   'bad images do not keep the others from serving, are told with their reason, and are taken in when they are good',
   async (t) => {
     const late = `fairlead-test-late:${process.pid}`;
-    const exits = await makeTinyImage(String.raw`printf '\033]0;owned\007\302\2332J'; exit 7`);
+    const exits = await makeTinyImage(String.raw`printf '\033]0;owned\007\302\2332J'; echo no licence >&2; exit 7`);
     t.teardown(() => exits.remove());
     const mute = await makeTinyImage(String.raw`printf '\033]0;owned\007\302\2332J\n'; exec cat > /dev/null`);
     t.teardown(() => mute.remove());
@@ -124,7 +124,7 @@ t.test(
     const bad = { state: /reconnecting|down/, lastError: 'ERR_SANDBOX', tools: [] };
     t.match(await servers(), {
       good: { state: 'healthy', tools: [{ name: 'echo' }] },
-      exits: bad,
+      exits: { ...bad, lastError: /exited with code 7; its stderr ends with: no licence/ },
       mute: bad,
       late: bad,
     });

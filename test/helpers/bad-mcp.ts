@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /**
  * Method, or `tools/call NAME`, → the answer as it is on the wire, with `"$ID"` for the request's id. What is not there is
- * answered with “method not found”, and a notification with nothing.
+ * answered with “method not found”, and a notification with nothing. A command dies of `DIE`.
  */
 export type Answers = Readonly<Record<string, string>>;
 
@@ -27,6 +27,7 @@ const answers = JSON.parse(process.env.ANSWERS);
 require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
   const { id, method, params } = JSON.parse(line);
   const answer = answers[method === 'tools/call' ? method + ' ' + params.name : method];
+  if (answer === 'DIE') throw new Error('told to die');
   const unknown = '{"jsonrpc":"2.0","id":"$ID","error":{"code":-32601,"message":"method not found"}}';
   if (id !== undefined || answer !== undefined)
     process.stdout.write((answer ?? unknown).replaceAll('"$ID"', JSON.stringify(id)) + '\\n');

@@ -28,7 +28,7 @@ export function serversText(servers: readonly McpServerInfo[], colors: Colors): 
         const text = inline(cell).padEnd(widths[column]!);
         return column === 2 ? stateColor(state, colors)(text) : text;
       });
-      const error = lastError === undefined ? '' : `\n  ${colors.dim(inline(lastError, 200))}`;
+      const error = lastError === undefined ? '' : `\n  ${colors.dim(inline(lastError, 800))}`;
       return `${padded.join('  ').trimEnd()}${error}\n`;
     })
     .join('');
@@ -42,7 +42,7 @@ export function infoText(info: McpServerInfo, colors: Colors): string {
     ['since', since === undefined ? '' : new Date(since).toLocaleString()],
     ['era', era ?? ''],
     ['latency', latencyMs === undefined ? '' : `${latencyMs} ms`],
-    ['last error', lastError === undefined ? '' : inline(lastError, 500)],
+    ['last error', lastError === undefined ? '' : inline(lastError, 800)],
     ['also has', [...(resources ? ['resources'] : []), ...(prompts ? ['prompts'] : [])].join(', ')],
   ].filter(([, value]) => value !== '');
   const lines = facts.map(([label, value]) => `  ${label!.padEnd(10)} ${value}`);
@@ -57,7 +57,7 @@ export function testedText({ name, ok, latencyMs, era, error, note }: Tested, co
   const facts = [
     latencyMs === undefined ? '' : `${latencyMs} ms`,
     era ?? '',
-    error === undefined ? '' : inline(error, 300),
+    error === undefined ? '' : inline(error, 800),
     note ?? '',
   ];
   return `${mark} ${inline(name)} ${colors.dim(facts.filter(Boolean).join(' · '))}\n`;

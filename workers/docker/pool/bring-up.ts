@@ -91,9 +91,9 @@ export class BringUp {
   }
 
   #handshakeOptions(timeoutMs: number): HandshakeOptions {
-    const { server, config } = this.#options;
+    const { server, config, env } = this.#options;
     const era = config.mcpServers[server]?.era ?? 'auto';
-    return { server, capabilities: this.#capabilities, timeoutMs, modern: this.#known?.modern ?? false, era };
+    return { server, capabilities: this.#capabilities, timeoutMs, modern: this.#known?.modern ?? false, era, env };
   }
 
   get #capabilities(): ClientCapabilities {

@@ -16,6 +16,7 @@ import { quote } from '../../../src/shared/control-characters.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { NEWER_PROTOCOL } from '../../../src/shared/mcp-capabilities.js';
 import { McpInbox } from '../../../src/shared/mcp-inbox.js';
+import { StderrTail } from '../../../src/shared/stderr-tail.js';
 import { toToolDefinitions, type ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../src/shared/version.js';
 import type { RunningSandbox } from '../driver/driver.js';
@@ -40,6 +41,8 @@ export interface HandshakeOptions {
   modern?: boolean;
   /** As configured; absent: whichever it speaks. */
   era?: 'auto' | Era;
+  /** Its values are not told. */
+  env?: Readonly<Record<string, string>>;
 }
 
 export class WarmServer {
@@ -77,10 +80,10 @@ export class WarmServer {
   /** ERR_SANDBOX; the SDK's error when the server refuses this era. */
   static async #connect(
     sandbox: RunningSandbox,
-    { server, capabilities, timeoutMs, again = false }: HandshakeOptions,
+    { server, capabilities, timeoutMs, again = false, env }: HandshakeOptions,
     era: Era,
   ): Promise<WarmServer> {
-    const transport = new WarmTransport(sandbox, again);
+    const transport = new WarmTransport(sandbox, again, env);
     const client = new Client(
       { name: 'fairlead', version: VERSION },
       { capabilities, ...(era === 'modern' ? { versionNegotiation: { mode: { pin: NEWER_PROTOCOL } } } : {}) },
@@ -100,8 +103,8 @@ export class WarmServer {
         (error instanceof SdkError && error.code === SdkErrorCode.EraNegotiationFailed);
       if (!exit && refused) throw error;
       const why = exit
-        ? `the sandbox of ${server} ended ${again ? 'at its new handshake' : 'at its start'}: ${exit.reason}`
-        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; its output is not MCP: ${quote(transport.stray)}`}`;
+        ? `the sandbox of ${server} ended ${again ? 'at its new handshake' : 'at its start'}: ${exit.reason}${transport.said.told}`
+        : `the MCP server ${server} did not answer the handshake within ${timeoutMs} ms${transport.stray && `; its output is not MCP: ${quote(transport.stray)}`}${transport.said.told}`;
       throw new FairleadError('ERR_SANDBOX', why, { cause: error });
     }
   }
@@ -163,6 +166,7 @@ class WarmTransport implements Transport {
   readonly pid = null;
   initialize: InitializeResult | undefined;
   ended = false;
+  readonly said: StderrTail;
   readonly #sandbox: RunningSandbox;
   readonly #inbox: McpInbox;
   readonly #again: boolean;
@@ -172,8 +176,9 @@ class WarmTransport implements Transport {
   /** Id of the `initialize` request. */
   #initializeId: unknown;
 
-  constructor(sandbox: RunningSandbox, again: boolean) {
+  constructor(sandbox: RunningSandbox, again: boolean, env?: Readonly<Record<string, string>>) {
     this.#sandbox = sandbox;
+    this.said = new StderrTail(env);
     this.#again = again;
     this.#idPrefix = again ? `warm-${randomBytes(6).toString('hex')}-` : 'warm-';
     this.#inbox = new McpInbox({
@@ -195,7 +200,7 @@ class WarmTransport implements Transport {
     stdin.on('error', this.#onStdinError);
     stdout.on('data', this.#onData);
     stdout.once('end', this.#onEnd);
-    stderr.on('data', ignore);
+    stderr.on('data', this.#onStderr);
     if (stdout.readableEnded) queueMicrotask(this.#onEnd);
     stdout.resume(); // the reader before may have paused it
     if (this.#again && stdin.writable) stdin.write('\n');
@@ -221,7 +226,7 @@ class WarmTransport implements Transport {
     const { stdout, stderr, stdin } = this.#sandbox;
     stdout.off('data', this.#onData);
     stdout.off('end', this.#onEnd);
-    stderr.off('data', ignore);
+    stderr.off('data', this.#onStderr);
     stdout.pause();
     const rest = this.#inbox.takeRest();
     if (rest.length > 0 && !stdout.readableEnded) stdout.unshift(rest);
@@ -229,6 +234,9 @@ class WarmTransport implements Transport {
   }
 
   readonly #onStdinError = (): void => undefined; // the end of stdout reports it
+
+  /** Also so that a full pipe never stops a server that logs. */
+  readonly #onStderr = (chunk: Buffer): void => this.said.add(chunk);
 
   readonly #onData = (chunk: Buffer): void => {
     const { stdout } = this.#sandbox;
@@ -259,8 +267,4 @@ class WarmTransport implements Transport {
 
 function isTimeout(error: unknown): boolean {
   return error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout;
-}
-
-function ignore(): void {
-  // Reads stderr, so that a full pipe never stops a server that logs.
 }

@@ -5,10 +5,14 @@
 import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { createHash } from 'node:crypto';
 import { backoffMs } from '../../../../src/shared/backoff.js';
+import { cutText } from '../../../../src/shared/cut-text.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { ServerListing } from '../../contract/mcp.js';
+
+/** A sentence, and the end of what the server has printed. */
+const MAX_TEXT = 800;
 
 export interface ListedTools {
   tools: ToolDefinition[];
@@ -133,7 +137,7 @@ export class ServerLister {
       return jittered(this.#times.ageMs);
     }
     const data = errorToData(error);
-    const message = publicMessage(data).slice(0, 500);
+    const message = cutText(publicMessage(data), MAX_TEXT);
     listed.failures++;
     if (listed.failures === 1) log.warn({ server, code: data.code, err: data.message }, 'mcp server: cannot be listed');
     this.#tell(listed, { server, down: message });

@@ -5,6 +5,7 @@ import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js
 import type { Logger } from '../../../../src/shared/log.js';
 import { NEWER_PROTOCOL } from '../../../../src/shared/mcp-capabilities.js';
 import type { QuestionOrigin } from '../../../../src/shared/protocol.js';
+import type { StderrTail } from '../../../../src/shared/stderr-tail.js';
 import { ClientConnection } from '../host/client-connection.js';
 import { HostClient, isTimeout } from '../host/host-client.js';
 import type { LegacyServers } from './legacy-servers.js';
@@ -23,6 +24,7 @@ export interface CommandTransport extends Transport {
 export interface StartedCommand {
   transport: CommandTransport;
   roots: readonly Root[];
+  stderr: StderrTail;
   /** Absent on the host. */
   origin?: QuestionOrigin;
   /** Keeps the sandbox that it runs in from hibernating while it is used. */
@@ -87,7 +89,7 @@ export class CommandConnection extends ClientConnection {
       await transport.close();
       if (mode === 'auto' && (exitReason !== '' || isTimeout(error))) return undefined;
       legacyServers.forget(server);
-      throw explainStart(options, transport.stray, exitReason, error);
+      throw explainStart(options, started, exitReason, error);
     }
     if (client.era === 'legacy') legacyServers.noteLegacy(server);
     client.client.onclose = () => {
@@ -105,7 +107,11 @@ export class CommandConnection extends ClientConnection {
   }
 }
 
-function makeClient(options: CommandOptions, { transport, roots, origin }: StartedCommand, mode: Mode): HostClient {
+function makeClient(
+  options: CommandOptions,
+  { transport, roots, origin, stderr }: StartedCommand,
+  mode: Mode,
+): HostClient {
   const { server, capabilities, log, timeoutMs, silenceMs, onToolsChanged } = options;
   return new HostClient({
     server,
@@ -134,7 +140,7 @@ function makeClient(options: CommandOptions, { transport, roots, origin }: Start
         ? undefined
         : new FairleadError(
             'ERR_MCP',
-            `the server ended while it ran this; it may have run in part: ${transport.exitReason}`,
+            `the server ended while it ran this; it may have run in part: ${transport.exitReason}${stderr.told}`,
             {
               cause,
             },
@@ -144,12 +150,12 @@ function makeClient(options: CommandOptions, { transport, roots, origin }: Start
 
 function explainStart(
   { server, timeoutMs }: CommandOptions,
-  stray: string,
+  { transport: { stray }, stderr }: StartedCommand,
   exitReason: string,
   cause: unknown,
 ): FairleadError {
   if (isFairleadError(cause)) return cause;
-  const printed = stray && `; it printed output that is not MCP: ${stray}`;
+  const printed = `${stray && `; it printed output that is not MCP: ${stray}`}${stderr.told}`;
   const why = exitReason
     ? `ended at its start: ${exitReason}${printed}`
     : isTimeout(cause)

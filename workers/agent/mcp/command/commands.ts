@@ -8,6 +8,7 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
+import { StderrTail } from '../../../../src/shared/stderr-tail.js';
 import { ConnectionTable, type TableEntry } from '../host/connection-table.js';
 import { sharedSession } from '../host/shared-sessions.js';
 import type { SandboxHost } from '../sandbox/connection.js';
@@ -141,7 +142,7 @@ export class Commands implements ServerBackend {
   #start(owner: string, server: string): Promise<StartedCommand> {
     const command = this.#configOf(server);
     if (command.sandbox === undefined) return this.#startOnHost(server, command);
-    return startInSandbox({ ...this.#options, owner, server, sandbox: command.sandbox });
+    return startInSandbox({ ...this.#options, owner, server, sandbox: command.sandbox, env: command.env });
   }
 
   async #startOnHost(server: string, { command, args, env, cwd }: CommandServerConfig): Promise<StartedCommand> {
@@ -154,9 +155,14 @@ export class Commands implements ServerBackend {
     try {
       const process = await HostProcess.start({ server, command, args, env, cwd }, commandFolder(this.#place));
       void process.exited.then(() => this.#processes--);
-      const stderr = new StderrLog(server, this.#options.log);
+      const stderrLog = new StderrLog(server, this.#options.log, env);
+      const stderr = new StderrTail(env);
       return {
-        transport: new ProcessTransport(process, (chunk) => stderr.write(chunk)),
+        transport: new ProcessTransport(process, (chunk) => {
+          stderrLog.write(chunk);
+          stderr.add(chunk);
+        }),
+        stderr,
         roots: [{ uri: pathToFileURL(process.cwd).href, name: 'workspace' }],
       };
     } catch (error) {

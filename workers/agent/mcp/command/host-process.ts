@@ -14,6 +14,8 @@ const PASSED_ON = ['PATH', 'HOME', 'USER', 'LANG', 'TERM', 'SHELL', 'TMPDIR'];
 /** The waits after closing its stdin, and after SIGTERM. */
 const END_OF_INPUT_MS = 1_000;
 const SIGTERM_MS = 2_000;
+/** The wait for its last words: what it has left behind may hold its stderr open. */
+const LAST_WORDS_MS = 1_000;
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
@@ -39,6 +41,7 @@ export class HostProcess {
   readonly stderr: Readable;
   /** Never rejects. */
   readonly exited: Promise<ProcessExit>;
+  readonly #silent: Promise<unknown>;
   readonly #folder: string;
   #stopping: Promise<void> | undefined;
 
@@ -48,6 +51,7 @@ export class HostProcess {
     this.stdin = child.stdin;
     this.stdout = child.stdout;
     this.stderr = child.stderr;
+    this.#silent = new Promise((resolve) => child.stderr.once('close', resolve));
     this.#folder = folder;
     this.stdin.on('error', () => undefined); // its exit reports it
     this.exited = new Promise((resolve) => {
@@ -99,6 +103,7 @@ export class HostProcess {
     }
     await this.exited;
     this.stdin.destroy();
+    await atMost(LAST_WORDS_MS, this.#silent);
     this.stderr.destroy();
     await removeFolder(this.#folder);
   }

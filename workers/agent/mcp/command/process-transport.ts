@@ -45,11 +45,13 @@ export class ProcessTransport implements Transport {
   }
 
   async start(): Promise<void> {
-    const { stdout, exited } = this.#process;
+    const { stdout, stderr, exited } = this.#process;
     stdout.on('data', this.#onData);
     stdout.on('error', (error) => this.onerror?.(error));
     const ended = new Promise((resolve) => stdout.once('close', resolve));
-    void this.#endAfter(exited, ended);
+    // What it printed last says why it died.
+    const said = new Promise((resolve) => stderr.once('close', resolve));
+    void this.#endAfter(exited, Promise.all([ended, said]));
     void ended.then(() => this.#process.stop()); // a server that closes its stdout has ended
   }
 

@@ -7,7 +7,8 @@ import { causes } from '../../http/causes.js';
 /** The weight of the newest latency in the mean. */
 const LATENCY_WEIGHT = 0.2;
 
-const MAX_TEXT = 500;
+/** A sentence, and the end of what the server has printed. */
+const MAX_TEXT = 800;
 
 /** Of a circuit breaker. open: it refuses requests; half-open: one request tries whether the server is back. */
 export type Circuit = 'closed' | 'open' | 'half-open';

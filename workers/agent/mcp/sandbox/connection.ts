@@ -3,6 +3,7 @@ import type { CallToolResult, ClientCapabilities } from '@modelcontextprotocol/c
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
+import { StderrTail } from '../../../../src/shared/stderr-tail.js';
 import type { ExecRequest, LeaseRequest, LeaseResult, ReplaceRequest } from '../../../docker/contract/messages.js';
 import { ClientConnection } from '../host/client-connection.js';
 import { HostClient } from '../host/host-client.js';
@@ -77,7 +78,11 @@ export class SandboxConnection extends ClientConnection {
   static async open(options: ConnectOptions): Promise<SandboxConnection> {
     const { host, session, user, server, capabilities, log, onToolsChanged } = options;
     const { port1, port2 } = new MessageChannel();
-    const transport = new PortTransport(port1, (text) => log.debug({ server, bytes: text.length }, 'sandbox stderr'));
+    const stderr = new StderrTail();
+    const transport = new PortTransport(port1, (text) => {
+      log.debug({ server, bytes: text.length }, 'sandbox stderr');
+      stderr.add(text);
+    });
     const open: { connection?: SandboxConnection } = {};
     const client = new HostClient({
       server,
@@ -87,7 +92,7 @@ export class SandboxConnection extends ClientConnection {
       log,
       onToolsChanged,
       ...(options.maxResultBytes === undefined ? {} : { maxResultBytes: options.maxResultBytes }),
-      describeFailure: (error) => describeEnd(transport, open.connection?.replaced ?? '', error),
+      describeFailure: (error) => describeEnd(transport, open.connection?.replaced ?? '', stderr, error),
       life: {
         silenceMs: options.silenceMs,
         heardAt: () => transport.heardAt,
@@ -212,6 +217,7 @@ export class SandboxConnection extends ClientConnection {
 function describeEnd(
   { lost, cut, exitReason }: PortTransport,
   replaced: string,
+  stderr: StderrTail,
   cause: unknown,
 ): FairleadError | undefined {
   if (replaced) return new FairleadError('ERR_SANDBOX', replaced, { cause });
@@ -224,5 +230,6 @@ function describeEnd(
     const text = `the connection to the sandbox was ended while the tool ran: ${exitReason}; ${SAVED}`;
     return new FairleadError('ERR_SANDBOX', text, { cause });
   }
-  return new FairleadError('ERR_SANDBOX', `the sandbox ended while the tool ran: ${exitReason}`, { cause });
+  const text = `the sandbox ended while the tool ran: ${exitReason}${stderr.told}`;
+  return new FairleadError('ERR_SANDBOX', text, { cause });
 }

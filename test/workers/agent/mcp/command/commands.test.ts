@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { writeRecord } from '../../../../../src/shared/process-record.js';
 import { sdkV1, sdkV2 } from '../../../../mcp-servers/programs.js';
+import { badCommand } from '../../../../helpers/bad-mcp.js';
 import { until } from '../../../../helpers/until.js';
 import { deferred, within } from '../../../../helpers/processes.js';
 import { callOf, isAlive, makeFolder, OF, startCommands, textOf } from './command-bench.js';
@@ -121,6 +122,26 @@ void t.test('a failed start says why', async (t) => {
     message: /lines that are not MCP messages|not MCP: no json/,
   });
   t.same(folders(), [], 'nothing is left of them');
+});
+
+void t.test('why a server died is told with the end of its stderr, and without its secrets', async (t) => {
+  const dies = 'console.error(`fatal: no database at ${process.env.DB}`); process.exitCode = 1';
+  const servers = {
+    start: { ...node(dies), env: { DB: 'db://user:secret@host' } },
+    silent: node('console.error("waiting for a licence"); setInterval(() => {}, 1000)'),
+    call: badCommand({ 'tools/call x': 'DIE' }),
+  };
+  const { commands, lines } = startCommands(t, { servers, mcp: { requestTimeoutMs: 2_000 } });
+  await t.rejects(commands.get(OF, 'start'), {
+    code: 'ERR_MCP',
+    message: /exited with code 1; its stderr ends with: fatal: no database at \[DB\]$/,
+  });
+  await t.rejects(commands.get(OF, 'silent'), {
+    message: /within 2000 ms; its stderr ends with: waiting for a licence/,
+  });
+  const call = (await commands.get(OF, 'call')).callTool(callOf('x'));
+  await t.rejects(call, { code: 'ERR_MCP', message: /exited with code 1; its stderr ends with: .*told to die/ });
+  t.notMatch(JSON.stringify(lines), /secret/);
 });
 
 void t.test('a server that exits on the modern handshake is started again with the legacy one', async (t) => {
