@@ -153,15 +153,17 @@ export class Commands implements ServerBackend {
     }
     this.#processes++;
     try {
-      const process = await HostProcess.start({ server, command, args, env, cwd }, commandFolder(this.#place));
-      void process.exited.then(() => this.#processes--);
       const stderrLog = new StderrLog(server, this.#options.log, env);
       const stderr = new StderrTail(env);
+      const onStderr = (chunk: Buffer): void => {
+        stderrLog.write(chunk);
+        stderr.add(chunk);
+      };
+      const program = { server, command, args, env, cwd, onStderr };
+      const process = await HostProcess.start(program, commandFolder(this.#place));
+      void process.exited.then(() => this.#processes--);
       return {
-        transport: new ProcessTransport(process, (chunk) => {
-          stderrLog.write(chunk);
-          stderr.add(chunk);
-        }),
+        transport: new ProcessTransport(process),
         stderr,
         roots: [{ uri: pathToFileURL(process.cwd).href, name: 'workspace' }],
       };

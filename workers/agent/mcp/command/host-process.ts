@@ -26,6 +26,8 @@ export interface HostProgram {
   env: Readonly<Record<string, string>>;
   /** Absent: a folder of its own, which is removed with it. */
   cwd?: string | undefined;
+  /** Called from its first moment on: one that dies at once has said why. */
+  onStderr: (chunk: Buffer) => void;
 }
 
 export interface ProcessExit {
@@ -38,20 +40,21 @@ export class HostProcess {
   readonly cwd: string;
   readonly stdin: Writable;
   readonly stdout: Readable;
-  readonly stderr: Readable;
   /** Never rejects. */
   readonly exited: Promise<ProcessExit>;
-  readonly #silent: Promise<unknown>;
+  /** Resolves when all of its stderr has come. Never rejects. */
+  readonly silent: Promise<void>;
+  readonly #stderr: Readable;
   readonly #folder: string;
   #stopping: Promise<void> | undefined;
 
-  private constructor(child: Child, folder: string, cwd: string) {
+  private constructor(child: Child, silent: Promise<void>, folder: string, cwd: string) {
     this.pid = child.pid ?? 0;
     this.cwd = cwd;
     this.stdin = child.stdin;
     this.stdout = child.stdout;
-    this.stderr = child.stderr;
-    this.#silent = new Promise((resolve) => child.stderr.once('close', resolve));
+    this.#stderr = child.stderr;
+    this.silent = silent;
     this.#folder = folder;
     this.stdin.on('error', () => undefined); // its exit reports it
     this.exited = new Promise((resolve) => {
@@ -65,7 +68,7 @@ export class HostProcess {
   }
 
   /** `root`: the parent of its folder. ERR_MCP when it cannot be started. */
-  static async start({ server, command, args, env, cwd }: HostProgram, root: string): Promise<HostProcess> {
+  static async start({ server, command, args, env, cwd, onStderr }: HostProgram, root: string): Promise<HostProcess> {
     const folder = join(root, randomBytes(8).toString('hex'));
     const home = join(folder, 'cwd');
     let child: Child | undefined;
@@ -77,8 +80,9 @@ export class HostProcess {
         detached: true, // a process group of its own
         stdio: ['pipe', 'pipe', 'pipe'],
       });
+      const silent = readAll(child.stderr, onStderr);
       await once(child, 'spawn');
-      const started = new HostProcess(child, folder, cwd ?? home);
+      const started = new HostProcess(child, silent, folder, cwd ?? home);
       await writeRecord(folder, started.pid, true);
       return started;
     } catch (error) {
@@ -103,10 +107,17 @@ export class HostProcess {
     }
     await this.exited;
     this.stdin.destroy();
-    await atMost(LAST_WORDS_MS, this.#silent);
-    this.stderr.destroy();
+    await atMost(LAST_WORDS_MS, this.silent);
+    this.#stderr.destroy();
     await removeFolder(this.#folder);
   }
+}
+
+/** Before anything is waited for: at the exit, Node empties a stream that nobody reads. */
+function readAll(stderr: Readable, onChunk: (chunk: Buffer) => void): Promise<void> {
+  stderr.on('data', onChunk);
+  stderr.on('error', () => undefined); // it carries no MCP
+  return new Promise((resolve) => stderr.once('close', () => resolve()));
 }
 
 function passedOn(): Record<string, string> {

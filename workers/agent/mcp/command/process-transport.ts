@@ -37,21 +37,17 @@ export class ProcessTransport implements Transport {
   /** Why the process ended; '' while it lives, and when we closed it. */
   exitReason = '';
 
-  constructor(process: HostProcess, onStderr: (chunk: Buffer) => void) {
+  constructor(process: HostProcess) {
     this.#process = process;
     this.pid = process.pid;
-    process.stderr.on('data', onStderr);
-    process.stderr.on('error', () => undefined); // stderr carries no MCP
   }
 
   async start(): Promise<void> {
-    const { stdout, stderr, exited } = this.#process;
+    const { stdout, silent, exited } = this.#process;
     stdout.on('data', this.#onData);
     stdout.on('error', (error) => this.onerror?.(error));
     const ended = new Promise((resolve) => stdout.once('close', resolve));
-    // What it printed last says why it died.
-    const said = new Promise((resolve) => stderr.once('close', resolve));
-    void this.#endAfter(exited, Promise.all([ended, said]));
+    void this.#endAfter(exited, Promise.all([ended, silent])); // what it printed last says why it died
     void ended.then(() => this.#process.stop()); // a server that closes its stdout has ended
   }
 
