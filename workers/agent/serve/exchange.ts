@@ -1,11 +1,15 @@
 /** One HTTP request to /mcp: a Request for the MCP SDK, whose Response goes back to the main thread. Agent threads. */
+import type { RequestId } from '@modelcontextprotocol/server';
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { errorToData, FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
+import { acceptedOf, AnswerInStream, asStream, headerFor, type Accepted } from './accepted.js';
 
 /** The SDK's headers that a client needs. The front sets all others. */
 const PASSED_ON = new Set(['content-type', 'mcp-session-id', 'allow', 'x-accel-buffering']);
+
+const STREAM = 'text/event-stream';
 
 export interface ExchangeHost {
   /** Resolves when the client takes more. Rejects when it takes nothing in time. */
@@ -23,6 +27,7 @@ export class HttpExchange {
   /** The body as JSON; undefined when it is empty or no JSON. */
   readonly json: unknown;
   readonly request: Request;
+  readonly #accepted: Accepted;
   readonly #id: string;
   readonly #host: ExchangeHost;
   readonly #abort = new AbortController();
@@ -37,9 +42,11 @@ export class HttpExchange {
     this.method = from.method;
     this.headers = from.headers;
     this.json = parse(from.body);
+    this.#accepted = acceptedOf(from.headers['accept']);
+    const accept = headerFor(this.#accepted, this.endless);
     this.request = new Request('http://fairlead/mcp', {
       method: from.method,
-      headers: from.headers,
+      headers: { ...from.headers, ...(accept === undefined ? {} : { accept }) },
       signal: this.#abort.signal,
       ...(from.method === 'POST' ? { body: from.body } : {}),
     });
@@ -68,14 +75,45 @@ export class HttpExchange {
     this.#answered.resolve();
   }
 
-  /** Resolves with the answer, or with null when it has been streamed. ERR_UNAVAILABLE when the client cannot keep up. */
-  async answer(response: Response): Promise<McpAnswer | null> {
+  /**
+   * Resolves with the answer, or with null when it has been streamed. `onQuestion`: see AnswerInStream. ERR_UNAVAILABLE when the
+   * client cannot keep up.
+   */
+  async answer(response: Response, onQuestion: (id: RequestId) => void = () => undefined): Promise<McpAnswer | null> {
     const headers = [...response.headers].filter(([name]) => PASSED_ON.has(name));
-    if (response.body && response.headers.get('content-type')?.startsWith('text/event-stream')) {
+    const { status } = response;
+    const { json, stream } = this.#accepted;
+    const isStream = response.headers.get('content-type')?.startsWith(STREAM) === true;
+    if (response.body && isStream) {
+      if (!stream && json && !this.endless) return this.#gather(response.body, headers, onQuestion);
       await this.#stream(response.body, headers);
       return null;
     }
-    return { status: response.status, headers, body: await response.text() };
+    const body = await response.text();
+    if (json || !stream || !response.ok || body === '') return { status, headers, body };
+    return { status, headers: typed(headers, STREAM), body: asStream(body) };
+  }
+
+  async #gather(
+    body: ReadableStream<Uint8Array>,
+    headers: [string, string][],
+    onQuestion: (id: RequestId) => void,
+  ): Promise<McpAnswer> {
+    const gathered = new AnswerInStream(requestIdOf(this.json), onQuestion);
+    const reader = body.getReader();
+    const stopListening = onAbort(this.signal, () => void reader.cancel().catch(() => undefined));
+    const decoder = new TextDecoder();
+    try {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        gathered.push(decoder.decode(part.value, { stream: true }));
+      }
+    } finally {
+      stopListening();
+    }
+    gathered.end();
+    const { answer } = gathered;
+    if (answer === '') throw new FairleadError('ERR_UNAVAILABLE', 'the call ended without an answer');
+    return { status: 200, headers: typed(headers, 'application/json'), body: answer };
   }
 
   /**
@@ -110,6 +148,10 @@ export class HttpExchange {
     const { open } = await this.#host.stream({ exchange: this.#id, text, ...(head ? { head } : {}) });
     if (!open) this.abort();
   }
+}
+
+function typed(headers: readonly [string, string][], type: string): [string, string][] {
+  return [...headers.filter(([name]) => name !== 'content-type'), ['content-type', type]];
 }
 
 /** Buffers text for a client that takes one part at a time. */
