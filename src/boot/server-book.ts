@@ -110,6 +110,7 @@ export class ServerBook {
         ...(lastError !== undefined && state !== 'healthy' ? { lastError } : {}),
         ...(since > 0 ? { since } : {}),
         tools: (tools ?? []).filter((tool) => isAllowed(tool.name)).map(shortTool),
+        ...(note.leftOut ? { leftOut: note.leftOut } : {}),
         resources: note.resources === true,
         prompts: note.prompts === true,
       };

@@ -15,6 +15,7 @@ const serverSchema = z.object({
   lastError: z.string().optional(),
   since: z.number().optional(),
   tools: z.array(z.object({ name: z.string(), title: z.string().optional(), description: z.string().default('') })),
+  leftOut: z.array(z.string()).optional(),
   resources: z.boolean().default(false),
   prompts: z.boolean().default(false),
 });

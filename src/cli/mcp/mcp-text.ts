@@ -16,8 +16,15 @@ export interface Tested {
 /** The table of `fairlead mcp list` and of the chat's /mcp. */
 export function serversText(servers: readonly McpServerInfo[], colors: Colors): string {
   if (servers.length === 0) return 'the configuration has no MCP servers\n';
-  const rows = servers.map(({ name, kind, state, era = '', latencyMs, tools, lastError }) => ({
-    cells: [name, kind, state, era, latencyMs === undefined ? '' : `${latencyMs} ms`, `${tools.length} tools`],
+  const rows = servers.map(({ name, kind, state, era = '', latencyMs, tools, leftOut = [], lastError }) => ({
+    cells: [
+      name,
+      kind,
+      state,
+      era,
+      latencyMs === undefined ? '' : `${latencyMs} ms`,
+      `${tools.length} tools${leftOut.length > 0 ? `, ${leftOut.length} left out` : ''}`,
+    ],
     state,
     lastError,
   }));
@@ -35,7 +42,7 @@ export function serversText(servers: readonly McpServerInfo[], colors: Colors): 
 }
 
 export function infoText(info: McpServerInfo, colors: Colors): string {
-  const { name, kind, state, era, latencyMs, since, lastError, tools, resources, prompts } = info;
+  const { name, kind, state, era, latencyMs, since, lastError, tools, leftOut = [], resources, prompts } = info;
   const facts = [
     ['kind', kind],
     ['state', stateColor(state, colors)(inline(state))],
@@ -43,6 +50,7 @@ export function infoText(info: McpServerInfo, colors: Colors): string {
     ['era', era ?? ''],
     ['latency', latencyMs === undefined ? '' : `${latencyMs} ms`],
     ['last error', lastError === undefined ? '' : inline(lastError, 800)],
+    ['left out', leftOut.map((each) => inline(each, 200)).join('; ')],
     ['also has', [...(resources ? ['resources'] : []), ...(prompts ? ['prompts'] : [])].join(', ')],
   ].filter(([, value]) => value !== '');
   const lines = facts.map(([label, value]) => `  ${label!.padEnd(10)} ${value}`);

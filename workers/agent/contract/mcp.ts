@@ -17,6 +17,8 @@ export interface ServerNote {
   needsLogin?: boolean;
   resources?: boolean;
   prompts?: boolean;
+  /** Tools that nobody can read, and why. */
+  leftOut?: string[];
 }
 
 /** What listing a server for all users has found: its tools, or why there are none. */
@@ -45,6 +47,8 @@ export interface ServerStatus extends Omit<ServerHealth, 'state'> {
   kind: 'image' | 'command' | 'url';
   state: ServerState | 'needs_login';
   tools: { name: string; title?: string; description: string }[];
+  /** Of its tools, those that nobody can read, and why. */
+  leftOut?: string[];
   resources: boolean;
   prompts: boolean;
 }

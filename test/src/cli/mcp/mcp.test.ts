@@ -1,4 +1,5 @@
 import t from 'tap';
+import { badCommand, resultOf } from '../../../helpers/bad-mcp.js';
 import { startEngine } from '../../../helpers/engine.js';
 import { startMcpHttpServer } from '../../../helpers/mcp-http-server.js';
 import { runCli } from '../spawn-cli.js';
@@ -11,7 +12,13 @@ const engine = await startEngine({
   config: {
     sandbox: { driver: 'process' },
     mcp: { allowLoopback: true },
-    mcpServers: { docs: { url: docs.url }, gone: { url: gone.url } },
+    allowHostCommands: true,
+    mcpServers: {
+      docs: { url: docs.url },
+      gone: { url: gone.url },
+      dies: { command: process.execPath, args: ['-e', 'console.error("no licence"); process.exitCode = 3'] },
+      odd: badCommand({ 'tools/list': resultOf({ tools: [{ name: 'look' }, { name: null }] }) }),
+    },
   },
   env: { DOCKER_HOST: '' },
 });
@@ -32,6 +39,8 @@ t.test('list is a table with the state of each, or JSON', async (t) => {
   t.equal(code, 1, 'one is not well');
   t.match(stdout, /^docs +url +healthy +modern +\d+ ms +1 tools$/m);
   t.match(stdout, /^gone +url +(reconnecting|down)/m);
+  t.match(stdout, /^dies .*\n +.*exited with code 3; its stderr ends with: no licence$/m);
+  t.match(stdout, /^odd .* 1 tools, 1 left out$/m);
   const json = JSON.parse((await mcp(t, 'list', '--json')).stdout) as unknown;
   t.match(json, {
     servers: [{ name: 'docs', kind: 'url', state: 'healthy', prompts: true, resources: true }, { name: 'gone' }],

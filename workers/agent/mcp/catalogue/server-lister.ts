@@ -18,6 +18,8 @@ export interface ListedTools {
   tools: ToolDefinition[];
   /** How long the list holds. Infinity: until something goes wrong or changes. */
   ttlMs?: number;
+  /** Tools that nobody can read, and why. */
+  leftOut?: string[];
   resources?: boolean;
   prompts?: boolean;
   era?: ProtocolEra;
@@ -113,20 +115,23 @@ export class ServerLister {
 
   async #list(server: string, listed: ListedServer): Promise<number> {
     const { list, watch, log } = this.#options;
-    const { tools, ttlMs, resources = false, prompts = false } = await list(server, this.#abort.signal);
+    const { tools, ttlMs, leftOut, resources = false, prompts = false } = await list(server, this.#abort.signal);
     if (listed.failures > 0) log.info({ server, tools: tools.length }, 'mcp server: reachable again');
     listed.failures = 0;
-    this.#tell(listed, { server, tools, resources, prompts });
+    const isNews = this.#tell(listed, { server, tools, resources, prompts, ...(leftOut ? { leftOut } : {}) });
+    if (isNews && leftOut) log.warn({ server, leftOut }, 'mcp server: tools that do not follow MCP are left out');
     watch(server, () => this.refresh(server));
     if (ttlMs === Infinity) return Infinity;
     return jittered(Math.max(this.#times.minAgeMs, Math.min(ttlMs || Infinity, this.#times.ageMs)));
   }
 
-  #tell(listed: ListedServer, listing: ServerListing): void {
+  /** False where it has been told before. */
+  #tell(listed: ListedServer, listing: ServerListing): boolean {
     const hash = updateHash(listing);
-    if (hash === listed.told) return;
+    if (hash === listed.told) return false;
     listed.told = hash;
     this.#options.tell(listing);
+    return true;
   }
 
   #failed(server: string, listed: ListedServer, error: unknown): number {
