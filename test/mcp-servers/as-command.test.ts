@@ -1,7 +1,7 @@
 import t from 'tap';
 import { until } from '../helpers/until.js';
 import { callOf, isAlive, makeFolder, OF, startCommands, textOf } from '../workers/agent/mcp/command/command-bench.js';
-import { SHOWS, showAll } from './every-server.js';
+import { SHOWS, showAll, showAsking } from './every-server.js';
 import { everything, filesystem, memory, sdkV1, sdkV2 } from './programs.js';
 
 const folder = makeFolder(t);
@@ -42,3 +42,12 @@ for (const name of ['v1', 'v2', 'modern', 'everything', 'filesystem', 'memory'] 
     );
   });
 }
+
+t.test('a session’s first call may ask its person, whatever is listed beside it', async (t) => {
+  const { commands } = startCommands(t, { servers });
+  const { asks } = SHOWS.everything;
+  // Right after its start this server says that its tools have changed, so that they are listed while the call runs.
+  for (const session of ['one', 'two', 'three']) {
+    await showAsking(t, asks, await commands.get({ ...OF, session }, 'everything'));
+  }
+});

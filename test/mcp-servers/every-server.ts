@@ -17,6 +17,8 @@ export type Opener = () => Promise<ServerConnection>;
 
 export async function showAll(t: Test, shows: Shows, open: Opener): Promise<void> {
   const connection = await open();
+  // First of all, since a server that has just started may change its tools, which are then listed beside the call.
+  if (shows.asks) await showAsking(t, shows.asks, connection);
   const { tools } = (await connection.request({ ...callOf(''), method: 'tools/list', params: {} })) as {
     tools: { name: string }[];
   };
@@ -51,7 +53,11 @@ async function showSlow(t: Test, slow: NonNullable<Shows['slow']>, connection: S
     t.equal(await textOf(connection, callOf(slow.cancelled)), '1', 'the server knows that it was cancelled');
 }
 
-async function showAsking(t: Test, asks: NonNullable<Shows['asks']>, connection: ServerConnection): Promise<void> {
+export async function showAsking(
+  t: Test,
+  asks: NonNullable<Shows['asks']>,
+  connection: ServerConnection,
+): Promise<void> {
   const questions: string[] = [];
   const person: ServerAsks = {
     elicit: async ({ message, schema }) => {

@@ -14,7 +14,7 @@ export interface DemoOptions {
 const DELAY_MS = 15;
 const MAX_SHOWN = 2_000;
 /** Begins the text with which a model is told that a user, a rule or the deadline has denied a call. */
-const DENIAL = /^(?:the user denied|this call is denied|nobody approved)/i;
+const DENIAL = /^(?:the user denied|this call is denied|nobody approved|nobody can be asked)/i;
 
 interface Answer {
   text: string;

@@ -2,6 +2,8 @@
 import {
   isSpecType,
   MissingRequiredClientCapabilityError,
+  ProtocolError,
+  ProtocolErrorCode,
   type ClientCapabilities,
   type CreateMessageRequest,
   type CreateMessageResult,
@@ -11,13 +13,15 @@ import {
 } from '@modelcontextprotocol/server';
 import { isUrlServer } from '../../../src/shared/config-mcp.js';
 import type { AgentParts } from '../turn/turn.js';
+import { quote } from '../../../src/shared/control-characters.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { originOf } from '../../../src/shared/mcp-capabilities.js';
 import type { QuestionOrigin } from '../../../src/shared/protocol.js';
 import type { ForeignSchemas } from '../schema/foreign-schemas.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import type { Question, QuestionAnswer } from '../mcp/host/question.js';
-import type { ServedCall } from './served-call.js';
+import { isInvalidParams } from './protocol-errors.js';
+import { UnfitResponse, type ServedCall } from './served-call.js';
 
 const ORIGIN_META = 'fairlead/origin';
 const FROM_SANDBOX = '[This text comes from code in the sandbox, not from Fairlead. Enter no secrets.]';
@@ -34,24 +38,39 @@ export interface ElicitOptions {
   early?: boolean;
 }
 
-/** Asks the client by elicitation, again where the answer does not fit the form. A client that cannot be asked counts as one that cancels. */
+/** An answer as the client gave it, judged by its shape alone; the form judges its content. */
+type Given = { answer: QuestionAnswer } | { problem: string };
+
+/**
+ * Asks the client by elicitation, again with the reason where the answer does not fit the form. -32602, with the field, when it
+ * never fits: what it meant is unknown, so it is no `cancel`. A client that cannot be asked counts as one that cancels.
+ */
 export async function elicit(
   call: ServedCall,
   question: Question,
   { schemas, user, signal, key, early = false }: ElicitOptions,
 ): Promise<QuestionAnswer> {
   if (!canElicit(call.capabilities, question.mode)) return CANCELLED;
-  const request = toInputRequest(question);
-  const read = (response: unknown): QuestionAnswer | undefined => readAnswer(question, response);
+  const { schema, server, mode } = question;
+  const read = (response: unknown): Given | undefined => readAnswer(question, response);
+  const unanswered = (): Given => ({ answer: CANCELLED });
+  let problem = '';
   for (let time = 0; time < MAX_TRIES; time++) {
-    const answer = await call.ask({ key, request, read, unanswered: () => CANCELLED, signal, early });
-    const { schema, server } = question;
-    if (answer.action !== 'accept' || question.mode === 'url' || !schema) return answer;
-    const fit = await schemas.check(schema, answer.content ?? {}, { user, server });
-    if (fit.fits) return answer;
-    if ('unchecked' in fit) return CANCELLED; // asking again would not help
+    const request = toInputRequest(question, problem);
+    const given = await call.ask({ key, request, read, unanswered, signal, early });
+    if ('answer' in given) {
+      const { answer } = given;
+      if (answer.action !== 'accept' || mode === 'url' || !schema) return answer;
+      const fit = await schemas.check(schema, answer.content ?? {}, { user, server });
+      if (fit.fits) return answer;
+      problem = fit.problem;
+      if ('unchecked' in fit) break; // asking again would not help
+    } else problem = given.problem;
   }
-  return CANCELLED;
+  throw new ProtocolError(
+    ProtocolErrorCode.InvalidParams,
+    `The answer to the question of ${server} does not fit its form: ${problem}`,
+  );
 }
 
 export function canElicit({ elicitation }: ClientCapabilities, mode: 'form' | 'url'): boolean {
@@ -61,8 +80,8 @@ export function canElicit({ elicitation }: ClientCapabilities, mode: 'form' | 'u
 }
 
 /**
- * The asks for one call to `server`. All calls of one client share `owner`. `onMissing` is told of a capability that the client
- * lacks; the server is told no, and may go on without, or fail with an error of its own.
+ * The asks for one call to `server`. All calls of one client share `owner`. `onUnanswered` is told of a capability that the client
+ * lacks, and of an answer that does not fit; the server is told no, and may go on without, or fail with an error of its own.
  */
 export function clientAsks(
   call: ServedCall,
@@ -70,12 +89,12 @@ export function clientAsks(
     server,
     agent: { config, schemas },
     of: { owner, user },
-    onMissing,
+    onUnanswered,
   }: {
     server: string;
     agent: Pick<AgentParts, 'config' | 'schemas'>;
     of: { owner: string; user: string };
-    onMissing: (error: MissingRequiredClientCapabilityError) => void;
+    onUnanswered: (error: ProtocolError) => void;
   },
 ): ServerAsks {
   const configured = config.mcpServers[server];
@@ -83,7 +102,15 @@ export function clientAsks(
   let samples = 0;
   return {
     owner,
-    elicit: (question, signal, key) => elicit(call, question, { schemas, user, signal, key, early: true }),
+    elicit: async (question, signal, key) => {
+      try {
+        return await elicit(call, question, { schemas, user, signal, key, early: true });
+      } catch (error) {
+        if (!isInvalidParams(error)) throw error;
+        onUnanswered(error);
+        throw new FairleadError('ERR_MCP', error.message, { cause: error });
+      }
+    },
     ...(sampling
       ? {
           sample: async (_server, params, signal, key) => {
@@ -92,7 +119,7 @@ export function clientAsks(
             }
             const missing = missingForSampling(call.capabilities, params);
             if (missing) {
-              onMissing(missing);
+              onUnanswered(missing);
               throw new FairleadError('ERR_MCP', 'the client has no model to offer', { cause: missing });
             }
             const limited = { ...params, maxTokens: Math.min(params.maxTokens, sampling.maxTokens) };
@@ -148,9 +175,11 @@ function missingForSampling(
   return new MissingRequiredClientCapabilityError({ requiredCapabilities: { sampling: { tools: {} } } });
 }
 
-function toInputRequest({ mode, message: text, schema, url, origin }: Question): InputRequest {
-  // Clients show the message alone, so the origin stands in it too.
-  const message = origin === 'sandbox' ? `${FROM_SANDBOX}\n\n${text}` : text;
+/** `problem`: of the answer before. */
+function toInputRequest({ mode, message: text, schema, url, origin }: Question, problem: string): InputRequest {
+  // Clients show the message alone, so the origin stands in it too, and why it is asked again.
+  const again = problem === '' ? '' : `[The last answer does not fit the form: ${quote(problem)}]\n\n`;
+  const message = `${again}${origin === 'sandbox' ? `${FROM_SANDBOX}\n\n` : ''}${text}`;
   const params = {
     ...originMeta(origin),
     ...(mode === 'url'
@@ -164,11 +193,18 @@ function originMeta(origin: QuestionOrigin | undefined): { _meta?: Record<string
   return origin === undefined ? {} : { _meta: { [ORIGIN_META]: origin } };
 }
 
-/** Undefined when the response is no answer. */
-function readAnswer({ mode }: Question, response: unknown): QuestionAnswer | undefined {
-  if (!isSpecType.ElicitResult(response)) return undefined;
-  const { action } = response;
-  const content = response.content as Record<string, unknown> | undefined;
-  if (action !== 'accept' || mode === 'url') return { action };
-  return { action, ...(content ? { content } : {}) };
+const ACTIONS: readonly unknown[] = ['accept', 'decline', 'cancel'];
+
+/** Undefined when there is no response. */
+function readAnswer({ mode }: Question, response: unknown): Given | undefined {
+  if (response === undefined) return undefined;
+  if (response instanceof UnfitResponse) return { problem: response.problem };
+  const { action, content } = (response ?? {}) as { action?: unknown; content?: unknown };
+  if (!ACTIONS.includes(action)) return { problem: 'action must be accept, decline or cancel' };
+  const known = action as QuestionAnswer['action'];
+  if (known !== 'accept' || mode === 'url' || content === undefined || content === null) {
+    return { answer: { action: known } };
+  }
+  if (typeof content !== 'object' || Array.isArray(content)) return { problem: 'content must be an object' };
+  return { answer: { action: known, content: content as Record<string, unknown> } };
 }

@@ -30,7 +30,7 @@ export function refusalOf(error: unknown): ProtocolError | undefined {
   return cause instanceof ProtocolError && isNotFound(cause) ? cause : undefined;
 }
 
-export function isInvalidParams(error: unknown): boolean {
+export function isInvalidParams(error: unknown): error is ProtocolError {
   return error instanceof ProtocolError && error.code === INVALID_PARAMS;
 }
 

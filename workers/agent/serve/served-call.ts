@@ -21,7 +21,10 @@ export interface CallLink {
   logLevel: LoggingLevel | undefined;
   onProgress(progress: Progress): void;
   onLog(entry: LogEntry): void;
-  /** Asks the client at once, in the older protocol. In the newer one the question is the answer to the request. */
+  /**
+   * Asks the client at once, in the older protocol. In the newer one the question is the answer to the request. Resolves with an
+   * UnfitResponse for what breaks the protocol's schema; rejects when there is none.
+   */
   push?: (request: InputRequest, signal: AbortSignal) => Promise<unknown>;
 }
 
@@ -46,6 +49,15 @@ export interface ClientQuestion<T> {
   signal: AbortSignal;
   /** Accepts a response that came with the request, before the question: a client may know what the server wants. */
   early?: boolean;
+}
+
+/** A response that breaks the protocol's schema: the client meant something, so it is not taken for silence. */
+export class UnfitResponse {
+  readonly problem: string;
+
+  constructor(problem: string) {
+    this.problem = problem;
+  }
 }
 
 interface Ask {
@@ -183,7 +195,7 @@ export class ServedCall {
     if (this.waiting) this.#end();
   }
 
-  /** A response that does not fit, or an error, counts as no answer. */
+  /** A response that `read` knows nothing of, or an error, counts as no answer. */
   async #push<T>(
     push: NonNullable<CallLink['push']>,
     { request, read, unanswered, signal }: Pick<ClientQuestion<T>, 'request' | 'read' | 'unanswered' | 'signal'>,

@@ -6,6 +6,8 @@ import {
   McpServer,
   ProtocolError,
   ProtocolErrorCode,
+  SdkError,
+  SdkErrorCode,
   type ClientCapabilities,
   type InputRequest,
   type LoggingLevel,
@@ -19,7 +21,7 @@ import { stableJson } from '../mcp/catalogue/definition-hash.js';
 import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
 import { toProtocolError } from './protocol-errors.js';
 import { NO_VALIDATOR } from '../schema/no-validator.js';
-import type { CallLink, ServedCall } from './served-call.js';
+import { UnfitResponse, type CallLink, type ServedCall } from './served-call.js';
 import type { Subscriptions } from './subscriptions.js';
 import { callServedTool, findServedTool, listTools } from './tools.js';
 import { complete, findPrompt, listPrompts, listResources, readResource, requestFor } from './upstreams.js';
@@ -190,11 +192,17 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     );
   }
 
-  function push(ctx: ServerContext, request: InputRequest, signal: AbortSignal): Promise<unknown> {
+  async function push(ctx: ServerContext, request: InputRequest, signal: AbortSignal): Promise<unknown> {
     const { method, params } = request as { method: 'elicitation/create'; params?: Params };
     // The older protocol wants an id for an address to open.
     const named = params?.['mode'] === 'url' ? { ...params, elicitationId: randomUUID() } : params;
-    return ctx.mcpReq.send({ method, ...(named ? { params: named } : {}) }, { signal, timeout: timeoutMs });
+    try {
+      return await ctx.mcpReq.send({ method, ...(named ? { params: named } : {}) }, { signal, timeout: timeoutMs });
+    } catch (error) {
+      if (error instanceof SdkError && error.code === SdkErrorCode.InvalidResult)
+        return new UnfitResponse(error.message);
+      throw error;
+    }
   }
 
   function capabilitiesOf(ctx: ServerContext): ClientCapabilities {

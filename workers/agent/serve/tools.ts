@@ -1,11 +1,5 @@
 /** tools/list and tools/call for MCP clients: the session's tools, under the same rules as in a turn. Agent threads. */
-import {
-  ProtocolError,
-  ProtocolErrorCode,
-  type CallToolResult,
-  type MissingRequiredClientCapabilityError,
-  type Tool,
-} from '@modelcontextprotocol/server';
+import { ProtocolError, ProtocolErrorCode, type CallToolResult, type Tool } from '@modelcontextprotocol/server';
 import { cancelled } from '../../../src/shared/abort.js';
 import { escapeControls } from '../../../src/shared/control-characters.js';
 import type { ShownTool } from '../../../src/shared/protocol.js';
@@ -20,7 +14,7 @@ import { shownTool } from '../turn/shown-tool.js';
 import { denialText } from '../turn/result-messages.js';
 import { canElicit, clientAsks, elicit } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
-import { refusalOf } from './protocol-errors.js';
+import { isInvalidParams, refusalOf } from './protocol-errors.js';
 import type { ServedCall } from './served-call.js';
 
 /** Longest arguments that a user is asked about, in characters. A question that shows a part would hide the rest from its yes. */
@@ -85,12 +79,12 @@ export async function callServedTool(parts: ServeParts, served: ServedToolCall):
     }
     case 'allow':
   }
-  let missing: MissingRequiredClientCapabilityError | undefined;
+  let unanswered: ProtocolError | undefined;
   const asks = clientAsks(call, {
     server,
     agent,
     of,
-    onMissing: (error) => (missing = error),
+    onUnanswered: (error) => (unanswered = error),
   });
   const { signal, logLevel } = call;
   const outcome = await runTool(
@@ -108,16 +102,17 @@ export async function callServedTool(parts: ServeParts, served: ServedToolCall):
     case 'answered': {
       const { result, problem } = outcome;
       const notes = problem === undefined ? [] : [outputNote(problem)];
+      if (isInvalidParams(unanswered)) notes.push({ type: 'text', text: `[${unanswered.message}]` });
       return { ...result, content: [...(await parts.takeLosses(of, server)), ...result.content, ...notes] };
     }
     case 'failed': {
-      const refusal = missing ?? refusalOf(outcome.error);
+      const refusal = unanswered ?? refusalOf(outcome.error);
       if (refusal) throw refusal;
       const failure = errorResult(outcome.text);
       return { ...failure, content: [...(await parts.takeLosses(of, server)), ...failure.content] };
     }
     case 'cancelled':
-      throw missing ?? cancelled();
+      throw unanswered ?? cancelled();
   }
 }
 
@@ -129,7 +124,7 @@ async function askForApproval(
 ): Promise<string | undefined> {
   const { server, definition } = tool;
   if (!canElicit(call.capabilities, 'form')) {
-    return `${denialText({ by: 'timeout' })} The user must allow it, and this client cannot ask them: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
+    return `${denialText({ by: 'unasked' })} The user must allow it, and this client cannot ask them: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
   }
   // Marks that reorder text would show another call than the one that runs.
   const shown = escapeControls(JSON.stringify(args, null, 2));
@@ -152,7 +147,7 @@ async function askForApproval(
     case 'decline':
       return denialText({ by: 'user' });
     case 'cancel':
-      return denialText({ by: 'timeout' });
+      return denialText({ by: 'dismissed' });
   }
 }
 

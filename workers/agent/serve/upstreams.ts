@@ -89,8 +89,8 @@ export async function requestFor(
 ): Promise<Item> {
   const { config, policy } = parts.agent;
   const { signal, logLevel } = call;
-  let missing: Error | undefined;
-  const asks = clientAsks(call, { server, agent: parts.agent, of, onMissing: (error) => (missing = error) });
+  let unanswered: Error | undefined;
+  const asks = clientAsks(call, { server, agent: parts.agent, of, onUnanswered: (error) => (unanswered = error) });
   try {
     refuseDenied(policy, server, method);
     const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
@@ -104,7 +104,7 @@ export async function requestFor(
       ...(logLevel ? { logLevel } : {}),
     });
   } catch (error) {
-    throw missing ?? toProtocolError(error);
+    throw unanswered ?? toProtocolError(error);
   }
 }
 
@@ -148,6 +148,7 @@ export async function complete(
     params: prompt ? { ...params, ref: { ...ref, name: prompt.name } } : params,
     signal,
     asks: NOBODY,
+    background: true,
     timeoutMs: config.mcp.requestTimeoutMs,
   };
   let failure: unknown;

@@ -9,6 +9,10 @@ export type Denial =
   | { by: 'user'; reason?: string }
   | { by: 'policy' }
   | { by: 'timeout' }
+  /** The question was closed without a yes or a no. */
+  | { by: 'dismissed' }
+  /** Nobody is there who could be asked. */
+  | { by: 'unasked' }
   | { by: 'stop' }
   | { by: 'crash' }
   /** The turn ended while the call waited for the user to answer its server. */
@@ -22,6 +26,10 @@ export function denialText(denial: Denial): string {
       return DENIED_BY_RULES;
     case 'timeout':
       return 'Nobody approved this call in time, so it did not run.';
+    case 'dismissed':
+      return 'Nobody approved this call: the question was closed without an answer. It did not run.';
+    case 'unasked':
+      return 'Nobody can be asked here whether this call may run, so it did not run.';
     case 'stop':
       return 'The turn was stopped before this call was approved; it did not run.';
     case 'silence':

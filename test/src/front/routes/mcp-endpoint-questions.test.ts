@@ -161,16 +161,23 @@ t.test(
   },
 );
 
-t.test('an answer that does not fit its form is asked for again', async (t) => {
-  const first = await ask('tools/call', call('test_input_required_result_elicitation'));
+t.test('an answer that does not fit its form is asked for again with the reason, then refused', async (t) => {
+  const name = 'test_input_required_result_elicitation';
   const inputResponses = { user_name: accept({ name: 5 }) };
-  const { requestState } = first.result ?? {};
-  const again = await ask(
-    'tools/call',
-    call('test_input_required_result_elicitation', { inputResponses, requestState }),
-  );
-  t.match(again.result, { resultType: 'input_required', inputRequests: { user_name: {} } });
-  t.not(again.result?.requestState, requestState);
+  let answer = await ask('tools/call', call(name));
+  for (const _time of [1, 2]) {
+    const { requestState } = answer.result ?? {};
+    const before = requestState;
+    answer = await ask('tools/call', call(name, { inputResponses, requestState }));
+    t.match(answer.result, {
+      resultType: 'input_required',
+      inputRequests: { user_name: { params: { message: /^\[The last answer does not fit the form: .*name/ } } },
+    });
+    t.not(answer.result?.requestState, before);
+  }
+  const { requestState } = answer.result ?? {};
+  const refused = await ask('tools/call', call(name, { inputResponses, requestState }));
+  t.match(refused.error, { code: -32_602, message: /of one does not fit its form: .*name/ });
 });
 
 t.test('the legacy era: a client hears when a resource that it watches changes', async (t) => {

@@ -42,7 +42,7 @@ export async function listAll(connection: ServerConnection, method: ListMethod, 
   const isOffered = connection.capabilities[capability] !== undefined;
   if (!isOffered && method !== 'tools/list') return { items: [] };
   const timeoutMs = isOffered ? options.timeoutMs : Math.min(options.timeoutMs, UNOFFERED_MS);
-  const request = { ...options, timeoutMs, method };
+  const request = { ...options, timeoutMs, method, background: true };
   const items: Record<string, unknown>[] = [];
   const leftOut: string[] = [];
   const seen = new Set<string>();

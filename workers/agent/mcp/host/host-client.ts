@@ -272,14 +272,16 @@ export class HostClient implements ServerConnection {
     return request.asks;
   }
 
-  /** The newest running request, if all have the same owner: one owner's question must not reach another. */
+  /**
+   * The newest running request, if all have the same owner: one owner's question must not reach another. What runs in the
+   * background counts where nothing else does: a session's first call runs beside the list of the tools that its server has changed.
+   */
   #ofOneOwner(): ServerRequestOptions | undefined {
-    let newest: ServerRequestOptions | undefined;
-    for (const request of this.#running) {
-      if (newest && ownerOf(request) !== ownerOf(newest)) return undefined;
-      newest = request;
-    }
-    return newest;
+    const running = [...this.#running];
+    const calls = running.filter(({ background }) => background !== true);
+    const candidates = calls.length > 0 ? calls : running;
+    const newest = candidates.at(-1);
+    return newest && candidates.every((each) => ownerOf(each) === ownerOf(newest)) ? newest : undefined;
   }
 
   #describe(error: unknown, { signal, timeoutMs }: Pick<ServerRequestOptions, 'signal' | 'timeoutMs'>): FairleadError {

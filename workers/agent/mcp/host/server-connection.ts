@@ -42,6 +42,8 @@ export interface ServerRequestOptions {
   signal: AbortSignal;
   timeoutMs: number;
   asks: ServerAsks;
+  /** A list or the like, in which no server asks: what a server asks while it runs belongs to another request. */
+  background?: boolean;
   /** Called with the server's log messages while the request runs; they also go to our log. */
   onLog?: (entry: { level: string; logger?: string | undefined; data: unknown }) => void;
   /** A modern server logs for a request only from this level on, and nothing without one. */
