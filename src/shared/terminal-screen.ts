@@ -6,6 +6,8 @@ import { eraseCells, insertCells, overwrite, rowText, widthOf, type Row } from '
 
 /** How far the cursor can go back. Programs think that a terminal has 24 rows; some have more progress bars than that. */
 const MAX_ROWS = 50;
+/** So many more are kept, since rows leave more cheaply together. The cursor does not reach them. */
+const SPARE_ROWS = 50;
 /** What a program can erase or address. */
 const SCREEN_ROWS = 24;
 /** A longer row is passed on in pieces; a terminal would have wrapped it long before. */
@@ -46,6 +48,8 @@ export class TerminalScreen {
   /** The beginning of a sequence whose end has not come. */
   #begun = '';
   #inString = false;
+  /** Characters that came since the rows were last measured. */
+  #unmeasured = 0;
 
   /** `emit` gets the text of rows that have scrolled out of reach, in order. */
   constructor(emit: (text: string) => void) {
@@ -75,6 +79,12 @@ export class TerminalScreen {
     this.#cursor = { row: 0, column: undefined };
   }
 
+  /** The first row that the cursor reaches. */
+  get #base(): number {
+    return Math.max(0, this.#rows.length - MAX_ROWS);
+  }
+
+  /** The first row of the screen. */
   get #top(): number {
     return Math.max(0, this.#rows.length - SCREEN_ROWS);
   }
@@ -107,7 +117,8 @@ export class TerminalScreen {
   #isAtEnd(): boolean {
     const { column } = this.#cursor;
     if (column === undefined) return true;
-    if (column < widthOf(this.#row) || column > widthOf(this.#row)) return false;
+    const row = this.#row;
+    if (column === 0 ? row.length > 0 : column !== widthOf(row)) return false;
     this.#cursor.column = undefined;
     return true;
   }
@@ -115,21 +126,38 @@ export class TerminalScreen {
   /** The quick way of nearly all output: at the end of the last row. */
   #append(text: string): void {
     const last = rowText(this.#row) + text;
-    const first = startOfLastLines(last, MAX_ROWS);
+    if (text.includes('\n')) this.#appendLines(last);
+    else this.#row = last;
+    this.#cursor.column = undefined;
+    this.#unmeasured += text.length;
+    if (this.#unmeasured > MAX_CHARACTERS) this.#measure();
+    if (this.#row.length > MAX_COLUMNS) this.#passUnended();
+  }
+
+  /** Puts the lines in place of the last row. */
+  #appendLines(lines: string): void {
+    const first = startOfLastLines(lines, MAX_ROWS);
     if (first > 0) {
       // More lines than the screen keeps: what was on it leaves with them.
       const before = this.#rows.slice(0, -1).map(rowText);
-      this.#pass([...before, last.slice(0, first - 1)].join('\n'));
-      this.#rows = [];
-    } else this.#rows.pop();
-    this.#rows.push(...last.slice(first).split('\n'));
-    let characters = this.#rows.reduce((sum, row) => sum + row.length, 0);
-    while (this.#rows.length > 1 && (this.#rows.length > MAX_ROWS || characters > MAX_CHARACTERS)) {
-      characters -= this.#rows[0]!.length;
-      this.#scroll();
+      this.#pass([...before, lines.slice(0, first - 1)].join('\n'));
+      this.#rows = lines.slice(first).split('\n');
+      this.#saved.row = 0;
+    } else {
+      this.#rows.pop();
+      this.#rows.push(...lines.split('\n'));
+      if (this.#rows.length > MAX_ROWS + SPARE_ROWS) this.#scroll(this.#rows.length - MAX_ROWS);
     }
-    this.#cursor = { row: this.#rows.length - 1, column: undefined };
-    if (this.#row.length > MAX_COLUMNS) this.#passUnended();
+    this.#cursor.row = this.#rows.length - 1;
+  }
+
+  /** Long rows leave earlier. */
+  #measure(): void {
+    let characters = this.#rows.reduce((sum, row) => sum + row.length, 0);
+    let count = 0;
+    while (count < this.#rows.length - 1 && characters > MAX_CHARACTERS) characters -= this.#rows[count++]!.length;
+    if (count > 0) this.#scroll(count);
+    this.#unmeasured = 0;
   }
 
   /** A row without an end, which a terminal would have wrapped: it goes on as a new one. */
@@ -151,13 +179,13 @@ export class TerminalScreen {
     if (this.#cursor.row < this.#rows.length) return;
     this.#rows.push('');
     this.#cursor.column = undefined;
-    if (this.#rows.length > MAX_ROWS) this.#scroll();
+    if (this.#rows.length > MAX_ROWS + SPARE_ROWS) this.#scroll(this.#rows.length - MAX_ROWS);
   }
 
-  #scroll(): void {
-    this.#pass(rowText(this.#rows.shift() ?? ''));
-    this.#cursor.row = Math.max(0, this.#cursor.row - 1);
-    this.#saved.row = Math.max(0, this.#saved.row - 1);
+  #scroll(count: number): void {
+    this.#pass(this.#rows.splice(0, count).map(rowText).join('\n'));
+    this.#cursor.row = Math.max(0, this.#cursor.row - count);
+    this.#saved.row = Math.max(0, this.#saved.row - count);
   }
 
   /** A full-screen program has no scrollback. */
@@ -196,7 +224,7 @@ export class TerminalScreen {
     CSI.lastIndex = at;
     const csi = CSI.exec(text);
     if (csi) {
-      this.#sequence(csi[2]!, csi[1]!);
+      if (csi[2] !== 'm') this.#sequence(csi[2]!, csi[1]!);
       return CSI.lastIndex;
     }
     STRING.lastIndex = at;
@@ -223,8 +251,7 @@ export class TerminalScreen {
 
   #short(kind: string): void {
     if (kind === '7') this.#saved = { row: this.#cursor.row, column: this.#column() };
-    else if (kind === '8')
-      this.#cursor = { row: Math.min(this.#saved.row, this.#rows.length - 1), column: this.#saved.column };
+    else if (kind === '8') this.#cursor = { row: this.#reached(this.#saved.row), column: this.#saved.column };
     else if (kind === 'M') this.#move(-1, this.#column());
     else if (kind === 'D') this.#move(1, this.#column());
     else if (kind === 'E') this.#feed();
@@ -283,9 +310,13 @@ export class TerminalScreen {
   }
 
   #move(rows: number, column: number): void {
-    const row = Math.min(Math.max(0, this.#cursor.row + rows), MAX_ROWS - 1);
+    const row = Math.min(Math.max(this.#base, this.#cursor.row + rows), this.#base + MAX_ROWS - 1);
     while (this.#rows.length <= row) this.#rows.push('');
     this.#cursor = { row, column: Math.min(Math.max(0, column), MAX_COLUMNS) };
+  }
+
+  #reached(row: number): number {
+    return Math.min(Math.max(this.#base, row), this.#rows.length - 1);
   }
 
   #eraseScreen(how: number): void {
@@ -301,7 +332,7 @@ export class TerminalScreen {
 
   /** What stood above the screen stays. The cursor goes home, as programs send it there before or after. */
   #clear(): void {
-    for (let left = this.#top; left > 0; left--) this.#scroll();
+    if (this.#top > 0) this.#scroll(this.#top);
     this.#rows = [''];
     this.#cursor = { row: 0, column: undefined };
     this.#saved = { row: 0, column: 0 };

@@ -64,7 +64,8 @@ function boundTexts(content: readonly ContentBlock[], maxBytes: number): Content
   // What is left out whole leaves its share to the others.
   const shareOfKept = leftOut.size > 0 ? fairShare(kept.map(sizeOf), maxBytes) : share;
   return content.map((block) => {
-    if (leftOut.has(block)) return textBlock(`[${block.type} of ${sizeOf(block)} bytes left out: over the limit]`);
+    if (leftOut.has(block))
+      return textBlock(`[${block.type} of ${sizeOf(block)} bytes left out: over the limit. Ask for a smaller part]`);
     const text = cuttableText(block);
     if (text === undefined || sizeOf(block) <= shareOfKept) return block;
     const around = sizeOf(block) - Buffer.byteLength(text);

@@ -96,3 +96,28 @@ t.test('a sink that makes the requests itself is handed each one’s answer', as
   t.ok(seen[0] instanceof InputWanted);
   t.match(outcome, { kind: 'answered', result: result() });
 });
+
+t.test('a long list of resources is given in parts, each of which says where the next begins', async (t) => {
+  const resources = Array.from({ length: 450 }, (_, index) => ({
+    uri: `docs://${index}`,
+    name: `page ${index}`,
+    description: 'x'.repeat(index < 100 ? 500 : 0),
+  }));
+  const docs = bench(async () => ({ resources }));
+  const seen: string[] = [];
+  let offset = 1;
+  for (let parts = 0; seen.length < 450 && parts < 10; parts++) {
+    const outcome = await docs.run('@fairlead', 'list_resources', { server: 'docs', offset });
+    if (outcome.kind !== 'answered') throw new Error(outcome.kind);
+    const [lines, note] = outcome.result.content.map((block) => (block.type === 'text' ? block.text : ''));
+    t.ok((lines ?? '').length <= 60_500);
+    seen.push(...(lines ?? '').split('\n'));
+    const next = /continue with offset (\d+)/.exec(note ?? '')?.[1];
+    t.equal(next === undefined, seen.length === 450);
+    offset = Number(next ?? 0);
+  }
+  t.equal(new Set(seen).size, 450);
+  t.match(await docs.run('@fairlead', 'list_resources', { server: 'docs', offset: 451 }), {
+    result: { content: [{ text: /offset 451 is past the last/ }] },
+  });
+});
