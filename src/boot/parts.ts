@@ -1,6 +1,7 @@
 /** Chooses between real parts and embedded defaults. Whether the real ones are there is asked later: see start-waits.ts. Main thread. */
 import type { Config } from '../shared/config.js';
 import { hasModelAccess, modelAddress } from '../shared/config-model.js';
+import { proxyFor, shownProxy } from '../shared/proxies.js';
 import { chooseDriver } from './docker-detect.js';
 
 export interface Parts {
@@ -31,5 +32,8 @@ function chooseModel(config: Config): Parts['model'] {
       describe: 'demo: scripted, understands a few phrases (set ANTHROPIC_API_KEY for a real model)',
     };
   }
-  return { kind: 'anthropic', describe: `${name} at ${new URL(modelAddress(config.anthropic)).host}` };
+  const address = new URL(modelAddress(config.anthropic));
+  const proxy = proxyFor(address, config.proxies);
+  const through = proxy === undefined ? '' : ` through the proxy ${shownProxy(proxy)}`;
+  return { kind: 'anthropic', describe: `${name} at ${address.host}${through}` };
 }

@@ -20,6 +20,7 @@ const front = (...names: string[]): string[] => names.map((name) => `src/front/$
 const store = (...names: string[]): string[] => names.map((name) => `workers/agent/store/${name}.test.js`);
 const turn = (...names: string[]): string[] => names.map((name) => `workers/agent/turn/${name}.test.js`);
 const session = (...names: string[]): string[] => names.map((name) => `workers/agent/session/${name}.test.js`);
+const model = (...names: string[]): string[] => names.map((name) => `workers/agent/model/${name}.test.js`);
 const workspace = (...names: string[]): string[] => names.map((name) => `workers/workspace/${name}.test.js`);
 
 const FRONT: readonly Mutant[] = [
@@ -238,6 +239,47 @@ const TURN: readonly Mutant[] = [
   ),
 ];
 
+const MODEL: readonly Mutant[] = [
+  ...slips(
+    'workers/agent/model/answer-builder.js',
+    [...model('answer-stream'), ...turn('other-models')],
+    ["this.#blocks.some(({ block }) => block.type === 'tool_use')", "this.#stopReason === 'tool_use'"],
+    ["`toolu_${randomBytes(12).toString('hex')}`", "stringOf(start['id'])"],
+    ['ended && this.#blocks.length > 0', 'this.#blocks.length > 0'],
+    ['this.#blocks.every(({ isClosed }) => isClosed)', 'true'],
+    ['this.#stopReason !== undefined)', 'false)'],
+  ),
+  ...slips(
+    'workers/agent/model/answer-stream.js',
+    model('answer-stream', 'retries'),
+    ['byte === LF && this.#endsWithCR', 'byte === LF && false'],
+    ['return { done: false, value: EVENT_END };', 'return { done: true, value: undefined };'],
+    ['this.#bytes > MAX_ANSWER_BYTES', 'false'],
+    ["typeof json['type'] === 'string' ? json['type'] : event", 'event'],
+  ),
+  ...slips(
+    'workers/agent/model/retries.js',
+    model('retries', 'anthropic-failures'),
+    ['++this.#failures > this.#max', 'false'],
+    ['error.retryAfterMs ?? ', ''],
+    ['waitMs >= this.leftMs', 'false'],
+  ),
+  ...slips('workers/agent/model/ask-again.js', model('retries', 'anthropic-failures'), ['if (isShown)', 'if (false)']),
+  ...slips(
+    'src/shared/config-model.js',
+    ['src/shared/config-model.test.js', ...model('model-access')],
+    ["apiKey !== '' && isGateway", "apiKey !== ''"],
+    ["url.username !== '' || url.password !== ''", 'false'],
+  ),
+  ...slips(
+    'workers/agent/http/proxy-route.js',
+    ['workers/agent/http/proxy-route.test.js'],
+    ["url.protocol === 'https:' ?", 'true ?'],
+    ['of addresses)', 'of addresses.slice(0, 1))'],
+    ['await atMost(RESOLVE_MS, resolving)', 'await resolving'],
+  ),
+];
+
 const WORKSPACE: readonly Mutant[] = [
   ...slips(
     'workers/workspace/paths.js',
@@ -254,7 +296,7 @@ const WORKSPACE: readonly Mutant[] = [
   ),
 ];
 
-export const MUTANTS: readonly Mutant[] = [...FRONT, ...STORE, ...TURN, ...WORKSPACE];
+export const MUTANTS: readonly Mutant[] = [...FRONT, ...STORE, ...TURN, ...MODEL, ...WORKSPACE];
 
 /** The file with the slip in it. Throws when `find` does not stand there exactly once: then the list is out of date. */
 export function applyMutant({ file, find, replace }: Mutant, text: string): string {

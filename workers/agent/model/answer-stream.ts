@@ -18,6 +18,7 @@ const LESS_THAN = '<'.charCodeAt(0);
 const BLANK = new Set([0x20, 0x09, CR, LF, 0xef, 0xbb, 0xbf]);
 const EVENT_END = Buffer.from('\n\n');
 
+export type AnswerEvent = Json & { type: string };
 export type AnswerEvents = AsyncGenerator<ServerSentEvent, void, undefined>;
 
 /** Resolves when the answer has begun. `onBytes` is called for all that comes, comments too: any byte is a sign of life. */
@@ -45,7 +46,7 @@ export function notAnAnswer({ headers }: Response, isEmpty = false): Error {
 export const END = 'end of the stream';
 
 /** What an event says: `type` is always a string. Undefined when it says nothing. Throws for what is no JSON. */
-export function readEvent({ event, data }: ServerSentEvent): (Json & { type: string }) | undefined {
+export function readEvent({ event, data }: ServerSentEvent): AnswerEvent | undefined {
   if (data === '') return undefined;
   if (data.trim() === '[DONE]') return { type: END };
   const json: unknown = JSON.parse(data);

@@ -1,13 +1,12 @@
 /** The model behind the Anthropic Messages API, streamed through the SDK: one client per thread, any number of streams. Agent threads. */
 import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
-import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
 import { modelAddress, modelHeaders } from '../../../src/shared/config-model.js';
 import { proxyFor } from '../../../src/shared/proxies.js';
 import type { Config } from '../../../src/shared/config.js';
 import type { FairleadError } from '../../../src/shared/errors.js';
 import { Anthropic } from './anthropic-sdk.js';
 import { AnswerBuilder, unfold } from './answer-builder.js';
-import { END, notAnAnswer, openAnswer, readEvent, type AnswerEvents } from './answer-stream.js';
+import { END, notAnAnswer, openAnswer, readEvent, type AnswerEvent, type AnswerEvents } from './answer-stream.js';
 import { askAgain } from './ask-again.js';
 import { brokeOff, modelError, toModelError, toStreamError } from './model-errors.js';
 import { createModelFetch } from './model-fetch.js';
@@ -75,8 +74,8 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       for (;;) {
         const next = await nextEvent(events, builder);
         if (signal.aborted) throw cancelled();
-        const event = next && readEvent(next);
         isEmpty &&= next === undefined;
+        const event = next?.event;
         if (next && !event) continue;
         if (!event || event.type === END) {
           if (!builder.isWhole(true)) throw isAnswer ? brokeOff() : notAnAnswer(response, isEmpty);
@@ -118,11 +117,14 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
   };
 }
 
-/** Undefined at the stream's end, and where its connection is lost behind a whole answer. */
-async function nextEvent(events: AnswerEvents, builder: AnswerBuilder): Promise<ServerSentEvent | undefined> {
+/** Undefined at the stream's end, and where it breaks behind a whole answer. */
+async function nextEvent(
+  events: AnswerEvents,
+  builder: AnswerBuilder,
+): Promise<{ event: AnswerEvent | undefined } | undefined> {
   try {
     const next = await events.next();
-    return next.done ? undefined : next.value;
+    return next.done ? undefined : { event: readEvent(next.value) };
   } catch (error) {
     if (builder.isWhole(false)) return undefined;
     throw error;

@@ -4,12 +4,20 @@
  * deadlines. Agent threads.
  */
 import type * as Undici from 'undici';
-import type { Readable } from 'node:stream';
+import { pipeline, type Readable, type Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { createProxyAgent, proxyRefusal, undici } from '../../../src/shared/proxy-agent.js';
 import { boundedBody, MAX_ERROR_BYTES } from '../http/body.js';
 import { modelError } from './model-errors.js';
 
 const { request } = undici();
+
+const DECODERS = new Map<string, () => Transform>([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+]);
 
 const OWN_HEADERS = [['accept-encoding', 'identity']] as const;
 
@@ -47,13 +55,23 @@ async function exchange(
   });
   body.on('error', () => undefined); // readers get the error; an aborted body may have no reader
   const known = toHeaders(headers);
+  const plain = decoded(body, known.get('content-encoding') ?? '');
   if (statusCode >= 200 && statusCode <= 299) {
     const response = new Response(null, { status: statusCode, headers: known });
     // The SDK iterates over the body as over a web stream.
-    return Object.defineProperty(response, 'body', { value: body });
+    return Object.defineProperty(response, 'body', { value: plain });
   }
-  const told = await boundedBody(body, MAX_ERROR_BYTES);
+  const told = await boundedBody(plain, MAX_ERROR_BYTES);
   return new Response(told.length > 0 ? told : null, { status: statusCode, headers: known });
+}
+
+/** Some gateways compress whatever they are asked for. What they send is bounded where it is read, behind this. */
+function decoded(body: Readable, encoding: string): Readable {
+  const decoder = DECODERS.get(encoding.trim().toLowerCase())?.();
+  if (!decoder) return body;
+  // Either's end or failure is the other's.
+  pipeline(body, decoder, () => undefined);
+  return decoder;
 }
 
 /** Releases the bytes once they are read: undici keeps a request, here a whole conversation's JSON, until its answer has ended. */

@@ -1,4 +1,13 @@
 import type { ServerResponse } from 'node:http';
+import {
+  createBrotliCompress,
+  createDeflate,
+  createGzip,
+  gzipSync,
+  type BrotliCompress,
+  type Deflate,
+  type Gzip,
+} from 'node:zlib';
 import t, { type Test } from 'tap';
 import { createAnthropicModel } from '../../../../workers/agent/model/anthropic.js';
 import type { ModelAnswer } from '../../../../workers/agent/model/model.js';
@@ -79,6 +88,9 @@ t.test('every line end of event streams is read, also where it falls between two
   for (const end of ['\n', '\r\n', '\r']) {
     const body = WHOLE.replaceAll('\n', end);
     isHello(t, await heard(t, body), JSON.stringify(end));
+    // Here a line end that counts twice would part a name from its data.
+    const named = body.replaceAll(/"type":"(message|content)_\w+",?/g, '');
+    isHello(t, await heard(t, named), `${JSON.stringify(end)} with names alone`);
     isHello(t, await heard(t, body.split(/(?<=[\r\n])/)), `${JSON.stringify(end)} in pieces`);
   }
 });
@@ -140,6 +152,44 @@ t.test('an answer that is not streamed is one', async (t) => {
   const { events, answer } = await heard(t, JSON.stringify({ ...MESSAGE, content: tools }), json);
   t.equal(streamed(events, 0), 'hm');
   t.match(answer, { stopReason: 'tool_use', content: [{ signature: 's' }, { input: { path: 'a' } }] });
+});
+
+t.test('an answer that is compressed though nobody asked for it is read as it comes', async (t) => {
+  const kinds: [encoding: string, encoder: () => Gzip | Deflate | BrotliCompress][] = [
+    ['gzip', createGzip],
+    ['GZIP', createGzip],
+    ['deflate', createDeflate],
+    ['br', createBrotliCompress],
+  ];
+  for (const [encoding, encoder] of kinds) {
+    const { promise: isHeard, resolve } = deferred<void>();
+    const api = await startRawApi(t, (_request, response) => {
+      response.writeHead(200, { ...EVENT_STREAM, 'content-encoding': encoding });
+      const encode = encoder();
+      encode.pipe(response);
+      encode.write(HELLO);
+      encode.flush();
+      void isHeard.then(() => encode.end(reason('end_turn') + END));
+    });
+    const model = createAnthropicModel(configFor(api.url), { maxRetries: 0 });
+    let heardText = '';
+    for await (const event of model.stream(ask(), new AbortController().signal)) {
+      if (event.type === 'text') heardText += event.text;
+      if (heardText === 'hello') resolve();
+    }
+    t.equal(heardText, 'hello', encoding);
+  }
+});
+
+t.test('a compressed answer that is cut, and one that is not what it says, break off', async (t) => {
+  const cut = gzipSync(HELLO).subarray(0, -12);
+  for (const body of [cut, Buffer.from(HELLO)]) {
+    const api = await startRawApi(t, (_request, response) => {
+      response.writeHead(200, { ...EVENT_STREAM, 'content-encoding': 'gzip' }).end(body);
+    });
+    const model = createAnthropicModel(configFor(api.url), { maxRetries: 0 });
+    await t.rejects(listen(model, ask()), { code: 'ERR_MODEL', message: /broke off/ });
+  }
 });
 
 t.test('events as lines of JSON are read', async (t) => {
@@ -215,6 +265,7 @@ t.test('a connection that is lost behind the reason to stop costs nothing', asyn
     return listen(createAnthropicModel(configFor(api.url), { maxRetries: 0 }), ask());
   };
   isHello(t, await lost(HELLO + reason('end_turn')));
+  isHello(t, await heard(t, `${HELLO + reason('end_turn')}data: {"type":"message_st`), 'cut in the last event');
   await t.rejects(lost(HELLO), { code: 'ERR_MODEL', message: /broke off/ });
 });
 

@@ -34,6 +34,7 @@ t.test('an error in a stream that has shown nothing is asked again, as one befor
     'without its name': error('timeout_error').replace(/^event: .*\n/, ''),
     'without its envelope': `event: error\ndata: {"type":"overloaded_error","message":"x"}\n\n`,
     'without a kind': `data: {"error":{"message":"x","code":503}}\n\n`,
+    'as the one thing that is answered': '{"error":{"type":"overloaded_error","message":"x"}}',
     'of a kind of its own': error('server_is_tired'),
     'a connection that ends before anything came': MESSAGE_START,
     'nothing at all': '',
