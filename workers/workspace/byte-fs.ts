@@ -5,6 +5,8 @@ import { bufferOf, type BytePath } from './names.js';
 
 export const lstat = (path: BytePath): Promise<Stats> => fs.lstat(bufferOf(path));
 export const stat = (path: BytePath): Promise<Stats> => fs.stat(bufferOf(path));
+export const access = (path: BytePath, mode: number): Promise<void> => fs.access(bufferOf(path), mode);
+export const chmod = (path: BytePath, mode: number): Promise<void> => fs.chmod(bufferOf(path), mode);
 export const mkdir = async (path: BytePath): Promise<void> =>
   void (await fs.mkdir(bufferOf(path), { recursive: true }));
 export const remove = (path: BytePath): Promise<void> => fs.rm(bufferOf(path), { force: true });

@@ -2,13 +2,15 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
-import { lstat, open, readlink, realpath, stat } from './byte-fs.js';
+import { access, chmod, lstat, open, readlink, realpath, stat } from './byte-fs.js';
 import { errnoOf, faultFromErrno, ToolFault } from './fault.js';
 import { joinBytes, meantPaths, shownPath, toBytes, type BytePath } from './names.js';
 
 /** The model's name for the root, which is a private folder when the server is a child process. */
 const ROOT_ALIAS = toBytes('/workspace');
 const MAX_PATH = 4096;
+const { R_OK, W_OK, X_OK } = constants;
+const OWNER_RWX = 0o700;
 
 export interface WorkspacePath {
   /** Absolute, links resolved. With `exists: false` its last components are missing. */
@@ -39,6 +41,19 @@ export class Workspace {
       return new Workspace(real);
     } catch (error) {
       throw faultFromErrno(error, root);
+    }
+  }
+
+  /**
+   * Before each tool: a program that closes the root to its owner (`chmod 000 .`) leaves no way to open it again, since
+   * commands start in it, and a restored workspace has the mode that it was saved with.
+   */
+  async keepOpen(): Promise<void> {
+    try {
+      await access(this.root, R_OK | W_OK | X_OK);
+    } catch {
+      const { mode } = await stat(this.root);
+      await chmod(this.root, mode | OWNER_RWX).catch(() => undefined); // of another owner: the tool's own error tells it
     }
   }
 

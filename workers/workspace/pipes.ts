@@ -4,7 +4,7 @@
  * sandbox.
  */
 import { execFile, type ChildProcess } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,12 +15,18 @@ export interface OutputPipes {
   stderr: Readable;
 }
 
+interface Fifo {
+  readEnd: Socket;
+  writeEnd: number;
+}
+
 const MKFIFO_TIMEOUT_MS = 2000;
 
 let folder: string | undefined;
+let removesFolder = false;
 let made = 0;
 /** Created in advance, so that only the first command waits for mkfifo. */
-let spare: Promise<string[] | undefined> | undefined;
+let spare: Promise<[string, string] | undefined> | undefined;
 
 /**
  * Calls `start` with spawn's stdout and stderr, and returns the ends to read from. Without mkfifo or a writable temporary
@@ -29,17 +35,13 @@ let spare: Promise<string[] | undefined> | undefined;
 export async function withOutputPipes(
   start: (stdout: number | 'pipe', stderr: number | 'pipe') => ChildProcess,
 ): Promise<{ child: ChildProcess; pipes: OutputPipes }> {
-  // Taken and replaced in one step: parallel calls must not share a pair.
-  const taken = spare ?? makeFifos();
-  spare = makeFifos();
-  const [out, err] = (await taken) ?? [];
-  if (out === undefined || err === undefined) {
+  const opened = await takeFifos();
+  if (!opened) {
     const child = start('pipe', 'pipe');
     if (child.stdout === null || child.stderr === null) throw new Error('spawn gave no pipes');
     return { child, pipes: { stdout: child.stdout, stderr: child.stderr } };
   }
-  const stdout = openFifo(out);
-  const stderr = openFifo(err);
+  const { stdout, stderr } = opened;
   try {
     return {
       child: start(stdout.writeEnd, stderr.writeEnd),
@@ -56,15 +58,44 @@ export async function withOutputPipes(
   }
 }
 
+async function takeFifos(): Promise<Record<'stdout' | 'stderr', Fifo> | undefined> {
+  // Taken and replaced in one step: parallel calls must not share a pair.
+  const taken = spare ?? makeFifos();
+  spare = makeFifos();
+  const paths = await taken;
+  const opened = paths && openFifos(paths);
+  if (opened) return opened;
+  // What was made in advance may be gone: `rm -rf /tmp/*`.
+  const isFolderGone = folder !== undefined && !existsSync(folder);
+  if (!paths && !isFolderGone) return undefined;
+  if (isFolderGone) folder = undefined;
+  spare = undefined;
+  const again = await makeFifos();
+  return again && openFifos(again);
+}
+
+/** Undefined where they are gone, or closed to their owner. */
+function openFifos([out, err]: readonly [string, string]): Record<'stdout' | 'stderr', Fifo> | undefined {
+  let stdout: Fifo | undefined;
+  try {
+    stdout = openFifo(out);
+    return { stdout, stderr: openFifo(err) };
+  } catch {
+    stdout?.readEnd.destroy();
+    if (stdout) closeSync(stdout.writeEnd);
+    return undefined;
+  }
+}
+
 /** Opens the reading end first, without waiting for a writer; then the name is no longer needed. */
-function openFifo(path: string): { readEnd: Socket; writeEnd: number } {
+function openFifo(path: string): Fifo {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const writeEnd = openSync(path, constants.O_WRONLY);
   rmSync(path);
   return { readEnd: new Socket({ fd, readable: true, writable: false }), writeEnd };
 }
 
-async function makeFifos(): Promise<string[] | undefined> {
+async function makeFifos(): Promise<[string, string] | undefined> {
   const number = made++;
   return new Promise((resolve) => {
     try {
@@ -74,7 +105,7 @@ async function makeFifos(): Promise<string[] | undefined> {
       resolve(undefined);
       return;
     }
-    const paths = [join(folder, `${number}.out`), join(folder, `${number}.err`)];
+    const paths: [string, string] = [join(folder, `${number}.out`), join(folder, `${number}.err`)];
     execFile('mkfifo', ['-m', '600', ...paths], { timeout: MKFIFO_TIMEOUT_MS }, (error) => {
       resolve(error === null ? paths : undefined);
     });
@@ -82,7 +113,9 @@ async function makeFifos(): Promise<string[] | undefined> {
 }
 
 function privateFolder(): string {
-  const made = mkdtempSync(join(tmpdir(), 'fairlead-pipes-'));
-  process.on('exit', () => rmSync(made, { recursive: true, force: true }));
-  return made;
+  const path = mkdtempSync(join(tmpdir(), 'fairlead-pipes-'));
+  if (!removesFolder)
+    process.on('exit', () => folder !== undefined && rmSync(folder, { recursive: true, force: true }));
+  removesFolder = true;
+  return path;
 }

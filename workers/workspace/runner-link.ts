@@ -173,7 +173,7 @@ export class RunnerLink {
 
 function noRunner(): ToolFault {
   const text =
-    'The process that runs the tools of this sandbox has ended, and no new one came up. Files are kept. ' +
-    'Try again; if it stays so, a program in the sandbox ends it each time.';
+    'The process that runs the tools of this sandbox has ended, and no new one came up. Files stay, unless all of the sandbox has ended. ' +
+    'Try again; if it stays so, a program in the sandbox ends it each time, and a restart of the sandbox helps.';
   return new ToolFault('NO_RUNNER', text);
 }

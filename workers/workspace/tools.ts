@@ -43,6 +43,11 @@ export interface Tool {
 
 export function workspaceTools(workspace: Workspace): Tool[] {
   const writer = new FileWriter(workspace);
+  const implement: Implement = (declared, run) =>
+    toolOf(declared, async (args, call) => {
+      await workspace.keepOpen();
+      return await run(args, call);
+    });
   return [
     implement(READ_FILE, async (args, call) => texts(await readFileLines(workspace, args, bounded(call)))),
     implement(WRITE_FILE, async ({ path, content }) => texts({ text: await writer.write(path, content) })),
@@ -91,24 +96,26 @@ function startFolder({ real, shown }: WorkspacePath): string {
   );
 }
 
-function implement<P extends Properties, R extends keyof P & string>(
-  { listed }: Declaration<P, R>,
+type Implement = <P extends Properties, R extends keyof P & string>(
+  declared: Declaration<P, R>,
   run: (args: ArgumentsOf<P, R>, call: CallContext) => Promise<CallToolResult>,
-): Tool {
+) => Tool;
+
+const toolOf: Implement = ({ listed }, run) => {
   return {
     listed,
     call: async (given, call) => {
       const checked = checkArguments(listed.inputSchema, given);
       if (!checked.ok) return failure(`Invalid arguments for tool ${listed.name}: ${checked.problem}`);
       try {
-        return await run(checked.args as ArgumentsOf<P, R>, call);
+        return await run(checked.args as Parameters<typeof run>[0], call);
       } catch (error) {
         const code = error instanceof ToolFault ? error.code : 'IO';
         return { ...failure(error instanceof Error ? error.message : String(error)), _meta: { [FAULT_META]: code } };
       }
     },
   };
-}
+};
 
 function failure(text: string): CallToolResult {
   return { isError: true, content: [{ type: 'text', text }] };

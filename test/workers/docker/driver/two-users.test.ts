@@ -127,16 +127,34 @@ t.test('a command that kills or stops all it can costs its own call, and the nex
   await tools.call('write_file', { path: 'kept', content: 'kept' });
   for (const attack of ['kill -9 -1', 'kill -STOP -1; kill -9 -1']) {
     const killed = await tools.call('run_command', { command: attack });
-    t.match(
-      killed,
-      { isError: true, _meta: { [FAULT_META]: 'NO_RUNNER' }, content: [{ text: /Files are kept/ }] },
-      attack,
-    );
+    t.match(killed, { isError: true, _meta: { [FAULT_META]: 'NO_RUNNER' }, content: [{ text: /Files stay/ }] }, attack);
     t.match(await tools.call('read_file', { path: 'kept' }), { content: [{ text: /kept/ }] });
     t.match(await said(tools, 'whoami'), /^fairlead\n/);
   }
   const { State } = await docker().getContainer(box.id).inspect();
   t.equal(State.Running, true);
+});
+
+t.test('a command that closes the workspace or empties /tmp leaves the next one everything it needs', async (t) => {
+  const box = await startBox(t);
+  const tools = await ToolLines.open(box);
+  await tools.call('write_file', { path: 'kept', content: 'kept' });
+  for (const attack of [
+    'chmod 000 /workspace',
+    'rm -rf /tmp/*',
+    'chmod 000 /tmp',
+    'chmod 700 /tmp; rm -rf /tmp/* /dev/shm/*',
+  ]) {
+    await said(tools, attack);
+    t.match(await said(tools, 'cat kept; echo " and" $(echo more)'), /^kept and more\n/, attack);
+    await said(tools, attack);
+    t.match(
+      await tools.call('read_file', { path: 'kept' }),
+      { isError: undefined, content: [{ text: /kept/ }] },
+      attack,
+    );
+  }
+  t.match(await said(tools, 'echo oops > /dev/stderr'), /oops/, 'real pipes again');
 });
 
 t.test('a runner that is stopped is given up, killed and replaced', async (t) => {
