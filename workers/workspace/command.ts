@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { errnoOf, ToolFault } from './fault.js';
-import { programsOutOfMemory } from './out-of-memory.js';
+import { killFirst, programsOutOfMemory } from './out-of-memory.js';
 import { withOutputPipes, type OutputPipes } from './pipes.js';
 import { addCommandGroup, killCommandGroup, markedEnvironment, removeCommandGroup } from './process-groups.js';
 import type { StreamName } from './progress.js';
@@ -65,6 +65,7 @@ async function runNow(request: CommandRequest): Promise<CommandResult> {
   const started = performance.now();
   const killedBefore = programsOutOfMemory() ?? 0;
   const { child, pipes } = await start(request);
+  if (child.pid !== undefined) killFirst(child.pid);
   const stdout = new ShownOutput(request.keptEndBytes);
   const stderr = new ShownOutput(request.keptEndBytes);
   listen(pipes, 'stdout', stdout, request);

@@ -265,6 +265,22 @@ t.test('a command that the kernel kills for its memory says so to the model, and
   t.notMatch(await said('kill -9 $$'), /out of memory/);
 });
 
+t.test(
+  'many small programs that use the memory up are killed before the server and the runner, which are larger',
+  async (t) => {
+    const box = await startBox(t);
+    const tools = await ToolLines.open(box);
+    await tools.call('write_file', { path: 'kept', content: 'kept' });
+    const killed = 'grep -qs "^oom_kill [1-9]" /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control';
+    const command = `for i in $(seq 16); do (head -c 16000000 /dev/zero; sleep 600) | tail -c 16000000 > /dev/null & done
+    until ${killed}; do sleep 0.1; done; kill -9 0`;
+    const { content, _meta: meta } = await tools.call('run_command', { command });
+    t.equal(meta?.[FAULT_META], undefined);
+    t.match(content?.map(({ text }) => text).join('\n'), /\[out of memory/);
+    t.match(await tools.call('read_file', { path: 'kept' }), { content: [{ text: /kept/ }] });
+  },
+);
+
 t.test('links out of the workspace lead nowhere, not even to a file that all may read', async (t) => {
   const box = await startBox(t);
   const tools = await ToolLines.open(box);
