@@ -10,7 +10,9 @@ export function exitError(code: number | null, stderr: string, what: string): Fa
     });
   }
   if (code === 126 || code === 127) {
-    return new FairleadError('ERR_SANDBOX', `${what}: the image needs sh and tar (${stderr || `exit code ${code}`})`);
+    // Docker tells a program that is not there and one that there is no room for by the same code.
+    const why = stderr || `exit code ${code}: the image needs sh and tar, and the sandbox room for another process`;
+    return new FairleadError('ERR_SANDBOX', `${what}: no program starts in it (${why})`);
   }
   return new FairleadError('ERR_SANDBOX', `${what}: ${stderr || `tar exited with code ${code}`}`);
 }

@@ -29,10 +29,10 @@ fed=$({ { dd bs=${PIECE_BYTES} count="$2" iflag=fullblock status=none; echo "$?"
 [ "$fed" = 0 ] || { echo "dd ended with code $fed" >&2; exit 1; }
 [ "$3" = 0 ] || tar -C "$0" "$1" - || exit ${FOLDERS_FAILED}`;
 
-/** Arguments on its input: paths. */
-export const SET_MODE = 'cd "$0" && exec xargs -0 chmod "$1"';
+/** Arguments on its input: paths, or none, since closed folders come later. */
+export const SET_MODE = 'cd "$0" && exec xargs -0 -r chmod "$1"';
 /** Arguments on its input: mode and path by turns, folders after what is in them. */
-export const SET_MODES = 'cd "$0" && exec xargs -0 -n 2 chmod';
+export const SET_MODES = 'cd "$0" && exec xargs -0 -r -n 2 chmod';
 
 /**
  * Writes the data of files with holes. Lines on its input: \`F NAME\` names the file, escaped for printf; \`D FROM COUNT\`

@@ -12,9 +12,16 @@ const MOST_HEADERS_BYTES = 16_384;
 const SLASH = 0x2f;
 /** Folders in each other. */
 const MAX_DEPTH = 512;
-/** busybox tar makes all folders above an entry, each by its path: the square of the depth is what unpacking costs. */
-const MAX_WORK = 6_000_000;
+/**
+ * busybox tar makes all folders above an entry, each by its path, so the square of the depth is what unpacking costs: ten
+ * seconds of a processor in all, which is twenty with the default `sandbox.cpus`, and a lease waits for it.
+ */
+const MAX_WORK = 4_000_000;
+/** What is deeper than FLAT_DEPTH leaves the rest of it to what is not. */
+const MAX_DEEP_WORK = 2_500_000;
 const FLAT_DEPTH = 50;
+/** Folders are unpacked a second time, for their times. */
+const FOLDER_TIMES = 2;
 /** Bound on the paths kept in memory: they come from a sandbox. */
 const PATHS_KEPT_BYTES = 16_777_216;
 
@@ -165,15 +172,17 @@ export class SaveFilter {
     this.#wastefulBytes += path.length;
   }
 
-  #judge({ path, size, hardLinkTo }: TarEntry): string | undefined {
+  #judge({ path, size, hardLinkTo, isFolder }: TarEntry): string | undefined {
     const left = this.#limits.leaveOut.get(pathKey(path));
     if (left !== undefined) return left;
     if (path.length > MAX_PATH_BYTES) return `its path is longer than ${MAX_PATH_BYTES} bytes`;
     if (hardLinkTo && !this.#written.has(hashOf(hardLinkTo))) return 'it is a link to a file that is left out';
     const depth = depthOf(path);
     if (depth > MAX_DEPTH) return `it is deeper than ${MAX_DEPTH} folders`;
-    this.#work += depth * (1 + depth / FLAT_DEPTH);
-    if (this.#work > MAX_WORK) return 'it is one of too many files in deep folders';
+    const work = depth * (1 + depth / FLAT_DEPTH) * (isFolder ? FOLDER_TIMES : 1);
+    if (this.#work + work > (depth > FLAT_DEPTH ? MAX_DEEP_WORK : MAX_WORK))
+      return 'it is one of too many files in deep folders';
+    this.#work += work;
     if (this.files + this.folders >= MAX_ENTRIES) return `a save has ${MAX_ENTRIES} files and folders at most`;
     const { maxBytes, tooLarge } = this.#limits;
     if (tooLarge === 'skip' && this.bytes + size + MOST_HEADERS_BYTES > maxBytes) {

@@ -17,6 +17,7 @@ import { readTarErrors } from './tar-errors.js';
 /** tar ends with one of these when it went on after something that it could not read. */
 const WENT_ON: readonly (number | null)[] = [1, 2];
 const MODES_BACK_MS = 10_000;
+const NOT_STARTED = 126;
 const NO_FORK = /fork|resource temporarily unavailable/i;
 
 export interface SaveJob {
@@ -96,7 +97,9 @@ async function attempt(job: SaveJob, { command, output }: SaveProgram, leaveOut:
     const code = await stall.watch(() => untilAborted(stall.signal, () => tar.exited));
     const what = `the workspace of ${server} is not saved`;
     if (!output.began) {
-      if (NO_FORK.test(stderr.text)) return { again: 'without a shell' };
+      // At the sandbox's limit of processes Docker may say nothing more.
+      const isStopped = code === NOT_STARTED && stderr.text === '';
+      if (NO_FORK.test(stderr.text) || isStopped) return { again: 'without a shell' };
       if (code !== 0) throw exitError(code, stderr.text, what);
     }
     const { signature } = output;

@@ -109,3 +109,31 @@ t.test('a tar without its end, with another behind it, or with an unknown entry 
   flipped[0] = 0x46;
   t.match(await problemOf(flipped, content, END), /checksum/);
 });
+
+t.test(
+  'folders in each other that would take too long to put back are left out, and what is less deep is saved',
+  async (t) => {
+    const parts: Buffer[] = [];
+    const add = (name: string, type: string): void => {
+      const path = Buffer.from(name);
+      parts.push(header(Buffer.from('L'), 'L', path.length + 1), padded(Buffer.concat([path, Buffer.alloc(1)])));
+      parts.push(header(path, type, 0));
+    };
+    for (const chain of ['a', 'b', 'c']) {
+      let path = chain;
+      for (let depth = 0; depth < 500; depth++) add((path += '/d'), '5');
+    }
+    for (let i = 0; i < 2_000; i++) add(`src/of/a/program/lib/${i}`, '0');
+    const skipped = new SkippedList();
+    const filter = new SaveFilter({ maxBytes: 1e9, tooLarge: 'skip', leaveOut: new Map() }, skipped, []);
+    await read(filter.pass(whole(...parts, END)));
+    t.ok(filter.folders > 700 && filter.folders < 1_000, `${filter.folders} folders of 1500`);
+    t.equal(filter.files, 2_000);
+    const { count, paths } = skipped.result();
+    t.equal(count, 1_500 - filter.folders);
+    for (const { path, reason } of paths) {
+      t.match(path, /^[bc]\//);
+      t.equal(reason, 'it is one of too many files in deep folders');
+    }
+  },
+);

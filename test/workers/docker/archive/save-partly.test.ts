@@ -1,8 +1,9 @@
 /** What a save cannot read or could not put back: saved all the same where that is possible, else left out and named. */
 import t, { type Test } from 'tap';
+import type { Logger } from '../../../../src/shared/log.js';
 import type { SaveResult } from '../../../../workers/docker/archive/save.js';
 import type { RunningSandbox } from '../../../../workers/docker/driver/driver.js';
-import { open, SESSION, sh, start } from './archives-kit.js';
+import { log, open, SESSION, sh, start } from './archives-kit.js';
 
 const MIB = 1_048_576;
 const LIMITS = { maxBytes: 128 * MIB, workspaceBytes: 64 * MIB };
@@ -33,6 +34,19 @@ t.test('files and folders that their owner closed are saved whole, and stay clos
   const before = await sh(sandbox, look);
   t.match(before, /^0 \d+ \.\/a\/b$/m);
   t.equal(await sh(fresh, look), before);
+});
+
+t.test('closed folders are no trouble that the log has to tell', async (t) => {
+  const sandbox = await start(t);
+  await sh(sandbox, 'mkdir -p a/b; chmod 0 a/b a');
+  const warned: unknown[][] = [];
+  const warn = (...told: unknown[]): unknown => warned.push(told);
+  const { archives } = await open(t, { ...LIMITS, log: Object.assign(Object.create(log) as Logger, { warn }) });
+  await archives.save(SESSION, 'workspace', sandbox);
+  const fresh = await start(t);
+  await archives.restore(SESSION, 'workspace', fresh);
+  t.equal(await sh(fresh, 'stat -c %a a; chmod 700 a; stat -c %a a/b'), '0\n0\n');
+  t.same(warned, []);
 });
 
 t.test('a workspace that is closed itself is saved', async (t) => {
