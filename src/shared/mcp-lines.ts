@@ -15,6 +15,7 @@ const LIMITS: JsonLimits = { parts: 400_000, depth: 200 };
 /** A message's own id stands at its beginning or its end. In a text inside of the message these quotes are escaped. */
 const ID = /"id"\s*:\s*("[^"\\]{1,100}"|\d{1,15})/;
 const METHOD = /"method"\s*:/;
+const OUR_PROTOCOL = /"jsonrpc"\s*:/;
 const ENDS = 256;
 const BRACE = 123;
 /** Several messages in one line, as an earlier revision of the protocol had them. */
@@ -54,8 +55,7 @@ export class McpLines {
     if (line === undefined) return undefined;
     if (typeof line !== 'string') return this.#refuse(line, `it is longer than ${this.#maxLineBytes} bytes`);
     const problem = shapeProblem(line, LIMITS);
-    if (problem !== '') return this.#refuse({ start: line.slice(0, ENDS), end: line.slice(-ENDS) }, problem);
-    return this.#parse(line);
+    return problem === '' ? this.#parse(line) : this.#refuse(endsOf(line), problem);
   }
 
   /** Takes what has not been read. */
@@ -68,7 +68,12 @@ export class McpLines {
     const mayBeOne =
       line.charCodeAt(0) === BRACE || line.trimStart().charCodeAt(0) === BRACE || BATCH.test(line.slice(0, ENDS));
     const parsed = mayBeOne ? parseJson(line) : undefined;
-    if (parsed === undefined) return this.#noteStray(line);
+    if (parsed === undefined) {
+      // It may be an answer that its program has cut or mixed up with other output.
+      const ends = endsOf(line);
+      const isMessage = mayBeOne && (OUR_PROTOCOL.test(ends.start) || OUR_PROTOCOL.test(ends.end));
+      return isMessage ? this.#refuse(ends, 'it is no JSON') : this.#noteStray(line);
+    }
     if (Array.isArray(parsed)) {
       this.#batch = parsed.filter(isRecord).toReversed();
       return null;
@@ -102,6 +107,10 @@ export function parseMessage(text: string): { value: unknown } | { problem?: str
   if (problem !== '') return { problem };
   const value = parseJson(text);
   return value === undefined ? {} : { value };
+}
+
+function endsOf(line: string): LongLine {
+  return { start: line.slice(0, ENDS), end: line.slice(-ENDS) };
 }
 
 /** Undefined: not JSON. Some programs begin their output with a byte order mark, which `trim` takes for white space. */

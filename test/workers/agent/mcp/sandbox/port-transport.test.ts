@@ -139,23 +139,29 @@ void t.test('an answer that breaks JSON-RPC fails its call at once', async (t) =
   ]);
 });
 
-void t.test('an answer that is too long, too deep or has too many parts fails its call, and no other', async (t) => {
-  const pair = await startPair(t);
-  for (const id of [1, 2, 3, 4]) await pair.transport.send(request(id, id));
-  const answer = (id: number, result: string): void =>
-    pair.post({ type: 'stdout', data: bytes(`{"result":${result},"jsonrpc":"2.0","id":${id}}\n`) });
-  answer(1, `{"text":"${'x'.repeat(17_000_000)}"}`);
-  answer(2, `{"deep":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
-  answer(3, `{"keys":{${'"a":1,'.repeat(1_000_000)}"b":1}}`);
-  answer(4, '{}');
-  await pair.nextMessage(4);
-  t.match(pair.got, [
-    { id: 1, error: { message: /longer than 16777216 bytes/ } },
-    { id: 2, error: { message: /more than 200 levels/ } },
-    { id: 3, error: { message: /more than 400000 parts/ } },
-    { id: 4, result: {} },
-  ]);
-});
+void t.test(
+  'an answer that is too long, too deep, has too many parts or is broken fails its call, and no other',
+  async (t) => {
+    const pair = await startPair(t);
+    for (const id of [1, 2, 3, 4, 5]) await pair.transport.send(request(id, id));
+    const answer = (id: number, result: string): void =>
+      pair.post({ type: 'stdout', data: bytes(`{"result":${result},"jsonrpc":"2.0","id":${id}}\n`) });
+    answer(1, `{"text":"${'x'.repeat(17_000_000)}"}`);
+    answer(2, `{"deep":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
+    answer(3, `{"keys":{${'"a":1,'.repeat(1_000_000)}"b":1}}`);
+    pair.post({ type: 'stdout', data: bytes('{"time":1,"id":5,"broken\n') }); // a program's own log
+    answer(4, '{"text":"mixed up \u0001 with other output}');
+    answer(5, '{}');
+    await pair.nextMessage(5);
+    t.match(pair.got, [
+      { id: 1, error: { message: /longer than 16777216 bytes/ } },
+      { id: 2, error: { message: /more than 200 levels/ } },
+      { id: 3, error: { message: /more than 400000 parts/ } },
+      { id: 4, error: { message: /no JSON/ } },
+      { id: 5, result: {} },
+    ]);
+  },
+);
 
 const FLOODS = {
   'answers to nobody': '{"jsonrpc":"2.0","id":"g0-999","result":{}}',
@@ -165,6 +171,8 @@ const FLOODS = {
   requests: '{"jsonrpc":"2.0","id":1,"method":"ping"}',
   'lines that are no messages': 'no json',
   'empty lines': '',
+  'empty objects': '{}',
+  'objects that are nearly messages': '{"jsonrpc":"2.0","method":1,"params":[]}',
   'broken JSON': '{"jsonrpc":"2.0","id":',
 };
 
