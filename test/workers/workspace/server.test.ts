@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import t from 'tap';
 import { VERSION } from '../../../src/shared/version.js';
-import { SERVER_NAME, SERVER_VERSION } from '../../../workers/workspace/server.js';
+import { SERVER_NAME, SERVER_VERSION, WorkspaceServer } from '../../../workers/workspace/server.js';
+import { TOOL_LIST } from '../../../workers/workspace/tool-list.js';
 import { SERVER, startWorkspace } from './workspace-client.js';
 
 t.test('the server says who it is, in the version of the package', async (t) => {
@@ -13,6 +15,36 @@ t.test('the server says who it is, in the version of the package', async (t) => 
   t.match(ws.client.getServerVersion(), { name: SERVER_NAME, version: VERSION });
   t.equal(SERVER_VERSION, VERSION);
 });
+
+t.test(
+  'the first handshake is answered when tools have run once, so that the first call finds them loaded',
+  async (t) => {
+    const called: string[] = [];
+    const tools = TOOL_LIST.map(({ listed }) => ({
+      listed,
+      call: async () => {
+        called.push(listed.name);
+        return { content: [] };
+      },
+    }));
+    const output = new PassThrough();
+    const server = new WorkspaceServer(tools, output);
+    for (const id of [1, 2]) {
+      server.receive({ id, method: 'initialize', params: { protocolVersion: '2025-11-25' } });
+      await once(output, 'data');
+      t.ok(called.length > 0);
+      t.equal(called.length, new Set(called).size, 'once each');
+    }
+    const readOnly = new Set(
+      TOOL_LIST.filter(({ listed }) => listed.annotations.readOnlyHint).map((tool) => tool.listed.name),
+    );
+    t.same(
+      called.filter((name) => !readOnly.has(name)),
+      [],
+      'none that changes anything',
+    );
+  },
+);
 
 t.test('each tool says whether it reads, destroys, may be repeated, and reaches out', async (t) => {
   const ws = await startWorkspace(t);
