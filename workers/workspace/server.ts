@@ -162,7 +162,7 @@ export function maxBytesOf(meta: unknown): number {
  * first call, which a person waits for, takes ten times as long as the later ones.
  */
 async function warmUp(tools: ReadonlyMap<string, Tool>): Promise<void> {
-  const call = { signal: AbortSignal.timeout(WARM_UP_MS) };
+  const call = { signal: AbortSignal.timeout(WARM_UP_MS), maxBytes: DEFAULT_RESULT_BYTES };
   for (const [name, args] of WARMING) await tools.get(name)?.call(args, call);
 }
 

@@ -1,4 +1,5 @@
 /** One round of a turn: the model's answer, stored together with the calls that it makes. Agent threads. */
+import { setImmediate as immediate } from 'node:timers/promises';
 import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import type { DurableEvent, Usage } from '../../../src/shared/protocol.js';
 import type { ModelContext, TranscriptMessage } from '../store/store.js';
@@ -9,6 +10,7 @@ import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js'
 import { resultMessage } from './result-messages.js';
 import { planCalls, type ToolUse } from './tool-calls.js';
 import { askModel, type Asked } from './ask-model.js';
+import { Slice } from './slice.js';
 import { addUsage } from '../log/usage.js';
 import { stopOf, type Turn, type TurnOutcome } from './turn.js';
 
@@ -85,9 +87,11 @@ async function streamAnswer(
   { events, first }: Asked,
   firstBlock: number,
 ): Promise<ModelAnswer> {
+  const slice = new Slice();
   try {
     for (let next = await first; !next.done; next = await events.next()) {
       const { value: event } = next;
+      if (slice.isOver()) await immediate();
       if (event.type === 'done') return event.answer;
       onText();
       parts.outbox.streaming(log.row.session, live.append(event.type, turn, firstBlock + event.block, event.text));

@@ -251,3 +251,17 @@ void t.test('blocks and usage are counted over all rounds of a turn', async (t) 
   const blocks = bench.events.flatMap((event) => (event.type === 'text' ? [event.block] : []));
   t.same(blocks, [0, 2, 4, 6]);
 });
+
+void t.test('a flood of pieces that are ready at once does not keep others from the thread', async (t) => {
+  const bench = await startBench(t);
+  bench.model.next(says(...Array.from({ length: 30_000 }, () => 'x')));
+  await bench.say('go');
+  await bench.event('text:delta');
+  const answered = await Promise.race([
+    bench.request('collect-metrics', {}).then(() => 'others'),
+    bench.turnEnd(1).then(() => 'the flood'),
+  ]);
+  t.equal(answered, 'others');
+  await bench.turnEnd(1);
+  t.equal((await bench.event('text')).text.length, 30_000);
+});
