@@ -12,7 +12,8 @@ export type BytePath = string & { readonly [byteText]: true };
 const PLAIN = /^[\u0020-\u007E]*$/;
 /** Begins as a quoted name does, or would lose something at its ends. */
 const AMBIGUOUS = /^["\s]|\s$/;
-const UNSHOWN = /[\p{Cc}\u2028\u2029\u200E\u200F\u202A-\u202E\u2066-\u2069\uFEFF]/u;
+/** Control, invisible and separating characters, and spaces that look like the usual one. */
+const UNSHOWN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
 const ESCAPES: Readonly<Record<string, string>> = { '\n': 'n', '\r': 'r', '\t': 't', '"': '"', '\\': '\\' };
 const UNESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '"': '"', '\\': '\\' };
 const QUOTED = /\\(?:x([\da-f]{2})|u([\da-f]{4})|([0-3][0-7]{2})|(.))|[^\\"]+|./gisu;
@@ -35,6 +36,17 @@ export function textOf(path: BytePath): string | undefined {
   if (PLAIN.test(path)) return path;
   const bytes = bufferOf(path);
   return isUtf8(bytes) ? bytes.toString('utf8') : undefined;
+}
+
+/** Names that a reader takes for the same: composed or not, with whatever spaces, broken bytes as U+FFFD. */
+export function looksLike(one: BytePath, other: BytePath): boolean {
+  return plainForm(one) === plainForm(other);
+}
+
+function plainForm(name: BytePath): string {
+  return looseText(name)
+    .normalize('NFKC')
+    .replaceAll(/[\s\p{Cf}]+/gu, ' ');
 }
 
 /** For a glob: broken bytes become U+FFFD. */
@@ -92,7 +104,8 @@ function escaped(character: string): string {
   const escape = ESCAPES[character];
   if (escape !== undefined) return `\\${escape}`;
   if (!UNSHOWN.test(character)) return character;
-  const code = character.charCodeAt(0);
+  const code = character.codePointAt(0)!;
+  if (code > 0xffff) return [...Buffer.from(character)].map(byteEscape).join('');
   return code < 0x80 ? byteEscape(code) : `\\u${code.toString(16).padStart(4, '0')}`;
 }
 

@@ -2,15 +2,17 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
-import { access, chmod, lstat, open, readlink, realpath, stat } from './byte-fs.js';
+import { access, chmod, entriesOf, lstat, open, readlink, realpath, stat } from './byte-fs.js';
 import { errnoOf, faultFromErrno, ToolFault } from './fault.js';
-import { joinBytes, meantPaths, shownPath, toBytes, type BytePath } from './names.js';
+import { joinBytes, looksLike, meantPaths, shownPath, toBytes, type BytePath } from './names.js';
 
 /** The model's name for the root, which is a private folder when the server is a child process. */
 const ROOT_ALIAS = toBytes('/workspace');
 const MAX_PATH = 4096;
 const { R_OK, W_OK, X_OK } = constants;
 const OWNER_RWX = 0o700;
+/** Entries of a folder that are compared with a name that is not there. */
+const MAX_COMPARED = 20_000;
 
 export interface WorkspacePath {
   /** Absolute, links resolved. With `exists: false` its last components are missing. */
@@ -112,9 +114,40 @@ export class Workspace {
 
   async locateExisting(path: string): Promise<WorkspacePath> {
     const place = await this.locate(path);
-    if (!place.exists)
+    const found = place.exists ? place : await this.#similar(place);
+    if (!found)
       throw new ToolFault('NOT_FOUND', `${place.shown} does not exist. Use list_files to see which files exist.`);
-    return place;
+    return found;
+  }
+
+  /**
+   * The one existing path that looks like a missing one. Models copy names by their looks: they compose letters, write usual spaces,
+   * and see U+FFFD where `ls` printed a broken byte.
+   */
+  async #similar({ real }: WorkspacePath): Promise<WorkspacePath | undefined> {
+    const names: BytePath[] = [];
+    let at = real;
+    while (at !== this.root && !(await isThere(at))) {
+      names.unshift(basename(at) as BytePath);
+      at = dirname(at) as BytePath;
+    }
+    for (const name of names) {
+      const found: BytePath[] = [];
+      let scanned = 0;
+      try {
+        for await (const entry of entriesOf(at)) {
+          if (++scanned > MAX_COMPARED || found.length > 1) return undefined;
+          if (looksLike(entry.name, name)) found.push(entry.name);
+        }
+      } catch (error) {
+        if (errnoOf(error) === undefined) throw error;
+        return undefined; // no folder, or one that cannot be read
+      }
+      if (found.length !== 1) return undefined;
+      at = joinBytes(at, found[0]!);
+    }
+    const place = await this.#tryToLocate(at);
+    return place?.exists === true ? place : undefined;
   }
 
   /** An existing folder. */

@@ -18,6 +18,9 @@ const NAMES: [name: Buffer, shown: string][] = [
   [bytes('evil\u202Etxt.exe'), '"evil\\u202etxt.exe"'],
   [bytes('"quoted"'), '"\\"quoted\\""'],
   [bytes(' space '), '" space "'],
+  [bytes('Screenshot at 3.00\u202FPM.png'), '"Screenshot at 3.00\\u202fPM.png"'],
+  [bytes('zero\u200Bwidth'), '"zero\\u200bwidth"'],
+  [bytes('tag\u{E0041}'), '"tag\\xf3\\xa0\\x81\\x81"'],
   [bytes('back\\slash'), 'back\\slash'],
   [bytes('Grüße 🚀.md'), 'Grüße 🚀.md'],
   [bytes('half ', 0xf0, 0x9f, ' of one'), '"half \\xf0\\x9f of one"'],
@@ -95,6 +98,26 @@ t.test('no quoted path leads out of the workspace', async (t) => {
     );
   }
   t.equal(await ws.fault('read_file', { path: '"a\\x00"' }), 'NOT_FOUND');
+});
+
+t.test('a name that is copied by its looks leads to the one file that looks so', async (t) => {
+  const ws = await startWorkspace(t);
+  const names = [bytes('Screenshot 3.00\u202FPM.png'), bytes('u\u0308ber'), bytes('caf', 0xe9)];
+  for (const name of names) {
+    mkdirSync(Buffer.concat([bytes(`${ws.root}/`), name]));
+    writeFileSync(Buffer.concat([bytes(`${ws.root}/`), name, bytes('/file')]), 'found');
+  }
+  for (const path of ['Screenshot 3.00 PM.png/file', '\u00FCber/file', 'caf\uFFFD/file']) {
+    t.equal(await ws.text('read_file', { path }), 'found', path);
+  }
+  t.match(
+    await ws.text('edit_file', { path: '\u00FCber/file', old_text: 'found', new_text: 'edited' }),
+    '1 replacement',
+  );
+  writeFileSync(Buffer.concat([bytes(`${ws.root}/caf`), bytes(0xe8)]), 'two look so now');
+  t.equal(await ws.fault('read_file', { path: 'caf\uFFFD' }), 'NOT_FOUND');
+  t.match(await ws.text('write_file', { path: 'caf\uFFFD', content: 'new' }), 'Created', 'a new file is what was said');
+  t.equal(await ws.fault('read_file', { path: 'missing/deep/file' }), 'NOT_FOUND');
 });
 
 t.test('a command cannot be started in a folder whose name is no text, and it says how to', async (t) => {
