@@ -3,6 +3,7 @@ import { judgeImage } from '../../../../src/shared/image-facts.js';
 import type { ContentBlock } from '../../../../src/shared/protocol.js';
 import { asShown } from '../../../../src/shared/terminal-screen.js';
 import { boundContent, textBytes, type ContentLimits } from './bound-content.js';
+import { isTold } from './is-told.js';
 
 interface TextBlock {
   type: 'text';
@@ -13,6 +14,8 @@ export interface ToolOutput {
   content: ContentBlock[];
   /** Absent when there is none, or when it is over the limit, which `content` then says. */
   structuredContent?: Record<string, unknown>;
+  /** The content says all of the structured content. */
+  isTold?: boolean;
 }
 
 /**
@@ -23,18 +26,19 @@ export function outputOf(
   result: { content?: unknown; structuredContent?: unknown },
   { problem, isExact = false, ...limits }: ContentLimits & { problem?: string | undefined; isExact?: boolean },
 ): ToolOutput {
-  const given = isExact ? contentOf(result) : contentOf(result).map(shownBlock);
+  const given = contentOf(result);
   const notes = problem === undefined ? [] : [outputNote(problem)];
-  const content = boundContent(given, limits);
+  const content = boundContent(isExact ? given : given.map(shownBlock), limits);
   const { structuredContent } = result;
   if (!isRecord(structuredContent)) return { content: [...content, ...notes] };
   const size = Buffer.byteLength(JSON.stringify(structuredContent));
   const fits = size <= limits.maxBytes - textBytes(content);
-  // The content may hold the same as JSON text; then nothing is missing.
-  const said = given.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
-  if (!fits && !said)
-    notes.push(textBlock(`[structured content of ${size} bytes left out: over the limit. Ask for less at once]`));
-  return { content: [...content, ...notes], ...(fits ? { structuredContent } : {}) };
+  if (isTold(given, structuredContent)) {
+    return fits ? { content: [...content, ...notes], structuredContent, isTold: true } : { content };
+  }
+  if (fits) return { content: [...content, ...notes], structuredContent };
+  const leftOut = textBlock(`[structured content of ${size} bytes left out: over the limit. Ask for less at once]`);
+  return { content: [...content, ...notes, leftOut] };
 }
 
 function shownBlock(block: ContentBlock): ContentBlock {
@@ -59,12 +63,10 @@ export function contentOf(result: { content?: unknown; structuredContent?: unkno
  * Content blocks of a Messages API tool_result. MCP asks servers to repeat structured content as text; where a server does
  * not, it is added.
  */
-export function toModelContent({ content, structuredContent }: ToolOutput): unknown[] {
+export function toModelContent({ content, structuredContent, isTold: told }: ToolOutput): unknown[] {
   const blocks = content.flatMap(toModelBlocks);
-  const isTold =
-    structuredContent === undefined ||
-    content.some((block) => block.type === 'text' && isJsonOf(block.text, structuredContent));
-  if (!isTold) blocks.push(textBlock(JSON.stringify(structuredContent)));
+  const needsNone = structuredContent === undefined || told === true || isTold(content, structuredContent);
+  if (!needsNone) blocks.push(textBlock(JSON.stringify(structuredContent)));
   // The API refuses text that is only white space.
   const filled = blocks.filter((block) => (block as { text?: string }).text?.trim() !== '');
   return filled.length > 0 ? filled : [textBlock('(no output)')];
@@ -117,17 +119,6 @@ function linkText(link: Record<string, unknown>): string {
 
 function textBlock(text: string): TextBlock {
   return { type: 'text', text };
-}
-
-function isJsonOf(text: string, value: unknown): boolean {
-  const trimmed = text.trimStart();
-  if (!trimmed.startsWith('{')) return false;
-  try {
-    return JSON.stringify(JSON.parse(trimmed)) === JSON.stringify(value);
-  } catch (error) {
-    if (error instanceof SyntaxError) return false;
-    throw error;
-  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -76,6 +76,35 @@ void t.test(
   },
 );
 
+void t.test('structured content that repeats the text is not given to the model a second time', async (t) => {
+  const long = 'word '.repeat(150);
+  const picture = { type: 'image' as const, data: PNG, mimeType: 'image/png' };
+  const told: [ContentBlock[], Record<string, unknown>][] = [
+    [[text(long)], { content: long }],
+    [[text('5')], { result: 5 }],
+    [[text('a'), text('b')], { result: ['a', 'b'] }],
+    [[text('a'), text('b')], { content: 'a\nb' }],
+    [[text('{"a":1}'), text('{"a":2}')], { result: [{ a: 1 }, { a: 2 }] }],
+    [[picture], { content: [picture] }],
+    [[text(`${'1%\r'.repeat(50)}2%`)], { result: `${'1%\r'.repeat(50)}2%` }],
+  ];
+  for (const [content, structuredContent] of told) {
+    const output = outputOf({ content, structuredContent }, { maxBytes: 10_000, maxImageBytes: 10_000 });
+    t.same(output.structuredContent, structuredContent, 'the client has it');
+    t.equal(toModelContent(output).length, content.length);
+    const small = { maxBytes: 1, maxImageBytes: 10_000, problem: 'too large to be checked' };
+    t.notMatch(JSON.stringify(outputOf({ content, structuredContent }, small)), 'structured', 'nothing is missing');
+  }
+  for (const [said, structuredContent] of [
+    ['a', { result: 'b' }],
+    ['a', { result: 'a', more: 1 }],
+    ['two', { result: ['two', 'three'] }],
+  ] as const) {
+    const output = outputOf({ content: [text(said)], structuredContent }, LIMITS);
+    t.same(toModelContent(output)[1], text(JSON.stringify(structuredContent)));
+  }
+});
+
 void t.test(
   'structured content that finds no room is left out by name, and one that does not fit its schema is told',
   async (t) => {
