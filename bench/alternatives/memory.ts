@@ -1,9 +1,13 @@
 /** What a way's processes and containers hold, and what the machine has left, from /proc. */
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { containersOf, docker } from '../../test/helpers/docker.js';
 import { containerBytes } from '../memory/proc.js';
 import { unlessGone } from '../suite/cpu.js';
 import { kibField } from '../suite/proc.js';
+
+const ENDING_MS = 200;
+const ENDING_TRIES = 50;
 
 /** Proportional set sizes in bytes. */
 export interface Held {
@@ -28,12 +32,28 @@ async function sum<T>(all: readonly T[], bytesOf: (one: T) => Promise<number>): 
   return (await Promise.all(all.map(bytesOf))).reduce((total, bytes) => total + bytes, 0);
 }
 
-/** With its shim; 0 when it has ended meanwhile. */
+/** With its shim; 0 when it has ended. One that is ending may for a moment have lost its shim, and be listed as running. */
 async function containerPss(id: string): Promise<number> {
-  const { State } = await docker().getContainer(id).inspect();
-  if (State.Pid === 0) return 0;
-  const found = await unlessGone(containerBytes([State.Pid]));
-  return found === undefined ? 0 : found.pss + found.shims;
+  for (let tries = 1; ; tries++) {
+    const pid = await firstPid(id);
+    if (pid === 0) return 0;
+    try {
+      const { pss, shims } = await containerBytes([pid]);
+      return pss + shims;
+    } catch (error) {
+      if (tries >= ENDING_TRIES) throw error;
+      await pause(ENDING_MS);
+    }
+  }
+}
+
+async function firstPid(id: string): Promise<number> {
+  try {
+    return (await docker().getContainer(id).inspect()).State.Pid;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return 0;
+    throw error;
+  }
 }
 
 /** Of the whole machine, without swapping. */
