@@ -39,7 +39,7 @@ function ownRatios(fairlead: Measured): Ratio[] {
       'KiB',
     ),
     lower('turn', `… in a turn`, memory.inTurn / KIB, 'KiB'),
-    lower('tool', `… with a sandbox`, tool.idle / MIB, 'MiB'),
+    lower('tool', `… who has used a tool, with a sandbox`, tool.idle / MIB, 'MiB'),
   ];
 }
 
@@ -56,7 +56,7 @@ function ratiosTo(fairlead: Measured, other: Measured): Ratio[] {
       '×',
     ),
     lower(`${id}-turn`, `Memory of a person in a turn, ${to}`, fairlead.memory.inTurn / other.memory.inTurn, '×'),
-    lower(`${id}-tool`, `Memory of a person with a sandbox, ${to}`, fairlead.tool.idle / other.tool.idle, '×'),
+    lower(`${id}-tool`, `Memory of a person who has used a tool, ${to}`, fairlead.tool.idle / other.tool.idle, '×'),
     ...(few && theirs
       ? [
           lower(
@@ -71,7 +71,7 @@ function ratiosTo(fairlead: Measured, other: Measured): Ratio[] {
       : []),
     {
       id: `${id}-people`,
-      name: `People with a sandbox until memory is full, by calculation, ${to}`,
+      name: `People who have used a tool until memory is full, by calculation, ${to}`,
       value: fairlead.free / fairlead.tool.idle / (other.free / other.tool.idle),
       unit: '×',
       better: 'higher',
@@ -92,9 +92,9 @@ function memoryTable(ways: readonly Measured[]): Table {
       'nobody there, MiB',
       'between turns, MiB',
       'in a turn, MiB',
-      'with a sandbox, MiB',
+      'after a tool, MiB',
       'people who talk',
-      'people with a sandbox',
+      'people who used a tool',
     ],
     rows: ways.map((way) => [
       NAMES[way.name],
@@ -144,7 +144,7 @@ function turnTable(ways: readonly Measured[]): Table {
 
 function memoryPlot(ways: readonly Measured[]): Plot {
   return {
-    title: 'Memory of people with a sandbox, by calculation',
+    title: 'Memory of people who have used a tool, by calculation',
     x: 'people',
     y: 'MiB',
     scale: 'log',

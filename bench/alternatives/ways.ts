@@ -4,11 +4,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { dockerHost } from '../../test/helpers/docker.js';
+import { containersOf, docker, dockerHost } from '../../test/helpers/docker.js';
 import { startEngine } from '../../test/helpers/engine.js';
 import { fetchMetrics } from '../../test/helpers/metrics.js';
 import { installOnDemand } from '../../test/helpers/on-demand.js';
 import { startRedis } from '../../test/helpers/redis.js';
+import { inParallel } from '../shared/work.js';
 import { ContractChild } from '../threads/child.js';
 import { heldBy, type Held } from './memory.js';
 import type { ServerContract, WayName } from './messages.js';
@@ -26,7 +27,9 @@ export const WARM = 10;
 /** All people are the user `local`. */
 const MAX_SOCKETS = 100_000;
 const LOOK_MS = 200;
-const FILL_MS = 120_000;
+/** Hundreds of containers are removed, a few a second. */
+const FILL_MS = 600_000;
+const REMOVALS_AT_ONCE = 10;
 
 export interface Way {
   name: WayName;
@@ -106,6 +109,20 @@ async function poll(late: string, signal: AbortSignal, holds: () => Promise<bool
   }
 }
 
+/** What a server leaves that had no time to remove hundreds: after a Ctrl-C. */
+async function removeContainers(instance: string): Promise<void> {
+  const left = await containersOf(`fairlead.instance=${instance}`);
+  await inParallel(left.length, REMOVALS_AT_ONCE, async (index) => {
+    const id = left[index]?.id ?? '';
+    await docker()
+      .getContainer(id)
+      .remove({ force: true, v: true })
+      .catch((error: { statusCode?: number }) => {
+        if (error.statusCode !== 404 && error.statusCode !== 409) throw error; // gone, and going
+      });
+  });
+}
+
 async function startOther(name: WayName, program: string, { modelUrl, log }: WayOptions): Promise<Way> {
   const sdk = name === 'agent-sdk' ? await installOnDemand({ packages: AGENT_SDK, log }) : '';
   const folder = await mkdtemp(join(tmpdir(), 'fl-alternatives-'));
@@ -114,6 +131,7 @@ async function startOther(name: WayName, program: string, { modelUrl, log }: Way
   const server = new ContractChild<ServerContract>(NAMES[name], new URL(program, import.meta.url));
   const stop = async (): Promise<void> => {
     await server.stop();
+    await removeContainers(instance);
     await rm(folder, { recursive: true, force: true });
   };
   try {
