@@ -52,7 +52,7 @@ export const CLIENTS: readonly TriedClient[] = [
   },
   {
     name: 'curl',
-    how: '`initialize`, `tools/list` and `tools/call` by hand',
+    how: '`initialize`, `tools/list` and `tools/call` by hand, with its own `Accept`',
     run: curl,
     proof: EMPTY,
   },
@@ -154,8 +154,7 @@ async function inspector({ url, token, home, log }: Place): Promise<string> {
 async function curl({ url, token, home }: Place): Promise<string> {
   const ask = (method: string, params: object, ...args: string[]): Promise<string> => {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
-    const accept = 'accept: application/json, text/event-stream';
-    const headers = [`authorization: Bearer ${token}`, 'content-type: application/json', accept];
+    const headers = [`authorization: Bearer ${token}`, 'content-type: application/json'];
     const head = headers.flatMap((header) => ['-H', header]);
     return printed(['curl'], home, ['-sS', '--fail-with-body', ...head, ...args, '-d', body, url]);
   };

@@ -1,7 +1,8 @@
-/** One server and one client for real; `npm run compat` tries all of them. */
+/** A gateway, a server and a client for real; `npm run compat` tries all of them. */
 import t from 'tap';
 import { CLIENTS, tryClients } from './clients.js';
 import { foundTable, inWords } from './found.js';
+import { GATEWAYS, tryGateways } from './gateways.js';
 import { tryServers } from './host.js';
 import { SERVERS } from './servers.js';
 
@@ -41,6 +42,11 @@ t.test('a client lists the tools behind /mcp and calls one', async (t) => {
     (line) => t.comment(line),
   );
   t.match(row, { ok: true, what: /^curl \d/, found: 'lists the tools and calls one' });
+});
+
+t.test('through a gateway a model of another kind calls tools, each once, under an id that it repeats', async (t) => {
+  const [row] = await tryGateways(GATEWAYS, (line) => t.comment(line));
+  t.match(row, { ok: true, found: /^ready; two turns stream, each call runs once/ });
 });
 
 t.test('a row is one line of a table, whatever a server has printed', async (t) => {

@@ -9,6 +9,8 @@ import type { TriedServer } from './servers.js';
 
 /** A server may load for long on a busy machine. */
 const LIST_MS = 90_000;
+/** After a first failure: it is asked again. */
+const FAILED_MS = 10_000;
 const CALL_MS = 90_000;
 const LOOK_MS = 500;
 
@@ -52,13 +54,18 @@ async function tryServer(server: TriedServer, log: (line: string) => void): Prom
     closers.push(() => engine.stop());
     const health = await listed(engine, server.name);
     if (health.tools.length === 0) {
-      return { ...row, ok: false, found: `not listed: ${inWords(await reasonOf(engine, health))}` };
+      const why = inWords(health.lastError ?? health.state);
+      return {
+        ...row,
+        ok: false,
+        found: `not listed: ${why}${server.needs === undefined ? '' : ` (${server.needs})`}`,
+      };
     }
     const client = await connect(engine.wsUrl);
     closers.push(() => client.close());
     await client.ready;
     const { ok, words } = await used(server, client, model);
-    return { ...row, ok, found: `${health.era ?? 'unknown'} protocol, ${health.tools.length} tools; ${words}` };
+    return { ...row, ok, found: `${health.era ?? 'unknown'} protocol, ${count(health.tools.length)}; ${words}` };
   } catch (error) {
     return { ...row, ok: false, found: inWords((error as Error).message) };
   } finally {
@@ -67,20 +74,13 @@ async function tryServer(server: TriedServer, log: (line: string) => void): Prom
 }
 
 async function listed(engine: Engine, name: string): Promise<Health> {
-  const until = performance.now() + LIST_MS;
+  let until = performance.now() + LIST_MS;
   for (;;) {
     const health = (await (await fetch(`${engine.url}/v1/mcp/${name}`)).json()) as Health;
-    if (health.tools.length > 0 || health.state === 'down' || performance.now() > until) return health;
+    if (health.tools.length > 0 || performance.now() > until) return health;
+    if (health.lastError !== undefined) until = Math.min(until, performance.now() + FAILED_MS);
     await delay(LOOK_MS);
   }
-}
-
-/** What Fairlead's log says of it, which has more than other users may see. */
-async function reasonOf(engine: Engine, health: Health): Promise<string> {
-  const line = engine.logs.findLast(
-    ({ level, server, err }) => level >= 40 && (server !== undefined || err !== undefined),
-  );
-  return `${health.lastError ?? health.state}${line === undefined ? '' : ` (${line.msg}: ${JSON.stringify(line['err'] ?? line['error'] ?? '')})`}`;
 }
 
 /** One turn in which the model calls the tool, and what became of it. */
@@ -103,6 +103,10 @@ async function used(
     ok: taken,
     words: `${judged}; \`${call.tool}\` ${result.ok ? 'answers' : `answers with an error: ${said}`}`,
   };
+}
+
+function count(tools: number): string {
+  return tools === 1 ? '1 tool' : `${tools} tools`;
 }
 
 function howOf({ args, env, newerNode }: TriedServer): string {

@@ -11,6 +11,8 @@ export interface TriedServer {
   env?: Record<string, string>;
   /** It needs Node 22 or newer. */
   newerNode?: true;
+  /** Why it is not listed on a machine without a network, where that is the server's own way. */
+  needs?: string;
   call?: { tool: string; args: Record<string, unknown> };
 }
 
@@ -156,6 +158,7 @@ export const SERVERS: readonly TriedServer[] = [
     name: 'supabase',
     package: '@supabase/mcp-server-supabase',
     version: '0.13.0',
+    needs: 'it asks its own service before it answers',
     args: ['--access-token', NONE],
     call: { tool: 'list_projects', args: {} },
   },
@@ -163,6 +166,7 @@ export const SERVERS: readonly TriedServer[] = [
     name: 'stripe',
     package: '@stripe/mcp',
     version: '0.3.3',
+    needs: 'it asks its own service before it answers',
     args: ['--api-key=rk_test_none'],
   },
   {
@@ -182,6 +186,7 @@ export const SERVERS: readonly TriedServer[] = [
     name: 'apify',
     package: '@apify/actors-mcp-server',
     version: '0.16.0',
+    needs: 'it asks its own service before it answers',
     newerNode: true,
     env: { APIFY_TOKEN: NONE },
     call: { tool: 'search-actors', args: { keywords: 'maps' } },
@@ -197,6 +202,7 @@ export const SERVERS: readonly TriedServer[] = [
     name: 'mysql',
     package: '@benborla29/mcp-server-mysql',
     version: '2.0.9',
+    needs: 'it ends, without a word, when no database has answered for three seconds',
     env: { MYSQL_HOST: '127.0.0.1', MYSQL_PORT: '9', MYSQL_USER: NONE, MYSQL_PASS: NONE, MYSQL_DB: NONE },
     call: { tool: 'mysql_query', args: { sql: 'SELECT 1' } },
   },
