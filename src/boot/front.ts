@@ -23,6 +23,7 @@ import { startMetricsServer, type MetricsServer } from '../front/metrics-server.
 import { Origins } from '../front/origin.js';
 import { Presence } from '../front/presence.js';
 import { proxyHeader } from '../front/proxied.js';
+import { RefusalLog } from '../front/refusal-log.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
@@ -107,6 +108,7 @@ export function createFront(options: FrontOptions): Front {
   const loopbackOnly = config.auth.tokens.length === 0;
   const hosts = new Hosts({ names: namesOf(config), loopbackOnly, port: () => port });
   const origins = new Origins({ origins: listen.origins, noProxy: options.noProxy, hosts });
+  const refusals = new RefusalLog(log);
   const metricsAccess = new MetricsAccess(config.metrics);
   const readMetrics = joined(metrics);
   const context: ConnectionContext = { agents, hub, presence, budget, reads, limits, log };
@@ -123,6 +125,7 @@ export function createFront(options: FrontOptions): Front {
     auth,
     metricsAccess,
     origins,
+    refusals,
     budget,
     reads,
     strangers,
@@ -151,6 +154,7 @@ export function createFront(options: FrontOptions): Front {
       if (cutMalformed(res, head)) return;
       const refused = origins.refusal(head);
       if (refused) {
+        refusals.note(refused, head);
         const exchange = new Exchange(res, head, log);
         exchange.route = '/v1/ws';
         exchange.fail(refused);

@@ -8,6 +8,7 @@ import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
 import type { MetricsAccess } from './metrics-access.js';
 import type { Origins } from './origin.js';
+import type { RefusalLog } from './refusal-log.js';
 import type { RequestRate } from './request-rate.js';
 import type { Strangers } from './strangers.js';
 
@@ -86,6 +87,8 @@ export interface RouterOptions {
   auth: Auth;
   metricsAccess: MetricsAccess;
   origins: Origins;
+  /** Absent: refusals leave no line. */
+  refusals?: RefusalLog;
   budget: ByteBudget;
   /** Of each user. */
   reads: RequestRate;
@@ -122,7 +125,10 @@ export class Router {
     const { head } = exchange;
     const { origins, routes, budget, reads, maxBodyBytes, notServing } = this.#options;
     const refused = origins.refusal(head);
-    if (refused) throw refused;
+    if (refused) {
+      this.#options.refusals?.note(refused, head);
+      throw refused;
+    }
     exchange.headers = origins.corsHeaders(head.origin);
     if (head.path === '/v1/ws' && head.method !== 'OPTIONS') {
       exchange.route = '/v1/ws';

@@ -93,7 +93,9 @@ export const configSchema = z.strictObject({
     .strictObject({
       redisUrl: z.string().default(''),
       timeoutMs: positiveMs.default(5_000),
-      sessionTtlMs: positive.default(86_400_000),
+      sessionTtlMs: positive
+        .default(2_592_000_000)
+        .describe('A session that nobody uses for so long (30 days) is deleted with its files'),
       history: z
         .strictObject({
           maxBytes: positive

@@ -161,3 +161,20 @@ t.test('tokens, a public address and the mode none leave no sandbox without isol
     await t.rejects(startEngine({ config, env: NO_DOCKER }), { exit: { code }, message: said });
   }
 });
+
+t.test('a refused Origin leaves a line in the log, for a request and for a WebSocket', async (t) => {
+  const engine = await startEngine({ config: { auth: {}, sandbox: PROCESS }, env: NO_DOCKER });
+  t.teardown(() => engine.stop());
+  const headers = { origin: 'https://evil.example' };
+  t.equal((await fetch(`${engine.url}/v1/sessions`, { headers })).status, 403);
+  t.equal(await upgradeStatus(engine, headers), 403);
+  for (const path of ['/v1/sessions', '/v1/ws']) {
+    const line = await engine.waitForLog((each) => each['path'] === path);
+    t.match(line, {
+      level: 40,
+      code: 'ERR_FORBIDDEN_ORIGIN',
+      address: String,
+      msg: /refused: .*https:\/\/evil\.example/,
+    });
+  }
+});

@@ -160,5 +160,5 @@ function editedKey({ name }: OpenCall, { definition }: KnownTool, edit: JudgedEd
 
 /** What was only for the question leaves the row with it. */
 function started({ expiresAt: _expiresAt, tool: _tool, shownParts: _shownParts, ...call }: OpenCall): StartedCall {
-  return call;
+  return { ...call, startedAt: Date.now() };
 }

@@ -11,12 +11,12 @@ export interface ClosedCalls {
 }
 
 /** The event and the result of a call that will not run, or that ran to an unknown point. */
-function closeCall(call: OpenCall, denial: Denial): { event: DurableEvent; result: unknown } {
-  const { callId } = call;
+function closeCall(call: OpenCall, denial: Denial, now: number): { event: DurableEvent; result: unknown } {
+  const { callId, startedAt = now } = call;
   const result = denialResult(callId, denial);
   if (!waitsForApproval(call)) {
     const content = [{ type: 'text' as const, text: denialText(denial) }];
-    return { event: { type: 'tool:result', callId, ok: false, content, ms: 0 }, result };
+    return { event: { type: 'tool:result', callId, ok: false, content, ms: Math.max(0, now - startedAt) }, result };
   }
   switch (denial.by) {
     case 'user':
@@ -29,8 +29,11 @@ function closeCall(call: OpenCall, denial: Denial): { event: DurableEvent; resul
   }
 }
 
-export function closeCalls(closed: readonly { call: OpenCall; denial: Denial }[]): ClosedCalls {
-  const parts = closed.map(({ call, denial }) => closeCall(call, denial));
+export function closeCalls(
+  closed: readonly { call: OpenCall; denial: Denial }[],
+  now: number = Date.now(),
+): ClosedCalls {
+  const parts = closed.map(({ call, denial }) => closeCall(call, denial, now));
   return {
     events: parts.map(({ event }) => event),
     messages: parts.length > 0 ? [resultMessage(parts.map(({ result }) => result))] : [],
@@ -57,5 +60,6 @@ export function closeOverdue(row: WithTurns, crashed: boolean, now = Date.now())
       if (!waitsForApproval(call)) return crashed && !waitsForInput(call) ? [{ call, denial: { by: 'crash' } }] : [];
       return call.expiresAt <= now ? [{ call, denial: { by: 'timeout' } }] : [];
     }),
+    now,
   );
 }

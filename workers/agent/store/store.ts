@@ -120,6 +120,8 @@ export interface OpenCall extends Omit<PendingApproval, 'kind' | 'turn' | 'expir
   /** The parts of the definition that the user is shown, while the call waits for approval. */
   shownParts?: string;
   input?: CallInput | undefined;
+  /** When it has started, ms since the epoch. Absent before that, and in calls that 0.2.0 has started. */
+  startedAt?: number;
 }
 
 export interface LoggedEvent {

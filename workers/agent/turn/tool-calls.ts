@@ -66,7 +66,7 @@ export async function planCalls(
         break;
       case 'allow':
         plan.events.push({ type: 'tool:approved', callId, by: 'policy' }, startEvent(call));
-        plan.open.push({ ...call, position: 0, total });
+        plan.open.push({ ...call, position: 0, total, startedAt: Date.now() });
         break;
       case 'deny':
         plan.events.push({ type: 'tool:denied', callId, by: 'policy' });

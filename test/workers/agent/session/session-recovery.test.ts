@@ -47,10 +47,14 @@ void t.test('a crash while a tool ran leaves a result that says so, and the tool
   bench.model.next(callsTools([{ id: 'c-1', name: 'wait', input: { key: 'k' } }]), says('what now'));
   await bench.say('go');
   await bench.box.started('k');
+  const seen = Date.now();
+  while (Date.now() === seen) await new Promise((resolve) => setImmediate(resolve));
   await bench.crash();
   await bench.start();
   t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
-  t.match(await bench.event('tool:result'), { callId: 'c-1', ok: false });
+  const result = await bench.event('tool:result');
+  t.match(result, { callId: 'c-1', ok: false });
+  t.ok(result.ms > 0, 'with the time that is known');
   const history = await bench.store.readHistory(OF.session);
   t.notOk(repairTranscript(history).repaired);
   t.match(bench.model.requests[1]?.messages.at(-1), {
