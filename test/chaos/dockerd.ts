@@ -70,11 +70,11 @@ export async function startChaosDockerd(options: { liveRestore?: boolean } = {})
     powerOff: async () => {
       const running = await containerPids(folder);
       const ended = end('SIGKILL');
-      for (const each of running) if (isAlive(each)) process.kill(each, 'SIGKILL');
+      for (const each of running) killIfAlive(each);
       await ended;
       const gone = async (): Promise<boolean> => {
         const left = (await containerPids(folder)).filter(isAlive);
-        for (const each of left) process.kill(each, 'SIGKILL');
+        for (const each of left) killIfAlive(each);
         return left.length === 0;
       };
       await until('all containers are dead', gone, { timeoutMs: BACK_MS });
@@ -91,7 +91,7 @@ export async function startChaosDockerd(options: { liveRestore?: boolean } = {})
       await Promise.allSettled(containers.map(({ Id }) => docker(host).getContainer(Id).remove({ force: true })));
       await stop?.();
       const left = await containerPids(folder);
-      for (const pid of left) if (isAlive(pid)) process.kill(pid, 'SIGKILL'); // of containers that it has forgotten
+      for (const pid of left) killIfAlive(pid); // of containers that it has forgotten
       await first.stop();
     },
   };
@@ -100,6 +100,14 @@ export async function startChaosDockerd(options: { liveRestore?: boolean } = {})
 /** Shims, and all that runs in containers. */
 async function containerPids(folder: string): Promise<number[]> {
   return Object.values(await processesOf(folder)).flatMap((pids) => [...pids.values()].flat());
+}
+
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 function isAlive(pid: number): boolean {

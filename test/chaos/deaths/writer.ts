@@ -93,8 +93,10 @@ export class Writer {
     for (const [at, event] of events.entries()) {
       if (event.type !== 'sandbox:lost') continue;
       this.figures.losses++;
-      const next = events.slice(at).find((each) => each.type === 'tool:result' && !isInterrupted(each));
-      if (next && !JSON.stringify(next).includes('was replaced'))
+      const results = events.slice(at).filter(({ type }) => type === 'tool:result');
+      // An interrupted call's result may say it too, and then no later one does.
+      const next = results.find((each) => saysLoss(each) || !isInterrupted(each));
+      if (next && !saysLoss(next))
         this.violations.push(`${this.session}: the result ${next.seq} says nothing of the loss ${event.seq}`);
     }
   }
@@ -188,6 +190,10 @@ export class Writer {
     this.#confirmed.push(at);
     this.#there.push({ text, seq: event.seq, at });
   }
+}
+
+function saysLoss(event: Seen): boolean {
+  return JSON.stringify(event).includes('was replaced');
 }
 
 /** By a crash or a stop: it is nobody's answer. */
