@@ -1,8 +1,9 @@
-/** Runs the server as its systemd unit does: in its own cgroup with the unit's CPUWeight. Sandboxes are in other cgroups anyway. */
-import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+/** Runs server and sandboxes as the systemd units do: in cgroups of their own with the units' CPUWeight. */
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const UNIT = new URL('../../../systemd/fairlead.service', import.meta.url);
+const SLICE = new URL('../../../systemd/fairlead-sandboxes.slice', import.meta.url);
 /** The CPU controller of cgroups version 1 and 2. */
 const V1 = '/sys/fs/cgroup/cpu';
 const V2 = '/sys/fs/cgroup';
@@ -19,7 +20,7 @@ export interface Service {
 
 /** Undefined without root or without a CPU controller. */
 export async function asService(pid: number, name: string): Promise<Service | undefined> {
-  const weight = Number(/^CPUWeight=(\d+)$/m.exec(await readFile(UNIT, 'utf8'))?.[1]);
+  const weight = await weightIn(UNIT);
   const place = await makeGroup(`fairlead-bench-${name}-${pid}`, weight);
   if (place === undefined) return undefined;
   try {
@@ -29,6 +30,32 @@ export async function asService(pid: number, name: string): Promise<Service | un
     throw error;
   }
   return { weight, release: () => remove(place) };
+}
+
+/** A cgroup for `sandbox.cgroupParent`, until it is released. */
+export interface SandboxSlice {
+  parent: string;
+  release(): Promise<void>;
+}
+
+/** Undefined as `asService`. Docker must use the cgroupfs driver, as it does where systemd is not PID 1. */
+export async function sandboxSlice(name: string): Promise<SandboxSlice | undefined> {
+  const group = `fairlead-bench-sandboxes-${name}`;
+  const place = await makeGroup(group, await weightIn(SLICE));
+  if (place === undefined) return undefined;
+  // Docker makes the group in each other controller of version 1, and leaves it there.
+  const others = place.startsWith(`${V1}/`)
+    ? (await readdir(V2)).map((controller) => `${V2}/${controller}/${group}`)
+    : [];
+  const release = async (): Promise<void> => {
+    await remove(place);
+    for (const other of others) await rmdir(other).catch(() => undefined); // not there, or another name of one that was
+  };
+  return { parent: `/${group}`, release };
+}
+
+async function weightIn(unit: URL): Promise<number> {
+  return Number(/^CPUWeight=(\d+)$/m.exec(await readFile(unit, 'utf8'))?.[1]);
 }
 
 async function makeGroup(name: string, weight: number): Promise<string | undefined> {

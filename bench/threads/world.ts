@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { dockerHost } from '../../test/helpers/docker.js';
 import { startEngine, type Engine } from '../../test/helpers/engine.js';
 import { startRedis } from '../../test/helpers/redis.js';
-import { asService, type Service } from '../suite/service.js';
+import { asService, sandboxSlice, type Service } from '../suite/service.js';
 import { ContractChild } from './child.js';
 import { BAD, PEOPLE } from './users.js';
 import type { BadContract, Contract, ModelContract, PeopleContract } from './messages.js';
@@ -80,6 +80,7 @@ async function startServer(
   opened: Opened,
 ): Promise<Server> {
   const redis = await opened.open(startRedis(), (what) => what.stop());
+  const slice = await opened.open(sandboxSlice(String(redis.pid)), async (what) => what?.release());
   const starting = startEngine({
     env: {
       REDIS_URL: redis.url,
@@ -93,6 +94,7 @@ async function startServer(
       agents: { threads },
       limits: { maxSocketsPerUser: MAX_SOCKETS, maxReadsPerSecond: 0 },
       approvals: { default: 'allow' },
+      ...(slice && { sandbox: { pool: { min: 0 }, cgroupParent: slice.parent } }),
     },
   });
   let service: Service | undefined;

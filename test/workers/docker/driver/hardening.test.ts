@@ -44,6 +44,7 @@ t.test('Docker says that nothing of the host is given', async (t) => {
     MemorySwap: LIMITS.memoryMb * MIB,
     PidsLimit: LIMITS.pids,
     NanoCpus: LIMITS.cpus * 1e9,
+    CpuShares: 256,
     UTSMode: '',
     UsernsMode: '',
     PublishAllPorts: false,
