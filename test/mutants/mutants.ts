@@ -254,7 +254,7 @@ const MODEL: readonly Mutant[] = [
     model('answer-stream', 'retries'),
     ['byte === LF && this.#endsWithCR', 'byte === LF && false'],
     ['return { done: false, value: EVENT_END };', 'return { done: true, value: undefined };'],
-    ['this.#bytes > MAX_ANSWER_BYTES', 'false'],
+    ['this.#bytes > maxBytes', 'false'],
     ["typeof json['type'] === 'string' ? json['type'] : event", 'event'],
   ),
   ...slips(

@@ -8,8 +8,6 @@ import { Stream } from './anthropic-sdk.js';
 import { isObject } from './clean-blocks.js';
 import { brokeOff, modelError } from './model-errors.js';
 
-/** An answer of 128,000 tokens takes 20 MB of events. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const CR = 13;
 const LF = 10;
 const OPENING_BRACE = '{'.charCodeAt(0);
@@ -21,9 +19,16 @@ const EVENT_END = Buffer.from('\n\n');
 export type AnswerEvent = Json & { type: string };
 export type AnswerEvents = AsyncGenerator<ServerSentEvent, void, undefined>;
 
-/** Resolves when the answer has begun. `onBytes` is called for all that comes, comments too: any byte is a sign of life. */
-export async function openAnswer(response: Response, onBytes: () => void): Promise<AnswerEvents> {
-  const bytes = new AnswerBytes(response.body as unknown as AsyncIterable<Uint8Array>, onBytes);
+export interface OpenOptions {
+  /** Of the whole answer. */
+  maxBytes: number;
+  /** Called for all that comes, comments too: any byte is a sign of life. */
+  onBytes: () => void;
+}
+
+/** Resolves when the answer has begun. */
+export async function openAnswer(response: Response, options: OpenOptions): Promise<AnswerEvents> {
+  const bytes = new AnswerBytes(response.body as unknown as AsyncIterable<Uint8Array>, options);
   const first = await bytes.begin();
   // Nobody asked for a page: a proxy's, or a login's.
   if (first === LESS_THAN) throw notAnAnswer(response);
@@ -80,16 +85,16 @@ function isJson(text: string): boolean {
  */
 class AnswerBytes implements AsyncIterator<Uint8Array, undefined> {
   readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #onBytes: () => void;
+  readonly #options: OpenOptions;
   /** Read by `begin`, and not handed on yet. */
   readonly #kept: Uint8Array[] = [];
   #bytes = 0;
   #endsWithCR = false;
   #ended = false;
 
-  constructor(body: AsyncIterable<Uint8Array>, onBytes: () => void) {
+  constructor(body: AsyncIterable<Uint8Array>, options: OpenOptions) {
     this.#chunks = body[Symbol.asyncIterator]();
-    this.#onBytes = onBytes;
+    this.#options = options;
   }
 
   /** The first byte that is not blank; undefined for an empty body. */
@@ -125,11 +130,12 @@ class AnswerBytes implements AsyncIterator<Uint8Array, undefined> {
   async #read(): Promise<Uint8Array | undefined> {
     const next = await this.#chunks.next();
     if (next.done) return undefined;
-    this.#onBytes();
+    const { maxBytes, onBytes } = this.#options;
+    onBytes();
     this.#bytes += next.value.length;
-    if (this.#bytes > MAX_ANSWER_BYTES) {
+    if (this.#bytes > maxBytes) {
       await this.return();
-      throw modelError(`the model’s answer has more than ${MAX_ANSWER_BYTES / 1024 / 1024} MB`);
+      throw modelError(`the model’s answer has more than ${maxBytes / 1024 / 1024} MB`);
     }
     return this.#endsWithCR || next.value.includes(CR) ? this.#withLineFeeds(next.value) : next.value;
   }

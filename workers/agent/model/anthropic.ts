@@ -20,17 +20,21 @@ export interface AnthropicOptions {
   idleMs?: number;
   /** How often a request is made again of which nothing has been shown. */
   maxRetries?: number;
+  /** Of one answer's events. */
+  maxAnswerBytes?: number;
 }
 
 const IDLE_MS = 120_000;
 const MAX_RETRIES = 2;
+/** An answer of 128,000 tokens takes 20 MB of events. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** After the last event the connection has this long to end and return to the pool. */
 const END_MS = 1_000;
 
 export function createAnthropicModel(config: Config, options: AnthropicOptions = {}): Model {
   const { timeoutMs, thinkingTokens } = config.model;
   const address = modelAddress(config.anthropic);
-  const { idleMs = IDLE_MS, maxRetries = MAX_RETRIES } = options;
+  const { idleMs = IDLE_MS, maxRetries = MAX_RETRIES, maxAnswerBytes = MAX_ANSWER_BYTES } = options;
   const client = new Anthropic({
     authToken: config.anthropic.apiKey || config.anthropic.authToken,
     defaultHeaders: modelHeaders(config.anthropic), // the start's check sends the same
@@ -64,10 +68,11 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       clearTimeout(timer);
       timer = setTimeout(giveUp, idleMs, 'the model fell silent in the middle of its answer');
       let heardAt = performance.now();
-      const events = await openAnswer(response, () => {
+      const onBytes = (): void => {
         timer.refresh();
         if (performance.now() - heardAt > timeoutMs) giveUp('the model sent nothing but signs of life');
-      });
+      };
+      const events = await openAnswer(response, { maxBytes: maxAnswerBytes, onBytes });
       const builder = new AnswerBuilder(body.model);
       let isEmpty = true;
       let isAnswer = false;
