@@ -10,18 +10,15 @@ import type { Callback } from '../../contract/logins.js';
 import { issuerOf, resourceOf } from './discovery.js';
 import { plainCode } from './failures.js';
 import { newLogin, type FlowRecord, type LoginRecord } from './records.js';
-import { sameIssuer } from './server-auth.js';
 
 /** ERR_MCP, and the SDK's errors. Checks the issuer before it trusts anything else in the callback (RFC 9207). */
 export async function finishLogin(
   flow: FlowRecord,
-  { code, iss: said, error }: Callback,
+  { code, iss, error }: Callback,
   fetch: FetchLike,
 ): Promise<LoginRecord> {
   const { discovery, client, verifier, redirectUrl, scope } = flow;
   const metadata = discovery.authorizationServerMetadata;
-  // A slash at the end is no other issuer.
-  const iss = said !== undefined && metadata && sameIssuer(said, metadata.issuer) ? metadata.issuer : said;
   if (code === undefined) {
     validateAuthorizationResponseIssuer({
       iss,

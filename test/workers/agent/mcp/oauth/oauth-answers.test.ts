@@ -88,16 +88,22 @@ for (const [what, bend] of Object.entries(READ)) {
 }
 
 const slashed = (value: unknown): string => `${String(value)}/`;
+/** Where the person comes back it is as the metadata has it: that is compared as it is (RFC 9207). */
+function slashMetadata(as: OAuthServer): void {
+  as.bend.metadata = (fields) => ({ ...fields, issuer: slashed(fields['issuer']) });
+  as.iss = slashed(as.issuer);
+}
+
+function slashResource(as: OAuthServer): void {
+  as.bend.resource = (fields) => ({ ...fields, authorization_servers: [slashed(as.issuer)] });
+}
+
 const SLASHES: Record<string, (as: OAuthServer) => void> = {
-  'in its metadata': (as) => (as.bend = { metadata: (fields) => ({ ...fields, issuer: slashed(fields['issuer']) }) }),
-  'in the resource’s metadata': (as) =>
-    (as.bend = { resource: (fields) => ({ ...fields, authorization_servers: [slashed(as.issuer)] }) }),
-  'where the person comes back': (as) => (as.iss = slashed(as.issuer)),
-  'in all of them but the last': (as) => {
-    as.bend = {
-      metadata: (fields) => ({ ...fields, issuer: slashed(fields['issuer']) }),
-      resource: (fields) => ({ ...fields, authorization_servers: [slashed(as.issuer)] }),
-    };
+  'in its metadata': slashMetadata,
+  'in the resource’s metadata': slashResource,
+  'in both': (as) => {
+    slashMetadata(as);
+    slashResource(as);
   },
 };
 
@@ -109,6 +115,13 @@ for (const [where, set] of Object.entries(SLASHES)) {
     t.equal(await host.call('alice'), 'whoami: Alice');
   });
 }
+
+t.test('the issuer that a person comes back with is compared as it is', async (t) => {
+  const as = await oauthServer(t);
+  as.iss = slashed(as.issuer);
+  const host = await TestHost.start(t, { url: as.url });
+  await t.rejects(host.call('alice'), { code: 'ERR_MCP_LOGIN', message: /issuer/ });
+});
 
 t.test('another issuer is still refused', async (t) => {
   const as = await oauthServer(t);
