@@ -123,6 +123,9 @@ export class BringUp {
     const mcp = await WarmServer.open(running, { ...this.#handshakeOptions(msLeft(deadline)), again });
     if (!known) {
       const found = await offeredBy(mcp, msLeft(deadline));
+      const { leftOut } = mcp;
+      const { server, log } = this.#options;
+      if (leftOut.length > 0) log.warn({ server, leftOut }, 'mcp server: tools that do not follow MCP are left out');
       this.#known = { imageId, ...found };
       await this.#options.toolCache?.write(this.#useOf(imageId), found);
     }

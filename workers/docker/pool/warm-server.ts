@@ -16,6 +16,7 @@ import { quote } from '../../../src/shared/control-characters.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { NEWER_PROTOCOL } from '../../../src/shared/mcp-capabilities.js';
 import { McpInbox } from '../../../src/shared/mcp-inbox.js';
+import { LEFT_OUT } from '../../../src/shared/mcp-lists.js';
 import { StderrTail } from '../../../src/shared/stderr-tail.js';
 import { toToolDefinitions, type ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { VERSION } from '../../../src/shared/version.js';
@@ -47,6 +48,8 @@ export interface HandshakeOptions {
 
 export class WarmServer {
   readonly handshake: Handshake;
+  /** Tools of the last list that nobody can read, and why. */
+  leftOut: readonly string[] = [];
   readonly #client: Client;
   readonly #transport: WarmTransport;
 
@@ -112,7 +115,8 @@ export class WarmServer {
   /** All pages, in the server's order. ERR_SANDBOX. */
   async listTools(timeoutMs: number): Promise<ToolDefinition[]> {
     try {
-      const { tools } = await this.#listTools(timeoutMs);
+      const { tools, _meta: meta } = await this.#listTools(timeoutMs);
+      this.leftOut = (meta?.[LEFT_OUT] ?? []) as string[];
       return toToolDefinitions(tools);
     } catch (error) {
       throw new FairleadError('ERR_SANDBOX', `tools/list failed: ${quote((error as Error).message)}`, { cause: error });
@@ -120,7 +124,7 @@ export class WarmServer {
   }
 
   /** Also of a server that does not say that it has tools: the SDK would not ask it. */
-  async #listTools(timeoutMs: number): Promise<{ tools: Tool[] }> {
+  async #listTools(timeoutMs: number): Promise<{ tools: Tool[]; _meta?: Record<string, unknown> | undefined }> {
     if (this.#client.getServerCapabilities()?.tools) {
       return this.#client.listTools(undefined, { timeout: timeoutMs });
     }

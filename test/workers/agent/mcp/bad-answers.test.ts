@@ -151,6 +151,100 @@ function between(block: unknown): unknown[] {
   return [{ type: 'text', text: 'before' }, block, { type: 'text', text: 'after' }];
 }
 
+/** A handshake's result → what is known of the server's capabilities. */
+const HANDSHAKES: Record<string, [result: object, capabilities: string[]]> = {
+  'capabilities that are null': [{ capabilities: null }, []],
+  'no capabilities': [{}, []],
+  'capabilities that are a list': [{ capabilities: [] }, []],
+  'true and lists for capabilities': [
+    { capabilities: { tools: true, prompts: [], resources: null } },
+    ['prompts', 'tools'],
+  ],
+  'a flag that is null': [{ capabilities: { tools: { listChanged: null } } }, ['tools']],
+  'an unknown capability that is a text': [{ capabilities: { tools: {}, odd: 'yes' } }, ['tools']],
+  'no server info': [{ capabilities: { tools: {} }, serverInfo: null }, ['tools']],
+  'a version that is a number': [{ capabilities: { tools: {} }, serverInfo: { name: 'a', version: 2 } }, ['tools']],
+  'instructions that are null': [{ capabilities: { tools: {} }, instructions: null, _meta: null }, ['tools']],
+  'no version of the protocol': [{ capabilities: { tools: {} }, protocolVersion: null }, ['tools']],
+};
+
+/** Method → a result, and what is read of it. */
+const OTHERS: [what: string, method: string, result: unknown, read: object][] = [
+  [
+    'a prompt with nulls',
+    'prompts/list',
+    {
+      prompts: [{ name: 'a', title: null, arguments: [{ name: 'b', required: null, description: null }] }, { name: 1 }],
+    },
+    { prompts: [{ name: 'a', arguments: [{ name: 'b' }] }] },
+  ],
+  [
+    'prompts without arguments',
+    'prompts/list',
+    { prompts: [{ name: 'a', arguments: null }] },
+    { prompts: [{ name: 'a' }] },
+  ],
+  [
+    'resources without names',
+    'resources/list',
+    { resources: [{ uri: 'a:b', name: null, size: null, mimeType: null }, { name: 'c' }] },
+    { resources: [{ uri: 'a:b', name: 'a:b' }] },
+  ],
+  [
+    'templates without names',
+    'resources/templates/list',
+    { resourceTemplates: [{ uriTemplate: 'a:{b}' }, null] },
+    { resourceTemplates: [{ uriTemplate: 'a:{b}', name: 'a:{b}' }] },
+  ],
+  [
+    'messages whose content is a text',
+    'prompts/get',
+    { description: null, messages: [{ role: 'system', content: 'hi' }, 'there'] },
+    {
+      messages: [
+        { role: 'user', content: { type: 'text', text: 'hi' } },
+        { role: 'user', content: { type: 'text', text: 'there' } },
+      ],
+    },
+  ],
+  [
+    'a message of several blocks',
+    'prompts/get',
+    { messages: [{ role: 'assistant', content: [fine, { type: 'text', text: null }] }] },
+    {
+      messages: [
+        { role: 'assistant', content: fine },
+        { role: 'assistant', content: { type: 'text', text: /without a text/ } },
+      ],
+    },
+  ],
+  [
+    'one entry in place of a list',
+    'resources/read',
+    { contents: { text: 'hi' } },
+    { contents: [{ uri: 'a:b', text: 'hi' }] },
+  ],
+  [
+    'bytes with line breaks',
+    'resources/read',
+    { contents: [{ uri: 'x:y', blob: 'aGk\n', mimeType: null }] },
+    { contents: [{ uri: 'x:y', blob: 'aGk=' }] },
+  ],
+  [
+    'bytes that are none',
+    'resources/read',
+    { contents: [{ uri: 'x:y', blob: '%' }] },
+    { contents: [{ text: /no base64/ }] },
+  ],
+  [
+    'a completion with nulls',
+    'completion/complete',
+    { completion: { values: ['a', null], total: null, hasMore: null } },
+    { completion: { values: ['a'] } },
+  ],
+  ['a ping with a word in it', 'ping', { ok: true }, {}],
+];
+
 async function toModel(connection: ServerConnection, tool: string): Promise<unknown[]> {
   const result = await connection.callTool(callOf(tool));
   return toModelContent(outputOf(result, { maxBytes: 1_000_000, maxImageBytes: 1_000_000 }));
@@ -209,6 +303,31 @@ for (const [way, connect] of Object.entries(WAYS)) {
       t.equal(read.length, 3, name);
     }
   });
+
+  for (const [what, [result, capabilities]] of Object.entries(HANDSHAKES)) {
+    void t.test(`${way}: a handshake with ${what} is one`, async (t) => {
+      const defaults = { protocolVersion: '2025-11-25', serverInfo: { name: 'bad', version: '1' } };
+      const connection = await connect(t, { initialize: resultOf({ ...defaults, ...result }) });
+      t.same(Object.keys(connection.capabilities).sort(), capabilities);
+    });
+  }
+
+  for (const [what, method, result, read] of OTHERS) {
+    void t.test(`${way}: ${what} (${method}) costs no more than that`, async (t) => {
+      const connection = await connect(t, { [method]: resultOf(result) });
+      const params = {
+        ...(method === 'resources/read' ? { uri: 'a:b' } : {}),
+        ...(method === 'prompts/get' ? { name: 'a' } : {}),
+        ...(method === 'completion/complete'
+          ? { ref: { type: 'ref/prompt', name: 'a' }, argument: { name: 'a', value: '' } }
+          : {}),
+      };
+      const { _meta, ...got } = await connection.request(request(method, params));
+      t.match(got, read);
+      for (const [key, wanted] of Object.entries(read))
+        if (Array.isArray(wanted)) t.equal((got[key] as []).length, wanted.length);
+    });
+  }
 
   void t.test(`${way}: one bad answer fails its call at once, or is read`, async (t) => {
     const answers = Object.entries(ANSWERS).map(([name, [answer]]) => [`tools/call ${name}`, answer]);

@@ -124,6 +124,36 @@ void t.test('a failed start says why', async (t) => {
   t.same(folders(), [], 'nothing is left of them');
 });
 
+void t.test(
+  'a server that is stuck after a request of the newer protocol is started again with the older one',
+  async (t) => {
+    const script = `
+    let stuck = false;
+    require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+      const { id, method } = JSON.parse(line);
+      stuck ||= method === 'server/discover';
+      const result = { protocolVersion: '2025-06-18', capabilities: {}, serverInfo: { name: 'stuck', version: '1' } };
+      if (!stuck && id !== undefined) console.log(JSON.stringify({ jsonrpc: '2.0', id, result }));
+    });`;
+    const { commands } = startCommands(t, { servers: { stuck: node(script) }, mcp: { requestTimeoutMs: 3_000 } });
+    t.equal((await commands.get(OF, 'stuck')).era, 'legacy');
+  },
+);
+
+void t.test('the era of the configuration is the only one that is tried', async (t) => {
+  const servers = {
+    legacy: { ...sdkV2(), era: 'legacy' },
+    modern: { ...sdkV2(), era: 'modern' },
+    wrong: { ...sdkV1(), era: 'modern' },
+    reverse: { ...sdkV2('--modern'), era: 'legacy' },
+  };
+  const { commands } = startCommands(t, { servers });
+  t.equal((await commands.get(OF, 'legacy')).era, 'legacy');
+  t.equal((await commands.get(OF, 'modern')).era, 'modern');
+  await t.rejects(commands.get(OF, 'wrong'), { code: 'ERR_MCP', message: /refused the handshake/ });
+  await t.rejects(commands.get(OF, 'reverse'), { code: 'ERR_MCP', message: /refused the handshake/ });
+});
+
 void t.test('why a server died is told with the end of its stderr, and without its secrets', async (t) => {
   const dies = 'console.error(`fatal: no database at ${process.env.DB}`); process.exitCode = 1';
   const servers = {
