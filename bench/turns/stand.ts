@@ -58,7 +58,7 @@ export class Stand {
         config: {
           limits: { maxSocketsPerUser: MAX_SOCKETS, maxReadsPerSecond: 0 },
           sandbox: { driver: 'docker', pool: { min: warm, max: Math.max(100, warm) } },
-          approvals: { rules: [{ readOnly: true, action: 'allow' }] },
+          approvals: { rules: [{ server: 'workspace', tool: 'list_files', action: 'allow' }] },
         },
         env: {
           REDIS_URL: redis.url,
