@@ -12,7 +12,10 @@ export interface Outcome {
   stderr: string;
 }
 
-export async function runBenchCommand(folder: 'report-page' | 'compare', ...args: string[]): Promise<Outcome> {
+export async function runBenchCommand(
+  folder: 'suite' | 'report-page' | 'compare',
+  ...args: string[]
+): Promise<Outcome> {
   const main = fileURLToPath(new URL(`../../bench/${folder}/main.js`, import.meta.url));
   const child = spawn(process.execPath, [main, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
