@@ -136,9 +136,10 @@ export class Writer {
     let worked = 0;
     let since = from;
     for (const { from: lost, to: back } of this.#world.outages) {
-      if (lost < since || lost >= to) continue; // it lies in one that was left out, or elsewhere
-      worked += lost - since;
-      since = Math.min(to, this.#confirmed.find((at) => at > back) ?? to);
+      const served = this.#confirmed.find((at) => at > back) ?? to;
+      if (served <= since || lost >= to) continue;
+      worked += Math.max(0, lost - since); // less than 0: a text was on its way when it began
+      since = Math.min(to, served);
     }
     return worked + to - since;
   }
