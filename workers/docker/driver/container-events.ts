@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../src/shared/log.js';
 import { LABEL_INSTANCE } from './container-options.js';
 import type { SandboxWatcher } from './driver.js';
+import { OomLog } from './oom-log.js';
 
 const AGAIN_MS = 1_000;
 /** Those that end a container for us (a paused one answers nobody), and the kernel's kill of a program in one. */
@@ -36,12 +37,17 @@ async function follow({ docker, instance, watcher, log }: ContainerEventsOptions
   const stream = (await docker.getEvents({ filters, abortSignal: signal })) as Readable;
   stream.on('error', (error) => log.debug({ err: error }, 'docker: the stream of container events broke'));
   watcher.onBack();
+  const oomLog = new OomLog(log); // events of the time between two streams are missed, and so what to forget
   for await (const line of createInterface({ input: stream })) {
     const { action, name } = eventOf(line);
     if (name === undefined) continue;
-    if (action === 'oom')
-      log.warn({ container: name }, 'a sandbox is out of memory: the kernel has killed a program in it');
-    else watcher.onDead(nameGiven(name));
+    const given = nameGiven(name);
+    if (action === 'oom') {
+      oomLog.note(given, name);
+      continue;
+    }
+    oomLog.forget(given);
+    watcher.onDead(given);
   }
 }
 
