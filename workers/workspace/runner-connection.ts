@@ -171,6 +171,7 @@ function tooLong(maxBytes: number): RangeError {
 function ended(): ToolFault {
   const text =
     'The process that runs the tools ended while this call ran: a program in the sandbox killed or stopped it, or memory ran out. ' +
-    'The call may have run in part. A new process is being started. Files stay, unless all of the sandbox has ended: the next result says so.';
+    'The call may have run in part. A new process is being started. Files stay, unless all of the sandbox has ended: the next result says so. ' +
+    'If it happens again and again, a restart of the sandbox helps.';
   return new ToolFault('NO_RUNNER', text);
 }
