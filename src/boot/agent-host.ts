@@ -63,6 +63,7 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
     // A sandbox that floods the thread goes before the thread does; if Docker’s thread does not answer, nothing is lost.
     onSlow: (index) => void docker.run('cut-loud', { thread: index, threads: agents.size }).catch(() => undefined),
     onRestarted: async (index, channel) => {
+      readiness.storeHealth(index, true); // it has opened its store; what its predecessor said last would stand for ever
       // The new thread was not told to drain, so nothing is resumed here; the next start resumes it.
       if (readiness.isDraining) return;
       await channel.request('resume', {});

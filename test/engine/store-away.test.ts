@@ -43,6 +43,26 @@ t.test(
   },
 );
 
+t.test('an agent thread that dies while Redis hangs leaves no reason behind when both are back', async (t) => {
+  const stack = await startStack({
+    config: { store: { timeoutMs: 500 }, sandbox: { driver: 'process' }, agents: { threads: 1, spare: false } },
+    env: { DOCKER_HOST: '', NODE_OPTIONS: `--import=${new URL('threads/preload.js', import.meta.url).href}` },
+  });
+  t.teardown(() => stack.stop());
+  const { engine, redis } = stack;
+  redis.pause();
+  t.teardown(() => redis.resume());
+  await engine.waitForReadiness(503);
+  engine.signal('SIGWINCH');
+  await engine.waitForLog(({ msg }) => msg === 'agent thread ended; starting it again');
+  redis.resume();
+  await engine.waitForLog(({ msg }) => msg === 'agent thread serves again');
+  await engine.waitForReadiness(200);
+  const client = await connect(engine.wsUrl);
+  t.teardown(() => client.close());
+  t.match(await client.ask('hello'), { stopReason: 'end_turn' });
+});
+
 t.test('Redis is killed and started again on the same port', async (t) => {
   const stack = await startStack({
     config: { store: { timeoutMs: 1_000 }, sandbox: { driver: 'process' } },

@@ -1,0 +1,68 @@
+import t, { type Test } from 'tap';
+import { chooseParts } from '../../../src/boot/parts.js';
+import { StartWaits } from '../../../src/boot/start-waits.js';
+import { parseConfig } from '../../../src/shared/config.js';
+import { FairleadError } from '../../../src/shared/errors.js';
+import { createLog } from '../../../src/shared/log.js';
+import { startRedis } from '../../helpers/redis.js';
+
+const { signal } = new AbortController();
+const refused = new FairleadError('ERR_START', 'Redis at … does not answer');
+
+async function listen(): Promise<void> {}
+
+function waitsOf(redisUrl = ''): { waits: StartWaits; said: (string | undefined)[] } {
+  const config = parseConfig({ sandbox: { driver: 'process' } }, { REDIS_URL: redisUrl });
+  const said: (string | undefined)[] = [];
+  const readiness = { waitsFor: (_part: string, reason: string | undefined): void => void said.push(reason) };
+  const log = createLog('test', 'silent');
+  return { waits: new StartWaits({ config, parts: chooseParts(config), log, readiness, signal, listen }), said };
+}
+
+/** A start that fails so often. */
+function failing(times: number, error: Error = refused): { start: () => Promise<string>; tried: () => number } {
+  let tried = 0;
+  const start = async (): Promise<string> => {
+    if (++tried <= times) throw error;
+    return 'started';
+  };
+  return { start, tried: () => tried };
+}
+
+async function redisUrl(t: Test): Promise<string> {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  return redis.url;
+}
+
+t.test('a Redis that went between the question and the start of the threads is asked again', async (t) => {
+  const { waits, said } = waitsOf(await redisUrl(t));
+  t.match(await waits.all(), { store: { kind: 'redis' }, sandbox: { driver: 'process' } });
+  const { start, tried } = failing(2);
+  t.equal(await waits.withStore(start), 'started');
+  t.equal(tried(), 3);
+  t.same(said, []);
+});
+
+t.test('a start that fails although the store answers ends, and one for another reason at once', async (t) => {
+  const { waits } = waitsOf(await redisUrl(t));
+  const always = failing(Infinity);
+  await t.rejects(waits.withStore(always.start), refused);
+  t.equal(always.tried(), 3);
+  const other = failing(Infinity, new TypeError('a fault'));
+  await t.rejects(waits.withStore(other.start), { message: 'a fault' });
+  t.equal(other.tried(), 1);
+});
+
+t.test('the embedded store is not waited for', async (t) => {
+  const { start, tried } = failing(Infinity);
+  await t.rejects(waitsOf().waits.withStore(start), refused);
+  t.equal(tried(), 1);
+});
+
+t.test('sessions with open turns are looked up until the store answers', async (t) => {
+  const { start, tried } = failing(2, new FairleadError('ERR_UNAVAILABLE', 'away'));
+  t.equal(await waitsOf().waits.untilAvailable(start), 'started');
+  t.equal(tried(), 3);
+  await t.rejects(waitsOf().waits.untilAvailable(failing(1).start), refused);
+});
