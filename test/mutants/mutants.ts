@@ -280,7 +280,46 @@ const MODEL: readonly Mutant[] = [
   ),
 ];
 
+const LONG: readonly Mutant[] = [
+  ...slips(
+    'workers/agent/model/context.js',
+    model('context', 'ask-again'),
+    ['trimUntil(newest);', ''],
+    ['trimUntil(transcript.findLastIndex(holdsResult));', ''],
+    ['budgetTokens * KEPT_OF_EARLIER', '0'],
+    ['part.from > 0 ?', 'false ?'],
+    ['Math.min(historyTokens, takes * ROOM)', 'historyTokens'],
+  ),
+  ...slips(
+    'workers/agent/mcp/calls/bound-content.js',
+    ['workers/agent/mcp/calls/bound-content.test.js'],
+    ['if (size > share)', 'if (size > total / sizes.length)'],
+    ['leftOut.size > 0 ? fairShare(kept.map(sizeOf), maxBytes) : share', 'share'],
+    ['...bounded.slice(-LAST_BLOCKS)', ''],
+  ),
+  ...slips(
+    'src/shared/terminal-screen.js',
+    ['src/shared/terminal-screen.test.js'],
+    ['this.#begun + given', 'given'],
+    ['Math.max(this.#base, this.#cursor.row + rows)', 'Math.max(0, this.#cursor.row + rows)'],
+    ['if (this.#row.length > MAX_COLUMNS)', 'if (false)'],
+  ),
+];
+
 const WORKSPACE: readonly Mutant[] = [
+  ...slips(
+    'workers/workspace/replace.js',
+    workspace('replace', 'write'),
+    ['!splitsPair(text, start) && !splitsPair(text, end)', 'true'],
+    ['pairs[passed] < at', 'pairs[passed] <= at'],
+    ['replacement.replaceAll(/\\r?\\n/g, lineEnd)', 'replacement'],
+  ),
+  ...slips(
+    'workers/workspace/names.js',
+    workspace('names'),
+    ['!AMBIGUOUS.test(text) && ', ''],
+    ['isUtf8(bytes) ? ', 'true ? '],
+  ),
   ...slips(
     'workers/workspace/paths.js',
     workspace('paths', 'swapped-paths', 'write', 'list', 'read', 'names'),
@@ -296,7 +335,7 @@ const WORKSPACE: readonly Mutant[] = [
   ),
 ];
 
-export const MUTANTS: readonly Mutant[] = [...FRONT, ...STORE, ...TURN, ...MODEL, ...WORKSPACE];
+export const MUTANTS: readonly Mutant[] = [...FRONT, ...STORE, ...TURN, ...MODEL, ...LONG, ...WORKSPACE];
 
 /** The file with the slip in it. Throws when `find` does not stand there exactly once: then the list is out of date. */
 export function applyMutant({ file, find, replace }: Mutant, text: string): string {

@@ -16,10 +16,11 @@ const ROOM = 0.9;
 const LESS = 0.8;
 /** Even where each byte is a token, an estimate is wrong by no more. */
 const MAX_SCALE = 3;
-/** What is tried of a result's size, one after the other, until something is saved. */
+/** What is tried of a result's size, one after the other, until it seems to be enough. */
 const SHARES = [1, 0.5, 0.2, 0.05];
 
-export type SentPart = Required<Omit<ModelContext, 'messages' | 'tokens'>>;
+export type StoredPart = Omit<ModelContext, 'messages' | 'tokens'>;
+export type SentPart = Required<StoredPart>;
 
 /**
  * `from` is the first message to send, which opens a turn, so that no tool_use loses its tool_result. The newest turn is always
@@ -51,7 +52,7 @@ export function chooseContext(
   const trimUntil = (end: number): void => {
     for (; part.trimmed < end && tokens > target; part.trimmed++) {
       const whole = weightOf(part.trimmed, part.trimmed + 1);
-      const left = weighMessage(withoutResults(transcript[part.trimmed]!));
+      const left = weighMessage(withoutResults(transcript[part.trimmed]!, part.resultBytes));
       if (left < whole) tokens -= whole - left * (part.trimmed < counted.messages ? scale : 1);
     }
   };
@@ -94,6 +95,16 @@ export class SentContext {
     return this.#part;
   }
 
+  /** What the session keeps of it: a limit that only follows from the configuration may change with it. */
+  get stored(): StoredPart {
+    const { from, trimmed, resultBytes } = this.#part;
+    return {
+      from,
+      ...(trimmed > from ? { trimmed } : {}),
+      ...(resultBytes < bytesFor(this.#budgetTokens * LARGEST_RESULT) ? { resultBytes } : {}),
+    };
+  }
+
   messages(): TranscriptMessage[] {
     return toModelMessages(this.#transcript, this.#part);
   }
@@ -106,16 +117,20 @@ export class SentContext {
     this.#budgetTokens = Math.min(this.#budgetTokens, (size?.maximum ?? tokens * LESS) * ROOM);
     const scale = Math.min(MAX_SCALE, Math.max(1, tokens / weight));
     const largest = bytesFor((this.#budgetTokens * LARGEST_RESULT) / scale);
+    let best: SentPart | undefined;
     for (const share of SHARES) {
       const capped = { ...this.#part, resultBytes: Math.min(this.#part.resultBytes, Math.floor(largest * share)) };
       const saved = weight - weigh(this.#transcript, capped, capped.from, all);
       const known = { ...capped, messages: all, tokens: Math.max(0, tokens - saved * scale) };
       const next = chooseContext(this.#transcript, known, this.#budgetTokens);
-      if (weigh(this.#transcript, next, next.from, all) >= weight) continue;
-      this.#part = next;
-      return this.messages();
+      const left = weigh(this.#transcript, next, next.from, all) / weight;
+      if (left >= 1) continue;
+      best = next;
+      if (tokens * left <= this.#budgetTokens) break;
     }
-    return undefined;
+    if (!best) return undefined;
+    this.#part = best;
+    return this.messages();
   }
 }
 
@@ -141,7 +156,7 @@ export function toModelMessages(transcript: readonly TranscriptMessage[], part: 
 
 function asSent(transcript: readonly TranscriptMessage[], part: SentPart, index: number): TranscriptMessage {
   const message = transcript[index]!;
-  return index < part.trimmed ? withoutResults(message) : withShortResults(message, part.resultBytes);
+  return index < part.trimmed ? withoutResults(message, part.resultBytes) : withShortResults(message, part.resultBytes);
 }
 
 /** Estimated tokens of the messages from `start` to before `end`, as they are sent. */

@@ -5,6 +5,8 @@ import { weighBlock } from './context-weight.js';
 
 /** Shorter ones stay: they cost little more than the words in their place, and may be what a turn is about. */
 const SHORT_BYTES = 2_000;
+/** About what the words cost. */
+const WORDS_BYTES = 500;
 /** Of a long argument that stays. */
 const KEPT_OF_ARGUMENT = 200;
 
@@ -16,14 +18,15 @@ export const EARLIER_CUT = {
     'Read files again for what was in them, and ask the user for what only the user knows.]',
 };
 
-/** The message without its results; what has none and no long arguments is the same object. */
-export function withoutResults(message: TranscriptMessage): TranscriptMessage {
+/** The message without its results, but for short ones; what has none and no long arguments is the same object. */
+export function withoutResults(message: TranscriptMessage, maxBytes: number): TranscriptMessage {
+  const shortBytes = Math.max(WORDS_BYTES, Math.min(SHORT_BYTES, maxBytes));
   return changed(message, (block) => {
     switch (block['type']) {
       case 'tool_result':
-        return withoutContent(block);
+        return withoutContent(block, shortBytes);
       case 'tool_use': {
-        const input = shortened(block['input']);
+        const input = shortened(block['input'], shortBytes);
         return input === block['input'] ? block : { ...block, input };
       }
       default:
@@ -48,12 +51,12 @@ export function withShortResults(message: TranscriptMessage, maxBytes: number): 
   });
 }
 
-function withoutContent(block: Block): Block {
+function withoutContent(block: Block, shortBytes: number): Block {
   const { content } = block;
   const parts: unknown[] = Array.isArray(content) ? content : [{ type: 'text', text: String(content) }];
   const bytes = parts.reduce((sum: number, part) => sum + Buffer.byteLength(textOf(part)), 0);
   const images = parts.filter((part) => (part as Block | null)?.['type'] === 'image').length;
-  if (bytes <= SHORT_BYTES && images === 0) return block;
+  if (bytes <= shortBytes && images === 0) return block;
   const what = [...(bytes > 0 ? [`${bytes} bytes`] : []), ...(images > 0 ? [`${images} images`] : [])].join(' and ');
   const text =
     `[The result of this call (${what}) is not shown here any more, because the conversation has grown longer than the model takes. ` +
@@ -61,12 +64,12 @@ function withoutContent(block: Block): Block {
   return { ...block, content: [{ type: 'text', text }] };
 }
 
-function shortened(input: unknown): unknown {
-  if (typeof input !== 'object' || input === null || weighBlock(input) * 3 <= SHORT_BYTES) return input;
+function shortened(input: unknown, shortBytes: number): unknown {
+  if (typeof input !== 'object' || input === null || weighBlock(input) * 3 <= shortBytes) return input;
   return Object.fromEntries(
     Object.entries(input).map(([name, value]) => {
       const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-      if (text.length <= SHORT_BYTES) return [name, value];
+      if (text.length <= shortBytes) return [name, value];
       const left = `[… ${text.length} characters in all; the rest is not shown here any more, and was sent to the tool]`;
       return [name, `${cutText(text, KEPT_OF_ARGUMENT)}${left}`];
     }),

@@ -3,7 +3,7 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../src/shared/errors.js';
 import type { DurableEvent, Usage } from '../../../src/shared/protocol.js';
 import type { ModelContext, TranscriptMessage } from '../store/store.js';
-import type { SentPart } from '../model/context.js';
+import type { StoredPart } from '../model/context.js';
 import type { ModelAnswer } from '../model/model.js';
 import { historyFull } from '../log/history-size.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
@@ -40,11 +40,11 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   if ((await log.measured()).bytes >= maxBytes) return failedTurn(historyFull(maxBytes));
   const transcript = await log.transcript();
   let answer: ModelAnswer;
-  let part: SentPart;
+  let part: StoredPart;
   try {
     const asked = (await turn.takeAhead()) ?? (await askModel(turn, transcript));
     answer = await streamAnswer(turn, asked, progress.blocks);
-    part = asked.sent.part;
+    part = asked.sent.stored;
   } catch (error) {
     return brokenAnswer(turn, error);
   }
@@ -140,7 +140,7 @@ function textEvents(turn: number, firstBlock: number, content: readonly unknown[
 }
 
 /** The tokens are those of the request and of its answer, which the next request repeats. A model that counts none leaves all to be estimated. */
-function contextAfter(usage: Usage, part: SentPart, messages: number): ModelContext {
+function contextAfter(usage: Usage, part: StoredPart, messages: number): ModelContext {
   const input = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
   return input === 0
     ? { ...part, messages: part.from, tokens: 0 }

@@ -156,6 +156,18 @@ t.test('long arguments of old calls go with their results', async (t) => {
   t.ok(count(sent, 'F') > 50_000);
 });
 
+t.test('only what was cut is kept for the next request', async (t) => {
+  const short = new SentContext(turns(3), null, { historyTokens: 150_000 });
+  t.same(short.stored, { from: 0 });
+  const cut = new SentContext(turns(10), null, { historyTokens: 10 * TOKENS });
+  t.equal(cut.stored.from, 14);
+  t.notOk('resultBytes' in cut.stored);
+  const dense = new SentContext([said('user'), use('A'), long('A', 'A', 250_000)], null, { historyTokens: 150_000 });
+  dense.shorter({ tokens: 250_000, maximum: 200_000 });
+  t.match(dense.stored, { from: 0, resultBytes: Number });
+  t.ok(dense.stored.resultBytes! < 200_000);
+});
+
 t.test('the model is told that earlier messages are not shown', async (t) => {
   const sent = new SentContext(turns(10), null, { historyTokens: 10 * TOKENS }).messages();
   t.match(sent[0]?.content[0], { text: /Earlier messages/ });
