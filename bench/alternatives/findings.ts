@@ -10,6 +10,8 @@ const MIB = 1_048_576;
 const KIB = 1_024;
 /** With fewer turns a p99 is the slowest one. */
 const FEW_TURNS = 100;
+/** Fairlead's default, `limits.maxConnections`: memory is not what limits people who wait. */
+const MOST_SOCKETS = 100_000;
 /** Less is within the noise of a server's heap. */
 const LEAST_BYTES = KIB;
 
@@ -29,6 +31,10 @@ export function idleBytes({ memory }: Measured): number {
   return Math.max(LEAST_BYTES, memory.idle);
 }
 
+function turnBytes({ memory }: Measured): number {
+  return Math.max(LEAST_BYTES, memory.inTurn);
+}
+
 function ownRatios(fairlead: Measured): Ratio[] {
   const { tool, memory } = fairlead;
   return [
@@ -38,7 +44,7 @@ function ownRatios(fairlead: Measured): Ratio[] {
       idleBytes(fairlead) / KIB,
       'KiB',
     ),
-    lower('turn', `… in a turn`, memory.inTurn / KIB, 'KiB'),
+    lower('turn', `… in a turn`, turnBytes(fairlead) / KIB, 'KiB'),
     lower('tool', `… who has used a tool, with a sandbox`, tool.idle / MIB, 'MiB'),
   ];
 }
@@ -49,13 +55,18 @@ function ratiosTo(fairlead: Measured, other: Measured): Ratio[] {
   const few = fairlead.steps.find(({ people }) => people === 10);
   const theirs = other.steps.find(({ people }) => people === 10);
   return [
-    lower(
+    higher(
       `${id}-idle`,
-      `Memory of a person who talks, between turns, ${to}`,
-      idleBytes(fairlead) / idleBytes(other),
-      '×',
+      `People between turns in the memory of one with ${NAMES[other.name]}`,
+      idleBytes(other) / idleBytes(fairlead),
+      'people',
     ),
-    lower(`${id}-turn`, `Memory of a person in a turn, ${to}`, fairlead.memory.inTurn / other.memory.inTurn, '×'),
+    higher(
+      `${id}-turn`,
+      `People in a turn in the memory of one with ${NAMES[other.name]}`,
+      turnBytes(other) / turnBytes(fairlead),
+      'people',
+    ),
     lower(`${id}-tool`, `Memory of a person who has used a tool, ${to}`, fairlead.tool.idle / other.tool.idle, '×'),
     ...(few && theirs
       ? [
@@ -69,14 +80,17 @@ function ratiosTo(fairlead: Measured, other: Measured): Ratio[] {
           lower(`${id}-first-p99`, `First token, 10 people, p99, ${to}`, p99(few.turns) / p99(theirs.turns), '×'),
         ]
       : []),
-    {
-      id: `${id}-people`,
-      name: `People who have used a tool until memory is full, by calculation, ${to}`,
-      value: fairlead.free / fairlead.tool.idle / (other.free / other.tool.idle),
-      unit: '×',
-      better: 'higher',
-    },
+    higher(
+      `${id}-people`,
+      `People who have used a tool until memory is full, by calculation, ${to}`,
+      fairlead.free / fairlead.tool.idle / (other.free / other.tool.idle),
+      '×',
+    ),
   ];
+}
+
+function higher(id: string, name: string, value: number, unit: string): Ratio {
+  return { id, name, value, unit, better: 'higher' };
 }
 
 function lower(id: string, name: string, value: number, unit: string): Ratio {
@@ -93,7 +107,7 @@ function memoryTable(ways: readonly Measured[]): Table {
       'between turns, MiB',
       'in a turn, MiB',
       'after a tool, MiB',
-      'people who talk',
+      `people who talk, ${MOST_SOCKETS.toLocaleString('en')} at most`,
       'people who used a tool',
     ],
     rows: ways.map((way) => [
@@ -103,7 +117,7 @@ function memoryTable(ways: readonly Measured[]): Table {
       idleBytes(way) / MIB,
       way.memory.inTurn / MIB,
       way.tool.idle / MIB,
-      Math.floor(way.free / idleBytes(way)),
+      Math.min(MOST_SOCKETS, Math.floor(way.free / idleBytes(way))),
       Math.floor(way.free / way.tool.idle),
     ]),
   };

@@ -50,11 +50,11 @@ const WANTED: readonly Wanted[] = [
   },
   {
     bench: 'alternatives',
-    ids: ['agent-sdk-idle', 'agent-sdk-arrival', 'socket-io-idle'],
+    ids: ['agent-sdk-turn', 'socket-io-turn', 'agent-sdk-arrival'],
     sentence: (say) =>
-      `A person who talks takes ${say('agent-sdk-idle')} the memory that the Claude Agent SDK takes, and ` +
-      `${say('socket-io-idle')} that of a container each; ten people who come at once have their first answer in ` +
-      `${say('agent-sdk-arrival')} the time.`,
+      `One person with the Claude Agent SDK takes the memory of ${say('agent-sdk-turn')} in a turn here, one with a ` +
+      `container of their own that of ${say('socket-io-turn')}; ten people who come at once have their first answer in ` +
+      `${say('agent-sdk-arrival')} the time that the SDK takes.`,
     plot: 0,
   },
   {

@@ -28,8 +28,8 @@ t.test('Fairlead is divided by each of the others', async (t) => {
   ]);
   const value = (id: string): number | undefined => ratios.find((ratio) => ratio.id === id)?.value;
   t.equal(value('idle'), 1_024, 'KiB');
-  t.equal(value('agent-sdk-idle'), 0.01);
-  t.equal(value('socket-io-idle'), 0.05);
+  t.equal(value('agent-sdk-idle'), 100, 'so many people take what one takes there');
+  t.equal(value('socket-io-turn'), 20);
   t.equal(value('agent-sdk-arrival'), 0.01);
   t.equal(value('agent-sdk-first-p99'), 1);
   t.equal(value('agent-sdk-tool'), 21 / 120);
