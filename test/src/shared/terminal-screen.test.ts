@@ -62,6 +62,19 @@ t.test('it does not matter how the output was cut into pieces', async () => {
   );
 });
 
+t.test('the cursor goes back fifty rows and no further, however the output was cut', async (t) => {
+  const text = `${Array.from({ length: 80 }, (_, index) => `${index}\n`).join('')}${ESC}[70AX`;
+  const shown = inPieces(text, []).split('\n');
+  t.equal(shown[31], 'X1');
+  t.same(
+    inPieces(
+      text,
+      Array.from(text, () => 1),
+    ).split('\n'),
+    shown,
+  );
+});
+
 t.test('text without control characters stays as it is, however much', async () => {
   assert(
     property(array(string({ unit: 'grapheme' })), array(nat(50)), (lines, cuts) => {
@@ -78,7 +91,7 @@ t.test('what has scrolled away leaves at once, also a row without an end', async
   let most = 0;
   const screen = new TerminalScreen((part) => (passed += part.length));
   for (let chunk = 0; chunk < 1_000; chunk++) {
-    const text = chunk % 2 === 0 ? 'x'.repeat(10_000) : 'line\n'.repeat(2_000);
+    const text = chunk > 100 && chunk % 2 === 0 ? 'line\n'.repeat(2_000) : 'x'.repeat(10_000);
     kept += text.length;
     screen.write(text);
     most = Math.max(most, kept - passed);

@@ -156,6 +156,11 @@ t.test('long arguments of old calls go with their results', async (t) => {
   t.ok(count(sent, 'F') > 50_000);
 });
 
+t.test('what the model has said that it takes counts, with some room', async (t) => {
+  const { part } = new SentContext(turns(10), null, { historyTokens: 150_000, takes: 10 * TOKENS });
+  t.equal(part.from, 16);
+});
+
 t.test('only what was cut is kept for the next request', async (t) => {
   const short = new SentContext(turns(3), null, { historyTokens: 150_000 });
   t.same(short.stored, { from: 0 });

@@ -69,6 +69,11 @@ t.test('the limit is for all texts together, and short ones are never cut for lo
   return Promise.resolve();
 });
 
+t.test('what short texts leave of the limit is for the long ones', async (t) => {
+  const [long] = boundContent([text('x'.repeat(10_000)), text('short'), text('short')], limits(1_000));
+  t.ok(textOf(long).split('x').length > 980);
+});
+
 t.test('an ordinary screenshot is whole, however little text a result may have', async (t) => {
   const screenshot = image(png(1920, 1080, 1_000_000));
   t.equal(boundContent([text('x'.repeat(5_000)), screenshot], limits(100, 8_388_608))[1], screenshot);
