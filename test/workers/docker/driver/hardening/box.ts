@@ -4,15 +4,17 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { parseConfig } from '../../../../../src/shared/config.js';
+import { isFairleadError } from '../../../../../src/shared/errors.js';
 import { createLog } from '../../../../../src/shared/log.js';
 import { DockerDriver } from '../../../../../workers/docker/driver/docker-driver.js';
 import type { RunningSandbox } from '../../../../../workers/docker/driver/driver.js';
-import { dockerHost, WORKSPACE_IMAGE } from '../../../../helpers/docker.js';
+import { docker, dockerHost, WORKSPACE_IMAGE } from '../../../../helpers/docker.js';
 import { within } from '../../../../helpers/processes.js';
 
 export const LIMITS = { memoryMb: 200, workspaceMb: 32, tmpMb: 16, shmMb: 16, pids: 64, cpus: 0.5 };
 export const MIB = 1_048_576;
 const WAIT_MS = 30_000;
+const REMOVE_MS = 60_000;
 const config = parseConfig({ sandbox: LIMITS }, { DOCKER_HOST: dockerHost() });
 const driver = new DockerDriver(config, randomUUID(), createLog('test', 'silent'));
 
@@ -30,9 +32,27 @@ export async function startBox(t: Teardown, image = WORKSPACE_IMAGE): Promise<Ru
     env: {},
     signal: new AbortController().signal,
   });
-  t.teardown(() => box.destroy());
+  t.teardown(() => remove(box));
   box.stderr.resume();
   return box;
+}
+
+/** A daemon under load may take longer than one removal waits. The next reconcile would try again. */
+export async function remove(box: RunningSandbox): Promise<void> {
+  try {
+    await box.destroy();
+  } catch (error) {
+    if (!isFairleadError(error) || error.code !== 'ERR_UNAVAILABLE') throw error;
+    const container = docker().getContainer(box.id);
+    await container.unpause().catch(() => undefined); // what is frozen does not die
+    const removed = container.remove({ force: true, v: true }).catch(gone);
+    await within(removed, REMOVE_MS, () => `Docker does not remove ${box.id}`);
+  }
+}
+
+/** 409: its removal is under way. */
+function gone(error: { statusCode?: number }): void {
+  if (error.statusCode !== 404 && error.statusCode !== 409) throw error;
 }
 
 export interface Ran {
