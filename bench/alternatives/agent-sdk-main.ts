@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { once } from 'node:events';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { serve } from '../threads/serve.js';
+import { collectHere } from './collect-here.js';
 import type { ServerContract, ServerSetup } from './messages.js';
 import type { Message, Said } from './wire.js';
 
@@ -29,7 +30,7 @@ type Told =
 const sockets = new Set<WebSocket>();
 const ends: Promise<unknown>[] = [];
 
-serve<ServerContract>({ open }, async () => {
+serve<ServerContract>({ open, collect: collectHere }, async () => {
   for (const socket of sockets) socket.terminate();
   await Promise.allSettled(ends);
 });

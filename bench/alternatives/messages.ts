@@ -40,6 +40,8 @@ export type ModelContract = {
 /** Of the servers that are compared with; `pids` are of the server itself. */
 export type ServerContract = {
   open: { body: ServerSetup; result: { url: string } };
+  /** Its garbage. */
+  collect: { body: null; result: null };
 };
 
 export interface ServerSetup {

@@ -8,12 +8,13 @@ import { Server, type Socket } from 'socket.io';
 import { BareContainers, type BareContainer } from '../shared/bare-container.js';
 import { benchConfig } from '../shared/work.js';
 import { serve } from '../threads/serve.js';
+import { collectHere } from './collect-here.js';
 import type { ServerContract, ServerSetup } from './messages.js';
 import { EVENT, MESSAGE, type Said } from './wire.js';
 
 let containers: BareContainers | undefined;
 
-serve<ServerContract>({ open }, async () => await containers?.removeAll());
+serve<ServerContract>({ open, collect: collectHere }, async () => await containers?.removeAll());
 
 async function open({ modelUrl, folder, instance }: ServerSetup): Promise<{ url: string }> {
   const all = (containers = new BareContainers(benchConfig(folder, {}), instance));

@@ -10,6 +10,7 @@ import { fetchMetrics } from '../../test/helpers/metrics.js';
 import { installOnDemand } from '../../test/helpers/on-demand.js';
 import { startRedis } from '../../test/helpers/redis.js';
 import { inParallel } from '../shared/work.js';
+import { COLLECTABLE, collectGarbage } from '../suite/collect.js';
 import { ContractChild } from '../threads/child.js';
 import { heldBy, type Held } from './memory.js';
 import type { ServerContract, WayName } from './messages.js';
@@ -34,6 +35,7 @@ const REMOVALS_AT_ONCE = 10;
 export interface Way {
   name: WayName;
   url: string;
+  /** Servers' garbage is collected before; what they have started is left alone. */
   held: () => Promise<Held>;
   /** Until its warm pool is full, where it has one. */
   ready: (signal: AbortSignal) => Promise<void>;
@@ -67,13 +69,23 @@ async function startFairlead({ modelUrl }: WayOptions): Promise<Way> {
         DOCKER_HOST: dockerHost(),
         ANTHROPIC_API_KEY: 'bench',
         ANTHROPIC_BASE_URL: modelUrl,
+        NODE_OPTIONS: COLLECTABLE,
       },
     });
     const instance = await engine.instance();
+    let collections = 0;
+    const collect = async (): Promise<void> => {
+      const count = ++collections;
+      collectGarbage(engine.pid);
+      await engine.waitForLog((line) => line.msg === 'collected' && line['count'] === count);
+    };
     return {
       name: 'fairlead',
       url: engine.wsUrl,
-      held: () => heldBy([engine.pid, redis.pid], instance),
+      held: async () => {
+        await collect();
+        return await heldBy([engine.pid, redis.pid], instance);
+      },
       ready: (signal) => poolFull(engine.url, signal),
       empty: (signal) => poolFull(engine.url, signal, 0),
       stop: async () => {
@@ -136,15 +148,18 @@ async function startOther(name: WayName, program: string, { modelUrl, log }: Way
   };
   try {
     const { url } = await server.ask('open', { modelUrl, folder: join(folder, 'people'), sdk, instance });
-    const held = (): Promise<Held> => heldBy([server.pid], instance);
-    const { count } = await held();
+    const look = (): Promise<Held> => heldBy([server.pid], instance);
+    const { count } = await look();
     return {
       name,
       url,
-      held,
+      held: async () => {
+        await server.ask('collect', null);
+        return await look();
+      },
       ready: () => Promise.resolve(),
       empty: (signal) =>
-        poll(`processes of ${NAMES[name]} are left`, signal, async () => (await held()).count <= count),
+        poll(`processes of ${NAMES[name]} are left`, signal, async () => (await look()).count <= count),
       stop,
     };
   } catch (error) {
