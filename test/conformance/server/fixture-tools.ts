@@ -148,7 +148,15 @@ const TOOLS: Record<string, Tool> = {
   test_missing_capability: (ctx) => asking(ctx, { answer: sample('anything', 10) }, () => text('Success')),
   test_elicitation: elicited(
     'response',
-    ({ message = '' }) => form(message, { response: { type: 'string', description: "User's response" } }, ['response']),
+    ({ message = '' }) =>
+      form(
+        message,
+        {
+          username: { type: 'string', description: "User's response" },
+          email: { type: 'string', description: "User's email address" },
+        },
+        ['username', 'email'],
+      ),
     'User response',
   ),
   test_elicitation_sep1034_defaults: elicited('form', () => form('Please review', DEFAULTS), 'Elicitation completed'),
