@@ -62,6 +62,8 @@ t.test('output without end costs its reader little, read or not, and is cut off 
 const ROUNDS = 5;
 const TURNS = 6;
 const CALLS = 8;
+/** Of one step of an attack, on a full machine. */
+const STEP_MS = 60_000;
 /** Of the processors, while the attacker rests. With less, what waits for one is measured, whoever it is. */
 const ENOUGH_IDLE = 0.3;
 
@@ -97,7 +99,7 @@ async function compare(tools: ToolLines, attacker: RunningSandbox): Promise<Time
     const after = await processorTime();
     rest.idle += after.idle - before.idle;
     rest.all += after.all - before.all;
-    await container.unpause();
+    await step(container.unpause(), 'unpausing it');
   }
   return { usual: median(usual), during: median(during), idle: rest.idle / Math.max(1, rest.all) };
 }
@@ -105,15 +107,19 @@ async function compare(tools: ToolLines, attacker: RunningSandbox): Promise<Time
 /** The kernel refuses to freeze a program that waits for the disk: then again. False when it has ended. */
 async function pause(container: Container, tries = 10): Promise<boolean> {
   try {
-    await container.pause();
+    await step(container.pause(), 'pausing it');
     return true;
   } catch (error) {
     const { statusCode } = error as { statusCode?: number };
     if (statusCode === 409) return false;
     if (tries === 0 || statusCode !== 500) throw error;
-    await container.unpause().catch(() => undefined); // Docker says that it is not paused; what is half frozen thaws
+    await step(container.unpause(), 'thawing it').catch(() => undefined); // Docker says that it is not paused; what is half frozen thaws
     return pause(container, tries - 1);
   }
+}
+
+function step<T>(doing: Promise<T>, what: string): Promise<T> {
+  return within(doing, STEP_MS, () => `${what} does not end`);
 }
 
 function describe({ usual, during, idle }: Times): string {
@@ -130,12 +136,13 @@ t.test('a neighbour’s tools take at most twice their usual time under each att
   for (const name of [...Object.keys(LOUD), 'a flood of output'] as (keyof typeof LOUD | 'a flood of output')[]) {
     for (let round = 1; ; round++) {
       const box = await startBox(t);
-      const attack = name === 'a flood of output' ? await flood(box) : await loud(box, LOUD[name]);
+      const starting = name === 'a flood of output' ? flood(box) : loud(box, LOUD[name]);
+      const attack = await step(starting, `starting ${name}`);
       const times = await compare(tools, box);
-      await attack.stop();
+      await step(attack.stop(), `stopping ${name}`);
       await remove(box);
-      if (times) t.comment(`${name}: ${describe(times)}`);
-      else t.comment(`${name}: its sandbox ended, ${(await box.exited).reason ?? 'without a reason'}`);
+      const { reason } = await step(box.exited, `the end of the sandbox of ${name}`);
+      t.comment(times ? `${name}: ${describe(times)}` : `${name}: its sandbox ended, ${reason ?? 'without a reason'}`);
       const kept = times !== undefined && times.during <= Math.max(2 * times.usual, 5);
       if (!kept && round < ROUNDS) continue;
       // Where others leave no processor idle, they cost the neighbour's calls their time, and it says nothing of the attack.
