@@ -59,7 +59,7 @@ async function examine(send: Send): Promise<string> {
   const { version, role } = await greetRedis(send);
   if (role !== undefined && role !== 'master') {
     const todo = 'put the address of the primary in store.redisUrl (REDIS_URL), or promote this one';
-    throw new RedisNotYet('is a read-only replica', todo);
+    throw new RedisUnfit('is a read-only replica', todo);
   }
   const rights = await tryRights(send);
   if (rights.state === 'no-writes') {

@@ -38,10 +38,10 @@ t.test('a Redis that can be the store is usable, and keeps nothing of the questi
   t.same(await tell(t, redis, ['KEYS', '*']), [[]]);
 });
 
-t.test('a replica is waited for, since it may become the primary', async (t) => {
+t.test('a replica is refused, until it is the primary', async (t) => {
   const primary = await redisOf(t);
   const replica = await redisOf(t, '--replicaof', '127.0.0.1', String(primary.port));
-  t.match(await ask(replica.url), { state: 'away', what: /read-only replica/, todo: /primary.*REDIS_URL/ });
+  t.match(await ask(replica.url), { state: 'unfit', what: /read-only replica/, todo: /primary.*REDIS_URL/ });
   await tell(t, replica, ['REPLICAOF', 'NO', 'ONE']);
   t.match(await ask(replica.url), { state: 'usable' });
 });
