@@ -18,13 +18,19 @@ export type BodyKind = keyof BodyKinds;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+export interface BodyLimits {
+  maxBytes: number;
+  /** Counts the bytes of a piece as it comes. An error refuses the body, once it has been read to its end. */
+  charge?: (bytes: number) => FairleadError | undefined;
+}
+
 /**
- * Must be called before the handler first waits, as uWebSockets demands. ERR_TOO_LARGE; ERR_BAD_FRAME for what is not JSON of
- * that kind. When the request is aborted the promise never settles, and is collected with the request.
+ * Must be called before the handler first waits, as uWebSockets demands. ERR_TOO_LARGE; what `charge` returns; ERR_BAD_FRAME for
+ * what is not JSON of that kind. When the request is aborted the promise never settles, and is collected with the request.
  */
-export async function readBody(exchange: Exchange, kind: BodyKind, maxBytes: number): Promise<BodyKinds[BodyKind]> {
+export async function readBody(exchange: Exchange, kind: BodyKind, limits: BodyLimits): Promise<BodyKinds[BodyKind]> {
   const { head } = exchange;
-  const body = hasBody(head) ? await readBytes(exchange, maxBytes) : Buffer.alloc(0);
+  const body = hasBody(head) ? await readBytes(exchange, limits) : Buffer.alloc(0);
   if (kind === 'none') return undefined;
   if (kind === 'json' && body.length === 0) return undefined;
   // This also refuses what a form on another site could send without a preflight. MCP's server checks the type itself.
@@ -45,28 +51,31 @@ function hasBody({ contentLength, chunked }: Exchange['head']): boolean {
   return chunked || Number(contentLength) > 0;
 }
 
-function readBytes(exchange: Exchange, maxBytes: number): Promise<Buffer> {
+function readBytes(exchange: Exchange, { maxBytes, charge }: BodyLimits): Promise<Buffer> {
   const { contentLength } = exchange.head;
   return new Promise((resolve, reject) => {
     if (Number(contentLength) > maxBytes) {
       reject(tooLarge(maxBytes));
       return;
     }
-    let chunks: Buffer[] | undefined = [];
+    let chunks: Buffer[] = [];
     let bytes = 0;
+    let done = false;
+    let refused: FairleadError | undefined;
     exchange.onData((chunk, isLast) => {
-      if (chunks === undefined) return;
+      if (done) return;
       bytes += chunk.byteLength;
-      if (bytes > maxBytes) {
-        chunks = undefined;
-        reject(tooLarge(maxBytes));
-        return;
-      }
-      // A copy, since uWebSockets reuses the chunk's memory.
-      chunks.push(Buffer.from(new Uint8Array(chunk)));
-      if (!isLast) return;
-      resolve(Buffer.concat(chunks));
-      chunks = undefined;
+      refused = charge?.(chunk.byteLength) ?? refused;
+      done = isLast || bytes > maxBytes;
+      // A copy, since uWebSockets reuses the chunk's memory. A refused body is not kept, and is still read: an answer before
+      // its end would be lost where the client sends on.
+      if (refused || bytes > maxBytes) chunks = [];
+      else chunks.push(Buffer.from(new Uint8Array(chunk)));
+      if (!done) return;
+      if (bytes > maxBytes) reject(tooLarge(maxBytes));
+      else if (refused) reject(refused);
+      else resolve(Buffer.concat(chunks));
+      chunks = [];
     });
   });
 }

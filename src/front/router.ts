@@ -159,11 +159,12 @@ export class Router {
     const tooOften = user !== '' && hit.route.method === 'GET' && reads.take(user);
     if (tooOften) throw tooOften;
     const maxBytes = user === '' ? Math.min(MAX_OPEN_BODY_BYTES, maxBodyBytes) : maxBodyBytes;
-    // A chunked body tells its length at its end only, so it is charged as the longest one.
-    const length = head.chunked ? maxBytes : Math.min(Number(head.contentLength) || 0, maxBytes);
-    const tooFast = user !== '' && (length > 0 || head.method === 'POST') && budget.spend(user, length);
+    const charge = user === '' ? undefined : (bytes: number) => budget.spend(user, bytes);
+    // A length is charged before the body is read. A chunked body has none, so its pieces are charged as they come.
+    const length = Math.min(Number(head.contentLength) || 0, maxBytes);
+    const tooFast = !head.chunked && (length > 0 || head.method === 'POST') ? charge?.(length) : undefined;
     if (tooFast) throw tooFast;
-    const body = await readBody(exchange, hit.route.body, maxBytes);
+    const body = await readBody(exchange, hit.route.body, { maxBytes, ...(head.chunked && charge && { charge }) });
     return hit.route.handle({ exchange, user, params: hit.params, query: new URLSearchParams(head.query) }, body);
   }
 

@@ -88,11 +88,15 @@ function postWithout(url: string, extra: Record<string, string> = {}, body = '')
   });
 }
 
-t.test('a request without a body costs nothing, and one in chunks as much as one may have', async (t) => {
+const CHUNKED = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
+
+t.test('a request without a body costs nothing, and one in chunks what was sent', async (t) => {
   const fixture = await startFront({ limits: { maxBytesPerSecond: 10_000, maxFrameBytes: 50_000 } });
   t.teardown(() => fixture.close());
   for (let time = 0; time < 10; time++) t.equal(await postWithout(fixture.url), 201);
-  const chunked = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
-  t.equal(await postWithout(fixture.url, chunked, '{}'), 201);
-  t.equal(await postWithout(fixture.url, chunked, '{}'), 429);
+  for (let time = 0; time < 20; time++) t.equal(await postWithout(fixture.url, CHUNKED, '{}'), 201);
+  const long = `{}${' '.repeat(48_000)}`;
+  t.equal(await postWithout(fixture.url, CHUNKED, long), 201);
+  t.equal(await postWithout(fixture.url, CHUNKED, long), 429, 'this one is beyond eight seconds’ worth');
+  t.equal(await postWithout(fixture.url, CHUNKED, '{}'), 429, 'and what was refused counts, since it was sent');
 });
