@@ -62,10 +62,14 @@ export class OAuthServer {
   /** Changes what it answers there; a text is sent as a form. */
   bend: Partial<Record<Bent, (fields: Fields) => Fields | string>> = {};
   registrations = 0;
+  /** The newest request for a registration. */
+  registered: Fields | undefined;
+  /** Its clients have no secret, and say at the token endpoint only who they are. */
+  isPublic = false;
   /** Requests to the MCP server without a token that it takes. */
   refused = 0;
   readonly #http: Server;
-  readonly #clients = new Map<string, { secret: string; redirectUris: string[] }>();
+  readonly #clients = new Map<string, { secret: string | undefined; redirectUris: string[] }>();
   readonly #codes = new Map<string, Code>();
   readonly #access = new Map<string, AccessToken>();
   /** Those that were used stay: whoever comes with one is a thief. */
@@ -130,7 +134,8 @@ export class OAuthServer {
         if (this.bend.openid) return this.#tell(response, 'openid', this.#metadata());
         return json(response, 404, { error: 'not_found' });
       case '/register':
-        return this.#register(response, JSON.parse(await bodyOf(request)) as { redirect_uris: string[] });
+        this.registered = JSON.parse(await bodyOf(request)) as Fields;
+        return this.#register(response, this.registered as { redirect_uris: string[] });
       case '/authorize':
         return this.#authorize(response, url.searchParams);
       case '/token':
@@ -167,7 +172,7 @@ export class OAuthServer {
   #register(response: ServerResponse, { redirect_uris: redirectUris }: { redirect_uris: string[] }): void {
     this.registrations++;
     const id = `client-${this.registrations}`;
-    const secret = this.#secret();
+    const secret = this.isPublic ? undefined : this.#secret();
     this.#clients.set(id, { secret, redirectUris });
     const client = { client_id: id, client_secret: secret, redirect_uris: redirectUris, client_name: 'Fairlead' };
     this.#tell(response, 'registration', client);
@@ -210,9 +215,10 @@ export class OAuthServer {
     this.grants.push(grant);
     await this.gate;
     if (this.tokenStatus !== 0) return json(response, this.tokenStatus, { error: 'server_error' });
-    const [id = '', secret] = atob((request.headers.authorization ?? '').replace('Basic ', '')).split(':');
-    if (secret === undefined || this.#clients.get(id)?.secret !== secret)
-      return json(response, 401, { error: 'invalid_client' });
+    const [named = '', secret] = atob((request.headers.authorization ?? '').replace('Basic ', '')).split(':');
+    const id = this.isPublic ? (form.get('client_id') ?? '') : named;
+    const known = this.#clients.get(id);
+    if (!known || known.secret !== secret) return json(response, 401, { error: 'invalid_client' });
     const given = grant === 'refresh_token' ? this.#useRefresh(form) : this.#useCode(form);
     if (given?.client !== id) return json(response, 400, { error: 'invalid_grant' });
     const access = this.#secret();

@@ -33,7 +33,7 @@ export class LoginProvider implements OAuthClientProvider {
   constructor(options: LoginProviderOptions) {
     const { identity, discovery, fixed, client, saveClient } = options;
     this.#options = options;
-    this.#client = client;
+    this.#client = client && withUsableMethod(client);
     this.redirectUrl = identity.redirectUrl;
     const method = registeredMethod(discovery);
     this.clientMetadata = {
@@ -43,8 +43,8 @@ export class LoginProvider implements OAuthClientProvider {
     if (identity.clientMetadataUrl !== undefined) this.clientMetadataUrl = identity.clientMetadataUrl;
     if (!fixed) {
       this.saveClientInformation = async (info) => {
-        this.#client = info;
-        await saveClient(info);
+        this.#client = withUsableMethod(info);
+        await saveClient(this.#client);
       };
     }
   }
@@ -96,5 +96,12 @@ export class LoginProvider implements OAuthClientProvider {
 function registeredMethod({ authorizationServerMetadata }: OAuthDiscoveryState): string | undefined {
   const known = authorizationServerMetadata?.token_endpoint_auth_methods_supported ?? [];
   if (known.length === 0) return undefined;
-  return ['client_secret_basic', 'client_secret_post', 'none'].find((method) => known.includes(method));
+  // `none` first: many servers that list it give no secret, whatever method they answer.
+  return ['none', 'client_secret_basic', 'client_secret_post'].find((method) => known.includes(method));
+}
+
+/** Without a secret there is nothing to authenticate with, though many registrations name the method of those that have one. */
+function withUsableMethod(info: StoredOAuthClientInformation): StoredOAuthClientInformation {
+  if (info.client_secret !== undefined || !('token_endpoint_auth_method' in info)) return info;
+  return { ...info, token_endpoint_auth_method: 'none' };
 }

@@ -87,6 +87,50 @@ for (const [what, bend] of Object.entries(READ)) {
   });
 }
 
+const named = (method: string, secret?: null): NonNullable<Bend['registration']> => {
+  return (fields) => ({
+    ...fields,
+    token_endpoint_auth_method: method,
+    ...(secret === null ? { client_secret: null } : {}),
+  });
+};
+const bothMethods: NonNullable<Bend['metadata']> = (fields) => ({
+  ...fields,
+  token_endpoint_auth_methods_supported: ['client_secret_basic', 'none'],
+});
+
+const PUBLIC: Record<string, Bend> = {
+  'that names client_secret_basic': { metadata: bothMethods, registration: named('client_secret_basic') },
+  'that names client_secret_post, with null': {
+    metadata: bothMethods,
+    registration: named('client_secret_post', null),
+  },
+  'where only client_secret_basic is listed': { registration: named('client_secret_basic') },
+  'that names no method': { metadata: bothMethods },
+};
+
+for (const [which, bend] of Object.entries(PUBLIC)) {
+  t.test(`a registration without a secret ${which}: a login, which is renewed`, async (t) => {
+    const as = await oauthServer(t);
+    as.isPublic = true;
+    as.bend = bend;
+    const host = await TestHost.start(t, { url: as.url });
+    t.equal(await host.call('alice'), 'whoami: Alice');
+    as.revokeAll({ refreshTokens: false });
+    t.equal(await host.call('alice'), 'whoami: Alice');
+    t.strictSame(as.grants, ['authorization_code', 'refresh_token']);
+  });
+}
+
+t.test('where no secret is needed, a client without one is registered', async (t) => {
+  const as = await oauthServer(t);
+  as.isPublic = true;
+  as.bend = { metadata: bothMethods };
+  const host = await TestHost.start(t, { url: as.url });
+  t.equal(await host.call('alice'), 'whoami: Alice');
+  t.equal(as.registered?.['token_endpoint_auth_method'], 'none');
+});
+
 const slashed = (value: unknown): string => `${String(value)}/`;
 /** Where the person comes back it is as the metadata has it: that is compared as it is (RFC 9207). */
 function slashMetadata(as: OAuthServer): void {
