@@ -94,6 +94,10 @@ export class OAuthServer {
     return `${this.issuer}/mcp`;
   }
 
+  get #named(): string {
+    return this.resource || this.url;
+  }
+
   async start(): Promise<void> {
     await new Promise<void>((resolve) => this.#http.listen(0, '127.0.0.1', resolve));
   }
@@ -124,7 +128,7 @@ export class OAuthServer {
     switch (url.pathname) {
       case '/.well-known/oauth-protected-resource/mcp':
         return this.#tell(response, 'resource', {
-          resource: this.resource || this.url,
+          resource: this.#named,
           authorization_servers: [this.issuer],
           scopes_supported: ['read'],
         });
@@ -185,7 +189,7 @@ export class OAuthServer {
     const client = asked.get('client_id') ?? '';
     const challenge = asked.get('code_challenge') ?? '';
     const known = this.#clients.get(client)?.redirectUris.includes(back);
-    if (!known || challenge === '' || asked.get('resource') !== this.url)
+    if (!known || challenge === '' || asked.get('resource') !== this.#named)
       return json(response, 400, { error: 'invalid_request' });
     const to = new URL(back);
     to.searchParams.set('state', asked.get('state') ?? '');
@@ -195,7 +199,7 @@ export class OAuthServer {
     } else {
       const code = this.#secret();
       const scope = asked.get('scope') ?? '';
-      const resource = this.audience || this.url;
+      const resource = this.audience || this.#named;
       this.#codes.set(code, {
         person: this.person,
         client,
@@ -243,7 +247,7 @@ export class OAuthServer {
       .update(form.get('code_verifier') ?? '')
       .digest('base64url');
     const fits = found?.challenge === challenge && found.redirectUri === form.get('redirect_uri');
-    return fits && form.get('resource') === this.url ? found : undefined;
+    return fits && form.get('resource') === this.#named ? found : undefined;
   }
 
   #useRefresh(form: URLSearchParams): Grant | undefined {
@@ -277,7 +281,7 @@ export class OAuthServer {
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     const grant = this.#access.get(token);
     const metadata = `resource_metadata="${this.issuer}/.well-known/oauth-protected-resource/mcp"`;
-    if (!grant || grant.endsAt < Date.now() || grant.resource !== this.url) {
+    if (!grant || grant.endsAt < Date.now() || grant.resource !== this.#named) {
       this.refused++;
       const challenge = `Bearer ${token === '' ? '' : 'error="invalid_token", '}scope="read", ${metadata}`;
       response.writeHead(401, { 'www-authenticate': challenge }).end();

@@ -26,8 +26,7 @@ export async function discover({ auth, resourceMetadataUrl, fetch }: DiscoverOpt
   });
   const { resourceMetadata } = found;
   if (resourceMetadata) {
-    const requestedResource = resourceUrlFromServerUrl(auth.url);
-    if (!checkResourceAllowed({ requestedResource, configuredResource: resourceMetadata.resource })) {
+    if (!isResourceOf(auth.url, resourceMetadata.resource)) {
       throw new FairleadError('ERR_MCP', 'the server names a resource that is not its own address');
     }
   }
@@ -43,6 +42,13 @@ export async function discover({ auth, resourceMetadataUrl, fetch }: DiscoverOpt
 
 export function issuerOf({ authorizationServerMetadata, authorizationServerUrl }: OAuthDiscoveryState): string {
   return authorizationServerMetadata?.issuer ?? authorizationServerUrl;
+}
+
+/** One slash at the end is tolerated, as with an issuer. */
+function isResourceOf(url: string, resource: string): boolean {
+  const configuredResource = new URL(resource);
+  configuredResource.pathname = configuredResource.pathname.replace(/\/$/, '');
+  return checkResourceAllowed({ requestedResource: resourceUrlFromServerUrl(url), configuredResource });
 }
 
 /** RFC 8707: exactly as the server publishes it. */

@@ -87,6 +87,11 @@ export class LoginProvider implements OAuthClientProvider {
     return this.#verifier;
   }
 
+  /** `discover` has checked it, more tolerantly than the SDK would. */
+  async validateResourceURL(_url: string | URL, resource?: string): Promise<URL | undefined> {
+    return resource === undefined ? undefined : new URL(resource);
+  }
+
   discoveryState(): OAuthDiscoveryState {
     return this.#options.discovery;
   }

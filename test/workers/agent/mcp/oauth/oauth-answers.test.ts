@@ -160,6 +160,24 @@ for (const [where, set] of Object.entries(SLASHES)) {
   });
 }
 
+t.test('a slash at the end of the resource: a login, for the resource as it is named', async (t) => {
+  const as = await oauthServer(t);
+  as.resource = slashed(as.url);
+  const host = await TestHost.start(t, { url: as.url });
+  t.equal(await host.call('alice'), 'whoami: Alice');
+  t.equal(as.authorizations[0]?.get('resource'), as.resource);
+});
+
+t.test('a resource below the server’s address is still another one', async (t) => {
+  const as = await oauthServer(t);
+  for (const path of ['//', '/x/', 'x/']) {
+    as.resource = `${as.url}${path}`;
+    const host = await TestHost.start(t, { url: as.url });
+    await t.rejects(host.call('alice'), { code: 'ERR_MCP', message: /not its own address/ });
+  }
+  t.strictSame([as.registrations, as.authorizations.length], [0, 0]);
+});
+
 t.test('the issuer that a person comes back with is compared as it is', async (t) => {
   const as = await oauthServer(t);
   as.iss = slashed(as.issuer);
