@@ -3,11 +3,11 @@
  * sessions. What is not known to be cheap is checked in a schema thread, which is ended at a deadline. Agent threads.
  */
 import type { JsonSchemaValidator } from '@modelcontextprotocol/client';
-import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter } from '../../../src/shared/metrics.js';
+import { validatorOf } from '../../schema/validator.js';
 import { cheapParts, isCheapFor } from './cheap-schema.js';
 import { CheckQueue } from './check-queue.js';
 import type { CheckTimes } from './check-thread.js';
@@ -104,8 +104,7 @@ export class ForeignSchemas {
 
   #compile(schema: Record<string, unknown>, server: string): JsonSchemaValidator<unknown> | undefined {
     try {
-      // A validator of its own for each: a shared one would keep every schema that a server sends.
-      return new AjvJsonSchemaValidator().getValidator(schema);
+      return validatorOf(schema);
     } catch (error) {
       this.#noteInvalid(server, (error as Error).message);
       return undefined;

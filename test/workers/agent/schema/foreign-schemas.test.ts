@@ -133,3 +133,36 @@ void t.test('a schema that is not valid lets everything pass: its server checks 
     t.same(await schemas.check(schema, { a: 1 }, ADA), { fits: true });
   }
 });
+
+void t.test(
+  'a property with the name of what all objects inherit is checked only where the value has it',
+  async (t) => {
+    const schemas = make(t);
+    const names = ['constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__'];
+    for (const name of names) {
+      const known = JSON.parse(`{ "type": "object", "properties": { "${name}": { "type": "string" } } }`) as Record<
+        string,
+        unknown
+      >;
+      // The second is checked in a schema thread.
+      for (const schema of [known, { ...known, propertyNames: { pattern: '.' } }]) {
+        const dialects = [{}, { $schema: 'http://json-schema.org/draft-07/schema#' }];
+        for (const dialect of dialects)
+          t.same(await schemas.check({ ...schema, ...dialect }, {}, ADA), { fits: true }, name);
+        if (name !== '__proto__') t.match(await schemas.check(schema, { [name]: 1 }, ADA), { fits: false });
+        t.match(await schemas.check({ ...schema, required: [name] }, {}, ADA), { fits: false, problem: /required/ });
+      }
+    }
+  },
+);
+
+void t.test('a schema that refers to itself without an end lets everything pass', async (t) => {
+  const schemas = make(t);
+  const around = { $ref: '#/$defs/a', $defs: { a: { anyOf: [{ $ref: '#/$defs/b' }] }, b: { $ref: '#/$defs/a' } } };
+  for (const schema of [{ $ref: '#' }, around, { allOf: [{ $ref: '#' }, { $ref: '#' }] }]) {
+    t.same(await schemas.check(schema, { a: [1] }, ADA), { fits: true });
+  }
+  const list = { type: 'object', properties: { next: { $ref: '#' }, n: { type: 'number' } } };
+  t.same(await schemas.check(list, { next: { next: { n: 1 } } }, ADA), { fits: true });
+  t.match(await schemas.check(list, { next: { next: { n: 'x' } } }, ADA), { fits: false, problem: /next\/n/ });
+});

@@ -14,6 +14,8 @@ export interface ModelSchema {
 const MAX_SCHEMA_BYTES = 32_768;
 const MAX_DEPTH = 32;
 const MAX_PROPERTY_NAME = 64;
+/** References that lead from one to the next. */
+const MAX_REFERENCES = 50;
 /** Descriptive keywords, dropped from a schema that is too long. */
 const PROSE = new Set(['description', 'title', 'examples', 'example', 'default', '$comment', 'deprecated']);
 /** Keywords whose keys are names chosen by the server. */
@@ -53,7 +55,7 @@ function cleanSchema(schema: Schema, root: Schema, depth: number): Schema {
   for (const [key, value] of Object.entries(schema)) {
     if (key === '__proto__') continue;
     if (key === '$ref' || key === '$dynamicRef') {
-      if (typeof value === 'string' && isInside(value, root)) clean[key] = value;
+      if (typeof value === 'string' && leadsToSchema(value, root)) clean[key] = value;
     } else if (DATA.has(key)) clean[key] = value;
     else if (NAMED.has(key) && isObject(value)) {
       clean[key] = Object.fromEntries(
@@ -69,19 +71,32 @@ function cleanValue(value: unknown, root: Schema, depth: number): unknown {
   return isObject(value) ? cleanSchema(value, root, depth + 1) : value;
 }
 
-/** True for a JSON pointer to an existing part of the schema. */
-function isInside(reference: string, root: Schema): boolean {
-  if (!reference.startsWith('#')) return false;
+/** True for a JSON pointer to an existing part of the schema. One that leads back to itself says nothing, and has no end. */
+function leadsToSchema(reference: string, root: Schema): boolean {
+  const passed = new Set<unknown>();
+  for (let ref: unknown = reference; typeof ref === 'string';) {
+    const target = targetOf(ref, root);
+    if (target === undefined) return passed.size > 0; // a later one is judged where it stands
+    if (passed.has(target) || passed.size >= MAX_REFERENCES) return false;
+    passed.add(target);
+    ref = isObject(target) ? target['$ref'] : undefined;
+  }
+  return true;
+}
+
+/** Undefined for a reference to outside the schema, or to nothing. */
+function targetOf(reference: string, root: Schema): unknown {
+  if (!reference.startsWith('#')) return undefined;
   const pointer = decodeFragment(reference.slice(1));
-  if (pointer === '') return true;
-  if (pointer === undefined || !pointer.startsWith('/')) return false;
+  if (pointer === '') return root;
+  if (pointer === undefined || !pointer.startsWith('/')) return undefined;
   let at: unknown = root;
   for (const part of pointer.slice(1).split('/')) {
     const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return false;
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined;
     at = (at as Schema)[key];
   }
-  return true;
+  return at;
 }
 
 function decodeFragment(text: string): string | undefined {

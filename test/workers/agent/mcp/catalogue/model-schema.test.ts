@@ -147,3 +147,14 @@ void t.test('of two branches with the same property the first one counts, and th
   });
   t.same(schema['properties'], { a: { title: 'own' }, b: { title: 'first' } });
 });
+
+void t.test('a reference that leads back to itself is left out; one to a schema around it stays', async (t) => {
+  t.same(toModelSchema({ $ref: '#' }).schema, { type: 'object' });
+  const properties = { a: { $ref: '#/$defs/A' }, next: { $ref: '#' } };
+  const $defs = { A: { $ref: '#/$defs/B' }, B: { $ref: '#/$defs/A' } };
+  t.same(toModelSchema({ type: 'object', properties, $defs }).schema, {
+    type: 'object',
+    properties: { a: {}, next: { $ref: '#' } },
+    $defs: { A: {}, B: {} },
+  });
+});
