@@ -5,7 +5,7 @@ import type { ModelRequest } from './model.js';
 import { isThinking, toRuns } from './to-messages.js';
 import { saysTooLong } from './prompt-size.js';
 import { entriesForAll } from './to-tools.js';
-import { cutKeys, hashOf, type Withheld } from './withheld.js';
+import { cutKeys, hashOf, turnKey, type Withheld } from './withheld.js';
 
 /** The parts of a sent request that a refusal can be about. */
 export interface SentParts {
@@ -15,6 +15,11 @@ export interface SentParts {
 
 /** `messages.3.content.1.image.source`, `tools.12.custom.input_schema`, and `messages[3].content[1]`, which gateways write. */
 const PATH = /\b(messages|tools)((?:\.\w+|\[\d+\])+)/g;
+/** `["body","messages",2,"content",0]`: the same as a list, which servers that check a schema write. */
+const LIST_PATH = /["'](messages|tools)["']((?:\s*,\s*(?:\d+|["'][\w-]+["']))+)/g;
+/** No definition at all is taken. */
+const TAKES_NO_TOOLS =
+  /\bnot support (?:tools?\b|tool[ _-](?:use|call)|functions?\b|function[ _-]call)|no endpoints found that support tool|\btools?(?:[ _-](?:use|calling))? (?:is|are) not supported/i;
 /** Not about what the request holds, so leaving things out would only lose them. */
 const NOT_ABOUT_CONTENT =
   /credit balance|billing|quota|usage limits?|spend(?:ing)? limit|organization|workspace|api[ -]key|authenticat|anthropic-(?:version|beta)|^model\b|model not found/i;
@@ -31,8 +36,9 @@ export function isTooLong(sent: SentParts, refusal: string): boolean {
 
 /** Hashes of the named blocks and tools; empty when the refusal names none that was sent. */
 export function namedParts(sent: SentParts, refusal: string): string[] {
-  const hashes = [...refusal.matchAll(PATH)].flatMap(([, list, path]) => {
-    const steps = path!.split(/[.[\]]+/).filter((step) => step !== '');
+  const paths = [...refusal.matchAll(PATH), ...refusal.matchAll(LIST_PATH)];
+  const hashes = paths.flatMap(([, list, path]) => {
+    const steps = path!.split(/[^\w-]+/).filter((step) => step !== '');
     const index = Number(steps[0]);
     if (!Number.isInteger(index)) return [];
     if (list === 'messages') return partsAt(sent.messages[index], steps.slice(1));
@@ -69,8 +75,8 @@ function toolsByName(tools: readonly ToolUnion[], refusal: string): string[] {
   return tools.filter((tool) => 'name' in tool && quoted.has(tool.name)).map(hashOf);
 }
 
-type Step = 'images' | 'definitions' | 'older' | 'results' | 'rest';
-const STEPS: readonly Step[] = ['images', 'definitions', 'older', 'results', 'rest'];
+type Step = 'images' | 'definitions' | 'older' | 'results' | 'tools' | 'rest';
+const STEPS: readonly Step[] = ['images', 'definitions', 'older', 'results', 'tools', 'rest'];
 
 /** Goes from the named part to ever more of the conversation, one step at a time, and never back. */
 export class Stripping {
@@ -88,6 +94,7 @@ export class Stripping {
     if (isTooLong(sent, refusal)) {
       this.#done = Math.max(this.#done, STEPS.indexOf('older'));
     } else if (this.#withheld.add(namedParts(sent, refusal))) return 'named';
+    else if (TAKES_NO_TOOLS.test(refusal) && this.#withheld.add(this.#entries('tools', sent))) return 'tools';
     while (this.#done < STEPS.length) {
       const step = STEPS[this.#done++]!;
       if (this.#withheld.add(this.#entries(step, sent))) return step;
@@ -96,23 +103,23 @@ export class Stripping {
   }
 
   #entries(step: Step, { messages }: SentParts): string[] {
-    const { open, none } = entriesForAll(this.#request.tools);
+    const { tools, messages: whole } = this.#request;
+    const { open, none } = entriesForAll(tools);
     switch (step) {
       case 'images':
         return blocksOf(messages).flatMap(imagesIn).map(hashOf);
       case 'definitions':
-        return [
-          ...(this.#request.tools.length > 0 ? [open] : []),
-          ...blocksOf(messages).filter(isThinking).map(hashOf),
-        ];
+        return [...(tools.length > 0 ? [open] : []), ...blocksOf(messages).filter(isThinking).map(hashOf)];
       case 'older': {
-        const key = cutKeys(toRuns(this.#request.messages)).findLast((cut) => cut !== '');
+        const key = cutKeys(toRuns(whole)).findLast((cut) => cut !== '');
         return key === undefined ? [] : [key];
       }
-      case 'results': {
-        const parts = blocksOf(messages).filter(({ type }) => type === 'tool_result' || type === 'tool_use');
-        return [...(this.#request.tools.length > 0 ? [none] : []), ...parts.map(hashOf)];
-      }
+      case 'results':
+        return blocksOf(messages)
+          .filter(({ type }) => type === 'tool_result' || type === 'tool_use')
+          .map(hashOf);
+      case 'tools':
+        return tools.length > 0 ? [none(turnKey(toRuns(whole)))] : [];
       case 'rest': {
         // Messages without an answer between them are one for the API, and the bad one may be an earlier of them.
         const hashes = blocksOf(messages).map(hashOf);

@@ -8,10 +8,11 @@ import type {
 } from '@anthropic-ai/sdk/resources/messages';
 import type { ModelRequest } from './model.js';
 import type { Traits } from './model-traits.js';
-import { CACHED, isThinking, toMessages } from './to-messages.js';
+import { callsAsText } from './calls-as-text.js';
+import { CACHED, isThinking, toMessages, toRuns } from './to-messages.js';
 import { toTools } from './to-tools.js';
 import { wellFormed } from './well-formed.js';
-import { Withheld } from './withheld.js';
+import { turnKey, Withheld } from './withheld.js';
 
 /**
  * Sets four breakpoints of the prompt cache, the API's maximum: tools, system, the newest user message, and the one before it,
@@ -22,8 +23,9 @@ export function toRequest(
   { thinking, maxTokens }: Traits,
   withheld = new Withheld(request.withheld),
 ): MessageCreateParamsStreaming {
-  const messages = toMessages(request.messages, withheld);
-  const { tools, note } = toTools(request.tools, withheld);
+  const { tools, note } = toTools(request.tools, withheld, () => turnKey(toRuns(request.messages)));
+  const whole = toMessages(request.messages, withheld);
+  const messages = tools.length === 0 ? callsAsText(whole, withheld) : whole;
   return {
     model: request.model,
     max_tokens: maxTokens,

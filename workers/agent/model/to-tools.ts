@@ -8,7 +8,10 @@ import { hashOf, type Withheld } from './withheld.js';
 
 const PROPERTY_NAME = /^[a-zA-Z0-9_.-]{1,64}$/;
 const MAX_NAMED_ARGUMENTS = 30;
-/** Entries of what is withheld, for the whole list of tools: a list that changes gets another chance. */
+/**
+ * Entries of what is withheld, for the whole list of tools: a list that changes gets another chance. Without any tool is one turn
+ * alone: something else may have been at fault, and the next turn must not go without.
+ */
 const OPEN_ALL = 'tools:';
 const NO_TOOLS = 'no-tools:';
 
@@ -18,11 +21,12 @@ export interface SentTools {
   note: string;
 }
 
-export function toTools(given: readonly ModelTool[], withheld: Withheld): SentTools {
+/** `turn`: the key of the newest turn, which is asked for only when an earlier request went without tools. */
+export function toTools(given: readonly ModelTool[], withheld: Withheld, turn: () => string): SentTools {
   const tools = known(given);
   if (withheld.isEmpty || tools.length === 0) return { tools, note: '' };
   const { open, none } = entriesForAll(given);
-  if (withheld.has(none)) return { tools: [], note: noteOf(['all']) };
+  if (withheld.hasPrefix(none('')) && withheld.has(none(turn()))) return { tools: [], note: noteOf(['all']) };
   const kept = tools.map((tool) => (withheld.has(open) || withheld.has(hashOf(tool)) ? openTool(tool) : tool));
   const dropped = kept.filter((tool) => withheld.has(hashOf(tool))).map(({ name }) => name);
   return {
@@ -31,10 +35,10 @@ export function toTools(given: readonly ModelTool[], withheld: Withheld): SentTo
   };
 }
 
-/** The entries of `Withheld` that give all of these tools open schemas, or leave them out. */
-export function entriesForAll(given: readonly ModelTool[]): { open: string; none: string } {
+/** The entries of `Withheld` that give all of these tools open schemas, or leave them out for a turn. */
+export function entriesForAll(given: readonly ModelTool[]): { open: string; none: (turn: string) => string } {
   const list = hashOf(known(given));
-  return { open: OPEN_ALL + list, none: NO_TOOLS + list };
+  return { open: OPEN_ALL + list, none: (turn) => `${NO_TOOLS}${list}:${turn}` };
 }
 
 /** Of two tools with one name the first counts: the API refuses the whole request for the second. */

@@ -2,7 +2,7 @@
  * Parts of a conversation that the model's API has refused: words stand in their place in what is sent. The history keeps them. A
  * part is known by its hash, since its place changes when the context moves. Pure; agent threads.
  */
-import type { ContentBlockParam, TextBlockParam } from '@anthropic-ai/sdk/resources/messages';
+import type { ContentBlockParam, ImageBlockParam, TextBlockParam } from '@anthropic-ai/sdk/resources/messages';
 import { createHash } from 'node:crypto';
 import type { TranscriptMessage } from '../store/store.js';
 
@@ -63,14 +63,23 @@ export class Withheld {
     return this.#entries.has(entry);
   }
 
+  hasPrefix(prefix: string): boolean {
+    return [...this.#entries].some((entry) => entry.startsWith(prefix));
+  }
+
   /** Cuts the conversation where it was cut before, and puts words in place of what was refused. Changes the copies. */
   apply(runs: RoleMessage[]): RoleMessage[] {
     if (this.isEmpty) return runs;
     const keys = cutKeys(runs);
     const start = keys.findLastIndex((key) => key !== '' && this.#entries.has(key));
     const kept = start > 0 ? opened(runs.slice(start)) : runs;
-    for (const run of kept) run.content = run.content.flatMap((block) => this.#block(block));
+    for (const run of kept) run.content = this.cover(run.content);
     return kept;
+  }
+
+  /** Puts words in place of the refused of these blocks. */
+  cover(blocks: readonly ContentBlockParam[]): ContentBlockParam[] {
+    return this.isEmpty ? [...blocks] : blocks.flatMap((block) => this.#block(block));
   }
 
   #block(block: ContentBlockParam): ContentBlockParam[] {
@@ -78,7 +87,7 @@ export class Withheld {
     switch (block.type) {
       case 'text':
       case 'image':
-        return [isRefused ? worded(block.type) : block];
+        return [isRefused ? marked(worded(block.type), block) : block];
       case 'thinking':
       case 'redacted_thinking':
         return isRefused ? [] : [block];
@@ -107,6 +116,17 @@ export function cutKeys(runs: readonly RoleMessage[]): string[] {
   });
 }
 
+/** Names the newest turn: by what was said last, and by the answer before it. */
+export function turnKey(runs: readonly RoleMessage[]): string {
+  const index = runs.findLastIndex(({ role, content }) => role === 'user' && content.some(isSaid));
+  const said = runs[index]?.content.findLast(isSaid);
+  return hashOf([runs[index - 1]?.content.map(hashOf) ?? [], said ? hashOf(said) : '']);
+}
+
+function isSaid({ type }: ContentBlockParam): boolean {
+  return type !== 'tool_result';
+}
+
 /** The cache's marker does not count: it moves. */
 export function hashOf(part: unknown): string {
   const json = JSON.stringify(part, (key, value: unknown) => {
@@ -124,6 +144,10 @@ function ends(text: string): unknown {
 function opened([first, ...rest]: RoleMessage[]): RoleMessage[] {
   if (!first) return [];
   return [{ role: 'user', content: [CUT, ...first.content.filter(({ type }) => type !== 'tool_result')] }, ...rest];
+}
+
+function marked(words: TextBlockParam, { cache_control: marker }: TextBlockParam | ImageBlockParam): TextBlockParam {
+  return marker ? { ...words, cache_control: marker } : words;
 }
 
 function worded(type: Exclude<keyof typeof WORDS, 'tool_use'>): TextBlockParam {

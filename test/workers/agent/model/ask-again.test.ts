@@ -60,6 +60,7 @@ const NAMED: Record<string, [refusal: string, gone: RegExp]> = {
   'a text': ['messages.0.content.0.text.text: bad', /"one"/],
   'a whole message': ['messages.0: all messages must be good', /"one"/],
   'a path with brackets': ['Invalid value at messages[0].content[0].text', /"one"/],
+  'a path as a list': ['[{"loc":["body","messages",4,"content",0],"msg":"bad"}]', /"words"/],
   'a tool': ['tools.1.custom.input_schema: JSON schema is invalid', /does second/],
   'a function of a gateway': ["Invalid schema for function 'second': bad parameters", /does second/],
 };
@@ -112,9 +113,61 @@ t.test('a refusal that names nothing costs images, then definitions, then older 
   t.match(bodies[3], /Earlier messages/);
   t.match(bodies[3], /newest result/);
   t.notMatch(bodies[4], /newest result/);
+  t.match(bodies[4], /"tools":/, 'results go before the tools do');
   t.match(bodies[4], /"three"/);
   await listen(model, next(request, answer.withheld));
   t.equal(server.count, 6);
+  t.same(server.violations, []);
+});
+
+const called = [user('list them'), assistant(use('a')), user(result('a', 'poison'))];
+
+t.test('a result that is refused without a name costs no tools', async (t) => {
+  const { server, model } = await start(t);
+  server.script(({ body }) => (said(body).includes('poison') ? refuses('invalid content') : OK));
+  const request = ask({ messages: called, tools });
+  const { answer } = await listen(model, request);
+  t.match(server.requests.at(-1)?.body['tools'], { length: 3 });
+  await listen(model, next(request, answer.withheld));
+  t.match(server.requests.at(-1)?.body['tools'], { length: 3 });
+  t.same(server.violations, []);
+});
+
+t.test(
+  'tools that are refused whatever they are come back in the next turn, and are missing in all of this one',
+  async (t) => {
+    for (const refusal of ['Bad Request', 'this model does not support tools']) {
+      const { server, model } = await start(t);
+      server.script(({ body }) => {
+        if (body['tools'] !== undefined) return refuses(refusal);
+        const holdsCall = /"type":"tool_(?:use|result)"/.test(said(body));
+        return holdsCall ? refuses('Requests which include `tool_use` blocks must define tools') : OK;
+      });
+      const request = ask({ messages: [user('one'), assistant('1'), ...called], tools });
+      const { answer } = await listen(model, request);
+      t.match(answer.content, [{ text: 'fine' }]);
+      if (refusal !== 'Bad Request') t.match(said(server.requests.at(-1)?.body), /Called read_file.*Result of.*poison/);
+      const before = server.count;
+      const later = [...request.messages, assistant(use('b')), user(result('b'))];
+      await listen(model, { ...request, messages: later, withheld: answer.withheld });
+      t.equal(server.count, before + 1, 'the turn goes on without');
+      server.script(() => OK);
+      await listen(model, next(request, answer.withheld));
+      t.match(server.requests.at(-1)?.body['tools'], { length: 3 });
+      t.same(server.violations, []);
+    }
+  },
+);
+
+t.test('a text that is refused while there are no tools is left out, also where it was a result', async (t) => {
+  const { server, model } = await start(t);
+  server.script(({ body }) => {
+    if (body['tools'] !== undefined) return refuses('tools are not supported');
+    return said(body).includes('poison') ? refuses('messages.2.content.1.text: bad') : OK;
+  });
+  const { answer } = await listen(model, ask({ messages: called, tools }));
+  t.match(answer.content, [{ text: 'fine' }]);
+  t.match(said(server.requests.at(-1)?.body), /Result of read_file/);
   t.same(server.violations, []);
 });
 
@@ -201,7 +254,7 @@ t.test('what cannot be helped ends with the first refusal, after few requests', 
     code: 'ERR_MODEL',
     message: /no, for the 1th time/,
   });
-  t.equal(server.count, 6);
+  t.equal(server.count, 7);
 });
 
 t.test('a tool that is named like a matter of the account is left out all the same', async (t) => {
