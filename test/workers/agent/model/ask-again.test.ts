@@ -254,7 +254,7 @@ t.test('what cannot be helped ends with the first refusal, after few requests', 
     code: 'ERR_MODEL',
     message: /no, for the 1th time/,
   });
-  t.equal(server.count, 7);
+  t.equal(server.count, 6);
 });
 
 t.test('a tool that is named like a matter of the account is left out all the same', async (t) => {
