@@ -39,14 +39,11 @@ export function asStream(body: string): string {
 /** Gathers a stream for a client that takes JSON alone: the one answer in it. */
 export class AnswerInStream {
   readonly #id: RequestId | undefined;
-  readonly #onQuestion: (id: RequestId) => void;
   readonly #events = new SseEvents(({ data }) => this.#take(data ?? ''));
   #answer = '';
 
-  /** `onQuestion`: the server asks something, and waits; this client never gets to see it. */
-  constructor(id: RequestId | undefined, onQuestion: (id: RequestId) => void) {
+  constructor(id: RequestId | undefined) {
     this.#id = id;
-    this.#onQuestion = onQuestion;
   }
 
   /** '' where there is none. */
@@ -65,10 +62,6 @@ export class AnswerInStream {
   #take(data: string): void {
     if (data === '') return;
     const message: unknown = JSON.parse(data); // the SDK has written it
-    if (!isRecord(message)) return;
-    const id = message['id'] as RequestId | undefined;
-    if (id === undefined) return; // a notification
-    if ('method' in message) this.#onQuestion(id);
-    else if (id === this.#id) this.#answer = data;
+    if (isRecord(message) && !('method' in message) && message['id'] === this.#id) this.#answer = data;
   }
 }

@@ -1,5 +1,4 @@
 /** One HTTP request to /mcp: a Request for the MCP SDK, whose Response goes back to the main thread. Agent threads. */
-import type { RequestId } from '@modelcontextprotocol/server';
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { errorToData, FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
@@ -62,6 +61,10 @@ export class HttpExchange {
     return this.method === 'GET' || (this.json as { method?: unknown } | undefined)?.method === 'subscriptions/listen';
   }
 
+  get takesStream(): boolean {
+    return this.#accepted.stream;
+  }
+
   abort(): void {
     this.#abort.abort();
   }
@@ -75,17 +78,14 @@ export class HttpExchange {
     this.#answered.resolve();
   }
 
-  /**
-   * Resolves with the answer, or with null when it has been streamed. `onQuestion`: see AnswerInStream. ERR_UNAVAILABLE when the
-   * client cannot keep up.
-   */
-  async answer(response: Response, onQuestion: (id: RequestId) => void = () => undefined): Promise<McpAnswer | null> {
+  /** Resolves with the answer, or with null when it has been streamed. ERR_UNAVAILABLE when the client cannot keep up. */
+  async answer(response: Response): Promise<McpAnswer | null> {
     const headers = [...response.headers].filter(([name]) => PASSED_ON.has(name));
     const { status } = response;
     const { json, stream } = this.#accepted;
     const isStream = response.headers.get('content-type')?.startsWith(STREAM) === true;
     if (response.body && isStream) {
-      if (!stream && json && !this.endless) return this.#gather(response.body, headers, onQuestion);
+      if (!stream && json && !this.endless) return this.#gather(response.body, headers);
       await this.#stream(response.body, headers);
       return null;
     }
@@ -94,12 +94,8 @@ export class HttpExchange {
     return { status, headers: typed(headers, STREAM), body: asStream(body) };
   }
 
-  async #gather(
-    body: ReadableStream<Uint8Array>,
-    headers: [string, string][],
-    onQuestion: (id: RequestId) => void,
-  ): Promise<McpAnswer> {
-    const gathered = new AnswerInStream(requestIdOf(this.json), onQuestion);
+  async #gather(body: ReadableStream<Uint8Array>, headers: [string, string][]): Promise<McpAnswer> {
+    const gathered = new AnswerInStream(requestIdOf(this.json));
     const reader = body.getReader();
     const stopListening = onAbort(this.signal, () => void reader.cancel().catch(() => undefined));
     const decoder = new TextDecoder();

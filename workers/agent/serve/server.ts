@@ -207,8 +207,11 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
 
   function capabilitiesOf(ctx: ServerContext): ClientCapabilities {
     const declared = envelopeOf(ctx)[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined;
-    // In the older protocol the client declares its capabilities once; the SDK marks that getter as deprecated.
-    return (era === 'legacy' ? server.getClientCapabilities() : declared) ?? {};
+    if (era !== 'legacy') return declared ?? {};
+    // In the older protocol questions come on the answer's stream, so a client that takes none never sees them.
+    if (!exchangeOf(ctx.http?.authInfo).takesStream) return {};
+    // The client declares its capabilities once; the SDK marks that getter as deprecated.
+    return server.getClientCapabilities() ?? {};
   }
 }
 

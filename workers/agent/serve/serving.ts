@@ -6,7 +6,6 @@ import {
   isLegacyRequest,
   WebStandardStreamableHTTPServerTransport,
   type McpHttpHandler,
-  type RequestId,
 } from '@modelcontextprotocol/server';
 import { randomBytes } from 'node:crypto';
 import { atMost } from '../../../src/shared/abort.js';
@@ -31,8 +30,6 @@ const IDLE_FACTOR = 15;
 const ANSWER_MS = 2_000;
 /** Limit of one thread; each is a stream of the newer protocol that waits for notifications. */
 const MAX_SUBSCRIPTIONS = 10_000;
-
-const BOTH = 'application/json, text/event-stream';
 
 const exchangesTotal = counter('fairlead_served_mcp_requests_total', 'HTTP requests to /mcp', ['era', 'status']);
 
@@ -192,9 +189,7 @@ export class McpServing {
         this.#sessions.close(session, 'deleted');
         if (session.owned) await this.#deleteSession(session);
       }
-      return await this.#answer(exchange, response, 'legacy', (id) => {
-        refuseQuestion(session, exchange, id).catch(() => undefined); // the session has just ended
-      });
+      return await this.#answer(exchange, response, 'legacy');
     } finally {
       session.open--;
       this.#sessions.touch(session);
@@ -277,23 +272,10 @@ export class McpServing {
     return withSession(of, work);
   }
 
-  #answer(
-    exchange: HttpExchange,
-    response: Response,
-    era: 'legacy' | 'modern',
-    onQuestion?: (id: RequestId) => void,
-  ): Promise<McpAnswer | null> {
+  #answer(exchange: HttpExchange, response: Response, era: 'legacy' | 'modern'): Promise<McpAnswer | null> {
     exchangesTotal.inc({ era, status: response.status });
-    return exchange.answer(response, onQuestion);
+    return exchange.answer(response);
   }
-}
-
-/** Answers for a client that takes no stream, and so never sees the question: else the call would wait for all of its time. */
-async function refuseQuestion({ transport }: McpSession, exchange: HttpExchange, id: RequestId): Promise<void> {
-  const error = { code: -32_601, message: 'the client takes no streams, so it cannot be asked' };
-  const headers = { ...exchange.headers, 'content-type': 'application/json', accept: BOTH };
-  const request = new Request('http://fairlead/mcp', { method: 'POST', headers, body: '{}' });
-  await transport.handleRequest(request, { authInfo: authInfoOf(exchange), parsedBody: { jsonrpc: '2.0', id, error } });
 }
 
 function handlerOptions(exchange: HttpExchange) {

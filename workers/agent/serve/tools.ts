@@ -124,7 +124,7 @@ async function askForApproval(
 ): Promise<string | undefined> {
   const { server, definition } = tool;
   if (!canElicit(call.capabilities, 'form')) {
-    return `${denialText({ by: 'unasked' })} The user must allow it, and this client cannot ask them: use a client with elicitation, or add a rule to approvals.rules for ${server}/${definition.name}.`;
+    return `${denialText({ by: 'unasked' })} The user must allow it, and this client cannot ask them: use a client with elicitation (with the older protocol, one that also takes streams), or add a rule to approvals.rules for ${server}/${definition.name}.`;
   }
   // Marks that reorder text would show another call than the one that runs.
   const shown = escapeControls(JSON.stringify(args, null, 2));
