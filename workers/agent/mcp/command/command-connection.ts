@@ -8,7 +8,9 @@ import type { QuestionOrigin } from '../../../../src/shared/protocol.js';
 import type { StderrTail } from '../../../../src/shared/stderr-tail.js';
 import { ClientConnection } from '../host/client-connection.js';
 import { HostClient, isTimeout } from '../host/host-client.js';
+import { ServerEnded } from '../host/server-ended.js';
 import type { LegacyServers } from './legacy-servers.js';
+import type { ServerEnd } from './restart-pauses.js';
 
 /** The stdio of a process, on the host or in a sandbox. */
 export interface CommandTransport extends Transport {
@@ -47,7 +49,7 @@ export interface CommandOptions {
   silenceMs: number;
   log: Logger;
   /** Called when the process ends by itself, never after `close`. */
-  onEnd: (reason: string) => void;
+  onEnd: (end: ServerEnd) => void;
   onToolsChanged?: (() => void) | undefined;
 }
 
@@ -94,7 +96,7 @@ export class CommandConnection extends ClientConnection {
     if (client.era === 'legacy') legacyServers.noteLegacy(server);
     client.client.onclose = () => {
       sandboxUse?.end();
-      onEnd(transport.exitReason || 'it did not answer');
+      onEnd({ how: transport.exitReason || 'it did not answer', stderr: started.stderr.told });
     };
     return new CommandConnection(client, sandboxUse);
   }
@@ -138,12 +140,10 @@ function makeClient(
     describeFailure: (cause) =>
       transport.exitReason === ''
         ? undefined
-        : new FairleadError(
+        : new ServerEnded(
             'ERR_MCP',
             `the server ended while it ran this; it may have run in part: ${transport.exitReason}${stderr.told}`,
-            {
-              cause,
-            },
+            { how: transport.exitReason, cause },
           ),
   });
 }

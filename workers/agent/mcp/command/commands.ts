@@ -1,10 +1,9 @@
 /** `command` servers: processes on the host, or in the sandbox of an `image` server. Agent threads. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { pathToFileURL } from 'node:url';
-import { backoffMs } from '../../../../src/shared/backoff.js';
 import { isCommandServer, type CommandServerConfig } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
-import { FairleadError } from '../../../../src/shared/errors.js';
+import { errorToData, FairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
@@ -19,27 +18,19 @@ import { LegacyServers } from './legacy-servers.js';
 import { HostProcess } from './host-process.js';
 import { commandFolder, sweepCommands, type ThreadPlace } from './leftovers.js';
 import { ProcessTransport } from './process-transport.js';
+import { RestartPauses } from './restart-pauses.js';
 import { startInSandbox } from './sandbox-command.js';
 import { StderrLog } from './stderr-log.js';
 
 /** Limit of a thread's processes on the host; each takes tens of megabytes. */
 const MAX_PROCESSES = 200;
 const FULL_RETRY_MS = 5_000;
-const BACKOFF = { firstMs: 500, maxMs: 30_000 };
-/** A shared server that lived this long restarts at once when it ends. */
-const HEALTHY_MS = 60_000;
 /** Checks within `mcp.idleMs`: an idle server is closed at most a quarter of that time late. */
 const LOOKS = 4;
 const MIN_LOOK_MS = 50;
 const MAX_LOOK_MS = 30_000;
 
 type CommandEntry = TableEntry<CommandConnection>;
-
-/** A shared server that keeps ending waits longer before each restart. */
-interface Pause {
-  failures: number;
-  until: number;
-}
 
 export interface CommandsOptions {
   config: Config;
@@ -56,7 +47,7 @@ export class Commands implements ServerBackend {
   /** The owner of shared servers: this thread. */
   readonly #shared: string;
   readonly #table: ConnectionTable<CommandConnection>;
-  readonly #pauses = new Map<string, Pause>();
+  readonly #pauses = new RestartPauses();
   readonly #legacyServers = new LegacyServers();
   readonly #listeners = new Map<string, () => void>();
   readonly #swept: Promise<void>;
@@ -86,7 +77,10 @@ export class Commands implements ServerBackend {
 
   async get(caller: Caller, server: string): Promise<CommandConnection> {
     const { scope } = this.#configOf(server);
-    return this.#get(scope === 'shared' ? this.#shared : caller.session, server);
+    if (scope !== 'shared') return this.#get(caller.session, server, caller.user);
+    const connection = await this.#get(this.#shared, server, caller.user);
+    this.#pauses.noteUser(server, caller.user);
+    return connection;
   }
 
   /** Sets the callback for when the shared server says that its tools have changed; one for each server. */
@@ -106,14 +100,14 @@ export class Commands implements ServerBackend {
     await Promise.allSettled(all.map(closeEntry));
   }
 
-  async #get(owner: string, server: string): Promise<CommandConnection> {
-    return this.#table.get(owner, server)?.opening ?? this.#open(owner, server);
+  async #get(owner: string, server: string, user: string): Promise<CommandConnection> {
+    return this.#table.get(owner, server)?.opening ?? this.#open(owner, server, user);
   }
 
-  #open(owner: string, server: string): Promise<CommandConnection> {
+  #open(owner: string, server: string, user: string): Promise<CommandConnection> {
     const { config, log } = this.#options;
     if (this.#closed) throw new FairleadError('ERR_DRAINING', 'the server is stopping');
-    this.#refuseWhilePaused(owner, server);
+    if (owner === this.#shared) this.#pauses.check(server, user);
     const openedAt = performance.now();
     const opening = CommandConnection.open({
       server,
@@ -124,10 +118,10 @@ export class Commands implements ServerBackend {
       timeoutMs: config.mcp.requestTimeoutMs,
       silenceMs: config.mcp.silenceMs,
       log,
-      onEnd: (reason) => {
-        log.warn({ session: owner, server, reason }, 'mcp server ended');
+      onEnd: (end) => {
+        log.warn({ session: owner, server, reason: end.how }, 'mcp server ended');
         this.#table.remove(entry);
-        this.#noteEnd(owner, server, performance.now() - openedAt);
+        if (owner === this.#shared) this.#pauses.noteEnd(server, performance.now() - openedAt, end);
       },
       onToolsChanged: () => {
         if (owner === this.#shared) this.#listeners.get(server)?.();
@@ -135,7 +129,10 @@ export class Commands implements ServerBackend {
       },
     });
     const entry = this.#table.add(owner, server, opening);
-    opening.catch(() => this.#noteEnd(owner, server, 0)); // the caller gets the error
+    // The caller gets the error.
+    opening.catch((error: unknown) => {
+      if (owner === this.#shared) this.#pauses.noteFailedStart(server, publicMessage(errorToData(error)));
+    });
     return opening;
   }
 
@@ -171,26 +168,6 @@ export class Commands implements ServerBackend {
       this.#processes--;
       throw error;
     }
-  }
-
-  #refuseWhilePaused(owner: string, server: string): void {
-    const pauseMs = (this.#pauses.get(server)?.until ?? 0) - performance.now();
-    if (owner !== this.#shared || pauseMs <= 0) return;
-    throw new FairleadError('ERR_UNAVAILABLE', `the server ${server} has ended several times and restarts soon`, {
-      retryAfterMs: Math.ceil(pauseMs),
-    });
-  }
-
-  #noteEnd(owner: string, server: string, livedMs: number): void {
-    if (owner !== this.#shared) return;
-    if (livedMs >= HEALTHY_MS) {
-      this.#pauses.delete(server);
-      return;
-    }
-    const failures = (this.#pauses.get(server)?.failures ?? 0) + 1;
-    // The first failure does not delay: the next call restarts the server.
-    const pauseMs = failures === 1 ? 0 : backoffMs(failures, BACKOFF);
-    this.#pauses.set(server, { failures, until: performance.now() + pauseMs });
   }
 
   #capabilitiesOf(server: string): ClientCapabilities {

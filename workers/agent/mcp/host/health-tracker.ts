@@ -3,6 +3,7 @@ import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { ERROR_TABLE, errorToData, publicMessage } from '../../../../src/shared/errors.js';
 import type { ServerHealth, ServerState } from '../../contract/mcp.js';
 import { causes } from '../../http/causes.js';
+import { ServerEnded } from './server-ended.js';
 
 /** The weight of the newest latency in the mean. */
 const LATENCY_WEIGHT = 0.2;
@@ -88,10 +89,11 @@ export class HealthTracker {
   }
 }
 
-/** Our code with its meaning, and the system's code or the HTTP status where the error has one. */
+/** Our code with its meaning, and how the process ended, the system's code or the HTTP status where the error has one. */
 function codeText(error: unknown): string {
   const { code } = errorToData(error);
   const details = causes(error).flatMap((cause) => {
+    if (cause instanceof ServerEnded) return [cause.how.slice(0, MAX_TEXT)];
     const { code: other, status } = cause as { code?: unknown; status?: unknown };
     const isSystems = typeof other === 'string' && /^[A-Z_]{4,40}$/.test(other) && !Object.hasOwn(ERROR_TABLE, other);
     return [...(isSystems ? [other] : []), ...(typeof status === 'number' ? [`HTTP ${status}`] : [])];

@@ -8,6 +8,8 @@ import { sdkV1, sdkV2 } from '../../../../mcp-servers/programs.js';
 import { badCommand } from '../../../../helpers/bad-mcp.js';
 import { until } from '../../../../helpers/until.js';
 import { deferred, within } from '../../../../helpers/processes.js';
+import { HealthBook } from '../../../../../workers/agent/mcp/catalogue/health-book.js';
+import type { Caller } from '../../../../../workers/agent/mcp/host/server-connection.js';
 import { callOf, isAlive, makeFolder, OF, startCommands, textOf } from './command-bench.js';
 
 const OTHER = { ...OF, session: 'session-2' };
@@ -52,6 +54,46 @@ void t.test('a shared server is one process for all sessions, and comes back whe
   const again = (await commands.get(OF, 'two')).callTool(callOf('exit', { code: 3 }));
   await t.rejects(again, { code: 'ERR_MCP' });
   await t.rejects(commands.get(OF, 'two'), { code: 'ERR_UNAVAILABLE', message: /restarts soon/ });
+});
+
+void t.test(
+  'while a shared server is paused, why it ended stays; what it printed is for whoever it ran calls of',
+  async (t) => {
+    const script = `
+    require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+      const { id, method } = JSON.parse(line);
+      const result = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 'x', version: '1' } };
+      if (method === 'initialize') console.log(JSON.stringify({ jsonrpc: '2.0', id, result }));
+      else if (method === 'tools/call') { console.error('sig reason'); process.kill(process.pid, 'SIGSEGV'); }
+      else if (id !== undefined) console.log(JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32601, message: 'no' } }));
+    });`;
+    const { commands } = startCommands(t, { servers: { dies: { ...node(script), scope: 'shared' } } });
+    const book = new HealthBook(['dies']);
+    const call = async (caller: Caller): Promise<Error> => {
+      const error: unknown = await commands.get(caller, 'dies').then(
+        (connection) => connection.callTool(callOf('any')).catch((thrown: unknown) => thrown),
+        (thrown: unknown) => thrown,
+      );
+      book.noteBad('dies', error);
+      return error as Error;
+    };
+    const end = /ended by SIGSEGV; its stderr ends with: sig reason/;
+    for (let n = 0; n < 2; n++) t.match(await call(OF), { code: 'ERR_MCP', message: end });
+    t.match(await call(OF), { code: 'ERR_UNAVAILABLE', message: /restarts soon.*ended by SIGSEGV; .*sig reason/ });
+    t.match(book.read()['dies']?.lastError, /^ERR_UNAVAILABLE: .*\(ended by SIGSEGV\)$/, 'everybody is told how');
+    const { message } = await call({ session: 'session-2', user: 'user-2' });
+    t.match(message, /restarts soon. The last time: ended by SIGSEGV$/);
+  },
+);
+
+void t.test('while a shared server that cannot start is paused, everybody is told why', async (t) => {
+  const script = 'console.error("no key is set"); process.exit(4)';
+  const { commands } = startCommands(t, { servers: { exits: { ...node(script), scope: 'shared' } } });
+  for (let n = 0; n < 2; n++) await t.rejects(commands.get(OF, 'exits'), { code: 'ERR_MCP' });
+  for (const user of ['user-1', 'user-2', '']) {
+    const message = /restarts soon.*ended at its start: exited with code 4; .*no key is set/;
+    await t.rejects(commands.get({ ...OF, user }, 'exits'), { code: 'ERR_UNAVAILABLE', message });
+  }
 });
 
 void t.test('it gets only a few harmless variables of our environment', async (t) => {
