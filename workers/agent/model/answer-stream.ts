@@ -35,7 +35,16 @@ export async function openAnswer(response: Response, options: OpenOptions): Prom
   if (first === OPENING_BRACE) return jsonEvents(await bytes.text());
   const body = { [Symbol.asyncIterator]: () => bytes };
   // Raw events, since the SDK's message stream hides pings and copies the message for each delta.
-  return Stream.rawEvents(Object.defineProperty(new Response(null), 'body', { value: body }));
+  return parted(Stream.rawEvents(Object.defineProperty(new Response(null), 'body', { value: body })));
+}
+
+/** Events whose empty line is missing come as one with many lines of data: each line that says its type is one. */
+async function* parted(events: AnswerEvents): AnswerEvents {
+  for await (const event of events) {
+    const lines = event.data.split('\n');
+    if (lines.length === 1 || isJson(event.data) || !lines.some(isJson)) yield event;
+    else for (const data of lines) yield { event: null, data, raw: [] };
+  }
 }
 
 /** For an answer that holds nothing of the Messages API. */
@@ -50,11 +59,29 @@ export function notAnAnswer({ headers }: Response, isEmpty = false): Error {
 /** OpenAI's last line: gateways that translate send it behind the API's events. */
 export const END = 'end of the stream';
 
-/** What an event says: `type` is always a string. Undefined when it says nothing. Throws for what is no JSON. */
+/** Those that carry the answer: one that cannot be read leaves a gap in it. */
+const OF_ANSWER = new Set([
+  'message_start',
+  'content_block_start',
+  'content_block_delta',
+  'content_block_stop',
+  'message_delta',
+  'message_stop',
+]);
+const UNNAMED = new Set([null, '', 'message']);
+
+/** What an event says: `type` is always a string. Undefined when it says nothing. Throws where a part of the answer is no JSON. */
 export function readEvent({ event, data }: ServerSentEvent): AnswerEvent | undefined {
   if (data === '') return undefined;
   if (data.trim() === '[DONE]') return { type: END };
-  const json: unknown = JSON.parse(data);
+  const json = parse(data);
+  if (json === undefined) {
+    if (event === 'error') return { type: 'error', error: data };
+    // Signs of life have words of their own.
+    const isOfAnswer = UNNAMED.has(event) ? data.trimStart().startsWith('{') : OF_ANSWER.has(event!);
+    if (isOfAnswer) throw brokeOff();
+    return undefined;
+  }
   if (!isObject(json)) return undefined;
   // Some streams have data alone, so the type in the data counts. An error may come without one, or without its envelope.
   if (event === 'error' || (typeof json['type'] !== 'string' && isObject(json['error']))) {
@@ -71,11 +98,15 @@ async function* jsonEvents(text: string): AnswerEvents {
 }
 
 function isJson(text: string): boolean {
+  return parse(text) !== undefined;
+}
+
+/** Undefined for what is no JSON. */
+function parse(text: string): unknown {
   try {
-    JSON.parse(text);
-    return true;
+    return JSON.parse(text);
   } catch {
-    return false; // perhaps a line is
+    return undefined; // the callers decide what that means
   }
 }
 

@@ -55,8 +55,7 @@ export function toModelError(error: unknown, model: string): FairleadError {
   if (error instanceof APIError && typeof error.status === 'number') {
     return statusError(error.status, error.apiMessage ?? '', model, error.headers, error);
   }
-  // What is no JSON comes again with the next answer, a lost connection hardly ever.
-  return error instanceof SyntaxError ? modelError(BROKE_OFF, error) : new PassingFailure(BROKE_OFF, { cause: error });
+  return new PassingFailure(BROKE_OFF, { cause: error });
 }
 
 const BROKE_OFF = 'the model’s answer broke off in the middle';
