@@ -4,6 +4,9 @@ import { ErrorReply } from 'redis';
 /** Redis refuses our credentials, or a command: a retry changes nothing until somebody does. */
 const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR unknown command|ERR DB index|NOPROTO)/;
 
+/** What Redis says of a command that the user may not run, also in a script and before Redis 7, or that was renamed. */
+const NOT_ALLOWED = /\bNOPERM\b|permission|can't (run|access)|unknown (redis )?command/i;
+
 /** A server that answers, and that no time makes usable. The message goes on after “Redis at ADDRESS …”. */
 export class RedisUnfit extends Error {
   readonly todo: string;
@@ -17,6 +20,11 @@ export class RedisUnfit extends Error {
 /** A reply to the handshake that no retry will change. */
 export function isRefusal(error: unknown): error is Error {
   return error instanceof RedisUnfit || (error instanceof ErrorReply && REFUSED.test(error.message));
+}
+
+/** A script's refusals have no code of their own, so the words tell. */
+export function isNotAllowed(message: string): boolean {
+  return NOT_ALLOWED.test(message);
 }
 
 /** What is wrong and what the operator must do, after “Redis at ADDRESS …”. */

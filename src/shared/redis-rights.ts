@@ -1,5 +1,7 @@
 /** Tries in Redis every command that the store needs, on keys that are gone afterwards, and with that a write. Main thread and command line. */
 
+import { isNotAllowed } from './redis-errors.js';
+
 export type Send = <T>(args: string[]) => Promise<T>;
 
 /** All that the store's scripts and commands use: a test compares. */
@@ -51,9 +53,6 @@ export type Rights =
   | { state: 'no-writes'; said: string }
   | { state: 'lacks'; commands: string[]; said: string };
 
-/** What Redis says of a command that the user may not run, also before Redis 7, or that was renamed. */
-const NOT_ALLOWED = /\bNOPERM\b|permission|can't (run|access)|unknown (redis )?command/i;
-
 /** Rejects with what EVAL itself is answered. */
 export async function tryRights(send: Send): Promise<Rights> {
   const problems = await send<string[]>(['EVAL', RIGHTS_SCRIPT, String(RIGHTS_KEYS.length), ...RIGHTS_KEYS]);
@@ -62,7 +61,7 @@ export async function tryRights(send: Send): Promise<Rights> {
   const said = problems.filter((_, index) => index % 2 === 1).map((text) => text.replace(/^-/, ''));
   const [first] = said;
   if (first === undefined) return { state: 'all' };
-  const other = said.find((text) => !NOT_ALLOWED.test(text));
+  const other = said.find((text) => !isNotAllowed(text));
   if (other !== undefined) return { state: 'no-writes', said: other };
   return { state: 'lacks', commands: problems.filter((_, index) => index % 2 === 0), said: first };
 }

@@ -230,6 +230,38 @@ if ARGV[4] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE',
 return {'ok', now, version}`,
 );
 
+/**
+ * KEYS a key that is never there, the index of sessions → {'ok', now} | {'late', now}. Changes nothing, and asks Redis for every
+ * right that the other scripts need: rights and memory are checked before arguments, so a refusal of the arguments is a yes.
+ */
+export const CHECK = script(
+  'check',
+  `${IN_TIME}
+local none, sessions = KEYS[1], KEYS[2]
+-- Finds no stream, so that it writes nothing: a Redis that is full or a replica refuses it all the same.
+redis.call('XADD', none, 'NOMKSTREAM', '*', 'e', '')
+local problem
+local function refuses(with, ...)
+  local reply = redis.pcall(...)
+  if not problem and not string.find(reply.err, with, 1, true) then problem = reply end
+end
+refuses('wrong number', 'HSET', none, 'field', 'value', 'field')
+refuses('not an integer', 'HINCRBY', none, 'field', 'x')
+-- RPUSH makes a list of a key that is not there, so it is asked of one that is no list.
+if redis.call('ZRANGE', sessions, 0, 0)[1] then refuses('WRONGTYPE', 'RPUSH', sessions, '') end
+if problem then return problem end
+redis.call('ZADD', none, 'XX', 1, 'x')
+for _, command in ipairs({'HGET', 'ZSCORE', 'ZREM'}) do redis.call(command, none, 'x') end
+for _, command in ipairs({'LRANGE', 'LTRIM', 'ZREMRANGEBYRANK'}) do redis.call(command, none, 0, -1) end
+for _, command in ipairs({'LLEN', 'XLEN', 'PERSIST', 'UNLINK', 'DEL'}) do redis.call(command, none) end
+redis.call('HMGET', none, 'x')
+redis.call('LINDEX', none, 0)
+redis.call('XRANGE', none, '-', '+')
+redis.call('XTRIM', none, 'MINID', 1)
+redis.call('PEXPIRE', none, 60000)
+return {'ok', now}`,
+);
+
 function script(name: string, lua: string): Script {
   return { name, lua, sha1: createHash('sha1').update(lua).digest('hex') };
 }

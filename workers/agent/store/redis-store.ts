@@ -4,6 +4,7 @@ import { Background } from './background.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { ReadOrder } from './read-order.js';
+import { checkRights } from './redis-check.js';
 import {
   IndexMoves,
   moveInIndexes,
@@ -52,9 +53,6 @@ const MAX_REPAIRS = 10;
 /** Commands that are sent at once; the client's queue is bounded. */
 const MAX_PIPELINED = 1000;
 
-/** Never there. */
-const CHECK_KEY = 'fairlead:{check}:none';
-
 /** All keys of a session are in one hash slot. */
 function keysOf(session: string) {
   const prefix = `fairlead:{${session}}:`;
@@ -88,9 +86,8 @@ export class RedisStore implements Store {
     this.#background = new Background(options.onError);
   }
 
-  async ping(): Promise<void> {
-    // A write that finds no stream, so that it writes nothing: a Redis that is full or a replica refuses it all the same.
-    await this.#link.call('ping', (call) => call.send(['XADD', CHECK_KEY, 'NOMKSTREAM', '*', 'e', '']));
+  ping(): Promise<void> {
+    return this.#link.call('ping', checkRights);
   }
 
   async createSession(row: SessionRow): Promise<void> {

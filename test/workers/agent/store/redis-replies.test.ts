@@ -27,8 +27,13 @@ t.test('a transient error is retried; a lasting one is not', async (t) => {
 });
 
 t.test('a lost connection or refused credentials are ERR_UNAVAILABLE, a refused command is ERR_INTERNAL', async (t) => {
-  for (const error of [new SimpleError('NOPERM x'), new SimpleError('BUSY x'), new Error('read ECONNRESET')]) {
-    t.ok(isFairleadError(asStoreError(error), 'ERR_UNAVAILABLE'));
+  const inScript =
+    "ERR The user executing the script can't run this command or subcommand script: ab12, on @user_script:3.";
+  for (const error of [
+    ...['NOPERM x', 'BUSY x', inScript].map((message) => new SimpleError(message)),
+    new Error('read ECONNRESET'),
+  ]) {
+    t.ok(isFairleadError(asStoreError(error), 'ERR_UNAVAILABLE'), error.message);
   }
   t.ok(isFairleadError(asStoreError(new SimpleError('WRONGTYPE x')), 'ERR_INTERNAL'));
   const fault = new TypeError('a fault of the code');

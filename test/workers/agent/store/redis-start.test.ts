@@ -1,9 +1,10 @@
 /** Starts that fail: the error, how soon it comes, and that it never contains the password. */
 import t from 'tap';
+import { RIGHTS_SCRIPT } from '../../../../src/shared/redis-rights.js';
 import { openRedisStore } from '../../../../workers/agent/store/redis-store.js';
 import { freePort } from '../../../helpers/processes.js';
-import { failure, newRedis, openStore } from './redis-backend.js';
-import { codeOf, LIMITS, OWNER } from './store-backend.js';
+import { failure, newRedis, openStore, rawClient } from './redis-backend.js';
+import { codeOf, LIMITS, newRow, OWNER } from './store-backend.js';
 
 t.test('a Redis that cannot be reached at the start is an error that names it without its password', async (t) => {
   const port = await freePort();
@@ -50,4 +51,32 @@ t.test('a Redis that hangs at the start is ERR_START', async (t) => {
   redis.pause();
   t.teardown(() => redis.resume());
   t.equal(await codeOf(openRedisStore(redis.url, { owner: OWNER, limits: LIMITS })), 'ERR_START');
+});
+
+t.test('a ping fails for each right that the store has lost, as its writes do, and changes nothing', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const allow = (...rights: string[]): Promise<unknown> => raw.sendCommand(['ACL', 'SETUSER', 'app', ...rights]);
+  await allow('on', 'nopass', '~*', '+@all');
+  const store = await openStore(t, `redis://app:any@127.0.0.1:${redis.port}`);
+  await store.createSession(newRow());
+  const changes = async (): Promise<string | undefined> =>
+    /rdb_changes_since_last_save:(\d+)/.exec(await raw.info('persistence'))?.[1];
+  const before = await changes();
+  await store.ping();
+  const inScripts = Array.from(RIGHTS_SCRIPT.matchAll(/^try\('(\w+)'/gm), ([, name = '']) => name);
+  const tried = [...inScripts, 'EVAL', 'EVALSHA'].filter((name) => name !== 'PING');
+  t.ok(tried.length > 20);
+  for (const name of tried) {
+    await allow(`-${name}`);
+    t.match(await failure(store.ping()), { code: 'ERR_UNAVAILABLE', message: /NOPERM|can't run/ }, name);
+    await allow('+@all');
+  }
+  await store.ping();
+  t.equal(await changes(), before);
+  for (const name of ['hset', 'evalsha']) {
+    await allow(`-${name}`);
+    t.equal(await codeOf(store.createSession(newRow())), 'ERR_UNAVAILABLE', name);
+    await allow('+@all');
+  }
 });
