@@ -9,12 +9,15 @@ export interface Traits {
   /** Absent: nothing is said about thinking. */
   thinking?: ThinkingConfigParam;
   maxTokens: number;
+  /** True when nothing is marked for the prompt cache. */
+  uncached?: boolean;
 }
 
 interface Learned {
   /** How many of the ways to ask for thinking this model has refused. */
   refused: number;
   maxTokens?: number;
+  uncached?: boolean;
   /** Tokens of a request. */
   maxPrompt?: number;
 }
@@ -29,12 +32,12 @@ export class ModelTraits {
   }
 
   of(model: string, maxTokens: number): Traits {
-    const { refused = 0, maxTokens: most = Infinity } = this.#learned.get(model) ?? {};
+    const { refused = 0, maxTokens: most = Infinity, uncached } = this.#learned.get(model) ?? {};
     const allowed = Math.min(maxTokens, most);
     const way = this.#ways(model)[refused];
     const hasRoom = way?.type !== 'enabled' || way.budget_tokens < allowed;
     const thinking = hasRoom ? way : undefined;
-    return { ...(thinking ? { thinking } : {}), maxTokens: allowed };
+    return { ...(thinking ? { thinking } : {}), maxTokens: allowed, ...(uncached ? { uncached } : {}) };
   }
 
   /** True when the refusal is about the model and not about the conversation: the same request can be made another way. */
@@ -43,6 +46,11 @@ export class ModelTraits {
     const most = /max_tokens: \d+ > (\d+)/.exec(refusal)?.[1];
     if (most !== undefined && Number(most) > 0 && Number(most) < (learned.maxTokens ?? Infinity)) {
       this.#learned.set(model, { ...learned, maxTokens: Number(most) });
+      return true;
+    }
+    // The marker is ours wherever it stands, so it is no part of the conversation.
+    if (/\bcache_control\b/.test(refusal) && !learned.uncached) {
+      this.#learned.set(model, { ...learned, uncached: true });
       return true;
     }
     // Thinking that stands in a message is the conversation's, and a tool may be named after it.

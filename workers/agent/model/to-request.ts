@@ -20,13 +20,13 @@ import { turnKey, Withheld } from './withheld.js';
  */
 export function toRequest(
   request: ModelRequest,
-  { thinking, maxTokens }: Traits,
+  { thinking, maxTokens, uncached }: Traits,
   withheld = new Withheld(request.withheld),
 ): MessageCreateParamsStreaming {
   const { tools, note } = toTools(request.tools, withheld, () => turnKey(toRuns(request.messages)));
   const whole = toMessages(request.messages, withheld);
   const messages = tools.length === 0 ? callsAsText(whole, withheld) : whole;
-  return {
+  const body: MessageCreateParamsStreaming = {
     model: request.model,
     max_tokens: maxTokens,
     stream: true,
@@ -35,6 +35,30 @@ export function toRequest(
     ...(thinking && mayThink(thinking, messages) ? { thinking } : {}),
     messages,
   };
+  return uncached ? withoutMarkers(body) : body;
+}
+
+function withoutMarkers({
+  system,
+  tools,
+  messages,
+  ...body
+}: MessageCreateParamsStreaming): MessageCreateParamsStreaming {
+  return {
+    ...body,
+    ...(Array.isArray(system) ? { system: system.map(unmarked) } : {}),
+    ...(tools ? { tools: tools.map(unmarked) } : {}),
+    messages: messages.map((message) =>
+      typeof message.content === 'string'
+        ? message
+        : ({ ...message, content: message.content.map(unmarked) } as MessageParam),
+    ),
+  };
+}
+
+function unmarked<T extends object>(part: T): T {
+  const { cache_control: _marker, ...rest } = part as T & { cache_control?: unknown };
+  return rest as T;
 }
 
 function toSystem(system: string, notes: readonly string[]): Pick<MessageCreateParamsStreaming, 'system'> {

@@ -303,6 +303,30 @@ t.test('a model that refuses a way of thinking is asked in another, once for all
   t.equal(answer.withheld, undefined, 'nothing of the conversation is left out');
 });
 
+t.test('a model that refuses the cache’s marker is asked without it, once for all conversations', async (t) => {
+  const { server, model } = await start(t);
+  server.script(({ body }) =>
+    said(body).includes('cache_control') ? refuses('system.0.cache_control: Extra inputs are not permitted') : OK,
+  );
+  const request = ask({ messages: history, tools });
+  const { answer } = await listen(model, request);
+  t.equal(server.count, 2);
+  t.equal(answer.withheld, undefined, 'nothing of the conversation is left out');
+  const { system, tools: sent, messages } = server.requests[1]!.body;
+  t.same({ system, sent, messages }, unmarked(server.requests[0]!.body));
+  await listen(model, request);
+  t.equal(server.count, 3, 'the next conversation asks rightly at once');
+  t.same(server.violations, []);
+});
+
+function unmarked({ system, tools: sent, messages }: RequestBody): unknown {
+  const json = JSON.stringify({ system, sent, messages });
+  return JSON.parse(json, (_key, value: unknown) => {
+    if (typeof value === 'object' && value !== null && 'cache_control' in value) delete value.cache_control;
+    return value;
+  });
+}
+
 const POISONS = [
   user('one of many'),
   user('look', image('image/png', PICTURE)),

@@ -49,6 +49,17 @@ t.test('thinking that stands in a message is no matter of the model', async (t) 
   t.notOk(new ModelTraits(2048).learn('m', "Invalid schema for function 'sequentialthinking'"));
 });
 
+t.test('a marker of the prompt cache that is refused is left out for that model, whatever part had it', async (t) => {
+  for (const place of ['system.0', 'tools.2', 'messages.4.content.0.text']) {
+    const traits = new ModelTraits(2048);
+    const refusal = `${place}.cache_control: Extra inputs are not permitted`;
+    t.ok(traits.learn('m', refusal));
+    t.equal(traits.of('m', 100).uncached, true);
+    t.equal(traits.of('other', 100).uncached, undefined);
+    t.notOk(traits.learn('m', refusal), 'the same again is nothing new');
+  }
+});
+
 t.test('the most tokens that a model writes are learned, and thinking that has no room then is left out', async (t) => {
   const traits = new ModelTraits(2048);
   const refusal = 'max_tokens: 8192 > 2000, which is the maximum allowed number of output tokens for old-model';
