@@ -27,6 +27,7 @@ export interface StartWaitsOptions {
 
 export class StartWaits {
   readonly #options: StartWaitsOptions;
+  #toldEviction = false;
 
   constructor(options: StartWaitsOptions) {
     this.#options = options;
@@ -85,10 +86,15 @@ export class StartWaits {
   }
 
   async #store(signal: AbortSignal): Promise<void> {
-    const { config, parts } = this.#options;
+    const { config, parts, log } = this.#options;
     if (parts.store.kind === 'lmdb') return;
     const { probeRedis } = await import('../shared/redis-probe.js'); // its client is loaded only where there is a Redis
-    await this.#wait('Redis', (within) => probeRedis(config.store.redisUrl, within), signal);
+    const { evicts } = await this.#wait('Redis', (within) => probeRedis(config.store.redisUrl, within), signal);
+    if (evicts === undefined || this.#toldEviction) return;
+    this.#toldEviction = true;
+    log.warn(
+      `Redis drops conversations when it is full: its maxmemory-policy is ${evicts}. CONFIG SET maxmemory-policy noeviction, and in redis.conf`,
+    );
   }
 
   #wait<T>(name: string, ask: Parameters<typeof waitForPart<T>>[0]['ask'], signal: AbortSignal) {

@@ -28,7 +28,7 @@ export function isNotAllowed(message: string): boolean {
 }
 
 /** What is wrong and what the operator must do, after “Redis at ADDRESS …”. */
-export function startProblem(error: unknown): { what: string; todo: string } {
+export function startProblem(error: unknown, url: string): { what: string; todo: string } {
   if (error instanceof RedisUnfit) return { what: error.message, todo: error.todo };
   const said = redisMessage(error);
   if (/^(NOAUTH|WRONGPASS|ERR AUTH)/.test(said)) {
@@ -37,13 +37,25 @@ export function startProblem(error: unknown): { what: string; todo: string } {
       todo: 'put the right user and password in store.redisUrl (REDIS_URL)',
     };
   }
-  if (said.startsWith('NOPERM')) return lacking([commandOf(said) ?? 'a command'], said);
+  if (said.startsWith('NOPERM')) {
+    const command = commandOf(said);
+    if (command !== undefined) return lacking([command], said);
+    return {
+      what: `does not let its user reach the store's keys (${said})`,
+      todo: 'allow them with `ACL SETUSER … ~fairlead:*`',
+    };
+  }
   if (/^(ERR unknown command|NOPROTO)/.test(said)) return { what: `is too old (${said})`, todo: TOO_OLD };
   if (said.startsWith('LOADING')) return { what: 'is still loading its data', todo: 'wait until it is done' };
   const todo = 'start it, correct store.redisUrl (REDIS_URL), or leave that empty for the embedded store';
   if (error instanceof ErrorReply) return { what: `cannot be used (${said})`, todo };
-  return { what: `does not answer (${codesOf(error).join(', ') || said})`, todo };
+  const what = `does not answer (${codesOf(error).join(', ') || said})`;
+  // A Redis without TLS waits in silence for the rest of what it takes for a command. A refused connection is no matter of TLS.
+  const mayLackTls = url.startsWith('rediss:') && !codesOf(error).includes('ECONNREFUSED');
+  return { what, todo: mayLackTls ? `${PLAIN}; else ${todo}` : todo };
 }
+
+const PLAIN = 'if this port does not speak TLS, write redis:// in place of rediss://';
 
 export const TOO_OLD = 'Redis 6.2 or newer is needed';
 

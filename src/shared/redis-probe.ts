@@ -6,7 +6,12 @@ import { tryRights, type Send } from './redis-rights.js';
 import { redisAddress } from './redis-url.js';
 
 export type RedisAnswer =
-  | { state: 'usable'; version: string }
+  | {
+      state: 'usable';
+      version: string;
+      /** The `maxmemory-policy` by which a full Redis drops keys. Absent: it drops none, or hides its settings. */
+      evicts?: string;
+    }
   /** It may be back at any moment. `what`: a sentence; `todo`: what an operator can do. */
   | { state: 'away'; what: string; todo: string }
   /** Somebody must act first. */
@@ -55,7 +60,7 @@ export async function greetRedis(send: Send): Promise<Greeting> {
 }
 
 /** As `greetRedis`, then looks whether it is the primary and takes all that the store writes. */
-async function examine(send: Send): Promise<string> {
+async function examine(send: Send): Promise<{ version: string; evicts?: string }> {
   const { version, role } = await greetRedis(send);
   if (role !== undefined && role !== 'master') {
     const todo = 'put the address of the primary in store.redisUrl (REDIS_URL), or promote this one';
@@ -69,7 +74,18 @@ async function examine(send: Send): Promise<string> {
     const { what, todo } = lacking(rights.commands, rights.said);
     throw new RedisUnfit(what, todo);
   }
-  return version;
+  const policy = await maxmemoryPolicy(send);
+  return { version, ...(policy !== undefined && policy !== 'noeviction' && { evicts: policy }) };
+}
+
+/** The store does not need it, so a user who may not ask is no problem. */
+async function maxmemoryPolicy(send: Send): Promise<string | undefined> {
+  try {
+    return /^maxmemory_policy:(\S+)/m.exec(await send<string>(['INFO', 'memory']))?.[1];
+  } catch (error) {
+    if (error instanceof ErrorReply) return undefined;
+    throw error;
+  }
 }
 
 /** Rejects only with the signal's reason. `url` is a valid one. */
@@ -89,16 +105,16 @@ export async function probeRedis(url: string, signal: AbortSignal): Promise<Redi
   const at = `Redis at ${redisAddress(url)}`;
   try {
     const late = (): Error => new Error(`no answer within ${ANSWER_MS} ms`);
-    const version = await withDeadline({ timeoutMs: ANSWER_MS, late, signal }, async () => {
+    const found = await withDeadline({ timeoutMs: ANSWER_MS, late, signal }, async () => {
       await client.connect();
       return examine((args) => client.sendCommand(args));
     });
-    return { state: 'usable', version };
+    return { state: 'usable', ...found };
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof RedisNotYet) return { state: 'away', what: `${at} ${error.message}`, todo: error.todo };
     const cause = error instanceof ErrorReply || error instanceof RedisUnfit ? error : (broken ?? error);
-    const { what, todo } = startProblem(cause);
+    const { what, todo } = startProblem(cause, url);
     return { state: isRefusal(cause) ? 'unfit' : 'away', what: `${at} ${what}`, todo };
   } finally {
     client.destroy();

@@ -11,12 +11,15 @@ const refused = new FairleadError('ERR_START', 'Redis at … does not answer');
 
 async function listen(): Promise<void> {}
 
-function waitsOf(redisUrl = ''): { waits: StartWaits; said: (string | undefined)[] } {
+function waitsOf(redisUrl = ''): { waits: StartWaits; said: (string | undefined)[]; warned: string[] } {
   const config = parseConfig({ sandbox: { driver: 'process' } }, { REDIS_URL: redisUrl });
   const said: (string | undefined)[] = [];
   const readiness = { waitsFor: (_part: string, reason: string | undefined): void => void said.push(reason) };
   const log = createLog('test', 'silent');
-  return { waits: new StartWaits({ config, parts: chooseParts(config), log, readiness, signal, listen }), said };
+  const warned: string[] = [];
+  log.warn = (...line: unknown[]): void => void warned.push(line.join(' '));
+  const waits = new StartWaits({ config, parts: chooseParts(config), log, readiness, signal, listen });
+  return { waits, said, warned };
 }
 
 /** A start that fails so often. */
@@ -29,8 +32,8 @@ function failing(times: number, error: Error = refused): { start: () => Promise<
   return { start, tried: () => tried };
 }
 
-async function redisUrl(t: Test): Promise<string> {
-  const redis = await startRedis();
+async function redisUrl(t: Test, ...args: string[]): Promise<string> {
+  const redis = await startRedis({ args });
   t.teardown(() => redis.stop());
   return redis.url;
 }
@@ -65,4 +68,15 @@ t.test('sessions with open turns are looked up until the store answers', async (
   t.equal(await waitsOf().waits.untilAvailable(start), 'started');
   t.equal(tried(), 3);
   await t.rejects(waitsOf().waits.untilAvailable(failing(1).start), refused);
+});
+
+t.test('a Redis that drops keys when it is full is used, and the log warns of it once', async (t) => {
+  const { waits, warned } = waitsOf(await redisUrl(t, '--maxmemory-policy', 'allkeys-lru'));
+  await waits.all();
+  t.equal(await waits.withStore(failing(0).start), 'started');
+  t.match(warned, [/maxmemory-policy is allkeys-lru/]);
+  t.equal(warned.length, 1);
+  const safe = waitsOf(await redisUrl(t));
+  await safe.waits.all();
+  t.same(safe.warned, []);
 });

@@ -84,7 +84,7 @@ t.test('an ACL that lacks commands or keys is told with their names and what all
     t.match(await ask(url), { state: 'unfit', what: new RegExp(command, 'i') }, command);
   }
   await allow('~other:*', '+@all');
-  t.match(await ask(url), { state: 'unfit', todo: /~fairlead:\*/ });
+  t.match(await ask(url), { state: 'unfit', what: /store's keys/, todo: /~fairlead:\*`$/ }, 'no command');
   t.match(await ask(url.replace('s3cret', 's3cret-no')), { state: 'unfit', what: /does not let us in/ });
   t.notMatch(JSON.stringify([answer, await ask(url)]), 's3cret');
   await allow('~fairlead:*', '+@read', '+@write', '+@connection', '+@scripting', '+time');
@@ -101,6 +101,21 @@ t.test('one that nobody serves, and one that is silent, is away', async (t) => {
   redis.pause();
   t.teardown(() => redis.resume());
   t.match(await ask(redis.url), { state: 'away', what: /no answer within/ });
+});
+
+t.test('a plain Redis behind rediss:// is told that it may not speak TLS, and one that is away is not', async (t) => {
+  const redis = await redisOf(t);
+  t.match(await ask(redis.url.replace('redis:', 'rediss:')), { state: 'away', todo: /redis:\/\/ in place of rediss:/ });
+  const away = await ask(`rediss://127.0.0.1:${await freePort()}`);
+  t.match(away, { state: 'away', todo: /^start it/ });
+});
+
+t.test('a Redis that drops keys when it is full is usable, and says so where its user may ask', async (t) => {
+  const redis = await redisOf(t, '--maxmemory-policy', 'volatile-lru');
+  t.match(await ask(redis.url), { state: 'usable', evicts: 'volatile-lru' });
+  await tell(t, redis, ['ACL', 'SETUSER', 'app', 'on', 'nopass', '~*', '+@all', '-info']);
+  const answer = await ask(`redis://app:any@127.0.0.1:${redis.port}`);
+  t.match(answer, { state: 'usable', evicts: undefined });
 });
 
 t.test('all commands of the store are tried', async (t) => {

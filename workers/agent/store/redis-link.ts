@@ -74,7 +74,7 @@ export class RedisLink {
     } catch (error) {
       client.destroy();
       const cause = state.lastError ?? error;
-      const { what, todo } = startProblem(cause);
+      const { what, todo } = startProblem(cause, url);
       throw new FairleadError('ERR_START', `Redis at ${redisAddress(url)} ${what}: ${todo}`, { cause });
     }
     state.starting = false;
