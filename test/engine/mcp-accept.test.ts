@@ -84,7 +84,7 @@ t.test('/mcp serves whoever takes JSON, a stream, both, anything, or does not sa
     if (type === JSON_TYPE) t.match(answer, { type: JSON_TYPE });
   }
   const refused = await post(engine, initialize(), { accept: 'text/html' });
-  t.match(refused, { status: 406 });
+  t.match(refused, { status: 406, text: /must name application\/json, text\/event-stream or both/ });
 });
 
 t.test('a call that would ask a client without streams is answered at once, in words', async (t) => {

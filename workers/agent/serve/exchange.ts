@@ -4,6 +4,7 @@ import { errorToData, FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
 import { acceptedOf, AnswerInStream, asStream, headerFor, type Accepted } from './accepted.js';
+import { readClientMessage } from './client-message.js';
 
 /** The SDK's headers that a client needs. The front sets all others. */
 const PASSED_ON = new Set(['content-type', 'mcp-session-id', 'allow', 'x-accel-buffering']);
@@ -23,7 +24,7 @@ export class HttpExchange {
   readonly by: McpExchange['by'];
   readonly method: McpExchange['method'];
   readonly headers: Readonly<Record<string, string>>;
-  /** The body as JSON; undefined when it is empty or no JSON. */
+  /** The body as JSON, without what the SDK would trip over; undefined when it is empty or no JSON. */
   readonly json: unknown;
   readonly request: Request;
   readonly #accepted: Accepted;
@@ -63,6 +64,12 @@ export class HttpExchange {
 
   get takesStream(): boolean {
     return this.#accepted.stream;
+  }
+
+  /** Which of its forms an answer to this request may have; undefined when the client takes one of them. */
+  get notAcceptable(): string | undefined {
+    if (this.method === 'DELETE' || headerFor(this.#accepted, this.endless) !== undefined) return undefined;
+    return this.endless ? STREAM : `application/json, ${STREAM} or both`;
   }
 
   abort(): void {
@@ -194,7 +201,7 @@ class PartQueue {
 function parse(body: string): unknown {
   if (body === '') return undefined;
   try {
-    return JSON.parse(body);
+    return readClientMessage(JSON.parse(body));
   } catch {
     return undefined; // the SDK parses the body again, and answers with the protocol's error
   }

@@ -18,6 +18,7 @@ import {
 import { createHash, randomUUID } from 'node:crypto';
 import { VERSION } from '../../../src/shared/version.js';
 import { stableJson } from '../mcp/catalogue/definition-hash.js';
+import { wordsOf } from './client-message.js';
 import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
 import { toProtocolError } from './protocol-errors.js';
 import { NO_VALIDATOR } from '../schema/no-validator.js';
@@ -200,7 +201,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
       return await ctx.mcpReq.send({ method, ...(named ? { params: named } : {}) }, { signal, timeout: timeoutMs });
     } catch (error) {
       if (error instanceof SdkError && error.code === SdkErrorCode.InvalidResult)
-        return new UnfitResponse(error.message);
+        return new UnfitResponse(unfitIn(error.message));
       throw error;
     }
   }
@@ -212,6 +213,17 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     if (!exchangeOf(ctx.http?.authInfo).takesStream) return {};
     // The client declares its capabilities once; the SDK marks that getter as deprecated.
     return server.getClientCapabilities() ?? {};
+  }
+}
+
+/** The first issue in the SDK's text, which ends in all of them as JSON. */
+function unfitIn(text: string): string {
+  const at = text.search(/\[\s*\{/);
+  try {
+    return at < 0 ? text : wordsOf(JSON.parse(text.slice(at)) as Parameters<typeof wordsOf>[0]);
+  } catch (error) {
+    if (error instanceof SyntaxError) return text;
+    throw error;
   }
 }
 

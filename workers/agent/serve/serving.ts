@@ -14,6 +14,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import { counter } from '../../../src/shared/metrics.js';
 import type { SessionRow } from '../store/store.js';
 import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
+import { initializeProblem } from './client-message.js';
 import { HttpExchange } from './exchange.js';
 import { McpSessions, type McpSession } from './mcp-sessions.js';
 import { authInfoOf, exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
@@ -102,6 +103,10 @@ export class McpServing {
     this.#open.set(from.exchange, exchange);
     try {
       const { method, json, request } = exchange;
+      if (exchange.notAcceptable !== undefined) {
+        const refusal = rpcError(406, -32_000, `Not Acceptable: the Accept header must name ${exchange.notAcceptable}`);
+        return await this.#answer(exchange, refusal, 'legacy');
+      }
       const legacy = method !== 'POST' || json === undefined || (await isLegacyRequest(request, json));
       return await (legacy ? this.#serveLegacy(exchange) : this.#serveModern(exchange));
     } finally {
@@ -176,6 +181,10 @@ export class McpServing {
     if (by === 'user') {
       const refusal = rpcError(405, -32_000, 'Method not allowed.', { allow: 'POST' });
       return this.#answer(exchange, refusal, 'modern');
+    }
+    const problem = initializeProblem(exchange.json);
+    if (problem !== undefined) {
+      return this.#answer(exchange, rpcError(400, -32_602, `Invalid initialize request: ${problem}`), 'legacy');
     }
     const refusal = rpcError(400, -32_000, 'Bad Request: Mcp-Session-Id header is required');
     return this.#answer(exchange, refusal, 'legacy');

@@ -34,7 +34,7 @@ export class MessageDoor {
 
   /** `of`: the request whose response it is; absent for a stream of many. */
   async admit(response: Response, of?: RequestId): Promise<Response> {
-    if (!response.ok || response.status === 204) return response;
+    if (!response.ok || (response.status === 204 && of === undefined)) return response;
     const type = mediaType(response.headers.get('content-type'));
     if (type === STREAM) return response.body ? this.#stream(response, response.body, of) : response;
     if (of === undefined) return response;

@@ -203,6 +203,11 @@ for (const [what, answer] of [
   });
 }
 
+void t.test('204 in place of the answer ends the call, and the result says that it was empty', async (t) => {
+  const { connection } = await toolCall(t, (_message, response) => response.writeHead(204).end());
+  await t.rejects(connection.callTool(call('x')), { code: 'ERR_MCP', message: /the answer was dropped: it is empty/ });
+});
+
 void t.test('a stream that ends in order but without the answer ends the call as well', async (t) => {
   const { connection } = await toolCall(t, (_message, response) => stream(response).end(': nothing\n\n'));
   await t.rejects(connection.callTool(call('x')), { code: 'ERR_UNAVAILABLE', message: /before its answer/ });
