@@ -1,6 +1,7 @@
 /** Reads JSON-RPC messages, one a line, from an untrusted MCP server. Agent threads and docker thread. */
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import { BoundedLines, type LongLine } from './bounded-lines.js';
+import { withoutDeepItems } from './deep-items.js';
 import { FairleadError } from './errors.js';
 import { shapeProblem, type JsonLimits } from './json-shape.js';
 import { isRecord, type Loose } from './loose.js';
@@ -9,6 +10,8 @@ import { TokenBucket } from './token-bucket.js';
 
 /** Lines that are not messages. Programs do print to their server's stdout, but not so much for long. */
 const STRAY_LINES = { burst: 10_000, perSecond: 1_000 };
+/** Of a message whose lists have items that are too deep: these are left out, and the message is read. */
+const MOST_LEVELS = 2_000;
 const STRAY_TEXT = 200;
 /** Of one message. A table of ten thousand rows and ten columns has half of the parts. */
 const LIMITS: JsonLimits = { parts: 400_000, depth: 200 };
@@ -55,7 +58,9 @@ export class McpLines {
     if (line === undefined) return undefined;
     if (typeof line !== 'string') return this.#refuse(line, `it is longer than ${this.#maxLineBytes} bytes`);
     const problem = shapeProblem(line, LIMITS);
-    return problem === '' ? this.#parse(line) : this.#refuse(endsOf(line), problem);
+    if (problem === '') return this.#parse(line, parseJson);
+    const trimmed = parseTrimmed(line);
+    return trimmed === undefined ? this.#refuse(endsOf(line), problem) : this.#parse(line, () => trimmed);
   }
 
   /** Takes what has not been read. */
@@ -63,11 +68,11 @@ export class McpLines {
     return this.#lines.takeRest();
   }
 
-  #parse(line: string): JSONRPCMessage | null {
+  #parse(line: string, parse: (line: string) => unknown): JSONRPCMessage | null {
     // Most lines that are no message show it at once; what JSON.parse throws costs twenty times as much.
     const mayBeOne =
       line.charCodeAt(0) === BRACE || line.trimStart().charCodeAt(0) === BRACE || BATCH.test(line.slice(0, ENDS));
-    const parsed = mayBeOne ? parseJson(line) : undefined;
+    const parsed = mayBeOne ? parse(line) : undefined;
     if (parsed === undefined) {
       // It may be an answer that its program has cut or mixed up with other output.
       const ends = endsOf(line);
@@ -85,9 +90,8 @@ export class McpLines {
   /** The call that waits for this answer fails at once, and no other. */
   #refuse({ start, end }: LongLine, problem: string): JSONRPCMessage | null {
     this.#noteStray(start);
-    const id = METHOD.test(start) ? undefined : (ID.exec(start) ?? ID.exec(end))?.[1];
-    if (id === undefined) return null;
-    return droppedAnswer(JSON.parse(id) as string | number, problem);
+    const id = idIn({ start, end });
+    return id === undefined ? null : droppedAnswer(id, problem);
   }
 
   #noteStray(line: string): null {
@@ -104,9 +108,26 @@ export class McpLines {
 /** The message in a text of its own; `problem`: it is too large, else it is no JSON. */
 export function parseMessage(text: string): { value: unknown } | { problem?: string } {
   const problem = shapeProblem(text, LIMITS);
-  if (problem !== '') return { problem };
-  const value = parseJson(text);
+  const value = problem === '' ? parseJson(text) : parseTrimmed(text);
+  if (value === undefined && problem !== '') return { problem };
   return value === undefined ? {} : { value };
+}
+
+/** Undefined: it is too large without the items that are too deep, or it is no JSON. */
+function parseTrimmed(text: string): unknown {
+  if (shapeProblem(text, { ...LIMITS, depth: MOST_LEVELS }) !== '') return undefined;
+  const value = parseJson(text);
+  return value === undefined ? undefined : withoutDeepItems(value, LIMITS.depth);
+}
+
+/** The id of an answer that nobody can parse. */
+export function answeredId(text: string): string | number | undefined {
+  return idIn(endsOf(text));
+}
+
+function idIn({ start, end }: LongLine): string | number | undefined {
+  const id = METHOD.test(start) ? undefined : (ID.exec(start) ?? ID.exec(end))?.[1];
+  return id === undefined ? undefined : (JSON.parse(id) as string | number);
 }
 
 function endsOf(line: string): LongLine {

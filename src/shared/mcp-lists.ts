@@ -4,6 +4,7 @@
  */
 import { isSpecType } from '@modelcontextprotocol/client';
 import { cutText } from './cut-text.js';
+import { TOO_DEEP } from './deep-items.js';
 import { isRecord, withoutNulls, type Loose } from './loose.js';
 
 /** In a list's `_meta`: what was left out of it and why, for people. A server's own is dropped. */
@@ -34,9 +35,11 @@ export function readList(method: string, result: unknown, isModern: boolean): Lo
   // Some languages write an empty list as null, or leave it out.
   const items = given[key] ?? [];
   if (!Array.isArray(items)) return `its ${key} are no list`;
+  const readItem = (item: Loose): Loose | string =>
+    TOO_DEEP in item ? 'it has too many levels' : read(withoutNulls(item), isModern);
   const leftOut: string[] = [];
   const kept = items.flatMap((item: unknown, index): Loose[] => {
-    const done = isRecord(item) ? read(withoutNulls(item), isModern) : 'it is no object';
+    const done = isRecord(item) ? readItem(item) : 'it is no object';
     if (typeof done !== 'string') return [done];
     leftOut.push(`${nameOf(item, index)}: ${done}`);
     return [];

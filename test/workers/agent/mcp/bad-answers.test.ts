@@ -272,6 +272,47 @@ for (const [way, connect] of Object.entries(WAYS)) {
     );
   });
 
+  void t.test(`${way}: a tool of too many levels costs that tool, and no other`, async (t) => {
+    const nest = (levels: number): object => {
+      let nested: object = schema;
+      for (let level = 0; level < levels; level += 2) nested = { type: 'object', properties: { a: nested } };
+      return nested;
+    };
+    const tools = [
+      { name: 'a deep one', inputSchema: nest(400) },
+      { name: 'a less deep one', inputSchema: nest(150) },
+      { name: 'a good one', inputSchema: schema },
+    ];
+    const connection = await connect(t, {
+      'tools/list': resultOf({ tools }),
+      'tools/call deep': resultOf({ content: [fine], structuredContent: nest(400) }),
+      'prompts/list': resultOf({ prompts: [{ name: 'a', _meta: nest(4_000) }] }),
+    });
+    const listed = await listServerTools(connection, request('tools/list'));
+    t.same(
+      listed.tools.map(({ name }) => name),
+      ['a less deep one', 'a good one'],
+    );
+    t.same(listed.leftOut, ['a deep one: it has too many levels']);
+    await t.rejects(
+      connection.callTool(callOf('deep')),
+      { message: /more than 200 levels/ },
+      'a result counts as a whole',
+    );
+    await t.rejects(connection.request(request('prompts/list')), { message: /more than 200 levels/ });
+    const told = await connection.request(request('tools/list'));
+    t.equal((told['tools'] as unknown[]).length, 2, 'the connection is still there');
+  });
+
+  void t.test(`${way}: a list whose pages do not end is what has come of it`, async (t) => {
+    const page = resultOf({ tools: [{ name: 'a good one', inputSchema: schema }], nextCursor: 'again' });
+    const connection = await connect(t, { 'tools/list': page });
+    const listed = await listServerTools(connection, request('tools/list'));
+    t.match(listed.tools[0], { name: 'a good one' });
+    // Over HTTP the SDK reads the pages, and does not say so.
+    if (way === 'stdio') t.match(listed.leftOut, [/pages of tools\/list do not end/]);
+  });
+
   for (const [what, [result, names]] of Object.entries(LISTS)) {
     void t.test(`${way}: ${what} in place of a list of tools is read`, async (t) => {
       const connection = await connect(t, { 'tools/list': resultOf(result) });

@@ -36,7 +36,7 @@ export interface Listed {
 
 /**
  * Empty when the server lacks the capability. Tools are asked for all the same: many servers have some and do not say so.
- * ERR_MCP when the pages do not end; errors of the connection. */
+ * Where the pages do not end, the first ones count. Errors of the connection. */
 export async function listAll(connection: ServerConnection, method: ListMethod, options: ListOptions): Promise<Listed> {
   const { items: key, capability } = LISTS[method];
   const isOffered = connection.capabilities[capability] !== undefined;
@@ -60,7 +60,9 @@ export async function listAll(connection: ServerConnection, method: ListMethod, 
     if (typeof ttl === 'number' && page === 0) ttlMs = ttl;
     if (typeof nextCursor !== 'string' || nextCursor === '') break;
     if (seen.has(nextCursor) || page + 1 >= MAX_PAGES || items.length > MAX_ITEMS) {
-      throw new FairleadError('ERR_MCP', `${method} does not end: ${items.length} items in ${page + 1} pages`);
+      // What has come can be used.
+      leftOut.unshift(`the pages of ${method} do not end: only the first ${page + 1} were read`);
+      break;
     }
     seen.add(nextCursor);
     cursor = nextCursor;

@@ -5,7 +5,7 @@
 import type { JSONRPCMessage, RequestId } from '@modelcontextprotocol/client';
 import { cutText } from '../../../../src/shared/cut-text.js';
 import { isRecord } from '../../../../src/shared/loose.js';
-import { parseMessage } from '../../../../src/shared/mcp-lines.js';
+import { answeredId, parseMessage } from '../../../../src/shared/mcp-lines.js';
 import { droppedAnswer, McpReader } from '../../../../src/shared/mcp-reader.js';
 import { mediaType } from '../../http/http.js';
 import { SseEvents, sseText, type SseEvent } from './sse-events.js';
@@ -87,9 +87,12 @@ export class MessageDoor {
     if (event === ENDPOINT) return [sseText({ ...rest, event, data })];
     const parsed = parseMessage(data);
     const texts = 'value' in parsed ? [parsed.value].flat().flatMap((value) => this.#read(value, of) ?? []) : [];
-    if (!('value' in parsed) && parsed.problem !== undefined && of !== undefined && this.#reader.isWaiting(of)) {
-      this.#reader.forget(of);
-      texts.push(this.#hold(droppedAnswer(of, parsed.problem)));
+    if (!('value' in parsed) && parsed.problem !== undefined) {
+      const id = of ?? answeredId(data);
+      if (id !== undefined && this.#reader.isWaiting(id)) {
+        this.#reader.forget(id);
+        texts.push(this.#hold(droppedAnswer(id, parsed.problem)));
+      }
     }
     if (texts.length === 0) return Object.keys(rest).length > 0 ? [sseText(rest)] : [];
     return texts.map((text, index) => sseText({ ...(index === 0 ? rest : {}), data: text }));
