@@ -109,8 +109,13 @@ export function protocolChanged(error: unknown): boolean {
 export function mayAnswerAnother(error: unknown): boolean {
   const failure = remoteFailure(error);
   if (!failure || httpError(error)) return true;
-  const isPause = failure.waitMs > 0 || (failure.code === 'ERR_UNAVAILABLE' && !failure.outage);
-  return failure.sent && !isPause;
+  return failure.sent && failure.waitMs === 0;
+}
+
+/** The server is unwell, or answers with an error by HTTP, and has not refused the connection itself. */
+export function isServerFault(error: unknown): boolean {
+  const status = httpError(error)?.status;
+  return status === undefined ? remoteFailure(error)?.outage === true : status >= 500;
 }
 
 /** The server does not know Streamable HTTP: it may speak HTTP+SSE only. */

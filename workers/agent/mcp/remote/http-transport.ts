@@ -16,7 +16,7 @@ import {
   type TransportSendOptions,
 } from '@modelcontextprotocol/client';
 import { backoffMs } from '../../../../src/shared/backoff.js';
-import { STREAM_ENDED, type RemoteFailure } from '../../http/failures.js';
+import { isServerFault, STREAM_ENDED, type RemoteFailure } from '../../http/failures.js';
 import type { StreamHolder } from '../../http/connection-slots.js';
 import { isNoPlace, noStream } from '../../http/http.js';
 import type { McpFetch } from './mcp-fetch.js';
@@ -131,7 +131,8 @@ export class HttpTransport implements RemoteTransport {
   async send(message: JSONRPCMessage, options: TransportSendOptions = {}): Promise<void> {
     this.#door.noteSent(message);
     if (!isJSONRPCRequest(message)) {
-      await this.#inner.send(message, options.headers ? { headers: options.headers } : {});
+      const sent = this.#inner.send(message, options.headers ? { headers: options.headers } : {});
+      await sent.catch((error: unknown) => this.#noteUntaken(message, error));
       if ('method' in message && message.method === 'notifications/cancelled')
         this.#closeStream(message.params?.['requestId']);
       return;
@@ -193,6 +194,13 @@ export class HttpTransport implements RemoteTransport {
       abort.abort();
     }
     await this.#inner.close();
+  }
+
+  /** Nothing waits for the answer to this notification: a server that fails at it may still answer requests. */
+  #noteUntaken(message: JSONRPCMessage, error: unknown): void {
+    const isStart = 'method' in message && message.method === 'notifications/initialized';
+    if (!isStart || !isServerFault(error)) throw error;
+    this.onerror?.(error as Error);
   }
 
   /** Waits until the session's stream can be open beside the call, and opens it. */

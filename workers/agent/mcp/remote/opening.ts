@@ -1,12 +1,19 @@
 /** Opens one connection to a `url` server; detects its protocol and transport where they are unknown. Agent threads. */
 import type { ClientCapabilities, DiscoverResult, PriorDiscovery } from '@modelcontextprotocol/client';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { NEWER_PROTOCOL } from '../../../../src/shared/mcp-capabilities.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { HostClient, type HostClientOptions } from '../host/host-client.js';
 import type { ServerCredentials } from './auth-source.js';
-import { describeFailure, mayAnswerAnother, needsAuthorization, perhapsSse } from '../../http/failures.js';
+import {
+  describeFailure,
+  mayAnswerAnother,
+  needsAuthorization,
+  perhapsSse,
+  remoteFailure,
+} from '../../http/failures.js';
 import type { SafeHttp } from '../../http/http.js';
 import { HttpTransport, type HttpTransportOptions, type RemoteTransport } from './http-transport.js';
 import { McpFetch } from './mcp-fetch.js';
@@ -78,7 +85,11 @@ async function overHttp(
   try {
     return await connect(options, transport, undefined);
   } catch (error) {
-    if (era === 'modern' || transport.hasInitialized || !mayAnswerAnother(error)) throw error;
+    if (era === 'modern' || transport.hasInitialized) throw error;
+    const waitMs = remoteFailure(error)?.waitMs ?? 0;
+    const isShort = waitMs > 0 && waitMs <= options.timeoutMs * PROBE_SHARE;
+    if (!isShort && !mayAnswerAnother(error)) throw error;
+    if (isShort) await pause(waitMs);
     return await connect(options, new HttpTransport(http), LEGACY).catch((older: unknown) => {
       // Of the two answers the one that wants a login says what to do.
       throw needsAuthorization(error) && !needsAuthorization(older) ? error : older;

@@ -20,6 +20,7 @@ import {
 async function serveOlder(
   t: Teardown,
   probed: (response: ServerResponse, method: string) => unknown,
+  noted = 202,
 ): Promise<OlderServer> {
   const methods: string[] = [];
   const answers = { 'tools/call x': resultOf({ content: 'fine' }) };
@@ -32,7 +33,7 @@ async function serveOlder(
     methods.push(method);
     if (method === 'server/discover') return probed(response, method);
     const answer = await badAnswer(answers, [text]);
-    if (answer === undefined) return response.writeHead(202).end();
+    if (answer === undefined) return response.writeHead(noted).end();
     return response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
   });
   return { ...server, methods };
@@ -48,8 +49,9 @@ const typed = (type: string, body: string) => (response: ServerResponse) =>
 
 const PROBED: Record<string, (response: ServerResponse) => unknown> = {
   ...Object.fromEntries(
-    [202, 204, 302, 400, 401, 403, 404, 405, 500, 501, 502, 503].map((status) => [status, empty(status)]),
+    [202, 204, 302, 400, 401, 403, 404, 405, 429, 500, 501, 502, 503].map((status) => [status, empty(status)]),
   ),
+  'a short pause': (response) => response.writeHead(429, { 'retry-after': '0.05' }).end(),
   'a web page': typed('text/html', '<html>welcome</html>'),
   'an empty body': typed('application/json', ''),
   'no JSON': typed('application/json', 'not found'),
@@ -78,6 +80,16 @@ void t.test('a server that asks for a pause gets no second request', async (t) =
   const backend = remotes(t, { old: server.url });
   await t.rejects(backend.get(caller(), 'old'), { code: 'ERR_UNAVAILABLE', retryAfterMs: 60_000 });
   t.same(server.methods, ['server/discover']);
+});
+
+void t.test('an error for the notification that ends the handshake costs nothing', async (t) => {
+  for (const status of [500, 503]) {
+    const server = await serveOlder(t, empty(404), status);
+    const backend = remotes(t, { old: server.url });
+    const connection = await backend.get(caller(), 'old');
+    t.equal(textOf(await connection.callTool(call('x'))), 'fine');
+    t.equal(server.methods.filter((method) => method === 'initialize').length, 1);
+  }
 });
 
 void t.test('era: legacy asks nothing of the newer protocol', async (t) => {
