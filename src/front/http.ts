@@ -4,6 +4,7 @@ import { errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import { httpRequestsTotal } from './front-metrics.js';
 import { toProblem } from './problem.js';
+import { toJson } from '../shared/to-json.js';
 
 /** What the front needs of a response. uWebSockets' response has it. */
 export interface ResponseSocket {
@@ -89,7 +90,7 @@ export class Exchange {
   }
 
   json(status: number, value: unknown, headers: readonly Header[] = []): void {
-    this.answer(status, 'application/json', JSON.stringify(value), headers);
+    this.answer(status, 'application/json', toJson(value), headers);
   }
 
   /** Any thrown value as a problem; a stream that has begun ends instead. */

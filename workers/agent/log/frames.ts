@@ -1,5 +1,6 @@
 /** Converts events to frames for the log and for clients, and log entries back to frames. Pure; agent threads. */
 import type { DurableEvent, ServerEvent } from '../../../src/shared/protocol.js';
+import { toJson, withoutHalves } from '../../../src/shared/to-json.js';
 import type { OutFrame } from '../contract/sessions.js';
 import type { LoggedEvent } from '../store/store.js';
 
@@ -8,18 +9,19 @@ const HEAD = /^\{"type":"([\w:]+)","seq":\d+(?:,"turn":(\d+))?/;
 
 /** The frame of an event that is not logged: a streaming event, or one for a single subscriber. */
 export function passingFrame(event: Exclude<ServerEvent, DurableEvent>): OutFrame {
-  return { json: JSON.stringify(event), seq: 0, ...labelsOf(event) };
+  return { json: toJson(event), seq: 0, ...labelsOf(event) };
 }
 
 /** `type`, `seq` and `turn` come first, where `loggedFrame` and people who read the wire look for them. */
 export function durableFrame(event: DurableEvent, seq: number): OutFrame {
   const head = labelsOf(event);
   const { type, ...fields } = event;
-  return { json: JSON.stringify({ type, seq, turn: head.turn, ...fields }), seq, ...head };
+  return { json: toJson({ type, seq, turn: head.turn, ...fields }), seq, ...head };
 }
 
 /** Parses an entry only if it does not begin as `durableFrame` writes it, since a replay may be megabytes long. */
-export function loggedFrame({ seq, json }: LoggedEvent): OutFrame {
+export function loggedFrame({ seq, json: stored }: LoggedEvent): OutFrame {
+  const json = withoutHalves(stored); // earlier versions stored them
   const [, type, turn] = HEAD.exec(json) ?? [];
   if (type !== undefined && turn !== undefined) return { json, seq, type, turn: Number(turn) };
   if (type !== undefined && !json.includes('"turn":')) return { json, seq, type };

@@ -21,6 +21,8 @@ interface OpenBlock {
   block: Block;
   /** A tool's arguments so far. */
   json: string;
+  /** Half a pair at the end of what came: its other half may come next. */
+  half: string;
   isClosed: boolean;
 }
 
@@ -74,8 +76,9 @@ export class AnswerBuilder {
         return isObject(event['delta']) ? this.#append(event['index'], event['delta']) : undefined;
       case 'content_block_stop': {
         const open = this.#at(event['index']);
-        if (open) open.isClosed = true;
-        return undefined;
+        if (!open) return undefined;
+        open.isClosed = true;
+        return ended(open);
       }
       case 'message_delta':
         if (isObject(event['delta'])) this.#stop(event['delta']['stop_reason']);
@@ -150,7 +153,7 @@ export class AnswerBuilder {
 
   /** Deltas without an index are for the newest block. */
   #open(block: Block, index: unknown): OpenBlock {
-    const open: OpenBlock = { position: this.#blocks.length, block, json: '', isClosed: false };
+    const open: OpenBlock = { position: this.#blocks.length, block, json: '', half: '', isClosed: false };
     this.#blocks.push(open);
     const key = keyOf(index);
     if (key !== undefined) this.#byIndex.set(key, open);
@@ -236,9 +239,19 @@ function parseObject(json: string): Json | undefined {
   }
 }
 
-function streamed({ position, block }: OpenBlock, text: string): ModelEvent | undefined {
+function streamed(open: OpenBlock, words: string): ModelEvent | undefined {
+  const { position, block } = open;
+  const whole = open.half + words;
+  open.half = /[\ud800-\udbff]$/.test(whole) ? whole.slice(-1) : '';
+  const text = open.half === '' ? whole : whole.slice(0, -1);
   if (text === '' || (block.type !== 'text' && block.type !== 'thinking')) return undefined;
   return { type: block.type, block: position, text };
+}
+
+/** What was kept for a half that did not come. */
+function ended({ position, block, half }: OpenBlock): ModelEvent | undefined {
+  if (half === '' || (block.type !== 'text' && block.type !== 'thinking')) return undefined;
+  return { type: block.type, block: position, text: '\ufffd' };
 }
 
 /** Undefined for what is no index: the newest block is meant then. */

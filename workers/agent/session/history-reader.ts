@@ -2,6 +2,7 @@
  * Reads a history in pieces, so that neither this thread nor the main thread holds more than a piece of it: all of it as the
  * stored JSON, or its newest messages. Agent threads.
  */
+import { toJson } from '../../../src/shared/to-json.js';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { HistoryPage, HistoryPiece, HistoryPlace } from '../contract/sessions.js';
@@ -86,7 +87,7 @@ async function tryPage(
     const messages = decodeBlock(found.block);
     const start = end - messages.length;
     for (let index = Math.min(before, end) - 1; index >= start; index--) {
-      const text = JSON.stringify(messages[index - start]);
+      const text = toJson(messages[index - start]);
       bytes += text.length;
       if (taken.length === limit || (taken.length > 0 && bytes > maxBytes)) return pageOf(taken, index + 1);
       taken.push(text);

@@ -10,6 +10,13 @@ const HELLO =
   sse('content_block_stop', { index: 0 });
 const WHOLE = HELLO + sse('message_delta', { delta: { stop_reason: 'end_turn' } }) + sse('message_stop');
 
+const said = (...texts: string[]): string =>
+  MESSAGE_START +
+  sse('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }) +
+  texts.map((text) => sse('content_block_delta', { index: 0, delta: { type: 'text_delta', text } })).join('') +
+  sse('content_block_stop', { index: 0 }) +
+  sse('message_stop');
+
 async function heard(t: Test, body: string): Promise<Heard> {
   const api = await startRawApi(t, (_request, response) => void response.writeHead(200, EVENT_STREAM).end(body));
   return listen(createAnthropicModel(configFor(api.url), { maxRetries: 0 }), ask());
@@ -44,6 +51,19 @@ t.test('a part of the answer that is no JSON has the model asked again while not
     await t.rejects(heard(t, `${HELLO + gap}\n\n`), { code: 'ERR_MODEL', message: /broke off/ }, gap);
   }
 });
+
+t.test(
+  'a pair of surrogates that falls between two pieces is streamed whole, and a half alone as U+FFFD',
+  async (t) => {
+    const whole = await heard(t, said('a\ud83d', '\udc4bb'));
+    t.same(
+      whole.events.flatMap((event) => (event.type === 'text' ? event.text : [])),
+      ['a', '👋b'],
+    );
+    t.match(whole.answer.content, [{ text: 'a👋b' }]);
+    t.equal(streamed((await heard(t, said('a\ud83d'))).events, 0), 'a\ufffd');
+  },
+);
 
 t.test('events without the empty line between them are read', async (t) => {
   isHello(t, await heard(t, WHOLE.replaceAll('\n\n', '\n')));
