@@ -6,6 +6,7 @@ import { FairleadError } from './errors.js';
 import { shapeProblem, type JsonLimits } from './json-shape.js';
 import { isRecord, type Loose } from './loose.js';
 import { droppedAnswer } from './mcp-reader.js';
+import { SpreadJson } from './spread-json.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Lines that are not messages. Programs do print to their server's stdout, but not so much for long. */
@@ -29,6 +30,7 @@ export class McpLines {
   readonly #maxLineBytes: number;
   readonly #read: (value: Loose) => JSONRPCMessage | null | undefined;
   readonly #lines: BoundedLines;
+  readonly #spread: SpreadJson;
   readonly #strays = new TokenBucket(STRAY_LINES.burst, STRAY_LINES.perSecond);
   /** Of a batch, what has not been returned yet, the last one first. */
   #batch: Loose[] = [];
@@ -40,6 +42,7 @@ export class McpLines {
     this.#maxLineBytes = maxLineBytes;
     this.#read = read;
     this.#lines = new BoundedLines(maxLineBytes);
+    this.#spread = new SpreadJson(maxLineBytes);
   }
 
   /** Only when `next` has returned undefined. */
@@ -54,9 +57,10 @@ export class McpLines {
   next(): JSONRPCMessage | null | undefined {
     const waiting = this.#batch.pop();
     if (waiting) return this.#read(waiting) ?? null;
-    const line = this.#lines.next();
-    if (line === undefined) return undefined;
-    if (typeof line !== 'string') return this.#refuse(line, `it is longer than ${this.#maxLineBytes} bytes`);
+    const given = this.#lines.next();
+    if (given === undefined) return undefined;
+    if (typeof given !== 'string') return this.#refuse(given, `it is longer than ${this.#maxLineBytes} bytes`);
+    const line = this.#spread.add(given);
     const problem = shapeProblem(line, LIMITS);
     if (problem === '') return this.#parse(line, parseJson);
     const trimmed = parseTrimmed(line);

@@ -250,6 +250,20 @@ async function toModel(connection: ServerConnection, tool: string): Promise<unkn
   return toModelContent(outputOf(result, { maxBytes: 1_000_000, maxImageBytes: 1_000_000 }));
 }
 
+void t.test(
+  'stdio: an answer that is printed over several lines is read, also after lines that are none',
+  async (t) => {
+    const answer = `{"jsonrpc":"2.0","id":"$ID","result":${JSON.stringify({ content: [fine] })}}`;
+    const spread = JSON.stringify(JSON.parse(answer), null, 2);
+    const connection = await WAYS['stdio']!(t, {
+      'tools/call spread': spread,
+      'tools/call begun': `{\n  "a": 1,\n${answer}`,
+      'tools/call again': `{\n}\n{\n  "a": 1,\n${spread}`,
+    });
+    for (const name of ['spread', 'begun', 'again']) t.match(await toModel(connection, name), [fine], name);
+  },
+);
+
 for (const [way, connect] of Object.entries(WAYS)) {
   void t.test(`${way}: one bad tool costs that tool, and no other`, async (t) => {
     const tools = [
