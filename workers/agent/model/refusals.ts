@@ -72,7 +72,14 @@ function partsAt(message: MessageParam | undefined, steps: readonly string[]): s
 function toolsByName(tools: readonly ToolUnion[], refusal: string): string[] {
   if (!/\b(?:tool|function)/i.test(refusal) || !/schema|parameters|definition|description/i.test(refusal)) return [];
   const quoted = new Set([...refusal.matchAll(/['"`]([a-zA-Z0-9_-]{1,64})['"`]/g)].map(([, name]) => name));
-  return tools.filter((tool) => 'name' in tool && quoted.has(tool.name)).map(hashOf);
+  // Without quotes an ordinary word may be a tool's name, so it counts only behind the word that announces one.
+  const announced = refusal.matchAll(/\b(?:tools?|functions?)(?: named| name| called)?[ :=]+([a-zA-Z0-9_-]{1,64})/gi);
+  const bare = [...announced].map(([, name]) => name!);
+  const joined = [...refusal.matchAll(/[a-zA-Z0-9_-]+/g)].flatMap(([word]) => (/[_-]/.test(word) ? word : []));
+  const matching = (names: ReadonlySet<string | undefined>): ToolUnion[] =>
+    tools.filter((tool) => 'name' in tool && names.has(tool.name));
+  const found = matching(quoted);
+  return (found.length > 0 ? found : matching(new Set([...bare, ...joined]))).map(hashOf);
 }
 
 type Step = 'images' | 'definitions' | 'older' | 'results' | 'tools' | 'rest';

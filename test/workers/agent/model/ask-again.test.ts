@@ -266,6 +266,23 @@ t.test('a tool that is named like a matter of the account is left out all the sa
   t.match(said(server.requests[1]?.body), /does first/);
 });
 
+t.test('a tool that is named without quotes is left out alone', async (t) => {
+  const named = tools.map((tool) => ({ ...tool, name: `read_${tool.name}` }));
+  for (const [given, refusal] of [
+    [tools, 'Invalid schema for function second: bad parameters'],
+    [tools, "tool second has an invalid schema: 'type' is missing"],
+    [named, 'Invalid schema for function read_second'],
+    [named, 'read_second: bad tool definition'],
+  ] as const) {
+    const { server, model } = await start(t);
+    server.enqueue(refuses(refusal), OK);
+    await listen(model, ask({ tools: [...given] }));
+    t.equal(server.count, 2, refusal);
+    t.notMatch(said(server.requests[1]?.body), /does second/, refusal);
+    t.match(said(server.requests[1]?.body), /does first.*does third/, refusal);
+  }
+});
+
 t.test('a refusal of the account is told at once and costs nothing', async (t) => {
   const { server, model } = await start(t);
   server.enqueue(refuses('Your credit balance is too low to access the Anthropic API.'));
