@@ -1,6 +1,6 @@
 /** Which test files need neither Redis nor Docker nor an installed package: derived from what they import at run time. */
 import { readFile, readdir } from 'node:fs/promises';
-import { dirname, join, normalize } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** dist/test. */
@@ -33,7 +33,9 @@ export async function readTestImports(): Promise<Map<string, string[]>> {
   const known = new Set(files);
   const read = files.map(async (file) => {
     const text = await readFile(join(TESTS, file), 'utf8');
-    const targets = [...text.matchAll(IMPORT)].map(([, target = '']) => normalize(join(dirname(file), target)));
+    const targets = [...text.matchAll(IMPORT)].map(([, target = '']) =>
+      relative(TESTS, join(TESTS, dirname(file), target)),
+    );
     return [file, targets.filter((target) => known.has(target))] as const;
   });
   return new Map(await Promise.all(read));
