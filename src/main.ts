@@ -90,16 +90,19 @@ function handleSignals({ config, log, starting, manager, stop }: Signalled): voi
         if (!isFairleadError(error, 'ERR_DRAINING')) throw error;
       },
     );
-    stopped.then(
-      () => {
-        log.info('stopped');
-        process.exit(0);
-      },
-      (error: unknown) => {
-        log.error({ err: error }, 'the stop failed');
-        process.exit(1);
-      },
-    );
+    // A stop of a server that waits is over sooner than its line to systemd.
+    stopped
+      .finally(() => manager.told())
+      .then(
+        () => {
+          log.info('stopped');
+          process.exit(0);
+        },
+        (error: unknown) => {
+          log.error({ err: error }, 'the stop failed');
+          process.exit(1);
+        },
+      );
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

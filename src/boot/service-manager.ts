@@ -2,11 +2,13 @@
  * Tells systemd READY, STATUS, WATCHDOG and STOPPING through its own library (sd_notify). Without NOTIFY_SOCKET it does
  * nothing and loads nothing. Main thread.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 
 const LIBRARY = 'libsystemd.so.0';
 const TICK_MS = 500;
+const TOLD_MS = 1_000;
 
 /** What systemd is told about the engine. */
 export interface Service {
@@ -25,6 +27,8 @@ export interface ServiceManager {
    */
   follow(service: Service): void;
   stopping(): void;
+  /** Resolves when all lines have been sent, or after a second: a systemd that does not read keeps no process. */
+  told(): Promise<void>;
   close(): void;
 }
 
@@ -40,6 +44,7 @@ const NO_MANAGER: ServiceManager = {
   status: () => undefined,
   follow: () => undefined,
   stopping: () => undefined,
+  told: async () => undefined,
   close: () => undefined,
 };
 
@@ -123,6 +128,12 @@ export class Systemd implements ServiceManager {
     this.#stopping = true;
     this.#status = 'draining';
     this.#send('STOPPING=1\nSTATUS=draining');
+  }
+
+  async told(): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([this.#sent, delay(TOLD_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
+    late.abort();
   }
 
   close(): void {

@@ -106,6 +106,18 @@ t.test('watchdog pings come only while the loops turn, and go on during the stop
   await until((state) => state === 'WATCHDOG=1', sent.length);
 });
 
+t.test('who ends the process can wait until systemd has the last line', async (t) => {
+  const { sent, send, until } = socket();
+  const sending = deferred<void>();
+  const manager = new Systemd({ send: (state) => sending.promise.then(() => send(state)), watchdogMs: 0 }, log);
+  t.teardown(() => manager.close());
+  manager.stopping();
+  const told = manager.told().then(() => t.same(sent, ['STOPPING=1\nSTATUS=draining']));
+  sending.resolve();
+  await until((state) => state.startsWith('STOPPING'));
+  await told;
+});
+
 t.test('a systemd that takes nothing does no harm, and no pings queue up for it', async (t) => {
   const hung = deferred<void>();
   const sent: string[] = [];
