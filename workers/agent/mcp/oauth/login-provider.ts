@@ -7,6 +7,7 @@ import type {
   StoredOAuthClientInformation,
 } from '@modelcontextprotocol/client';
 import { clientMetadata, type OAuthIdentity } from '../../../../src/shared/oauth-identity.js';
+import { resourceOf } from './discovery.js';
 
 export interface LoginProviderOptions {
   identity: OAuthIdentity;
@@ -76,6 +77,8 @@ export class LoginProvider implements OAuthClientProvider {
   }
 
   redirectToAuthorization(url: URL): void {
+    // The SDK takes a URL's text, which has a slash that a resource without a path may lack: both requests name it as published.
+    for (const [name, value] of Object.entries(resourceOf(this.#options.discovery))) url.searchParams.set(name, value);
     this.#url = url;
   }
 
