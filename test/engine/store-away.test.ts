@@ -45,7 +45,7 @@ t.test(
 
 t.test('an agent thread that dies while Redis hangs leaves no reason behind when both are back', async (t) => {
   const stack = await startStack({
-    config: { store: { timeoutMs: 500 }, sandbox: { driver: 'process' }, agents: { threads: 1, spare: false } },
+    config: { store: { timeoutMs: 2_000 }, sandbox: { driver: 'process' }, agents: { threads: 1, spare: false } },
     env: { DOCKER_HOST: '', NODE_OPTIONS: `--import=${new URL('threads/preload.js', import.meta.url).href}` },
   });
   t.teardown(() => stack.stop());

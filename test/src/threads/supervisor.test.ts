@@ -37,7 +37,12 @@ interface Given {
 }
 
 /** `lives`: what runs in the first, the second … life; the last one is for all that follow. */
-function supervise(t: Test, lives: (string | Error)[] = [AGENT], host: Partial<AgentHost> = {}): Given {
+function supervise(
+  t: Test,
+  lives: (string | Error)[] = [AGENT],
+  host: Partial<AgentHost> = {},
+  restartWaitMs = WAIT_MS,
+): Given {
   const loops = new LoopWatch({ threads: 4, hangTimeoutMs: 0 });
   t.teardown(() => loops.close());
   const starts: boolean[] = [];
@@ -46,7 +51,7 @@ function supervise(t: Test, lives: (string | Error)[] = [AGENT], host: Partial<A
     index: 3,
     log,
     loops,
-    restartWaitMs: 1_000,
+    restartWaitMs,
     host: {
       requests: {} as AgentHost['requests'],
       notifications: {} as AgentHost['notifications'],
@@ -98,7 +103,7 @@ t.test('requests that come while a thread is down are answered by the next one; 
 });
 
 t.test('a request to a thread that is not back in time is ERR_UNAVAILABLE with a time to retry', async (t) => {
-  const { supervisor } = supervise(t, [AGENT, new Error('EAGAIN'), new Error('EAGAIN'), SILENT]);
+  const { supervisor } = supervise(t, [AGENT, new Error('EAGAIN'), new Error('EAGAIN'), SILENT], {}, 1_000);
   await supervisor.start();
   await kill(t, supervisor);
   await t.rejects(threadId(supervisor), { code: 'ERR_UNAVAILABLE', retryAfterMs: 1_000 });
