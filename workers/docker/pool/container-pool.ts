@@ -98,7 +98,7 @@ export class ContainerPool {
   }
 
   get churn(): Churn | undefined {
-    return this.#pace.churn(this.queue.modest);
+    return this.#pace.churn(() => this.queue.modest);
   }
 
   *all(): Iterable<Sandbox> {

@@ -32,10 +32,10 @@ export class StartPace {
     return error && failures > 0 && leftMs > 0 ? withRetry(error, leftMs) : undefined;
   }
 
-  /** A start takes processor time, so as much passes after each, except for the `modest` waiters. */
-  churn(modest: number): Churn | undefined {
+  /** A start takes processor time, so as much passes after each, except for the `modest` waiters, which are counted only then. */
+  churn(modest: () => number): Churn | undefined {
     if (performance.now() - this.#greedyAt > CHURN_MS) return undefined;
-    return { modest, notBefore: this.#endedAt + this.#meanMs };
+    return { modest: modest(), notBefore: this.#endedAt + this.#meanMs };
   }
 
   noteGreedy(): void {
