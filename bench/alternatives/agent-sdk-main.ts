@@ -106,7 +106,7 @@ function send(socket: WebSocket, said: Said): void {
   socket.send(JSON.stringify(said));
 }
 
-/** What the person says, as the SDK takes it: until the person leaves. */
+/** The SDK reads a person's messages from this iterator, which ends when the person leaves. */
 class Messages implements AsyncIterable<UserMessage> {
   readonly #waiting: string[] = [];
   #wake: (() => void) | undefined;

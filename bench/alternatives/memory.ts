@@ -1,4 +1,4 @@
-/** What a way's processes and containers hold, and what the machine has left, from /proc. */
+/** Reads from /proc how much memory the processes and containers of one server hold, and how much the machine has left. */
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { containersOf, docker } from '../../test/helpers/docker.js';

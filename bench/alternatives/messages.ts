@@ -1,4 +1,4 @@
-/** What the bench asks of its processes, and what they answer. Types only. */
+/** The messages between the bench and its processes. Types only. */
 
 /** `fairlead`, and what a user would pick instead: the Claude Agent SDK (a process a session), Socket.IO with a container a user. */
 export type WayName = 'fairlead' | 'agent-sdk' | 'socket.io';
@@ -33,7 +33,7 @@ export type ModelContract = {
   open: { body: { file: string }; result: { url: string } };
   /** Held answers go on. */
   release: { body: null; result: null };
-  /** What the API would have refused. */
+  /** Requests that the API would have refused, as the stand-in says it. */
   violations: { body: null; result: string[] };
 };
 

@@ -121,7 +121,7 @@ async function poll(late: string, signal: AbortSignal, holds: () => Promise<bool
   }
 }
 
-/** What a server leaves that had no time to remove hundreds: after a Ctrl-C. */
+/** Removes the containers that a server left: after a Ctrl-C it has no time to remove hundreds. */
 async function removeContainers(instance: string): Promise<void> {
   const left = await containersOf(`fairlead.instance=${instance}`);
   await inParallel(left.length, REMOVALS_AT_ONCE, async (index) => {

@@ -2,10 +2,10 @@
 import type { ServerEvent } from '../../src/shared/protocol.js';
 import type { WayName } from './messages.js';
 
-/** What the compared servers send. */
+/** A message from a compared server. */
 export type Said = { type: 'ready' } | { type: 'delta'; text: string } | { type: 'end'; text: string; error?: string };
 
-/** What they are sent. */
+/** A message to a compared server. */
 export interface Message {
   type: 'message';
   text: string;

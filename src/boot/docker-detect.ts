@@ -38,7 +38,7 @@ export function chooseDriver(config: Config, defaultSocket = DEFAULT_DOCKER_SOCK
   return { driver: 'docker', describe: `Docker at ${addressOf(config, defaultSocket)}` };
 }
 
-/** What to say where Docker is not at its default socket, but the `docker` command reaches it through a context. */
+/** The error for a Docker that is not at its default socket, while the `docker` command reaches it through a context. */
 export function otherContext({ dockerHost }: Config, defaultSocket = DEFAULT_DOCKER_SOCKET): string | undefined {
   if (dockerHost !== '' || existsSync(defaultSocket)) return undefined;
   const context = dockerContext();

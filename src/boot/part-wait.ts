@@ -25,7 +25,7 @@ export interface PartWaitOptions<T> {
 }
 
 /** These parts are near, and everybody waits for them. */
-const AGAIN: Backoff = { firstMs: 250, maxMs: 5_000 };
+export const AGAIN: Backoff = { firstMs: 250, maxMs: 5_000 };
 
 /**
  * Resolves with the first answer of a part that can be used. ERR_START when it cannot, whatever time passes: at once, but after a

@@ -8,7 +8,7 @@ const RETRY_MS = 5_000;
 export class Readiness {
   #serves = false;
   #booted = false;
-  /** What the start waits for, by part. */
+  /** The reason why the start waits, by part. */
   readonly #waits = new Map<string, string>();
   readonly #boot = pending<void>();
   /** Resolves at the end of the boot. */

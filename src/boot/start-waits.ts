@@ -1,16 +1,14 @@
-/** What the boot waits for: the store and Docker. A model that is away is no such part, since the rest serves without it. Main thread. */
+/** The boot waits here for the store and for Docker. It does not wait for the model, since the rest serves without one. Main thread. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoffMs, type Backoff } from '../shared/backoff.js';
+import { backoffMs } from '../shared/backoff.js';
 import type { Config } from '../shared/config.js';
 import { errorToData, isFairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Parts } from './parts.js';
 import { probeDocker } from './docker-detect.js';
-import { waitForPart } from './part-wait.js';
+import { AGAIN, waitForPart } from './part-wait.js';
 import type { Readiness } from './readiness.js';
 
-/** The store answered a moment ago. */
-const AGAIN: Backoff = { firstMs: 250, maxMs: 5_000 };
 /** Starts of the agent threads that may fail although the store answers. */
 const MAX_FAILURES = 3;
 

@@ -35,7 +35,7 @@ export function modelAddress({ baseUrl }: Pick<ModelAccess, 'baseUrl'>): string 
 }
 
 /**
- * What says who asks, the same for every request. A key is sent as the SDK sends it. A gateway gets it in `x-api-key` too, where
+ * The headers that say who asks are the same for every request. A key is sent as the SDK sends it. A gateway gets it in `x-api-key` too, where
  * some look for it alone.
  */
 export function modelHeaders({ apiKey, authToken, baseUrl, headers }: ModelAccess): Record<string, string> {
