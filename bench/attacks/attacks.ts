@@ -1,5 +1,4 @@
 /** Attacks that a user's sandbox can make on its neighbours. Each is repeated until it is told to stop. Runs in the bench. */
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from '../../test/helpers/engine.js';
 import { printAsServer, serverPid } from '../../test/helpers/inside.js';
@@ -71,11 +70,9 @@ async function printFor(attacker: Person, line: string, until: AbortSignal): Pro
   if (container === undefined) return void (await attacker.run('true')); // its sandbox was replaced
   const printing = await printAsServer(container, line).catch(() => undefined); // it has gone meanwhile
   if (!printing) return undefined;
-  const ended = once(printing, 'exit');
-  const stop = (): void => void printing.kill('SIGKILL');
-  until.addEventListener('abort', stop, { once: true });
-  await ended;
-  until.removeEventListener('abort', stop);
+  until.addEventListener('abort', printing.stop, { once: true });
+  await printing.ended;
+  until.removeEventListener('abort', printing.stop);
   return undefined;
 }
 

@@ -120,7 +120,7 @@ t.test('lines beyond the rate cost what cannot be saved, which is named, and not
   const hole = "fs.writeFileSync('/workspace/core', ''); fs.truncateSync('/workspace/core', 2 ** 35)"; // all of it a hole
   await stack.run(client, `echo kept > file.txt; node -e "${hole}"`);
   const flood = await printAsServer(await boxOf(stack, session), `exec yes 'log line'`);
-  t.teardown(() => flood.kill());
+  t.teardown(() => flood.stop());
   const { missing = [] } = await client.waitFor('sandbox:lost', WAIT);
   t.match(missing, [/core/]);
   t.match(await saysOnce(t, stack, client, /Not saved: .*core/, 'cat file.txt'), /kept/);

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import t from 'tap';
 import { startCommandStack } from '../helpers/commands.js';
 import { printAsServer } from '../helpers/inside.js';
@@ -26,7 +25,7 @@ for (const [what, line] of Object.entries(FLOODS)) {
     const [container] = await stack.leasedTo((await loud.ready).session);
     const flooded = run(loud, 'sleep 50');
     const yes = await printAsServer(container!.id, `exec yes '${line}'`);
-    t.teardown(() => yes.kill());
+    t.teardown(() => yes.stop());
     for (let call = 0; call < 5; call++) t.match(await run(neighbour, `echo call ${call}`), `call ${call}`);
     // A machine so busy that it reads the flood more slowly than its rate lets it go on, and the command ends as it would.
     t.match(
@@ -45,7 +44,7 @@ t.test('1,500 plain lines and a line of 100 MB on the server’s stdout end noth
   const [before] = await stack.leasedTo(session);
   const long = `{ head -c 100000000 /dev/zero | tr '\\0' x; echo; }`;
   const printed = await printAsServer(before!.id, `seq 1500; ${long}`);
-  await once(printed, 'exit');
+  await printed.ended;
   t.match(await run(client, 'cat kept.txt'), 'kept');
   const [after] = await stack.leasedTo(session);
   t.equal(after?.id, before?.id, 'the same container');
