@@ -10,7 +10,7 @@ import { bareLoop, measureRefill } from './refill.js';
 import { measureToolCalls } from './tool-call.js';
 import { benchConfig } from '../shared/work.js';
 
-/** The default of sandbox.pool.maxStarting. */
+/** As many as sandbox.pool.maxStarting is where there are many cores. */
 const AT_ONCE = 4;
 
 interface Sizes {

@@ -47,7 +47,12 @@ export const sandboxSchema = z
       .strictObject({
         min: z.number().int().min(0).default(10).describe('Warm sandboxes for each image, at any time'),
         max: z.number().int().min(0).default(100).describe('Warm sandboxes at most, when demand is high'),
-        maxStarting: positive.default(4),
+        maxStarting: z
+          .number()
+          .int()
+          .min(0)
+          .default(0)
+          .describe('Sandboxes that start at the same time; 0 = half as many as there are cores, from 1 to 4'),
         idleMs: positiveMs.default(900_000).describe('How long demand is remembered'),
         maxWaiting: positive.default(100).describe('Leases that wait for a sandbox; more are refused'),
       })

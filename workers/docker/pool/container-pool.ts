@@ -122,8 +122,7 @@ export class ContainerPool {
       if (this.#closed) throw this.#closed;
       const [first] = this.queue.length === 0 && !this.#leavesTheRest(user) ? this.#queues.warm : [];
       if (first) {
-        first.user = user;
-        this.move(first, 'warm', 'leased');
+        this.#give(first, user);
         this.queue.noteLease(user);
       }
       const sandbox = first ?? (await this.#wait(signal, user));
@@ -257,17 +256,26 @@ export class ContainerPool {
   }
 
   #leavesTheRest(user: string): boolean {
-    return this.#queues.warm.size <= this.#reserve && this.queue.isGreedy(user);
+    return this.#onlyModest && this.queue.isGreedy(user);
+  }
+
+  get #onlyModest(): boolean {
+    return this.#queues.warm.size <= this.#reserve || !this.#pace.mayGive;
   }
 
   #serve(): void {
     for (const sandbox of this.#queues.warm) {
-      const waiter = this.queue.next({ modest: this.#queues.warm.size <= this.#reserve });
+      const waiter = this.queue.next({ modest: this.#onlyModest });
       if (!waiter) return;
-      sandbox.user = waiter.user;
-      this.move(sandbox, 'warm', 'leased');
+      this.#give(sandbox, waiter.user);
       waiter.resolve(sandbox);
     }
+  }
+
+  #give(sandbox: Sandbox, user: string): void {
+    sandbox.user = user;
+    this.move(sandbox, 'warm', 'leased');
+    if (this.#recent.isGreedy(user)) this.#pace.noteGiven();
   }
 
   #start(): void {

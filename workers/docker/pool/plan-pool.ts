@@ -39,6 +39,8 @@ export interface StartHealth {
 export interface Churn {
   /** Of the waiters, those who are not greedy: sandboxes are started for them as ever. */
   modest: number;
+  /** Starts for the others. */
+  atOnce: number;
   /** No start for the others before this time, ms on the clock of `now`. */
   notBefore: number;
 }
@@ -147,7 +149,7 @@ function startsAllowed(counts: PoolCounts, limits: PoolLimits, health: StartHeal
 
 function startsInChurn({ counts, churn, now }: PoolState & { now: number }): number {
   if (!churn) return Infinity;
-  return Math.max(churn.modest, churn.notBefore > now ? 0 : 1) - counts.starting;
+  return Math.max(churn.modest, churn.notBefore > now ? 0 : churn.atOnce) - counts.starting;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** All warm pools of the host: one per image and environment, one budget for all, planned together. Docker thread. */
-import { freemem } from 'node:os';
+import { availableParallelism, freemem } from 'node:os';
 import { isImageServer, poolKey, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import type { FairleadError } from '../../../src/shared/errors.js';
@@ -16,6 +16,8 @@ const CHECK_EVERY_MS = 15_000;
 const START_MB = 32;
 /** Assumed until releases were seen. */
 const FIRST_RELEASE_MS = 5_000;
+/** Docker starts hardly more containers a second when it starts more at once. */
+const MOST_STARTING = 4;
 const MIB = 1_048_576;
 
 export interface PoolsOptions {
@@ -49,7 +51,12 @@ export class Pools {
     const { config, driver } = options;
     const { min, max, maxStarting, idleMs } = config.sandbox.pool;
     const maxWarm = Math.min(max, driver.maxWarm);
-    const limits = { min: Math.min(min, maxWarm), max: maxWarm, maxStarting, idleMs };
+    const limits = {
+      min: Math.min(min, maxWarm),
+      max: maxWarm,
+      maxStarting: maxStarting || halfOfTheProcessors(),
+      idleMs,
+    };
     const byImage = new Map<string, ContainerPool>();
     for (const [server, settings] of serversOf(config.mcpServers, isImageServer)) {
       const { image, env } = settings;
@@ -156,4 +163,9 @@ export class Pools {
     const freeMb = freemem() / MIB - minFreeMemoryMb - starting * START_MB;
     return Math.max(0, Math.min(containers - total, Math.floor(freeMb / START_MB)));
   }
+}
+
+/** The other half is for those who work in their sandboxes meanwhile. */
+function halfOfTheProcessors(): number {
+  return Math.max(1, Math.min(MOST_STARTING, Math.floor(availableParallelism() / 2)));
 }

@@ -1,4 +1,5 @@
-/** When a pool starts sandboxes: not during the backoff after a failure, and slowly while one user takes many. Docker thread. */
+/** When a pool starts and gives sandboxes: not during the backoff after a failure, and slowly to one user who takes many. Docker thread. */
+import { availableParallelism } from 'node:os';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { startBackoffMs, type Churn, type StartHealth } from './plan-pool.js';
 
@@ -6,8 +7,12 @@ import { startBackoffMs, type Churn, type StartHealth } from './plan-pool.js';
 const FIRST_START_MS = 1_000;
 /** Longest backoff while the daemon is away. Only a failing image backs off for longer. */
 const AWAY_BACKOFF_MS = 5_000;
-/** After a greedy user's lease, sandboxes are started one at a time for so long. */
+/** After a greedy user's lease, sandboxes are started with rests for so long. */
 const CHURN_MS = 5_000;
+/** A start keeps one processor busy: where there are more than these, others notice less of it, and it needs less rest. */
+const FEW_PROCESSORS = 2;
+/** Of so many processors, one may start sandboxes for greedy users without a rest. */
+const PROCESSORS_A_START = 8;
 
 export class StartPace {
   #health: StartHealth & { error?: FairleadError } = { failures: 0, notBefore: 0 };
@@ -15,6 +20,12 @@ export class StartPace {
   /** Monotonic, like all times here. */
   #endedAt = 0;
   #greedyAt = -Infinity;
+  #gaveAt = -Infinity;
+  readonly #processors: number;
+
+  constructor(processors = availableParallelism()) {
+    this.#processors = processors;
+  }
 
   get health(): StartHealth {
     return this.#health;
@@ -32,14 +43,29 @@ export class StartPace {
     return error && failures > 0 && leftMs > 0 ? withRetry(error, leftMs) : undefined;
   }
 
-  /** A start takes processor time, so as much passes after each, except for the `modest` waiters, which are counted only then. */
+  /** A start takes processor time, so some passes after each, except for the `modest` waiters, which are counted only then. */
   churn(modest: () => number): Churn | undefined {
     if (performance.now() - this.#greedyAt > CHURN_MS) return undefined;
-    return { modest: modest(), notBefore: this.#endedAt + this.#meanMs };
+    const atOnce = Math.max(1, Math.floor(this.#processors / PROCESSORS_A_START));
+    return { modest: modest(), atOnce, notBefore: this.#endedAt + this.#restMs };
   }
 
+  /** A greedy user asks for a sandbox. */
   noteGreedy(): void {
     this.#greedyAt = performance.now();
+  }
+
+  /** Whether a greedy user may have a warm sandbox now: to give it away, to end it and to start the next one takes as long as a start. */
+  get mayGive(): boolean {
+    return performance.now() - this.#gaveAt >= this.#restMs;
+  }
+
+  noteGiven(): void {
+    this.#gaveAt = performance.now();
+  }
+
+  get #restMs(): number {
+    return this.#meanMs * Math.min(1, FEW_PROCESSORS / this.#processors);
   }
 
   noteStarted(ms: number): void {

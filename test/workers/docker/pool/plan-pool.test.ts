@@ -51,7 +51,7 @@ function startOf(counts: Partial<PoolCounts>, health: StartHealth, min = 10): nu
 }
 
 function churnStartOf(counts: Partial<PoolCounts>, modest: number, notBefore: number): number {
-  return planOf(poolWith(counts, { churn: { modest, notBefore } })).start;
+  return planOf(poolWith(counts, { churn: { modest, atOnce: 1, notBefore } })).start;
 }
 
 function startsOf(room: number, ...pools: State[]): number[] {

@@ -7,7 +7,7 @@ const broken = new FairleadError('ERR_SANDBOX', 'the image does not start');
 const away = new FairleadError('ERR_UNAVAILABLE', 'Docker does not answer');
 
 t.test('starts rest only after a greedy user’s lease, and waiters are counted only then', async (t) => {
-  const pace = new StartPace();
+  const pace = new StartPace(2);
   let counts = 0;
   const modest = (): number => {
     counts++;
@@ -15,12 +15,28 @@ t.test('starts rest only after a greedy user’s lease, and waiters are counted 
   };
   t.equal(pace.churn(modest), undefined);
   t.equal(counts, 0);
-  pace.noteGreedy();
-  pace.noteStarted(400);
+  const large = new StartPace(64);
+  for (const each of [pace, large]) {
+    each.noteGreedy();
+    each.noteStarted(400);
+  }
   const before = performance.now();
   const churn = pace.churn(modest);
   t.equal(churn?.modest, 3);
   t.ok((churn?.notBefore ?? 0) > before, 'the last start took as long');
+  t.equal(churn?.atOnce, 1);
+  t.equal(large.churn(modest)?.atOnce, 8);
+  t.ok((large.churn(modest)?.notBefore ?? Infinity) < before + 60, 'on many processors others hardly notice');
+});
+
+t.test('a greedy user is given one warm sandbox in the time of a start', async (t) => {
+  const [pace, large] = [new StartPace(2), new StartPace(64)];
+  for (const each of [pace, large]) {
+    each.noteStarted(60_000);
+    t.ok(each.mayGive);
+    each.noteGiven();
+    t.notOk(each.mayGive);
+  }
 });
 
 t.test('a broken image refuses its waiters until its backoff is over, and a start ends it', async (t) => {
