@@ -1,7 +1,7 @@
 /** Keeps logins: sealed in the store or, without a key to seal them, in this thread's memory. Agent threads. */
 import { LRUCache } from 'lru-cache';
 import type { Store, WriteSecret } from '../../store/store.js';
-import { Sealer } from './seal.js';
+import { LoginSealer } from './seal.js';
 
 /** Without a key; more logins than a trial server has. The one that was written longest ago is evicted first. */
 const MAX_IN_MEMORY = 10_000;
@@ -20,14 +20,14 @@ export interface Secrets {
 }
 
 export function openSecrets(store: Pick<Store, 'readSecret' | 'writeSecret' | 'deleteSecret'>, key: string): Secrets {
-  return key === '' ? new MemorySecrets() : new SealedSecrets(store, new Sealer(key));
+  return key === '' ? new MemorySecrets() : new SealedSecrets(store, new LoginSealer(key));
 }
 
 class SealedSecrets implements Secrets {
   readonly #store: Pick<Store, 'readSecret' | 'writeSecret' | 'deleteSecret'>;
-  readonly #sealer: Sealer;
+  readonly #sealer: LoginSealer;
 
-  constructor(store: Pick<Store, 'readSecret' | 'writeSecret' | 'deleteSecret'>, sealer: Sealer) {
+  constructor(store: Pick<Store, 'readSecret' | 'writeSecret' | 'deleteSecret'>, sealer: LoginSealer) {
     this.#store = store;
     this.#sealer = sealer;
   }

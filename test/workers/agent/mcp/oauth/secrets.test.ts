@@ -1,6 +1,6 @@
 import t from 'tap';
 import { until } from '../../../../helpers/until.js';
-import { Sealer } from '../../../../../workers/agent/mcp/oauth/seal.js';
+import { LoginSealer } from '../../../../../workers/agent/mcp/oauth/seal.js';
 import { openSecrets } from '../../../../../workers/agent/mcp/oauth/secrets.js';
 import { KeyedLock } from '../../../../../workers/agent/mcp/oauth/keyed-lock.js';
 
@@ -8,7 +8,7 @@ const unused = () => Promise.reject(new Error('nothing is stored without a key')
 const NO_STORE = { readSecret: unused, writeSecret: unused, deleteSecret: unused };
 
 t.test('a sealed secret opens only under its own name, and only whole', async (t) => {
-  const sealer = new Sealer('ab'.repeat(32));
+  const sealer = new LoginSealer('ab'.repeat(32));
   const sealed = sealer.seal('name', 'a secret');
   t.equal(sealer.open('name', sealed), 'a secret');
   t.notOk(sealed.includes('a secret'));
@@ -22,7 +22,7 @@ t.test('a sealed secret opens only under its own name, and only whole', async (t
   for (let length = 0; length < sealed.length; length++) {
     t.throws(() => sealer.open('name', sealed.subarray(0, length)), { code: 'ERR_MCP' });
   }
-  t.throws(() => new Sealer('ac'.repeat(32)).open('name', sealed), {
+  t.throws(() => new LoginSealer('ac'.repeat(32)).open('name', sealed), {
     code: 'ERR_MCP',
     message: /another FAIRLEAD_SECRET_KEY/,
   });
