@@ -43,7 +43,7 @@ const FRONT: readonly Mutant[] = [
     ["offered(protocols).includes(PROTOCOL) ? PROTOCOL : ''", 'offered(protocols)[0]'],
   ),
   ...slips(
-    'src/shared/token-file.js',
+    'src/shared/private-file.js',
     ['src/shared/token-file.test.js'],
     ['(mode & 0o077) !== 0', 'false'],
     ['uid !== owner', 'false'],
@@ -55,6 +55,7 @@ const FRONT: readonly Mutant[] = [
     ['auth.tokens.length > 0)', 'false)'],
     ['mcp.publicUrl !== undefined', 'false'],
   ),
+  ...slips('src/boot/head-bytes.js', ['src/front/http.test.js'], ['16_384', '4_096']),
   ...slips('src/boot/environment.js', ['src/boot/environment.test.js'], ['overwriteBlock();', '']),
   ...slips(
     'src/front/hub.js',
