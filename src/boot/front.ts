@@ -1,5 +1,6 @@
 /** The front: serves WebSockets and HTTP with uWebSockets, which only this file loads. Main thread. */
 import { setTimeout as delay } from 'node:timers/promises';
+import './head-bytes.js'; // before uWebSockets
 import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
 import type { UserServer } from '../../workers/agent/contract/mcp.js';
 import type { Config } from '../shared/config.js';

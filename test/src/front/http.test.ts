@@ -31,6 +31,22 @@ async function problem(response: Response): Promise<{ status: number; code: stri
   return { status: response.status, code: body.code };
 }
 
+t.test('a head of 10 KiB, as cookies and tokens with groups make it, is served also in two packets', async (t) => {
+  const fixture = await startFront();
+  t.teardown(() => fixture.close());
+  const socket = connectTcp(fixture.port, '127.0.0.1');
+  t.teardown(() => socket.destroy());
+  socket.setNoDelay(true);
+  const answered = once(socket, 'data') as Promise<[Buffer]>;
+  socket.write(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${fixture.port}\r\nCookie: other=${'x'.repeat(10_000)}`);
+  // Once another request is answered, the server has read the first packet.
+  const other = await fetch(`${fixture.url}/healthz`);
+  await other.text();
+  socket.write('\r\n\r\n');
+  const [answer] = await answered;
+  t.match(answer.toString(), /^HTTP\/1\.1 200 /);
+});
+
 t.test('an answer without a body states no length, and the next request on its connection is answered', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
