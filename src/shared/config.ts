@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
+import { budgetProblems, budgetsSchema, pricesSchema, usageSchema } from './config-budgets.js';
 import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { hasModelAccess, readModelAccess, type ModelAccess } from './config-model.js';
@@ -136,6 +137,9 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   limits: limitsSchema,
+  prices: pricesSchema,
+  budgets: budgetsSchema,
+  usage: usageSchema,
   mcp: mcpSchema,
   allowHostCommands: z
     .boolean()
@@ -265,6 +269,7 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
     problems.push({ path: 'agents.maxHeapMb', message: `must be 0, or at least ${MIN_HEAP_MB}` });
   }
   problems.push(...sandboxProblems(config.sandbox, config.mcpServers));
+  problems.push(...budgetProblems(config));
   const { allowHostCommands, mcp } = config;
   problems.push(...mcpProblems(config.mcpServers, { allowHostCommands, ...mcp, loopback: LOOPBACK }));
   if (config.secretKey !== '' && !/^[0-9a-f]{64}$/i.test(config.secretKey)) {
