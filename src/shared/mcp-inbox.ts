@@ -18,6 +18,19 @@ const UNASKED = { burst: 5_000, perSecond: 500 };
 /** Progress of our requests. What comes beyond is dropped. */
 const PROGRESS = { burst: 2_000, perSecond: 500 };
 
+/** What the client listens to, in any era of the protocol. To judge another one costs more than to read it. */
+const KNOWN_NOTIFICATIONS: ReadonlySet<unknown> = new Set([
+  'notifications/cancelled',
+  'notifications/elicitation/complete',
+  'notifications/message',
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+  'notifications/resources/updated',
+  'notifications/subscriptions/acknowledged',
+  'notifications/tasks/status',
+  'notifications/tools/list_changed',
+]);
+
 export interface McpInboxOptions {
   maxLineBytes: number;
   /** Messages come one microtask apart. */
@@ -159,7 +172,7 @@ export class McpInbox implements Reader {
 
   /** Throws when the server sends too much that nobody asked for. */
   #read(value: Loose): JSONRPCMessage | null | undefined {
-    const { id, method, params } = value;
+    const { method, params } = value;
     if (this.#reader.answered(value) !== undefined) return this.#reader.read(value);
     if (
       method === 'notifications/progress' &&
@@ -174,8 +187,13 @@ export class McpInbox implements Reader {
         `the server sent more than ${burst} messages that nobody asked for, and more than ${perSecond} a second`,
       );
     }
-    // An answer to nobody is dropped; an error without an id, a question and a notification are for the client to judge.
-    const isDropped = method === undefined ? id !== undefined : method === 'notifications/progress';
-    return isDropped ? null : this.#reader.read(value);
+    return isForNobody(value) ? null : this.#reader.read(value);
   }
+}
+
+/** An answer, progress of nothing, or a notification that nobody knows. An error without an id and a question are for the client to judge. */
+function isForNobody({ id, method }: Loose): boolean {
+  if (method === undefined) return id !== undefined;
+  const isQuestion = id !== undefined && id !== null;
+  return !isQuestion && !KNOWN_NOTIFICATIONS.has(method);
 }

@@ -195,6 +195,15 @@ for (const [what, line] of Object.entries(FLOODS)) {
   });
 }
 
+void t.test('a notification that nobody knows reaches no client, and one that is known does', async (t) => {
+  const pair = await startPair(t);
+  const notify = (method: string): string => `${JSON.stringify({ jsonrpc: '2.0', method, params: {} })}\n`;
+  const lines = ['notifications/boo', 'boo', 'notifications/progress', 'notifications/tools/list_changed'].map(notify);
+  pair.post({ type: 'stdout', data: bytes(lines.join('')) });
+  await pair.nextMessage(1);
+  t.match(pair.got, [{ method: 'notifications/tools/list_changed' }]);
+});
+
 void t.test('1,500 plain lines, as of a program that logs to its server’s stdout, end nothing', async (t) => {
   const pair = await startPair(t);
   pair.post({ type: 'stdout', data: bytes('GET / 200\n'.repeat(1_500)) });
