@@ -16,6 +16,7 @@ import {
 } from './redis-indexes.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
 import { fetchSecret, secretKey, storeSecret } from './redis-secrets.js';
+import { keysOf, readActivity, readRow } from './redis-rows.js';
 import { BLOCK, COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
 import {
   checkCommit,
@@ -27,7 +28,6 @@ import {
   rowFromValues,
   rowToFields,
   unescapeText,
-  type ListPlace,
 } from './row-codec.js';
 import type {
   BlockPlace,
@@ -52,12 +52,6 @@ const MAX_SEALING = 16;
 const MAX_REPAIRS = 10;
 /** Commands that are sent at once; the client's queue is bounded. */
 const MAX_PIPELINED = 1000;
-
-/** All keys of a session are in one hash slot. */
-function keysOf(session: string) {
-  const prefix = `fairlead:{${session}}:`;
-  return { row: `${prefix}row`, history: `${prefix}history`, events: `${prefix}events`, ids: `${prefix}ids` };
-}
 
 /** ERR_START when Redis cannot be reached or used; the message has the URL without its password. */
 export async function openRedisStore(url: string, options: StoreOptions): Promise<Store> {
@@ -383,15 +377,4 @@ export class RedisStore implements Store {
 function scoreOf(wakeAt: number | null): string {
   if (wakeAt === null) return '';
   return wakeAt === Infinity ? '+inf' : String(wakeAt);
-}
-
-async function readRow(call: RedisCall, session: string): Promise<SessionRow | undefined> {
-  return rowFromValues(await call.send<(string | null)[]>(['HMGET', keysOf(session).row, ...ROW_FIELDS]));
-}
-
-/** An index entry without a row reads as never active, so it expires. */
-async function readActivity(call: RedisCall, session: string): Promise<ListPlace & { user: string }> {
-  type Reply = [at: string | null, user: string | null];
-  const [at, user] = await call.send<Reply>(['HMGET', keysOf(session).row, 'lastActiveAt', 'user']);
-  return { session, at: Number(at ?? 0), user: unescapeText(user ?? '') };
 }
