@@ -7,6 +7,7 @@ import type {
   LossTold,
   ReplaceRequest,
 } from '../../docker/contract/messages.js';
+import type { CredentialRequests } from './credentials.js';
 import type {
   CollectMetricsResult,
   DrainRequest,
@@ -66,72 +67,73 @@ import type {
 
 /** What the main thread asks of an agent thread. */
 export interface AgentContract {
-  requests: LoginRequests & {
-    /** Creates the session's row. ERR_MODEL_NOT_ALLOWED. */
-    'create-session': { request: CreateSessionRequest; result: CreateSessionResult };
-    /**
-     * Everything that a new subscriber must see first: session:ready, the durable events after `after`, the blocks that are
-     * streaming. Events notified after this answer follow it without a gap. `after` ahead of the log: ERR_BAD_FRAME.
-     */
-    attach: { request: AttachRequest; result: AttachResult };
-    /** The durable events after `after`, for a subscriber that has missed them. */
-    replay: { request: ReplayRequest; result: ReplayResult };
-    'read-seqs': { request: ReadSeqsRequest; result: ReadSeqsResult };
-    /** Resumes the sessions that a crash has interrupted. Asked once the catalogue is set. */
-    resume: { request: Nothing; result: ResumeResult };
-    /** The blocks that are streaming, whole, for a subscriber that skipped deltas while it was slow. */
-    'catch-up': { request: SessionRef; result: CatchUpResult };
-    /** Resolves when the message is stored. ERR_TOO_MANY_REQUESTS, ERR_DRAINING. */
-    'submit-message': { request: SubmitMessageRequest; result: SubmitMessageResult };
-    /** ERR_CALL_NOT_PENDING, ERR_DRAINING; for edited arguments ERR_TOOL_ARGS, ERR_DENIED, ERR_UNAVAILABLE. */
-    'answer-approval': { request: AnswerApprovalRequest; result: null };
-    /** ERR_CALL_NOT_PENDING; ERR_TOOL_ARGS where it does not fit the form. */
-    'answer-elicitation': { request: AnswerElicitationRequest; result: null };
-    /** Writes a loss of files to the session's log, once for each id. */
-    'note-loss': { request: Loss; result: LossTold };
-    'cancel-turn': { request: SessionRef; result: null };
-    'reset-history': { request: SessionRef; result: null };
-    /** Saves the session's sandboxes and ends them. ERR_SANDBOX: one cannot be saved and stays, unless `discard` is set. */
-    'restart-sandbox': { request: SessionRef & { discard: boolean }; result: { restarted: number } };
-    'get-session': { request: SessionRef; result: SessionInfo };
-    /** Any thread answers for any user. */
-    'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
-    'delete-session': { request: SessionRef; result: null };
-    /** One piece of the whole history. ERR_UNAVAILABLE when it was cleared since the piece before. */
-    'read-history': { request: ReadHistoryRequest; result: HistoryPiece };
-    'read-history-page': { request: ReadHistoryPageRequest; result: HistoryPage };
-    /** Deletes sessions past their time to live, by index; each is judged again in the step that deletes it. */
-    'sweep-sessions': { request: SweepSessionsRequest; result: SweepSessionsResult };
-    /** Those of these sessions that the store does not know. Any thread answers. */
-    'missing-sessions': { request: MissingSessionsRequest; result: MissingSessionsResult };
+  requests: LoginRequests &
+    CredentialRequests & {
+      /** Creates the session's row. ERR_MODEL_NOT_ALLOWED. */
+      'create-session': { request: CreateSessionRequest; result: CreateSessionResult };
+      /**
+       * Everything that a new subscriber must see first: session:ready, the durable events after `after`, the blocks that are
+       * streaming. Events notified after this answer follow it without a gap. `after` ahead of the log: ERR_BAD_FRAME.
+       */
+      attach: { request: AttachRequest; result: AttachResult };
+      /** The durable events after `after`, for a subscriber that has missed them. */
+      replay: { request: ReplayRequest; result: ReplayResult };
+      'read-seqs': { request: ReadSeqsRequest; result: ReadSeqsResult };
+      /** Resumes the sessions that a crash has interrupted. Asked once the catalogue is set. */
+      resume: { request: Nothing; result: ResumeResult };
+      /** The blocks that are streaming, whole, for a subscriber that skipped deltas while it was slow. */
+      'catch-up': { request: SessionRef; result: CatchUpResult };
+      /** Resolves when the message is stored. ERR_TOO_MANY_REQUESTS, ERR_DRAINING. */
+      'submit-message': { request: SubmitMessageRequest; result: SubmitMessageResult };
+      /** ERR_CALL_NOT_PENDING, ERR_DRAINING; for edited arguments ERR_TOOL_ARGS, ERR_DENIED, ERR_UNAVAILABLE. */
+      'answer-approval': { request: AnswerApprovalRequest; result: null };
+      /** ERR_CALL_NOT_PENDING; ERR_TOOL_ARGS where it does not fit the form. */
+      'answer-elicitation': { request: AnswerElicitationRequest; result: null };
+      /** Writes a loss of files to the session's log, once for each id. */
+      'note-loss': { request: Loss; result: LossTold };
+      'cancel-turn': { request: SessionRef; result: null };
+      'reset-history': { request: SessionRef; result: null };
+      /** Saves the session's sandboxes and ends them. ERR_SANDBOX: one cannot be saved and stays, unless `discard` is set. */
+      'restart-sandbox': { request: SessionRef & { discard: boolean }; result: { restarted: number } };
+      'get-session': { request: SessionRef; result: SessionInfo };
+      /** Any thread answers for any user. */
+      'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
+      'delete-session': { request: SessionRef; result: null };
+      /** One piece of the whole history. ERR_UNAVAILABLE when it was cleared since the piece before. */
+      'read-history': { request: ReadHistoryRequest; result: HistoryPiece };
+      'read-history-page': { request: ReadHistoryPageRequest; result: HistoryPage };
+      /** Deletes sessions past their time to live, by index; each is judged again in the step that deletes it. */
+      'sweep-sessions': { request: SweepSessionsRequest; result: SweepSessionsResult };
+      /** Those of these sessions that the store does not know. Any thread answers. */
+      'missing-sessions': { request: MissingSessionsRequest; result: MissingSessionsResult };
 
-    /**
-     * One HTTP request to /mcp. Resolves with the answer, or with null when the answer was streamed to its end through
-     * 'mcp-stream'. ERR_NO_SUCH_SESSION, ERR_DRAINING, ERR_TOO_MANY_REQUESTS.
-     */
-    'mcp-exchange': { request: McpExchange; result: McpAnswer | null };
-    'mcp-abort': { request: McpAbort; result: null };
-    'set-catalogue': { request: SetCatalogueRequest; result: null };
-    /** Asks for the server's tools again, soon. Only the thread that lists servers for all has anything to do. */
-    'refresh-server': { request: ServerName; result: null };
-    /** What this thread knows of the servers without asking them; of those with a login, what it knows for this user. */
-    'mcp-status': { request: McpStatusRequest; result: McpStatusResult };
-    /** One cheap request to the server, which never starts a sandbox: ERR_MCP where it would. Else the server's errors. */
-    'mcp-test': { request: UserServer; result: McpTestResult };
-    /**
-     * A list, a prompt or a resource, for this user or in one of their sessions: ERR_NO_SUCH_SESSION. A server in a sandbox
-     * needs the session: ERR_BAD_FRAME. Else the server's errors, ERR_MCP_LOGIN among them.
-     */
-    'mcp-request': { request: McpRequest; result: Record<string, unknown> };
-    /** The user has logged in or out there: what is known of the server for this user is asked for again. */
-    'mcp-forget': { request: UserServer; result: null };
+      /**
+       * One HTTP request to /mcp. Resolves with the answer, or with null when the answer was streamed to its end through
+       * 'mcp-stream'. ERR_NO_SUCH_SESSION, ERR_DRAINING, ERR_TOO_MANY_REQUESTS.
+       */
+      'mcp-exchange': { request: McpExchange; result: McpAnswer | null };
+      'mcp-abort': { request: McpAbort; result: null };
+      'set-catalogue': { request: SetCatalogueRequest; result: null };
+      /** Asks for the server's tools again, soon. Only the thread that lists servers for all has anything to do. */
+      'refresh-server': { request: ServerName; result: null };
+      /** What this thread knows of the servers without asking them; of those with a login, what it knows for this user. */
+      'mcp-status': { request: McpStatusRequest; result: McpStatusResult };
+      /** One cheap request to the server, which never starts a sandbox: ERR_MCP where it would. Else the server's errors. */
+      'mcp-test': { request: UserServer; result: McpTestResult };
+      /**
+       * A list, a prompt or a resource, for this user or in one of their sessions: ERR_NO_SUCH_SESSION. A server in a sandbox
+       * needs the session: ERR_BAD_FRAME. Else the server's errors, ERR_MCP_LOGIN among them.
+       */
+      'mcp-request': { request: McpRequest; result: Record<string, unknown> };
+      /** The user has logged in or out there: what is known of the server for this user is asked for again. */
+      'mcp-forget': { request: UserServer; result: null };
 
-    'collect-metrics': { request: Nothing; result: CollectMetricsResult };
-    /** Refuses new turns, gives running ones `graceMs`, then interrupts them; resolves when nothing runs and all is flushed. */
-    drain: { request: DrainRequest; result: null };
-    /** After the drain: saves every sandbox's workspace and releases the sandbox. */
-    'hibernate-all': { request: Nothing; result: HibernateAllResult };
-  };
+      'collect-metrics': { request: Nothing; result: CollectMetricsResult };
+      /** Refuses new turns, gives running ones `graceMs`, then interrupts them; resolves when nothing runs and all is flushed. */
+      drain: { request: DrainRequest; result: null };
+      /** After the drain: saves every sandbox's workspace and releases the sandbox. */
+      'hibernate-all': { request: Nothing; result: HibernateAllResult };
+    };
   notifications: {
     /** The last message: close the store and end. */
     close: Nothing;

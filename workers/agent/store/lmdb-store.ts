@@ -4,6 +4,7 @@ import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline 
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { findBlock } from './lmdb-history.js';
+import { LmdbCredentials } from './lmdb-credentials.js';
 import { appendEvents } from './lmdb-log.js';
 import { getSecret, removeSecret, putSecret } from './lmdb-secrets.js';
 import { ALL_USERS, keyDigest, keysUnder, openTables, type LmdbTables, type StoredRow } from './lmdb-tables.js';
@@ -32,6 +33,10 @@ export async function openLmdbStore(dir: string, options: StoreOptions): Promise
 
 class LmdbStore implements Store {
   readonly kind = 'lmdb';
+  readonly credentials = new LmdbCredentials({
+    read: (operation, work) => this.#read(operation, work),
+    write: (operation, work) => this.#write(operation, work),
+  });
   readonly #tables: LmdbTables;
   readonly #options: StoreOptions;
   readonly #background: Background;

@@ -29,6 +29,21 @@ export interface StoredSecret {
   endsAt?: number;
 }
 
+/** A credential, a tombstone (without a value), or under CREDENTIAL_HEAD the table's own counts. */
+export interface StoredCredential {
+  key: string;
+  value?: string;
+  change: number;
+  endsAt?: number;
+  usedAt?: number;
+  usedFrom?: string;
+  /** Of the head: entries and tombstones. */
+  count?: number;
+}
+
+/** In place of a key's digest; no digest is this short. */
+export const CREDENTIAL_HEAD = 'head';
+
 export interface LmdbTables {
   root: RootDatabase;
   /** session → row. */
@@ -47,6 +62,10 @@ export interface LmdbTables {
   secrets: Database<StoredSecret, string>;
   /** [when a secret expires, digest of its key]. */
   secretEnds: Database<number, [number, string]>;
+  /** digest of the key → credential. */
+  credentials: Database<StoredCredential, string>;
+  /** ['change', number of the change, digest] and ['end', when it is over, digest]. */
+  credentialIndex: Database<number, [string, number, string]>;
 }
 
 export type EventKey = [session: string, seq: number, at: number] | [string, number, number, bytes: number];
@@ -61,7 +80,7 @@ export function openTables(dir: string): LmdbTables {
       path: dir,
       // The default for a path with a dot is a single file; `dir` is a folder whatever its name.
       noSubdir: false,
-      maxDbs: 12,
+      maxDbs: 32,
       // A commit resolves when it is on the disk, not when it is visible.
       overlappingSync: false,
       // With it each batch leaves a promise that nobody handles: on a full disk its rejection would end the thread.
@@ -77,6 +96,8 @@ export function openTables(dir: string): LmdbTables {
       wakeUps: root.openDB('due', { encoding: 'json' }),
       secrets: root.openDB('secrets', { encoding: 'json' }),
       secretEnds: root.openDB('secretEnds', { encoding: 'json' }),
+      credentials: root.openDB('credentials', { encoding: 'json' }),
+      credentialIndex: root.openDB('credentialIndex', { encoding: 'json' }),
     };
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);

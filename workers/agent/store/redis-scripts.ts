@@ -11,7 +11,7 @@ export interface Script {
  * ARGV[1] of a script that writes is the caller's deadline on Redis's clock, ms. A command that lay in the buffer of a hung
  * server must not run once its caller was told that it failed.
  */
-const IN_TIME = `
+export const IN_TIME = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[1]) then return {'late', now} end
@@ -262,6 +262,6 @@ redis.call('PEXPIRE', none, 60000)
 return {'ok', now}`,
 );
 
-function script(name: string, lua: string): Script {
+export function script(name: string, lua: string): Script {
   return { name, lua, sha1: createHash('sha1').update(lua).digest('hex') };
 }

@@ -5,6 +5,7 @@ import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { ReadOrder } from './read-order.js';
 import { checkRights } from './redis-check.js';
+import { RedisCredentials } from './redis-credentials.js';
 import {
   IndexMoves,
   moveInIndexes,
@@ -60,6 +61,7 @@ export async function openRedisStore(url: string, options: StoreOptions): Promis
 
 export class RedisStore implements Store {
   readonly kind = 'redis';
+  readonly credentials: RedisCredentials;
   readonly #link: RedisLink;
   readonly #options: StoreOptions;
   readonly #background: Background;
@@ -74,6 +76,7 @@ export class RedisStore implements Store {
 
   constructor(link: RedisLink, options: StoreOptions) {
     this.#link = link;
+    this.credentials = new RedisCredentials(link);
     this.#options = options;
     this.#owner = escapeText(options.owner);
     this.#wakeUps = wakeUpKey(options.owner);

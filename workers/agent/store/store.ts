@@ -1,4 +1,5 @@
 /** The store's interface: it keeps what a restart must not lose, in Redis or LMDB. Types only; agent threads. */
+import type { CredentialTable } from './credential-table.js';
 import type { PendingApproval, PendingElicitation, Usage } from '../../../src/shared/protocol.js';
 
 /** A message of the transcript, in the shape of the Messages API (role, content blocks). */
@@ -206,6 +207,8 @@ export interface ReadEvents {
  */
 export interface Store {
   readonly kind: 'redis' | 'lmdb';
+  /** Shared by all servers of this store. */
+  readonly credentials: CredentialTable;
   /** Resolves when the store answers. */
   ping(): Promise<void>;
   /** ERR_STORE_CONFLICT when another session (by owner, user or time) has this id. */

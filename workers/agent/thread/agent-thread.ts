@@ -20,6 +20,7 @@ import { watchStore } from '../session/store-health.js';
 import type { Store } from '../store/store.js';
 import type { AgentParts } from '../turn/turn.js';
 import { AgentMcp } from './agent-mcp.js';
+import { credentialRequests } from './credential-requests.js';
 import { SessionExits } from './session-exits.js';
 import { SessionRequests } from './session-requests.js';
 
@@ -114,6 +115,7 @@ export class AgentThread {
       ...this.#requests.handlers(),
       ...mcp,
       ...servingRequests(this.#serving),
+      ...credentialRequests(this.#options.store.credentials),
       'set-catalogue': async (request) => {
         await mcp['set-catalogue'](request);
         this.#serving.toolsChanged();

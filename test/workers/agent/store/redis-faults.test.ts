@@ -47,6 +47,21 @@ function step(seq: number) {
 for (const cut of ['before', 'after'] as Cut[]) {
   const what = cut === 'before' ? 'never arrived' : 'landed and whose answer was lost';
 
+  t.test(`a credential whose write ${what} is written once, and so is its removal`, async (t) => {
+    const redis = await newRedis(t);
+    const proxy = await CutProxy.start(t, redis.port);
+    const { credentials: table } = await openPatient(t, proxy.url);
+    const writing = proxy.arm(cut, 'token:one');
+    t.equal(await table.write('token:one', { value: 'value', ifAbsent: true }), 'written');
+    await writing;
+    const removing = proxy.arm(cut, 'token:one');
+    t.equal(await table.remove('token:one'), true);
+    await removing;
+    const { entries } = await table.changes(0, 10);
+    t.match(entries, [{ key: 'token:one', value: undefined }]);
+    t.equal(proxy.cuts, 2);
+  });
+
   t.test(`a commit that ${what} is done once, and so are the creation and the take of a session`, async (t) => {
     const redis = await newRedis(t);
     const proxy = await CutProxy.start(t, redis.port);

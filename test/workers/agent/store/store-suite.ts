@@ -2,6 +2,7 @@
 import type { Test } from 'tap';
 import type { SessionRow, Store } from '../../../../workers/agent/store/store.js';
 import { codeOf, events, LIMITS, newRow, newSession, ODD_TEXTS, say, type Backend } from './store-backend.js';
+import { credentialSuite } from './store-suite-credentials.js';
 import { logSuite } from './store-suite-log.js';
 import { ownerSuite } from './store-suite-owner.js';
 import { historySuite } from './store-suite-history.js';
@@ -14,6 +15,7 @@ export function storeSuite(t: Test, backend: Backend): void {
   logSuite(t, backend);
   ownerSuite(t, backend);
   secretSuite(t, backend);
+  credentialSuite(t, backend);
 
   t.test('answers a ping and reports how long each operation took', async (t) => {
     const seen: string[] = [];
