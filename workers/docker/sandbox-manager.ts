@@ -129,8 +129,8 @@ export class SandboxManager {
   open(): void {
     this.#options.driver.watch({
       onDead: (name) => this.#noteDead(name),
-      onBack: () => {
-        for (const pool of this.#pools.distinct()) pool.noteBack();
+      onBack: (again) => {
+        for (const pool of this.#pools.distinct()) pool.noteBack(again);
       },
     });
     this.#checkpoints.start();

@@ -22,9 +22,9 @@ export interface ContainerEventsOptions {
 /** Runs until the signal aborts. Calls `onBack` at each connect, the first one included: events may have been missed. */
 export async function followContainers(options: ContainerEventsOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
-  while (!signal.aborted) {
+  for (let again = false; !signal.aborted; again = true) {
     try {
-      await follow(options, signal);
+      await follow(options, again, signal);
     } catch (error) {
       if (!signal.aborted) log.debug({ err: error }, 'docker: no container events');
     }
@@ -32,11 +32,15 @@ export async function followContainers(options: ContainerEventsOptions, signal: 
   }
 }
 
-async function follow({ docker, instance, watcher, log }: ContainerEventsOptions, signal: AbortSignal): Promise<void> {
+async function follow(
+  { docker, instance, watcher, log }: ContainerEventsOptions,
+  again: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   const filters = { ...FILTERS, label: [`${LABEL_INSTANCE}=${instance}`] };
   const stream = (await docker.getEvents({ filters, abortSignal: signal })) as Readable;
   stream.on('error', (error) => log.debug({ err: error }, 'docker: the stream of container events broke'));
-  watcher.onBack();
+  watcher.onBack(again);
   const oomLog = new OomLog(log); // events of the time between two streams are missed, and so what to forget
   for await (const line of createInterface({ input: stream })) {
     const { action, name } = eventOf(line);

@@ -78,7 +78,7 @@ export class DockerDriver implements SandboxDriver {
     this.#operations = new Operations(log, (state) => {
       onBreaker?.(state);
       this.#probeWhenOpen(state);
-      if (state === 'closed') this.#watcher?.onBack();
+      if (state === 'closed') this.#watcher?.onBack(true);
     });
     this.#users = new SandboxUsers(config.sandbox.uids);
     this.#images = new Images(this.#docker, this.#operations, log);

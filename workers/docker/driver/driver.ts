@@ -109,7 +109,7 @@ export interface SandboxWatcher {
   /** A sandbox has ended, by name. */
   onDead(name: string): void;
   /** The daemon answers, for the first time or again. */
-  onBack(): void;
+  onBack(again: boolean): void;
 }
 
 export interface SandboxDriver {

@@ -188,9 +188,9 @@ export class ContainerPool {
     if (sandbox.state === 'warm') await this.#replaceDead(sandbox, 'died');
   }
 
-  /** The daemon is back. */
-  noteBack(): void {
-    if (this.#pace.noteBack()) this.#options.onChange();
+  /** The daemon answers; `again`: it was away. */
+  noteBack(again: boolean): void {
+    if (this.#pace.noteBack(again)) this.#options.onChange();
   }
 
   /** Ends a lease: the sandbox is destroyed or, with `reuse: "reset"`, reset and warm again. */
@@ -235,7 +235,7 @@ export class ContainerPool {
   }
 
   async #wait(signal: AbortSignal, user: string): Promise<Sandbox> {
-    const { refusal, meanMs } = this.#pace;
+    const { refusal, meanMs, backoffLeftMs } = this.#pace;
     if (refusal && this.#queues.starting.size === 0) throw refusal;
     const isGreedy = this.#recent.isGreedy(user);
     const waitMs = expectedWaitMs({
@@ -245,7 +245,7 @@ export class ContainerPool {
       startMs: isGreedy ? 2 * meanMs : meanMs,
       ...this.#options.forecast(),
     });
-    const waiting = this.queue.wait(signal, Math.ceil(waitMs), user);
+    const waiting = this.queue.wait(signal, Math.ceil(backoffLeftMs + waitMs), user);
     this.#options.onChange();
     return waiting;
   }
@@ -347,7 +347,7 @@ export class ContainerPool {
     if (sandbox.running === running) await this.noteDead(sandbox);
   }
 
-  /** Waiters are rejected only by the last start under way: another one may still succeed for them. */
+  /** Waiters are refused only by the last start under way: another one may still succeed for them. So may the next one: see `keeps`. */
   #failed(sandbox: Sandbox, cause: unknown): void {
     const { log } = this.#options;
     const error = isFairleadError(cause)
@@ -360,7 +360,8 @@ export class ContainerPool {
         { err: error, server: this.server, failures, backoffMs: Math.round(backoffMs) },
         'a sandbox did not start',
       );
-      if (this.#queues.starting.size <= 1) this.queue.rejectAll(withRetry(error, backoffMs));
+      const isLast = this.#queues.starting.size <= 1;
+      if (isLast) this.queue.rejectUnless(this.#pace.keeps(error), withRetry(error, backoffMs));
     }
     this.move(sandbox, 'starting', 'gone');
   }

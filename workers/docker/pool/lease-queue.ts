@@ -8,6 +8,9 @@ import { RecentLeases } from './recent-leases.js';
 
 export interface Waiter<T> {
   readonly user: string;
+  /** Since when it waits, and when it is refused: ms on the clock of `performance.now()`. */
+  readonly since: number;
+  readonly deadline: number;
   resolve(value: T): void;
   reject(error: Error): void;
 }
@@ -79,7 +82,9 @@ export class LeaseQueue<T> {
         end(value);
       };
     };
-    const waiter: Waiter<T> = { user, resolve: settle(resolve), reject: settle(reject) };
+    const since = performance.now();
+    const settled = { resolve: settle(resolve), reject: settle(reject) };
+    const waiter: Waiter<T> = { user, since, deadline: since + timeoutMs, ...settled };
     const late = (): void => waiter.reject(busy(`no sandbox was free within ${timeoutMs} ms`, expectedMs));
     const timer = setTimeout(late, timeoutMs);
     const stop = onAbort(signal, () => waiter.reject(signal.reason as Error));
@@ -105,7 +110,12 @@ export class LeaseQueue<T> {
   }
 
   rejectAll(error: FairleadError): void {
-    for (const waiter of this.#waiters) waiter.reject(error); // each leaves the set, which a Set's iterator allows
+    this.rejectUnless(() => false, error);
+  }
+
+  rejectUnless(keeps: (waiter: Waiter<T>) => boolean, error: FairleadError): void {
+    // Each leaves the set, which a Set's iterator allows.
+    for (const waiter of this.#waiters) if (!keeps(waiter)) waiter.reject(error);
   }
 
   /** ERR_UNAVAILABLE when nobody waits with more than this user would. */

@@ -1,5 +1,6 @@
 /** When a pool starts and gives sandboxes: not during the backoff after a failure, and slowly to one user who takes many. Docker thread. */
 import { availableParallelism } from 'node:os';
+import { BrokenCircuitError } from 'cockatiel';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { startBackoffMs, type Churn, type StartHealth } from './plan-pool.js';
 
@@ -7,6 +8,10 @@ import { startBackoffMs, type Churn, type StartHealth } from './plan-pool.js';
 const FIRST_START_MS = 1_000;
 /** Longest backoff while the daemon is away. Only a failing image backs off for longer. */
 const AWAY_BACKOFF_MS = 5_000;
+/** For so long after the daemon has come back, its refusals are passing ones: the circuit breaker may still be open. */
+const BACK_MS = 10_000;
+/** A daemon that has come back is noticed within this time. */
+const NOTICE_MS = 2_000;
 /** After a greedy user's lease, sandboxes are started with rests for so long. */
 const CHURN_MS = 5_000;
 /** A start keeps one processor busy: where there are more than these, others notice less of it, and it needs less rest. */
@@ -21,6 +26,7 @@ export class StartPace {
   #endedAt = 0;
   #greedyAt = -Infinity;
   #gaveAt = -Infinity;
+  #backAt = -Infinity;
   readonly #processors: number;
 
   constructor(processors = availableParallelism()) {
@@ -36,11 +42,30 @@ export class StartPace {
     return this.#meanMs;
   }
 
-  /** What a broken image's waiters are told: while it is in backoff there is nothing to wait for. */
+  /** What new callers are told: while a broken image is in backoff, or the daemon away, there is nothing to wait for. */
   get refusal(): FairleadError | undefined {
-    const { error, failures, notBefore } = this.#health;
-    const leftMs = notBefore - performance.now();
-    return error && failures > 0 && leftMs > 0 ? withRetry(error, leftMs) : undefined;
+    const { error, failures } = this.#health;
+    const leftMs = this.backoffLeftMs;
+    return error && failures > 0 && leftMs > 0 && !this.#isBack(error) ? withRetry(error, leftMs) : undefined;
+  }
+
+  get backoffLeftMs(): number {
+    return Math.max(0, this.#health.notBefore - performance.now());
+  }
+
+  /**
+   * Who is worth keeping after the last start has failed: whoever lives to see the next one, where the daemon is back; and where the
+   * circuit breaker has refused it, whoever came so lately that the daemon's return could not be noticed.
+   */
+  keeps(error: FairleadError): (waiter: { since: number; deadline: number }) => boolean {
+    const now = performance.now();
+    const nextAt = now + this.backoffLeftMs;
+    if (this.#isBack(error)) return ({ deadline }) => deadline > nextAt + this.#meanMs;
+    return ({ since }) => error.cause instanceof BrokenCircuitError && nextAt - since < NOTICE_MS;
+  }
+
+  #isBack({ code }: FairleadError): boolean {
+    return code === 'ERR_UNAVAILABLE' && performance.now() - this.#backAt < BACK_MS;
   }
 
   /** A start takes processor time, so some passes after each, except for the `modest` waiters, which are counted only then. */
@@ -82,8 +107,9 @@ export class StartPace {
     return { failures, backoffMs };
   }
 
-  /** The daemon is back: ends the backoff that its absence caused. Returns whether there was one. */
-  noteBack(): boolean {
+  /** The daemon answers: ends the backoff that its absence caused. `again`: it was away. Returns whether there was a backoff. */
+  noteBack(again: boolean): boolean {
+    if (again) this.#backAt = performance.now();
     if (this.#health.error?.code !== 'ERR_UNAVAILABLE') return false;
     this.#health = { failures: 0, notBefore: 0 };
     return true;

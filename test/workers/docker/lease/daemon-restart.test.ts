@@ -1,7 +1,5 @@
 /** What a dockerd that starts again costs leased sandboxes, with and without live-restore; with a dockerd of its own. */
-import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { isFairleadError } from '../../../../src/shared/errors.js';
 import { startChaosDockerd, type ChaosDockerd } from '../../../chaos/dockerd.js';
 import type { Loss, LossTold } from '../../../../workers/docker/contract/messages.js';
 import { makeChaosTools } from '../../../chaos/tools.js';
@@ -44,7 +42,7 @@ t.test('with live-restore', async (t) => {
           [used, 'mine'],
           [left, 'too'],
         ] as const) {
-          const again = await leaseAgain(world, pool, before === used ? 's1' : 's2');
+          const again = await world.lease(pool, before === used ? 's1' : 's2');
           t.equal(again.sandbox, before.sandbox);
           t.ok(again.generation > before.generation);
           t.equal(await call(again, 'read'), text);
@@ -77,32 +75,16 @@ t.test('without live-restore', async (t) => {
         t.equal(await call(unchanged, 'read'), '');
         await dockerd.restart(signal);
         await Promise.all([changed, unchanged].map(({ port }) => port.exit()));
-        const again = await leaseAgain(world, pool, 's1');
+        const again = await world.lease(pool, 's1');
         t.equal(await call(again, 'read'), 'saved');
         t.match(told, [{ session: 's1', server: 'workspace', since: savedAt }], 'before the lease is handed over');
         t.equal(told.length, 1);
-        await leaseAgain(world, pool, 's2');
+        await world.lease(pool, 's2');
         t.equal(told.length, 1);
       },
     );
   }
 });
-
-/** A daemon that has just started may still be refused for the failures before it: a caller is told when to come again. */
-async function leaseAgain(
-  world: AdoptionWorld,
-  pool: Parameters<AdoptionWorld['lease']>[0],
-  session: string,
-): Promise<Leased> {
-  for (;;) {
-    try {
-      return await world.lease(pool, session);
-    } catch (error) {
-      if (!isFairleadError(error, 'ERR_UNAVAILABLE') || error.retryAfterMs === undefined) throw error;
-      await delay(error.retryAfterMs);
-    }
-  }
-}
 
 /** Writes as an agent thread does, which says that the call may change files. */
 async function change(held: Leased, text: string): Promise<void> {

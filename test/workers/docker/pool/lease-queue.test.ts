@@ -152,6 +152,19 @@ t.test('all can be refused with one error, and the queue goes on', async (t) => 
   t.equal(await later, 1);
 });
 
+t.test('some of those who wait can be refused, and the others wait on', async (t) => {
+  const queue = new LeaseQueue<number>(10, LONG_MS);
+  const [first, second] = ['first', 'second'].map((user) => queue.wait(caller().signal, 0, user));
+  const from = performance.now();
+  const keeps = ({ user, since, deadline }: { user: string; since: number; deadline: number }): boolean =>
+    user === 'second' && since <= from && deadline === since + LONG_MS;
+  queue.rejectUnless(keeps, new FairleadError('ERR_UNAVAILABLE', 'away'));
+  t.match(await refusalOf(first ?? Promise.resolve()), { code: 'ERR_UNAVAILABLE', message: 'away' });
+  t.equal(queue.length, 1);
+  queue.next()?.resolve(1);
+  t.equal(await second, 1);
+});
+
 t.test('reports its length with every change', async (t) => {
   const lengths: number[] = [];
   const queue = new LeaseQueue<number>(3, LONG_MS, (length) => lengths.push(length));

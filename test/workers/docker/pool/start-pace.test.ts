@@ -1,4 +1,5 @@
 /** When a pool may start sandboxes: backoffs, and the rest between starts for a user who takes many. */
+import { BrokenCircuitError } from 'cockatiel';
 import t from 'tap';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { StartPace } from '../../../../workers/docker/pool/start-pace.js';
@@ -53,10 +54,38 @@ t.test('a broken image refuses its waiters until its backoff is over, and a star
 t.test('a daemon that is back ends the backoff of its absence, and no other', async (t) => {
   const pace = new StartPace();
   pace.noteFailed(broken);
-  t.equal(pace.noteBack(), false);
+  t.equal(pace.noteBack(false), false);
   t.equal(pace.health.failures, 1);
   pace.noteFailed(away);
   t.match(pace.refusal, { code: 'ERR_UNAVAILABLE', retryAfterMs: Number });
-  t.equal(pace.noteBack(), true);
+  t.equal(pace.noteBack(false), true);
   t.equal(pace.health.failures, 0);
+});
+
+t.test('where the daemon is back, who lives to see the next start is kept, and new callers wait', async (t) => {
+  const pace = new StartPace();
+  pace.noteBack(false);
+  pace.noteFailed(away);
+  const now = performance.now();
+  const patient = { since: now, deadline: now + 20_000 };
+  t.equal(pace.keeps(away)(patient), false, 'it answered for the first time: nobody knows of an outage');
+  pace.noteBack(true);
+  pace.noteFailed(away);
+  t.equal(pace.refusal, undefined);
+  t.equal(pace.keeps(away)(patient), true);
+  t.equal(pace.keeps(away)({ since: now, deadline: now + pace.backoffLeftMs }), false, 'the next start comes too late');
+  pace.noteFailed(broken);
+  t.equal(pace.keeps(broken)(patient), false);
+  t.equal(pace.refusal, broken, 'for a broken image there is nothing to wait for');
+});
+
+t.test('what the circuit breaker refuses is kept for as long as the daemon’s return may be unnoticed', async (t) => {
+  const pace = new StartPace();
+  const refused = new FairleadError('ERR_UNAVAILABLE', 'refused for a moment', { cause: new BrokenCircuitError() });
+  pace.noteFailed(refused);
+  const now = performance.now();
+  const deadline = now + 20_000;
+  t.equal(pace.keeps(refused)({ since: now, deadline }), true);
+  t.equal(pace.keeps(refused)({ since: now - 3_000, deadline }), false);
+  t.equal(pace.keeps(away)({ since: now, deadline }), false, 'the daemon was asked, and did not answer');
 });
