@@ -30,7 +30,7 @@ export function openAccess({ auth, dataDir }: Config): Access {
   const known = readTokenFile(dataDir, { owner: process.geteuid?.() });
   const token = known ?? makeTokenFile(dataDir);
   return {
-    auth: { ...auth, tokens: [{ user: LOCAL_USER, sha256: hashToken(token) }] },
+    auth: { ...auth, tokens: [{ user: LOCAL_USER, sha256: hashToken(token), role: 'admin', groups: [] }] },
     describe: `one token, of the user ${LOCAL_USER}, in ${file}`,
     ...(known === undefined ? { newToken: token } : {}),
   };

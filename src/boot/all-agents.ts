@@ -2,6 +2,7 @@
 import type { McpStatusResult, UserServer } from '../../workers/agent/contract/mcp.js';
 import { errorToData, isFairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import type { Who } from '../shared/person.js';
 import type { AgentPool } from '../threads/agent-pool.js';
 import type { AgentRequestName, AgentRequests } from '../threads/agents.js';
 import type { Published } from './server-book.js';
@@ -45,8 +46,8 @@ export class AllAgents {
     );
   }
 
-  mcpStatus(user: string): Promise<McpStatusResult[]> {
-    return this.#each('mcp-status', { user }, ignore, STATUS_TIMEOUT_MS);
+  mcpStatus(user: string, who: Who): Promise<McpStatusResult[]> {
+    return this.#each('mcp-status', { user, who }, ignore, STATUS_TIMEOUT_MS);
   }
 
   async metrics(): Promise<object[][]> {

@@ -11,7 +11,7 @@ import type { Agents } from '../threads/agents.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import { ByteBudget } from '../front/byte-budget.js';
 import { ClientAddresses } from '../front/client-address.js';
-import { Connection, type ConnectionContext } from '../front/connection.js';
+import { Connection, type ConnectionContext, type JudgedUpgrade } from '../front/connection.js';
 import { headProblem } from '../front/head.js';
 import { Exchange, type RequestHead } from '../front/http.js';
 import { Hub } from '../front/hub.js';
@@ -162,14 +162,15 @@ export function createFront(options: FrontOptions): Front {
         return;
       }
       const protocols = req.getHeader('sec-websocket-protocol');
-      const opening = judgeUpgrade({ auth, strangers, notServing }, { ...head, protocols }, head.query);
-      res.upgrade(
-        { connection: new Connection(context, opening) },
-        req.getHeader('sec-websocket-key'),
-        answeredProtocol(protocols),
-        req.getHeader('sec-websocket-extensions'),
-        socketContext,
-      );
+      const key = req.getHeader('sec-websocket-key');
+      const extensions = req.getHeader('sec-websocket-extensions');
+      const upgrade = (opening: JudgedUpgrade): void => {
+        const data = { connection: new Connection(context, opening) };
+        res.upgrade(data, key, answeredProtocol(protocols), extensions, socketContext);
+      };
+      const opening = judgeUpgrade({ auth, strangers, notServing }, { ...head, protocols });
+      if (opening instanceof Promise) void upgradeLater(res, opening, upgrade);
+      else upgrade(opening);
     },
     open: (ws) => ws.getUserData().connection.opened(ws),
     message: (ws: WebSocket<UserData>, message, isBinary) => ws.getUserData().connection.received(message, isBinary),
@@ -277,6 +278,18 @@ export function createFront(options: FrontOptions): Front {
     presence.closeAll(code, reason);
     await delay(CLOSE_GRACE_MS);
   }
+}
+
+/** For a credential that takes a moment to check. */
+async function upgradeLater(
+  res: HttpResponse,
+  opening: Promise<JudgedUpgrade>,
+  upgrade: (opening: JudgedUpgrade) => void,
+): Promise<void> {
+  let aborted = false;
+  res.onAborted(() => (aborted = true));
+  const judged = await opening;
+  if (!aborted) res.cork(() => upgrade(judged));
 }
 
 /** One call at a time: who asks meanwhile gets the same answer. */

@@ -1,6 +1,8 @@
-/** Identifies the user by a bearer token; only with `auth.mode` `none` everybody is `local`. Main thread. */
+/** Turns a request's credential into a Person; only with `auth.mode` `none` everybody is `local`. Main thread. */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Config } from '../shared/config.js';
+import { FairleadError } from '../shared/errors.js';
+import type { Person } from '../shared/person.js';
 import { PROTOCOL } from '../shared/protocol.js';
 import { hashToken, LOCAL_USER } from '../shared/token-file.js';
 
@@ -12,24 +14,31 @@ export interface AuthHeaders {
   protocols?: string;
 }
 
+/** Who asks, or why nobody is let in: ERR_UNAUTHORIZED; ERR_BLOCKED; ERR_UNAVAILABLE where it cannot be told now. */
+export type Identified = Person | FairleadError;
+
+const LOCAL: Person = { user: LOCAL_USER, role: 'admin', groups: [], credential: 'local' };
+
 export class Auth {
-  readonly #users = new Map<string, string>();
+  readonly #people = new Map<string, Person>();
   readonly #key = randomBytes(32);
 
   readonly #required: boolean;
 
   /** With all valid tokens: without any, nobody is let in but by the mode `none`. */
-  constructor({ mode, tokens }: Config['auth']) {
+  constructor({ mode, tokens }: Pick<Config['auth'], 'mode' | 'tokens'>) {
     this.#required = mode !== 'none';
-    for (const { user, sha256 } of tokens) this.#users.set(this.#blind(sha256), user);
+    for (const { user, sha256, role, groups } of tokens) {
+      this.#people.set(this.#blind(sha256), { user, role, groups, credential: 'file' });
+    }
   }
 
-  /** The user's name; undefined without valid credentials. */
-  userOf(credentials: AuthHeaders): string | undefined {
-    if (!this.#required) return LOCAL_USER;
+  /** Answers at once where the credential is known here, as most are. Never rejects. */
+  identify(credentials: AuthHeaders): Identified | Promise<Identified> {
+    if (!this.#required) return LOCAL;
     const token = tokenOf(credentials);
-    if (token === undefined) return undefined;
-    return this.#users.get(this.#blind(hashToken(token)));
+    if (token === undefined) return unauthorized();
+    return this.#people.get(this.#blind(hashToken(token))) ?? unauthorized();
   }
 
   /**
@@ -39,6 +48,10 @@ export class Auth {
   #blind(sha256: string): string {
     return createHmac('sha256', this.#key).update(sha256).digest('base64');
   }
+}
+
+export function unauthorized(why = 'no or bad credentials'): FairleadError {
+  return new FairleadError('ERR_UNAUTHORIZED', why);
 }
 
 function tokenOf({ authorization, protocols = '' }: AuthHeaders): string | undefined {

@@ -3,6 +3,7 @@ import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import type { Config } from '../shared/config.js';
 import { errorToData, FairleadError, publicMessage } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import { whoOf, type Person, type Who } from '../shared/person.js';
 import { CLOSE, type ClientFrame } from '../shared/protocol.js';
 import type { Agents } from '../threads/agents.js';
 import type { ByteBudget } from './byte-budget.js';
@@ -25,6 +26,9 @@ const MAX_EARLY_FRAMES = 64;
 /** RFC 6455 allows 123 bytes for a close frame's reason. */
 const MAX_REASON = 120;
 
+/** Until the upgrade's verdict is read. */
+const NOBODY: Person = { user: '', role: 'user', groups: [], credential: '' };
+
 /** The parts that all connections share. */
 export interface ConnectionContext {
   agents: Agents;
@@ -39,7 +43,8 @@ export interface ConnectionContext {
 
 /** The verdict on an upgrade request: a refusal, or who asks for what. */
 export type JudgedUpgrade =
-  { refused: FairleadError } | { refused?: never; user: string; session?: string; after?: number; model?: string };
+  | { refused: FairleadError }
+  | { refused?: never; person: Person; address: string; session?: string; after?: number; model?: string };
 
 /** Frames that came before the attach was answered. */
 interface Early {
@@ -62,7 +67,9 @@ interface Backlog {
 export class Connection implements Subscriber {
   readonly #context: ConnectionContext;
   #socket: Socket | undefined;
-  user = '';
+  person = NOBODY;
+  /** Where it comes from, as the limits count it. */
+  #address = '';
   seq = 0;
   /** Set when the attach is answered. */
   #session = '';
@@ -84,6 +91,10 @@ export class Connection implements Subscriber {
     this.#opening = opening;
   }
 
+  get user(): string {
+    return this.person.user;
+  }
+
   get open(): boolean {
     return this.#socket !== undefined;
   }
@@ -92,13 +103,15 @@ export class Connection implements Subscriber {
     this.#socket = socket;
     const opening = this.#opening!;
     if (opening.refused) return this.#refuse(opening.refused);
-    const { user, session, after } = opening;
+    const { person, address, session, after } = opening;
+    const { user } = person;
     const { budget, reads, presence } = this.#context;
     // A replay costs as much as a GET of it, and a client that comes back in a loop asks for it each time.
     const replays = session !== undefined && after !== undefined;
     const full = budget.debt(user) ?? (replays ? reads.take(user) : undefined) ?? presence.enter(user, this);
     if (full) return this.#refuse(full);
-    this.user = user;
+    this.person = person;
+    this.#address = address;
     void this.#attach(opening);
     return undefined;
   }
@@ -164,14 +177,16 @@ export class Connection implements Subscriber {
 
   async #attach(opening: Exclude<JudgedUpgrade, { refused: FairleadError }>): Promise<void> {
     const { agents } = this.#context;
-    const { user, after, model } = opening;
+    const { user } = this;
+    const { after, model } = opening;
+    const who = this.#who();
     const session = opening.session ?? newSessionId();
     try {
       if (opening.session === undefined) {
-        const body = { user, session, ...(model === undefined ? {} : { model }) };
+        const body = { user, session, who, ...(model === undefined ? {} : { model }) };
         await agents.request(session, 'create-session', body, { timeoutMs: REQUEST_TIMEOUT_MS });
       }
-      const of = { user, session, after, resumed: opening.session !== undefined };
+      const of = { user, session, who, after, resumed: opening.session !== undefined };
       await attach(this.#context, of, this, (frames) => this.#attached(session, frames));
     } catch (error) {
       this.#refuse(error);
@@ -279,21 +294,22 @@ export class Connection implements Subscriber {
     const { agents } = this.#context;
     const session = this.#session;
     const of = { user: this.user, session };
+    const asked = { ...of, who: this.#who() };
     const deadline = { timeoutMs: REQUEST_TIMEOUT_MS };
     switch (frame.type) {
       case 'message': {
         const id = frame.id === undefined ? {} : { id: frame.id };
         return agents
-          .request(session, 'submit-message', { ...of, ...id, content: toUserBlocks(frame) }, deadline)
+          .request(session, 'submit-message', { ...asked, ...id, content: toUserBlocks(frame) }, deadline)
           .then(refuseDuplicate);
       }
       case 'tool:approval': {
         const { type: _type, id: _id, ...answer } = frame;
-        return agents.request(session, 'answer-approval', { ...of, ...defined(answer) }, deadline);
+        return agents.request(session, 'answer-approval', { ...asked, ...defined(answer) }, deadline);
       }
       case 'elicitation:reply': {
         const { type: _type, id: _id, ...answer } = frame;
-        return agents.request(session, 'answer-elicitation', { ...of, ...defined(answer) }, deadline);
+        return agents.request(session, 'answer-elicitation', { ...asked, ...defined(answer) }, deadline);
       }
       case 'turn:cancel':
         return agents.request(session, 'cancel-turn', of, deadline);
@@ -304,6 +320,10 @@ export class Connection implements Subscriber {
         return agents.request(session, 'restart-sandbox', { ...of, discard }, { timeoutMs: RESTART_TIMEOUT_MS });
       }
     }
+  }
+
+  #who(): Who {
+    return whoOf(this.person, this.#address);
   }
 
   /** Sends the blocks that stream now, whole; until then streaming events are skipped. */

@@ -1,6 +1,7 @@
 /** Reader of all events of a session, for GET …/events. Main thread. */
 import type { OutFrame, SessionRef } from '../../workers/agent/contract/sessions.js';
 import type { Logger } from '../shared/log.js';
+import type { Person } from '../shared/person.js';
 import type { Agents } from '../threads/agents.js';
 import type { Exchange } from './http.js';
 import { catchUpFrames, type Subscriber } from './hub.js';
@@ -13,6 +14,7 @@ export interface StreamParts {
   maxUnsentBytes: number;
   log: Logger;
   of: SessionRef;
+  person: Person;
 }
 
 export function openEventStream(exchange: Exchange, parts: StreamParts): EventStream {
@@ -21,16 +23,20 @@ export function openEventStream(exchange: Exchange, parts: StreamParts): EventSt
 }
 
 export class EventsReader implements Subscriber {
-  readonly user: string;
+  readonly person: Person;
   seq = 0;
   readonly #exchange: Exchange;
   readonly #parts: StreamParts;
   #stream: EventStream | undefined;
 
   constructor(exchange: Exchange, parts: StreamParts) {
-    this.user = parts.of.user;
+    this.person = parts.person;
     this.#exchange = exchange;
     this.#parts = parts;
+  }
+
+  get user(): string {
+    return this.person.user;
   }
 
   get open(): boolean {

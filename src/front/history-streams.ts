@@ -6,6 +6,7 @@ import type { HistoryPiece, HistoryPlace, SessionRef } from '../../workers/agent
 import { withDeadline } from '../shared/abort.js';
 import { errorToData, FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import type { Person } from '../shared/person.js';
 import type { Agents } from '../threads/agents.js';
 import type { Exchange } from './http.js';
 import { REQUEST_TIMEOUT_MS, type Subscriber } from './hub.js';
@@ -36,8 +37,8 @@ export class HistoryStreams {
   }
 
   /** Rejects with the error to answer with, unless the answer has begun: then the connection is cut, so that a part is not taken for all. */
-  async stream(exchange: Exchange, of: SessionRef): Promise<void> {
-    const reader = this.#enter(exchange, of.user);
+  async stream(exchange: Exchange, of: SessionRef, person: Person): Promise<void> {
+    const reader = this.#enter(exchange, person);
     const first = await this.#piece(of);
     if (!exchange.open) return;
     if (!first.next || exchange.head.method === 'HEAD') {
@@ -82,7 +83,8 @@ export class HistoryStreams {
   }
 
   /** ERR_TOO_MANY_REQUESTS, and the refusals of `Presence`. */
-  #enter(exchange: Exchange, user: string): Reader {
+  #enter(exchange: Exchange, person: Person): Reader {
+    const { user } = person;
     const { presence } = this.#options;
     const reading = this.#reading.get(user) ?? 0;
     if (reading >= MAX_OF_USER) {
@@ -95,6 +97,7 @@ export class HistoryStreams {
     const reader: Reader = {
       streaming: false,
       user,
+      person,
       seq: 0,
       get open() {
         return exchange.open;

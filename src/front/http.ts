@@ -15,6 +15,9 @@ export interface ResponseSocket {
   end(body?: string, closeConnection?: boolean): unknown;
   endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): unknown;
   close(): unknown;
+  /** Reads no more from the connection until `resume`. */
+  pause(): unknown;
+  resume(): unknown;
   onWritable(handler: (offset: number) => boolean): unknown;
   onAborted(handler: () => void): unknown;
   onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): unknown;
@@ -60,6 +63,8 @@ export class Exchange {
   readonly #log: Logger;
   readonly #onClose: (() => void)[] = [];
   #state: 'open' | 'streaming' | 'closed' = 'open';
+  /** Present while the body waits for its reader. */
+  #held: { chunk: ArrayBuffer; isLast: boolean }[] | undefined;
   /** The route's pattern, for the metrics. */
   route = 'other';
   /** Sent with every answer, for CORS. */
@@ -86,7 +91,22 @@ export class Exchange {
   }
 
   onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): void {
+    const held = this.#held;
+    this.#held = undefined;
     this.#res.onData(handler);
+    for (const { chunk, isLast } of held ?? []) handler(chunk, isLast);
+    if (held && this.open) this.#res.resume();
+  }
+
+  /**
+   * For a handler that must wait before it knows whether the body is wanted: uWebSockets drops what comes while nobody reads.
+   * What has come with the head is kept, and no more is read.
+   */
+  holdBody(): void {
+    const held: { chunk: ArrayBuffer; isLast: boolean }[] = [];
+    this.#held = held;
+    this.#res.onData((chunk, isLast) => held.push({ chunk: chunk.slice(0), isLast }));
+    this.#res.pause();
   }
 
   json(status: number, value: unknown, headers: readonly Header[] = []): void {
@@ -111,6 +131,7 @@ export class Exchange {
 
   answer(status: number, type: string, body: string | undefined, headers: readonly Header[] = []): void {
     if (this.#state !== 'open') return;
+    this.#dropHeld();
     this.#res.cork(() => {
       this.#begin(status, [...(type === '' ? [] : [['Content-Type', type] as Header]), ...headers]);
       // Given no length, and an undefined one becomes 2^63, it writes no Content-Length: a 204 has none.
@@ -125,6 +146,7 @@ export class Exchange {
   /** Begins a chunked 200. Calls `onWritable` when a reader that was behind has caught up. */
   startStream(headers: readonly Header[], onWritable: () => void): void {
     if (this.#state !== 'open') return;
+    this.#dropHeld();
     this.#state = 'streaming';
     this.#res.onWritable(() => {
       if (this.open) onWritable();
@@ -152,6 +174,12 @@ export class Exchange {
   /** Cuts the connection. */
   cut(): void {
     if (this.open) this.#res.close();
+  }
+
+  /** Nobody wants the body: the connection goes on. */
+  #dropHeld(): void {
+    if (!this.#held) return;
+    this.onData(() => undefined);
   }
 
   #begin(status: number, headers: readonly Header[]): void {

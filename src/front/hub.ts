@@ -2,6 +2,7 @@
 import type { OutFrame, SessionFrames, SessionRef } from '../../workers/agent/contract/sessions.js';
 import { errorToData, FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import type { Person, Who } from '../shared/person.js';
 import { CLOSE } from '../shared/protocol.js';
 import type { Agents } from '../threads/agents.js';
 
@@ -10,6 +11,8 @@ export interface Subscriber {
   /** False once it has closed; then it must not be subscribed. */
   readonly open: boolean;
   readonly user: string;
+  /** Whose credential it stands on: it closes when that ends. */
+  readonly person: Person;
   /** The seq of the newest durable event that it was sent. The hub sets it. */
   seq: number;
   /** Gets the frames of one batch, in order. May unsubscribe meanwhile. */
@@ -149,6 +152,7 @@ export class Hub {
 export interface AttachOptions {
   user: string;
   session: string;
+  who: Who;
   after?: number | undefined;
   resumed: boolean;
 }
@@ -165,14 +169,14 @@ export const RESTART_TIMEOUT_MS = 150_000;
  */
 export async function attach(
   { agents, hub }: { agents: Agents; hub: Hub },
-  { user, session, after, resumed }: AttachOptions,
+  { user, session, who, after, resumed }: AttachOptions,
   subscriber: Subscriber,
   receive: (frames: readonly OutFrame[]) => void,
 ): Promise<void> {
   const { frames, seq } = await agents.request(
     session,
     'attach',
-    { user, session, resumed, ...(after === undefined ? {} : { after }) },
+    { user, session, who, resumed, ...(after === undefined ? {} : { after }) },
     { timeoutMs: REQUEST_TIMEOUT_MS },
   );
   if (!subscriber.open) return;

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { McpExchange, McpStreamPart } from '../../workers/agent/contract/mcp.js';
 import { errorToData, publicMessage } from '../shared/errors.js';
+import type { Person } from '../shared/person.js';
 import type { Agents } from '../threads/agents.js';
 import type { Exchange, Header } from './http.js';
 import type { Subscriber } from './hub.js';
@@ -22,10 +23,10 @@ export class McpExchanges {
   }
 
   /** Resolves when the request is answered. Rejects with the error to answer with, unless the answer has begun. */
-  async relay(exchange: Exchange, request: Omit<McpExchange, 'exchange'>): Promise<void> {
+  async relay(exchange: Exchange, person: Person, request: Omit<McpExchange, 'exchange'>): Promise<void> {
     const id = randomUUID();
     const { session, user } = request;
-    const relayed = new Relayed(exchange, user);
+    const relayed = new Relayed(exchange, person);
     const full = this.#presence.enter(user, relayed);
     if (full) throw full;
     this.#open.set(id, relayed);
@@ -65,7 +66,7 @@ export class McpExchanges {
 }
 
 class Relayed implements Subscriber {
-  readonly user: string;
+  readonly person: Person;
   seq = 0;
   streaming = false;
   readonly #exchange: Exchange;
@@ -73,10 +74,14 @@ class Relayed implements Subscriber {
   /** Resumes the write that waits for a slow client. */
   #resume: (() => void) | undefined;
 
-  constructor(exchange: Exchange, user: string) {
+  constructor(exchange: Exchange, person: Person) {
     this.#exchange = exchange;
-    this.user = user;
+    this.person = person;
     exchange.onClose(() => this.#resume?.());
+  }
+
+  get user(): string {
+    return this.person.user;
   }
 
   get open(): boolean {

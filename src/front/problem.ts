@@ -50,6 +50,9 @@ export function closeCodeOf(code: ErrorCode): number {
       return CLOSE.noSuchSession;
     case 'ERR_UNAUTHORIZED':
       return CLOSE.unauthorized;
+    case 'ERR_BLOCKED':
+    case 'ERR_FORBIDDEN':
+      return CLOSE.blocked;
     case 'ERR_BAD_FRAME':
     case 'ERR_MODEL_NOT_ALLOWED':
       return CLOSE.notThisProtocol;
@@ -65,6 +68,10 @@ export function errorOfClose(code: number, reason: string): FairleadError {
   switch (code) {
     case CLOSE.noSuchSession:
       return new FairleadError('ERR_NO_SUCH_SESSION', reason);
+    case CLOSE.unauthorized:
+      return new FairleadError('ERR_UNAUTHORIZED', reason);
+    case CLOSE.blocked:
+      return new FairleadError('ERR_BLOCKED', reason);
     case CLOSE.draining:
       return new FairleadError('ERR_DRAINING', reason, { retryAfterMs: 5_000 });
     default:

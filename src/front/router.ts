@@ -1,7 +1,8 @@
 /** Leads a request to its route: checks origin, path, method, credentials and body, in this order. Main thread. */
 import type { z } from 'zod';
 import { FairleadError } from '../shared/errors.js';
-import type { Auth } from './auth.js';
+import { hasRole, whoOf, type Person, type Role, type Who } from '../shared/person.js';
+import { unauthorized, type Auth, type Identified } from './auth.js';
 import { readBody, type BodyKind } from './body.js';
 import type { ByteBudget } from './byte-budget.js';
 import { parseBody } from './frames.js';
@@ -16,7 +17,11 @@ type Method = 'GET' | 'POST' | 'DELETE';
 
 export interface RouteCall {
   exchange: Exchange;
+  /** '' where a route needs no credentials. */
   user: string;
+  person: Person;
+  /** The person as the agent threads get to know them. */
+  who: Who;
   /** The decoded `:name` parts of the path. */
   params: Record<string, string>;
   query: URLSearchParams;
@@ -28,8 +33,11 @@ const MAX_OPEN_BODY_BYTES = 16_384;
 /** Shorter ones have mostly come with the head. */
 const LONG_BODY_BYTES = 65_536;
 
-/** `probe` and `open` need no credentials, and a `probe` is never refused; `metrics` needs the scrape token. */
-type Access = 'user' | 'open' | 'probe' | 'metrics';
+/** A role: credentials of a person who has at least it. `probe` and `open` need none, and a `probe` is never refused; `metrics` needs the scrape token. */
+type Access = Role | 'open' | 'probe' | 'metrics';
+
+/** Who asks on a route that needs no credentials. */
+const NOBODY: Person = { user: '', role: 'user', groups: [], credential: '' };
 
 export interface Route {
   method: Method;
@@ -56,8 +64,12 @@ export function get(
   return { method: 'GET', path, segments: path.split('/'), access, noHead, body: 'none', handle };
 }
 
-export function del(path: string, handle: (call: RouteCall) => Promise<void> | void): Route {
-  return { method: 'DELETE', path, segments: path.split('/'), access: 'user', noHead: true, body: 'none', handle };
+export function del(
+  path: string,
+  handle: (call: RouteCall) => Promise<void> | void,
+  { access = 'user' }: { access?: Role } = {},
+): Route {
+  return { method: 'DELETE', path, segments: path.split('/'), access, noHead: true, body: 'none', handle };
 }
 
 /** A form of one of our own pages, without fields: its body is dropped. */
@@ -70,12 +82,13 @@ export function post<T>(
   path: string,
   schema: z.ZodType<T>,
   handle: (call: RouteCall, body: T) => Promise<void> | void,
+  { access = 'user' }: { access?: Role } = {},
 ): Route {
   return {
     method: 'POST',
     path,
     segments: path.split('/'),
-    access: 'user',
+    access,
     noHead: true,
     body: 'json',
     handle: (call, json) => handle(call, parseBody(schema, json ?? {})),
@@ -108,12 +121,17 @@ export class Router {
   /** Never rejects: an error becomes the answer. */
   async serve(exchange: Exchange): Promise<void> {
     const { auth, strangers } = this.#options;
-    const user = auth.userOf(exchange.head);
-    const tooMany = user === undefined ? strangers.asked(exchange.head.address) : undefined;
+    let asker = auth.identify(exchange.head);
+    if (asker instanceof Promise) {
+      exchange.holdBody();
+      asker = await asker;
+    }
+    const isStranger = asker instanceof FairleadError;
+    const tooMany = isStranger ? strangers.asked(exchange.head.address) : undefined;
     // A stranger keeps no connection that costs more than it may ask for, and has no long body read for nothing.
-    if (tooMany || (user === undefined && hasLongBody(exchange.head))) exchange.isLast = true;
+    if (tooMany || (isStranger && hasLongBody(exchange.head))) exchange.isLast = true;
     try {
-      await this.#serve(exchange, { user, tooMany });
+      await this.#serve(exchange, asker, tooMany);
     } catch (error) {
       const challenge: Header[] =
         error instanceof FairleadError && error.code === 'ERR_UNAUTHORIZED' ? [['WWW-Authenticate', 'Bearer']] : [];
@@ -121,7 +139,7 @@ export class Router {
     }
   }
 
-  async #serve(exchange: Exchange, { user: known, tooMany }: Asker): Promise<void> {
+  async #serve(exchange: Exchange, asker: Identified, tooMany: FairleadError | undefined): Promise<void> {
     const { head } = exchange;
     const { origins, routes, budget, reads, maxBodyBytes, notServing } = this.#options;
     const refused = origins.refusal(head);
@@ -153,8 +171,10 @@ export class Router {
       const error = new FairleadError('ERR_METHOD_NOT_ALLOWED', `this resource takes ${allowed.join(', ')}`);
       return exchange.fail(error, [['Allow', allowed.join(', ')]]);
     }
-    const user = this.#user(exchange, hit.route, known);
-    const unready = hit.route.access === 'user' || hit.route.access === 'open' ? notServing?.() : undefined;
+    const person = this.#person(exchange, hit.route, asker);
+    const { user } = person;
+    const { access } = hit.route;
+    const unready = access === 'probe' || access === 'metrics' ? undefined : notServing?.();
     if (unready) throw unready;
     const tooOften = user !== '' && hit.route.method === 'GET' && reads.take(user);
     if (tooOften) throw tooOften;
@@ -165,20 +185,28 @@ export class Router {
     const tooFast = !head.chunked && (length > 0 || head.method === 'POST') ? charge?.(length) : undefined;
     if (tooFast) throw tooFast;
     const body = await readBody(exchange, hit.route.body, { maxBytes, ...(head.chunked && charge && { charge }) });
-    return hit.route.handle({ exchange, user, params: hit.params, query: new URLSearchParams(head.query) }, body);
+    const who = whoOf(person, head.address);
+    const { params } = hit;
+    return hit.route.handle({ exchange, user, person, who, params, query: new URLSearchParams(head.query) }, body);
   }
 
-  #user(exchange: Exchange, route: Route, known: string | undefined): string {
+  /** ERR_FORBIDDEN for a role below the route's, and the refusal of the credentials. */
+  #person(exchange: Exchange, route: Route, asker: Identified): Person {
     const { head } = exchange;
-    if (route.access === 'probe' || this.#mayScrape(route, head)) return '';
+    if (route.access === 'probe' || this.#mayScrape(route, head)) return NOBODY;
     if (route.access === 'open') {
       this.#enter(exchange);
-      return '';
+      return NOBODY;
     }
-    if (known === undefined || route.access === 'metrics') {
-      throw new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
+    if (asker instanceof FairleadError) throw asker;
+    if (route.access === 'metrics') throw unauthorized();
+    if (!hasRole(asker, route.access)) {
+      throw new FairleadError(
+        'ERR_FORBIDDEN',
+        `this needs the role ${route.access}, and ${asker.user} has ${asker.role}`,
+      );
     }
-    return known;
+    return asker;
   }
 
   #mayScrape(route: Route | undefined, { authorization }: Exchange['head']): boolean {
@@ -192,12 +220,6 @@ export class Router {
     if (full) throw full;
     exchange.onClose(() => strangers.left(address));
   }
-}
-
-/** Who asks; without valid credentials perhaps too often. */
-interface Asker {
-  user: string | undefined;
-  tooMany: FairleadError | undefined;
 }
 
 function hasLongBody({ chunked, contentLength }: Exchange['head']): boolean {

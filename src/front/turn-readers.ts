@@ -1,6 +1,7 @@
 /** Readers of one turn, for POST …/messages: one streams its events as SSE, one gathers them into a JSON answer. Main thread. */
 import type { OutFrame } from '../../workers/agent/contract/sessions.js';
 import { FairleadError } from '../shared/errors.js';
+import type { Person } from '../shared/person.js';
 import type { Pending } from '../shared/protocol.js';
 import { openEventStream, type StreamParts } from './events-reader.js';
 import type { Exchange } from './http.js';
@@ -23,7 +24,7 @@ export interface TurnReader extends Subscriber {
 }
 
 export class SseTurnReader implements TurnReader {
-  readonly user: string;
+  readonly person: Person;
   seq = 0;
   readonly #exchange: Exchange;
   readonly #parts: StreamParts;
@@ -31,10 +32,14 @@ export class SseTurnReader implements TurnReader {
   #stream: EventStream | undefined;
 
   constructor(exchange: Exchange, messageId: string, parts: StreamParts) {
-    this.user = parts.of.user;
+    this.person = parts.person;
     this.#exchange = exchange;
     this.#parts = parts;
     this.#filter = new TurnFilter(messageId);
+  }
+
+  get user(): string {
+    return this.person.user;
   }
 
   get open(): boolean {
@@ -82,16 +87,20 @@ export class SseTurnReader implements TurnReader {
 }
 
 export class JsonTurnReader implements TurnReader {
-  readonly user: string;
+  readonly person: Person;
   seq = 0;
   readonly #exchange: Exchange;
   readonly #filter: TurnFilter;
   #result = new TurnResult([]);
 
-  constructor(exchange: Exchange, messageId: string, user: string) {
-    this.user = user;
+  constructor(exchange: Exchange, messageId: string, person: Person) {
+    this.person = person;
     this.#exchange = exchange;
     this.#filter = new TurnFilter(messageId);
+  }
+
+  get user(): string {
+    return this.person.user;
   }
 
   get open(): boolean {

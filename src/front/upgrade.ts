@@ -1,6 +1,7 @@
 /** The upgrade request, judged: who asks, for which session, from which event on. Main thread. */
 import { FairleadError } from '../shared/errors.js';
-import type { Auth, AuthHeaders } from './auth.js';
+import type { Person } from '../shared/person.js';
+import type { Auth, AuthHeaders, Identified } from './auth.js';
 import type { JudgedUpgrade } from './connection.js';
 import { badFrame, defined } from './frames.js';
 import { parseSeq, toSessionId } from './session-id.js';
@@ -13,32 +14,33 @@ export interface UpgradeJudges {
   notServing?: (() => FairleadError | undefined) | undefined;
 }
 
+type Asking = AuthHeaders & { address: string; query: string };
+
 /** A refusal is told after the upgrade, by a close code, since a browser shows its page no HTTP status of an upgrade. */
-export function judgeUpgrade(
-  { auth, strangers, notServing }: UpgradeJudges,
-  headers: AuthHeaders & { address: string },
-  query: string,
-): JudgedUpgrade {
+export function judgeUpgrade(judges: UpgradeJudges, asking: Asking): JudgedUpgrade | Promise<JudgedUpgrade> {
+  const identified = judges.auth.identify(asking);
+  if (!(identified instanceof Promise)) return judge(judges, asking, identified);
+  return identified.then((known) => judge(judges, asking, known));
+}
+
+function judge({ strangers, notServing }: UpgradeJudges, { address, query }: Asking, asker: Identified): JudgedUpgrade {
+  if (asker instanceof FairleadError) return { refused: strangers.asked(address) ?? asker };
+  const unready = notServing?.();
+  if (unready) return { refused: unready };
   try {
-    const user = auth.userOf(headers);
-    if (user === undefined) {
-      throw strangers.asked(headers.address) ?? new FairleadError('ERR_UNAUTHORIZED', 'no or bad credentials');
-    }
-    const unready = notServing?.();
-    if (unready) throw unready;
-    return readUpgrade(user, new URLSearchParams(query));
+    return readUpgrade(asker, address, new URLSearchParams(query));
   } catch (error) {
     if (error instanceof FairleadError) return { refused: error };
     throw error;
   }
 }
 
-function readUpgrade(user: string, params: URLSearchParams): JudgedUpgrade {
+function readUpgrade(person: Person, address: string, params: URLSearchParams): JudgedUpgrade {
   // An empty value counts as absent: a shell without the variable sends `?session=$SESSION` so.
   const session = params.get('session') || undefined;
   const given = params.get('after') || undefined;
   const after = given === undefined ? undefined : parseSeq(given);
   if (given !== undefined && after === undefined) throw badFrame('after must be an integer of 0 or more');
   const model = params.get('model') || undefined;
-  return { user, ...defined({ session: session && toSessionId(session), after, model }) };
+  return { person, address, ...defined({ session: session && toSessionId(session), after, model }) };
 }

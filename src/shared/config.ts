@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
 import { budgetProblems, budgetsSchema, pricesSchema, usageSchema } from './config-budgets.js';
+import { authSchema } from './config-auth.js';
 import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { hasModelAccess, readModelAccess, type ModelAccess } from './config-model.js';
@@ -23,25 +24,7 @@ export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   listen: listenSchema,
   metrics: metricsSchema,
-  auth: z
-    .strictObject({
-      mode: z
-        .enum(['token', 'none'])
-        .default('token')
-        .describe('token: every request has a token; none: everybody on this machine is let in, on loopback alone'),
-      tokens: z
-        .array(
-          z.strictObject({
-            user: z.string().regex(/^[\w.@-]{1,64}$/, 'a user is 1–64 of letters, digits, _ . @ -'),
-            sha256: z
-              .string()
-              .regex(/^[0-9a-f]{64}$/, 'the SHA-256 of the token, 64 hex digits (`fairlead token NAME` prints it)'),
-          }),
-        )
-        .default([])
-        .describe('Empty: one token, which the first start makes in the file `token` of the data folder'),
-    })
-    .prefault({}),
+  auth: authSchema,
   agents: z
     .strictObject({
       threads: z.number().int().min(0).max(256).default(0).describe('0 = one less than there are cores, at least 1'),

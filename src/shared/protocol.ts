@@ -1,6 +1,7 @@
 /** Types of the wire protocol (docs/protocol.md): the client's frames and the server's events. Every thread. */
 
 import type { LostFiles } from './loss-text.js';
+import type { Role } from './person.js';
 
 export const PROTOCOL = 'fairlead.v1';
 
@@ -163,6 +164,10 @@ export type ServerEvent =
       model: string;
       pending: Pending[];
       limits: Limits;
+      /** Who is attached, as what, and when the credential ends (ms since the epoch; absent: not by itself). */
+      user: string;
+      role: Role;
+      expiresAt?: number;
       reset?: true;
       transcript?: TranscriptEntry[];
       /** The transcript is only the newest part: `before` of the page that comes before it. */
@@ -179,7 +184,10 @@ export const CLOSE = {
   draining: 1001,
   overloaded: 1013,
   notThisProtocol: 4400,
+  /** No or bad credentials, or the credential has ended. */
   unauthorized: 4401,
+  /** The user is blocked, or not allowed to. */
+  blocked: 4403,
   noSuchSession: 4404,
   slowReader: 4429,
 } as const;

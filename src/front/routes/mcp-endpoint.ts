@@ -25,10 +25,17 @@ export function mcpRoutes(exchanges: McpExchanges): Route[] {
     noHead: true,
     // The agent thread parses it.
     body: method === 'POST' ? 'json-text' : 'none',
-    async handle({ exchange, user, query }: RouteCall, body: unknown) {
+    async handle({ exchange, user, person, who, query }: RouteCall, body: unknown) {
       const { mcp: headers } = exchange.head;
       const text = typeof body === 'string' ? body : '';
-      await exchanges.relay(exchange, { user, method, headers, body: text, ...targetOf(headers, query, user) });
+      await exchanges.relay(exchange, person, {
+        user,
+        who,
+        method,
+        headers,
+        body: text,
+        ...targetOf(headers, query, user),
+      });
     },
   }));
 }

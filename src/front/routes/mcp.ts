@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { McpRequest, ServerStatus } from '../../../workers/agent/contract/mcp.js';
 import { FairleadError } from '../../shared/errors.js';
+import type { Who } from '../../shared/person.js';
 import type { Agents } from '../../threads/agents.js';
 import { badFrame, noBody } from '../frames.js';
 import { get, post, type Route, type RouteCall } from '../router.js';
@@ -13,7 +14,7 @@ const SERVER_TIMEOUT_MS = 60_000;
 /** What the main thread knows of the servers, from all threads. */
 export interface McpAdmin {
   /** Never starts a server. */
-  health(user: string): Promise<ServerStatus[]>;
+  health(user: string, who: Who): Promise<ServerStatus[]>;
   /** Has its tools listed again, soon. */
   refresh(server: string): void;
 }
@@ -23,27 +24,33 @@ const promptBody = z.strictObject({ arguments: z.record(z.string(), z.string()).
 /** The part of an McpRequest that the route knows. */
 type McpMethod = McpRequest extends infer R
   ? R extends McpRequest
-    ? Omit<R, 'user' | 'session' | 'server'>
+    ? Omit<R, 'user' | 'who' | 'session' | 'server'>
     : never
   : never;
 
 export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin }): Route[] {
   const ask = async (call: RouteCall, asked: McpMethod): Promise<void> => {
-    const { user, query } = call;
+    const { user, who, query } = call;
     const session = query.get('session') ? toSessionId(query.get('session')!) : undefined;
-    const request = { ...asked, user, server: call.params['server']!, ...(session === undefined ? {} : { session }) };
+    const request = {
+      ...asked,
+      user,
+      who,
+      server: call.params['server']!,
+      ...(session === undefined ? {} : { session }),
+    };
     const answer = await agents.request(session ?? user, 'mcp-request', request, { timeoutMs: SERVER_TIMEOUT_MS });
     call.exchange.json(200, answer);
   };
 
   return [
-    get('/v1/mcp', async ({ exchange, user }) => exchange.json(200, { servers: await mcp.health(user) })),
-    get('/v1/mcp/:server', async ({ exchange, user, params }) => {
-      exchange.json(200, named(await mcp.health(user), params['server']!));
+    get('/v1/mcp', async ({ exchange, user, who }) => exchange.json(200, { servers: await mcp.health(user, who) })),
+    get('/v1/mcp/:server', async ({ exchange, user, who, params }) => {
+      exchange.json(200, named(await mcp.health(user, who), params['server']!));
     }),
-    post('/v1/mcp/:server/test', noBody, async ({ exchange, user, params }) => {
+    post('/v1/mcp/:server/test', noBody, async ({ exchange, user, who, params }) => {
       const server = params['server']!;
-      const tested = await agents.request(user, 'mcp-test', { user, server }, { timeoutMs: SERVER_TIMEOUT_MS });
+      const tested = await agents.request(user, 'mcp-test', { user, who, server }, { timeoutMs: SERVER_TIMEOUT_MS });
       mcp.refresh(server);
       exchange.json(200, { name: server, ...tested });
     }),

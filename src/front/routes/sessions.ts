@@ -24,10 +24,10 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
   ): ReturnType<typeof agents.request<K>> => agents.request(session, name, body, { timeoutMs });
 
   return [
-    post('/v1/sessions', sessionBody, async ({ exchange, user }, body) => {
+    post('/v1/sessions', sessionBody, async ({ exchange, user, who }, body) => {
       if (presence.draining) throw drainingError();
       const session = newSessionId();
-      const made = await ask(session, 'create-session', { user, session, ...defined(body) });
+      const made = await ask(session, 'create-session', { user, session, who, ...defined(body) });
       exchange.json(201, made, [['Location', `/v1/sessions/${session}`]]);
     }),
     get('/v1/sessions', async ({ exchange, user, query }) => {
@@ -47,7 +47,7 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
     get('/v1/sessions/:session/history', async (call) => {
       const of = ofCall(call);
       const { query, exchange } = call;
-      if (!query.has('limit') && !query.has('before')) return histories.stream(exchange, of);
+      if (!query.has('limit') && !query.has('before')) return histories.stream(exchange, of, call.person);
       const before = beforeOf(query);
       const page = { ...of, limit: limitOf(query), ...(before === undefined ? {} : { before }) };
       const { json, first, next } = await ask(of.session, 'read-history-page', page);
@@ -57,13 +57,13 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
     post('/v1/sessions/:session/approvals/:call', approvalBody, async (call, body) => {
       const of = ofCall(call);
       const callId = call.params['call']!;
-      await ask(of.session, 'answer-approval', { ...of, callId, ...defined(body) });
+      await ask(of.session, 'answer-approval', { ...of, who: call.who, callId, ...defined(body) });
       call.exchange.json(200, { callId, approved: body.approved });
     }),
     post('/v1/sessions/:session/elicitations/:request', elicitationBody, async (call, body) => {
       const of = ofCall(call);
       const requestId = call.params['request']!;
-      await ask(of.session, 'answer-elicitation', { ...of, requestId, ...defined(body) });
+      await ask(of.session, 'answer-elicitation', { ...of, who: call.who, requestId, ...defined(body) });
       call.exchange.json(200, { requestId, action: body.action });
     }),
     post('/v1/sessions/:session/sandbox/restart', restartBody, async (call, { discard = false }) => {

@@ -39,19 +39,19 @@ async function runMessage(
 ): Promise<void> {
   if (parts.presence.draining) throw drainingError();
   const of = ofCall(call);
-  const { exchange } = call;
+  const { exchange, person, who } = call;
   // Without an id from the client we give one, to find the message's acceptance among the session's events.
   const id = body.id ?? `http-${randomUUID()}`;
   const reader: TurnReader = wantsSse(exchange)
-    ? new SseTurnReader(exchange, id, { ...parts, of })
-    : new JsonTurnReader(exchange, id, of.user);
+    ? new SseTurnReader(exchange, id, { ...parts, of, person })
+    : new JsonTurnReader(exchange, id, person);
   enter(parts, of.user, of.session, exchange, reader);
-  await attach(parts, { ...of, resumed: true }, reader, (frames) => reader.attached(frames));
+  await attach(parts, { ...of, who, resumed: true }, reader, (frames) => reader.attached(frames));
   if (!reader.open) return;
   const accepted = await parts.agents.request(
     of.session,
     'submit-message',
-    { ...of, id, content: toUserBlocks(body) },
+    { ...of, who, id, content: toUserBlocks(body) },
     { timeoutMs: REQUEST_TIMEOUT_MS },
   );
   if (!accepted.duplicate || reader.turn !== 0 || !reader.open) return;
@@ -61,7 +61,7 @@ async function runMessage(
   const { frames } = await parts.agents.request(
     of.session,
     'attach',
-    { ...of, after: 0, resumed: true },
+    { ...of, who, after: 0, resumed: true },
     { timeoutMs: REQUEST_TIMEOUT_MS },
   );
   if (reader.open) reader.again(accepted.turn, frames);
@@ -69,16 +69,16 @@ async function runMessage(
 
 async function streamEvents(parts: TurnParts, call: RouteCall): Promise<void> {
   const of = ofCall(call);
-  const { exchange } = call;
+  const { exchange, person, who } = call;
   // The header is newer than `after`: an EventSource reconnects with the URL that it began with.
   const given = exchange.head.lastEventId || call.query.get('after') || undefined;
   const after = given === undefined ? undefined : parseSeq(given);
   if (given !== undefined && after === undefined) {
     throw badFrame('after and Last-Event-ID must be an integer of 0 or more');
   }
-  const reader = new EventsReader(exchange, { ...parts, of });
+  const reader = new EventsReader(exchange, { ...parts, of, person });
   enter(parts, of.user, of.session, exchange, reader);
-  await attach(parts, { ...of, after, resumed: true }, reader, (frames) => reader.attached(frames));
+  await attach(parts, { ...of, who, after, resumed: true }, reader, (frames) => reader.attached(frames));
 }
 
 /** Counts the reader until its request ends. ERR_TOO_MANY_SOCKETS, ERR_UNAVAILABLE, ERR_DRAINING. */

@@ -22,23 +22,23 @@ t.test('the first start makes the token of local, later ones keep it and show it
   t.notMatch(JSON.stringify(later), token);
   for (const { auth } of [first, later]) {
     const open = new Auth(auth);
-    t.equal(open.userOf({ authorization: `Bearer ${token}` }), 'local');
-    t.equal(open.userOf({ authorization: '' }), undefined);
+    t.match(open.identify({ authorization: `Bearer ${token}` }), { user: 'local', role: 'admin', groups: [] });
+    t.match(open.identify({ authorization: '' }), { code: 'ERR_UNAUTHORIZED' });
   }
 });
 
 t.test('with configured tokens no token is made, and one that is there is not valid', async (t) => {
-  const entry = { user: 'ada', sha256: hashToken('token-of-ada') };
+  const entry = { user: 'ada', sha256: hashToken('token-of-ada'), role: 'user', groups: [] } as const;
   const fresh = configOf(t, { tokens: [entry] });
   openAccess(fresh);
   t.same(readdirSync(fresh.dataDir), []);
   const config = configOf(t, {});
   const token = openAccess(config).newToken ?? '';
-  const access = openAccess({ ...config, auth: { mode: 'token', tokens: [entry] } });
+  const access = openAccess({ ...config, auth: { ...config.auth, mode: 'token', tokens: [{ ...entry, groups: [] }] } });
   t.match(access.describe, /not valid/);
   const auth = new Auth(access.auth);
-  t.equal(auth.userOf({ authorization: `Bearer ${token}` }), undefined);
-  t.equal(auth.userOf({ authorization: 'Bearer token-of-ada' }), 'ada');
+  t.match(auth.identify({ authorization: `Bearer ${token}` }), { code: 'ERR_UNAUTHORIZED' });
+  t.match(auth.identify({ authorization: 'Bearer token-of-ada' }), { user: 'ada', role: 'user' });
 });
 
 t.test('the mode none makes no token and warns', async (t) => {

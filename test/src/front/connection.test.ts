@@ -20,6 +20,9 @@ t.test('a new socket gets a new session, and session:ready first', async (t) => 
   t.strictSame(client.gaps(), []);
 });
 
+/** Of everybody with the mode none. */
+const WHO = { role: 'admin', groups: [], credential: 'local', address: '127.0.0.1' };
+
 t.test(
   'every frame of the contract reaches the agent with its fields, and its failure comes back with its id',
   async (t) => {
@@ -31,11 +34,18 @@ t.test(
     const of = { user: 'local', session };
     client.send({ type: 'tool:approval', id: 'a1', callId: 'c1', approved: false, reason: 'no' });
     t.match(await client.waitFor('error'), { id: 'a1', code: 'ERR_CALL_NOT_PENDING' });
-    t.strictSame(await fixture.agent.asked('answer-approval'), { ...of, callId: 'c1', approved: false, reason: 'no' });
+    t.strictSame(await fixture.agent.asked('answer-approval'), {
+      ...of,
+      who: WHO,
+      callId: 'c1',
+      approved: false,
+      reason: 'no',
+    });
     client.send({ type: 'elicitation:reply', id: 'e1', requestId: 'r1', action: 'accept', content: { a: 1 } });
     t.match(await client.waitFor('error'), { id: 'e1', code: 'ERR_CALL_NOT_PENDING' });
     t.strictSame(await fixture.agent.asked('answer-elicitation'), {
       ...of,
+      who: WHO,
       requestId: 'r1',
       action: 'accept',
       content: { a: 1 },

@@ -149,7 +149,7 @@ export class TestAgent {
         this.make(session, user);
         return { session, model: model ?? 'test-model' };
       },
-      attach: ({ after, resumed, ...of }) => {
+      attach: ({ after, resumed, who, ...of }) => {
         const state = this.#of(of);
         if (after !== undefined && after > state.seq) throw new FairleadError('ERR_BAD_FRAME', 'ahead of the log');
         const ready: ServerEvent = {
@@ -160,6 +160,8 @@ export class TestAgent {
           model: state.model,
           pending: state.pending,
           limits: { maxFrameBytes: 1_048_576, maxInFlight: 5 },
+          user: of.user,
+          role: who?.role ?? 'user',
         };
         return {
           seq: state.seq,

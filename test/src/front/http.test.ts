@@ -226,7 +226,9 @@ t.test('approvals, elicitations and cancel go to the agent; what is not pending 
   const body = { approved: true, args: { a: 1 }, remember: 'session' };
   const approved = await fetch(`${url}/approvals/c%201`, json(body));
   t.equal(approved.status, 200);
-  t.strictSame(await fixture.agent.asked('answer-approval', 2), { user: 'local', session, callId: 'c 1', ...body });
+  const who = { role: 'admin', groups: [], credential: 'local', address: '127.0.0.1' };
+  const of = { user: 'local', session, who };
+  t.strictSame(await fixture.agent.asked('answer-approval', 2), { ...of, callId: 'c 1', ...body });
   t.strictSame(await problem(await fetch(`${url}/elicitations/r1`, json({ action: 'decline' }))), {
     status: 409,
     code: 'ERR_CALL_NOT_PENDING',

@@ -2,11 +2,13 @@ import pino from 'pino';
 import t from 'tap';
 import type { Agents } from '../../../src/threads/agents.js';
 import { Hub, type Subscriber } from '../../../src/front/hub.js';
+import { personOf } from '../../helpers/people.js';
 import { deferred } from '../../helpers/processes.js';
 
 class Listener implements Subscriber {
   open = true;
   readonly user = 'user-1';
+  readonly person = personOf('user-1');
   seq = 0;
   readonly seen: string[] = [];
   onSend: () => void = () => undefined;

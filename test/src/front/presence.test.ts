@@ -1,10 +1,12 @@
 import t from 'tap';
 import type { Subscriber } from '../../../src/front/hub.js';
 import { Presence } from '../../../src/front/presence.js';
+import { personOf } from '../../helpers/people.js';
 
 const subscriber = (): Subscriber => ({
   open: true,
   user: 'ann',
+  person: personOf('ann'),
   seq: 0,
   send: () => undefined,
   gone: () => undefined,

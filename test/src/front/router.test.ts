@@ -1,6 +1,5 @@
 import pino from 'pino';
 import t from 'tap';
-import { createHash } from 'node:crypto';
 import { Auth } from '../../../src/front/auth.js';
 import { ByteBudget } from '../../../src/front/byte-budget.js';
 import { Exchange, type RequestHead, type ResponseSocket } from '../../../src/front/http.js';
@@ -8,6 +7,7 @@ import { Hosts } from '../../../src/front/hosts.js';
 import { MetricsAccess } from '../../../src/front/metrics-access.js';
 import { RequestRate } from '../../../src/front/request-rate.js';
 import { Strangers } from '../../../src/front/strangers.js';
+import { hashToken } from '../../../src/shared/token-file.js';
 import { parseConfig } from '../../../src/shared/config.js';
 import { METRICS, SCRAPE_HEADERS } from '../../helpers/metrics.js';
 import { Origins } from '../../../src/front/origin.js';
@@ -17,12 +17,16 @@ import { HEAD } from './front-fixture.js';
 /** The status of a request to a router with one route of each access and one token. */
 async function statusOf(head: Partial<RequestHead>): Promise<string> {
   const router = new Router({
-    routes: (['user', 'open', 'metrics'] as const).map((access) =>
+    routes: (['user', 'operator', 'admin', 'open', 'metrics'] as const).map((access) =>
       get(`/${access}`, ({ exchange }) => exchange.json(200, {}), { access, noHead: access === 'open' }),
     ),
     auth: new Auth({
       mode: 'token',
-      tokens: [{ user: 'ann', sha256: createHash('sha256').update('token-a').digest('hex') }],
+      tokens: [
+        { user: 'ann', sha256: hashToken('token-a'), role: 'user', groups: [] },
+        { user: 'olga', sha256: hashToken('token-o'), role: 'operator', groups: [] },
+        { user: 'root', sha256: hashToken('token-r'), role: 'admin', groups: [] },
+      ],
     }),
     metricsAccess: new MetricsAccess({ ...METRICS, listen: undefined }),
     origins: new Origins({ origins: [], hosts: new Hosts({ names: [], loopbackOnly: false, port: () => 1 }) }),
@@ -42,6 +46,8 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
     onWritable: () => undefined,
     onAborted: () => undefined,
     onData: () => undefined,
+    pause: () => undefined,
+    resume: () => undefined,
     cork: (write) => write(),
   };
   await router.serve(new Exchange(response, { ...HEAD, host: '127.0.0.1', ...head }, pino({ level: 'silent' })));
@@ -64,4 +70,19 @@ t.test('HEAD is answered where GET is, but for routes that have none', async (t)
   t.equal(await statusOf({ path: '/user', method: 'HEAD', authorization: 'Bearer token-a' }), '200 OK');
   t.equal(await statusOf({ path: '/open', method: 'HEAD' }), '405 Method Not Allowed');
   t.equal(await statusOf({ path: '/open' }), '200 OK');
+});
+
+t.test('a route for a role takes that role and those above it, and says to others which it needs', async (t) => {
+  const allowed = {
+    'token-a': { '/user': true, '/operator': false, '/admin': false },
+    'token-o': { '/user': true, '/operator': true, '/admin': false },
+    'token-r': { '/user': true, '/operator': true, '/admin': true },
+  };
+  for (const [token, paths] of Object.entries(allowed)) {
+    for (const [path, open] of Object.entries(paths)) {
+      const status = await statusOf({ path, authorization: `Bearer ${token}` });
+      t.equal(status, open ? '200 OK' : '403 Forbidden', `${path} with ${token}`);
+      t.equal(await statusOf({ path, authorization: 'Bearer token-x' }), '401 Unauthorized', path);
+    }
+  }
 });

@@ -30,6 +30,8 @@ class ManualResponse implements ResponseSocket {
   }
   onAborted(): void {}
   onData(): void {}
+  pause(): void {}
+  resume(): void {}
   cork(write: () => void): void {
     write();
   }

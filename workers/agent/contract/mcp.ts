@@ -1,4 +1,5 @@
 /** Messages about MCP: what is known of servers, requests to them, and what clients of /mcp ask. Types only. */
+import type { Asked } from './sessions.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 
 /** Tools by server name, in the configuration's order. */
@@ -66,7 +67,7 @@ export interface UserServer extends ServerName {
   user: string;
 }
 
-export interface McpStatusRequest {
+export interface McpStatusRequest extends Asked {
   user: string;
 }
 
@@ -83,14 +84,15 @@ export interface McpTestResult {
 }
 
 /** A list, a prompt or a resource of a server. */
-export type McpRequest = UserServer & { session?: string } & (
+export type McpRequest = UserServer &
+  Asked & { session?: string } & (
     | { method: 'prompts/list' | 'resources/list' }
     | { method: 'prompts/get'; name: string; args: Record<string, string> }
     | { method: 'resources/read'; uri: string }
   );
 
 /** One HTTP request to /mcp, by an authenticated user. */
-export interface McpExchange {
+export interface McpExchange extends Asked {
   /** Made by the front; unique to this request. */
   exchange: string;
   user: string;

@@ -37,6 +37,7 @@ import type { ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
 import type {
   AnswerApprovalRequest,
   AnswerElicitationRequest,
+  Asked,
   AttachRequest,
   AttachResult,
   CatchUpResult,
@@ -119,7 +120,7 @@ export interface AgentContract {
       /** What this thread knows of the servers without asking them; of those with a login, what it knows for this user. */
       'mcp-status': { request: McpStatusRequest; result: McpStatusResult };
       /** One cheap request to the server, which never starts a sandbox: ERR_MCP where it would. Else the server's errors. */
-      'mcp-test': { request: UserServer; result: McpTestResult };
+      'mcp-test': { request: UserServer & Asked; result: McpTestResult };
       /**
        * A list, a prompt or a resource, for this user or in one of their sessions: ERR_NO_SUCH_SESSION. A server in a sandbox
        * needs the session: ERR_BAD_FRAME. Else the server's errors, ERR_MCP_LOGIN among them.

@@ -1,10 +1,16 @@
 /** Messages about sessions: their life, their turns and what their subscribers are sent. Types only. */
+import type { Who } from '../../../src/shared/person.js';
 import type { Pending, UserBlock } from '../../../src/shared/protocol.js';
 
 /** A session and the user who asks. ERR_NO_SUCH_SESSION, the same for one that does not exist and one of another user. */
 export interface SessionRef {
   user: string;
   session: string;
+}
+
+/** With which rights the user asks. Absent: a user without groups. */
+export interface Asked {
+  who?: Who;
 }
 
 /** An event on its way to a session's subscribers. */
@@ -40,7 +46,7 @@ export interface SessionInfo extends ListedSession {
   pending: Pending[];
 }
 
-export interface CreateSessionRequest extends SessionRef {
+export interface CreateSessionRequest extends SessionRef, Asked {
   /** Absent: the configuration's. */
   model?: string;
 }
@@ -50,7 +56,7 @@ export interface CreateSessionResult {
   model: string;
 }
 
-export interface AttachRequest extends SessionRef {
+export interface AttachRequest extends SessionRef, Asked {
   /** The newest seq that the client has; absent: it joins now, without a replay. */
   after?: number;
   /** What `session:ready` says: the session existed before. */
@@ -85,7 +91,7 @@ export interface CatchUpResult {
   frames: OutFrame[];
 }
 
-export interface SubmitMessageRequest extends SessionRef {
+export interface SubmitMessageRequest extends SessionRef, Asked {
   /** The client's id of its message: a second message with the same id is not accepted again. */
   id?: string;
   content: UserBlock[];
@@ -99,7 +105,7 @@ export interface SubmitMessageResult {
   duplicate: boolean;
 }
 
-export interface AnswerApprovalRequest extends SessionRef {
+export interface AnswerApprovalRequest extends SessionRef, Asked {
   callId: string;
   approved: boolean;
   /** Arguments to run the call with, instead of the model's. */
@@ -112,7 +118,7 @@ export interface AnswerApprovalRequest extends SessionRef {
   definition?: string;
 }
 
-export interface AnswerElicitationRequest extends SessionRef {
+export interface AnswerElicitationRequest extends SessionRef, Asked {
   requestId: string;
   action: 'accept' | 'decline' | 'cancel';
   /** The form's fields, of an `accept`. */

@@ -1,6 +1,7 @@
 /** One HTTP request to /mcp: a Request for the MCP SDK, whose Response goes back to the main thread. Agent threads. */
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { errorToData, FairleadError } from '../../../src/shared/errors.js';
+import type { Who } from '../../../src/shared/person.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
 import { acceptedOf, AnswerInStream, asStream, headerFor, type Accepted } from './accepted.js';
@@ -20,6 +21,8 @@ export interface ExchangeHost {
 
 export class HttpExchange {
   readonly user: string;
+  /** With which rights this request comes; another request of the same client may have others. */
+  readonly who: Who | undefined;
   readonly session: string;
   readonly by: McpExchange['by'];
   readonly method: McpExchange['method'];
@@ -37,6 +40,7 @@ export class HttpExchange {
     this.#id = from.exchange;
     this.#host = host;
     this.user = from.user;
+    this.who = from.who;
     this.session = from.session;
     this.by = from.by;
     this.method = from.method;

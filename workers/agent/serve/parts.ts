@@ -2,6 +2,7 @@
 import type { AuthInfo, RequestStateCodec } from '@modelcontextprotocol/server';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
+import type { Asked } from '../contract/sessions.js';
 import type { SessionRow } from '../store/store.js';
 import type { Caller } from '../mcp/host/server-connection.js';
 import type { AgentParts } from '../turn/turn.js';
@@ -25,7 +26,7 @@ export interface ServeParts {
 }
 
 /** The client that an SDK server answers. */
-export interface Served extends Caller {
+export interface Served extends Caller, Asked {
   /** The session is the one kept for the user, and may not exist yet. */
   kept: boolean;
   /** The same for all calls of one client. */

@@ -23,7 +23,7 @@ import { ServedCalls } from './served-calls.js';
 import { createServer } from './server.js';
 import { Subscriptions } from './subscriptions.js';
 
-type Of = Pick<Served, 'session' | 'user'>;
+type Of = Pick<Served, 'session' | 'user' | 'who'>;
 
 /** MCP sessions may idle for so many times `mcp.idleMs`: one costs a few kilobytes, and its loss makes the client begin anew. */
 const IDLE_FACTOR = 15;
@@ -83,9 +83,12 @@ export class McpServing {
     });
     this.#modern = createMcpHandler(
       ({ authInfo }) => {
-        const { user, session, by } = exchangeOf(authInfo);
+        const { user, who, session, by } = exchangeOf(authInfo);
         const owner = `mcp ${user} ${session}`;
-        return createServer(this.#parts, { of: { user, session, kept: by === 'user', owner }, era: 'modern' });
+        return createServer(this.#parts, {
+          of: { user, ...(who && { who }), session, kept: by === 'user', owner },
+          era: 'modern',
+        });
       },
       {
         legacy: 'reject',
@@ -207,10 +210,11 @@ export class McpServing {
 
   async #initialize(exchange: HttpExchange): Promise<McpAnswer | null> {
     const { user, session, by } = exchange;
+    const who = exchange.who && { who: exchange.who };
     this.#sessions.makeRoom(user);
     const owned = by === 'new';
-    if (owned) await this.#options.createSession({ user, session });
-    else await this.#hold({ user, session, kept: by === 'user', owner: '' }, async () => undefined);
+    if (owned) await this.#options.createSession({ user, session, ...who });
+    else await this.#hold({ user, session, ...who, kept: by === 'user', owner: '' }, async () => undefined);
     const id = `${session}.${randomBytes(18).toString('base64url')}`;
     const of: Served = { user, session, kept: false, owner: id };
     const subscriptions = new Subscriptions(this.#parts, of, (uri) => {

@@ -1,4 +1,5 @@
 /** The step that accepts a person's message. Pure; agent threads. */
+import { sameStanding, standingOf, type Standing } from '../../../src/shared/person.js';
 import type { DurableEvent, UserBlock } from '../../../src/shared/protocol.js';
 import { newProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
@@ -9,13 +10,15 @@ export interface UserMessage {
   /** The client's own. */
   id?: string;
   content: UserBlock[];
+  /** As what the user was let in. */
+  standing: Standing;
 }
 
 /**
  * A message with no turn ahead starts its turn in the step that accepts it: one write instead of two. `onStart`: see `Step`;
  * without it no turn starts now.
  */
-export function acceptStep(row: SessionRow, { id, content }: UserMessage, onStart: Step['onStart']): Step {
+export function acceptStep(row: SessionRow, { id, content, standing }: UserMessage, onStart: Step['onStart']): Step {
   const turn = row.turns + 1;
   const queued = row.openTurns.length;
   const named = { turn, ...(id === undefined ? {} : { id }) };
@@ -28,6 +31,7 @@ export function acceptStep(row: SessionRow, { id, content }: UserMessage, onStar
       turns: turn,
       lastActiveAt: Date.now(),
       openTurns: [...row.openTurns, openTurn],
+      ...(sameStanding(standingOf(row.who), standing) ? {} : { who: standing }),
       ...(row.title === '' ? { title: titleOf(content) } : {}),
     },
   };

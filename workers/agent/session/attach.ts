@@ -1,5 +1,6 @@
 /** What a new subscriber is sent first: session:ready, the replay, the blocks that are streaming. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
+import { standingOf, type Who } from '../../../src/shared/person.js';
 import type { ServerEvent } from '../../../src/shared/protocol.js';
 import type { LoggedEvent, ReadEvents, Store } from '../store/store.js';
 import type { OutFrame } from '../contract/sessions.js';
@@ -21,9 +22,9 @@ export async function attachFrames(
   session: Session,
   store: Store,
   parts: AgentParts,
-  options: { after?: number; resumed: boolean },
+  options: { after?: number; resumed: boolean; who?: Who | undefined },
 ): Promise<{ frames: OutFrame[]; seq: number }> {
-  const { after, resumed } = options;
+  const { after, resumed, who } = options;
   const { row } = session;
   if (after !== undefined && after > row.seq) {
     // Another server has taken the session over, and this one notices only at its next commit.
@@ -56,6 +57,9 @@ export async function attachFrames(
     model: row.model,
     pending: session.pending(),
     limits: { maxFrameBytes, maxInFlight },
+    user: row.user,
+    role: standingOf(who).role,
+    ...(who?.expiresAt !== undefined && { expiresAt: who.expiresAt }),
     ...reset,
   };
   const frames = [

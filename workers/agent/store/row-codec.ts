@@ -1,5 +1,6 @@
 /** What both stores share: session rows as flat text fields, checks of a commit, page cursors. Pure; agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
+import type { Standing } from '../../../src/shared/person.js';
 import type { Commit, HistorySize, LoggedEvent, LossNote, ModelContext, OpenTurn, SessionRow } from './store.js';
 
 /** The stored fields of a row, in the order in which they are read. */
@@ -20,6 +21,7 @@ export const ROW_FIELDS = [
   'history',
   'losses',
   'withheld',
+  'who',
 ] as const satisfies readonly (keyof SessionRow)[];
 
 /** The text as JSON writes it, without quotes: it stays readable, and lone surrogates and NUL survive UTF-8 and C strings. */
@@ -60,7 +62,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     context,
     ...newer
   ] = values;
-  const [seen, history, losses, withheld] = newer;
+  const [seen, history, losses, withheld, who] = newer;
   if (typeof session !== 'string') return undefined;
   return {
     session: unescapeText(session),
@@ -79,6 +81,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     ...(history ? { history: JSON.parse(history) as HistorySize } : {}),
     ...(typeof losses === 'string' ? { losses: JSON.parse(losses) as LossNote[] } : {}),
     ...(withheld ? { withheld: JSON.parse(withheld) as string[] } : {}),
+    ...(who ? { who: JSON.parse(who) as Standing } : {}),
   };
 }
 

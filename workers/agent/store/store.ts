@@ -1,5 +1,6 @@
 /** The store's interface: it keeps what a restart must not lose, in Redis or LMDB. Types only; agent threads. */
 import type { CredentialTable } from './credential-table.js';
+import type { Standing } from '../../../src/shared/person.js';
 import type { PendingApproval, PendingElicitation, Usage } from '../../../src/shared/protocol.js';
 
 /** A message of the transcript, in the shape of the Messages API (role, content blocks). */
@@ -37,6 +38,8 @@ export interface SessionRow {
   losses?: LossNote[];
   /** Parts of the history that the model's API has refused, by hash: they are not sent again. Stored as JSON; absent: none. */
   withheld?: string[];
+  /** As what its user was let in when the newest message was accepted: turns are judged by it, also after a crash. Stored as JSON; absent in rows from before it was added. */
+  who?: Standing;
 }
 
 export interface HistorySize {
@@ -154,6 +157,7 @@ export interface Commit {
       | 'history'
       | 'losses'
       | 'withheld'
+      | 'who'
     >
   >;
   /**

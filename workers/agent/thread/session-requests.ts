@@ -1,10 +1,11 @@
 /** What the main thread may ask of an agent thread about sessions and their turns. Agent threads. */
 import type { Loss, LossTold } from '../../docker/contract/messages.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { standingOf, type Standing } from '../../../src/shared/person.js';
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract } from '../contract/messages.js';
-import type { SessionInfo, SessionRef, ListedSession } from '../contract/sessions.js';
+import type { Asked, ListedSession, SessionInfo, SessionRef } from '../contract/sessions.js';
 import { passingFrame } from '../log/frames.js';
 import { pendingOf, runningTurn } from '../log/progress.js';
 import type { McpServers } from '../mcp/servers.js';
@@ -47,13 +48,16 @@ export class SessionRequests {
   }
 
   /** ERR_DRAINING, ERR_MODEL_NOT_ALLOWED, ERR_STORE_CONFLICT when it exists. */
-  async create({ user, session }: SessionRef, model = this.#defaultModel): Promise<{ session: string; model: string }> {
+  async create(
+    { user, session, who }: SessionRef & Asked,
+    model = this.#defaultModel,
+  ): Promise<{ session: string; model: string }> {
     this.#refuseWhenDraining();
     const { data, store } = this.#options;
     if (model !== this.#defaultModel && !data.config.model.allow.includes(model)) {
       throw new FairleadError('ERR_MODEL_NOT_ALLOWED', `the model ${model} is not in model.allow`);
     }
-    await store.createSession(newRow({ session, user, model, owner: data.instance }));
+    await store.createSession(newRow({ session, user, model, owner: data.instance, who: standingOf(who) }));
     return { session, model };
   }
 
@@ -69,9 +73,9 @@ export class SessionRequests {
     const { data, store, parts, sessions, servers, exits } = this.#options;
     return {
       'create-session': ({ model, ...of }) => this.create(of, model),
-      attach: ({ after, resumed, ...of }) =>
+      attach: ({ after, resumed, who, ...of }) =>
         this.use(of, (session) =>
-          attachFrames(session, store, parts, { resumed, ...(after === undefined ? {} : { after }) }),
+          attachFrames(session, store, parts, { resumed, who, ...(after === undefined ? {} : { after }) }),
         ),
       replay: async ({ after, ...of }) => {
         const { session, seq } = await sessions.read(of);
@@ -84,12 +88,12 @@ export class SessionRequests {
           parts.outbox.flush();
           return { frames: liveFrames(session) };
         }),
-      'submit-message': ({ id, content, ...of }) => {
+      'submit-message': ({ id, content, who, ...of }) => {
         this.#refuseWhenDraining();
-        return sessions.submit(of, { content, ...(id === undefined ? {} : { id }) });
+        return sessions.submit(of, { content, standing: standingOf(who), ...(id === undefined ? {} : { id }) });
       },
       'answer-approval': (answer) => this.#do(answer, (session) => session.answer(answer)),
-      'answer-elicitation': ({ user, session: id, ...reply }) =>
+      'answer-elicitation': ({ user, session: id, who: _who, ...reply }) =>
         this.#do({ user, session: id }, (session) => session.answerQuestion(reply)),
       'note-loss': (loss) => this.#noteLoss(loss),
       'cancel-turn': (of) => this.#do(of, (session) => session.cancel()),
@@ -152,7 +156,7 @@ export class SessionRequests {
   }
 }
 
-function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'>): SessionRow {
+function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'> & { who: Standing }): SessionRow {
   const now = Date.now();
   return {
     ...of,

@@ -29,39 +29,43 @@ t.test('the session that is meant: by its MCP session, by its name, the user’s
   });
 });
 
-t.test('what reaches an agent thread: the user, MCP’s own headers, the body, and never the token', async (t) => {
-  const fixture = await startFront({ tokens: { ann: 'token-a' } });
-  t.teardown(() => fixture.close());
-  const answer = await fetch(`${fixture.url}/mcp?session=s1`, {
-    method: 'POST',
-    headers: {
-      authorization: 'Bearer token-a',
-      cookie: 'a=b',
-      'content-type': 'application/json',
-      accept: 'application/json',
-      'mcp-method': 'tools/list',
-      'mcp-param-region': 'eu',
-      'x-other': 'no',
-    },
-    body: BODY,
-  });
-  t.equal(answer.status, 200);
-  t.strictSame(await answer.json(), {
-    user: 'ann',
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/json',
-      'mcp-method': 'tools/list',
-      'mcp-param-region': 'eu',
-    },
-    body: BODY,
-    session: 's1',
-    by: 'id',
-  });
-  t.equal((await fetch(`${fixture.url}/mcp`, { method: 'POST', body: BODY })).status, 401);
-  t.strictSame(fixture.front.counts(), { connections: 0, sessions: 0 });
-});
+t.test(
+  'what reaches an agent thread: the user and their rights, MCP’s own headers, the body, and never the token',
+  async (t) => {
+    const fixture = await startFront({ tokens: { ann: 'token-a' } });
+    t.teardown(() => fixture.close());
+    const answer = await fetch(`${fixture.url}/mcp?session=s1`, {
+      method: 'POST',
+      headers: {
+        authorization: 'Bearer token-a',
+        cookie: 'a=b',
+        'content-type': 'application/json',
+        accept: 'application/json',
+        'mcp-method': 'tools/list',
+        'mcp-param-region': 'eu',
+        'x-other': 'no',
+      },
+      body: BODY,
+    });
+    t.equal(answer.status, 200);
+    t.strictSame(await answer.json(), {
+      user: 'ann',
+      who: { role: 'user', groups: [], credential: 'file', address: '127.0.0.1' },
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json',
+        'mcp-method': 'tools/list',
+        'mcp-param-region': 'eu',
+      },
+      body: BODY,
+      session: 's1',
+      by: 'id',
+    });
+    t.equal((await fetch(`${fixture.url}/mcp`, { method: 'POST', body: BODY })).status, 401);
+    t.strictSame(fixture.front.counts(), { connections: 0, sessions: 0 });
+  },
+);
 
 t.test('a stream is passed on as it comes; the agent thread waits while the client is behind', async (t) => {
   const fixture = await startFront();

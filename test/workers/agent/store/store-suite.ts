@@ -56,6 +56,7 @@ export function storeSuite(t: Test, backend: Backend): void {
         owner: text,
         context: { from: 2, messages: 4, tokens: 99 },
         withheld: [text],
+        who: { role: 'operator', groups: [text] },
       });
       t.strictSame(await store.readSession(row.session), row);
       t.strictSame(await store.listSessions(row.user, { limit: 10 }), { sessions: [row] });
