@@ -21,6 +21,7 @@ export interface Problem {
 export function toProblem(error: ErrorData): Problem {
   const { status, title } = ERROR_TABLE[error.code];
   const body = {
+    ...error.details,
     type: `urn:fairlead:error:${error.code}`,
     title,
     status,
@@ -35,6 +36,7 @@ export function toProblem(error: ErrorData): Problem {
 export function toErrorFrame(thrown: unknown, id: string | undefined): string {
   const error = errorToData(thrown);
   return JSON.stringify({
+    ...error.details,
     type: 'error',
     code: error.code,
     message: publicMessage(error),

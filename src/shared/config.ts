@@ -9,6 +9,7 @@ import { authSchema } from './config-auth.js';
 import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { hasModelAccess, readModelAccess, type ModelAccess } from './config-model.js';
+import { quotasSchema } from './config-quotas.js';
 import { readProxies, type Proxies } from './proxies.js';
 import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
 import { FairleadError } from './errors.js';
@@ -123,6 +124,7 @@ export const configSchema = z.strictObject({
   prices: pricesSchema,
   budgets: budgetsSchema,
   usage: usageSchema,
+  quotas: quotasSchema,
   mcp: mcpSchema,
   allowHostCommands: z
     .boolean()

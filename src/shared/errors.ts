@@ -51,18 +51,24 @@ export interface ErrorOptions {
   cause?: unknown;
   /** When a retry may help, in ms from now. */
   retryAfterMs?: number;
+  details?: ErrorDetails;
 }
+
+/** Facts for a client's code, beside the words: which limit, how much. They stand next to `code` in what a client gets. */
+export type ErrorDetails = Readonly<Record<string, string | number>>;
 
 /** The one error class with a code. Any other error becomes ERR_INTERNAL where it leaves the thread. */
 export class FairleadError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;
+  readonly details: ErrorDetails | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'FairleadError';
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.details = options.details;
   }
 }
 
@@ -73,6 +79,7 @@ export interface ErrorData {
   message: string;
   stack?: string;
   retryAfterMs?: number;
+  details?: ErrorDetails;
 }
 
 export function isFairleadError(value: unknown, code?: ErrorCode): value is FairleadError {
@@ -88,6 +95,7 @@ export function errorToData(value: unknown): ErrorData {
       message: value.message,
       ...(value.stack === undefined ? {} : { stack: value.stack }),
       ...(value.retryAfterMs === undefined ? {} : { retryAfterMs: value.retryAfterMs }),
+      ...(value.details === undefined ? {} : { details: value.details }),
     };
   }
   if (value instanceof Error) {
@@ -102,11 +110,11 @@ export function errorToData(value: unknown): ErrorData {
 }
 
 export function errorFromData(data: ErrorData): FairleadError {
-  const error = new FairleadError(
-    data.code,
-    data.message,
-    data.retryAfterMs === undefined ? {} : { retryAfterMs: data.retryAfterMs },
-  );
+  const { retryAfterMs, details } = data;
+  const error = new FairleadError(data.code, data.message, {
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(details === undefined ? {} : { details }),
+  });
   if (data.stack !== undefined) error.stack = data.stack;
   return error;
 }

@@ -4,6 +4,7 @@ import { errorToData } from '../../src/shared/errors.js';
 import { createLog } from '../../src/shared/log.js';
 import { histogram, SECONDS_FAST, watchThread } from '../../src/shared/metrics.js';
 import { openStore } from './store/open.js';
+import { countingOf } from './store/quota-counters.js';
 import { Channel } from '../../src/shared/threads/channel.js';
 import { agentSlot, startBeat } from '../../src/shared/threads/loop-watch.js';
 import { AgentThread } from './thread/agent-thread.js';
@@ -24,6 +25,7 @@ const storeSeconds = histogram('fairlead_store_seconds', 'Store operations', SEC
 try {
   const store = await openStore(data.store, data.config, {
     owner: data.instance,
+    counting: countingOf(data.config),
     observe: (operation, seconds) => storeSeconds.observe({ operation }, seconds),
     onError: (operation, error) => log.warn({ operation, err: errorToData(error).message }, 'store'),
   });

@@ -1,6 +1,7 @@
 /** The only writer of a session: gives events their seqs, commits steps in order, and only then sends them to clients. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
+import type { CommitCount } from '../store/quota-counters.js';
 import type { Commit, CommitResult, HistorySize, SessionRow, Store, TranscriptMessage } from '../store/store.js';
 import { durableFrame } from './frames.js';
 import { sizeAfter, sizeOf } from './history-size.js';
@@ -9,8 +10,10 @@ import type { Outbox } from './outbox.js';
 import { wakeAtOf } from './progress.js';
 
 /** What a plan commits: events without seq, and all that must be written with them. */
-export interface Step extends Omit<Commit, 'events' | 'wakeAt'> {
+export interface Step extends Omit<Commit, 'events' | 'wakeAt' | 'count'> {
   events: DurableEvent[];
+  /** The step accepts a message: the limits that it must keep. */
+  accepts?: CommitCount['accepts'];
   /**
    * A turn runs once this is committed. It is called just before the commit is sent, with the transcript as it is after the step;
    * undefined: it could not be read. It is not called where that would read a long history, or for a message that may be a
@@ -139,7 +142,7 @@ export class SessionLog {
     return result;
   }
 
-  async #write({ onStart, ...step }: Step): Promise<CommitResult> {
+  async #write({ onStart, accepts, ...step }: Step): Promise<CommitResult> {
     if (this.#failure) throw this.#failure;
     const { row } = this;
     // Called before the commit in the same tick: a read never sees a write that is called after it.
@@ -155,6 +158,7 @@ export class SessionLog {
         ...step,
         ...(history && history !== row.history && { row: { ...step.row, history } }),
         events,
+        count: { user: row.user, ...(accepts && { accepts }) },
         ...(wakeAt === this.#wakeAt || wakeAt === undefined ? {} : { wakeAt }),
       });
     } catch (error) {

@@ -1,5 +1,6 @@
 /** A session in memory: its queued turns, the running one, and what waits for the user. Agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
+import { quotaError } from '../../../src/shared/quotas.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Pending } from '../../../src/shared/protocol.js';
 import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
@@ -29,6 +30,7 @@ import { acceptStep, type UserMessage } from './accept.js';
 import { endStep, TurnDriver, type TurnDriverOptions } from './turn-driver.js';
 import type { LoopEnd } from '../turn/turn-loop.js';
 import type { AgentParts, TurnStop } from '../turn/turn.js';
+import type { UserQuotas } from './user-quotas.js';
 
 /** More than an answer has blocks: the answer after an interrupted one gets block numbers that were not streamed before. */
 const SKIPPED_BLOCKS = 1_000;
@@ -38,6 +40,7 @@ const MAX_RESUMED = 3;
 export interface SessionDeps {
   store: Store;
   parts: AgentParts;
+  quotas: UserQuotas;
   log: Logger;
   /** The store rejected a step: the session must leave memory and be read again. */
   onFailure: (session: Session, error: unknown) => void;
@@ -147,8 +150,10 @@ export class Session {
     this.#goOn();
   }
 
-  /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS, ERR_HISTORY_FULL. */
+  /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS, ERR_QUOTA, ERR_HISTORY_FULL. */
   async submit(message: UserMessage): Promise<SubmitMessageResult> {
+    const { quotas } = this.#deps;
+    const { user } = this.row;
     const { limits, store } = this.#deps.parts.config;
     const { maxInFlight } = limits;
     const { maxBytes } = store.history;
@@ -163,7 +168,9 @@ export class Session {
       const told = `${maxInFlight} messages are in flight; wait for a turn to end`;
       throw new FairleadError('ERR_TOO_MANY_REQUESTS', told, { retryAfterMs: 1000 });
     }
-    if (this.row.history!.bytes + jsonBytes(message.content) > maxBytes) throw historyFull(maxBytes);
+    const bytes = jsonBytes(message.content);
+    if (this.row.history!.bytes + bytes > maxBytes) throw historyFull(maxBytes);
+    const accepts = { ...quotas.of(user, message.standing.groups), bytes };
     this.#accepting.add(message);
     const begun: { ahead?: AskedAhead } = {};
     try {
@@ -174,10 +181,15 @@ export class Session {
         accepted = { turn: row.turns + 1, queued: row.openTurns.length };
         const startsNow = accepted.queued === 0 && this.#pauses === 0;
         const onStart: Step['onStart'] = (transcript) => {
+          if (quotas.isNear(user)) return;
           begun.ahead = new AskedAhead(accepted.turn, { parts, log }, transcript);
         };
-        return acceptStep(row, message, startsNow ? onStart : undefined);
+        return { ...acceptStep(row, message, startsNow ? onStart : undefined), accepts };
       });
+      if (!result.ok && 'over' in result) {
+        quotas.noteRefused(user, result.over);
+        throw quotaError(result.over);
+      }
       if (!result.ok) return { turn: result.duplicateOf, queued: 0, duplicate: true };
       this.#goOn(begun.ahead);
       return { ...accepted, duplicate: false };

@@ -9,12 +9,13 @@ import type { SessionRow } from '../store/store.js';
 import type { UserMessage } from './accept.js';
 import { RecentSessions } from './recent-sessions.js';
 import { Session, type SessionDeps } from './session.js';
+import { UserQuotas } from './user-quotas.js';
 
 const RECOVERY_INTERVAL_MS = 1_000;
 /** What a message meets in a session that another server has written since it was here. */
 const STALE = ['ERR_STORE_CONFLICT', 'ERR_HISTORY_FULL'] as const;
 
-export interface SessionsOptions extends Omit<SessionDeps, 'onFailure' | 'onIdle'> {
+export interface SessionsOptions extends Omit<SessionDeps, 'onFailure' | 'onIdle' | 'quotas'> {
   /** This server's name in the rows that it owns. */
   owner: string;
   /**
@@ -45,6 +46,7 @@ export class Sessions {
     this.#options = options;
     this.#deps = {
       ...options,
+      quotas: new UserQuotas(options.parts.config),
       onFailure: (session, error) => this.#lose(session, error),
       onIdle: (session) => this.#evict(session),
     };

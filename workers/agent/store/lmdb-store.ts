@@ -1,13 +1,17 @@
 /** The embedded store: the Store interface on LMDB in the data folder. Agent threads; all threads of a process share the folder. */
+import { quotaError } from '../../../src/shared/quotas.js';
 import { Background } from './background.js';
 import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { findBlock } from './lmdb-history.js';
 import { LmdbCredentials } from './lmdb-credentials.js';
+import { commitExcess, countCommit, hasSessions, LmdbCounters } from './lmdb-quotas.js';
 import { appendEvents } from './lmdb-log.js';
+import { definedOf, indexKeys, moveActivity, moveWakeUp, publicRow, remember, removeSession } from './lmdb-rows.js';
 import { getSecret, removeSecret, putSecret } from './lmdb-secrets.js';
 import { ALL_USERS, keyDigest, keysUnder, openTables, type LmdbTables, type StoredRow } from './lmdb-tables.js';
+import { NO_COUNTING } from './quota-counters.js';
 import { checkCommit, conflict, placeFromCursor, placeToCursor, type ListPlace } from './row-codec.js';
 import type {
   BlockPlace,
@@ -37,6 +41,7 @@ class LmdbStore implements Store {
     read: (operation, work) => this.#read(operation, work),
     write: (operation, work) => this.#write(operation, work),
   });
+  readonly counters: LmdbCounters;
   readonly #tables: LmdbTables;
   readonly #options: StoreOptions;
   readonly #background: Background;
@@ -46,15 +51,23 @@ class LmdbStore implements Store {
     this.#tables = tables;
     this.#options = options;
     this.#background = new Background(options.onError);
+    this.counters = new LmdbCounters(
+      (operation, work) => this.#write(operation, work),
+      (operation, work) => this.#read(operation, work),
+    );
   }
 
   async ping(): Promise<void> {
     await this.#read('ping', ({ rows }) => rows.doesExist(''));
   }
 
-  async createSession(row: SessionRow): Promise<void> {
-    await this.#write('createSession', ({ rows, index }) => {
+  async createSession(row: SessionRow, maxSessions = 0): Promise<void> {
+    await this.#write('createSession', (tables) => {
+      const { rows, index } = tables;
       if (rows.doesExist(row.session)) throw conflict(row.session, 'exists already');
+      if (maxSessions > 0 && hasSessions(tables, row.user, maxSessions)) {
+        throw quotaError({ limit: 'maxSessions', max: maxSessions, used: maxSessions });
+      }
       void rows.put(row.session, {
         ...row,
         generation: 0,
@@ -171,12 +184,14 @@ class LmdbStore implements Store {
     const outcome = await this.#write('commit', (tables) => {
       const row = tables.rows.get(session);
       if (row === undefined) throw conflict(session, 'does not exist');
-      const { limits, owner } = this.#options;
+      const { limits, owner, counting = NO_COUNTING } = this.#options;
       if (row.owner !== owner) throw conflict(session, 'belongs to another server');
       const duplicateOf = idDigest === undefined ? undefined : tables.ids.get([session, 0, idDigest]);
       if (duplicateOf !== undefined) return { duplicateOf };
       const first = commit.events[0];
       if (first !== undefined && first.seq !== row.seq + 1) throw conflict(session, `has seq ${row.seq} already`);
+      const over = commitExcess(tables, row, commit, counting);
+      if (over) return { over };
       const next: StoredRow = { ...row, ...definedOf(commit.row), seq: row.seq + commit.events.length };
       next.logBytes = appendEvents(tables, row, commit.events, limits);
       if (commit.wakeAt !== undefined) {
@@ -199,10 +214,12 @@ class LmdbStore implements Store {
         next.tailBytes += contentBytes(block);
       }
       if (next.lastActiveAt !== row.lastActiveAt) moveActivity(tables, row, next.lastActiveAt);
+      countCommit(tables, next, commit, counting);
       void tables.rows.put(session, next);
       return { tailBytes: next.tailBytes };
     });
-    if (outcome.tailBytes === undefined) return { ok: false, duplicateOf: outcome.duplicateOf };
+    if ('over' in outcome) return { ok: false, over: outcome.over };
+    if ('duplicateOf' in outcome) return { ok: false, duplicateOf: outcome.duplicateOf };
     if (wantsSeal(outcome.tailBytes)) {
       this.#background.startOnce('seal', session, MAX_SEALING, () => this.#seal(session));
     }
@@ -328,68 +345,4 @@ async function reasonOf(error: unknown): Promise<unknown> {
   } catch (reason) {
     return reason;
   }
-}
-
-function publicRow(row: StoredRow): SessionRow {
-  const {
-    generation: _generation,
-    nextBlock: _nextBlock,
-    tailStart: _tailStart,
-    tailBytes: _tailBytes,
-    ids: _ids,
-    logBytes: _logBytes,
-    due: _due,
-    ...rest
-  } = row;
-  // Rows from before these fields were added lack them.
-  return { ...rest, owner: row.owner ?? '', context: row.context ?? null };
-}
-
-/** Drops keys whose value is undefined: they would overwrite what is stored. */
-function definedOf(row: Commit['row']): Partial<SessionRow> {
-  return Object.fromEntries(Object.entries(row ?? {}).filter(([, value]) => value !== undefined));
-}
-
-function indexKeys({ session, user, lastActiveAt }: SessionRow): [string, number, string][] {
-  return [
-    [ALL_USERS, lastActiveAt, session],
-    [keyDigest(user), lastActiveAt, session],
-  ];
-}
-
-function moveActivity({ index }: LmdbTables, row: SessionRow, at: number): void {
-  for (const key of indexKeys(row)) void index.remove(key);
-  for (const key of indexKeys({ ...row, lastActiveAt: at })) void index.put(key, 0);
-}
-
-function moveWakeUp({ wakeUps }: LmdbTables, before: StoredRow, after: StoredRow): void {
-  const { session } = before;
-  if (before.due !== undefined) void wakeUps.remove([keyDigest(before.owner), before.due, session]);
-  if (after.due !== undefined) void wakeUps.put([keyDigest(after.owner), after.due, session], 0);
-}
-
-function removeSession(tables: LmdbTables, row: StoredRow): void {
-  const { rows, history, events, ids, index } = tables;
-  // The keys are listed first: a cursor must not stand on an entry that is removed.
-  const range = keysUnder(row.session);
-  for (const key of Array.from(history.getKeys(range))) void history.remove(key);
-  for (const key of Array.from(events.getKeys(range))) void events.remove(key);
-  for (const key of Array.from(ids.getKeys(range))) void ids.remove(key);
-  for (const key of indexKeys(row)) void index.remove(key);
-  const { due: _due, ...rest } = row;
-  moveWakeUp(tables, row, rest);
-  void rows.remove(row.session);
-}
-
-function remember({ ids }: LmdbTables, row: StoredRow, idDigest: string, turn: number, max: number): void {
-  const { session } = row;
-  void ids.put([session, 0, idDigest], turn);
-  void ids.put([session, 1, turn, idDigest], 0);
-  row.ids += 1;
-  if (row.ids <= max) return;
-  const [oldest] = ids.getKeys({ start: [session, 1], end: [session, 2], limit: 1 });
-  if (oldest === undefined) return;
-  void ids.remove(oldest);
-  void ids.remove([session, 0, String(oldest[3])]);
-  row.ids -= 1;
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { FairleadError } from '../../../src/shared/errors.js';
+import type { StoredCounts } from './lmdb-quotas.js';
 import type { SessionRow } from './store.js';
 
 /** A session's row with the store's own fields. The names are those on disk. */
@@ -20,6 +21,10 @@ export interface StoredRow extends SessionRow {
   logBytes?: number;
   /** When to wake the session, see `Commit.wakeAt`; absent: never. Infinity is stored as MAX_VALUE, since JSON has none. */
   due?: number;
+  /** Bytes of its history that are in its user's sum; absent: none are. */
+  counted?: number;
+  /** Bytes of its saved workspaces that are in its user's sum, by server. */
+  saved?: Record<string, number>;
 }
 
 export interface StoredSecret {
@@ -66,6 +71,8 @@ export interface LmdbTables {
   credentials: Database<StoredCredential, string>;
   /** ['change', number of the change, digest] and ['end', when it is over, digest]. */
   credentialIndex: Database<number, [string, number, string]>;
+  /** digest of the user → what is counted for the limits. */
+  counts: Database<StoredCounts, string>;
 }
 
 export type EventKey = [session: string, seq: number, at: number] | [string, number, number, bytes: number];
@@ -98,6 +105,7 @@ export function openTables(dir: string): LmdbTables {
       secretEnds: root.openDB('secretEnds', { encoding: 'json' }),
       credentials: root.openDB('credentials', { encoding: 'json' }),
       credentialIndex: root.openDB('credentialIndex', { encoding: 'json' }),
+      counts: root.openDB('counts', { encoding: 'json' }),
     };
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);

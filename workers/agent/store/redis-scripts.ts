@@ -1,5 +1,6 @@
 /** The Lua scripts of the Redis store: each is one atomic step on the keys of one session or secret. Runs inside Redis. */
 import { createHash } from 'node:crypto';
+import { COUNT_CHECK, COUNT_DELETE, COUNT_WRITE } from './redis-count.js';
 
 export interface Script {
   name: string;
@@ -18,11 +19,12 @@ if now > tonumber(ARGV[1]) then return {'late', now} end
 `;
 
 /**
- * KEYS row, history, events, ids.
+ * KEYS row, history, events, ids; where something is counted also `countKeys`.
  * ARGV 2 owner, 3 the commit's nonce, 4 maxEvents, 5 maxBytes, 6 maxAgeMs, 7 maxMessageIds, 8 clear history '1'/'0',
  *      9 block or '', 10 its content's bytes, 11 message id with 12 its turn or '', 13 count of row arguments, then those
- *      (field, value …), then the events (seq, json …).
- * → {'ok', now, user, unsealed bytes} | {'duplicate', now, turn, due} | {'conflict', now, why, due} | {'late', now}
+ *      (field, value …), then the events (seq, json …); 14 to 20 what is counted, see redis-count.ts.
+ * → {'ok', now, user, unsealed bytes, uncounted} | {'duplicate', now, turn, due} | {'conflict', now, why, due} | {'late', now}
+ *   | {'over', now, limit, due, max, used, resetAt}
  * `due` is the row's wake-up; '' where it has none, or where the session belongs to another server.
  *
  * The nonce is checked first: a commit that has landed and is sent again because its reply was lost is neither a conflict nor a
@@ -31,26 +33,27 @@ if now > tonumber(ARGV[1]) then return {'late', now} end
 export const COMMIT = script(
   'commit',
   `${IN_TIME}
-local row = redis.call('HMGET', KEYS[1], 'seq', 'user', 'trimAt', 'owner', 'commit', 'due', 'logBytes', 'tailBytes')
+local row = redis.call('HMGET', KEYS[1], 'seq', 'user', 'trimAt', 'owner', 'commit', 'due', 'logBytes', 'tailBytes', 'counted')
 if not row[1] then return {'conflict', now, 'does not exist', ''} end
 local tailBytes = tonumber(row[8] or 0)
-if row[5] == ARGV[3] then return {'ok', now, row[2], tailBytes} end
+if row[5] == ARGV[3] then return {'ok', now, row[2], tailBytes, 0} end
 if (row[4] or '') ~= ARGV[2] then return {'conflict', now, 'belongs to another server', ''} end
 local due = row[6] or ''
 if ARGV[12] ~= '' then
   local turn = redis.call('ZSCORE', KEYS[4], ARGV[11])
   if turn then return {'duplicate', now, tonumber(turn), due} end
 end
-local firstEvent = 14 + tonumber(ARGV[13])
+local firstEvent = 21 + tonumber(ARGV[13])
 local seq = row[1]
 local logBytes = tonumber(row[7] or 0)
 if not row[7] then
   for _, entry in ipairs(redis.call('XRANGE', KEYS[3], '-', '+')) do logBytes = logBytes + #entry[2][4] end
 end
+if ARGV[firstEvent] and tonumber(ARGV[firstEvent]) ~= tonumber(seq) + 1 then
+  return {'conflict', now, 'has seq ' .. seq .. ' already', due}
+end
+${COUNT_CHECK}
 if ARGV[firstEvent] then
-  if tonumber(ARGV[firstEvent]) ~= tonumber(seq) + 1 then
-    return {'conflict', now, 'has seq ' .. seq .. ' already', due}
-  end
   local at = string.format('%.0f', now)
   for i = firstEvent, #ARGV, 2 do
     seq = ARGV[i]
@@ -64,7 +67,8 @@ if ARGV[firstEvent] then
     logBytes = logBytes + #ARGV[i + 1]
   end
 end
-redis.call('HSET', KEYS[1], 'seq', seq, 'commit', ARGV[3], unpack(ARGV, 14, firstEvent - 1))
+redis.call('HSET', KEYS[1], 'seq', seq, 'commit', ARGV[3], unpack(ARGV, 21, firstEvent - 1))
+${COUNT_WRITE}
 if ARGV[12] ~= '' then
   redis.call('ZADD', KEYS[4], ARGV[12], ARGV[11])
   redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - tonumber(ARGV[7]))
@@ -105,10 +109,13 @@ if spent then redis.call('XTRIM', KEYS[3], 'MINID', string.format('%.0f', tonumb
 if spent or byAge or ARGV[firstEvent] or not row[7] then
   redis.call('HSET', KEYS[1], 'trimAt', string.format('%.0f', trimAt), 'logBytes', string.format('%.0f', logBytes))
 end
-return {'ok', now, row[2], tailBytes}`,
+return {'ok', now, row[2], tailBytes, uncounted}`,
 );
 
-/** KEYS row. ARGV 2 owner, 3 createdAt, 4 user, 5… field, value … → {'ok'|'conflict', now} | {'late', now} */
+/**
+ * KEYS row, index of the user. ARGV 2 owner, 3 createdAt, 4 user, 5 lastActiveAt, 6 session, 7 maxSessions or 0, 8… field, value …
+ * → {'ok'|'conflict'|'over', now} | {'late', now}. The index is the count.
+ */
 export const CREATE = script(
   'create',
   `${IN_TIME}
@@ -118,7 +125,21 @@ if row[3] then
   local same = row[1] == ARGV[2] and row[2] == ARGV[3] and row[3] == ARGV[4]
   return {same and 'ok' or 'conflict', now}
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+local max = tonumber(ARGV[7])
+if max > 0 and redis.call('ZRANGE', KEYS[2], max - 1, max - 1)[1] then return {'over', now} end
+redis.call('ZADD', KEYS[2], 'NX', ARGV[5], ARGV[6])
+redis.call('HSET', KEYS[1], unpack(ARGV, 8))
+return {'ok', now}`,
+);
+
+/**
+ * KEYS row, history, events, ids, and where the user is known totals and turns. ARGV 2 session → {'ok', now} | {'late', now}
+ */
+export const DELETE = script(
+  'delete',
+  `${IN_TIME}
+${COUNT_DELETE}
+redis.call('UNLINK', unpack(KEYS, 1, 4))
 return {'ok', now}`,
 );
 
@@ -132,15 +153,16 @@ if row[2] ~= ARGV[2] then redis.call('HSET', KEYS[1], 'owner', ARGV[2]) end
 return {'ok', now, row[2] or '', row[3] or '', redis.call('HMGET', KEYS[1], unpack(ARGV, 3))}`,
 );
 
-/** KEYS row, history, events, ids. ARGV 2 before, 3 the same for one with an open turn → {'ok', now, user, owner} | {'gone'|'kept', now} | {'late', now} */
+/** KEYS and ARGV 2 as DELETE's. ARGV 3 before, 4 the same for one with an open turn → {'ok', now, user, owner} | {'gone'|'kept', now} | {'late', now} */
 export const DELETE_EXPIRED = script(
   'delete-expired',
   `${IN_TIME}
 local row = redis.call('HMGET', KEYS[1], 'user', 'owner', 'lastActiveAt', 'openTurns')
 if not row[1] then return {'gone', now} end
-local before = (row[4] or '[]') == '[]' and ARGV[2] or ARGV[3]
+local before = (row[4] or '[]') == '[]' and ARGV[3] or ARGV[4]
 if tonumber(row[3] or 0) >= tonumber(before) then return {'kept', now} end
-redis.call('UNLINK', unpack(KEYS))
+${COUNT_DELETE}
+redis.call('UNLINK', unpack(KEYS, 1, 4))
 return {'ok', now, row[1], row[2] or ''}`,
 );
 

@@ -1,5 +1,6 @@
 /** The store in Redis: a hash, a list, a stream and a sorted set per session, and indexes beside them. Agent threads. */
 import { randomUUID } from 'node:crypto';
+import { quotaError, type QuotaExcess } from '../../../src/shared/quotas.js';
 import { Background } from './background.js';
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
@@ -16,9 +17,12 @@ import {
   type IndexChanges,
 } from './redis-indexes.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
+import { countArgs, countKeys } from './redis-count.js';
+import { excessOf, RedisCounters } from './redis-quotas.js';
+import { countedKeys, keysOf, readActivity, readRow, scoreOf } from './redis-rows.js';
 import { fetchSecret, secretKey, storeSecret } from './redis-secrets.js';
-import { keysOf, readActivity, readRow } from './redis-rows.js';
-import { BLOCK, COMMIT, CREATE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
+import { BLOCK, COMMIT, CREATE, DELETE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
+import { NO_COUNTING } from './quota-counters.js';
 import {
   checkCommit,
   conflict,
@@ -62,6 +66,7 @@ export async function openRedisStore(url: string, options: StoreOptions): Promis
 export class RedisStore implements Store {
   readonly kind = 'redis';
   readonly credentials: RedisCredentials;
+  readonly counters: RedisCounters;
   readonly #link: RedisLink;
   readonly #options: StoreOptions;
   readonly #background: Background;
@@ -81,25 +86,30 @@ export class RedisStore implements Store {
     this.#owner = escapeText(options.owner);
     this.#wakeUps = wakeUpKey(options.owner);
     this.#background = new Background(options.onError);
+    this.counters = new RedisCounters(link, options.owner, (session) => keysOf(session).row);
   }
 
   ping(): Promise<void> {
     return this.#link.call('ping', checkRights);
   }
 
-  async createSession(row: SessionRow): Promise<void> {
+  async createSession(row: SessionRow, maxSessions = 0): Promise<void> {
     const { session, user, lastActiveAt } = row;
     await this.#link.call('createSession', async (call) => {
-      // The indexes come first: a crash in between leaves an entry without a row, which the janitor finds, and never the reverse.
-      const [, , [outcome]] = await Promise.all([
+      // The index comes first: a crash in between leaves an entry without a row, which the janitor finds, and never the reverse.
+      const head = [escapeText(row.owner), row.createdAt, escapeText(user), lastActiveAt, session, maxSessions];
+      const [, [outcome]] = await Promise.all([
         call.send(['ZADD', SESSIONS_KEY, 'NX', String(lastActiveAt), session]),
-        call.send(['ZADD', userKey(user), 'NX', String(lastActiveAt), session]),
         call.write<[string, number]>(
           CREATE,
-          [keysOf(session).row],
-          [escapeText(row.owner), String(row.createdAt), escapeText(user), ...rowToFields(row)],
+          [keysOf(session).row, userKey(user)],
+          [...head.map(String), ...rowToFields(row)],
         ),
       ]);
+      if (outcome === 'over') {
+        await call.send(['ZREM', SESSIONS_KEY, session]);
+        throw quotaError({ limit: 'maxSessions', max: maxSessions, used: maxSessions });
+      }
       if (outcome !== 'ok') throw conflict(session, 'exists already');
     });
   }
@@ -181,7 +191,7 @@ export class RedisStore implements Store {
       await Promise.all([
         ...(user === null ? [] : [call.send(['ZREM', userKey(unescapeText(user)), session])]),
         call.send(['ZREM', this.#wakeUps, session]),
-        call.send(['UNLINK', history, events, ids, row]),
+        call.write(DELETE, [row, history, events, ids, ...countedKeys(user)], [session]),
         call.send(['ZREM', SESSIONS_KEY, session]),
       ]);
     });
@@ -197,8 +207,8 @@ export class RedisStore implements Store {
       type Reply = ['ok', number, user: string, owner: string] | ['gone' | 'kept', number];
       const reply = await call.write<Reply>(
         DELETE_EXPIRED,
-        [row, history, events, ids],
-        [String(before), String(openBefore)],
+        [row, history, events, ids, ...countedKeys(user)],
+        [session, String(before), String(openBefore)],
       );
       if (reply[0] === 'kept') return false;
       const wakeUps = new Set([this.#wakeUps, ...(reply[0] === 'ok' ? [wakeUpKey(unescapeText(reply[3]))] : [])]);
@@ -245,25 +255,33 @@ export class RedisStore implements Store {
       ...(block === undefined ? ['', '0'] : [block, String(contentBytes(block))]),
       ...(commit.accept === undefined ? ['', ''] : [commit.accept.id, String(commit.accept.turn)]),
       String(fields.length),
+      ...countArgs(session, commit, this.#options.counting ?? NO_COUNTING),
       ...fields,
       ...commit.events.flatMap((event) => [String(event.seq), event.json]),
     ];
+    const counted = commit.count ? countKeys(commit.count.user) : [];
     this.#reads.write(session);
     if (wakeAt) this.#moves.keepWakeUp(session);
     return this.#link.call('commit', async (call) => {
       type Reply =
-        ['ok', number, string, number] | ['duplicate', number, number, string] | ['conflict', number, string, string];
+        | ['ok', number, string, number, uncounted: number]
+        | ['duplicate', number, number, string]
+        | ['conflict', number, string, string]
+        | ['over', number, QuotaExcess['limit'], string, number, number, number];
       // The wake-up is set first: a crash in between leaves one too many, which finds nothing to do, and never one too few.
       const [, reply] = await Promise.all([
         wakeAt ? call.send(['ZADD', this.#wakeUps, wakeAt, session]) : undefined,
-        call.write<Reply>(COMMIT, [row, history, events, ids], args),
+        call.write<Reply>(COMMIT, [row, history, events, ids, ...counted], args),
       ]);
       if (reply[0] !== 'ok') {
         if (wakeAt) this.#putBackWakeUp(session, reply[3]);
         if (reply[0] === 'duplicate') return { ok: false, duplicateOf: reply[2] };
+        if (reply[0] === 'over')
+          return { ok: false, over: excessOf(reply, commit.count?.accepts?.maxHistoryBytes ?? 0) };
         throw conflict(session, reply[2]);
       }
-      const [, , user, tailBytes] = reply;
+      const [, , user, tailBytes, uncounted] = reply;
+      if (uncounted === 1) this.#countUser(unescapeText(user));
       const at = commit.row?.lastActiveAt;
       if (at !== undefined) this.#moves.add({ session, user: unescapeText(user), at });
       if (wakeAt === '') this.#moves.dropWakeUp(session);
@@ -336,6 +354,10 @@ export class RedisStore implements Store {
     await this.#link.close();
   }
 
+  #countUser(user: string): void {
+    this.#background.startOnce('count', `count ${user}`, MAX_SEALING, () => this.counters.countUser(user));
+  }
+
   #read<T>(operation: string, session: string, work: (call: RedisCall) => Promise<T>): Promise<T> {
     return this.#reads.read(session, (overtaken) => this.#link.call(operation, work, { overtaken }));
   }
@@ -374,10 +396,4 @@ export class RedisStore implements Store {
     };
     await this.#link.call('seal', seal, { background: true });
   }
-}
-
-/** The row's `due` field, and the score in the index; '' is none. */
-function scoreOf(wakeAt: number | null): string {
-  if (wakeAt === null) return '';
-  return wakeAt === Infinity ? '+inf' : String(wakeAt);
 }

@@ -1,7 +1,10 @@
 /** The store's interface: it keeps what a restart must not lose, in Redis or LMDB. Types only; agent threads. */
 import type { CredentialTable } from './credential-table.js';
 import type { Standing } from '../../../src/shared/person.js';
+import type { QuotaExcess } from '../../../src/shared/quotas.js';
 import type { PendingApproval, PendingElicitation, Usage } from '../../../src/shared/protocol.js';
+
+import type { CommitCount, Counting, QuotaCounters } from './quota-counters.js';
 
 /** A message of the transcript, in the shape of the Messages API (role, content blocks). */
 export interface TranscriptMessage {
@@ -167,12 +170,16 @@ export interface Commit {
   wakeAt?: number | null;
   /** A client's message id, remembered so that the message is accepted only once. */
   accept?: { id: string; turn: number };
+  /** Absent: nothing is counted for the user. */
+  count?: CommitCount;
 }
 
 export type CommitResult =
   | { ok: true }
   /** This message id was accepted before, as this turn. Nothing was written. */
-  | { ok: false; duplicateOf: number };
+  | { ok: false; duplicateOf: number }
+  /** One of the user's limits is reached. Nothing was written. */
+  | { ok: false; over: QuotaExcess };
 
 export interface SessionPage {
   sessions: SessionRow[];
@@ -213,10 +220,11 @@ export interface Store {
   readonly kind: 'redis' | 'lmdb';
   /** Shared by all servers of this store. */
   readonly credentials: CredentialTable;
+  readonly counters: QuotaCounters;
   /** Resolves when the store answers. */
   ping(): Promise<void>;
-  /** ERR_STORE_CONFLICT when another session (by owner, user or time) has this id. */
-  createSession(row: SessionRow): Promise<void>;
+  /** ERR_STORE_CONFLICT when another session (by owner, user or time) has this id; ERR_QUOTA when the user has `maxSessions` (0: no limit). */
+  createSession(row: SessionRow, maxSessions?: number): Promise<void>;
   readSession(session: string): Promise<SessionRow | undefined>;
   /**
    * Makes this server the owner, so that the next commit of the previous one is refused. The session's wake-up moves with it.
@@ -288,6 +296,8 @@ export interface StoreOptions {
   limits: StoreLimits;
   /** This server's name, the same after a restart: the owner of the sessions that it creates. */
   owner: string;
+  /** Absent: no turns and no bytes of history are counted. */
+  counting?: Counting;
   /** Called with the seconds each operation took. */
   observe?: (operation: string, seconds: number) => void;
   /** Called when work fails that no caller waits for (sealing, indexes, the connection). The store recovers by itself. */

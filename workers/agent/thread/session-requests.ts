@@ -2,6 +2,7 @@
 import type { Loss, LossTold } from '../../docker/contract/messages.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { standingOf, type Standing } from '../../../src/shared/person.js';
+import { quotaOf } from '../../../src/shared/quotas.js';
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract } from '../contract/messages.js';
@@ -47,7 +48,7 @@ export class SessionRequests {
     this.#draining = true;
   }
 
-  /** ERR_DRAINING, ERR_MODEL_NOT_ALLOWED, ERR_STORE_CONFLICT when it exists. */
+  /** ERR_DRAINING, ERR_MODEL_NOT_ALLOWED, ERR_STORE_CONFLICT when it exists, ERR_QUOTA. */
   async create(
     { user, session, who }: SessionRef & Asked,
     model = this.#defaultModel,
@@ -57,7 +58,9 @@ export class SessionRequests {
     if (model !== this.#defaultModel && !data.config.model.allow.includes(model)) {
       throw new FairleadError('ERR_MODEL_NOT_ALLOWED', `the model ${model} is not in model.allow`);
     }
-    await store.createSession(newRow({ session, user, model, owner: data.instance, who: standingOf(who) }));
+    const standing = standingOf(who);
+    const { maxSessions } = quotaOf(data.config, { user, ...standing });
+    await store.createSession(newRow({ session, user, model, owner: data.instance, who: standing }), maxSessions);
     return { session, model };
   }
 

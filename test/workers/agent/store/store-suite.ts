@@ -7,6 +7,7 @@ import { logSuite } from './store-suite-log.js';
 import { ownerSuite } from './store-suite-owner.js';
 import { historySuite } from './store-suite-history.js';
 import { readerSuite } from './store-suite-reader.js';
+import { quotaSuite } from './store-suite-quotas.js';
 import { secretSuite } from './store-suite-secrets.js';
 
 export function storeSuite(t: Test, backend: Backend): void {
@@ -16,6 +17,7 @@ export function storeSuite(t: Test, backend: Backend): void {
   ownerSuite(t, backend);
   secretSuite(t, backend);
   credentialSuite(t, backend);
+  quotaSuite(t, backend);
 
   t.test('answers a ping and reports how long each operation took', async (t) => {
     const seen: string[] = [];
