@@ -95,6 +95,8 @@ export class Engine {
       listen: { port: 0 },
       metrics: METRICS,
       sandbox: { pool: { min: 0 } },
+      // One user has the sessions of a whole test.
+      quotas: { default: { maxTurns: 0 } },
       // Everybody is `local`, unless the test is about tokens: `auth: {}` is the default of a real start.
       ...('auth' in given ? {} : { auth: { mode: 'none' } }),
     };

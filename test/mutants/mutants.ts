@@ -178,8 +178,16 @@ const STORE: readonly Mutant[] = [
     ['row === undefined || row.generation !== before.generation', 'row === undefined'],
     ['places.length > page.limit', 'places.length >= page.limit'],
     ['start: [session, after + 1]', 'start: [session, after]'],
-    ['if (row.ids <= max)', 'if (row.ids < max)'],
     ['row?.due === undefined || row.owner !== this.#options.owner', 'row?.due === undefined'],
+  ),
+  ...slips('workers/agent/store/lmdb-rows.js', store('lmdb-store'), ['if (row.ids <= max)', 'if (row.ids < max)']),
+  ...slips(
+    'workers/agent/store/lmdb-quotas.js',
+    store('lmdb-store'),
+    ['wanted > maxTurns', 'wanted >= maxTurns'],
+    ['used + bytes > maxHistoryBytes', 'used > maxHistoryBytes'],
+    ['slice(-maxSent)', 'slice(0, maxSent)'],
+    ['delete counts.turns[row.session]', 'void 0'],
   ),
   ...slips(
     'workers/agent/store/lmdb-log.js',

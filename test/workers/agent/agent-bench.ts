@@ -9,6 +9,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import { registry } from '../../../src/shared/metrics.js';
 import type { ServerEvent } from '../../../src/shared/protocol.js';
 import { openStore } from '../../../workers/agent/store/open.js';
+import { countingOf } from '../../../workers/agent/store/quota-counters.js';
 import type { Store } from '../../../workers/agent/store/store.js';
 import { Channel } from '../../../src/shared/threads/channel.js';
 import { AgentThread } from '../../../workers/agent/thread/agent-thread.js';
@@ -282,7 +283,8 @@ export async function startBench(t: Teardown, settings: Record<string, unknown> 
   const json = { mcpServers: ASKING, ...settings };
   const dir = await mkdtemp(join(tmpdir(), 'fl-agent-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
-  const store = await openStore('lmdb', parseConfig(json, {}, dir), { owner: OWNER });
+  const config = parseConfig(json, {}, dir);
+  const store = await openStore('lmdb', config, { owner: OWNER, counting: countingOf(config) });
   t.teardown(() => store.close());
   const bench = new AgentBench(store, dir, json);
   await bench.start();
