@@ -29,9 +29,11 @@ async function sessionsOf(store: Store, user: string, count: number): Promise<Se
   return Promise.all(Array.from({ length: count }, () => newSession(store, { user })));
 }
 
-export function quotaSuite(t: Test, backend: Backend): void {
-  const newUser = (): string => `user {*}\0 ${randomUUID()}`;
+function newUser(): string {
+  return `user {*}\0 ${randomUUID()}`;
+}
 
+export function quotaSuite(t: Test, backend: Backend): void {
   t.test('turns at once are counted over all sessions and instances, and end with their turn or session', async (t) => {
     const [store, other] = [
       await backend.open(t, { counting: COUNTING }),
