@@ -2,6 +2,7 @@
 import pc from 'picocolors';
 import { loadConfig, type Config } from './shared/config.js';
 import { hintWarnings } from './shared/config-mcp.js';
+import { policyWarnings } from './shared/config-policy.js';
 import type { Engine } from './engine.js';
 import { FairleadError, isFairleadError } from './shared/errors.js';
 import { createLog, type Logger } from './shared/log.js';
@@ -18,7 +19,8 @@ export const STOP_MARGIN_MS = 140_000;
 /** `fairlead serve`. Rejects with a FairleadError when it cannot start; returns once it listens. */
 export async function serve(options: { checkConfig: boolean }): Promise<void> {
   const config = loadConfig();
-  const warnings = [...hintWarnings(config.approvals.rules, config.mcpServers)];
+  const { rules } = config.approvals;
+  const warnings = [...hintWarnings(rules, config.mcpServers), ...policyWarnings(rules)];
   if (options.checkConfig) {
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     process.stdout.write('the configuration is valid\n');

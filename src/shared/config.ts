@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { glob, ms, positive, positiveMs } from './config-fields.js';
+import { ms, positive, positiveMs } from './config-fields.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
 import { budgetProblems, budgetsSchema, pricesSchema, usageSchema } from './config-budgets.js';
 import { authSchema } from './config-auth.js';
@@ -10,6 +10,7 @@ import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { hasModelAccess, readModelAccess, type ModelAccess } from './config-model.js';
 import { quotasSchema } from './config-quotas.js';
+import { approvalsSchema, policyProblems } from './config-policy.js';
 import { readProxies, type Proxies } from './proxies.js';
 import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
 import { FairleadError } from './errors.js';
@@ -104,22 +105,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   sandbox: sandboxSchema,
-  approvals: z
-    .strictObject({
-      default: z.enum(['allow', 'ask', 'deny']).default('ask'),
-      timeoutMs: positiveMs.default(600_000),
-      rules: z
-        .array(
-          z.strictObject({
-            server: glob.default('*'),
-            tool: glob.default('*'),
-            readOnly: z.boolean().optional().describe('Only tools whose annotation readOnlyHint has this value'),
-            action: z.enum(['allow', 'ask', 'deny']),
-          }),
-        )
-        .default([]),
-    })
-    .prefault({}),
+  approvals: approvalsSchema,
   limits: limitsSchema,
   prices: pricesSchema,
   budgets: budgetsSchema,
@@ -255,6 +241,7 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   }
   problems.push(...sandboxProblems(config.sandbox, config.mcpServers));
   problems.push(...budgetProblems(config));
+  problems.push(...policyProblems(config.approvals.rules));
   const { allowHostCommands, mcp } = config;
   problems.push(...mcpProblems(config.mcpServers, { allowHostCommands, ...mcp, loopback: LOOPBACK }));
   if (config.secretKey !== '' && !/^[0-9a-f]{64}$/i.test(config.secretKey)) {

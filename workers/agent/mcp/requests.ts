@@ -4,6 +4,7 @@ import { isCommandServer, isImageServer, isUrlServer, serversOf } from '../../..
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
+import type { Asker } from '../../../src/shared/policy/policy.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
 import { refuseDenied } from './calls/judge.js';
@@ -87,12 +88,13 @@ export function createMcpPart(options: McpPartOptions): McpPart {
         lister.refresh(server);
         return null;
       },
-      'mcp-status': async ({ user }) => {
+      'mcp-status': async ({ user, who }) => {
         // The user's own thread finds out whether the user is logged in.
-        if (threadOf(user, threads) === index) await catalogue.ready(callerOf({ user, server: '' }), STATUS_WAIT_MS);
+        if (threadOf(user, threads) === index)
+          await catalogue.ready(callerOf({ user, who, server: '' }), STATUS_WAIT_MS);
         return { health: health.read(), own: catalogue.ownServers(user) };
       },
-      'mcp-test': ({ user, server }) => lists.test(callerOf({ user, server }), server),
+      'mcp-test': (request) => lists.test(callerOf(request), request.server),
       'mcp-request': async (request) => {
         if (request.session !== undefined) await checkOwner({ user: request.user, session: request.session });
         return answerRequest(options, request);
@@ -117,7 +119,7 @@ async function answerRequest(
   if (inSandbox && session === undefined) {
     throw new FairleadError('ERR_BAD_FRAME', `${server} runs in a session's sandbox: say which with ?session=`);
   }
-  refuseDenied(policy, server, request.method);
+  await refuseDenied(policy, request, { server, method: request.method, params: paramsOf(request) });
   const timeoutMs = config.mcp.requestTimeoutMs;
   const options = { signal: AbortSignal.timeout(timeoutMs), timeoutMs, asks: NOBODY };
   const connection = await servers.connection(callerOf(request), server);
@@ -135,14 +137,24 @@ async function answerRequest(
       if (connection.capabilities[capability] === undefined) {
         throw new FairleadError('ERR_NOT_FOUND', `${server} has no ${capability}`);
       }
-      const params =
-        request.method === 'prompts/get' ? { name: request.name, arguments: request.args } : { uri: request.uri };
-      return connection.request({ ...options, method: request.method, params });
+      return connection.request({ ...options, method: request.method, params: paramsOf(request) });
     }
   }
 }
 
+function paramsOf(request: McpRequest): Record<string, unknown> {
+  switch (request.method) {
+    case 'prompts/list':
+    case 'resources/list':
+      return {};
+    case 'prompts/get':
+      return { name: request.name, arguments: request.args };
+    case 'resources/read':
+      return { uri: request.uri };
+  }
+}
+
 /** A request without a session uses one that only this user's requests to this server have. */
-function callerOf({ user, session, server }: { user: string; session?: string; server: string }): Caller {
-  return { user, session: session ?? `pages ${JSON.stringify([user, server])}` };
+function callerOf({ user, who, session, server }: Asker & { session?: string; server: string }): Caller {
+  return { user, who, session: session ?? `pages ${JSON.stringify([user, server])}` };
 }

@@ -13,8 +13,9 @@ import { CheckQueue } from './check-queue.js';
 import type { CheckTimes } from './check-thread.js';
 
 export type Fit =
-  | { fits: true }
-  | { fits: false; problem: string }
+  /** `unchecked`: the schema is no valid one. */
+  | { fits: true; unchecked?: true }
+  | { fits: false; unchecked?: false; problem: string }
   /** It could not be checked, and counts as one that does not fit. The text says why, and names the schema as the cause. */
   | { fits: false; unchecked: true; problem: string };
 
@@ -46,6 +47,7 @@ const MAX_PAUSED = 1_000;
 const MAX_BLAMING = 3;
 const MAX_PROBLEM = 1_000;
 const FITS: Fit = { fits: true };
+const NO_SCHEMA: Fit = { fits: true, unchecked: true };
 
 const slowTotal = counter('fairlead_slow_schemas_total', 'Checks against schemas of MCP servers that were ended', [
   'server',
@@ -84,7 +86,7 @@ export class ForeignSchemas {
   async check(schema: Record<string, unknown>, value: unknown, owner: CheckOwner): Promise<Fit> {
     const known = this.#of(schema, owner);
     const { cheap } = known;
-    if (cheap && isCheapFor(cheap.parts, value)) return cheap.validate ? toFit(cheap.validate(value)) : FITS;
+    if (cheap && isCheapFor(cheap.parts, value)) return cheap.validate ? toFit(cheap.validate(value)) : NO_SCHEMA;
     return this.#checkApart(known, schema, value, owner);
   }
 
@@ -131,7 +133,7 @@ export class ForeignSchemas {
         return { fits: false, problem: result.problem };
       case 'no-schema':
         this.#noteInvalid(server, result.why);
-        return FITS;
+        return NO_SCHEMA;
       case 'full':
         return unchecked('too many other checks wait; try again in a moment');
       case 'slow':

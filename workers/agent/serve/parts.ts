@@ -1,6 +1,7 @@
 /** The state that the parts of `/mcp` share on one agent thread. */
 import type { AuthInfo, RequestStateCodec } from '@modelcontextprotocol/server';
 import { FairleadError } from '../../../src/shared/errors.js';
+import type { Who } from '../../../src/shared/person.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Asked } from '../contract/sessions.js';
 import type { SessionRow } from '../store/store.js';
@@ -27,6 +28,7 @@ export interface ServeParts {
 
 /** The client that an SDK server answers. */
 export interface Served extends Caller, Asked {
+  who?: Who;
   /** The session is the one kept for the user, and may not exist yet. */
   kept: boolean;
   /** The same for all calls of one client. */

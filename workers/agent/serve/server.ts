@@ -28,7 +28,8 @@ import { callServedTool, findServedTool, listTools } from './tools.js';
 import { complete, findPrompt, listPrompts, listResources, readResource, requestFor } from './upstreams.js';
 
 type Params = Record<string, unknown>;
-type Handler = (params: Params, ctx: ServerContext) => Promise<Result>;
+/** `of`: the client as this request's credential says. */
+type Handler = (params: Params, ctx: ServerContext, of: Served) => Promise<Result>;
 
 export interface ServerOptions {
   of: Served;
@@ -46,7 +47,7 @@ class ServedTools extends McpServer {
   }
 }
 
-export function createServer(parts: ServeParts, { of, era, subscriptions }: ServerOptions): McpServer {
+export function createServer(parts: ServeParts, { of: client, era, subscriptions }: ServerOptions): McpServer {
   const { timeoutMs } = parts.agent.config.approvals;
   const mcp = new ServedTools(
     { name: 'fairlead', title: 'Fairlead', version: VERSION },
@@ -58,7 +59,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     },
   );
   const { server } = mcp;
-  server.onerror = (error) => parts.log.debug({ user: of.user, err: error.message }, 'mcp client');
+  server.onerror = (error) => parts.log.debug({ user: client.user, err: error.message }, 'mcp client');
   server.registerCapabilities({
     tools: { listChanged: true },
     prompts: {},
@@ -66,7 +67,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     completions: {},
     logging: {},
   });
-  mcp.schemaOf = (name) => parts.agent.toolSet(of).find(name)?.definition.inputSchema;
+  mcp.schemaOf = (name) => parts.agent.toolSet(client).find(name)?.definition.inputSchema;
 
   const on = (method: string, handler: Handler): void => {
     // The SDK checks requests and results by the method's name at run time; its types need a literal name.
@@ -76,30 +77,30 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     ) => void;
     set(method, async ({ params = {} }, ctx) => {
       try {
-        return await handler(params, ctx);
+        return await handler(params, ctx, asAsked(client, ctx));
       } catch (error) {
         throw toProtocolError(error);
       }
     });
   };
 
-  on('tools/list', async () => {
+  on('tools/list', async (_params, _ctx, of) => {
     await parts.agent.catalogue.ready(of);
     return { tools: listTools(parts, of) };
   });
-  on('prompts/list', async (_params, ctx) => ({
+  on('prompts/list', async (_params, ctx, of) => ({
     prompts: await parts.hold(of, () => listPrompts(parts, of, signalOf(ctx))),
   }));
-  on('resources/list', async (_params, ctx) => ({
+  on('resources/list', async (_params, ctx, of) => ({
     resources: await parts.hold(of, () => listResources(parts, of, 'resources/list', signalOf(ctx))),
   }));
-  on('resources/templates/list', async (_params, ctx) => ({
+  on('resources/templates/list', async (_params, ctx, of) => ({
     resourceTemplates: await parts.hold(of, () => listResources(parts, of, 'resources/templates/list', signalOf(ctx))),
   }));
-  on('completion/complete', async (params, ctx) =>
+  on('completion/complete', async (params, ctx, of) =>
     parts.hold(of, () => complete(parts, of, withoutMeta(params) as Parameters<typeof complete>[2], signalOf(ctx))),
   );
-  on('tools/call', async (params, ctx) => {
+  on('tools/call', async (params, ctx, of) => {
     const { name, arguments: args = {} } = params as { name: string; arguments?: Params };
     const tool = findServedTool(parts, of, name);
     parts.use(of);
@@ -113,7 +114,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     );
     return projected;
   });
-  on('prompts/get', async (params, ctx) =>
+  on('prompts/get', async (params, ctx, of) =>
     serve(params, ctx, async (call) => {
       const { name, arguments: args } = params as { name: string; arguments?: Params };
       const prompt = await findPrompt(parts, of, name, call.signal);
@@ -122,12 +123,12 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
       return parts.hold(of, () => requestFor(parts, request));
     }),
   );
-  on('resources/read', async (params, ctx) =>
+  on('resources/read', async (params, ctx, of) =>
     serve(params, ctx, (call) => parts.hold(of, () => readResource(parts, { of, uri: String(params['uri']), call }))),
   );
   if (subscriptions) {
-    on('resources/subscribe', async ({ uri }) => {
-      await parts.hold(of, () => subscriptions.add(String(uri)));
+    on('resources/subscribe', async ({ uri }, _ctx, of) => {
+      await parts.hold(of, () => subscriptions.add(String(uri), of));
       return {};
     });
     on('resources/unsubscribe', async ({ uri }) => {
@@ -148,7 +149,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
     const state = ctx.mcpReq.requestState<CallState>();
     let call: ServedCall | undefined;
     if (state) {
-      call = parts.calls.findWaiting(of.session, state.call);
+      call = parts.calls.findWaiting(client.session, state.call);
       if (!call || call.round !== state.round || state.digest !== digest) {
         throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'Invalid or expired requestState', {
           reason: 'invalid_request_state',
@@ -156,7 +157,7 @@ export function createServer(parts: ServeParts, { of, era, subscriptions }: Serv
       }
       call.resume(link, ctx.mcpReq.inputResponses ?? {});
     } else {
-      const opened = parts.calls.open(of.session);
+      const opened = parts.calls.open(client.session);
       opened.start(link, ctx.mcpReq.inputResponses, async () => ({ ...(await work(opened)) }));
       call = opened;
     }
@@ -225,6 +226,12 @@ function unfitIn(text: string): string {
     if (error instanceof SyntaxError) return text;
     throw error;
   }
+}
+
+/** A client of the older protocol is one for many requests, of which each has its own credential. */
+function asAsked({ who: _who, ...client }: Served, ctx: ServerContext): Served {
+  const { who } = exchangeOf(ctx.http?.authInfo);
+  return { ...client, ...(who && { who }) };
 }
 
 /** Aborts when the client cancels or disconnects. */

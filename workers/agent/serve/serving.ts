@@ -217,7 +217,7 @@ export class McpServing {
     else await this.#hold({ user, session, ...who, kept: by === 'user', owner: '' }, async () => undefined);
     const id = `${session}.${randomBytes(18).toString('base64url')}`;
     const of: Served = { user, session, kept: false, owner: id };
-    const subscriptions = new Subscriptions(this.#parts, of, (uri) => {
+    const subscriptions = new Subscriptions(this.#parts, (uri) => {
       mcp.server.sendResourceUpdated({ uri }).catch(() => undefined); // the client has just disconnected
     });
     const mcp = createServer(this.#parts, { of, era: 'legacy', subscriptions });

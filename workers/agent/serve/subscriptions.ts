@@ -8,33 +8,31 @@ const MAX = 100;
 
 export class Subscriptions {
   readonly #parts: ServeParts;
-  readonly #of: Served;
   readonly #onUpdated: (uri: string) => void;
   /** URI → stops the watch. */
   readonly #open = new Map<string, () => Promise<void>>();
   #closed = false;
 
-  constructor(parts: ServeParts, of: Served, onUpdated: (uri: string) => void) {
+  constructor(parts: ServeParts, onUpdated: (uri: string) => void) {
     this.#parts = parts;
-    this.#of = of;
     this.#onUpdated = onUpdated;
   }
 
   /** ERR_MCP when no server with this resource can report changes, or too many resources are watched; ERR_DENIED. */
-  async add(uri: string): Promise<void> {
+  async add(uri: string, of: Served): Promise<void> {
     if (this.#open.has(uri)) return;
     if (this.#open.size >= MAX) throw new FairleadError('ERR_MCP', `${MAX} resources are watched already`);
     const { servers, config, policy } = this.#parts.agent;
     const { routes } = this.#parts;
     // A server may accept a watch for a resource that it lacks, so its list decides who has it.
-    if (routes.resource(this.#of.user, uri) === undefined) {
-      await listResources(this.#parts, this.#of, 'resources/list', AbortSignal.timeout(config.mcp.requestTimeoutMs));
+    if (routes.resource(of.user, uri) === undefined) {
+      await listResources(this.#parts, of, 'resources/list', AbortSignal.timeout(config.mcp.requestTimeoutMs));
     }
     let failure: unknown;
-    for (const server of serversFor(this.#parts, this.#of, uri)) {
+    for (const server of serversFor(this.#parts, of, uri)) {
       try {
-        refuseDenied(policy, server, 'resources/read');
-        const connection = await servers.connection(this.#of, server);
+        await refuseDenied(policy, of, { server, method: 'resources/read', params: { uri } });
+        const connection = await servers.connection(of, server);
         if (!connection.watchResource) continue;
         const { requestTimeoutMs: timeoutMs } = config.mcp;
         const stop = await connection.watchResource(uri, () => this.#onUpdated(uri), { timeoutMs });

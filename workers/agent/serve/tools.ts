@@ -62,7 +62,7 @@ export async function callServedTool(parts: ServeParts, served: ServedToolCall):
   const { agent } = parts;
   const { of, tool, args, call, allowed } = served;
   const { server, definition } = tool;
-  const judgement = await judge(agent, tool, args, { user: of.user, allowed });
+  const judgement = await judge(agent, tool, args, { user: of.user, who: of.who, allowed });
   switch (judgement.verdict) {
     case 'unknown':
       throw unknownTool(tool.model.name);

@@ -2,7 +2,7 @@
 import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from '@modelcontextprotocol/server';
 import { errorToData, publicMessage } from '../../../src/shared/errors.js';
 import { callTimeoutMs } from '../mcp/calls/call-timeout.js';
-import { isDenied, refuseDenied } from '../mcp/calls/judge.js';
+import { refuseDenied, undenied } from '../mcp/calls/judge.js';
 import { listAll } from '../mcp/catalogue/list-all.js';
 import { NOBODY } from '../mcp/catalogue/nobody.js';
 import type { ServerConnection, ServerRequest } from '../mcp/host/server-connection.js';
@@ -92,7 +92,7 @@ export async function requestFor(
   let unanswered: Error | undefined;
   const asks = clientAsks(call, { server, agent: parts.agent, of, onUnanswered: (error) => (unanswered = error) });
   try {
-    refuseDenied(policy, server, method);
+    await refuseDenied(policy, of, { server, method, params });
     const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
     return await connection.request({
       method,
@@ -139,10 +139,14 @@ export async function complete(
   const { ref } = params;
   const { config, policy, servers: connections } = parts.agent;
   const prompt = ref.name === undefined ? undefined : await findPrompt(parts, of, ref.name, signal);
-  if (prompt) refuseDenied(policy, prompt.server, 'prompts/get');
+  if (prompt) {
+    const asked = { server: prompt.server, method: 'prompts/get', params: { name: prompt.name } } as const;
+    await refuseDenied(policy, of, asked);
+  }
+  const uri = ref.uri ?? '';
   const servers = prompt
     ? [prompt.server]
-    : serversFor(parts, of, ref.uri ?? '').filter((server) => !isDenied(policy, server, 'resources/read'));
+    : await undenied(policy, of, serversFor(parts, of, uri), { method: 'resources/read', params: { uri } });
   const request: ServerRequest = {
     method: 'completion/complete',
     params: prompt ? { ...params, ref: { ...ref, name: prompt.name } } : params,
@@ -178,7 +182,7 @@ async function listOfAll(
   const options = { asks: NOBODY, signal, timeoutMs: agent.config.mcp.requestTimeoutMs };
   await agent.catalogue.ready(of);
   const capability = method === 'prompts/list' ? 'prompts' : 'resources';
-  const servers = serversWith(parts, of.user, capability).filter((server) => !isDenied(agent.policy, server, method));
+  const servers = await undenied(agent.policy, of, serversWith(parts, of.user, capability), { method });
   const lists = servers.map(async (server) => {
     try {
       const connection = await abortable<ServerConnection>(() => agent.servers.connection(of, server), signal);

@@ -54,7 +54,7 @@ export class AgentThread {
     const outbox = new Outbox((batch) => channel.notify('frames', { batch }));
     this.#outbox = outbox;
     this.#schemas = new ForeignSchemas({ log });
-    const policy = createPolicy(config);
+    const policy = createPolicy(config, this.#schemas);
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
     const parts: AgentParts = {

@@ -24,18 +24,19 @@ export async function askModel(
   transcript: readonly TranscriptMessage[],
 ): Promise<Asked> {
   const { model: settings } = parts.config;
-  const { model, session, user } = log.row;
+  const { model, session, user, who } = log.row;
+  const caller = { session, user, who };
   const { historyTokens } = settings;
   const takes = parts.model.maxPromptTokens?.(model);
   const sent = new SentContext(transcript, log.row.context, { historyTokens, takes });
-  await abortable(() => parts.catalogue.ready({ session, user }), signal);
+  await abortable(() => parts.catalogue.ready(caller), signal);
   const request: ModelRequest = {
     model,
     system: settings.system,
     note: parts.catalogue.note(user),
     messages: sent.messages(),
     shorter: (size) => sent.shorter(size),
-    tools: parts.toolSet({ session, user }).toolsWith(foundIn(transcript)),
+    tools: parts.toolSet(caller).toolsWith(foundIn(transcript)),
     maxTokens: settings.maxTokens,
     withheld: log.row.withheld,
   };

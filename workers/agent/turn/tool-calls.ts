@@ -146,11 +146,12 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
 async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: ToolOutput; ok: boolean }> {
   const { parts, log, signal, asks } = turn;
   const { callId, name, server, args } = call;
-  const { session, user } = log.row;
+  const { session, user, who } = log.row;
+  const caller = { session, user, who };
   const offsets = { stdout: 0, stderr: 0, progress: 0 };
   const outcome = await runTool(
     parts,
-    { caller: { session, user }, name, server, args },
+    { caller, name, server, args },
     {
       signal,
       asks,
@@ -165,7 +166,7 @@ async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: To
     case 'answered': {
       const { result, problem } = outcome;
       const { maxToolResultBytes: maxBytes, maxToolImageBytes: maxImageBytes } = parts.config.limits;
-      const isExact = parts.toolSet({ session, user }).of(server, name)?.definition.readOnly === true;
+      const isExact = parts.toolSet(caller).of(server, name)?.definition.readOnly === true;
       return { output: outputOf(result, { maxBytes, maxImageBytes, problem, isExact }), ok: result.isError !== true };
     }
     case 'failed':

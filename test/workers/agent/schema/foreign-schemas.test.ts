@@ -130,7 +130,7 @@ void t.test('schema threads are started when one is needed, and end when they ar
 void t.test('a schema that is not valid lets everything pass: its server checks what it gets', async (t) => {
   const schemas = make(t);
   for (const schema of [one({ pattern: '(' }), one({ type: 'no such type' }), one({ $ref: '#/nowhere' })]) {
-    t.same(await schemas.check(schema, { a: 1 }, ADA), { fits: true });
+    t.same(await schemas.check(schema, { a: 1 }, ADA), { fits: true, unchecked: true });
   }
 });
 
@@ -160,7 +160,7 @@ void t.test('a schema that refers to itself without an end lets everything pass'
   const schemas = make(t);
   const around = { $ref: '#/$defs/a', $defs: { a: { anyOf: [{ $ref: '#/$defs/b' }] }, b: { $ref: '#/$defs/a' } } };
   for (const schema of [{ $ref: '#' }, around, { allOf: [{ $ref: '#' }, { $ref: '#' }] }]) {
-    t.same(await schemas.check(schema, { a: [1] }, ADA), { fits: true });
+    t.same(await schemas.check(schema, { a: [1] }, ADA), { fits: true, unchecked: true });
   }
   const list = { type: 'object', properties: { next: { $ref: '#' }, n: { type: 'number' } } };
   t.same(await schemas.check(list, { next: { next: { n: 1 } } }, ADA), { fits: true });

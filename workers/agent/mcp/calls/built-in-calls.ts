@@ -18,7 +18,7 @@ import {
 import { listAll } from '../catalogue/list-all.js';
 import { findTools, foundText } from '../catalogue/tool-search.js';
 import { callTimeoutMs } from './call-timeout.js';
-import { isDenied } from './judge.js';
+import { undenied } from './judge.js';
 import type { Policy } from './policy.js';
 
 /** Limits for one server. A model that needs more goes on with an offset. */
@@ -84,10 +84,10 @@ async function resourceLines(parts: BuiltInParts, call: BuiltInCall): Promise<st
   const asked = call.args['server'];
   if (typeof asked === 'string') return resourcesOf(parts, call, asked);
   const notes = parts.catalogue.notesOf(call.caller.user);
-  const servers = Object.entries(notes).flatMap(([server, { resources, down }]) => {
-    const isListed = resources === true && down === undefined && !isDenied(parts.policy, server, 'resources/list');
-    return isListed ? [server] : [];
-  });
+  const listed = Object.entries(notes).flatMap(([server, { resources, down }]) =>
+    resources === true && down === undefined ? [server] : [],
+  );
+  const servers = await undenied(parts.policy, call.caller, listed, { method: 'resources/list' });
   const lists = servers.map(async (server) => {
     try {
       return await resourcesOf(parts, call, server);

@@ -1,8 +1,9 @@
-/** May this call or request reach its MCP server? Turns, `/mcp` and the HTTP routes all ask here first. Pure; agent threads. */
+/** May this call or request reach its MCP server? Turns, `/mcp` and the HTTP routes all ask here first. Agent threads. */
 import { FairleadError } from '../../../../src/shared/errors.js';
+import type { Asker } from '../../../../src/shared/policy/policy.js';
 import { LIST_RESOURCES, READ_RESOURCE } from '../catalogue/built-in.js';
 import type { NamedTool } from '../catalogue/tool-names.js';
-import { ruledTool, permissionKey, type Policy } from './policy.js';
+import { ruledTool, permissionKey, type DecidedBy, type JudgedFor, type Policy } from './policy.js';
 import type { ToolArgs } from './tool-args.js';
 
 export const DENIED_BY_RULES = 'This call is denied by the approval rules.';
@@ -10,20 +11,15 @@ export const DENIED_BY_RULES = 'This call is denied by the approval rules.';
 /** `text` says why the call does not run. */
 export type Judgement =
   | { verdict: 'unknown' }
-  | { verdict: 'gone' | 'deny'; text: string }
+  | { verdict: 'gone'; text: string }
+  | { verdict: 'deny'; text: string; by: DecidedBy }
   | { verdict: 'bad-args'; problem: string; text: string }
   /** `key` names what a yes for the rest of the session covers. */
-  | { verdict: 'allow' | 'ask'; key: string };
+  | { verdict: 'allow' | 'ask'; key: string; by: DecidedBy };
 
 export interface JudgeParts {
   policy: Policy;
   toolArgs: ToolArgs;
-}
-
-export interface JudgedFor {
-  user: string;
-  /** What the user has allowed for the session. */
-  allowed: readonly string[];
 }
 
 /**
@@ -34,7 +30,7 @@ export async function judge(
   { policy, toolArgs }: JudgeParts,
   tool: NamedTool | undefined,
   args: Record<string, unknown> | undefined,
-  { user, allowed }: JudgedFor,
+  of: JudgedFor,
 ): Promise<Judgement> {
   if (!tool) return { verdict: 'unknown' };
   const { server, definition, gone } = tool;
@@ -42,14 +38,16 @@ export async function judge(
     const text = `The tool ${definition.name} cannot be used now: its server ${server} is not available (${gone}).`;
     return { verdict: 'gone', text };
   }
-  const problem = args ? await toolArgs.problem(definition, args, { user, server }) : 'they are not valid JSON';
+  const problem = args
+    ? await toolArgs.problem(definition, args, { user: of.user, server })
+    : 'they are not valid JSON';
   if (!args || problem !== undefined) {
     const text = `The arguments do not fit the tool's schema: ${problem}`;
     return { verdict: 'bad-args', problem: String(problem), text };
   }
-  const verdict = policy.decide(tool, allowed, args);
-  if (verdict === 'deny') return { verdict, text: DENIED_BY_RULES };
-  return { verdict, key: permissionKey(ruledTool(tool, args)) };
+  const { action: verdict, by } = await policy.decide(tool, of, args);
+  if (verdict === 'deny') return { verdict, text: DENIED_BY_RULES, by };
+  return { verdict, key: permissionKey(ruledTool(tool, args)), by };
 }
 
 /** Requests other than tool calls. The rules treat each as a tool of that server with this name. */
@@ -63,14 +61,36 @@ const RULED_AS = {
 
 export type JudgedMethod = keyof typeof RULED_AS;
 
+export interface JudgedRequest {
+  server: string;
+  method: JudgedMethod;
+  /** What the request asks for; the rules see it as the arguments of a call, together with `server`. */
+  params?: Record<string, unknown>;
+}
+
 /** Only `deny` counts: the user makes such a request themselves, so there is nothing to ask. */
-export function isDenied(policy: Policy, server: string, method: JudgedMethod): boolean {
+export async function isDenied(policy: Policy, of: Asker, request: JudgedRequest): Promise<boolean> {
+  const { server, method, params } = request;
   const definition = { name: RULED_AS[method], description: '', inputSchema: {}, readOnly: true };
-  return policy.decide({ server, definition, isOurs: true }, []) === 'deny';
+  const judged = { user: of.user, who: of.who, allowed: [] };
+  const { action } = await policy.decide({ server, definition, isOurs: true }, judged, { ...params, server });
+  return action === 'deny';
 }
 
 /** ERR_DENIED where the rules deny this request to this server. */
-export function refuseDenied(policy: Policy, server: string, method: JudgedMethod): void {
-  if (!isDenied(policy, server, method)) return;
+export async function refuseDenied(policy: Policy, of: Asker, request: JudgedRequest): Promise<void> {
+  if (!(await isDenied(policy, of, request))) return;
+  const { server, method } = request;
   throw new FairleadError('ERR_DENIED', `the approval rules deny ${RULED_AS[method]} of ${server}`);
+}
+
+/** Those of the servers to which the rules do not deny this request. */
+export async function undenied(
+  policy: Policy,
+  of: Asker,
+  servers: readonly string[],
+  request: Omit<JudgedRequest, 'server'>,
+): Promise<string[]> {
+  const denied = await Promise.all(servers.map((server) => isDenied(policy, of, { ...request, server })));
+  return servers.filter((_, index) => denied[index] !== true);
 }

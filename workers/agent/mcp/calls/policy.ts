@@ -1,20 +1,42 @@
-/** The configuration's approval rules as a pure function: is a tool allowed, asked for or denied? Agent threads. */
+/** What the approval rules and the user's own yeses say of a call. Agent threads. */
 import type { Config } from '../../../../src/shared/config.js';
-import { nameGlob } from '../../../../src/shared/name-globs.js';
-import { BUILT_IN, connectsTo, LIST_RESOURCES, READ_RESOURCE, SEARCH_TOOLS } from '../catalogue/built-in.js';
+import {
+  createRules,
+  isHarmless,
+  ruledServer,
+  type Action,
+  type ArgsFit,
+  type Asker,
+  type DecidedBy as RuledBy,
+} from '../../../../src/shared/policy/policy.js';
+import type { ForeignSchemas } from '../../schema/foreign-schemas.js';
 import { definitionHash } from '../catalogue/definition-hash.js';
 import type { KnownTool } from '../catalogue/tool-names.js';
 
-export type Action = 'allow' | 'ask' | 'deny';
+export type { Action } from '../../../../src/shared/policy/policy.js';
 
 export interface RuledTool extends KnownTool {
   /** What it says of itself is our own word. */
   isOurs?: boolean;
 }
 
+/** `session`: the user has allowed it for the rest of the session. */
+export type DecidedBy = RuledBy | 'session';
+
+export interface Decision {
+  action: Action;
+  by: DecidedBy;
+}
+
+/** On whose behalf a call is judged. */
+export interface JudgedFor extends Asker {
+  /** What the user has allowed for the session. */
+  allowed: readonly string[];
+}
+
 export interface Policy {
   /** The first rule that matches wins. What the user has allowed for the session turns an `ask` into `allow`, never a `deny`. */
-  decide(tool: RuledTool, allowed: readonly string[], args?: Record<string, unknown>): Action;
+  decide(tool: RuledTool, of: JudgedFor, args?: Record<string, unknown>): Promise<Decision>;
 }
 
 /** What a yes for the rest of the session covers: this tool as it is described now. */
@@ -24,44 +46,30 @@ export function permissionKey(tool: KnownTool): string {
 
 /** The tool that the rules are asked about. Our resource tools count as tools of the server that has the resource. */
 export function ruledTool(tool: KnownTool, args: Record<string, unknown>): KnownTool {
-  const { name } = tool.definition;
-  if (tool.server !== BUILT_IN || (name !== READ_RESOURCE && name !== LIST_RESOURCES)) return tool;
-  const server = args['server'];
-  return typeof server === 'string' ? { ...tool, server } : tool;
+  const server = ruledServer({ server: tool.server, tool: tool.definition.name, args });
+  return server === tool.server ? tool : { ...tool, server };
 }
 
-/**
- * A rule with `readOnly` believes servers with `trustHints` alone. A tool of any other server counts as one that writes, and no
- * such rule allows it.
- */
-export function createPolicy({ approvals, mcpServers }: Pick<Config, 'approvals' | 'mcpServers'>): Policy {
-  const rules = approvals.rules.map((rule) => ({
-    action: rule.action,
-    readOnly: rule.readOnly,
-    server: nameGlob(rule.server),
-    tool: nameGlob(rule.tool),
-  }));
+/** `schemas` checks the `args` of rules: a pattern of the configuration may be as slow as one of a server. */
+export function createPolicy(
+  config: Pick<Config, 'approvals' | 'mcpServers'>,
+  schemas: Pick<ForeignSchemas, 'check'>,
+): Policy {
+  const rules = createRules(config, async (rule, schema, args, { user }): Promise<ArgsFit> => {
+    const fit = await schemas.check(schema, args, { user, server: `approvals.rules.${rule}` });
+    if (fit.unchecked) return 'unknown';
+    return fit.fits ? 'fits' : 'misfit';
+  });
   return {
-    decide(tool, allowed, args = {}) {
-      const ruled = ruledTool(tool, args);
-      const { server: own, definition, isOurs = own === BUILT_IN } = tool;
-      const isTrusted = isOurs || mcpServers[own]?.trustHints === true;
-      const isReadOnly = isTrusted && definition.readOnly === true;
-      const rule = rules.find(
-        ({ action, server, tool: named, readOnly }) =>
-          // A rule that denies our own tools denies them for every server.
-          (server(ruled.server) || (action === 'deny' && server(tool.server))) &&
-          named(tool.definition.name) &&
-          (readOnly === undefined || (readOnly === isReadOnly && (isTrusted || action !== 'allow'))),
-      );
-      const action = rule?.action ?? (isHarmless(tool) ? 'allow' : approvals.default);
-      if (action !== 'ask') return action;
-      return isHarmless(tool) || allowed.includes(permissionKey(ruled)) ? 'allow' : 'ask';
+    async decide(tool, of, args = {}) {
+      const { server, definition, isOurs } = tool;
+      const { name, readOnly } = definition;
+      const call = { server, tool: name, readOnly, args, ...(isOurs === undefined ? {} : { isOurs }) };
+      const decision = await rules.decide(call, of);
+      if (decision.action !== 'ask') return decision;
+      if (isHarmless(call)) return { action: 'allow', by: 'harmless' };
+      const isAllowed = of.allowed.includes(permissionKey(ruledTool(tool, args)));
+      return isAllowed ? { action: 'allow', by: 'session' } : decision;
     },
   };
-}
-
-/** Searches and logins need no approval: a search reads what we know already, and a login asks the user itself. A rule can deny them. */
-function isHarmless({ server, definition: { name } }: KnownTool): boolean {
-  return server === BUILT_IN && (name === SEARCH_TOOLS || connectsTo(name) !== undefined);
 }

@@ -1,14 +1,21 @@
 /** Fairlead's own tools: to find tools, to read resources, to log in, to restart a sandbox. Definitions only; agent threads. */
+import {
+  CONNECT,
+  LIST_RESOURCES,
+  READ_RESOURCE,
+  RESTART_SANDBOX,
+  SEARCH_TOOLS,
+} from '../../../../src/shared/policy/built-in-tools.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 
-/** Their server name in events and rules. The configuration refuses such a name. */
-export const BUILT_IN = '@fairlead';
-
-export const SEARCH_TOOLS = 'search_tools';
-export const LIST_RESOURCES = 'list_resources';
-export const READ_RESOURCE = 'read_resource';
-export const RESTART_SANDBOX = 'restart_sandbox';
-const CONNECT = 'connect_';
+export {
+  BUILT_IN,
+  connectsTo,
+  LIST_RESOURCES,
+  READ_RESOURCE,
+  RESTART_SANDBOX,
+  SEARCH_TOOLS,
+} from '../../../../src/shared/policy/built-in-tools.js';
 
 export const DEFAULT_FOUND = 5;
 const MAX_FOUND = 20;
@@ -95,11 +102,6 @@ export function connectTool(server: string): ToolDefinition {
       'Call this when the user wants something of it: the user is asked, and the tools are there when it is done.',
     inputSchema: { type: 'object', properties: {}, additionalProperties: false },
   };
-}
-
-/** The server that this tool logs in to; undefined for another tool. */
-export function connectsTo(name: string): string | undefined {
-  return name.startsWith(CONNECT) ? name.slice(CONNECT.length) : undefined;
 }
 
 /** Names that the model never knows a server's tool by, so that no tool is renamed when one of ours comes or goes. */

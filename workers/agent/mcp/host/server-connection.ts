@@ -8,14 +8,14 @@ import type {
   ProtocolEra,
   Root,
 } from '@modelcontextprotocol/client';
+import type { Asker } from '../../../../src/shared/policy/policy.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Question, QuestionAnswer } from './question.js';
 import type { InputAnswers, InputWanted } from './input-wanted.js';
 
 /** On whose behalf a request is made. */
-export interface Caller {
+export interface Caller extends Asker {
   session: string;
-  user: string;
 }
 
 /**

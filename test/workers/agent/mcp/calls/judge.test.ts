@@ -7,13 +7,15 @@ import { ForeignSchemas } from '../../../../../workers/agent/schema/foreign-sche
 import { ToolArgs } from '../../../../../workers/agent/mcp/calls/tool-args.js';
 import { buildToolSet, type NamedTool } from '../../../../../workers/agent/mcp/catalogue/tool-names.js';
 
-const schemas = new ForeignSchemas({ log: pino({ level: 'silent' }) });
+// The deadlines are those of a machine that is full.
+const schemas = new ForeignSchemas({ log: pino({ level: 'silent' }), times: { checkMs: 30_000, startMs: 60_000 } });
 t.teardown(() => schemas.close());
 const toolArgs = new ToolArgs(schemas);
-const allowing = (...allowed: string[]) => ({ user: 'ada', allowed });
+const ada = { user: 'ada' };
+const allowing = (...allowed: string[]) => ({ ...ada, allowed });
 
 function policyOf(...rules: Record<string, unknown>[]): Policy {
-  return createPolicy(parseConfig({ approvals: { rules } }, {}));
+  return createPolicy(parseConfig({ approvals: { rules } }, {}), schemas);
 }
 
 const inputSchema = { type: 'object', properties: { path: { type: 'string' } }, required: ['path'] };
@@ -64,20 +66,53 @@ t.test('requests for prompts and resources: a deny holds, an ask is answered by 
     { server: 'other', tool: '*_resource*', action: 'deny' },
     { action: 'ask' },
   );
-  t.equal(isDenied(policy, 'docs', 'prompts/get'), true);
-  t.equal(isDenied(policy, 'docs', 'prompts/list'), false);
-  t.equal(isDenied(policy, 'other', 'prompts/get'), false);
+  t.equal(await isDenied(policy, ada, { server: 'docs', method: 'prompts/get' }), true);
+  t.equal(await isDenied(policy, ada, { server: 'docs', method: 'prompts/list' }), false);
+  t.equal(await isDenied(policy, ada, { server: 'other', method: 'prompts/get' }), false);
   for (const method of ['resources/list', 'resources/templates/list', 'resources/read'] as const) {
-    t.equal(isDenied(policy, 'other', method), true, method);
-    t.equal(isDenied(policy, 'docs', method), false, method);
+    t.equal(await isDenied(policy, ada, { server: 'other', method: method }), true, method);
+    t.equal(await isDenied(policy, ada, { server: 'docs', method: method }), false, method);
   }
-  t.throws(() => refuseDenied(policy, 'docs', 'prompts/get'), { code: 'ERR_DENIED', message: /get_prompt of docs/ });
-  refuseDenied(policy, 'docs', 'resources/read');
+  const refused = refuseDenied(policy, ada, { server: 'docs', method: 'prompts/get' });
+  await t.rejects(refused, { code: 'ERR_DENIED', message: /get_prompt of docs/ });
+  await refuseDenied(policy, ada, { server: 'docs', method: 'resources/read' });
 });
 
 t.test('without rules the default decides on them too', async (t) => {
   for (const action of ['ask', 'deny']) {
-    const policy = createPolicy(parseConfig({ approvals: { default: action } }, {}));
-    t.equal(isDenied(policy, 'docs', 'resources/read'), action === 'deny', action);
+    const policy = createPolicy(parseConfig({ approvals: { default: action } }, {}), schemas);
+    t.equal(await isDenied(policy, ada, { server: 'docs', method: 'resources/read' }), action === 'deny', action);
   }
+});
+
+const reading = (uri: string) => ({ server: 'docs', method: 'resources/read', params: { uri } }) as const;
+const getting = (name: string) => ({ server: 'docs', method: 'prompts/get', params: { name } }) as const;
+
+t.test('a rule about arguments holds for every way to a resource or a prompt', async (t) => {
+  const secret = { type: 'object', properties: { uri: { type: 'string', pattern: '^secret:' } }, required: ['uri'] };
+  const named = { type: 'object', properties: { name: { const: 'admin' } }, required: ['name'] };
+  const policy = policyOf(
+    { server: 'docs', tool: 'read_resource', args: secret, group: 'guests', action: 'deny' },
+    { server: 'docs', tool: 'get_prompt', args: named, action: 'deny' },
+    { action: 'allow' },
+  );
+  const guest = { ...ada, who: { role: 'user', groups: ['guests'] } } as const;
+  t.equal(await isDenied(policy, guest, reading('secret:a')), true);
+  t.equal(await isDenied(policy, guest, reading('open:a')), false);
+  t.equal(await isDenied(policy, ada, reading('secret:a')), false, 'another group');
+  const inTurn = await judge(
+    { policy, toolArgs },
+    readResource,
+    { server: 'docs', uri: 'secret:a' },
+    { ...guest, allowed: [] },
+  );
+  t.match(inTurn, { verdict: 'deny', by: { rule: 0 } });
+  t.equal(await isDenied(policy, ada, getting('admin')), true);
+  t.equal(await isDenied(policy, ada, getting('other')), false);
+  const forged = { ...reading('open:a'), params: { uri: 'open:a', server: 'other' } };
+  t.equal(
+    await isDenied(policyOf({ server: 'docs', action: 'deny' }), ada, forged),
+    true,
+    'the server is the one asked',
+  );
 });

@@ -45,7 +45,7 @@ export function scriptedParts(answer: () => Promise<unknown>, approvals: object 
     config,
     schemas,
     toolArgs: new ToolArgs(schemas),
-    policy: createPolicy(config),
+    policy: createPolicy(config, schemas),
     toolSet: () => toolSet,
     servers: { connection: async () => connection, releaseSession: async () => undefined },
     catalogue: {
