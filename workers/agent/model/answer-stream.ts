@@ -2,9 +2,8 @@
  * Reads the events of an answer from the body of a response. Gateways to other models differ from the Messages API in form: the
  * bytes decide, not the `Content-Type`. Agent threads.
  */
-import type { ServerSentEvent } from '@anthropic-ai/sdk/streaming';
+import { createParser } from 'eventsource-parser';
 import type { Json } from './answer-builder.js';
-import { Stream } from './anthropic-sdk.js';
 import { isObject } from './clean-blocks.js';
 import { brokeOff, modelError } from './model-errors.js';
 
@@ -17,7 +16,12 @@ const BLANK = new Set([0x20, 0x09, CR, LF, 0xef, 0xbb, 0xbf]);
 const EVENT_END = Buffer.from('\n\n');
 
 export type AnswerEvent = Json & { type: string };
-export type AnswerEvents = AsyncGenerator<ServerSentEvent, void, undefined>;
+
+/** `event` is null where the stream does not name it. */
+interface ServerSentEvent {
+  event: string | null;
+  data: string;
+}
 
 export interface OpenOptions {
   /** Of the whole answer. */
@@ -26,24 +30,43 @@ export interface OpenOptions {
   onBytes: () => void;
 }
 
-/** Resolves when the answer has begun. */
-export async function openAnswer(response: Response, options: OpenOptions): Promise<AnswerEvents> {
-  const bytes = new AnswerBytes(response.body as unknown as AsyncIterable<Uint8Array>, options);
-  const first = await bytes.begin();
-  // Nobody asked for a page: a proxy's, or a login's.
-  if (first === LESS_THAN) throw notAnAnswer(response);
-  if (first === OPENING_BRACE) return jsonEvents(await bytes.text());
-  const body = { [Symbol.asyncIterator]: () => bytes };
-  // Raw events, since the SDK's message stream hides pings and copies the message for each delta.
-  return parted(Stream.rawEvents(Object.defineProperty(new Response(null), 'body', { value: body })));
-}
+/** The events of one answer, one after the other. */
+export class AnswerEvents {
+  readonly #bytes: AnswerBytes;
+  readonly #decoder = new TextDecoder();
+  readonly #parser = createParser({ onEvent: ({ event = null, data }) => this.#take(event, data) });
+  /** What came together, oldest first. */
+  #read: ServerSentEvent[] = [];
 
-/** Events whose empty line is missing come as one with many lines of data: each line that says its type is one. */
-async function* parted(events: AnswerEvents): AnswerEvents {
-  for await (const event of events) {
-    const lines = event.data.split('\n');
-    if (lines.length === 1 || isJson(event.data) || !lines.some(isJson)) yield event;
-    else for (const data of lines) yield { event: null, data, raw: [] };
+  private constructor(bytes: AnswerBytes, read: ServerSentEvent[] = []) {
+    this.#bytes = bytes;
+    this.#read = read;
+  }
+
+  /** Resolves when the answer has begun. */
+  static async open(response: Response, options: OpenOptions): Promise<AnswerEvents> {
+    const bytes = new AnswerBytes(response.body as unknown as AsyncIterable<Uint8Array>, options);
+    const first = await bytes.begin();
+    // Nobody asked for a page: a proxy's, or a login's.
+    if (first === LESS_THAN) throw notAnAnswer(response);
+    return new AnswerEvents(bytes, first === OPENING_BRACE ? jsonEvents(await bytes.text()) : []);
+  }
+
+  /** Undefined at the end. */
+  async next(): Promise<ServerSentEvent | undefined> {
+    while (this.#read.length === 0) {
+      const { done, value } = await this.#bytes.next();
+      if (done) return undefined;
+      this.#parser.feed(this.#decoder.decode(value, { stream: true }));
+    }
+    return this.#read.shift();
+  }
+
+  /** Events whose empty line is missing come as one with many lines of data: each line that says its type is one. */
+  #take(event: string | null, data: string): void {
+    const lines = data.split('\n');
+    if (lines.length === 1 || isJson(data) || !lines.some(isJson)) this.#read.push({ event, data });
+    else for (const line of lines) this.#read.push({ event: null, data: line });
   }
 }
 
@@ -92,9 +115,9 @@ export function readEvent({ event, data }: ServerSentEvent): AnswerEvent | undef
 }
 
 /** One JSON object, or one a line: an answer that is not streamed, or events without their frame. */
-async function* jsonEvents(text: string): AnswerEvents {
+function jsonEvents(text: string): ServerSentEvent[] {
   const whole = isJson(text) ? [text] : text.split('\n');
-  for (const data of whole) yield { event: null, data: data.trim(), raw: [] };
+  return whole.map((data) => ({ event: null, data: data.trim() }));
 }
 
 function isJson(text: string): boolean {
@@ -111,7 +134,7 @@ function parse(text: string): unknown {
 }
 
 /**
- * The body's bytes, counted, with the line ends `\r\n` and `\r` as `\n`: the SDK's reader waits behind a `\r` for what follows,
+ * The body's bytes, counted, with the line ends `\r\n` and `\r` as `\n`: a reader waits behind a `\r` for what follows,
  * which may be nothing. The last event ends with the body, also without its empty line.
  */
 class AnswerBytes implements AsyncIterator<Uint8Array, undefined> {

@@ -3,13 +3,10 @@
  * import, Node 20 never closes the module files that it was opening: sixty for this SDK. Agent threads.
  */
 import type * as Sdk from '@anthropic-ai/sdk';
-import type * as Streaming from '@anthropic-ai/sdk/streaming';
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
 
 const sdk = require('@anthropic-ai/sdk') as typeof Sdk;
-const streaming = require('@anthropic-ai/sdk/streaming') as typeof Streaming;
 
 export const { default: Anthropic, APIConnectionError, APIConnectionTimeoutError, APIError } = sdk;
-export const { Stream } = streaming;

@@ -6,7 +6,7 @@ import type { Config } from '../../../src/shared/config.js';
 import type { FairleadError } from '../../../src/shared/errors.js';
 import { Anthropic } from './anthropic-sdk.js';
 import { AnswerBuilder, unfold } from './answer-builder.js';
-import { END, notAnAnswer, openAnswer, readEvent, type AnswerEvent, type AnswerEvents } from './answer-stream.js';
+import { AnswerEvents, END, notAnAnswer, readEvent, type AnswerEvent } from './answer-stream.js';
 import { askAgain } from './ask-again.js';
 import { brokeOff, modelError, toModelError, toStreamError } from './model-errors.js';
 import { createModelFetch } from './model-fetch.js';
@@ -72,7 +72,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
         timer.refresh();
         if (performance.now() - heardAt > timeoutMs) giveUp('the model sent nothing but signs of life');
       };
-      const events = await openAnswer(response, { maxBytes: maxAnswerBytes, onBytes });
+      const events = await AnswerEvents.open(response, { maxBytes: maxAnswerBytes, onBytes });
       const builder = new AnswerBuilder(body.model);
       let isEmpty = true;
       let isAnswer = false;
@@ -129,7 +129,7 @@ async function nextEvent(
 ): Promise<{ event: AnswerEvent | undefined } | undefined> {
   try {
     const next = await events.next();
-    return next.done ? undefined : { event: readEvent(next.value) };
+    return next && { event: readEvent(next) };
   } catch (error) {
     if (builder.isWhole(false)) return undefined;
     throw error;
@@ -139,7 +139,7 @@ async function nextEvent(
 /** Reads to the body's end, so that the connection can be used again; leaving the body early would close it. */
 async function letEnd(events: AnswerEvents, abort: AbortController): Promise<void> {
   const ended = (async (): Promise<void> => {
-    while (!(await events.next()).done);
+    while (await events.next());
   })().catch(() => undefined); // the answer is complete, so a failure of its connection does not matter
   if (!(await atMost(END_MS, ended))) abort.abort();
 }
