@@ -8,7 +8,7 @@ const TAG_BYTES = 16;
 const HEAD_BYTES = 1 + ID_BYTES;
 
 /** `other-key`: it was sealed with another key or for another purpose. `damaged`: it was changed, or has another name. */
-export type Opened = { text: string; broken?: never } | { broken: 'other-key' | 'damaged' };
+export type Opened = { bytes: Buffer; broken?: never } | { broken: 'other-key' | 'damaged' };
 
 /** format (1) · key id (8) · IV (12) · tag (16) · ciphertext. Format, key id and name are authenticated too. */
 export class Sealer {
@@ -22,12 +22,12 @@ export class Sealer {
     this.#keyId = createHash('sha256').update(this.#key).digest().subarray(0, ID_BYTES);
   }
 
-  seal(name: string, text: string): Buffer {
+  seal(name: string, data: string | Uint8Array): Buffer {
     const iv = randomBytes(IV_BYTES);
     const cipher = createCipheriv('aes-256-gcm', this.#key, iv);
     const head = Buffer.concat([Buffer.from([FORMAT]), this.#keyId]);
     cipher.setAAD(Buffer.concat([head, Buffer.from(name)]));
-    const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+    const sealed = Buffer.concat([cipher.update(Buffer.from(data)), cipher.final()]);
     return Buffer.concat([head, iv, cipher.getAuthTag(), sealed]);
   }
 
@@ -41,7 +41,7 @@ export class Sealer {
     decipher.setAAD(Buffer.concat([head, Buffer.from(name)]));
     const start = decipher.update(bytes.subarray(HEAD_BYTES + IV_BYTES + TAG_BYTES));
     try {
-      return { text: Buffer.concat([start, decipher.final()]).toString('utf8') };
+      return { bytes: Buffer.concat([start, decipher.final()]) };
     } catch {
       return { broken: 'damaged' }; // all that `final` can say
     }

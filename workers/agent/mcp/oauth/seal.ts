@@ -21,7 +21,7 @@ export class LoginSealer {
   /** ERR_MCP, with what to do, when it was sealed with another key or under another name, or is damaged. */
   open(name: string, bytes: Buffer): string {
     const opened = this.#sealer.open(name, bytes);
-    if (opened.broken === undefined) return opened.text;
+    if (opened.broken === undefined) return opened.bytes.toString('utf8');
     throw new FairleadError(
       'ERR_MCP',
       opened.broken === 'other-key'
