@@ -63,7 +63,13 @@ t.test('only the router reads bodies, and only the checked parser parses what cl
   t.strictSame(await filesWith(/\breadBody\(/), ['src/front/body.ts', 'src/front/router.ts']);
   t.strictSame(
     await filesWith(/\bJSON\.parse\(|\.json\(\)/),
-    ['src/front/parse-json.ts', 'src/front/turn-filter.ts', 'src/front/turn-readers.ts', 'src/front/turn-result.ts'],
-    'the others parse events that this server made',
+    [
+      'src/front/browser/cookie-seal.ts',
+      'src/front/parse-json.ts',
+      'src/front/turn-filter.ts',
+      'src/front/turn-readers.ts',
+      'src/front/turn-result.ts',
+    ],
+    'the others parse events that this server made, and cookies that it has sealed',
   );
 });
