@@ -47,12 +47,11 @@ export const sandboxSchema = z
       .strictObject({
         min: z.number().int().min(0).default(10).describe('Warm sandboxes for each image, at any time'),
         max: z.number().int().min(0).default(100).describe('Warm sandboxes at most, when demand is high'),
-        maxStarting: z
-          .number()
-          .int()
-          .min(0)
-          .default(0)
-          .describe('Sandboxes that start at the same time; 0 = half as many as there are cores, from 1 to 4'),
+        maxStarting: positive
+          .default(4)
+          .describe(
+            'Sandboxes that start at the same time for users who wait; the pool is filled with half as many as there are cores',
+          ),
         idleMs: positiveMs.default(900_000).describe('How long demand is remembered'),
         maxWaiting: positive.default(100).describe('Leases that wait for a sandbox; more are refused'),
       })

@@ -115,7 +115,7 @@ export class ContainerPool {
    */
   async take(signal: AbortSignal, user = ''): Promise<Sandbox> {
     // What a greedy user takes is no demand that the pool grows for.
-    if (this.#recent.isGreedy(user)) this.#pace.noteGreedy();
+    if (this.queue.isGreedy(user)) this.#pace.noteGreedy();
     else noteDemand(this.demand, performance.now(), this.limits.idleMs);
     for (;;) {
       signal.throwIfAborted();
@@ -237,7 +237,7 @@ export class ContainerPool {
   async #wait(signal: AbortSignal, user: string): Promise<Sandbox> {
     const { refusal, meanMs, backoffLeftMs } = this.#pace;
     if (refusal && this.#queues.starting.size === 0) throw refusal;
-    const isGreedy = this.#recent.isGreedy(user);
+    const isGreedy = this.queue.isGreedy(user);
     const waitMs = expectedWaitMs({
       position: this.queue.position(user),
       starting: this.#queues.starting.size,
@@ -275,7 +275,7 @@ export class ContainerPool {
   #give(sandbox: Sandbox, user: string): void {
     sandbox.user = user;
     this.move(sandbox, 'warm', 'leased');
-    if (this.#recent.isGreedy(user)) this.#pace.noteGiven();
+    if (this.queue.isGreedy(user)) this.#pace.noteGiven();
   }
 
   #start(): void {

@@ -18,6 +18,8 @@ export interface Waiter<T> {
 export class LeaseQueue<T> {
   /** In the order in which they came. */
   readonly #waiters = new Set<Waiter<T>>();
+  /** How many of them are each user's. */
+  readonly #byUser = new Map<string, number>();
   readonly #max: number;
   readonly #timeoutMs: number;
   readonly #onLength: (length: number) => void;
@@ -51,7 +53,7 @@ export class LeaseQueue<T> {
   }
 
   isGreedy(user: string): boolean {
-    return this.#recent.isGreedy(user);
+    return this.#recent.isGreedy(user, this.#byUser.get(user));
   }
 
   /** How many of those who wait are not greedy. */
@@ -77,7 +79,7 @@ export class LeaseQueue<T> {
       return (value: A): void => {
         clearTimeout(timer);
         stop();
-        this.#waiters.delete(waiter);
+        this.#remove(waiter);
         this.#onLength(this.length);
         end(value);
       };
@@ -89,6 +91,7 @@ export class LeaseQueue<T> {
     const timer = setTimeout(late, timeoutMs);
     const stop = onAbort(signal, () => waiter.reject(signal.reason as Error));
     this.#waiters.add(waiter);
+    this.#byUser.set(user, (this.#byUser.get(user) ?? 0) + 1);
     this.#onLength(this.length);
     return promise;
   }
@@ -105,7 +108,7 @@ export class LeaseQueue<T> {
     }
     if (!first) return undefined;
     this.#recent.note(first.user);
-    this.#waiters.delete(first); // the length is told when the caller settles it, which is at once
+    this.#remove(first); // the length is told when the caller settles it, which is at once
     return first;
   }
 
@@ -118,10 +121,16 @@ export class LeaseQueue<T> {
     for (const waiter of this.#waiters) if (!keeps(waiter)) waiter.reject(error);
   }
 
+  #remove(waiter: Waiter<T>): void {
+    if (!this.#waiters.delete(waiter)) return;
+    const left = (this.#byUser.get(waiter.user) ?? 0) - 1;
+    if (left > 0) this.#byUser.set(waiter.user, left);
+    else this.#byUser.delete(waiter.user);
+  }
+
   /** ERR_UNAVAILABLE when nobody waits with more than this user would. */
   #makePlace(user: string, expectedMs: number): void {
-    const counts = new Map<string, number>();
-    for (const waiter of this.#waiters) counts.set(waiter.user, (counts.get(waiter.user) ?? 0) + 1);
+    const counts = this.#byUser;
     const [most, count] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
     const full = busy(`${this.length} others wait for a sandbox already`, expectedMs);
     if (count <= (counts.get(user) ?? 0) + 1) throw full;

@@ -24,6 +24,8 @@ export interface PoolLimits {
   /** Most warm and starting sandboxes, beyond those for the queue. */
   max: number;
   maxStarting: number;
+  /** As `maxStarting`, where nobody waits: a start takes processor time from those who work. */
+  maxStartingAhead: number;
   /** How long demand counts. */
   idleMs: number;
 }
@@ -70,7 +72,7 @@ export function planPool(input: PoolState & { room: number; now: number }): Pool
   const spare = counts.warm + counts.starting - counts.waiting;
   const missing = Math.max(0, target - spare);
   const allowed = Math.min(startsAllowed(counts, limits, health, now), startsInChurn(input));
-  const start = Math.max(0, Math.min(missing, allowed, input.room));
+  const start = Math.max(0, Math.min(missing, allowed, input.room, usefulStarts(counts, limits)));
   const stop = Math.max(0, Math.min(counts.warm, counts.warm - counts.waiting - target));
   return { start, stop: start > 0 ? 0 : stop, target };
 }
@@ -135,6 +137,11 @@ function demandTarget({ demand, limits, now }: PoolState & { now: number }): num
 /** Too old, or in the future since the clock was set back: such a period would count for too long. */
 function isForgotten(period: DemandPeriod | undefined, now: number, idleMs: number): boolean {
   return period !== undefined && (now - period.at > idleMs || period.at - now >= DEMAND_PERIOD_MS);
+}
+
+/** As many as wait, or as may start ahead of demand. */
+function usefulStarts({ waiting, warm, starting }: PoolCounts, { maxStartingAhead }: PoolLimits): number {
+  return Math.max(waiting - warm - starting, maxStartingAhead - starting);
 }
 
 /** After a failure one start at a time, and none during the backoff. */

@@ -16,8 +16,6 @@ const CHECK_EVERY_MS = 15_000;
 const START_MB = 32;
 /** Assumed until releases were seen. */
 const FIRST_RELEASE_MS = 5_000;
-/** Docker starts hardly more containers a second when it starts more at once. */
-const MOST_STARTING = 4;
 const MIB = 1_048_576;
 
 export interface PoolsOptions {
@@ -54,7 +52,8 @@ export class Pools {
     const limits = {
       min: Math.min(min, maxWarm),
       max: maxWarm,
-      maxStarting: maxStarting || halfOfTheProcessors(),
+      maxStarting,
+      maxStartingAhead: Math.min(maxStarting, halfOfTheProcessors()),
       idleMs,
     };
     const byImage = new Map<string, ContainerPool>();
@@ -167,5 +166,5 @@ export class Pools {
 
 /** The other half is for those who work in their sandboxes meanwhile. */
 function halfOfTheProcessors(): number {
-  return Math.max(1, Math.min(MOST_STARTING, Math.floor(availableParallelism() / 2)));
+  return Math.max(1, Math.floor(availableParallelism() / 2));
 }

@@ -47,9 +47,9 @@ export class RecentLeases {
     return noted ? noted.weight * 2 ** ((noted.at - this.#clock()) / HALF_LIFE_MS) : 0;
   }
 
-  /** Has taken many, while somebody else takes few or only has one. Where all work goes by one user, nobody does. */
-  isGreedy(user: string): boolean {
-    const own = this.of(user);
+  /** Has taken many, those that are `waiting` counted, while somebody else takes few or only has one. Where all work goes by one user, nobody does. */
+  isGreedy(user: string, waiting = 0): boolean {
+    const own = this.of(user) + waiting;
     if (own < MODEST) return false;
     const takesFew = (other: string): boolean => other !== user && this.of(other) < own * SHARE;
     for (const other of this.#holders.keys()) if (takesFew(other)) return true;

@@ -146,7 +146,7 @@ t.test('what has waited long is asked before it is handed over; of four dead one
   const config = parseConfig({ mcpServers: { echo: { image: echo.tag } } }, { DOCKER_HOST: dockerHost() });
   const log = createLog('test', 'silent');
   const driver = new DockerDriver(config, instance, log);
-  const limits = { min: 0, max: 10, maxStarting: 5, idleMs: 60_000 };
+  const limits = { min: 0, max: 10, maxStarting: 5, maxStartingAhead: 5, idleMs: 60_000 };
   const pool = new ContainerPool({
     config,
     instance,

@@ -14,7 +14,7 @@ import {
   type PoolScript,
 } from './simulate-day.js';
 
-const limits: PoolLimits = { min: 10, max: 100, maxStarting: 4, idleMs: 15 * MINUTE };
+const limits: PoolLimits = { min: 10, max: 100, maxStarting: 4, maxStartingAhead: 4, idleMs: 15 * MINUTE };
 const containers = 1_000;
 /** From none to all of `min` warm again, when each start takes up to 1.5 s. */
 const REFILL_MS = (limits.min / limits.maxStarting + 1) * 1.5 * SECOND;

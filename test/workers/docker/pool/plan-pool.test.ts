@@ -18,7 +18,7 @@ import {
 import { MINUTE, randomFrom, SECOND } from './simulate-day.js';
 
 const now = Date.UTC(2025, 2, 3, 12);
-const limits: PoolLimits = { min: 10, max: 100, maxStarting: 4, idleMs: 15 * MINUTE };
+const limits: PoolLimits = { min: 10, max: 100, maxStarting: 4, maxStartingAhead: 4, idleMs: 15 * MINUTE };
 const healthy: StartHealth = { failures: 0, notBefore: 0 };
 const none: PoolCounts = { starting: 0, warm: 0, waiting: 0, leased: 0, draining: 0 };
 
@@ -74,6 +74,15 @@ t.test('an empty pool is filled to min, maxStarting at a time and no more than t
   t.same(planOf(poolWith({ warm: 10, leased: 50 })), { start: 0, stop: 0, target: 10 });
   t.same(planOf(poolWith({}), 2), { start: 2, stop: 0, target: 10 });
   t.same(planOf(poolWith({}), 0), { start: 0, stop: 0, target: 10 });
+});
+
+t.test('ahead of demand fewer start at once than for those who wait', async (t) => {
+  const careful = { ...limits, maxStartingAhead: 1 };
+  t.equal(planOf(poolWith({}, { limits: careful })).start, 1);
+  t.equal(planOf(poolWith({ starting: 1 }, { limits: careful })).start, 0);
+  t.equal(planOf(poolWith({ waiting: 3 }, { limits: careful })).start, 3);
+  t.equal(planOf(poolWith({ waiting: 3, starting: 2 }, { limits: careful })).start, 1);
+  t.equal(planOf(poolWith({ waiting: 30 }, { limits: careful })).start, 4);
 });
 
 t.test('waiters are served beyond max, and sandboxes started for them are no surplus', async (t) => {
@@ -161,7 +170,13 @@ function randomState(random: () => number): State {
   const state: State = {
     counts: { starting: upTo(6), warm: upTo(60), waiting: 0, leased: upTo(80), draining: upTo(5) },
     demand: [],
-    limits: { min, max: min + upTo(60), maxStarting: 1 + upTo(7), idleMs: (1 + upTo(20)) * MINUTE },
+    limits: {
+      min,
+      max: min + upTo(60),
+      maxStarting: 1 + upTo(7),
+      maxStartingAhead: 1 + upTo(3),
+      idleMs: (1 + upTo(20)) * MINUTE,
+    },
     health: random() < 0.7 ? healthy : { failures: 1 + upTo(12), notBefore: now + upTo(120_000) - 60_000 },
   };
   if (random() < 0.4) state.counts.warm = 0;
@@ -215,7 +230,9 @@ t.test('holds for any pool', async (t) => {
     const wrong = wrongOf(state, plan);
     const { starting, warm, waiting } = state.counts;
     if (plan.start > room) wrong.push('starts more than there is room for');
-    const canStart = room > 0 && state.health.failures === 0 && starting < state.limits.maxStarting;
+    const { maxStarting, maxStartingAhead } = state.limits;
+    const atOnce = waiting > warm + starting ? maxStarting : Math.min(maxStarting, maxStartingAhead);
+    const canStart = room > 0 && state.health.failures === 0 && starting < atOnce;
     if (canStart && warm + starting - waiting < plan.target && plan.start === 0)
       wrong.push('does not start what is missing');
     if (warm - waiting > plan.target && plan.stop !== warm - waiting - plan.target) wrong.push('keeps a surplus');

@@ -26,6 +26,13 @@ void t.test('greedy is who takes many while another takes few, and nobody where 
   t.notOk(recent.isGreedy('loud'), 'it is long ago');
 });
 
+void t.test('those that somebody waits for count as well', async (t) => {
+  const recent = new RecentLeases(() => 0);
+  recent.hold('quiet');
+  t.notOk(recent.isGreedy('loud', 4));
+  t.ok(recent.isGreedy('loud', 5));
+});
+
 void t.test('who only has a sandbox is somebody else too, until it is given back', async (t) => {
   let now = 0;
   const recent = new RecentLeases(() => now);
