@@ -227,7 +227,14 @@ function* keysOf(schema: JsonSchema, path = ''): Iterable<[path: string, fallbac
 }
 
 /** They are there to be seen, with a value that says something. */
-const SHOWN_FILLED = new Set(['auth.tokens', 'approvals.rules', 'mcp.publicUrl', 'sandbox.memoryMb']);
+const SHOWN_FILLED = new Set([
+  'auth.tokens',
+  'auth.oidc.issuer',
+  'auth.oidc.audiences',
+  'approvals.rules',
+  'mcp.publicUrl',
+  'sandbox.memoryMb',
+]);
 
 t.test('the file in docs/configuration.md has every key of the schema, with its default', async (t) => {
   const page = await read('docs/configuration.md');

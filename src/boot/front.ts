@@ -22,6 +22,7 @@ import { isMcpPath, mcpHeaders } from '../front/routes/mcp-endpoint.js';
 import { MetricsAccess } from '../front/metrics-access.js';
 import { startMetricsServer, type MetricsServer } from '../front/metrics-server.js';
 import { Origins } from '../front/origin.js';
+import { JwtPeople } from '../front/oidc/jwt-people.js';
 import { Presence } from '../front/presence.js';
 import { proxyHeader } from '../front/proxied.js';
 import { RefusalLog } from '../front/refusal-log.js';
@@ -98,7 +99,9 @@ export function createFront(options: FrontOptions): Front {
   const addresses = new ClientAddresses(listen.trustedProxies);
   const heartbeats = new Heartbeats();
   const mcpExchanges = new McpExchanges(agents, presence);
-  const auth = new Auth(options.auth);
+  const { oidc } = config.auth;
+  const jwts = oidc && new JwtPeople({ oidc, proxies: config.proxies, log });
+  const auth = new Auth(options.auth, jwts);
   const app = uws.App();
   let listener: us_listen_socket | undefined;
   let metricsServer: MetricsServer | undefined;
@@ -106,7 +109,7 @@ export function createFront(options: FrontOptions): Front {
   let closing: Promise<void> | undefined;
   let closed = false;
 
-  const loopbackOnly = config.auth.tokens.length === 0;
+  const loopbackOnly = config.auth.tokens.length === 0 && oidc === undefined;
   const hosts = new Hosts({ names: namesOf(config), loopbackOnly, port: () => port });
   const origins = new Origins({ origins: listen.origins, noProxy: options.noProxy, hosts });
   const refusals = new RefusalLog(log);
@@ -184,6 +187,7 @@ export function createFront(options: FrontOptions): Front {
 
   return {
     async listen() {
+      void jwts?.warm(); // so that the first JWT need not wait
       const { host } = listen;
       const token = await new Promise<us_listen_socket | false>((resolve) => listenExclusively(host, port, resolve));
       if (token === false) throw await listenError(host, port);

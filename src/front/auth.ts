@@ -8,6 +8,12 @@ import { hashToken, LOCAL_USER } from '../shared/token-file.js';
 
 const BEARER = 'bearer.';
 
+/** People whose credential is not one of the tokens that are known here. */
+export interface JwtSource {
+  takes(token: string): boolean;
+  identify(token: string, key: string): Identified | Promise<Identified>;
+}
+
 export interface AuthHeaders {
   authorization: string;
   /** The `Sec-WebSocket-Protocol` of an upgrade. */
@@ -24,9 +30,11 @@ export class Auth {
   readonly #key = randomBytes(32);
 
   readonly #required: boolean;
+  readonly #jwts: JwtSource | undefined;
 
   /** With all valid tokens: without any, nobody is let in but by the mode `none`. */
-  constructor({ mode, tokens }: Pick<Config['auth'], 'mode' | 'tokens'>) {
+  constructor({ mode, tokens }: Pick<Config['auth'], 'mode' | 'tokens'>, jwts?: JwtSource) {
+    this.#jwts = jwts;
     this.#required = mode !== 'none';
     for (const { user, sha256, role, groups } of tokens) {
       this.#people.set(this.#blind(sha256), { user, role, groups, credential: 'file' });
@@ -38,7 +46,10 @@ export class Auth {
     if (!this.#required) return LOCAL;
     const token = tokenOf(credentials);
     if (token === undefined) return unauthorized();
-    return this.#people.get(this.#blind(hashToken(token))) ?? unauthorized();
+    const key = this.#blind(hashToken(token));
+    const known = this.#people.get(key);
+    if (known) return known;
+    return this.#jwts?.takes(token) === true ? this.#jwts.identify(token, key) : unauthorized();
   }
 
   /**

@@ -134,7 +134,9 @@ export class Router {
       await this.#serve(exchange, asker, tooMany);
     } catch (error) {
       const challenge: Header[] =
-        error instanceof FairleadError && error.code === 'ERR_UNAUTHORIZED' ? [['WWW-Authenticate', 'Bearer']] : [];
+        error instanceof FairleadError && error.code === 'ERR_UNAUTHORIZED'
+          ? [['WWW-Authenticate', challengeOf(exchange.head)]]
+          : [];
       exchange.fail(error, challenge);
     }
   }
@@ -220,6 +222,11 @@ export class Router {
     if (full) throw full;
     exchange.onClose(() => strangers.left(address));
   }
+}
+
+/** RFC 6750, section 3.1: a client that has sent a token is told that it is of no use. */
+function challengeOf({ authorization }: Exchange['head']): string {
+  return /^Bearer /i.test(authorization) ? 'Bearer error="invalid_token"' : 'Bearer';
 }
 
 function hasLongBody({ chunked, contentLength }: Exchange['head']): boolean {

@@ -1,4 +1,5 @@
 /** The configuration's rules about who may reach the server, and what they may reach through it. Main thread and command line. */
+import { oidcProblems } from './config-oidc.js';
 import type { Config, ConfigProblem } from './config.js';
 
 export const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
@@ -7,6 +8,7 @@ export const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'local
 export function servesOthers({ listen, auth, mcp }: Pick<Config, 'listen' | 'auth' | 'mcp'>): string | undefined {
   if (!LOOPBACK.has(listen.host)) return `listen.host is ${listen.host}`;
   if (auth.tokens.length > 0) return 'auth.tokens is set';
+  if (auth.oidc !== undefined) return 'auth.oidc is set';
   if (mcp.publicUrl !== undefined) return 'mcp.publicUrl is set';
   // A proxy on this machine need not say in a header that it is one.
   if (listen.trustedProxies.length > 0) return 'listen.trustedProxies is set';
@@ -29,10 +31,10 @@ export function checkAccess(config: Config, problems: ConfigProblem[]): void {
         message: `is none, but ${others}: without tokens only this machine is served; set it to token`,
       });
     }
-  } else if (!LOOPBACK.has(listen.host) && auth.tokens.length === 0) {
+  } else if (!LOOPBACK.has(listen.host) && auth.tokens.length === 0 && auth.oidc === undefined) {
     problems.push({
       path: 'auth.tokens',
-      message: `is empty, but listen.host ${listen.host} is not loopback: make a token with \`fairlead token NAME\`, or listen on 127.0.0.1`,
+      message: `is empty, but listen.host ${listen.host} is not loopback: make a token with \`fairlead token NAME\`, set auth.oidc, or listen on 127.0.0.1`,
     });
   }
   if (others !== undefined && sandbox.driver === 'process') {
@@ -43,6 +45,9 @@ export function checkAccess(config: Config, problems: ConfigProblem[]): void {
   }
   if (metrics.listen?.port === listen.port && listen.port !== 0 && metrics.listen.host === listen.host) {
     problems.push({ path: 'metrics.listen.port', message: `is ${listen.port}, where users are served: take another` });
+  }
+  for (const { key, message } of auth.oidc ? oidcProblems(auth.oidc) : []) {
+    problems.push({ path: `auth.oidc.${key}`, message });
   }
   const seen = new Set<string>();
   for (const [index, token] of auth.tokens.entries()) {

@@ -311,6 +311,8 @@ export interface FixtureOptions {
   origins?: string[];
   /** Tokens by user. */
   tokens?: Record<string, string>;
+  /** More of `auth`. */
+  auth?: object;
   noProxy?: string;
   /** More of `listen`, and `metrics`. */
   listen?: Partial<Config['listen']>;
@@ -321,6 +323,7 @@ export function testConfig({
   limits = {},
   origins = [],
   tokens = {},
+  auth = {},
   listen = {},
   metrics = METRICS,
 }: FixtureOptions = {}): Config {
@@ -331,7 +334,7 @@ export function testConfig({
   const json = {
     listen: { port: 0, origins, ...listen },
     metrics,
-    auth: { mode: list.length === 0 ? 'none' : 'token', tokens: list },
+    auth: { mode: list.length === 0 && !('oidc' in auth) ? 'none' : 'token', tokens: list, ...auth },
     limits,
   };
   return parseConfig(json, {});

@@ -171,6 +171,35 @@ void t.test('servers of each kind are told apart by their key, and each is judge
   );
 });
 
+const oidc = (more: object): object => ({
+  auth: { oidc: { issuer: 'https://login.test', audiences: ['a'], ...more } },
+});
+
+void t.test('an issuer is https or on this machine, and lets somebody in', async (t) => {
+  t.same(problemPaths(oidc({})), []);
+  for (const issuer of ['http://127.0.0.1:9', 'http://[::1]:9/x', 'http://localhost', 'https://login.test/realms/a']) {
+    t.same(problemPaths(oidc({ issuer })), [], issuer);
+  }
+  const bad = ['http://login.test', 'http://127.0.0.1.evil.test', 'http://10.0.0.1', 'ftp://login.test', 'login.test'];
+  for (const issuer of [...bad, 'https://u:p@login.test', 'https://login.test/?a', 'https://login.test/#a']) {
+    t.same(problemPaths(oidc({ issuer })), ['auth.oidc.issuer'], issuer);
+  }
+  t.same(problemPaths(oidc({ audiences: [] })), ['auth.oidc.audiences']);
+  t.same(problemPaths(oidc({ audiences: [], clientId: 'x' })), []);
+  for (const algorithm of ['none', 'HS256', 'RS1', 'rs256']) {
+    t.same(problemPaths(oidc({ algorithms: [algorithm] })), ['auth.oidc.algorithms.0'], algorithm);
+  }
+  t.same(problemPaths(oidc({ algorithms: [], clockSkewMs: 300_001 })), [
+    'auth.oidc.algorithms',
+    'auth.oidc.clockSkewMs',
+  ]);
+  t.same(problemPaths({ ...oidc({}), listen: { host: '0.0.0.0' } }), [], 'an issuer is auth enough beyond loopback');
+  t.same(problemPaths({ ...oidc({}), sandbox: { driver: 'process' } }), ['sandbox.driver']);
+  t.same(problemPaths({ auth: { mode: 'none', oidc: { issuer: 'https://login.test', audiences: ['a'] } } }), [
+    'auth.mode',
+  ]);
+});
+
 void t.test('beyond loopback there must be auth, and no sandbox that isolates nothing', async (t) => {
   t.same(problemPaths({ listen: { host: '0.0.0.0' } }), ['auth.tokens']);
   t.same(problemPaths({}, { HOST: '192.0.2.1' }), ['auth.tokens']);

@@ -1,0 +1,158 @@
+/**
+ * The public keys of an issuer. They are read before they are needed, read again in the background, and kept while the issuer
+ * does not answer. What tokens ask for costs the issuer a bounded number of requests. Main thread.
+ */
+import type { createLocalJWKSet, CryptoKey, FlattenedJWSInput, JSONWebKeySet, JWTHeaderParameters } from 'jose';
+import { FairleadError } from '../../shared/errors.js';
+import type { Logger } from '../../shared/log.js';
+import { proxyFor, type Proxies } from '../../shared/proxies.js';
+import { createProxyAgent, undici } from '../../shared/proxy-agent.js';
+import { isLoopbackHost } from '../../shared/config-oidc.js';
+
+/** A key that the issuer has withdrawn counts no longer than this, while the issuer answers. */
+const MAX_AGE_MS = 300_000;
+/** A key that is not known makes us ask, at most so often: a thousand invented ones are one request. */
+const UNKNOWN_KEY_PAUSE_MS = 5_000;
+/** Of requests after one that failed. */
+const RETRY_MS = 2_000;
+const TIMEOUT_MS = 5_000;
+/** Far more than metadata or keys. */
+const MAX_BYTES = 1_048_576;
+
+export interface IssuerKeysOptions {
+  issuer: string;
+  proxies: Proxies;
+  log: Logger;
+  /** Of tests. */
+  pauses?: { unknownKeyMs?: number; retryMs?: number; maxAgeMs?: number } | undefined;
+}
+
+type KeySet = ReturnType<typeof createLocalJWKSet>;
+
+export class IssuerKeys {
+  readonly #options: IssuerKeysOptions;
+  readonly #onChanged: () => void;
+  #keys: KeySet | undefined;
+  /** To see whether they have changed. */
+  #text = '';
+  #readAt = -Infinity;
+  #askedAt = -Infinity;
+  #asking: Promise<void> | undefined;
+  /** Why the last request failed; undefined: it did not. */
+  #failure: string | undefined;
+
+  /** `onChanged`: what was verified with the keys so far must be verified again. */
+  constructor(options: IssuerKeysOptions, onChanged: () => void) {
+    this.#options = options;
+    this.#onChanged = onChanged;
+  }
+
+  /** Reads the keys, unless that failed a moment ago. Never rejects. */
+  async warm(): Promise<void> {
+    await this.#ask(this.#pause(RETRY_MS, 'retryMs'));
+  }
+
+  /** For jose. Rejects with JWKSNoMatchingKey, and with ERR_UNAVAILABLE while no key is known at all. */
+  readonly keyFor = async (header: JWTHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey> => {
+    if (!this.#keys) await this.warm();
+    const keys = this.#keys;
+    if (!keys) throw this.#unknown();
+    if (this.#since(this.#readAt) > this.#pause(MAX_AGE_MS, 'maxAgeMs')) void this.warm();
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ERR_JWKS_NO_MATCHING_KEY') throw error;
+      await this.#ask(this.#pause(UNKNOWN_KEY_PAUSE_MS, 'unknownKeyMs'));
+      return this.#keys!(header, token);
+    }
+  };
+
+  /** One request at a time, `pauseMs` after the last one at the earliest. Who comes meanwhile waits for the same one. */
+  async #ask(pauseMs: number): Promise<void> {
+    if (!this.#asking) {
+      if (this.#since(this.#askedAt) < pauseMs) return;
+      this.#askedAt = performance.now();
+      this.#asking = this.#read().finally(() => {
+        this.#asking = undefined;
+        this.#askedAt = performance.now();
+      });
+    }
+    await this.#asking;
+  }
+
+  async #read(): Promise<void> {
+    const { issuer, log } = this.#options;
+    try {
+      const { createLocalJWKSet } = await import('jose'); // loaded only where there is an issuer
+      const jwks = await this.#download();
+      const text = JSON.stringify(jwks);
+      const keys = createLocalJWKSet(jwks as JSONWebKeySet);
+      this.#readAt = performance.now();
+      if (this.#failure !== undefined) log.info({ issuer }, 'the keys of the issuer can be read again');
+      this.#failure = undefined;
+      if (text === this.#text) return;
+      this.#text = text;
+      this.#keys = keys;
+      this.#onChanged();
+    } catch (error) {
+      const why = reasonOf(error);
+      if (why !== this.#failure) {
+        const known = this.#keys ? 'those that are known count on' : 'until then no JWT is let in';
+        log.warn({ issuer, err: why }, `the keys of the issuer cannot be read: ${known}`);
+      }
+      this.#failure = why;
+    }
+  }
+
+  async #download(): Promise<unknown> {
+    const { issuer } = this.#options;
+    const about = await this.#getJson(new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`));
+    const { issuer: named, jwks_uri: uri } = about as { issuer?: unknown; jwks_uri?: unknown };
+    if (named !== issuer) throw new Error('its metadata are those of another issuer');
+    if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error('its metadata name no jwks_uri');
+    return this.#getJson(new URL(uri));
+  }
+
+  /** No redirect is followed: the address of the keys comes from the metadata alone. */
+  async #getJson(url: URL): Promise<object> {
+    const isLocal = isLoopbackHost(new URL(this.#options.issuer).hostname) && isLoopbackHost(url.hostname);
+    if (url.protocol !== 'https:' && !isLocal) throw new Error(`${url.host} is asked over https alone`);
+    const { fetch, Agent } = undici();
+    const limits = { maxResponseSize: MAX_BYTES };
+    const proxy = proxyFor(url, this.#options.proxies);
+    const dispatcher = proxy === undefined ? new Agent(limits) : createProxyAgent(proxy, limits);
+    try {
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const headers = { accept: 'application/json, application/jwk-set+json' };
+      const answer = await fetch(url, { dispatcher, signal, headers, redirect: 'error' });
+      if (answer.status !== 200) throw new Error(`${url.host} answers ${answer.status}`);
+      const json: unknown = await answer.json();
+      if (typeof json !== 'object' || json === null) throw new Error(`${url.host} answers something else`);
+      return json;
+    } finally {
+      // It is asked a few times an hour: a connection that is kept would only wait.
+      void dispatcher.destroy();
+    }
+  }
+
+  #unknown(): FairleadError {
+    return new FairleadError('ERR_UNAVAILABLE', 'the keys of the issuer cannot be read now', {
+      retryAfterMs: RETRY_MS,
+    });
+  }
+
+  #since(at: number): number {
+    return performance.now() - at;
+  }
+
+  #pause(standard: number, name: 'unknownKeyMs' | 'retryMs' | 'maxAgeMs'): number {
+    return this.#options.pauses?.[name] ?? standard;
+  }
+}
+
+/** Without text that the issuer chose at length. */
+function reasonOf(error: unknown): string {
+  const at = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const { message, code } = at as { message?: unknown; code?: unknown };
+  return String(message || code || at).slice(0, 200);
+}
