@@ -94,7 +94,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     notServing: () => readiness.refusal(),
     metrics: () => scrape(docker, all),
     mcp: {
-      health: async (user, who) => book.health(await all.mcpStatus(user, who)),
+      health: async (user, who) => book.health(await all.mcpStatus(user, who), who),
       refresh: (server) => void all.refresh(server),
     },
     forgetLogin: (of) => all.forgetLogin(of),

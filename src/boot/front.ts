@@ -5,6 +5,7 @@ import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type W
 import type { UserServer } from '../../workers/agent/contract/mcp.js';
 import type { Config } from '../shared/config.js';
 import type { FairleadError } from '../shared/errors.js';
+import { seesServer } from '../shared/kept-for-groups.js';
 import type { Logger } from '../shared/log.js';
 import { oauthIdentity, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
@@ -122,7 +123,11 @@ export function createFront(options: FrontOptions): Front {
     turns: { agents, hub, presence, reads, heartbeats, maxUnsentBytes, log },
     mcpExchanges,
     mcp,
-    oauth: { forget: forgetLogin, identity: ownIdentity },
+    oauth: {
+      forget: forgetLogin,
+      identity: ownIdentity,
+      sees: (server, who) => seesServer(config.mcpServers, server, who),
+    },
   });
   const router = new Router({
     routes,

@@ -10,8 +10,10 @@ import type {
 } from '../../workers/agent/contract/mcp.js';
 import { isImageServer, isUrlServer, type McpServerConfig } from '../shared/config-mcp.js';
 import type { Config } from '../shared/config.js';
+import { seesServer } from '../shared/kept-for-groups.js';
 import { gauge } from '../shared/metrics.js';
 import { toolFilter } from '../shared/name-globs.js';
+import type { Standing } from '../shared/person.js';
 import type { ToolDefinition } from '../shared/tool-definition.js';
 
 /** A server that does not answer counts as reconnecting for this long, then as down. */
@@ -88,17 +90,19 @@ export class ServerBook {
   }
 
   /** As this user sees them, from what all threads have noticed in their own requests. */
-  health(threads: readonly McpStatusResult[]): ServerStatus[] {
-    return Object.entries(this.#config.mcpServers).map(([name, server]) => {
+  health(threads: readonly McpStatusResult[], who: Standing): ServerStatus[] {
+    const { mcpServers } = this.#config;
+    const seen = Object.entries(mcpServers).filter(([name]) => seesServer(mcpServers, name, who));
+    return seen.map(([name, server]) => {
       const entry = this.#entries.get(name);
       const own = ownOf(name, threads);
-      const seen = threads.flatMap(({ health }) => health[name] ?? []);
+      const noticed = threads.flatMap(({ health }) => health[name] ?? []);
       const note = own?.note ?? entry?.note ?? {};
-      const state = own ? ownState(own.note) : worst(this.#stateOf(name, entry), seen);
-      const since = Math.max(0, entry?.since ?? 0, ...seen.map(({ since }) => since ?? 0));
-      const lastError = note.down ?? seen.find(({ lastError }) => lastError !== undefined)?.lastError;
-      const latencies = seen.flatMap(({ latencyMs }) => (latencyMs === undefined ? [] : [latencyMs]));
-      const era = seen.find(({ era }) => era !== undefined)?.era;
+      const state = own ? ownState(own.note) : worst(this.#stateOf(name, entry), noticed);
+      const since = Math.max(0, entry?.since ?? 0, ...noticed.map(({ since }) => since ?? 0));
+      const lastError = note.down ?? noticed.find(({ lastError }) => lastError !== undefined)?.lastError;
+      const latencies = noticed.flatMap(({ latencyMs }) => (latencyMs === undefined ? [] : [latencyMs]));
+      const era = noticed.find(({ era }) => era !== undefined)?.era;
       const tools = own ? own.tools : entry?.tools;
       const isAllowed = toolFilter(server.tools);
       return {

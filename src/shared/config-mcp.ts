@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { nameGlob } from './name-globs.js';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
+import { groupNames } from './config-policy.js';
 
 const strings = z.record(z.string(), z.string());
 /** Such files are often checked in, so secrets in headers and environments come from `${NAME}`. */
@@ -9,6 +10,9 @@ const env = strings.default({});
 
 /** Keys that every kind of server has. */
 const common = {
+  groups: groupNames
+    .optional()
+    .describe('Only members of one of these groups see the server, its tools and its resources; absent = everybody'),
   tools: z
     .strictObject({
       allow: z.array(glob).default(['*']).describe('Tools of this server that the model may know, by glob'),

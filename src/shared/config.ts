@@ -10,7 +10,7 @@ import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { hasModelAccess, readModelAccess, type ModelAccess } from './config-model.js';
 import { quotasSchema } from './config-quotas.js';
-import { approvalsSchema, policyProblems } from './config-policy.js';
+import { approvalsSchema, groupNames, policyProblems } from './config-policy.js';
 import { readProxies, type Proxies } from './proxies.js';
 import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
 import { FairleadError } from './errors.js';
@@ -58,6 +58,10 @@ export const configSchema = z.strictObject({
       provider: z.enum(['auto', 'anthropic', 'demo']).default('auto'),
       name: z.string().min(1).default('claude-sonnet-5-5'),
       allow: z.array(z.string()).default([]).describe('Other models a client may ask for'),
+      groups: z
+        .record(z.string().min(1), groupNames)
+        .default({})
+        .describe('By model: only members of one of these groups may use it; absent = everybody'),
       maxTokens: positive.default(8192),
       maxRounds: positive.default(50),
       thinkingTokens: z
@@ -231,6 +235,10 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   }
   if (model.thinkingTokens > 0 && (model.thinkingTokens < 1024 || model.thinkingTokens >= model.maxTokens)) {
     problems.push({ path: 'model.thinkingTokens', message: 'must be 0, or at least 1024 and below model.maxTokens' });
+  }
+  for (const name of Object.keys(model.groups)) {
+    if ([model.name, ...model.allow, 'demo'].includes(name)) continue;
+    problems.push({ path: `model.groups.${name}`, message: 'is neither model.name nor in model.allow' });
   }
   const { hangTimeoutMs, maxHeapMb } = config.agents;
   if (hangTimeoutMs > 0 && hangTimeoutMs < MIN_HANG_MS) {

@@ -2,6 +2,7 @@
 import type { UserServer } from '../../../workers/agent/contract/mcp.js';
 import type { LoginBegun, LoginPage } from '../../../workers/agent/contract/logins.js';
 import { errorToData, FairleadError } from '../../shared/errors.js';
+import { noSuchServer } from '../../shared/kept-for-groups.js';
 import {
   CALLBACK_PATH,
   clientDocument,
@@ -10,10 +11,11 @@ import {
   loginCookieName,
   type OAuthIdentity,
 } from '../../shared/oauth-identity.js';
+import type { Standing } from '../../shared/person.js';
 import type { Agents } from '../../threads/agents.js';
 import { noBody } from '../frames.js';
 import type { Exchange, Header } from '../http.js';
-import { del, get, post, postForm, type Route } from '../router.js';
+import { del, get, post, postForm, type Route, type RouteCall } from '../router.js';
 import { markup, sendPage, type Html } from './login-pages.js';
 
 /** A login takes several requests to an authorization server. */
@@ -26,19 +28,28 @@ export interface OAuthRoutesOptions {
   identity: () => OAuthIdentity;
   /** Tells all threads to forget what they know of this login. */
   forget: (of: UserServer) => Promise<void>;
+  /** Whether the server is there for somebody with these rights. */
+  sees: (server: string, who: Standing) => boolean;
 }
 
-export function oauthRoutes({ agents, identity, forget }: OAuthRoutesOptions): Route[] {
+export function oauthRoutes({ agents, identity, forget, sees }: OAuthRoutesOptions): Route[] {
+  const seen = ({ params, who }: RouteCall): string => {
+    const server = params['server']!;
+    if (!sees(server, who)) throw noSuchServer(server);
+    return server;
+  };
   const ask = <K extends 'mcp-login-page' | 'mcp-login-begin'>(ticket: string, name: K) =>
     agents.request(ticket, name, { ticket }, { timeoutMs: LOGIN_TIMEOUT_MS });
   return [
-    post('/v1/mcp/:server/login', noBody, async ({ exchange, user, params }) => {
-      const request = { user, server: params['server']!, unasked: true, identity: identity() };
+    post('/v1/mcp/:server/login', noBody, async (call) => {
+      const { exchange, user } = call;
+      const request = { user, server: seen(call), unasked: true, identity: identity() };
       const { url, endsAt } = await agents.request(user, 'mcp-login', request, { timeoutMs: LOGIN_TIMEOUT_MS });
       exchange.json(200, { url, expiresAt: endsAt });
     }),
-    del('/v1/mcp/:server/login', async ({ exchange, user, params }) => {
-      const of = { user, server: params['server']! };
+    del('/v1/mcp/:server/login', async (call) => {
+      const { exchange, user } = call;
+      const of = { user, server: seen(call) };
       const { revoked } = await agents.request(user, 'mcp-logout', of, { timeoutMs: LOGIN_TIMEOUT_MS });
       await forget(of);
       exchange.json(200, { revoked });

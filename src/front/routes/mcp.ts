@@ -1,7 +1,7 @@
 /** Routes of /v1/mcp…: the configured MCP servers, their health, tools, prompts and resources. Main thread. */
 import { z } from 'zod';
 import type { McpRequest, ServerStatus } from '../../../workers/agent/contract/mcp.js';
-import { FairleadError } from '../../shared/errors.js';
+import { noSuchServer } from '../../shared/kept-for-groups.js';
 import type { Who } from '../../shared/person.js';
 import type { Agents } from '../../threads/agents.js';
 import { badFrame, noBody } from '../frames.js';
@@ -69,6 +69,6 @@ export function serverRoutes({ agents, mcp }: { agents: Agents; mcp: McpAdmin })
 
 function named(servers: readonly ServerStatus[], name: string): ServerStatus {
   const server = servers.find((each) => each.name === name);
-  if (!server) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${name}`);
+  if (!server) throw noSuchServer(name);
   return server;
 }

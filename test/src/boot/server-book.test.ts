@@ -1,4 +1,5 @@
 import t from 'tap';
+import { NO_STANDING } from '../../../src/shared/person.js';
 import { parseConfig } from '../../../src/shared/config.js';
 import { registry } from '../../../src/shared/metrics.js';
 import { ServerBook, type Published } from '../../../src/boot/server-book.js';
@@ -50,10 +51,10 @@ t.test('a server that goes down keeps its tools on the list, marked as down, unt
     catalogue: { web: [{ name: 'a' }] },
     notes: { web: { down: 'away', resources: true } },
   });
-  t.match(book.health([])[1], { state: 'reconnecting', lastError: 'away' });
+  t.match(book.health([], NO_STANDING)[1], { state: 'reconnecting', lastError: 'away' });
   book.note({ server: 'web', tools: [tool('a')], resources: true });
   t.same(book.published().notes, { web: { resources: true } });
-  t.match(book.health([])[1], { state: 'healthy' });
+  t.match(book.health([], NO_STANDING)[1], { state: 'healthy' });
 });
 
 t.test('health joins what the threads know: one thread’s trouble is not yet the server’s', async (t) => {
@@ -63,12 +64,15 @@ t.test('health joins what the threads know: one thread’s trouble is not yet th
   const good = { state: 'healthy' as const, latencyMs: 10, era: 'modern' as const };
   const bad = { state: 'down' as const, latencyMs: 30, lastError: 'cut' };
   const of = (...signals: (typeof good | typeof bad)[]) =>
-    book.health(signals.map((each) => ({ health: { web: each }, own: [] })))[1];
+    book.health(
+      signals.map((each) => ({ health: { web: each }, own: [] })),
+      NO_STANDING,
+    )[1];
   t.match(of(good, bad), { state: 'degraded', latencyMs: 20, era: 'modern', lastError: 'cut', tools: [{ name: 'a' }] });
   t.equal(of(good)?.tools.length, 1, 'what is denied is not shown');
   t.match(of(bad, bad), { state: 'down' });
-  t.match(book.health([])[0], { name: 'box', kind: 'image', state: 'healthy', tools: [{ name: 'x' }] });
-  t.match(book.health([])[3], { name: 'run', kind: 'command', state: 'reconnecting', tools: [] });
+  t.match(book.health([], NO_STANDING)[0], { name: 'box', kind: 'image', state: 'healthy', tools: [{ name: 'x' }] });
+  t.match(book.health([], NO_STANDING)[3], { name: 'run', kind: 'command', state: 'reconnecting', tools: [] });
 });
 
 t.test('a server with a login for each user has the health that the user’s own thread knows', async (t) => {
@@ -77,6 +81,21 @@ t.test('a server with a login for each user has the health that the user’s own
   const unknown = { health: {}, own: [{ server: 'own', note: { perUser: true } }] };
   const asked = { health: {}, own: [{ server: 'own', note: { perUser: true, needsLogin: true } }] };
   const known = { health: {}, own: [{ server: 'own', note: { perUser: true }, tools: [tool('a')] }] };
-  t.match(book.health([unknown, asked])[2], { state: 'needs_login', tools: [] });
-  t.match(book.health([unknown, known])[2], { state: 'healthy', tools: [{ name: 'a' }] });
+  t.match(book.health([unknown, asked], NO_STANDING)[2], { state: 'needs_login', tools: [] });
+  t.match(book.health([unknown, known], NO_STANDING)[2], { state: 'healthy', tools: [{ name: 'a' }] });
+});
+
+t.test('a server that is kept for groups is there for their members alone', async (t) => {
+  registry.removeSingleMetric('fairlead_mcp_server_state');
+  const mcpServers = { all: { image: 'x' }, lab: { image: 'y', groups: ['research'] } };
+  const book = new ServerBook(parseConfig({ mcpServers }, {}), () => undefined);
+  book.note({ server: 'lab', tools: [tool('secret')] });
+  const seen = (groups: string[]): string[] => book.health([], { role: 'user', groups }).map(({ name }) => name);
+  t.same(seen(['research']), ['all', 'lab']);
+  t.same(seen(['Research', 'ops']), ['all']);
+  t.same(
+    book.health([], { role: 'admin', groups: [] }).map(({ name }) => name),
+    ['all'],
+    'a role is no group',
+  );
 });

@@ -3,6 +3,7 @@ import type { SessionRef } from '../contract/sessions.js';
 import { isCommandServer, isImageServer, isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { noSuchServer, seesServer } from '../../../src/shared/kept-for-groups.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Asker } from '../../../src/shared/policy/policy.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
@@ -90,9 +91,9 @@ export function createMcpPart(options: McpPartOptions): McpPart {
       },
       'mcp-status': async ({ user, who }) => {
         // The user's own thread finds out whether the user is logged in.
-        if (threadOf(user, threads) === index)
-          await catalogue.ready(callerOf({ user, who, server: '' }), STATUS_WAIT_MS);
-        return { health: health.read(), own: catalogue.ownServers(user) };
+        const caller = callerOf({ user, who, server: '' });
+        if (threadOf(user, threads) === index) await catalogue.ready(caller, STATUS_WAIT_MS);
+        return { health: health.read(), own: catalogue.ownServers(caller) };
       },
       'mcp-test': (request) => lists.test(callerOf(request), request.server),
       'mcp-request': async (request) => {
@@ -114,7 +115,7 @@ async function answerRequest(
 ): Promise<Record<string, unknown>> {
   const { server, session } = request;
   const settings = config.mcpServers[server];
-  if (!settings) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${server}`);
+  if (!settings || !seesServer(config.mcpServers, server, request.who)) throw noSuchServer(server);
   const inSandbox = isImageServer(settings) || (isCommandServer(settings) && settings.sandbox !== undefined);
   if (inSandbox && session === undefined) {
     throw new FairleadError('ERR_BAD_FRAME', `${server} runs in a session's sandbox: say which with ?session=`);

@@ -2,7 +2,9 @@
 import { isCommandServer, isImageServer } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { seesServer } from '../../../src/shared/kept-for-groups.js';
 import type { SessionSandboxes } from './sandbox/session-sandboxes.js';
+import { NO_USER } from './host/no-user.js';
 import type { Caller, ServerBackend, ServerConnection, ServerConnections } from './host/server-connection.js';
 
 export interface ServerBackends {
@@ -20,8 +22,13 @@ export class McpServers implements ServerConnections {
     this.#backends = backends;
   }
 
-  /** Opens the connection if needed. ERR_MCP for a name that the configuration lacks, else the backend's errors. */
+  /**
+   * Opens the connection if needed. ERR_MCP for a name that the configuration lacks, or that is kept for groups of which the caller is in
+   * none; else the backend's errors.
+   */
   async connection(caller: Caller, server: string): Promise<ServerConnection> {
+    const isOurs = caller.user === NO_USER;
+    if (!isOurs && !seesServer(this.#config.mcpServers, server, caller.who)) throw noServer(server);
     return this.#backendOf(server).get(caller, server);
   }
 
@@ -62,8 +69,12 @@ export class McpServers implements ServerConnections {
 
   #backendOf(name: string): ServerBackend {
     const server = this.#config.mcpServers[name];
-    if (!server) throw new FairleadError('ERR_MCP', `the configuration has no MCP server ${name}`);
+    if (!server) throw noServer(name);
     if (isImageServer(server)) return this.#backends.sandboxes;
     return isCommandServer(server) ? this.#backends.commands : this.#backends.remotes;
   }
+}
+
+function noServer(name: string): FairleadError {
+  return new FairleadError('ERR_MCP', `the configuration has no MCP server ${name}`);
 }

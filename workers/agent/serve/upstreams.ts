@@ -1,6 +1,7 @@
 /** Prompts, resources and completions of all servers as those of one: joins lists, routes requests. Agent threads. */
 import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from '@modelcontextprotocol/server';
 import { errorToData, publicMessage } from '../../../src/shared/errors.js';
+import { seesServer } from '../../../src/shared/kept-for-groups.js';
 import { callTimeoutMs } from '../mcp/calls/call-timeout.js';
 import { refuseDenied, undenied } from '../mcp/calls/judge.js';
 import { listAll } from '../mcp/catalogue/list-all.js';
@@ -60,7 +61,7 @@ export async function findPrompt(
   signal: AbortSignal,
 ): Promise<PromptRoute> {
   const known = parts.routes.prompt(of.user, name);
-  if (known) return known;
+  if (known && seesServer(parts.agent.config.mcpServers, known.server, of.who)) return known;
   await listPrompts(parts, of, signal);
   const found = parts.routes.prompt(of.user, name);
   if (!found) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown prompt: ${name}`);
@@ -68,9 +69,11 @@ export async function findPrompt(
 }
 
 /** The server that is known to have the URI first, then all others with resources. */
-export function serversFor(parts: ServeParts, { user }: Served, uri: string): string[] {
-  const known = parts.routes.resource(user, uri);
-  const others = serversWith(parts, user, 'resources').filter((server) => server !== known);
+export function serversFor(parts: ServeParts, of: Served, uri: string): string[] {
+  const found = parts.routes.resource(of.user, uri);
+  // It was found with another credential, perhaps.
+  const known = found !== undefined && seesServer(parts.agent.config.mcpServers, found, of.who) ? found : undefined;
+  const others = serversWith(parts, of, 'resources').filter((server) => server !== known);
   return known === undefined ? others : [known, ...others];
 }
 
@@ -182,7 +185,7 @@ async function listOfAll(
   const options = { asks: NOBODY, signal, timeoutMs: agent.config.mcp.requestTimeoutMs };
   await agent.catalogue.ready(of);
   const capability = method === 'prompts/list' ? 'prompts' : 'resources';
-  const servers = await undenied(agent.policy, of, serversWith(parts, of.user, capability), { method });
+  const servers = await undenied(agent.policy, of, serversWith(parts, of, capability), { method });
   const lists = servers.map(async (server) => {
     try {
       const connection = await abortable<ServerConnection>(() => agent.servers.connection(of, server), signal);
@@ -198,8 +201,8 @@ async function listOfAll(
 }
 
 /** Servers with the capability, in the configuration's order, as their listings say: no sandbox is started to be asked. */
-function serversWith({ agent }: ServeParts, user: string, capability: 'prompts' | 'resources'): string[] {
-  const notes = agent.catalogue.notesOf(user);
+function serversWith({ agent }: ServeParts, of: Served, capability: 'prompts' | 'resources'): string[] {
+  const notes = agent.catalogue.notesOf(of);
   return Object.keys(agent.config.mcpServers).filter((server) => {
     const note = notes[server];
     return note?.[capability] === true && note.down === undefined;

@@ -24,6 +24,7 @@ import { closeQuestions, ServerQuestions, type QuestionReply } from '../turn/que
 import { Sampling } from './sampling.js';
 import { historyFull, jsonBytes } from '../log/history-size.js';
 import { SessionLog, type KnownSession, type Step } from '../log/session-log.js';
+import { refuseModel } from '../model/refuse-model.js';
 import { repairTranscript } from '../model/repair-transcript.js';
 import { AskedAhead } from '../turn/ask-model.js';
 import { acceptStep, type UserMessage } from './accept.js';
@@ -164,6 +165,7 @@ export class Session {
     if (twice) await this.log.settled();
     const open = message.id !== undefined && this.row.openTurns.find(({ id }) => id === message.id);
     if (open) return { turn: open.turn, queued: 0, duplicate: true };
+    refuseModel(this.#deps.parts.config, this.row.model, message.standing);
     if (this.row.openTurns.length + this.#accepting.size >= maxInFlight) {
       const told = `${maxInFlight} messages are in flight; wait for a turn to end`;
       throw new FairleadError('ERR_TOO_MANY_REQUESTS', told, { retryAfterMs: 1000 });

@@ -1,6 +1,7 @@
 /** What the main thread may ask of an agent thread about sessions and their turns. Agent threads. */
 import type { Loss, LossTold } from '../../docker/contract/messages.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { mayUseModel, modelRefusal } from '../../../src/shared/kept-for-groups.js';
 import { standingOf, type Standing } from '../../../src/shared/person.js';
 import { quotaOf } from '../../../src/shared/quotas.js';
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
@@ -51,17 +52,25 @@ export class SessionRequests {
   /** ERR_DRAINING, ERR_MODEL_NOT_ALLOWED, ERR_STORE_CONFLICT when it exists, ERR_QUOTA. */
   async create(
     { user, session, who }: SessionRef & Asked,
-    model = this.#defaultModel,
+    wanted?: string,
   ): Promise<{ session: string; model: string }> {
     this.#refuseWhenDraining();
     const { data, store } = this.#options;
-    if (model !== this.#defaultModel && !data.config.model.allow.includes(model)) {
-      throw new FairleadError('ERR_MODEL_NOT_ALLOWED', `the model ${model} is not in model.allow`);
-    }
     const standing = standingOf(who);
+    const model = this.#modelFor(standing, wanted);
     const { maxSessions } = quotaOf(data.config, { user, ...standing });
     await store.createSession(newRow({ session, user, model, owner: data.instance, who: standing }), maxSessions);
     return { session, model };
+  }
+
+  /** Without a wish the first one that the user may use. A model that is kept for others is refused as one that is not there. */
+  #modelFor(who: Standing, wanted: string | undefined): string {
+    const { model: settings } = this.#options.data.config;
+    const usable = [this.#defaultModel, ...settings.allow].filter((model) => mayUseModel(settings, model, who));
+    const model = wanted === undefined ? usable[0] : usable.find((each) => each === wanted);
+    if (model !== undefined) return model;
+    const told = wanted === undefined ? 'there is no model that this user may use' : modelRefusal(wanted);
+    throw new FairleadError('ERR_MODEL_NOT_ALLOWED', told);
   }
 
   /** Runs `work` while the session stays in memory, and counts as its use. ERR_NO_SUCH_SESSION. */

@@ -4,6 +4,7 @@ import { abortable } from '../../../src/shared/abort.js';
 import { foundIn } from '../mcp/catalogue/tool-search.js';
 import { SentContext } from '../model/context.js';
 import type { ModelEvent, ModelRequest } from '../model/model.js';
+import { refuseModel } from '../model/refuse-model.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { Turn } from './turn.js';
 
@@ -26,6 +27,7 @@ export async function askModel(
   const { model: settings } = parts.config;
   const { model, session, user, who } = log.row;
   const caller = { session, user, who };
+  refuseModel(parts.config, model, who);
   const { historyTokens } = settings;
   const takes = parts.model.maxPromptTokens?.(model);
   const sent = new SentContext(transcript, log.row.context, { historyTokens, takes });
@@ -33,7 +35,7 @@ export async function askModel(
   const request: ModelRequest = {
     model,
     system: settings.system,
-    note: parts.catalogue.note(user),
+    note: parts.catalogue.note(caller),
     messages: sent.messages(),
     shorter: (size) => sent.shorter(size),
     tools: parts.toolSet(caller).toolsWith(foundIn(transcript)),

@@ -83,7 +83,7 @@ function search({ toolSet }: BuiltInParts, { args, caller }: BuiltInCall): strin
 async function resourceLines(parts: BuiltInParts, call: BuiltInCall): Promise<string[]> {
   const asked = call.args['server'];
   if (typeof asked === 'string') return resourcesOf(parts, call, asked);
-  const notes = parts.catalogue.notesOf(call.caller.user);
+  const notes = parts.catalogue.notesOf(call.caller);
   const listed = Object.entries(notes).flatMap(([server, { resources, down }]) =>
     resources === true && down === undefined ? [server] : [],
   );

@@ -3,6 +3,8 @@ import type { ProtocolEra } from '@modelcontextprotocol/client';
 import { isCommandServer, isImageServer } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { errorToData, FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
+import { noSuchServer, seesServer } from '../../../../src/shared/kept-for-groups.js';
+import { NO_USER } from '../host/no-user.js';
 import { listingSession } from '../host/shared-sessions.js';
 import type { Caller, ServerAsks, ServerConnection, ServerConnections } from '../host/server-connection.js';
 import { listServerTools, type ListOptions } from './list-all.js';
@@ -50,8 +52,9 @@ export class ServerLists {
   /** Makes one request now. ERR_BAD_FRAME for a server in a sandbox, as none is started for a test; errors of the server. */
   async test(caller: Caller, server: string): Promise<{ latencyMs: number; era: ProtocolEra }> {
     const { timeoutMs } = this;
-    const settings = this.#options.config.mcpServers[server];
-    if (!settings) throw new FairleadError('ERR_NOT_FOUND', `the configuration has no MCP server ${server}`);
+    const { mcpServers } = this.#options.config;
+    const settings = mcpServers[server];
+    if (!settings || !seesServer(mcpServers, server, caller.who)) throw noSuchServer(server);
     if (isImageServer(settings) || (isCommandServer(settings) && settings.sandbox !== undefined)) {
       throw new FairleadError('ERR_BAD_FRAME', `${server} runs in a sandbox, and none is started to test it`);
     }
@@ -66,7 +69,7 @@ export class ServerLists {
 
   /** The caller of lists for all users. */
   get nobody(): Caller {
-    return { session: listingSession(this.#options.index), user: '' };
+    return { session: listingSession(this.#options.index), user: NO_USER };
   }
 
   get timeoutMs(): number {
@@ -80,7 +83,7 @@ export class ServerLists {
   }
 
   async #with<T extends { era: ProtocolEra }>(
-    { user, session: name }: Caller,
+    { session: name, ...asker }: Caller,
     server: string,
     work: (connect: () => Promise<ServerConnection>) => Promise<T>,
   ): Promise<T> {
@@ -89,14 +92,14 @@ export class ServerLists {
     // A session id of its own, released below.
     const session = isOwn ? `${name}_${server}` : name;
     try {
-      const result = await work(() => servers.connection({ user, session }, server));
+      const result = await work(() => servers.connection({ ...asker, session }, server));
       health.noteGood(server, result.era);
       return result;
     } catch (error) {
       const data = errorToData(error);
       // A server that wants a login is healthy.
       if (data.code !== 'ERR_MCP_LOGIN' && data.code !== 'ERR_CANCELLED')
-        health.noteBad(server, error, user === this.nobody.user);
+        health.noteBad(server, error, asker.user === NO_USER);
       throw error;
     } finally {
       if (isOwn) await servers.releaseSession(session);

@@ -4,10 +4,13 @@ import { atMost } from '../../../../src/shared/abort.js';
 import { isImageServer, isUrlServer, serversOf } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import { keptServers, seesServer } from '../../../../src/shared/kept-for-groups.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { toolFilter } from '../../../../src/shared/name-globs.js';
+import type { Asker } from '../../../../src/shared/policy/policy.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Catalogue, ServerNote, ServerNotes } from '../../contract/mcp.js';
+import { NO_USER } from '../host/no-user.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 import { buildToolSet, type ToolSet } from './tool-names.js';
 import { definitionHash } from './definition-hash.js';
@@ -42,6 +45,7 @@ const TIMES = {
 const MAX_USERS = 1_000;
 const MAX_SETS = 200;
 const NOTHING: ReadonlyMap<string, ToolDefinition[]> = new Map();
+const NONE: ReadonlySet<string> = new Set();
 
 /** The last list of one server for one user. */
 interface Own {
@@ -54,6 +58,13 @@ interface Own {
   listing?: Promise<void>;
 }
 
+/** What one session's tools are made of. */
+interface Seen {
+  own: ReadonlyMap<string, Own>;
+  changed?: ReadonlyMap<string, ToolDefinition[]>;
+  hidden: ReadonlySet<string>;
+}
+
 export class ToolCatalogue {
   readonly #options: ToolCatalogueOptions;
   readonly #times: typeof TIMES;
@@ -62,6 +73,8 @@ export class ToolCatalogue {
   #catalogue: Catalogue = {};
   #notes: ServerNotes = {};
   #perUser: string[] = [];
+  /** Servers that not everybody sees. */
+  readonly #kept: readonly string[];
   /** By what differs between users: users with the same tools share one set. */
   readonly #sets = new LRUCache<string, ToolSet>({ max: MAX_SETS });
   /** server → the time of its last report of trouble. */
@@ -78,6 +91,7 @@ export class ToolCatalogue {
     this.#isAllowed = (server, name) => filters.get(server)?.(name) ?? true;
     const { mcpServers } = options.config;
     const listed = Object.keys(mcpServers).filter((server) => !isImageServer(mcpServers[server]!));
+    this.#kept = keptServers(mcpServers);
     this.#firstNews = new FirstListing(listed, this.#times.waitMs);
     this.set({}, {});
   }
@@ -91,13 +105,14 @@ export class ToolCatalogue {
     this.#firstNews.note((server) => Object.hasOwn(catalogue, server) || Object.hasOwn(notes, server));
   }
 
-  toolSet({ user, session }: Caller): ToolSet {
-    const own = this.#ownOf(user);
-    const changed = this.#changedOf(session);
+  toolSet(caller: Caller): ToolSet {
+    const own = this.#ownOf(caller.user);
+    const hidden = this.#hiddenFrom(caller);
+    const changed = this.#changedOf(caller.session);
     const changes = [...changed].map(([server, tools]) => [server, toolsHash(tools)]);
-    const key = JSON.stringify([this.#perUser.map((server) => ownKey(own.get(server))), changes]);
+    const key = JSON.stringify([this.#perUser.map((server) => ownKey(own.get(server))), changes, [...hidden]]);
     let set = this.#sets.get(key);
-    if (!set) this.#sets.set(key, (set = this.#build(own, changed)));
+    if (!set) this.#sets.set(key, (set = this.#build({ own, changed, hidden })));
     return set;
   }
 
@@ -108,7 +123,10 @@ export class ToolCatalogue {
   async ready(caller: Caller, waitMs = this.#times.waitMs): Promise<void> {
     const { changed } = this.#options;
     if (!this.#firstNews.isOver) await this.#firstNews.over;
-    const expired = this.#perUser.filter((server) => (this.#ownOf(caller.user).get(server)?.until ?? 0) <= Date.now());
+    const hidden = this.#hiddenFrom(caller);
+    const expired = this.#perUser.filter(
+      (server) => !hidden.has(server) && (this.#ownOf(caller.user).get(server)?.until ?? 0) <= Date.now(),
+    );
     if (expired.length === 0 && !changed.of(caller.session)) return;
     const asked = [changed.ready(caller.session), ...expired.map((server) => this.#refresh(caller, server))];
     await atMost(waitMs, Promise.all(asked));
@@ -146,8 +164,8 @@ export class ToolCatalogue {
   }
 
   /** A note for the model on servers that are down. '' when there are none. */
-  note(user: string): string {
-    const { notes } = this.#merged(this.#ownOf(user));
+  note(asker: Asker): string {
+    const notes = this.notesOf(asker);
     const down = Object.entries(notes).flatMap(([server, note]) => (note.down === undefined ? [] : [server]));
     if (down.length === 0) return '';
     const [them, their] = down.length === 1 ? ['This MCP server is', 'its'] : ['These MCP servers are', 'their'];
@@ -155,15 +173,17 @@ export class ToolCatalogue {
   }
 
   /** The notes on all servers, as this user sees them. */
-  notesOf(user: string): ServerNotes {
-    return this.#merged(this.#ownOf(user)).notes;
+  notesOf(asker: Asker): ServerNotes {
+    return this.#merged({ own: this.#ownOf(asker.user), hidden: this.#hiddenFrom(asker) }).notes;
   }
 
   /** The servers with a login, as this user sees them: for /v1/mcp. */
-  ownServers(user: string): { server: string; note: ServerNote; tools?: ToolDefinition[] }[] {
-    const own = this.#ownOf(user);
-    const { notes } = this.#merged(own);
-    return this.#perUser.map((server) => {
+  ownServers(asker: Asker): { server: string; note: ServerNote; tools?: ToolDefinition[] }[] {
+    const own = this.#ownOf(asker.user);
+    const hidden = this.#hiddenFrom(asker);
+    const { notes } = this.#merged({ own, hidden });
+    const seen = this.#perUser.filter((server) => !hidden.has(server));
+    return seen.map((server) => {
       const tools = own.get(server)?.listed?.tools;
       return { server, note: notes[server] ?? {}, ...(tools ? { tools } : {}) };
     });
@@ -180,9 +200,16 @@ export class ToolCatalogue {
     );
   }
 
-  #build(own: ReadonlyMap<string, Own>, changed: ReadonlyMap<string, ToolDefinition[]>): ToolSet {
+  /** In the configuration's order. */
+  #hiddenFrom({ user, who }: Asker): ReadonlySet<string> {
+    if (this.#kept.length === 0 || user === NO_USER) return NONE;
+    const { mcpServers } = this.#options.config;
+    return new Set(this.#kept.filter((server) => !seesServer(mcpServers, server, who)));
+  }
+
+  #build(of: Seen): ToolSet {
     const { toolNames: mode, toolTokens } = this.#options.config.mcp;
-    const { catalogue, notes } = this.#merged(own, changed);
+    const { catalogue, notes } = this.#merged(of);
     const inSandbox = (name: string): boolean => {
       const server = this.#options.config.mcpServers[name];
       return server !== undefined && isImageServer(server) && server.scope !== 'shared';
@@ -190,13 +217,13 @@ export class ToolCatalogue {
     return buildToolSet(catalogue, { mode, toolTokens, notes, isAllowed: this.#isAllowed, inSandbox });
   }
 
-  #merged(
-    own: ReadonlyMap<string, Own>,
-    changed: ReadonlyMap<string, ToolDefinition[]> = NOTHING,
-  ): { catalogue: Catalogue; notes: ServerNotes } {
-    if (this.#perUser.length === 0 && changed.size === 0) return { catalogue: this.#catalogue, notes: this.#notes };
+  /** What is hidden has no part in the names of the other tools either. */
+  #merged({ own, changed = NOTHING, hidden }: Seen): { catalogue: Catalogue; notes: ServerNotes } {
+    if (this.#perUser.length === 0 && changed.size === 0 && hidden.size === 0)
+      return { catalogue: this.#catalogue, notes: this.#notes };
     const catalogue: Catalogue = {};
     for (const server of Object.keys(this.#options.config.mcpServers)) {
+      if (hidden.has(server)) continue;
       const tools = changed.get(server) ?? own.get(server)?.listed?.tools ?? this.#catalogue[server];
       if (tools) catalogue[server] = tools;
     }
@@ -213,7 +240,8 @@ export class ToolCatalogue {
         },
       ];
     });
-    return { catalogue, notes: { ...this.#notes, ...Object.fromEntries(mine) } };
+    const notes = Object.entries(this.#notes).concat(mine);
+    return { catalogue, notes: Object.fromEntries(notes.filter(([server]) => !hidden.has(server))) };
   }
 
   #ownOf(user: string): Map<string, Own> {

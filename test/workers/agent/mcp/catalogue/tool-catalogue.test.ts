@@ -51,7 +51,7 @@ t.test('a user without a login is offered one, and has the tools after it', asyn
   });
   await catalogue.ready(of('ada'));
   t.same(names('ada'), ['all', 'connect_mine']);
-  t.equal(catalogue.note('ada'), '', 'a login that is missing is no outage');
+  t.equal(catalogue.note({ user: 'ada' }), '', 'a login that is missing is no outage');
   t.same((await catalogue.connect(of('ada'), 'mine', NOBODY, signal)).length, 1);
   t.same(names('ada'), ['all', 'own']);
   await catalogue.ready(of('bob'));
@@ -120,8 +120,8 @@ t.test('when a user’s server fails, its known tools say that they are unavaila
   await catalogue.ready(of('ada'));
   t.same(names('ada'), ['all']);
   t.match(catalogue.toolSet(of('ada')).find('own'), { gone: 'it is away' });
-  t.match(catalogue.note('ada'), /not available now.*mine/);
-  t.equal(catalogue.note('bob'), '');
+  t.match(catalogue.note({ user: 'ada' }), /not available now.*mine/);
+  t.equal(catalogue.note({ user: 'bob' }), '');
 });
 
 t.test('trouble with a shared server is reported to its lister, at a limited rate', async (t) => {
@@ -165,4 +165,45 @@ t.test('a turn before all servers are listed waits for them, for a moment', asyn
   await silent.catalogue.ready(of('ada'));
   t.same(silent.names('ada'), []);
   clearInterval(alive);
+});
+
+const listNothing: ToolCatalogueOptions['list'] = async () => ({ tools: [] });
+
+t.test('a server that is kept for groups gives others no tool, no name and no note, whatever is cached', async (t) => {
+  const kept = parseConfig({ mcpServers: { common: { image: 'a' }, lab: { image: 'b', groups: ['research'] } } }, {});
+  const log = pino({ level: 'silent' });
+  const changed = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
+  const health = new HealthBook(Object.keys(kept.mcpServers));
+  const catalogue = new ToolCatalogue({
+    config: kept,
+    health,
+    list: listNothing,
+    changed,
+    onTrouble: () => undefined,
+    log,
+  });
+  const lists = { common: [tool('look')], lab: [tool('look'), tool('secret')] };
+  catalogue.set(lists, { lab: { resources: true, prompts: true } });
+  const member = { ...of('ada'), who: { role: 'user', groups: ['research'] } } as const;
+  const other = { ...of('bob'), who: { role: 'admin', groups: ['Research'] } } as const;
+  const names = (caller: typeof member | typeof other): string[] =>
+    catalogue.toolSet(caller).tools.map(({ name }) => name);
+  for (let twice = 0; twice < 2; twice++) {
+    t.same(names(member), [
+      'common__look',
+      'lab__look',
+      'secret',
+      'list_resources',
+      'read_resource',
+      'restart_sandbox',
+    ]);
+    t.same(names(other), ['look', 'restart_sandbox'], 'what is hidden renames nothing');
+    t.equal(catalogue.toolSet(other).of('lab', 'secret'), undefined);
+    t.equal(catalogue.toolSet(of('bob')).find('secret'), undefined, 'of a session from before groups');
+  }
+  t.same(catalogue.notesOf(other), {});
+  t.match(catalogue.notesOf(member), { lab: { resources: true } });
+  catalogue.set(lists, { lab: { down: 'it is away' } });
+  t.match(catalogue.note(member), /lab/);
+  t.equal(catalogue.note(other), '');
 });
