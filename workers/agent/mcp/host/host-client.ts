@@ -19,6 +19,7 @@ import {
   type Transport,
   type ProtocolEra,
 } from '@modelcontextprotocol/client';
+import { abortable } from '../../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { counter } from '../../../../src/shared/metrics.js';
@@ -227,7 +228,8 @@ export class HostClient implements ServerConnection {
     } catch (error) {
       requestsTotal.inc({ server, ok: 'false' });
       const told = this.#describe(error, request);
-      const dead = isTimeout(error) && (await this.#life?.check());
+      // To find out, and to replace a dead one, takes longer than somebody may wait who has cancelled it meanwhile.
+      const dead = isTimeout(error) && (await abortable(async () => this.#life?.check(), request.signal));
       throw dead ? new FairleadError('ERR_SANDBOX', `${told.message}; ${dead.message}`, { cause: error }) : told;
     } finally {
       this.#running.delete(request);

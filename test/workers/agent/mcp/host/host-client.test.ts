@@ -58,3 +58,26 @@ t.test('two sessions on one server: neither’s question reaches the other, and 
   await other;
   t.match(await client.callTool(ask(saying('accept'))), textOf('accept'), 'alone again');
 });
+
+t.test('a call that is cancelled while its server is asked for a sign of life waits no longer', async (t) => {
+  const server = new Server({ name: 'silent', version: '1' }, { capabilities: { tools: {} } });
+  const asked = deferred<void>();
+  const never = new Promise<never>(() => undefined);
+  server.setRequestHandler('tools/call', () => never);
+  server.setRequestHandler('ping', () => (asked.resolve(), never));
+  const client = new HostClient({
+    server: 'silent',
+    capabilities: {},
+    log: pino({ level: 'silent' }),
+    life: { silenceMs: 600_000, heardAt: () => 0, onDead: () => never },
+  });
+  const [ours, theirs] = InMemoryTransport.createLinkedPair();
+  await server.connect(theirs);
+  await client.connect(ours);
+  t.teardown(() => client.close());
+  const stop = new AbortController();
+  const call = client.callTool(callOf('sleep', {}, { timeoutMs: 1, signal: stop.signal }));
+  await asked.promise;
+  stop.abort('interrupted');
+  await t.rejects(call, { code: 'ERR_CANCELLED' });
+});
