@@ -64,7 +64,7 @@ export const budgetsSchema = z
 
 export const usageSchema = z
   .strictObject({
-    keepDays: z.number().int().min(1).max(3_660).default(400).describe('How long use by day is remembered'),
+    keepDays: z.number().int().min(1).max(3_660).default(100).describe('How long use by day is remembered'),
   })
   .prefault({});
 

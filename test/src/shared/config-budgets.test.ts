@@ -21,7 +21,7 @@ t.test('without settings nothing is counted against anybody', async (t) => {
     {
       budgets: [],
       prices: { currency: 'USD', models: [], tools: [] },
-      usage: { keepDays: 400 },
+      usage: { keepDays: 100 },
     },
   );
 });

@@ -5,8 +5,9 @@ import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline 
 import { contentBytes, decodeBlock, encodeBlock } from './history-codec.js';
 import { sealTail, wantsSeal } from './history-tail.js';
 import { findBlock } from './lmdb-history.js';
-import { LmdbCredentials } from './lmdb-credentials.js';
 import { commitExcess, countCommit, hasSessions, LmdbCounters } from './lmdb-quotas.js';
+import { LmdbCredentials, type LmdbDoor } from './lmdb-credentials.js';
+import { LmdbLedger } from './lmdb-ledger.js';
 import { appendEvents } from './lmdb-log.js';
 import { definedOf, indexKeys, moveActivity, moveWakeUp, publicRow, remember, removeSession } from './lmdb-rows.js';
 import { getSecret, removeSecret, putSecret } from './lmdb-secrets.js';
@@ -37,11 +38,13 @@ export async function openLmdbStore(dir: string, options: StoreOptions): Promise
 
 class LmdbStore implements Store {
   readonly kind = 'lmdb';
-  readonly credentials = new LmdbCredentials({
+  readonly #door: LmdbDoor = {
     read: (operation, work) => this.#read(operation, work),
     write: (operation, work) => this.#write(operation, work),
-  });
+  };
   readonly counters: LmdbCounters;
+  readonly credentials = new LmdbCredentials(this.#door);
+  readonly ledger: LmdbLedger;
   readonly #tables: LmdbTables;
   readonly #options: StoreOptions;
   readonly #background: Background;
@@ -55,6 +58,7 @@ class LmdbStore implements Store {
       (operation, work) => this.#write(operation, work),
       (operation, work) => this.#read(operation, work),
     );
+    this.ledger = new LmdbLedger(this.#door, options.now);
   }
 
   async ping(): Promise<void> {

@@ -4,6 +4,8 @@ import { mkdirSync } from 'node:fs';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { StoredCounts } from './lmdb-quotas.js';
+import type { BudgetKey, BudgetValue } from './lmdb-budgets.js';
+import type { StoredUsage, UsageKey } from './lmdb-ledger.js';
 import type { SessionRow } from './store.js';
 
 /** A session's row with the store's own fields. The names are those on disk. */
@@ -73,6 +75,10 @@ export interface LmdbTables {
   credentialIndex: Database<number, [string, number, string]>;
   /** digest of the user → what is counted for the limits. */
   counts: Database<StoredCounts, string>;
+  /** Counters of budgets, and what is reserved from them: see BudgetKey. */
+  budgets: Database<BudgetValue, BudgetKey>;
+  /** [day, kind, digest of the name] → what was used. */
+  usage: Database<StoredUsage, UsageKey>;
 }
 
 export type EventKey = [session: string, seq: number, at: number] | [string, number, number, bytes: number];
@@ -106,6 +112,8 @@ export function openTables(dir: string): LmdbTables {
       credentials: root.openDB('credentials', { encoding: 'json' }),
       credentialIndex: root.openDB('credentialIndex', { encoding: 'json' }),
       counts: root.openDB('counts', { encoding: 'json' }),
+      budgets: root.openDB('budgets', { encoding: 'json' }),
+      usage: root.openDB('usage', { encoding: 'json' }),
     };
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);

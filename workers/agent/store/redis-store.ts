@@ -16,6 +16,7 @@ import {
   wakeUpKey,
   type IndexChanges,
 } from './redis-indexes.js';
+import { RedisLedger } from './redis-ledger.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
 import { countArgs, countKeys } from './redis-count.js';
 import { excessOf, RedisCounters } from './redis-quotas.js';
@@ -67,6 +68,7 @@ export class RedisStore implements Store {
   readonly kind = 'redis';
   readonly credentials: RedisCredentials;
   readonly counters: RedisCounters;
+  readonly ledger: RedisLedger;
   readonly #link: RedisLink;
   readonly #options: StoreOptions;
   readonly #background: Background;
@@ -82,6 +84,7 @@ export class RedisStore implements Store {
   constructor(link: RedisLink, options: StoreOptions) {
     this.#link = link;
     this.credentials = new RedisCredentials(link);
+    this.ledger = new RedisLedger(link);
     this.#options = options;
     this.#owner = escapeText(options.owner);
     this.#wakeUps = wakeUpKey(options.owner);

@@ -2,6 +2,7 @@
 import type { CredentialTable } from './credential-table.js';
 import type { Standing } from '../../../src/shared/person.js';
 import type { QuotaExcess } from '../../../src/shared/quotas.js';
+import type { Ledger } from './ledger.js';
 import type { PendingApproval, PendingElicitation, Usage } from '../../../src/shared/protocol.js';
 
 import type { CommitCount, Counting, QuotaCounters } from './quota-counters.js';
@@ -221,6 +222,8 @@ export interface Store {
   /** Shared by all servers of this store. */
   readonly credentials: CredentialTable;
   readonly counters: QuotaCounters;
+  /** Budgets, and use by day. */
+  readonly ledger: Ledger;
   /** Resolves when the store answers. */
   ping(): Promise<void>;
   /** ERR_STORE_CONFLICT when another session (by owner, user or time) has this id; ERR_QUOTA when the user has `maxSessions` (0: no limit). */
@@ -298,6 +301,8 @@ export interface StoreOptions {
   owner: string;
   /** Absent: no turns and no bytes of history are counted. */
   counting?: Counting;
+  /** The embedded store's clock, ms since the epoch; absent: this machine's. Redis has its own. */
+  now?: () => number;
   /** Called with the seconds each operation took. */
   observe?: (operation: string, seconds: number) => void;
   /** Called when work fails that no caller waits for (sealing, indexes, the connection). The store recovers by itself. */

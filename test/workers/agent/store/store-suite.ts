@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import type { SessionRow, Store } from '../../../../workers/agent/store/store.js';
 import { codeOf, events, LIMITS, newRow, newSession, ODD_TEXTS, say, type Backend } from './store-backend.js';
 import { credentialSuite } from './store-suite-credentials.js';
+import { ledgerSuite } from './store-suite-ledger.js';
 import { logSuite } from './store-suite-log.js';
 import { ownerSuite } from './store-suite-owner.js';
 import { historySuite } from './store-suite-history.js';
@@ -18,6 +19,7 @@ export function storeSuite(t: Test, backend: Backend): void {
   secretSuite(t, backend);
   credentialSuite(t, backend);
   quotaSuite(t, backend);
+  ledgerSuite(t, backend);
 
   t.test('answers a ping and reports how long each operation took', async (t) => {
     const seen: string[] = [];
