@@ -19,7 +19,7 @@ t.test('the server says who it is, in the version of the package', async (t) => 
 t.test(
   'the first handshake is answered when tools have run once, so that the first call finds them loaded',
   async (t) => {
-const called: [string, unknown][] = [];
+    const called: [string, unknown][] = [];
     const tools = TOOL_LIST.map(({ listed }) => ({
       listed,
       call: async (args: Readonly<Record<string, unknown>>) => {
