@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
+import { addPolicyCommand } from './cli/policy/policy-command.js';
 import { colorsFor, describeError } from './cli/report.js';
 import { VERSION } from './shared/version.js';
 
@@ -206,6 +207,8 @@ Examples:
     const { makeToken, tokenText } = await import('./cli/token.js');
     process.stdout.write(tokenText(makeToken(name), quiet));
   });
+
+addPolicyCommand(program);
 
 program
   .command('image')

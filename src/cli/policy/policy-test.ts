@@ -1,0 +1,97 @@
+/** `fairlead policy test`: what would become of a call, and which rule says so. Offline, with the rules that the server runs. Command line's process. */
+import type { Config } from '../../shared/config.js';
+import { FairleadError } from '../../shared/errors.js';
+import { noSuchServer, seesServer } from '../../shared/kept-for-groups.js';
+import { toolFilter } from '../../shared/name-globs.js';
+import { NO_STANDING, sameStanding, type Role, type Standing } from '../../shared/person.js';
+import { BUILT_IN } from '../../shared/policy/built-in-tools.js';
+import { createRules, type Action, type CheckArgs, type Mismatch } from '../../shared/policy/policy.js';
+import type { Colors } from '../report.js';
+import { inline } from '../terminal-text.js';
+
+export interface PolicyQuestion {
+  user: string;
+  role?: Role;
+  groups?: string[];
+  server: string;
+  tool: string;
+  args: Record<string, unknown>;
+  /** The tool says that it only reads. */
+  readOnly: boolean;
+}
+
+export interface PolicyAnswer {
+  action: Action;
+  /** Index in `approvals.rules`; absent where no rule decides. */
+  rule?: number;
+  /** What decides: `approvals.rules.N`, `approvals.default`, `mcpServers.X.groups`, … */
+  by: string;
+  user: string;
+  role: Role;
+  groups: readonly string[];
+  /** The rules that were looked at, in their order. */
+  looked: { rule: number; matches: boolean; why?: Mismatch }[];
+}
+
+type PolicyConfig = Pick<Config, 'approvals' | 'mcpServers' | 'auth'>;
+
+/** ERR_NOT_FOUND for a server that the configuration lacks. */
+export async function testPolicy(
+  config: PolicyConfig,
+  question: PolicyQuestion,
+  checkArgs: CheckArgs,
+): Promise<PolicyAnswer> {
+  const { user, server, tool, args, readOnly } = question;
+  const { mcpServers } = config;
+  const who = standingFor(config, question);
+  const looked: PolicyAnswer['looked'] = [];
+  const about = { user, ...who, looked };
+  if (server !== BUILT_IN) {
+    if (!Object.hasOwn(mcpServers, server)) throw noSuchServer(server);
+    if (!seesServer(mcpServers, server, who)) return { action: 'deny', by: `mcpServers.${server}.groups`, ...about };
+    if (!toolFilter(mcpServers[server]!.tools)(tool))
+      return { action: 'deny', by: `mcpServers.${server}.tools`, ...about };
+  }
+  const { action, by } = await createRules(config, checkArgs).decide(
+    { server, tool, readOnly, args },
+    { user, who },
+    (rule, why) => looked.push({ rule, matches: why === undefined, ...(why && { why }) }),
+  );
+  if (typeof by === 'object') return { action, rule: by.rule, by: `approvals.rules.${by.rule}`, ...about };
+  return { action, by: by === 'default' ? 'approvals.default' : 'it changes nothing and reaches no server', ...about };
+}
+
+/** What the command line says, else what the configuration's tokens of this user say. ERR_CONFIG where these differ. */
+function standingFor({ auth }: PolicyConfig, { user, role, groups }: PolicyQuestion): Standing {
+  if (role !== undefined || groups !== undefined) return { role: role ?? 'user', groups: groups ?? [] };
+  const mine = auth.tokens.filter((token) => token.user === user);
+  const [first = NO_STANDING] = mine;
+  if (!mine.every((token) => sameStanding(token, first))) {
+    const told = `the tokens of ${user} in auth.tokens have several roles or groups: say which with --role and --group`;
+    throw new FairleadError('ERR_CONFIG', told);
+  }
+  return { role: first.role, groups: first.groups };
+}
+
+const WHY: Readonly<Record<Mismatch, string>> = {
+  server: 'for another server',
+  tool: 'for another tool',
+  user: 'for another user',
+  group: 'for another group',
+  role: 'for another role',
+  readOnly: 'readOnly does not hold, or the server is not believed (trustHints)',
+  args: 'the arguments do not fit its args',
+  'args-unknown': 'its args cannot be checked in time: the stricter outcome holds',
+};
+
+export function policyText(answer: PolicyAnswer, colors: Colors): string {
+  const { action, by, user, role, groups, looked } = answer;
+  const color = { allow: colors.green, ask: colors.yellow, deny: colors.red }[action];
+  const lines = looked.map(({ rule, why }) => `  rules.${rule}  ${why === undefined ? 'matches' : `no: ${WHY[why]}`}`);
+  return [
+    `${color(action)}: ${inline(by)}`,
+    `  ${inline(user)}, role ${role}, ${groups.length > 0 ? `groups ${inline(groups.join(', '), 1_000)}` : 'no groups'}`,
+    ...lines,
+    '',
+  ].join('\n');
+}
