@@ -125,6 +125,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
   'sandbox:lost': { seq: 'number', server: 'string', reason: 'string', since: 'number?', missing: 'array?' },
   error: { id: 'string?', code: 'string', message: 'string', retryAfterMs: 'number?' },
   'sandbox:restarted': { restarted: 'number' },
+  'auth:refreshed': { id: 'string?', role: 'string', expiresAt: 'number?' },
   pong: { id: 'string?' },
 };
 
@@ -162,6 +163,7 @@ const FRAMES: Record<ClientFrame['type'], true> = {
   'history:reset': true,
   'sandbox:restart': true,
   ping: true,
+  'auth:refresh': true,
 };
 
 type Json = Record<string, unknown>;

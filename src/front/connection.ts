@@ -10,6 +10,7 @@ import type { ByteBudget } from './byte-budget.js';
 import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
 import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';
 import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, RESTART_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
+import { newerCredential, refreshedFrame, type CredentialJudges } from './newer-credential.js';
 import type { Presence } from './presence.js';
 import type { RequestRate } from './request-rate.js';
 import { closeCodeOf, toErrorFrame } from './problem.js';
@@ -30,7 +31,7 @@ const MAX_REASON = 120;
 const NOBODY: Person = { user: '', role: 'user', groups: [], credential: '' };
 
 /** The parts that all connections share. */
-export interface ConnectionContext {
+export interface ConnectionContext extends CredentialJudges {
   agents: Agents;
   hub: Hub;
   presence: Presence;
@@ -104,14 +105,14 @@ export class Connection implements Subscriber {
     const opening = this.#opening!;
     if (opening.refused) return this.#refuse(opening.refused);
     const { person, address, session, after } = opening;
+    this.person = person;
+    this.#address = address;
     const { user } = person;
     const { budget, reads, presence } = this.#context;
     // A replay costs as much as a GET of it, and a client that comes back in a loop asks for it each time.
     const replays = session !== undefined && after !== undefined;
     const full = budget.debt(user) ?? (replays ? reads.take(user) : undefined) ?? presence.enter(user, this);
     if (full) return this.#refuse(full);
-    this.person = person;
-    this.#address = address;
     void this.#attach(opening);
     return undefined;
   }
@@ -311,6 +312,8 @@ export class Connection implements Subscriber {
         const { type: _type, id: _id, ...answer } = frame;
         return agents.request(session, 'answer-elicitation', { ...asked, ...defined(answer) }, deadline);
       }
+      case 'auth:refresh':
+        return this.#refresh(frame);
       case 'turn:cancel':
         return agents.request(session, 'cancel-turn', of, deadline);
       case 'history:reset':
@@ -320,6 +323,16 @@ export class Connection implements Subscriber {
         return agents.request(session, 'restart-sandbox', { ...of, discard }, { timeoutMs: RESTART_TIMEOUT_MS });
       }
     }
+  }
+
+  async #refresh({ id, token }: Extract<ClientFrame, { type: 'auth:refresh' }>): Promise<void> {
+    const known = { user: this.user, address: this.#address };
+    const newer = await newerCredential(this.#context, known, token);
+    if (!this.#socket) return;
+    if (newer instanceof FairleadError) return this.#refuse(newer);
+    this.person = newer;
+    this.#context.presence.renewed(this);
+    this.#answer(refreshedFrame(newer, id));
   }
 
   #who(): Who {

@@ -54,6 +54,9 @@ const elicitationFields = {
   content: jsonObject.optional(),
 };
 
+/** A JWT of an issuer has as much as a request's head takes. */
+const MAX_TOKEN = 16_384;
+
 const ONE_OF = 'needs exactly one of text and content';
 function hasOne(message: { text?: string | undefined; content?: UserBlock[] | undefined }): boolean {
   return (message.text === undefined) !== (message.content === undefined);
@@ -72,6 +75,11 @@ const frameSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('history:reset'), id: id.optional() }),
   z.strictObject({ type: z.literal('sandbox:restart'), id: id.optional(), ...restartFields }),
   z.strictObject({ type: z.literal('ping'), id: id.optional() }),
+  z.strictObject({
+    type: z.literal('auth:refresh'),
+    id: id.optional(),
+    token: z.string().regex(/^\S+$/).max(MAX_TOKEN),
+  }),
 ]);
 
 const FRAME_TYPES = [
@@ -82,6 +90,7 @@ const FRAME_TYPES = [
   'history:reset',
   'sandbox:restart',
   'ping',
+  'auth:refresh',
 ];
 
 export const noBody = z.strictObject({});

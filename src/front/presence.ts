@@ -1,6 +1,7 @@
 /** Counts the open connections of each user, for the limits, and closes them all at the end. Main thread. */
 import type { Config } from '../shared/config.js';
 import { FairleadError } from '../shared/errors.js';
+import { CredentialEnds } from './credential-ends.js';
 import { connectionsGauge } from './front-metrics.js';
 import type { Subscriber } from './hub.js';
 
@@ -8,6 +9,7 @@ export class Presence {
   readonly #limits: Pick<Config['limits'], 'maxSocketsPerUser' | 'maxConnections'>;
   readonly #present = new Set<Subscriber>();
   readonly #byUser = new Map<string, number>();
+  readonly #ends = new CredentialEnds(this.#present);
   draining = false;
 
   constructor(limits: Pick<Config['limits'], 'maxSocketsPerUser' | 'maxConnections'>) {
@@ -35,6 +37,7 @@ export class Presence {
     }
     this.#byUser.set(user, count + 1);
     this.#present.add(subscriber);
+    this.#ends.note(subscriber);
     connectionsGauge.inc();
     return undefined;
   }
@@ -50,6 +53,11 @@ export class Presence {
 
   closeAll(code: number, reason: string): void {
     for (const subscriber of this.#present) subscriber.gone(code, reason);
+  }
+
+  /** The subscriber stands on another credential now. */
+  renewed(subscriber: Subscriber): void {
+    this.#ends.note(subscriber);
   }
 }
 

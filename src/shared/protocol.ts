@@ -37,7 +37,8 @@ export type ClientFrame =
   | { type: 'turn:cancel'; id?: string | undefined }
   | { type: 'history:reset'; id?: string | undefined }
   | { type: 'sandbox:restart'; id?: string | undefined; discard?: boolean | undefined }
-  | { type: 'ping'; id?: string | undefined };
+  | { type: 'ping'; id?: string | undefined }
+  | { type: 'auth:refresh'; id?: string | undefined; token: string };
 
 export type StopReason = 'end_turn' | 'max_tokens' | 'cancelled' | 'interrupted' | 'refusal' | 'error';
 
@@ -177,6 +178,8 @@ export type ServerEvent =
   | StreamingEvent
   | ({ type: 'error'; id?: string } & WireError)
   | { type: 'pong'; id?: string }
+  /** This socket stands on the newer credential, until `expiresAt`. */
+  | { type: 'auth:refreshed'; id?: string; role: Role; expiresAt?: number }
   /** Not in the log: the session's sandboxes, so many, were saved and ended. */
   | { type: 'sandbox:restarted'; restarted: number };
 

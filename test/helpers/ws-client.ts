@@ -298,6 +298,7 @@ export class TestClient {
         return;
       case 'error':
       case 'pong':
+      case 'auth:refreshed':
       case 'sandbox:restarted':
         return;
       default:
