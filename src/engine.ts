@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
+import { openAuditLog } from './boot/audit-log.js';
 import { AllAgents, SANDBOXES_DEADLINE_MS, STATUS_TIMEOUT_MS } from './boot/all-agents.js';
 import { ImageServers } from './boot/catalogue.js';
 import { openDataDir } from './boot/data-dir.js';
@@ -70,6 +71,8 @@ export async function startEngine(config: Config, log: Logger, options: StartOpt
 async function boot(config: Config, log: Logger, options: StartOptions, onStop: StopSteps): Promise<Engine> {
   const data = await openDataDir(config.dataDir);
   onStop.add(() => data.release());
+  const auditLog = openAuditLog(config, log);
+  onStop.add(() => auditLog.close());
   const chosen = chooseParts(config);
   const access = openAccess(config);
   const metrics = watchThread('main');
@@ -81,7 +84,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   const workerData = { config, instance: data.instance, threads, store: chosen.store.kind, model: chosen.model.kind };
   const agents = new AgentPool(workerData, log, loops); // no thread runs before `start`
   const all = new AllAgents(agents, log);
-  const readiness = new Readiness(agents);
+  const readiness = new Readiness(agents, () => auditLog.reasons());
   const book = new ServerBook(config, (published) => void all.publish(published));
   let docker: DockerPool | undefined;
   const front = createFront({
@@ -147,7 +150,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   loops.watch(DOCKER_SLOT, onDockerHang, { begun: false, patience: DOCKER_PATIENCE });
 
   onStop.add(() => agents.close(CLOSE_DEADLINE_MS));
-  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness });
+  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness, auditLog });
   await waits.withStore(() => agents.start(host));
   const images = new ImageServers({ config, docker: sandboxes, log, note: (listing) => book.note(listing) });
   onStop.add(() => images.close());

@@ -5,6 +5,7 @@ import type { AgentHost } from '../threads/agent-life.js';
 import type { AgentPool } from '../threads/agent-pool.js';
 import type { DockerPool } from '../threads/docker-pool.js';
 import type { AllAgents } from './all-agents.js';
+import type { AuditLog } from './audit-log.js';
 import type { Front } from './front.js';
 import type { Readiness } from './readiness.js';
 import type { ServerBook } from './server-book.js';
@@ -21,9 +22,10 @@ export interface AgentHostParts {
   front: Front;
   book: ServerBook;
   readiness: Readiness;
+  auditLog: Pick<AuditLog, 'post' | 'stored'>;
 }
 
-export function agentHost({ agents, all, docker, front, book, readiness }: AgentHostParts): AgentHost {
+export function agentHost({ agents, all, docker, front, book, readiness, auditLog }: AgentHostParts): AgentHost {
   return {
     requests: {
       'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
@@ -49,6 +51,10 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
       },
       'mcp-login-end': (request) =>
         agents.request(request.user, 'mcp-login-end', request, { timeoutMs: LOGIN_END_TIMEOUT_MS }),
+      'audit-stored': async ({ entries }) => {
+        await auditLog.stored(entries);
+        return null;
+      },
       'mcp-stream': (part) => front.mcpExchanges.stream(part),
     },
     notifications: {
@@ -56,6 +62,7 @@ export function agentHost({ agents, all, docker, front, book, readiness }: Agent
       'session-gone': ({ session, closeCode, reason }) => front.hub.gone(session, closeCode, reason),
       'session-seq': ({ session, seq }) => front.hub.noteSeq(session, seq),
       health: ({ thread, store, why }) => readiness.storeHealth(thread, store, why),
+      audit: ({ entries }) => auditLog.post(entries),
       'server-tools': (listing) => book.note(listing),
       'server-trouble': ({ server }) => void all.refresh(server),
     },

@@ -16,6 +16,7 @@ import { Connection, type ConnectionContext, type JudgedUpgrade } from '../front
 import { headProblem } from '../front/head.js';
 import { Exchange, type RequestHead } from '../front/http.js';
 import { Hub } from '../front/hub.js';
+import { LogIns } from '../front/log-ins.js';
 import { listenError } from '../front/listen.js';
 import { Hosts, namesOf } from '../front/hosts.js';
 import { McpExchanges } from '../front/mcp-exchanges.js';
@@ -103,6 +104,7 @@ export function createFront(options: FrontOptions): Front {
   const { oidc } = config.auth;
   const jwts = oidc && new JwtPeople({ oidc, proxies: config.proxies, log });
   const auth = new Auth(options.auth, jwts);
+  const logIns = new LogIns();
   const app = uws.App();
   let listener: us_listen_socket | undefined;
   let metricsServer: MetricsServer | undefined;
@@ -138,6 +140,7 @@ export function createFront(options: FrontOptions): Front {
     budget,
     reads,
     strangers,
+    logIns,
     maxBodyBytes: limits.maxFrameBytes,
     ...(notServing && { notServing }),
   });
@@ -176,7 +179,7 @@ export function createFront(options: FrontOptions): Front {
         const data = { connection: new Connection(context, opening) };
         res.upgrade(data, key, answeredProtocol(protocols), extensions, socketContext);
       };
-      const opening = judgeUpgrade({ auth, strangers, notServing }, { ...head, protocols });
+      const opening = judgeUpgrade({ auth, strangers, logIns, notServing }, { ...head, protocols });
       if (opening instanceof Promise) void upgradeLater(res, opening, upgrade);
       else upgrade(opening);
     },

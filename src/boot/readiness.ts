@@ -20,8 +20,12 @@ export class Readiness {
   #breaker: BreakerState = 'closed';
   readonly #threads: { readonly size: number; readonly alive: number };
 
-  constructor(threads: { readonly size: number; readonly alive: number }) {
+  readonly #more: () => string[];
+
+  /** `more`: further reasons, of parts that keep their own. */
+  constructor(threads: { readonly size: number; readonly alive: number }, more: () => string[] = () => []) {
     this.#threads = threads;
+    this.#more = more;
   }
 
   /** The start waits for a part; undefined: no more. */
@@ -81,6 +85,7 @@ export class Readiness {
       ...[...this.#withoutStore.values()].slice(0, 1).map((why) => `the store does not answer${why && `: ${why}`}`),
       ...(this.#model === undefined ? [] : [this.#model]),
       ...(this.#breaker === 'closed' ? [] : [`Docker does not answer (circuit breaker ${this.#breaker})`]),
+      ...this.#more(),
       ...(down > 0 ? [`${down} agent threads are down`] : []),
     ];
     return { ready: reasons.length === 0, reasons };

@@ -315,12 +315,12 @@ export class Connection implements Subscriber {
       case 'auth:refresh':
         return this.#refresh(frame);
       case 'turn:cancel':
-        return agents.request(session, 'cancel-turn', of, deadline);
+        return agents.request(session, 'cancel-turn', asked, deadline);
       case 'history:reset':
-        return agents.request(session, 'reset-history', of, deadline);
+        return agents.request(session, 'reset-history', asked, deadline);
       case 'sandbox:restart': {
         const { discard = false } = frame;
-        return agents.request(session, 'restart-sandbox', { ...of, discard }, { timeoutMs: RESTART_TIMEOUT_MS });
+        return agents.request(session, 'restart-sandbox', { ...asked, discard }, { timeoutMs: RESTART_TIMEOUT_MS });
       }
     }
   }

@@ -1,5 +1,6 @@
 /** Leads a request to its route: checks origin, path, method, credentials and body, in this order. Main thread. */
 import type { z } from 'zod';
+import { refuseUnaudited } from '../shared/audit.js';
 import { FairleadError } from '../shared/errors.js';
 import { hasRole, whoOf, type Person, type Role, type Who } from '../shared/person.js';
 import { unauthorized, type Auth, type Identified } from './auth.js';
@@ -7,6 +8,7 @@ import { readBody, type BodyKind } from './body.js';
 import type { ByteBudget } from './byte-budget.js';
 import { parseBody } from './frames.js';
 import type { Exchange, Header } from './http.js';
+import type { LogIns } from './log-ins.js';
 import type { MetricsAccess } from './metrics-access.js';
 import type { Origins } from './origin.js';
 import type { RefusalLog } from './refusal-log.js';
@@ -102,6 +104,8 @@ export interface RouterOptions {
   origins: Origins;
   /** Absent: refusals leave no line. */
   refusals?: RefusalLog;
+  /** Absent: nobody records who is let in. */
+  logIns?: LogIns;
   budget: ByteBudget;
   /** Of each user. */
   reads: RequestRate;
@@ -127,6 +131,8 @@ export class Router {
       asker = await asker;
     }
     const isStranger = asker instanceof FairleadError;
+    if (asker instanceof FairleadError) this.#options.logIns?.refused(exchange.head, asker);
+    else this.#options.logIns?.letIn(asker, exchange.head.address);
     const tooMany = isStranger ? strangers.asked(exchange.head.address) : undefined;
     // A stranger keeps no connection that costs more than it may ask for, and has no long body read for nothing.
     if (tooMany || (isStranger && hasLongBody(exchange.head))) exchange.isLast = true;
@@ -178,6 +184,7 @@ export class Router {
     const { access } = hit.route;
     const unready = access === 'probe' || access === 'metrics' ? undefined : notServing?.();
     if (unready) throw unready;
+    if (needsRecord(hit.route)) refuseUnaudited();
     const tooOften = user !== '' && hit.route.method === 'GET' && reads.take(user);
     if (tooOften) throw tooOften;
     const maxBytes = user === '' ? Math.min(MAX_OPEN_BODY_BYTES, maxBodyBytes) : maxBodyBytes;
@@ -227,6 +234,11 @@ export class Router {
 /** RFC 6750, section 3.1: a client that has sent a token is told that it is of no use. */
 function challengeOf({ authorization }: Exchange['head']): string {
   return /^Bearer /i.test(authorization) ? 'Bearer error="invalid_token"' : 'Bearer';
+}
+
+/** An administrator's act is refused where it cannot be recorded; what users do is refused where it is done. */
+function needsRecord({ access, method }: Route): boolean {
+  return (access === 'operator' || access === 'admin') && method !== 'GET';
 }
 
 function hasLongBody({ chunked, contentLength }: Exchange['head']): boolean {

@@ -5,11 +5,13 @@ import type { Auth, AuthHeaders, Identified } from './auth.js';
 import type { JudgedUpgrade } from './connection.js';
 import { badFrame, defined } from './frames.js';
 import { parseSeq, toSessionId } from './session-id.js';
+import type { LogIns } from './log-ins.js';
 import type { Strangers } from './strangers.js';
 
 export interface UpgradeJudges {
   auth: Auth;
   strangers: Strangers;
+  logIns?: LogIns;
   /** Why nobody is served yet. Absent: everybody is. */
   notServing?: (() => FairleadError | undefined) | undefined;
 }
@@ -23,8 +25,13 @@ export function judgeUpgrade(judges: UpgradeJudges, asking: Asking): JudgedUpgra
   return identified.then((known) => judge(judges, asking, known));
 }
 
-function judge({ strangers, notServing }: UpgradeJudges, { address, query }: Asking, asker: Identified): JudgedUpgrade {
-  if (asker instanceof FairleadError) return { refused: strangers.asked(address) ?? asker };
+function judge({ strangers, notServing, logIns }: UpgradeJudges, asking: Asking, asker: Identified): JudgedUpgrade {
+  const { address, query } = asking;
+  if (asker instanceof FairleadError) {
+    logIns?.refused(asking, asker);
+    return { refused: strangers.asked(address) ?? asker };
+  }
+  logIns?.letIn(asker, address);
   const unready = notServing?.();
   if (unready) return { refused: unready };
   try {

@@ -6,12 +6,14 @@ import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import { auditedArguments, type AuditedArguments } from './audit-arguments.js';
 import { cutText } from './cut-text.js';
 import { FairleadError } from './errors.js';
+import type { Who } from './person.js';
 import { withoutHalves } from './to-json.js';
 
 /** What an entry tells. docs/audit.md prints this table. */
 export const AUDIT_ACTS = {
   audit_started: 'The server has opened the log',
   audit_stopped: 'The server has closed the log',
+  audit_failed: 'The log could not be written from here on, until the entries after this one',
   audit_missing: 'Entries are missing here: they could not be written, or the files were changed while no server ran',
   audit_removed: 'Files that were older than `audit.keepDays` were removed',
   config_loaded: 'The server runs with this configuration, named by its digest',
@@ -53,6 +55,11 @@ export interface AuditedWho {
   address?: string | undefined;
 }
 
+/** The fields of an entry that tell who has asked. */
+export function auditedAs(user: string, who: Pick<Who, 'credential' | 'address'> | undefined): AuditedWho {
+  return { user, credential: who?.credential, address: who?.address };
+}
+
 type Fact = string | number | boolean | null | undefined | readonly string[];
 
 export interface AuditEntry extends AuditedWho {
@@ -73,6 +80,8 @@ export interface AuditSink {
   post(entry: string): void;
   /** Resolves when the entry and those before it are on the disk, as far as `audit.sync` promises that. */
   stored(entry: string): Promise<void>;
+  /** Hands on what was gathered. Absent: nothing is. */
+  flush?(): void;
 }
 
 /** Longest string of an entry, in characters. */
@@ -88,7 +97,7 @@ export function auditTo(to: AuditSink | undefined): void {
 
 /** Records an entry. Never throws and never waits: see `audited` for what must not happen without its entry. */
 export function audit(entry: AuditEntry): void {
-  sink?.post(toEntry(entry, sink.arguments));
+  sink?.post(auditText(entry, sink.arguments));
 }
 
 /**
@@ -98,10 +107,16 @@ export function audit(entry: AuditEntry): void {
 export async function audited(entry: AuditEntry): Promise<void> {
   if (!sink) return;
   refuseUnaudited();
-  await sink.stored(toEntry(entry, sink.arguments));
+  await sink.stored(auditText(entry, sink.arguments));
 }
 
-function toEntry(
+/** For a thread that is about to close its channel. */
+export function flushAudit(): void {
+  sink?.flush?.();
+}
+
+/** The entry as JSON. Strings in it are bounded. */
+export function auditText(
   { what, user, credential, address, session, outcome = 'ok', about, args }: AuditEntry,
   how: AuditedArguments,
 ): string {

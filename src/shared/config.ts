@@ -1,8 +1,10 @@
 /** The configuration: one JSON file and a little environment. Parses it once, reports every problem at once, freezes it. Main thread and command line. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ms, positive, positiveMs } from './config-fields.js';
+import { auditSchema } from './config-audit.js';
 import { checkAccess, LOOPBACK } from './config-access.js';
 import { budgetProblems, budgetsSchema, pricesSchema, usageSchema } from './config-budgets.js';
 import { authSchema } from './config-auth.js';
@@ -115,6 +117,7 @@ export const configSchema = z.strictObject({
   budgets: budgetsSchema,
   usage: usageSchema,
   quotas: quotasSchema,
+  audit: auditSchema,
   mcp: mcpSchema,
   allowHostCommands: z
     .boolean()
@@ -138,8 +141,16 @@ export interface Config extends Readonly<Omit<Parsed, '$schema' | 'sandbox'>> {
   readonly dockerHost: string;
   readonly anthropic: ModelAccess;
   readonly proxies: Proxies;
+  /** The file that the settings are from. Absent: there is none. */
+  readonly source?: ConfigSource;
   /** Encrypts stored tokens of MCP servers: 32 bytes as 64 hex digits, or '' when there is none. */
   readonly secretKey: string;
+}
+
+export interface ConfigSource {
+  file: string;
+  /** Of its bytes. */
+  sha256: string;
 }
 
 export interface ConfigProblem {
@@ -161,24 +172,24 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Config {
   const named = env['FAIRLEAD_CONFIG'];
   const file = resolve(cwd, named || 'fairlead.json');
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch (error) {
     if (!named && (error as NodeJS.ErrnoException).code === 'ENOENT') return parseConfig({}, env, cwd);
     throw new ConfigError([{ path: file, message: `cannot be read (${(error as NodeJS.ErrnoException).code})` }]);
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(bytes.toString());
   } catch (error) {
     throw new ConfigError([{ path: file, message: `is not JSON (${(error as Error).message})` }]);
   }
-  return parseConfig(json, env, cwd);
+  return parseConfig(json, env, cwd, { file, sha256: createHash('sha256').update(bytes).digest('hex') });
 }
 
 /** Pure: makes a frozen configuration of a parsed file and an environment, or throws ConfigError with every problem. */
-export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process.cwd()): Config {
+export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process.cwd(), source?: ConfigSource): Config {
   const problems: ConfigProblem[] = [];
   const expanded = expand(json, env, [], problems);
   const parsed = configSchema.safeParse(expanded);
@@ -207,6 +218,7 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
     anthropic: readModelAccess(env, problems),
     proxies: readProxies(env, problems),
     secretKey: env['FAIRLEAD_SECRET_KEY'] || '',
+    ...(source && { source }),
   };
   checkAccess(result, problems);
   checkAcross(result, problems);

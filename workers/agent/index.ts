@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { errorToData } from '../../src/shared/errors.js';
 import { createLog } from '../../src/shared/log.js';
 import { histogram, SECONDS_FAST, watchThread } from '../../src/shared/metrics.js';
+import { openAuditBox } from './log/audit-box.js';
 import { openStore } from './store/open.js';
 import { countingOf } from './store/quota-counters.js';
 import { Channel } from '../../src/shared/threads/channel.js';
@@ -19,6 +20,7 @@ const thread = `agent-${data.index}`;
 const log = createLog(thread, data.config.logLevel);
 const channel = new Channel<AgentContract, AgentHostContract>(parentPort);
 const watch = watchThread(thread);
+const auditBox = openAuditBox(data.config.audit, channel);
 const beat = startBeat(agentSlot(data.index));
 const storeSeconds = histogram('fairlead_store_seconds', 'Store operations', SECONDS_FAST, ['operation']);
 
@@ -32,6 +34,7 @@ try {
   const createUrlPart = await loadUrlPart(data.config);
   const model = createModel(data.model, data.config);
   const onClosed = (): void => {
+    auditBox.close();
     watch.close();
     beat.close();
     parentPort?.close();

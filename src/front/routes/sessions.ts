@@ -41,7 +41,7 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
     }),
     del('/v1/sessions/:session', async (call) => {
       const of = ofCall(call);
-      await ask(of.session, 'delete-session', of, DELETE_TIMEOUT_MS);
+      await ask(of.session, 'delete-session', { ...of, who: call.who }, DELETE_TIMEOUT_MS);
       call.exchange.empty(204);
     }),
     get('/v1/sessions/:session/history', async (call) => {
@@ -68,12 +68,17 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
     }),
     post('/v1/sessions/:session/sandbox/restart', restartBody, async (call, { discard = false }) => {
       const of = ofCall(call);
-      const { restarted } = await ask(of.session, 'restart-sandbox', { ...of, discard }, RESTART_TIMEOUT_MS);
+      const { restarted } = await ask(
+        of.session,
+        'restart-sandbox',
+        { ...of, who: call.who, discard },
+        RESTART_TIMEOUT_MS,
+      );
       call.exchange.json(200, { session: of.session, restarted });
     }),
     post('/v1/sessions/:session/cancel', noBody, async (call) => {
       const of = ofCall(call);
-      await ask(of.session, 'cancel-turn', of);
+      await ask(of.session, 'cancel-turn', { ...of, who: call.who });
       call.exchange.json(200, { session: of.session });
     }),
   ];

@@ -51,7 +51,7 @@ t.test(
       content: { a: 1 },
     });
     client.send({ type: 'turn:cancel' });
-    t.strictSame(await fixture.agent.asked('cancel-turn'), of);
+    t.strictSame(await fixture.agent.asked('cancel-turn'), { ...of, who: WHO });
     client.send({ type: 'history:reset' });
     await client.waitFor('history:cleared');
     client.send({ type: 'ping', id: 'p1' });

@@ -374,6 +374,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
       'mcp-token': unused,
       'mcp-login': unused,
       'mcp-login-end': unused,
+      'audit-stored': unused,
     },
     {
       ready: () => undefined,
@@ -384,6 +385,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
       health: () => undefined,
       'server-tools': () => undefined,
       'server-trouble': () => undefined,
+      audit: () => undefined,
     },
   );
   const close = async (): Promise<void> => {

@@ -191,6 +191,7 @@ export class AgentBench {
           this.#note(() => this.released.push(sandbox));
           return null;
         },
+        'audit-stored': () => null,
         'mcp-stream': (part) => {
           this.#note(() => this.streamed.push(part));
           return { open: true };
@@ -211,6 +212,7 @@ export class AgentBench {
         health: () => undefined,
         'server-tools': () => undefined,
         'server-trouble': () => undefined,
+        audit: () => undefined,
         frames: ({ batch }) => {
           if (life.cut) return;
           this.batches++;

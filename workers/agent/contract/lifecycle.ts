@@ -49,3 +49,8 @@ export interface ThreadHealth {
   /** Why it does not. */
   why?: string;
 }
+
+/** Entries of the audit log, as JSON, in their order. */
+export interface AuditEntries {
+  entries: string[];
+}

@@ -9,6 +9,7 @@ import type {
 } from '../../docker/contract/messages.js';
 import type { CredentialRequests } from './credentials.js';
 import type {
+  AuditEntries,
   CollectMetricsResult,
   DrainRequest,
   HibernateAllResult,
@@ -92,14 +93,14 @@ export interface AgentContract {
       'answer-elicitation': { request: AnswerElicitationRequest; result: null };
       /** Writes a loss of files to the session's log, once for each id. */
       'note-loss': { request: Loss; result: LossTold };
-      'cancel-turn': { request: SessionRef; result: null };
-      'reset-history': { request: SessionRef; result: null };
+      'cancel-turn': { request: SessionRef & Asked; result: null };
+      'reset-history': { request: SessionRef & Asked; result: null };
       /** Saves the session's sandboxes and ends them. ERR_SANDBOX: one cannot be saved and stays, unless `discard` is set. */
-      'restart-sandbox': { request: SessionRef & { discard: boolean }; result: { restarted: number } };
+      'restart-sandbox': { request: SessionRef & Asked & { discard: boolean }; result: { restarted: number } };
       'get-session': { request: SessionRef; result: SessionInfo };
       /** Any thread answers for any user. */
       'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
-      'delete-session': { request: SessionRef; result: null };
+      'delete-session': { request: SessionRef & Asked; result: null };
       /** One piece of the whole history. ERR_UNAVAILABLE when it was cleared since the piece before. */
       'read-history': { request: ReadHistoryRequest; result: HistoryPiece };
       'read-history-page': { request: ReadHistoryPageRequest; result: HistoryPage };
@@ -157,6 +158,8 @@ export interface AgentHostContract {
     'replace-sandbox': { request: ReplaceRequest; result: { saved: boolean } };
     /** The session is no more: removes its sandboxes and their saved workspaces. */
     'release-session': { request: ReleaseSessionRequest; result: null };
+    /** Resolves when the disk has these entries of the audit log. ERR_UNAVAILABLE: it cannot be written, and work is refused. */
+    'audit-stored': { request: AuditEntries; result: null };
     /** A part of a streamed answer; resolves when the client takes more. */
     'mcp-stream': { request: McpStreamPart; result: McpStreamResult };
   };
@@ -167,6 +170,7 @@ export interface AgentHostContract {
     frames: { batch: SessionFrames[] };
     'session-gone': SessionGone;
     'session-seq': SessionSeq;
+    audit: AuditEntries;
     'server-tools': ServerListing;
     /** A call found this server unreachable: the thread that lists it should look. */
     'server-trouble': ServerName;

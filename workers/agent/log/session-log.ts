@@ -1,8 +1,10 @@
 /** The only writer of a session: gives events their seqs, commits steps in order, and only then sends them to clients. Agent threads. */
+import { audit } from '../../../src/shared/audit.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { CommitCount } from '../store/quota-counters.js';
 import type { Commit, CommitResult, HistorySize, SessionRow, Store, TranscriptMessage } from '../store/store.js';
+import { auditedStep, type StepAudit } from './audited-step.js';
 import { durableFrame } from './frames.js';
 import { sizeAfter, sizeOf } from './history-size.js';
 import { readInSlices } from './history-slices.js';
@@ -20,6 +22,7 @@ export interface Step extends Omit<Commit, 'events' | 'wakeAt' | 'count'> {
    * repetition.
    */
   onStart?: (transcript: Promise<readonly TranscriptMessage[] | undefined>) => void;
+  audit?: StepAudit;
 }
 
 type Transcript = TranscriptMessage[];
@@ -142,7 +145,7 @@ export class SessionLog {
     return result;
   }
 
-  async #write({ onStart, accepts, ...step }: Step): Promise<CommitResult> {
+  async #write({ onStart, accepts, audit: told, ...step }: Step): Promise<CommitResult> {
     if (this.#failure) throw this.#failure;
     const { row } = this;
     // Called before the commit in the same tick: a read never sees a write that is called after it.
@@ -152,6 +155,7 @@ export class SessionLog {
     const events = step.events.map((event) => durableFrame(event, ++seq));
     const wakeAt = step.row?.openTurns ? wakeAtOf({ openTurns: step.row.openTurns }) : this.#wakeAt;
     const history = sizeAfter(row.history, step);
+    const entries = auditedStep(row, step.events, told);
     let result: CommitResult;
     try {
       result = await this.#deps.store.commit(row.session, {
@@ -171,6 +175,7 @@ export class SessionLog {
       throw this.#failure!;
     }
     if (!result.ok) return result;
+    for (const entry of entries) audit(entry);
     this.#wakeAt = wakeAt;
     Object.assign(row, step.row, { seq }, history && { history });
     if (step.accept) this.#ids.splice(0, Math.max(0, this.#ids.push(step.accept.id) - MAX_IDS));

@@ -8,7 +8,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import type { Asker } from '../../../src/shared/policy/policy.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
-import { refuseDenied } from './calls/judge.js';
+import { admitRequest } from './calls/admit-request.js';
 import type { Policy } from './calls/policy.js';
 import type { Commands } from './command/commands.js';
 import { listAll } from './catalogue/list-all.js';
@@ -120,7 +120,7 @@ async function answerRequest(
   if (inSandbox && session === undefined) {
     throw new FairleadError('ERR_BAD_FRAME', `${server} runs in a session's sandbox: say which with ?session=`);
   }
-  await refuseDenied(policy, request, { server, method: request.method, params: paramsOf(request) });
+  await admitRequest(policy, request, { server, method: request.method, params: paramsOf(request) });
   const timeoutMs = config.mcp.requestTimeoutMs;
   const options = { signal: AbortSignal.timeout(timeoutMs), timeoutMs, asks: NOBODY };
   const connection = await servers.connection(callerOf(request), server);

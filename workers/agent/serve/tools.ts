@@ -5,6 +5,7 @@ import { escapeControls } from '../../../src/shared/control-characters.js';
 import type { ShownTool } from '../../../src/shared/protocol.js';
 import { definitionHash } from '../mcp/catalogue/definition-hash.js';
 import { judge } from '../mcp/calls/judge.js';
+import { ruleName } from '../mcp/calls/policy.js';
 import { runTool } from '../mcp/calls/run-tool.js';
 import { outputNote } from '../mcp/calls/tool-result.js';
 import { BUILT_IN, connectsTo } from '../mcp/catalogue/built-in.js';
@@ -12,6 +13,7 @@ import type { NamedTool } from '../mcp/catalogue/tool-names.js';
 import type { Caller } from '../mcp/host/server-connection.js';
 import { shownTool } from '../turn/shown-tool.js';
 import { denialText } from '../turn/result-messages.js';
+import { CallAudit } from './audited-call.js';
 import { canElicit, clientAsks, elicit } from './client-asks.js';
 import type { Served, ServeParts } from './parts.js';
 import { isInvalidParams, refusalOf } from './protocol-errors.js';
@@ -63,21 +65,33 @@ export async function callServedTool(parts: ServeParts, served: ServedToolCall):
   const { of, tool, args, call, allowed } = served;
   const { server, definition } = tool;
   const judgement = await judge(agent, tool, args, { user: of.user, who: of.who, allowed });
+  const noted = new CallAudit(served);
   switch (judgement.verdict) {
     case 'unknown':
       throw unknownTool(tool.model.name);
+    case 'deny':
+      noted.denied('policy', ruleName(judgement.by));
+      return errorResult(judgement.text);
     case 'gone':
     case 'bad-args':
-    case 'deny':
       return errorResult(judgement.text);
     case 'ask': {
+      noted.asked(ruleName(judgement.by));
       const refusal = await askForApproval(agent, call, served);
-      if (refusal !== undefined) return errorResult(refusal);
+      if (refusal) {
+        noted.denied(refusal.by);
+        return errorResult(refusal.text);
+      }
       const now = agent.toolSet(of).of(server, definition.name);
-      if (!now || definitionHash(now.definition) !== definitionHash(definition)) return errorResult(CHANGED);
+      if (!now || definitionHash(now.definition) !== definitionHash(definition)) {
+        noted.denied('policy');
+        return errorResult(CHANGED);
+      }
+      noted.allowed('user');
       break;
     }
     case 'allow':
+      noted.allowed('policy', ruleName(judgement.by));
   }
   let unanswered: ProtocolError | undefined;
   const asks = clientAsks(call, {
@@ -89,7 +103,7 @@ export async function callServedTool(parts: ServeParts, served: ServedToolCall):
   const { signal, logLevel } = call;
   const outcome = await runTool(
     agent,
-    { caller: of, server, name: definition.name, args },
+    { caller: of, server, name: definition.name, args, callId: call.id, who: of.who },
     {
       signal,
       asks,
@@ -98,6 +112,7 @@ export async function callServedTool(parts: ServeParts, served: ServedToolCall):
       ...(logLevel ? { logLevel } : {}),
     },
   );
+  noted.done(outcome.kind === 'answered' && outcome.result.isError !== true);
   switch (outcome.kind) {
     case 'answered': {
       const { result, problem } = outcome;
@@ -116,20 +131,28 @@ export async function callServedTool(parts: ServeParts, served: ServedToolCall):
   }
 }
 
-/** Resolves with undefined for a yes, else with the reason why the call does not run. */
+interface Refusal {
+  by: 'user' | 'dismissed' | 'unasked';
+  /** Why the call does not run. */
+  text: string;
+}
+
+/** Resolves with undefined for a yes. */
 async function askForApproval(
   { schemas }: ServeParts['agent'],
   call: ServedCall,
   { of, tool, args }: ServedToolCall,
-): Promise<string | undefined> {
+): Promise<Refusal | undefined> {
   const { server, definition } = tool;
   if (!canElicit(call.capabilities, 'form')) {
-    return `${denialText({ by: 'unasked' })} The user must allow it, and this client cannot ask them: use a client with elicitation (with the older protocol, one that also takes streams), or add a rule to approvals.rules for ${server}/${definition.name}.`;
+    const text = `${denialText({ by: 'unasked' })} The user must allow it, and this client cannot ask them: use a client with elicitation (with the older protocol, one that also takes streams), or add a rule to approvals.rules for ${server}/${definition.name}.`;
+    return { by: 'unasked', text };
   }
   // Marks that reorder text would show another call than the one that runs.
   const shown = escapeControls(JSON.stringify(args, null, 2));
   if (shown.length > MAX_SHOWN) {
-    return `This call needs the user's yes, and its arguments (${shown.length} characters) are longer than what a question shows (${MAX_SHOWN}). It did not run: pass less at once, or add a rule to approvals.rules for ${server}/${definition.name}.`;
+    const text = `This call needs the user's yes, and its arguments (${shown.length} characters) are longer than what a question shows (${MAX_SHOWN}). It did not run: pass less at once, or add a rule to approvals.rules for ${server}/${definition.name}.`;
+    return { by: 'unasked', text };
   }
   const answer = await elicit(
     call,
@@ -145,9 +168,9 @@ async function askForApproval(
     case 'accept':
       return undefined;
     case 'decline':
-      return denialText({ by: 'user' });
+      return { by: 'user', text: denialText({ by: 'user' }) };
     case 'cancel':
-      return denialText({ by: 'dismissed' });
+      return { by: 'dismissed', text: denialText({ by: 'dismissed' }) };
   }
 }
 

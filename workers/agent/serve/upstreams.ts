@@ -3,6 +3,7 @@ import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError } from '@modelc
 import { errorToData, publicMessage } from '../../../src/shared/errors.js';
 import { seesServer } from '../../../src/shared/kept-for-groups.js';
 import { callTimeoutMs } from '../mcp/calls/call-timeout.js';
+import { admitRequest } from '../mcp/calls/admit-request.js';
 import { refuseDenied, undenied } from '../mcp/calls/judge.js';
 import { listAll } from '../mcp/catalogue/list-all.js';
 import { NOBODY } from '../mcp/catalogue/nobody.js';
@@ -95,7 +96,7 @@ export async function requestFor(
   let unanswered: Error | undefined;
   const asks = clientAsks(call, { server, agent: parts.agent, of, onUnanswered: (error) => (unanswered = error) });
   try {
-    await refuseDenied(policy, of, { server, method, params });
+    await admitRequest(policy, of, { server, method, params });
     const connection = await abortable(() => parts.agent.servers.connection(of, server), signal);
     return await connection.request({
       method,

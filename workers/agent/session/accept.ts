@@ -1,4 +1,5 @@
 /** The step that accepts a person's message. Pure; agent threads. */
+import type { AuditedWho } from '../../../src/shared/audit.js';
 import { sameStanding, standingOf, type Standing } from '../../../src/shared/person.js';
 import type { DurableEvent, UserBlock } from '../../../src/shared/protocol.js';
 import { newProgress } from '../log/progress.js';
@@ -12,13 +13,19 @@ export interface UserMessage {
   content: UserBlock[];
   /** As what the user was let in. */
   standing: Standing;
+  /** Who has sent it, for the audit log. */
+  sender?: AuditedWho;
 }
 
 /**
  * A message with no turn ahead starts its turn in the step that accepts it: one write instead of two. `onStart`: see `Step`;
  * without it no turn starts now.
  */
-export function acceptStep(row: SessionRow, { id, content, standing }: UserMessage, onStart: Step['onStart']): Step {
+export function acceptStep(
+  row: SessionRow,
+  { id, content, standing, sender }: UserMessage,
+  onStart: Step['onStart'],
+): Step {
   const turn = row.turns + 1;
   const queued = row.openTurns.length;
   const named = { turn, ...(id === undefined ? {} : { id }) };
@@ -26,6 +33,7 @@ export function acceptStep(row: SessionRow, { id, content, standing }: UserMessa
   const openTurn: OpenTurn = { ...named, ...(onStart ? { progress: newProgress(row.model) } : { waiting: blocks }) };
   const accepted: DurableEvent = { type: 'message:accepted', ...named, queued };
   const shared = {
+    ...(sender && { audit: { who: sender } }),
     ...(id === undefined ? {} : { accept: { id, turn } }),
     row: {
       turns: turn,

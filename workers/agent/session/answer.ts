@@ -1,4 +1,5 @@
 /** Turns the user's answer to a call into one step. Pure; agent threads. */
+import { auditedAs } from '../../../src/shared/audit.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall, SessionRow } from '../store/store.js';
@@ -43,11 +44,12 @@ export function answerStep(
     throw new FairleadError('ERR_CALL_NOT_PENDING', `call ${answer.callId} is not waiting for an answer`);
   }
   const lastActiveAt = Date.now();
+  const audit = { who: auditedAs(row.user, answer.who) };
   if (!answer.approved) {
     const denial = { by: 'user' as const, ...(answer.reason ? { reason: answer.reason } : {}) };
     const { events, messages, callIds } = closeCalls([{ call, denial }]);
     const openTurns = withoutCalls(row, running.turn, callIds);
-    return { step: { events, messages, row: { lastActiveAt, openTurns } }, starts: [] };
+    return { step: { events, messages, row: { lastActiveAt, openTurns }, audit }, starts: [] };
   }
   const tool = parts.toolSet(row).of(call.server, call.name);
   if (!tool) throw toolGone(call);
@@ -77,6 +79,7 @@ export function answerStep(
   return {
     step: {
       events,
+      audit,
       row: {
         lastActiveAt,
         openTurns: withProgress(row, running.turn, { calls }),

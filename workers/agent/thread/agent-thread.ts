@@ -1,4 +1,5 @@
 /** An agent thread behind its port: its parts, what it serves, its drain and its end. It takes a channel, so a test can hold the other end. */
+import { audit, auditedAs, flushAudit } from '../../../src/shared/audit.js';
 import { errorToData } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { registry } from '../../../src/shared/metrics.js';
@@ -91,7 +92,10 @@ export class AgentThread {
             return [];
           }),
       createSession: async (of) => void (await this.#requests.create(of)),
-      deleteSession: (of) => sessions.with(of, (session) => exits.delete(session)),
+      deleteSession: async (of) => {
+        await sessions.with(of, (session) => exits.delete(session));
+        audit({ what: 'session_deleted', ...auditedAs(of.user, of.who), session: of.session });
+      },
     });
     const exits = new SessionExits({ data, channel, store, sessions, serving: this.#serving, servers, outbox, log });
     this.#requests = new SessionRequests({ data, store, parts, sessions, servers, exits });
@@ -146,6 +150,7 @@ export class AgentThread {
     this.#sessions.close();
     await this.#serving.close();
     this.#outbox.flush();
+    flushAudit();
     channel.close(); // rejects open leases: disconnect would wait for sandboxes that are still starting
     await this.#mcp.servers.disconnect();
     this.#schemas.close();

@@ -1,4 +1,5 @@
 /** How sessions leave an agent thread: deleted by their user, expired, or moved to another server. Agent threads. */
+import { audit } from '../../../src/shared/audit.js';
 import type { Config } from '../../../src/shared/config.js';
 import { errorToData } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
@@ -83,6 +84,7 @@ export class SessionExits {
       if (!isMine(id) || sessions.isActive(id) || serving.isActive(id)) continue;
       if (!(await store.deleteExpired(id, before, openBefore))) continue;
       deleted++;
+      audit({ what: 'session_deleted', session: id, about: { why: 'it has expired' } });
       this.#tellGone(id, CLOSE.noSuchSession, 'the session has expired');
       serving.release(id);
       await this.#releaseSandboxes(id);

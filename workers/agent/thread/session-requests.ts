@@ -1,5 +1,6 @@
 /** What the main thread may ask of an agent thread about sessions and their turns. Agent threads. */
 import type { Loss, LossTold } from '../../docker/contract/messages.js';
+import { audit, auditedAs, refuseUnaudited } from '../../../src/shared/audit.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { mayUseModel, modelRefusal } from '../../../src/shared/kept-for-groups.js';
 import { standingOf, type Standing } from '../../../src/shared/person.js';
@@ -18,6 +19,7 @@ import type { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionRow, Store } from '../store/store.js';
 import type { AgentParts } from '../turn/turn.js';
+import { auditedRequests } from './audited-requests.js';
 import type { SessionExits } from './session-exits.js';
 
 /** Activity that no step writes (an attach, a read) moves the session's row at most this often. */
@@ -55,11 +57,13 @@ export class SessionRequests {
     wanted?: string,
   ): Promise<{ session: string; model: string }> {
     this.#refuseWhenDraining();
+    refuseUnaudited();
     const { data, store } = this.#options;
     const standing = standingOf(who);
     const model = this.#modelFor(standing, wanted);
     const { maxSessions } = quotaOf(data.config, { user, ...standing });
     await store.createSession(newRow({ session, user, model, owner: data.instance, who: standing }), maxSessions);
+    audit({ what: 'session_made', ...auditedAs(user, who), session, about: { model } });
     return { session, model };
   }
 
@@ -82,6 +86,10 @@ export class SessionRequests {
   }
 
   handlers() {
+    return auditedRequests(this.#handlers());
+  }
+
+  #handlers() {
     const { data, store, parts, sessions, servers, exits } = this.#options;
     return {
       'create-session': ({ model, ...of }) => this.create(of, model),
@@ -102,7 +110,8 @@ export class SessionRequests {
         }),
       'submit-message': ({ id, content, who, ...of }) => {
         this.#refuseWhenDraining();
-        return sessions.submit(of, { content, standing: standingOf(who), ...(id === undefined ? {} : { id }) });
+        const from = { standing: standingOf(who), sender: auditedAs(of.user, who) };
+        return sessions.submit(of, { content, ...from, ...(id === undefined ? {} : { id }) });
       },
       'answer-approval': (answer) => this.#do(answer, (session) => session.answer(answer)),
       'answer-elicitation': ({ user, session: id, who: _who, ...reply }) =>
@@ -110,7 +119,7 @@ export class SessionRequests {
       'note-loss': (loss) => this.#noteLoss(loss),
       'cancel-turn': (of) => this.#do(of, (session) => session.cancel()),
       'reset-history': (of) => this.#do(of, (session) => session.reset()),
-      'restart-sandbox': async ({ discard, ...of }) => {
+      'restart-sandbox': async ({ discard, who: _who, ...of }) => {
         await sessions.read(of);
         const restarted = await servers.restartSandboxes(of.session, 'its user has restarted it', discard);
         parts.outbox.push(of.session, passingFrame({ type: 'sandbox:restarted', restarted }));

@@ -3,11 +3,13 @@ import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
 import { contentForEvent } from '../mcp/calls/bound-content.js';
 import { judge } from '../mcp/calls/judge.js';
+import { ruleName } from '../mcp/calls/policy.js';
 import { runTool } from '../mcp/calls/run-tool.js';
 import { outputOf, type ToolOutput } from '../mcp/calls/tool-result.js';
 import { toServerArgs } from '../mcp/catalogue/model-schema.js';
 import { partHashes } from '../mcp/catalogue/definition-hash.js';
 import type { KnownTool, ToolSet } from '../mcp/catalogue/tool-names.js';
+import type { AuditedCall } from '../log/audited-step.js';
 import { jsonBytes } from '../log/history-size.js';
 import { lossNotes } from '../log/losses.js';
 import { runningTurn, withoutCalls } from '../log/progress.js';
@@ -31,6 +33,8 @@ export interface PlannedCalls {
   results: unknown[];
   /** Calls that wait for approval, and calls that start with this step. */
   open: OpenCall[];
+  /** What decided, by call; for the audit log. */
+  decided: Map<string, AuditedCall>;
 }
 
 /** Judges each call. Calls that need approval wait from now on; the others start or have their results with this step. */
@@ -52,9 +56,10 @@ export async function planCalls(
   const total = judged.filter(({ judgement }) => judgement.verdict === 'ask').length;
   const expiresAt = Date.now() + parts.config.approvals.timeoutMs;
   let position = 0;
-  const plan: PlannedCalls = { events: [], results: [], open: [] };
+  const plan: PlannedCalls = { events: [], results: [], open: [], decided: new Map() };
   for (const { judgement, call, tool } of judged) {
     const { callId } = call;
+    if ('by' in judgement) plan.decided.set(callId, { ...call, rule: ruleName(judgement.by) });
     switch (judgement.verdict) {
       // The model is answered at once; the user is not asked.
       case 'unknown':
@@ -151,7 +156,7 @@ async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: To
   const offsets = { stdout: 0, stderr: 0, progress: 0 };
   const outcome = await runTool(
     parts,
-    { caller, name, server, args },
+    { caller, name, server, args, callId },
     {
       signal,
       asks,

@@ -65,6 +65,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   await log.commit(() => ({
     events: [...events, ...plan.events],
     messages: [...said, ...results],
+    audit: { calls: plan.decided },
     row: {
       context,
       ...withheld,

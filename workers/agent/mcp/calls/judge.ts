@@ -61,6 +61,11 @@ const RULED_AS = {
 
 export type JudgedMethod = keyof typeof RULED_AS;
 
+/** The tool's name that rules have for it. */
+export function ruledAs(method: JudgedMethod): string {
+  return RULED_AS[method];
+}
+
 export interface JudgedRequest {
   server: string;
   method: JudgedMethod;

@@ -23,6 +23,12 @@ export interface RuledTool extends KnownTool {
 /** `session`: the user has allowed it for the rest of the session. */
 export type DecidedBy = RuledBy | 'session';
 
+/** As the audit log names it: a rule by its path in the configuration. */
+export function ruleName(by: DecidedBy): string {
+  if (typeof by === 'object') return `approvals.rules.${by.rule}`;
+  return by === 'default' ? 'approvals.default' : by;
+}
+
 export interface Decision {
   action: Action;
   by: DecidedBy;

@@ -1,7 +1,9 @@
 /** Runs a judged tool call, a server's or one of ours, for turns and for `/mcp`. Agent threads. */
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
 import { abortable } from '../../../../src/shared/abort.js';
+import { audited, auditedAs } from '../../../../src/shared/audit.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import type { Who } from '../../../../src/shared/person.js';
 import { histogram, SECONDS_SLOW } from '../../../../src/shared/metrics.js';
 import { BUILT_IN } from '../catalogue/built-in.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
@@ -30,6 +32,9 @@ export interface JudgedCall {
   /** The tool's name at its server. */
   name: string;
   args: Record<string, unknown>;
+  /** For the audit log, as is `who`: the client that calls, where it is no turn. */
+  callId?: string;
+  who?: Pick<Who, 'credential' | 'address'> | undefined;
 }
 
 /** Makes one request of the call, on whichever connection is open then. */
@@ -49,12 +54,18 @@ export type CallOutcome =
   | { kind: 'failed'; error: unknown; text: string }
   | { kind: 'cancelled' };
 
-/** Never rejects. Notes a failure as the server's trouble, so that the lister checks the server at once. */
+/** Never rejects, and runs nothing that cannot be recorded. Notes a failure as the server's trouble, so that the lister checks the server at once. */
 export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink): Promise<CallOutcome> {
   const { catalogue, toolArgs } = parts;
   const { caller, name, server, args } = call;
   // Trouble with a resource is the trouble of the server that has it.
   const responsible = server === BUILT_IN ? args['server'] : server;
+  try {
+    const about = { callId: call.callId, server, tool: name };
+    await audited({ what: 'tool_run', ...auditedAs(caller.user, call.who), session: caller.session, about, args });
+  } catch (error) {
+    return failed(error);
+  }
   const startedAt = performance.now();
   const observe = (ok: boolean): void =>
     toolSeconds.observe({ server, ok: String(ok) }, (performance.now() - startedAt) / 1000);
@@ -73,13 +84,16 @@ export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink)
     return { kind: 'answered', result, ...(problem === undefined ? {} : { problem }) };
   } catch (error) {
     if (isFairleadError(error, 'ERR_CANCELLED')) return { kind: 'cancelled' };
-    const data = errorToData(error);
-    const text = `${data.code}: ${publicMessage(data)}`;
     if (typeof responsible === 'string' && !isRefusedRequest(error))
       catalogue.noteTrouble(caller.user, responsible, error);
     observe(false);
-    return { kind: 'failed', error, text };
+    return failed(error);
   }
+}
+
+function failed(error: unknown): CallOutcome {
+  const data = errorToData(error);
+  return { kind: 'failed', error, text: `${data.code}: ${publicMessage(data)}` };
 }
 
 async function callServer(

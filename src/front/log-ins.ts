@@ -1,0 +1,63 @@
+/**
+ * Records who is let in and who is not. A credential comes with every request, so it is recorded when it has not come from that
+ * address for a while; failures are recorded at a bounded rate, with the number of those that were left out. Main thread.
+ */
+import { LRUCache } from 'lru-cache';
+import { audit } from '../shared/audit.js';
+import type { FairleadError } from '../shared/errors.js';
+import type { Person } from '../shared/person.js';
+import { TokenBucket } from '../shared/token-bucket.js';
+
+const SEEN_MS = 3_600_000;
+const MAX_SEEN = 20_000;
+const MAX_ADDRESSES = 10_000;
+/** Of one address: so many at once, then one in ten seconds. */
+const BURST = 10;
+const PER_SECOND = 0.1;
+/** Of all addresses together. */
+const BURST_OF_ALL = 100;
+const PER_SECOND_OF_ALL = 10;
+
+/** What an asker has sent to be let in. */
+export interface Offered {
+  address: string;
+  authorization: string;
+  /** The `Sec-WebSocket-Protocol` of an upgrade. */
+  protocols?: string;
+}
+
+export class LogIns {
+  readonly #seen = new LRUCache<string, true>({ max: MAX_SEEN, ttl: SEEN_MS });
+  readonly #buckets = new LRUCache<string, TokenBucket>({ max: MAX_ADDRESSES });
+  readonly #all = new TokenBucket(BURST_OF_ALL, PER_SECOND_OF_ALL);
+  #left = 0;
+
+  letIn({ user, role, credential }: Person, address: string): void {
+    const key = `${user} ${credential} ${address}`;
+    if (this.#seen.has(key)) return;
+    this.#seen.set(key, true);
+    audit({ what: 'login', user, credential, address, about: { role } });
+  }
+
+  /** Whoever offers nothing has not tried. */
+  refused(offered: Offered, why: FairleadError): void {
+    const { address, authorization, protocols = '' } = offered;
+    if (authorization === '' && !protocols.includes('bearer.')) return;
+    if (!this.#bucketOf(address).take() || !this.#all.take()) {
+      this.#left++;
+      return;
+    }
+    const more = this.#left === 0 ? {} : { unrecorded: this.#left };
+    this.#left = 0;
+    audit({ what: 'login_failed', outcome: 'refused', address, about: { code: why.code, why: why.message, ...more } });
+  }
+
+  #bucketOf(address: string): TokenBucket {
+    let bucket = this.#buckets.get(address);
+    if (!bucket) {
+      bucket = new TokenBucket(BURST, PER_SECOND);
+      this.#buckets.set(address, bucket);
+    }
+    return bucket;
+  }
+}

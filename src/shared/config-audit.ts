@@ -1,0 +1,39 @@
+/** The part of the configuration that says what the audit log keeps, where, and what happens when it cannot. Main thread and command line. */
+import { z } from 'zod';
+
+const MIN_FILE_BYTES = 65_536;
+
+export const auditSchema = z
+  .strictObject({
+    enabled: z.boolean().default(true),
+    sync: z
+      .enum(['each', 'second'])
+      .default('second')
+      .describe(
+        'each: a tool runs only once its entry is on the disk; second: entries are there at most a second later',
+      ),
+    arguments: z
+      .enum(['digest', 'full'])
+      .default('digest')
+      .describe('What is kept of a tool’s arguments: their SHA-256, or themselves without what looks like a secret'),
+    onFailure: z
+      .enum(['refuse', 'continue'])
+      .default('refuse')
+      .describe('When the log cannot be written: refuse work until it can, or go on and count what is missing'),
+    maxFileBytes: z
+      .number()
+      .int()
+      .min(MIN_FILE_BYTES)
+      .default(67_108_864)
+      .describe('A new file begins then, and each day (UTC)'),
+    keepDays: z
+      .number()
+      .int()
+      .min(0)
+      .max(36_500)
+      .default(0)
+      .describe('Older files are removed, which is recorded; 0 = never'),
+  })
+  .prefault({});
+
+export type AuditConfig = z.infer<typeof auditSchema>;

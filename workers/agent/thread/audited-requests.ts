@@ -1,0 +1,41 @@
+/** Refuses what changes a session while that cannot be recorded, and records what the session's own steps do not tell. Agent threads. */
+import { audit, auditedAs, refuseUnaudited, type AuditAct } from '../../../src/shared/audit.js';
+import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
+import type { AgentContract } from '../contract/messages.js';
+import type { Asked, SessionRef } from '../contract/sessions.js';
+
+type Refused = 'submit-message' | 'answer-approval' | 'answer-elicitation' | 'reset-history' | 'restart-sandbox';
+type Handlers = Pick<RequestHandlers<AgentContract>, Refused | 'delete-session' | 'cancel-turn'>;
+
+/** Reading goes on, and so does stopping a turn: neither does what would have to be recorded first. */
+export function auditedRequests<H extends Handlers>(handlers: H): H {
+  return {
+    ...handlers,
+    'submit-message': recorded(handlers['submit-message']),
+    'answer-approval': recorded(handlers['answer-approval']),
+    'answer-elicitation': recorded(handlers['answer-elicitation']),
+    'reset-history': recorded(handlers['reset-history']),
+    'restart-sandbox': recorded(handlers['restart-sandbox']),
+    'delete-session': recorded(noted('session_deleted', handlers['delete-session'])),
+    'cancel-turn': noted('turn_cancelled', handlers['cancel-turn']),
+  };
+}
+
+function recorded<R, T>(handle: (request: R) => T | Promise<T>): (request: R) => T | Promise<T> {
+  return (request) => {
+    refuseUnaudited();
+    return handle(request);
+  };
+}
+
+function noted<R extends SessionRef & Asked, T>(
+  what: AuditAct,
+  handle: (request: R) => T | Promise<T>,
+): (request: R) => Promise<T> {
+  return async (request) => {
+    const result = await handle(request);
+    const { user, session, who } = request;
+    audit({ what, ...auditedAs(user, who), session });
+    return result;
+  };
+}
