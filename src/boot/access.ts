@@ -23,15 +23,16 @@ export function openAccess({ auth, dataDir }: Config): Access {
     };
   }
   const file = tokenFile(dataDir);
+  const issuer = auth.oidc ? `; the users of ${auth.oidc.issuer}` : '';
   if (auth.tokens.length > 0) {
     const unused = existsSync(file) ? `; the token in ${file} is not valid beside them` : '';
-    return { auth, describe: `${auth.tokens.length} tokens of auth.tokens${unused}` };
+    return { auth, describe: `${auth.tokens.length} tokens of auth.tokens${unused}${issuer}` };
   }
   const known = readTokenFile(dataDir, { owner: process.geteuid?.() });
   const token = known ?? makeTokenFile(dataDir);
   return {
     auth: { ...auth, tokens: [{ user: LOCAL_USER, sha256: hashToken(token), role: 'admin', groups: [] }] },
-    describe: `one token, of the user ${LOCAL_USER}, in ${file}`,
+    describe: `one token, of the user ${LOCAL_USER}, in ${file}${issuer}`,
     ...(known === undefined ? { newToken: token } : {}),
   };
 }

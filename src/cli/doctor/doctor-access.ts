@@ -1,5 +1,6 @@
 /** The doctor's checks of who may come in, and of whether a running server takes the data folder's token. Command line's process. */
 import type { Config } from '../../shared/config.js';
+import { readIssuerKeys } from '../../shared/issuer-jwks.js';
 import { readTokenFile, tokenFile } from '../../shared/token-file.js';
 import { strangersAt } from '../listeners.js';
 import { messageOf } from '../report.js';
@@ -7,7 +8,22 @@ import type { Finding } from './doctor.js';
 
 const ANSWER_MS = 2_000;
 
-export async function checkAccess({ auth, dataDir, listen }: Config, signal: AbortSignal): Promise<Finding[]> {
+export async function checkAccess(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  return [...(await checkTokens(config, signal)), ...(await checkIssuer(config))];
+}
+
+async function checkIssuer({ auth: { oidc }, proxies }: Config): Promise<Finding[]> {
+  if (!oidc) return [];
+  try {
+    const { keys } = await readIssuerKeys({ issuer: oidc.issuer, proxies });
+    return [{ status: 'ok', detail: `${oidc.issuer} answers, and has ${keys.length} keys` }];
+  } catch (error) {
+    const detail = `the keys of ${oidc.issuer} cannot be read: ${messageOf(error)}`;
+    return [{ status: 'failed', detail, hint: 'auth.oidc.issuer must be the issuer’s own name, to the letter' }];
+  }
+}
+
+async function checkTokens({ auth, dataDir, listen }: Config, signal: AbortSignal): Promise<Finding[]> {
   if (auth.mode === 'none') {
     const hint = 'set auth.mode to token';
     return [{ status: 'warning', detail: 'auth.mode is none: every account of this machine is let in', hint }];

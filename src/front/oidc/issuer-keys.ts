@@ -2,12 +2,10 @@
  * The public keys of an issuer. They are read before they are needed, read again in the background, and kept while the issuer
  * does not answer. What tokens ask for costs the issuer a bounded number of requests. Main thread.
  */
-import type { createLocalJWKSet, CryptoKey, FlattenedJWSInput, JSONWebKeySet, JWTHeaderParameters } from 'jose';
+import type { createLocalJWKSet, CryptoKey, FlattenedJWSInput, JWTHeaderParameters } from 'jose';
 import { FairleadError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
-import { proxyFor, type Proxies } from '../../shared/proxies.js';
-import { createProxyAgent, undici } from '../../shared/proxy-agent.js';
-import { isLoopbackHost } from '../../shared/config-oidc.js';
+import { readIssuerKeys, type IssuerAddress } from '../../shared/issuer-jwks.js';
 
 /** A key that the issuer has withdrawn counts no longer than this, while the issuer answers. */
 const MAX_AGE_MS = 300_000;
@@ -15,13 +13,8 @@ const MAX_AGE_MS = 300_000;
 const UNKNOWN_KEY_PAUSE_MS = 5_000;
 /** Of requests after one that failed. */
 const RETRY_MS = 2_000;
-const TIMEOUT_MS = 5_000;
-/** Far more than metadata or keys. */
-const MAX_BYTES = 1_048_576;
 
-export interface IssuerKeysOptions {
-  issuer: string;
-  proxies: Proxies;
+export interface IssuerKeysOptions extends IssuerAddress {
   log: Logger;
   /** Of tests. */
   pauses?: { unknownKeyMs?: number; retryMs?: number; maxAgeMs?: number } | undefined;
@@ -84,9 +77,9 @@ export class IssuerKeys {
     const { issuer, log } = this.#options;
     try {
       const { createLocalJWKSet } = await import('jose'); // loaded only where there is an issuer
-      const jwks = await this.#download();
+      const jwks = await readIssuerKeys(this.#options);
       const text = JSON.stringify(jwks);
-      const keys = createLocalJWKSet(jwks as JSONWebKeySet);
+      const keys = createLocalJWKSet(jwks);
       this.#readAt = performance.now();
       if (this.#failure !== undefined) log.info({ issuer }, 'the keys of the issuer can be read again');
       this.#failure = undefined;
@@ -95,43 +88,12 @@ export class IssuerKeys {
       this.#keys = keys;
       this.#onChanged();
     } catch (error) {
-      const why = reasonOf(error);
+      const why = (error as Error).message;
       if (why !== this.#failure) {
         const known = this.#keys ? 'those that are known count on' : 'until then no JWT is let in';
         log.warn({ issuer, err: why }, `the keys of the issuer cannot be read: ${known}`);
       }
       this.#failure = why;
-    }
-  }
-
-  async #download(): Promise<unknown> {
-    const { issuer } = this.#options;
-    const about = await this.#getJson(new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`));
-    const { issuer: named, jwks_uri: uri } = about as { issuer?: unknown; jwks_uri?: unknown };
-    if (named !== issuer) throw new Error('its metadata are those of another issuer');
-    if (typeof uri !== 'string' || !URL.canParse(uri)) throw new Error('its metadata name no jwks_uri');
-    return this.#getJson(new URL(uri));
-  }
-
-  /** No redirect is followed: the address of the keys comes from the metadata alone. */
-  async #getJson(url: URL): Promise<object> {
-    const isLocal = isLoopbackHost(new URL(this.#options.issuer).hostname) && isLoopbackHost(url.hostname);
-    if (url.protocol !== 'https:' && !isLocal) throw new Error(`${url.host} is asked over https alone`);
-    const { fetch, Agent } = undici();
-    const limits = { maxResponseSize: MAX_BYTES };
-    const proxy = proxyFor(url, this.#options.proxies);
-    const dispatcher = proxy === undefined ? new Agent(limits) : createProxyAgent(proxy, limits);
-    try {
-      const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const headers = { accept: 'application/json, application/jwk-set+json' };
-      const answer = await fetch(url, { dispatcher, signal, headers, redirect: 'error' });
-      if (answer.status !== 200) throw new Error(`${url.host} answers ${answer.status}`);
-      const json: unknown = await answer.json();
-      if (typeof json !== 'object' || json === null) throw new Error(`${url.host} answers something else`);
-      return json;
-    } finally {
-      // It is asked a few times an hour: a connection that is kept would only wait.
-      void dispatcher.destroy();
     }
   }
 
@@ -148,11 +110,4 @@ export class IssuerKeys {
   #pause(standard: number, name: 'unknownKeyMs' | 'retryMs' | 'maxAgeMs'): number {
     return this.#options.pauses?.[name] ?? standard;
   }
-}
-
-/** Without text that the issuer chose at length. */
-function reasonOf(error: unknown): string {
-  const at = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const { message, code } = at as { message?: unknown; code?: unknown };
-  return String(message || code || at).slice(0, 200);
 }

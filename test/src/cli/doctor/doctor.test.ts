@@ -8,6 +8,7 @@ import t, { type Test } from 'tap';
 import pc from 'picocolors';
 import { diagnose, diagnosisText, type Check, type Diagnosis } from '../../../../src/cli/doctor/doctor.js';
 import { isAtLeast } from '../../../../src/cli/doctor/doctor-host.js';
+import { JwtIssuer } from '../../../helpers/jwt-issuer.js';
 import { startRedis } from '../../../helpers/redis.js';
 import { runCli } from '../spawn-cli.js';
 
@@ -153,4 +154,22 @@ t.test('versions compare by number', async (t) => {
   t.equal(isAtLeast('6.10.0', '6.2'), true);
   t.equal(isAtLeast('6.0.16', '6.2'), false);
   t.equal(isAtLeast('20.19.0-rc1', '20.19.0'), true);
+});
+
+t.test('an issuer is asked for its keys, and one that is named otherwise than it names itself is told', async (t) => {
+  const issuer = await JwtIssuer.start();
+  t.teardown(() => issuer.close());
+  const lookAt = (url: string): Promise<Diagnosis> => {
+    const dir = folder(t);
+    const file = join(dir, 'fairlead.json');
+    writeFileSync(file, JSON.stringify({ auth: { oidc: { issuer: url, audiences: ['a'] } } }));
+    return look(t, { FAIRLEAD_CONFIG: file });
+  };
+  const [, good] = named(await lookAt(issuer.url), 'auth');
+  t.match(good, { status: 'ok', detail: `${issuer.url} answers, and has 1 keys` });
+  const [, otherName] = named(await lookAt(`${issuer.url}/`), 'auth');
+  t.match(otherName, { status: 'failed', detail: /another issuer/, hint: /to the letter/ });
+  issuer.away = true;
+  const [, away] = named(await lookAt(issuer.url), 'auth');
+  t.match(away, { status: 'failed', detail: /answers 503/ });
 });
