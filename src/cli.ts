@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
+import { addAuditCommand } from './cli/audit/audit-command.js';
 import { addPolicyCommand } from './cli/policy/policy-command.js';
 import { colorsFor, describeError } from './cli/report.js';
 import { VERSION } from './shared/version.js';
@@ -209,6 +210,7 @@ Examples:
   });
 
 addPolicyCommand(program);
+addAuditCommand(program);
 
 program
   .command('image')
