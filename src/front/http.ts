@@ -134,9 +134,10 @@ export class Exchange {
     this.#dropHeld();
     this.#res.cork(() => {
       this.#begin(status, [...(type === '' ? [] : [['Content-Type', type] as Header]), ...headers]);
-      // Given no length, and an undefined one becomes 2^63, it writes no Content-Length: a 204 has none.
-      if (body === undefined && !this.isLast) this.#res.endWithoutBody();
-      else if (body === undefined) this.#res.endWithoutBody(0, true);
+      // Given no length, and an undefined one becomes 2^63, it writes no Content-Length: a 204 has none. Without one a client
+      // waits for the body of any other answer until the connection ends.
+      if (body === undefined && status === 204 && !this.isLast) this.#res.endWithoutBody();
+      else if (body === undefined) this.#res.endWithoutBody(0, this.isLast);
       else if (this.head.method === 'HEAD') this.#res.endWithoutBody(Buffer.byteLength(body), this.isLast);
       else this.#res.end(body, this.isLast);
     });
