@@ -4,9 +4,10 @@ import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { openAuditLog } from './boot/audit-log.js';
 import { AllAgents, SANDBOXES_DEADLINE_MS, STATUS_TIMEOUT_MS } from './boot/all-agents.js';
+import { openBrowserAccess } from './boot/browser-access.js';
 import { ImageServers } from './boot/catalogue.js';
 import { openDataDir } from './boot/data-dir.js';
-import { createFront } from './boot/front.js';
+import { createFront, type Front } from './boot/front.js';
 import { startJanitor } from './boot/janitor.js';
 import { ModelWatch } from './boot/model-watch.js';
 import { chooseParts, type Parts } from './boot/parts.js';
@@ -18,6 +19,7 @@ import { withDeadline } from './shared/abort.js';
 import type { Config } from './shared/config.js';
 import { FairleadError } from './shared/errors.js';
 import type { Logger } from './shared/log.js';
+import { CLOSE } from './shared/protocol.js';
 import { joinMetrics, registry, watchThread } from './shared/metrics.js';
 import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
 import { AgentPool } from './threads/agent-pool.js';
@@ -25,12 +27,16 @@ import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
 
 /** How long an agent thread has to close its store. */
 const CLOSE_DEADLINE_MS = 5_000;
+/** A log-out is told to other servers through the store. */
+const KEEP_DEADLINE_MS = 3_000;
 /** Times the hang limit, since ending the docker thread costs everybody's tool calls, an agent thread only its sessions'. */
 const DOCKER_PATIENCE = 2;
 
 export interface Engine extends Service {
   parts: Parts;
   access: Access;
+  /** A new link that logs a browser in once as the owner; undefined where the data folder's token does not count. */
+  makeLoginLink(): string | undefined;
   /** How many tools the configured servers have. */
   tools: number;
   /** Drains, then closes everything. Called twice, it joins the stop under way. */
@@ -87,8 +93,16 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   const readiness = new Readiness(agents, () => auditLog.reasons());
   const book = new ServerBook(config, (published) => void all.publish(published));
   let docker: DockerPool | undefined;
-  const front = createFront({
+  const browsers = openBrowserAccess({
     config,
+    access,
+    site: () => front.site(),
+    close: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'this browser has logged out'),
+    keep: (entry) => agents.request(entry.key, 'write-credential', entry, { timeoutMs: KEEP_DEADLINE_MS }),
+  });
+  const front: Front = createFront({
+    config,
+    ...(browsers && { browsers }),
     agents,
     log,
     auth: access.auth,
@@ -177,6 +191,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     ...service,
     parts,
     access,
+    makeLoginLink: () => browsers?.makeLink(),
     tools: Object.values(book.published().catalogue).flat().length,
     stop: () => (stopping ??= onStop.run()),
   };

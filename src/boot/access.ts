@@ -8,6 +8,8 @@ export interface Access {
   auth: Config['auth'];
   describe: string;
   warning?: string;
+  /** Where the token of the data folder counts: tells it from another, and no more. */
+  localToken?: string;
   /** Made by this start, and shown at the terminal alone: a log is read by more people than its server. */
   newToken?: string;
 }
@@ -32,6 +34,7 @@ export function openAccess({ auth, dataDir }: Config): Access {
   const token = known ?? makeTokenFile(dataDir);
   return {
     auth: { ...auth, tokens: [{ user: LOCAL_USER, sha256: hashToken(token), role: 'admin', groups: [] }] },
+    localToken: hashToken(hashToken(token)),
     describe: `one token, of the user ${LOCAL_USER}, in ${file}${issuer}`,
     ...(known === undefined ? { newToken: token } : {}),
   };

@@ -7,9 +7,11 @@ import type { Config } from '../shared/config.js';
 import type { FairleadError } from '../shared/errors.js';
 import { seesServer } from '../shared/kept-for-groups.js';
 import type { Logger } from '../shared/log.js';
-import { oauthIdentity, type OAuthIdentity } from '../shared/oauth-identity.js';
+import type { Person } from '../shared/person.js';
+import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
+import type { Site } from '../front/browser/cookie-text.js';
 import { ByteBudget } from '../front/byte-budget.js';
 import { ClientAddresses } from '../front/client-address.js';
 import { Connection, type ConnectionContext, type JudgedUpgrade } from '../front/connection.js';
@@ -31,6 +33,7 @@ import { RefusalLog } from '../front/refusal-log.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
+import type { BrowserRoutesOptions } from '../front/routes/browser-login.js';
 import type { McpAdmin } from '../front/routes/mcp.js';
 import { Heartbeats } from '../front/sse.js';
 import { Strangers } from '../front/strangers.js';
@@ -53,6 +56,8 @@ export interface FrontOptions {
   log: Logger;
   /** All valid tokens, that of the data folder too. */
   auth: Config['auth'];
+  /** How browsers log in. Absent: they do not. */
+  browsers?: BrowserRoutesOptions;
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
@@ -70,6 +75,8 @@ export interface Front {
   listen(): Promise<{ host: string; port: number; url: string }>;
   /** Who Fairlead is to authorization servers. Undefined until it listens: before that no user could come back to it. */
   identity(): OAuthIdentity | undefined;
+  /** Where browsers reach it. */
+  site(): Site;
   /** Delivers the sessions' events. */
   readonly hub: Hub;
   readonly routes: readonly Pick<Route, 'method' | 'path' | 'access' | 'body'>[];
@@ -77,6 +84,8 @@ export interface Front {
   readonly mcpExchanges: McpExchanges;
   /** Refuses new sockets, sessions and messages; /readyz answers 503. Running turns go on. */
   stopAccepting(): void;
+  /** Closes the sockets and streams of whom `ends` is true; resolves with their number. */
+  endCredentials(ends: (person: Person) => boolean, code: number, reason: string): number;
   /** Closes every socket and stream with this code; resolves when the close frames have had time to leave. */
   closeAll(code: number, reason: string): Promise<void>;
   /** Closes the listener and whatever is still connected. */
@@ -103,7 +112,7 @@ export function createFront(options: FrontOptions): Front {
   const mcpExchanges = new McpExchanges(agents, presence);
   const { oidc } = config.auth;
   const jwts = oidc && new JwtPeople({ oidc, proxies: config.proxies, log });
-  const auth = new Auth(options.auth, jwts);
+  const auth = new Auth(options.auth, { jwts, browsers: options.browsers?.browsers });
   const logIns = new LogIns();
   const app = uws.App();
   let listener: us_listen_socket | undefined;
@@ -130,6 +139,7 @@ export function createFront(options: FrontOptions): Front {
       identity: ownIdentity,
       sees: (server, who) => seesServer(config.mcpServers, server, who),
     },
+    browsers: options.browsers,
   });
   const router = new Router({
     routes,
@@ -205,10 +215,12 @@ export function createFront(options: FrontOptions): Front {
       return { host, port, url: ownUrl() };
     },
     identity: () => (listener ? ownIdentity() : undefined),
+    site: () => ({ base: publicBase(config.mcp.publicUrl, ownUrl()), port }),
     hub,
     routes,
     mcpExchanges,
     stopAccepting: () => void (presence.draining = true),
+    endCredentials: (ends, code, reason) => presence.closeWhere(ends, code, reason),
     closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
     async close() {
       if (closed) return;

@@ -5,6 +5,7 @@ import { FairleadError } from '../shared/errors.js';
 import type { Person } from '../shared/person.js';
 import { PROTOCOL } from '../shared/protocol.js';
 import { hashToken, LOCAL_USER } from '../shared/token-file.js';
+import type { CookieHead } from './browser/same-origin.js';
 
 const BEARER = 'bearer.';
 
@@ -14,14 +15,28 @@ export interface JwtSource {
   identify(token: string, key: string): Identified | Promise<Identified>;
 }
 
-export interface AuthHeaders {
+/** Browsers that are logged in: see browser/browsers.ts. */
+export interface CookieSource {
+  /** Undefined without a cookie of ours. */
+  identify(head: CookieHead): Identified | undefined;
+  /** A Set-Cookie, when the person's cookie is to be given anew. */
+  renewal(person: Person): string | undefined;
+}
+
+export interface AuthSources {
+  jwts?: JwtSource | undefined;
+  browsers?: CookieSource | undefined;
+}
+
+/** Of a request's head; what is absent was not sent. */
+export interface AuthHeaders extends Partial<CookieHead> {
   authorization: string;
-  /** The `Sec-WebSocket-Protocol` of an upgrade. */
-  protocols?: string;
 }
 
 /** Who asks, or why nobody is let in: ERR_UNAUTHORIZED; ERR_BLOCKED; ERR_UNAVAILABLE where it cannot be told now. */
 export type Identified = Person | FairleadError;
+
+const NO_HEADERS: CookieHead = { method: 'GET', host: '', origin: '', cookie: '', fetchSite: '', fetchMode: '' };
 
 const LOCAL: Person = { user: LOCAL_USER, role: 'admin', groups: [], credential: 'local' };
 
@@ -31,10 +46,12 @@ export class Auth {
 
   readonly #required: boolean;
   readonly #jwts: JwtSource | undefined;
+  readonly #browsers: CookieSource | undefined;
 
-  /** With all valid tokens: without any, nobody is let in but by the mode `none`. */
-  constructor({ mode, tokens }: Pick<Config['auth'], 'mode' | 'tokens'>, jwts?: JwtSource) {
+  /** With all valid tokens: without any, and without a source, nobody is let in but by the mode `none`. */
+  constructor({ mode, tokens }: Pick<Config['auth'], 'mode' | 'tokens'>, { jwts, browsers }: AuthSources = {}) {
     this.#jwts = jwts;
+    this.#browsers = browsers;
     this.#required = mode !== 'none';
     for (const { user, sha256, role, groups } of tokens) {
       this.#people.set(this.#blind(sha256), { user, role, groups, credential: 'file' });
@@ -45,11 +62,17 @@ export class Auth {
   identify(credentials: AuthHeaders): Identified | Promise<Identified> {
     if (!this.#required) return LOCAL;
     const token = tokenOf(credentials);
-    if (token === undefined) return unauthorized();
+    // A cookie counts only without a token: a client that sends both means the token.
+    if (token === undefined) return this.#browsers?.identify({ ...NO_HEADERS, ...credentials }) ?? unauthorized();
     const key = this.#blind(hashToken(token));
     const known = this.#people.get(key);
     if (known) return known;
     return this.#jwts?.takes(token) === true ? this.#jwts.identify(token, key) : unauthorized();
+  }
+
+  /** A Set-Cookie for the answer to this person's request. */
+  renewal(person: Person): string | undefined {
+    return this.#browsers?.renewal(person);
   }
 
   /**

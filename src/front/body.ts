@@ -6,11 +6,12 @@ import { checkJson, parseJson } from './parse-json.js';
 
 /**
  * What a route takes. `json`: the parsed value, undefined without a body. `json-text`: JSON that another thread parses, as
- * checked text. `none`: the body is read and dropped.
+ * checked text. `form`: the fields of a form. `none`: the body is read and dropped.
  */
 export interface BodyKinds {
   json: unknown;
   'json-text': string;
+  form: URLSearchParams;
   none: undefined;
 }
 
@@ -32,6 +33,7 @@ export async function readBody(exchange: Exchange, kind: BodyKind, limits: BodyL
   const { head } = exchange;
   const body = hasBody(head) ? await readBytes(exchange, limits) : Buffer.alloc(0);
   if (kind === 'none') return undefined;
+  if (kind === 'form') return parseForm(head, body);
   if (kind === 'json' && body.length === 0) return undefined;
   // This also refuses what a form on another site could send without a preflight. MCP's server checks the type itself.
   if (kind === 'json' && !/^application\/json\s*(;|$)/i.test(head.contentType)) {
@@ -45,6 +47,13 @@ export async function readBody(exchange: Exchange, kind: BodyKind, limits: BodyL
   } catch (error) {
     throw badFrame(`the body is not JSON: ${(error as Error).message}`);
   }
+}
+
+function parseForm({ contentType }: Exchange['head'], body: Buffer): URLSearchParams {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) {
+    throw badFrame('send Content-Type: application/x-www-form-urlencoded');
+  }
+  return new URLSearchParams(body.toString());
 }
 
 function hasBody({ contentLength, chunked }: Exchange['head']): boolean {

@@ -2,6 +2,7 @@
 import type { Config } from '../shared/config.js';
 import { FairleadError } from '../shared/errors.js';
 import { CredentialEnds } from './credential-ends.js';
+import type { Person } from '../shared/person.js';
 import { connectionsGauge } from './front-metrics.js';
 import type { Subscriber } from './hub.js';
 
@@ -49,6 +50,17 @@ export class Presence {
     const count = this.#byUser.get(user) ?? 0;
     if (count > 1) this.#byUser.set(user, count - 1);
     else this.#byUser.delete(user);
+  }
+
+  /** Closes those whose person `ends`; resolves with their number. */
+  closeWhere(ends: (person: Person) => boolean, code: number, reason: string): number {
+    let closed = 0;
+    for (const subscriber of this.#present) {
+      if (!ends(subscriber.person)) continue;
+      subscriber.gone(code, reason);
+      closed++;
+    }
+    return closed;
   }
 
   closeAll(code: number, reason: string): void {

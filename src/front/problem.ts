@@ -51,6 +51,7 @@ export function closeCodeOf(code: ErrorCode): number {
     case 'ERR_NO_SUCH_SESSION':
       return CLOSE.noSuchSession;
     case 'ERR_UNAUTHORIZED':
+    case 'ERR_FORBIDDEN_ORIGIN': // a cookie from another page counts as none
       return CLOSE.unauthorized;
     case 'ERR_BLOCKED':
     case 'ERR_FORBIDDEN':

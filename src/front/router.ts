@@ -79,6 +79,22 @@ export function postForm(path: string, handle: (call: RouteCall) => Promise<void
   return { method: 'POST', path, segments: path.split('/'), access: 'open', noHead: true, body: 'none', handle };
 }
 
+/** What another server sends as a form, without credentials of ours. */
+export function postFields(
+  path: string,
+  handle: (call: RouteCall, fields: URLSearchParams) => Promise<void> | void,
+): Route {
+  return {
+    method: 'POST',
+    path,
+    segments: path.split('/'),
+    access: 'open',
+    noHead: true,
+    body: 'form',
+    handle: (call, fields) => handle(call, fields as URLSearchParams),
+  };
+}
+
 /** Checks the body against `schema`; an absent body counts as `{}`. */
 export function post<T>(
   path: string,
@@ -182,6 +198,8 @@ export class Router {
     const person = this.#person(exchange, hit.route, asker);
     const { user } = person;
     const { access } = hit.route;
+    const cookie = this.#options.auth.renewal(person);
+    if (cookie !== undefined) exchange.headers.push(['Set-Cookie', cookie]);
     const unready = access === 'probe' || access === 'metrics' ? undefined : notServing?.();
     if (unready) throw unready;
     if (needsRecord(hit.route)) refuseUnaudited();

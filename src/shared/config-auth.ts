@@ -1,5 +1,6 @@
 /** The configuration's part `auth`: who gets in, and as what. Main thread and command line. */
 import { z } from 'zod';
+import { browsersSchema } from './config-browsers.js';
 import { oidcSchema } from './config-oidc.js';
 import { GROUP_NAME_RULE, isGroupName, ROLES, USER_NAME, USER_NAME_RULE } from './person.js';
 
@@ -29,5 +30,6 @@ export const authSchema = z
       .default([])
       .describe('Empty: one token, which the first start makes in the file `token` of the data folder'),
     oidc: oidcSchema.optional(),
+    browsers: browsersSchema,
   })
   .prefault({});

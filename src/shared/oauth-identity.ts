@@ -17,12 +17,17 @@ export interface OAuthIdentity {
 
 /** `ownUrl`: the address that the server listens on, used without `mcp.publicUrl`. */
 export function oauthIdentity(publicUrl: string | undefined, ownUrl: string): OAuthIdentity {
-  const base = (publicUrl ?? reachable(ownUrl)).replace(/\/+$/, '');
+  const base = publicBase(publicUrl, ownUrl);
   return {
     redirectUrl: base + CALLBACK_PATH,
     loginUrl: base + LOGIN_PATH,
     ...(base.startsWith('https:') ? { clientMetadataUrl: base + DOCUMENT_PATH } : {}),
   };
+}
+
+/** Where users' browsers reach this server, without a slash at its end. */
+export function publicBase(publicUrl: string | undefined, ownUrl: string): string {
+  return (publicUrl ?? reachable(ownUrl)).replace(/\/+$/, '');
 }
 
 /** The metadata that is the same for every authorization server, in a registration and in the document. */

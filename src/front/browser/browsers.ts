@@ -21,8 +21,8 @@ export interface BrowsersOptions {
   sessionMs: number;
   /** A cookie that is not used for so long is void. */
   idleMs: number;
-  /** The only issuer whose logins count, and what its groups make of a user. Absent: none. */
-  issuer?: { issuer: string; roleOf: (groups: readonly string[]) => Role };
+  /** The only issuer whose logins count, and what groups make of a user; undefined: they let nobody in. Absent: none counts. */
+  issuer?: { issuer: string; roleOf: (groups: readonly string[]) => Role | undefined };
   /** Tells the token of the data folder from others. Absent: the user `local` does not log in. */
   localToken?: string;
   now?: () => number;
@@ -72,7 +72,10 @@ export class Browsers {
     if (!kept)
       return new FairleadError('ERR_UNAUTHORIZED', 'the login of this browser has ended, or is not of this server');
     if (this.ended.has(kept.login)) return new FairleadError('ERR_UNAUTHORIZED', 'this browser has logged out');
-    const person = this.#personOf(kept.login);
+    const { id, user, groups, by, endsAt } = kept.login;
+    const role = by.kind === 'link' ? 'admin' : this.#options.issuer?.roleOf(groups);
+    if (role === undefined) return new FairleadError('ERR_UNAUTHORIZED', `${user} is in no group that is let in here`);
+    const person: Person = { user, role, groups, credential: `cookie:${id}`, expiresAt: endsAt };
     this.#kept.set(person, kept);
     return person;
   }
@@ -150,10 +153,5 @@ export class Browsers {
     const { issuer, localToken } = this.#options;
     // The configuration may have changed since.
     return login.by.kind === 'link' ? login.by.token === localToken : login.by.issuer === issuer?.issuer;
-  }
-
-  #personOf({ id, user, groups, by, endsAt }: Login): Person {
-    const role = by.kind === 'link' ? 'admin' : this.#options.issuer!.roleOf(groups);
-    return { user, role, groups, credential: `cookie:${id}`, expiresAt: endsAt };
   }
 }

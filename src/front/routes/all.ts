@@ -1,5 +1,6 @@
 /** The table of all routes. Main thread. */
 import type { Route } from '../router.js';
+import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
 import { mcpRoutes } from './mcp-endpoint.js';
@@ -9,6 +10,8 @@ import { turnRoutes, type TurnParts } from './turns.js';
 import type { McpExchanges } from '../mcp-exchanges.js';
 
 export interface RouteParts {
+  /** Absent: no browser logs in. */
+  browsers?: BrowserRoutesOptions | undefined;
   health: HealthParts;
   turns: TurnParts;
   mcpExchanges: McpExchanges;
@@ -16,7 +19,7 @@ export interface RouteParts {
   oauth: Omit<OAuthRoutesOptions, 'agents'>;
 }
 
-export function allRoutes({ health, turns, mcpExchanges, mcp, oauth }: RouteParts): Route[] {
+export function allRoutes({ browsers, health, turns, mcpExchanges, mcp, oauth }: RouteParts): Route[] {
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -25,5 +28,6 @@ export function allRoutes({ health, turns, mcpExchanges, mcp, oauth }: RoutePart
     ...serverRoutes({ agents, mcp }),
     ...oauthRoutes({ agents, ...oauth }),
     ...turnRoutes(turns),
+    ...(browsers ? browserRoutes(browsers) : []),
   ];
 }

@@ -7,8 +7,11 @@ import pino from 'pino';
 import { parseConfig, type Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { METRICS } from '../../helpers/metrics.js';
+import { browserAccess, type BrowserAccess } from '../../../src/boot/browser-access.js';
 import { createFront, type Front } from '../../../src/boot/front.js';
+import type { EndedEntry } from '../../../src/front/browser/ended-logins.js';
 import type { RequestHead } from '../../../src/front/http.js';
+import { CLOSE } from '../../../src/shared/protocol.js';
 import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/shared/protocol.js';
 import { Channel, type RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
@@ -298,6 +301,12 @@ export interface Fixture {
   url: string;
   port: number;
   readiness: { ready: boolean; reasons: string[] };
+  /** How browsers log in, where the options say so. */
+  browsers?: BrowserAccess;
+  /** Log-outs for other servers. */
+  kept: EndedEntry[];
+  /** Log-outs cannot be stored. */
+  store: { away: boolean };
   close(): Promise<void>;
 }
 
@@ -312,10 +321,13 @@ export interface FixtureOptions {
   /** Tokens by user. */
   tokens?: Record<string, string>;
   /** More of `auth`. */
-  auth?: object;
+  auth?: Record<string, unknown>;
   noProxy?: string;
   /** More of `listen`, and `metrics`. */
   listen?: Partial<Config['listen']>;
+  publicUrl?: string;
+  /** Browsers log in, as at a server with this token in its data folder, and this key. */
+  browsers?: { localToken?: string; key?: string };
   metrics?: { listen?: { host?: string; port: number }; tokenSha256?: string };
 }
 
@@ -326,6 +338,7 @@ export function testConfig({
   auth = {},
   listen = {},
   metrics = METRICS,
+  publicUrl,
 }: FixtureOptions = {}): Config {
   const list = Object.entries(tokens).map(([user, token]) => ({
     user,
@@ -336,6 +349,7 @@ export function testConfig({
     metrics,
     auth: { mode: list.length === 0 && !('oidc' in auth) ? 'none' : 'token', tokens: list, ...auth },
     limits,
+    ...(publicUrl !== undefined && { mcp: { publicUrl } }),
   };
   return parseConfig(json, {});
 }
@@ -350,8 +364,24 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   const channel = new Channel<AgentHostContract, AgentContract>(port1);
   const readiness = { ready: true, reasons: [] as string[] };
   const config = testConfig(options);
-  const front = createFront({
+  const kept: EndedEntry[] = [];
+  const store = { away: false };
+  const browsers =
+    options.browsers &&
+    browserAccess({
+      config,
+      key: options.browsers.key ?? 'ab'.repeat(32),
+      access: { auth: config.auth, describe: '', ...options.browsers },
+      site: () => front.site(),
+      close: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'logged out'),
+      keep: async (entry) => {
+        if (store.away) throw new FairleadError('ERR_UNAVAILABLE', 'the store is away');
+        kept.push(entry);
+      },
+    });
+  const front: Front = createFront({
     config,
+    ...(browsers && { browsers }),
     auth: config.auth,
     noProxy: options.noProxy,
     agents: { request: (_session, name, body, requestOptions) => channel.request(name, body, requestOptions) },
@@ -397,7 +427,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   };
   try {
     const { url, port } = await front.listen();
-    return { front, agent, url, port, readiness, close };
+    return { front, agent, url, port, readiness, kept, store, ...(browsers && { browsers }), close };
   } catch (error) {
     await close();
     throw error;

@@ -178,6 +178,13 @@ t.test(
   },
 );
 
+t.test('a group that is let in no more opens nothing, though the cookie is good', async (t) => {
+  const cookie = pair(open().logIn(ADA).cookie);
+  const closed = open({ issuer: { issuer: ISSUER, roleOf: () => undefined } });
+  t.equal(codeOf(closed.identify(head(cookie))), 'ERR_UNAUTHORIZED');
+  t.equal(codeOf(open().identify(head(cookie))), 'ada');
+});
+
 t.test('the owner’s login is good as long as the token of the data folder', async (t) => {
   const browsers = open({ localToken: 'first' });
   const { cookie } = browsers.logInLocal()!;
