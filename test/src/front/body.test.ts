@@ -65,11 +65,12 @@ t.test('only the router reads bodies, and only the checked parser parses what cl
     await filesWith(/\bJSON\.parse\(|\.json\(\)/),
     [
       'src/front/browser/cookie-seal.ts',
+      'src/front/oidc/issuer-keys.ts',
       'src/front/parse-json.ts',
       'src/front/turn-filter.ts',
       'src/front/turn-readers.ts',
       'src/front/turn-result.ts',
     ],
-    'the others parse events that this server made, and cookies that it has sealed',
+    'the others parse events that this server made, cookies that it has sealed, and what the configured issuer answers',
   );
 });
