@@ -22,6 +22,8 @@ import type { Logger } from './shared/log.js';
 import { CLOSE } from './shared/protocol.js';
 import { joinMetrics, registry, watchThread } from './shared/metrics.js';
 import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
+import { ModelSlots } from './shared/threads/model-slots.js';
+import { ModelBroker } from './threads/model-calls/model-broker.js';
 import { AgentPool } from './threads/agent-pool.js';
 import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
 
@@ -87,8 +89,22 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   const loops = new LoopWatch({ threads, hangTimeoutMs: config.agents.hangTimeoutMs });
   onStop.add(() => loops.close());
 
-  const workerData = { config, instance: data.instance, threads, store: chosen.store.kind, model: chosen.model.kind };
+  const slots = ModelSlots.create(threads);
+  const workerData = {
+    config,
+    instance: data.instance,
+    threads,
+    store: chosen.store.kind,
+    model: chosen.model.kind,
+    modelSlots: slots.memory,
+  };
   const agents = new AgentPool(workerData, log, loops); // no thread runs before `start`
+  const broker = new ModelBroker({
+    slots,
+    maxCalls: config.limits.maxModelCalls,
+    post: (thread, news) => agents.notify(thread, 'model-calls', news),
+  });
+  onStop.add(() => broker.close());
   const all = new AllAgents(agents, log);
   const readiness = new Readiness(agents, () => auditLog.reasons());
   const book = new ServerBook(config, (published) => void all.publish(published));
@@ -164,7 +180,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   loops.watch(DOCKER_SLOT, onDockerHang, { begun: false, patience: DOCKER_PATIENCE });
 
   onStop.add(() => agents.close(CLOSE_DEADLINE_MS));
-  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness, auditLog });
+  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness, auditLog, broker });
   await waits.withStore(() => agents.start(host));
   const images = new ImageServers({ config, docker: sandboxes, log, note: (listing) => book.note(listing) });
   onStop.add(() => images.close());

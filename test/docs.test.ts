@@ -73,6 +73,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
     transcriptNext: 'string?',
   },
   'message:accepted': { seq: 'number', id: 'string?', turn: 'number', queued: 'number' },
+  'turn:waiting': { turn: 'number', reason: 'string', retryAfterMs: 'number?' },
   'turn:start': { seq: 'number', turn: 'number' },
   'text:delta': { turn: 'number', block: 'number', offset: 'number', text: 'string' },
   'thinking:delta': { turn: 'number', block: 'number', offset: 'number', text: 'string' },

@@ -4,6 +4,7 @@ import { threadOf } from '../shared/threads/route.js';
 import type { AgentHost } from '../threads/agent-life.js';
 import type { AgentPool } from '../threads/agent-pool.js';
 import type { DockerPool } from '../threads/docker-pool.js';
+import type { ModelBroker } from '../threads/model-calls/model-broker.js';
 import type { AllAgents } from './all-agents.js';
 import type { AuditLog } from './audit-log.js';
 import type { Front } from './front.js';
@@ -23,9 +24,11 @@ export interface AgentHostParts {
   book: ServerBook;
   readiness: Readiness;
   auditLog: Pick<AuditLog, 'post' | 'stored'>;
+  broker: ModelBroker;
 }
 
-export function agentHost({ agents, all, docker, front, book, readiness, auditLog }: AgentHostParts): AgentHost {
+export function agentHost(parts: AgentHostParts): AgentHost {
+  const { agents, all, docker, front, book, readiness, auditLog, broker } = parts;
   return {
     requests: {
       'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
@@ -65,7 +68,13 @@ export function agentHost({ agents, all, docker, front, book, readiness, auditLo
       audit: ({ entries }) => auditLog.post(entries),
       'server-tools': (listing) => book.note(listing),
       'server-trouble': ({ server }) => void all.refresh(server),
+      'model-ask': (asked) => broker.ask(asked),
+      'model-leave': (left) => broker.leave(left),
+      'model-ended': (ended) => broker.ended(ended),
+      'model-refused': (refused) => broker.refused(refused),
+      'model-answered': (answered) => broker.answered(answered),
     },
+    onEnded: (index) => broker.threadEnded(index),
     prepare: async (channel) => void (await channel.request('set-catalogue', book.published())),
     // A sandbox that floods the thread goes before the thread does; if Docker’s thread does not answer, nothing is lost.
     onSlow: (index) => void docker.run('cut-loud', { thread: index, threads: agents.size }).catch(() => undefined),

@@ -1,7 +1,7 @@
 /** The parts of the configuration that the front reads: where it listens, who may read the metrics, and its limits. Main thread and command line. */
 import { z } from 'zod';
 import ipaddr from 'ipaddr.js';
-import { ms, positive } from './config-fields.js';
+import { ms, positive, positiveMs } from './config-fields.js';
 
 const port = z.number().int().min(0).max(65535);
 
@@ -74,6 +74,15 @@ export const limitsSchema = z
       .prefault({})
       .describe('Limits of who has not logged in, by address; of IPv6 by /64'),
     maxInFlight: positive.default(5),
+    maxModelCalls: z
+      .number()
+      .int()
+      .min(0)
+      .default(0)
+      .describe('Requests to the model that run at once; the others take turns, by user; 0 = no limit'),
+    modelWaitMs: positiveMs
+      .default(1_800_000)
+      .describe('How long a turn waits for its turn at the model, and for an API that is over its rate limit'),
     maxSocketsPerUser: positive.default(20),
     maxConnections: positive.default(100_000),
     maxUnsentBytes: z.number().int().min(65_536).default(4_194_304),

@@ -145,6 +145,18 @@ export type StreamingEvent =
   | { type: 'text:delta' | 'thinking:delta'; turn: number; block: number; offset: number; text: string }
   | { type: 'tool:output'; callId: string; stream: 'stdout' | 'stderr' | 'progress'; offset: number; text: string };
 
+/** Why a turn waits. `sandbox`: its call waits for one. */
+export type TurnWait = 'model_rate' | 'fairness' | 'sandbox';
+
+/** Not in the log: the turn waits for its turn. Its next event ends the wait. */
+export interface TurnWaiting {
+  type: 'turn:waiting';
+  turn: number;
+  reason: TurnWait;
+  /** An estimate. */
+  retryAfterMs?: number;
+}
+
 export interface Limits {
   maxFrameBytes: number;
   maxInFlight: number;
@@ -176,6 +188,7 @@ export type ServerEvent =
     }
   | (DurableEvent & { seq: number })
   | StreamingEvent
+  | TurnWaiting
   | ({ type: 'error'; id?: string } & WireError)
   | { type: 'pong'; id?: string }
   /** This socket stands on the newer credential, until `expiresAt`. */

@@ -17,6 +17,8 @@ export interface AgentHost {
   prepare: (channel: AgentChannel) => Promise<void>;
   /** The thread makes no turn of its event loop, and is ended if that goes on for as long again. */
   onSlow?: (index: number) => void;
+  /** The thread has ended; runs before another one starts in its place. */
+  onEnded?: (index: number) => void;
   /** Runs once a restarted thread serves; not after the first start. A rejection is logged. */
   onRestarted?: (index: number, channel: AgentChannel) => Promise<void> | void;
 }

@@ -1,7 +1,8 @@
 /** Runs the agent threads, and sends each request to the thread that owns its session. Main thread. */
 import { Worker } from 'node:worker_threads';
 import { FairleadError, isFairleadError } from '../shared/errors.js';
-import type { AgentRequestName, AgentRequests, Agents } from './agents.js';
+import type { AgentContract } from '../../workers/agent/contract/messages.js';
+import type { AgentNotificationName, AgentRequestName, AgentRequests, Agents } from './agents.js';
 import type { Logger } from '../shared/log.js';
 import type { AgentWorkerData } from '../../workers/agent/contract/lifecycle.js';
 import type { AgentHost } from './agent-life.js';
@@ -104,6 +105,11 @@ export class AgentPool implements Agents {
     return this.#threads
       .filter((thread) => thread.alive)
       .map(async (thread) => (await thread.channel()).request(name, body, options));
+  }
+
+  /** Tells one thread; one that does not serve is not told. */
+  notify<K extends AgentNotificationName>(index: number, name: K, body: AgentContract['notifications'][K]): void {
+    this.#threads[index]?.notify(name, body);
   }
 
   async close(deadlineMs: number): Promise<void> {

@@ -3,6 +3,7 @@ import type { AgentContract } from '../../workers/agent/contract/messages.js';
 
 export type AgentRequests = AgentContract['requests'];
 export type AgentRequestName = Extract<keyof AgentRequests, string>;
+export type AgentNotificationName = Extract<keyof AgentContract['notifications'], string>;
 
 export interface Agents {
   /**

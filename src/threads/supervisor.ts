@@ -4,6 +4,8 @@ import { pending, withDeadline } from '../shared/abort.js';
 import { backoffMs } from '../shared/backoff.js';
 import { FairleadError, errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import type { AgentContract } from '../../workers/agent/contract/messages.js';
+import type { AgentNotificationName } from './agents.js';
 import { startLife, type AgentChannel, type AgentHost, type AgentLife } from './agent-life.js';
 import { agentSlot, type LoopWatch } from '../shared/threads/loop-watch.js';
 
@@ -73,6 +75,11 @@ export class AgentSupervisor {
       case 'stopped':
         throw stoppedError();
     }
+  }
+
+  /** A thread that does not serve is not told. */
+  notify<K extends AgentNotificationName>(name: K, body: AgentContract['notifications'][K]): void {
+    if (this.#state.name === 'ready') this.#state.life.channel.notify(name, body);
   }
 
   /** Has the thread close its store and exit; terminates it at the deadline. */
@@ -159,6 +166,7 @@ export class AgentSupervisor {
     this.#goesDown();
     this.#watch?.end();
     this.#watch = undefined;
+    this.#options.host.onEnded?.(this.#options.index);
     // The boot reports a first start that fails; only a thread that has served restarts.
     if (this.#closing || !this.#served) return this.#stop(fault);
     const delayMs = this.#ends === 0 ? 0 : backoffMs(this.#ends, BACKOFF);

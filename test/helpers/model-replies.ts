@@ -50,6 +50,8 @@ export interface Reply {
   error?: Partial<ApiError>;
   /** The `retry-after` header, seconds. */
   retryAfter?: number;
+  /** Of the answer, beside its own: for example what remains of the API's limits. */
+  headers?: Record<string, string>;
   /** A page in place of an answer, as a proxy in the way sends it; with status 502 unless told. */
   html?: string;
 }

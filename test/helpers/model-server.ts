@@ -228,6 +228,7 @@ export class ModelServer {
 }
 
 async function answer(response: ServerResponse, reply: Reply, body: RequestBody): Promise<Sent> {
+  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
   if (reply.html !== undefined) {
     response.writeHead(reply.status ?? 502, { 'content-type': 'text/html' }).end(reply.html);
     return { ending: 'errored', blocks: [] };

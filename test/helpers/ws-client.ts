@@ -300,6 +300,7 @@ export class TestClient {
       case 'pong':
       case 'auth:refreshed':
       case 'sandbox:restarted':
+      case 'turn:waiting':
         return;
       default:
         this.#checkSeq(event.type, event.seq);

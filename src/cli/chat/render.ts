@@ -1,5 +1,13 @@
 /** Turns server events into text for a terminal. Remembers the text before, prints nothing itself. Pure. */
-import type { ContentBlock, Pending, PendingApproval, ServerEvent, TranscriptEntry } from '../../shared/protocol.js';
+import type {
+  ContentBlock,
+  Pending,
+  PendingApproval,
+  ServerEvent,
+  TranscriptEntry,
+  TurnWait,
+  TurnWaiting,
+} from '../../shared/protocol.js';
 import { lossText } from '../../shared/loss-text.js';
 import type { Colors } from '../report.js';
 import { escapeControls } from '../../shared/control-characters.js';
@@ -70,6 +78,8 @@ export class Renderer {
         return this.line(
           `${yellow(`✗ denied by ${inline(event.by)}`)}${this.#nameAsked(event.callId)}${event.reason ? `: ${inline(event.reason)}` : ''}`,
         );
+      case 'turn:waiting':
+        return this.line(dim(waitText(event)));
       case 'turn:end':
         this.#calls.clear();
         this.#asked.clear();
@@ -269,6 +279,18 @@ export class Renderer {
     this.#half = '';
     return wasOpen ? '\n' : '';
   }
+}
+
+const WAITS: Record<TurnWait, string> = {
+  model_rate: 'the model’s API is over its rate limit; the turn waits',
+  fairness: 'others are first; the turn waits for the model',
+  sandbox: 'the call waits for a sandbox',
+};
+
+/** A newer server may know more reasons. */
+function waitText({ reason, retryAfterMs }: TurnWaiting): string {
+  const text = WAITS[reason] ?? 'the turn waits';
+  return retryAfterMs === undefined ? text : `${text}, for about ${Math.max(1, Math.round(retryAfterMs / 1000))} s`;
 }
 
 function label({ server, name }: { server: string; name: string }): string {

@@ -74,7 +74,10 @@ export class TestAgent {
 
   constructor(port: MessagePort) {
     this.#channel = new Channel(port);
-    this.#channel.handle(this.#handlers(), { close: () => this.#channel.close() });
+    this.#channel.handle(this.#handlers(), {
+      close: () => this.#channel.close(),
+      'model-calls': () => undefined,
+    });
   }
 
   close(): void {
@@ -416,6 +419,11 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
       'server-tools': () => undefined,
       'server-trouble': () => undefined,
       audit: () => undefined,
+      'model-ask': () => undefined,
+      'model-leave': () => undefined,
+      'model-ended': () => undefined,
+      'model-refused': () => undefined,
+      'model-answered': () => undefined,
     },
   );
   const close = async (): Promise<void> => {

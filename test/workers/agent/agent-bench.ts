@@ -11,6 +11,8 @@ import type { ServerEvent } from '../../../src/shared/protocol.js';
 import { openStore } from '../../../workers/agent/store/open.js';
 import { countingOf } from '../../../workers/agent/store/quota-counters.js';
 import type { Store } from '../../../workers/agent/store/store.js';
+import { ModelSlots } from '../../../src/shared/threads/model-slots.js';
+import { ModelBroker } from '../../../src/threads/model-calls/model-broker.js';
 import { Channel } from '../../../src/shared/threads/channel.js';
 import { AgentThread } from '../../../workers/agent/thread/agent-thread.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
@@ -55,18 +57,27 @@ export class AgentBench {
   readonly streamed: McpStreamPart[] = [];
   /** Batches of frames as they crossed the thread. */
   batches = 0;
+  /** Requests to the model that asked for their turn. */
+  asks = 0;
   /** What a lease does instead of starting a sandbox. */
   onLease: ((request: LeaseRequest) => Promise<LeaseResult>) | undefined;
   readonly store: Store;
   readonly #json: Record<string, unknown>;
   readonly dir: string;
   readonly #waiting = new Set<() => void>();
+  readonly slots = ModelSlots.create(1);
+  readonly broker: ModelBroker;
   #agent: Agent | undefined;
 
   constructor(store: Store, dir: string, json: Record<string, unknown>) {
     this.store = store;
     this.dir = dir;
     this.#json = json;
+    this.broker = new ModelBroker({
+      slots: this.slots,
+      maxCalls: parseConfig(json, {}, dir).limits.maxModelCalls,
+      post: (_thread, news) => this.#agent?.channel.notify('model-calls', news),
+    });
   }
 
   get running(): boolean {
@@ -150,11 +161,13 @@ export class AgentBench {
   async crash(): Promise<void> {
     await this.#agent?.end(true);
     this.#agent = undefined;
+    this.broker.threadEnded(0);
   }
 
   async stop(): Promise<void> {
     await this.#agent?.end(false);
     this.#agent = undefined;
+    this.broker.threadEnded(0);
   }
 
   async #start(): Promise<Agent> {
@@ -222,10 +235,24 @@ export class AgentBench {
         },
         'session-seq': (noted) => this.#note(() => this.reread.push(noted)),
         'session-gone': (gone) => this.#note(() => this.gone.push(gone)),
+        'model-ask': (asked) => {
+          this.asks++;
+          if (!life.cut) this.broker.ask(asked);
+        },
+        'model-leave': (left) => life.cut || this.broker.leave(left),
+        'model-ended': (ended) => life.cut || this.broker.ended(ended),
+        'model-refused': (refused) => life.cut || this.broker.refused(refused),
+        'model-answered': (answered) => life.cut || this.broker.answered(answered),
       },
     );
     new AgentThread({
-      data: { config: parseConfig(this.#json, {}, this.dir), index: 0, threads: 1, instance: OWNER },
+      data: {
+        config: parseConfig(this.#json, {}, this.dir),
+        index: 0,
+        threads: 1,
+        instance: OWNER,
+        modelSlots: this.slots.memory,
+      },
       channel: new Channel<AgentContract, AgentHostContract>(port2),
       store: cuttable(this.store, life),
       model: this.model,

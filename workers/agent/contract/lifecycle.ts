@@ -11,6 +11,8 @@ export interface AgentWorkerData {
   /** The parts that the boot has chosen. */
   store: 'redis' | 'lmdb';
   model: 'anthropic' | 'demo';
+  /** See ModelSlots. */
+  modelSlots: SharedArrayBuffer;
 }
 
 export type Nothing = Record<string, never>;

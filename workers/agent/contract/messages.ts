@@ -34,6 +34,14 @@ import type {
   SetCatalogueRequest,
   UserServer,
 } from './mcp.js';
+import type {
+  ModelCallAnswered,
+  ModelCallAsk,
+  ModelCallEnded,
+  ModelCallLeft,
+  ModelCallNews,
+  ModelCallRefused,
+} from './model-calls.js';
 import type { ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
 import type {
   AnswerApprovalRequest,
@@ -139,6 +147,8 @@ export interface AgentContract {
   notifications: {
     /** The last message: close the store and end. */
     close: Nothing;
+    /** What has become of requests to the model that wait. */
+    'model-calls': ModelCallNews;
   };
 }
 
@@ -175,5 +185,11 @@ export interface AgentHostContract {
     /** A call found this server unreachable: the thread that lists it should look. */
     'server-trouble': ServerName;
     health: ThreadHealth;
+    /** A request to the model waits for its turn; answered by 'model-calls'. */
+    'model-ask': ModelCallAsk;
+    'model-leave': ModelCallLeft;
+    'model-ended': ModelCallEnded;
+    'model-refused': ModelCallRefused;
+    'model-answered': ModelCallAnswered;
   };
 }

@@ -11,7 +11,7 @@ import { askAgain } from './ask-again.js';
 import { brokeOff, modelError, toModelError, toStreamError } from './model-errors.js';
 import { createModelFetch } from './model-fetch.js';
 import { ModelTraits } from './model-traits.js';
-import type { Model, ModelEvent } from './model.js';
+import type { Model, ModelEvent, ModelPlace } from './model.js';
 import { Retries } from './retries.js';
 import { atMost, cancelled, onAbort } from '../../../src/shared/abort.js';
 
@@ -50,7 +50,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
 
   async function* ask(
     body: MessageCreateParamsStreaming,
-    { signal, beginMs }: { signal: AbortSignal; beginMs: number },
+    { signal, beginMs, place }: { signal: AbortSignal; beginMs: number; place: ModelPlace | undefined },
   ): AsyncGenerator<ModelEvent, void, undefined> {
     if (signal.aborted) throw cancelled();
     const abort = new AbortController();
@@ -65,6 +65,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     let finished = false;
     try {
       const response = await client.messages.create(body, { signal: abort.signal }).asResponse();
+      place?.answered(response.headers);
       clearTimeout(timer);
       timer = setTimeout(giveUp, idleMs, 'the model fell silent in the middle of its answer');
       let heardAt = performance.now();
@@ -117,7 +118,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       askAgain(request, {
         traits,
         retries: () => new Retries({ max: maxRetries, timeoutMs, signal }),
-        ask: (body, beginMs) => ask(body, { signal, beginMs }),
+        ask: (body, beginMs) => ask(body, { signal, beginMs, place: request.place }),
       }),
   };
 }

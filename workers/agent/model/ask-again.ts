@@ -5,7 +5,7 @@
  */
 import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
 import { counter } from '../../../src/shared/metrics.js';
-import { RefusedRequest } from './model-errors.js';
+import { RateRefusal, RefusedRequest } from './model-errors.js';
 import type { ModelTraits } from './model-traits.js';
 import type { ModelEvent, ModelRequest } from './model.js';
 import { readPromptSize } from './prompt-size.js';
@@ -51,6 +51,11 @@ export async function* askAgain(
       }
       return;
     } catch (error) {
+      if (whole.place && error instanceof RateRefusal) {
+        if (!(await whole.place.refused(error.retryAfterMs, !isShown))) throw error;
+        retries = newRetries();
+        continue;
+      }
       if (isShown) throw error;
       if (await retries.wait(error)) continue;
       if (!(error instanceof RefusedRequest)) throw error;

@@ -38,6 +38,9 @@ export class PassingFailure extends FairleadError {
   }
 }
 
+/** The API takes no more requests now. */
+export class RateRefusal extends PassingFailure {}
+
 /** Statuses of a refused request: of the API, of its limit in bytes, and of gateways. */
 const REFUSED = new Set([400, 413, 422]);
 
@@ -108,7 +111,9 @@ function statusError(
   }
   const retryAfterMs = headers && readRetryAfter(headers);
   const options = { cause, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-  if (mayPass(status, headers?.get('x-should-retry'))) return new PassingFailure(message, options);
+  if (mayPass(status, headers?.get('x-should-retry'))) {
+    return status === 429 ? new RateRefusal(message, options) : new PassingFailure(message, options);
+  }
   return new FairleadError('ERR_MODEL', message, options);
 }
 

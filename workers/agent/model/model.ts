@@ -9,6 +9,19 @@ export interface ModelTool {
   inputSchema: Record<string, unknown>;
 }
 
+/** The right to one request to the model at a time. */
+export interface ModelPlace {
+  /** An answer begins; its headers say what remains of the API's limits. */
+  answered(headers: Pick<Headers, 'get'>): void;
+  /**
+   * The API refused the request for its rate. `again`: the request waits for its next turn. Resolves with whether it may be made again.
+   * ERR_CANCELLED.
+   */
+  refused(retryAfterMs: number | undefined, again: boolean): Promise<boolean>;
+  /** Idempotent. `usage` of the answer, if there was one. */
+  end(usage?: Usage): void;
+}
+
 export interface ModelRequest {
   model: string;
   system: string;
@@ -21,6 +34,8 @@ export interface ModelRequest {
   maxTokens: number;
   /** What this conversation's earlier requests were refused for, as an answer has listed it. */
   withheld?: readonly string[] | undefined;
+  /** Absent: nobody counts the request. Whoever took it ends it. */
+  place?: ModelPlace | undefined;
   /** Less of the same conversation, for when the API finds it too long; undefined when that is not possible. */
   shorter?: (size: PromptSize | undefined) => readonly TranscriptMessage[] | undefined;
 }

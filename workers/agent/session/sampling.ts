@@ -68,8 +68,16 @@ export class Sampling {
   ): Promise<ModelAnswer> {
     const { parts, log } = this.#deps;
     const until = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
-    for await (const event of parts.model.stream({ ...request, model: log.row.model, tools: [] }, until)) {
-      if (event.type === 'done') return event.answer;
+    const { user, model } = log.row;
+    const place = await parts.places.take({ user, model, signal: until });
+    try {
+      for await (const event of parts.model.stream({ ...request, model, tools: [], place }, until)) {
+        if (event.type !== 'done') continue;
+        place.end(event.answer.usage);
+        return event.answer;
+      }
+    } finally {
+      place.end();
     }
     throw new FairleadError('ERR_MODEL', 'the model’s stream ended without an answer');
   }

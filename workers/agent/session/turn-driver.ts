@@ -4,6 +4,8 @@ import type { Logger } from '../../../src/shared/log.js';
 import { counter, histogram, SECONDS_FAST, SECONDS_SLOW } from '../../../src/shared/metrics.js';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
+import type { ModelCallWait } from '../contract/model-calls.js';
+import { passingFrame } from '../log/frames.js';
 import { closeAll } from './open-calls.js';
 import { answeredCalls, isSuspended, runningTurn } from '../log/progress.js';
 import { closeQuestions, type ServerQuestions } from '../turn/questions.js';
@@ -68,7 +70,8 @@ export class TurnDriver {
       signal: this.#abort.signal,
       startCall: (call) => this.startCall(call),
       onText: () => this.#noteText(),
-      takeAhead: () => ahead?.take(),
+      onWait: (wait) => this.#tellWait(wait),
+      takeAhead: () => ahead?.take((wait) => this.#tellWait(wait)),
     };
     live.clear();
     this.done = Promise.resolve(started)
@@ -142,6 +145,11 @@ export class TurnDriver {
     await log.commit(() => endStep(log, this.turn, end));
     turnsTotal.inc({ stop_reason: end.stopReason });
     turnSeconds.observe((performance.now() - this.#begunAt) / 1000);
+  }
+
+  #tellWait({ reason, retryAfterMs }: ModelCallWait): void {
+    const { parts, log, live } = this.#options;
+    parts.outbox.push(log.row.session, passingFrame(live.wait(this.turn, reason, retryAfterMs)));
   }
 
   #noteText(): void {

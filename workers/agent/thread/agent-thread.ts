@@ -7,12 +7,14 @@ import type { Channel, RequestHandlers } from '../../../src/shared/threads/chann
 import { threadOf } from '../../../src/shared/threads/route.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
+import { ModelSlots } from '../../../src/shared/threads/model-slots.js';
 import { Outbox } from '../log/outbox.js';
 import { ForeignSchemas } from '../schema/foreign-schemas.js';
 import { createPolicy } from '../mcp/calls/policy.js';
 import { ToolArgs } from '../mcp/calls/tool-args.js';
 import { withoutUrlServers, type CreateUrlPart } from '../mcp/url-servers.js';
 import type { Model } from '../model/model.js';
+import { ModelPlaces } from '../model/model-places.js';
 import { servingRequests } from '../serve/requests.js';
 import { ServingDoor } from '../serve/serving-door.js';
 import { WakeUps } from '../session/wake-ups.js';
@@ -26,7 +28,7 @@ import { SessionExits } from './session-exits.js';
 import { SessionRequests } from './session-requests.js';
 
 export interface AgentThreadOptions {
-  data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance'>;
+  data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance' | 'modelSlots'>;
   channel: Channel<AgentContract, AgentHostContract>;
   store: Store;
   model: Model;
@@ -46,6 +48,7 @@ export class AgentThread {
   readonly #requests: SessionRequests;
   readonly #wakeUps: WakeUps;
   readonly #schemas: ForeignSchemas;
+  readonly #places: ModelPlaces;
   readonly #health: { close(): void };
 
   constructor(options: AgentThreadOptions) {
@@ -56,11 +59,25 @@ export class AgentThread {
     this.#outbox = outbox;
     this.#schemas = new ForeignSchemas({ log });
     const policy = createPolicy(config, this.#schemas);
+    this.#places = new ModelPlaces({
+      thread: index,
+      slots: new ModelSlots(data.modelSlots),
+      maxCalls: config.limits.maxModelCalls,
+      waitMs: config.limits.modelWaitMs,
+      host: {
+        ask: (asked) => channel.notify('model-ask', asked),
+        leave: (left) => channel.notify('model-leave', left),
+        ended: (ended) => channel.notify('model-ended', ended),
+        refused: (refused) => channel.notify('model-refused', refused),
+        answered: (answered) => channel.notify('model-answered', answered),
+      },
+    });
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
     const parts: AgentParts = {
       config,
       model,
+      places: this.#places,
       policy,
       servers,
       schemas: this.#schemas,
@@ -109,7 +126,10 @@ export class AgentThread {
   /** Answers from now on. */
   serve(): void {
     const { channel } = this.#options;
-    channel.handle(this.#handlers(), { close: () => void this.#close() });
+    channel.handle(this.#handlers(), {
+      close: () => void this.#close(),
+      'model-calls': (news) => this.#places.note(news),
+    });
     channel.notify('ready', {});
   }
 
@@ -148,6 +168,7 @@ export class AgentThread {
     this.#mcp.close();
     this.#wakeUps.close();
     this.#sessions.close();
+    this.#places.close();
     await this.#serving.close();
     this.#outbox.flush();
     flushAudit();

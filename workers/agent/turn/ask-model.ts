@@ -1,9 +1,10 @@
 /** Asks the model for a turn's next answer, also ahead of the step that starts the turn. Agent threads. */
 import { setImmediate as immediate } from 'node:timers/promises';
 import { abortable } from '../../../src/shared/abort.js';
+import type { ModelCallWait } from '../contract/model-calls.js';
 import { foundIn } from '../mcp/catalogue/tool-search.js';
 import { SentContext } from '../model/context.js';
-import type { ModelEvent, ModelRequest } from '../model/model.js';
+import type { ModelEvent, ModelPlace, ModelRequest } from '../model/model.js';
 import { refuseModel } from '../model/refuse-model.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { Turn } from './turn.js';
@@ -17,22 +18,48 @@ export interface Asked {
   events: AsyncIterator<ModelEvent>;
   /** The first of them, which is asked for already. */
   first: Promise<IteratorResult<ModelEvent>>;
+  /** Ended by whoever reads the answer. */
+  place: ModelPlace;
+  /** Of the transcript. */
+  messages: number;
 }
 
-/** Resolves when the request is being sent. ERR_CANCELLED. */
-export async function askModel(
+/** Waits for the tools to be known, and for a place: the history is read after that. ERR_CANCELLED, and the errors of a place. */
+export async function askInTurn(turn: Turn): Promise<Asked> {
+  const { parts, log, live, signal } = turn;
+  const { model, user } = log.row;
+  await ready(turn);
+  const place = await parts.places.take({ user, model, signal, onWait: turn.onWait });
+  try {
+    live.endWait();
+    return await askModel(turn, await log.transcript(), place);
+  } catch (error) {
+    place.end();
+    throw error;
+  }
+}
+
+/** The user may ask this model, and the tools are known. ERR_CANCELLED, ERR_MODEL_NOT_ALLOWED. */
+async function ready({ parts, log, signal }: Asker): Promise<void> {
+  const { model, session, user, who } = log.row;
+  refuseModel(parts.config, model, who);
+  await abortable(() => parts.catalogue.ready({ session, user, who }), signal);
+}
+
+/** Resolves when the request is being sent. */
+async function askModel(
   { parts, log, signal }: Asker,
   transcript: readonly TranscriptMessage[],
+  place: ModelPlace,
 ): Promise<Asked> {
   const { model: settings } = parts.config;
   const { model, session, user, who } = log.row;
   const caller = { session, user, who };
-  refuseModel(parts.config, model, who);
   const { historyTokens } = settings;
   const takes = parts.model.maxPromptTokens?.(model);
   const sent = new SentContext(transcript, log.row.context, { historyTokens, takes });
-  await abortable(() => parts.catalogue.ready(caller), signal);
   const request: ModelRequest = {
+    place,
     model,
     system: settings.system,
     note: parts.catalogue.note(caller),
@@ -47,7 +74,7 @@ export async function askModel(
   const events = parts.model.stream(request, signal)[Symbol.asyncIterator]();
   const first = events.next();
   first.catch(() => undefined); // whoever reads the answer gets the failure
-  return { sent, events, first };
+  return { sent, events, first, place, messages: transcript.length };
 }
 
 /**
@@ -61,6 +88,8 @@ export class AskedAhead {
   readonly begunAt = performance.now();
   readonly #asked: Promise<Asked | undefined>;
   #isTaken = false;
+  #wait: ModelCallWait | undefined;
+  #onWait: ((wait: ModelCallWait) => void) | undefined;
 
   constructor(
     turn: number,
@@ -72,10 +101,12 @@ export class AskedAhead {
     this.#asked.catch(() => undefined); // the round that takes it gets the failure
   }
 
-  /** The request, once; undefined when it was not made, or was taken already. */
-  take(): Promise<Asked | undefined> | undefined {
+  /** The request, once; undefined when it was not made, or was taken already. From then on a wait is told. */
+  take(onWait: (wait: ModelCallWait) => void): Promise<Asked | undefined> | undefined {
     if (this.#isTaken) return undefined;
     this.#isTaken = true;
+    this.#onWait = onWait;
+    if (this.#wait) onWait(this.#wait);
     return this.#asked;
   }
 
@@ -85,7 +116,13 @@ export class AskedAhead {
     this.#isTaken = true;
     this.abort.abort('interrupted');
     // A stream that was begun ends what it holds only when it is closed.
-    void this.#asked.then((asked) => asked?.events.return?.()).catch(() => undefined);
+    void this.#end().catch(() => undefined);
+  }
+
+  async #end(): Promise<void> {
+    const asked = await this.#asked;
+    asked?.place.end();
+    await asked?.events.return?.();
   }
 
   async #ask(asker: Asker, transcript: Promise<readonly TranscriptMessage[] | undefined>): Promise<Asked | undefined> {
@@ -93,7 +130,21 @@ export class AskedAhead {
     if (!read) return undefined;
     // The commit is written at the end of this turn of the event loop; building the request must not delay it.
     await immediate();
-    if (this.abort.signal.aborted) return undefined;
-    return askModel(asker, read);
+    const { parts, log, signal } = asker;
+    const { model, user } = log.row;
+    await ready(asker);
+    // Where it would wait, the turn waits: its clients are told.
+    const onWait = (wait: ModelCallWait): void => {
+      this.#wait = wait;
+      this.#onWait?.(wait);
+    };
+    const place = parts.places.tryTake({ user, model, signal, onWait });
+    if (!place) return undefined;
+    try {
+      return await askModel(asker, read, place);
+    } catch (error) {
+      place.end();
+      throw error;
+    }
   }
 }

@@ -9,7 +9,7 @@ import { historyFull } from '../log/history-size.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
 import { resultMessage } from './result-messages.js';
 import { planCalls, type ToolUse } from './tool-calls.js';
-import { askModel, type Asked } from './ask-model.js';
+import { askInTurn, type Asked } from './ask-model.js';
 import { Slice } from './slice.js';
 import { addUsage } from '../log/usage.js';
 import { stopOf, type Turn, type TurnOutcome } from './turn.js';
@@ -38,13 +38,14 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   if (progress.rounds >= maxRounds) return failedTurn(tooManyRounds(maxRounds));
   const { maxBytes } = parts.config.store.history;
   if ((await log.measured()).bytes >= maxBytes) return failedTurn(historyFull(maxBytes));
-  const transcript = await log.transcript();
   let answer: ModelAnswer;
   let part: StoredPart;
+  let known: number;
   try {
-    const asked = (await turn.takeAhead()) ?? (await askModel(turn, transcript));
+    const asked = (await turn.takeAhead()) ?? (await askInTurn(turn));
     answer = await streamAnswer(turn, asked, progress.blocks);
     part = asked.sent.stored;
+    known = asked.messages;
   } catch (error) {
     return brokenAnswer(turn, error);
   }
@@ -53,7 +54,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const content = wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block));
   const events = textEvents(turn.turn, progress.blocks, content);
   const said: TranscriptMessage[] = content.length > 0 ? [{ role: 'assistant', content }] : [];
-  const context = contextAfter(answer.usage, part, transcript.length + said.length);
+  const context = contextAfter(answer.usage, part, known + said.length);
   const withheld = answer.withheld ? { withheld: answer.withheld } : {};
   const uses = firstOfEachId(content.filter(isToolUse));
   if (!wantsTools || uses.length === 0) {
@@ -85,7 +86,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
 
 async function streamAnswer(
   { parts, log, live, turn, onText }: Turn,
-  { events, first }: Asked,
+  { events, first, place }: Asked,
   firstBlock: number,
 ): Promise<ModelAnswer> {
   const slice = new Slice();
@@ -93,11 +94,15 @@ async function streamAnswer(
     for (let next = await first; !next.done; next = await events.next()) {
       const { value: event } = next;
       if (slice.isOver()) await immediate();
-      if (event.type === 'done') return event.answer;
+      if (event.type === 'done') {
+        place.end(event.answer.usage);
+        return event.answer;
+      }
       onText();
       parts.outbox.streaming(log.row.session, live.append(event.type, turn, firstBlock + event.block, event.text));
     }
   } finally {
+    place.end();
     await events.return?.();
   }
   throw new Error('the model’s stream ended without its answer');

@@ -10,6 +10,8 @@ import type { McpServers } from '../mcp/servers.js';
 import type { ToolArgs } from '../mcp/calls/tool-args.js';
 import type { ToolSet } from '../mcp/catalogue/tool-names.js';
 import type { Model } from '../model/model.js';
+import type { ModelCallWait } from '../contract/model-calls.js';
+import type { ModelPlaces } from '../model/model-places.js';
 import type { Outbox } from '../log/outbox.js';
 import type { Policy } from '../mcp/calls/policy.js';
 import type { ForeignSchemas } from '../schema/foreign-schemas.js';
@@ -20,6 +22,7 @@ import type { SessionLog } from '../log/session-log.js';
 export interface AgentParts {
   config: Config;
   model: Model;
+  places: ModelPlaces;
   policy: Policy;
   servers: McpServers;
   schemas: ForeignSchemas;
@@ -43,6 +46,8 @@ export interface Turn {
   readonly startCall: (call: StartedCall) => void;
   /** Called for each streamed delta. */
   readonly onText: () => void;
+  /** Tells clients that the turn waits. */
+  readonly onWait: (wait: ModelCallWait) => void;
   /** The request for the first answer, if it was made ahead of the turn; once. */
   readonly takeAhead: () => Promise<Asked | undefined> | undefined;
 }

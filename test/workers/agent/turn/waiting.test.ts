@@ -1,0 +1,124 @@
+/** Turns that wait for their turn at the model: what clients are told, and how the wait ends. */
+import t from 'tap';
+import { abortable } from '../../../../src/shared/abort.js';
+import { deferred } from '../../../helpers/processes.js';
+import { OF, startBench, type AgentBench } from '../agent-bench.js';
+import { says } from '../scripted-model.js';
+import type { Script } from '../scripted-model.js';
+
+const OTHER = { user: 'user-2', session: 'session-2' };
+const BOUND = { limits: { maxModelCalls: 1 } };
+
+/** Answers once the gate opens. */
+function holds(gate: Promise<unknown>, text: string): Script {
+  return async function* (request, signal) {
+    await abortable(() => gate, signal);
+    yield* says(text)(request, signal);
+  };
+}
+
+async function twoUsers(bench: AgentBench): Promise<void> {
+  await bench.request('create-session', OTHER);
+}
+
+function say(bench: AgentBench, of: typeof OF, text: string) {
+  return bench.request('submit-message', { ...of, content: [{ type: 'text', text }] });
+}
+
+t.test('a turn that waits says so, also to a client that joins, and goes on when it may', async (t) => {
+  const bench = await startBench(t, BOUND);
+  await twoUsers(bench);
+  const gate = deferred<void>();
+  bench.model.next(holds(gate.promise, 'first'), says('second'));
+  await say(bench, OTHER, 'one');
+  await bench.until(
+    () => bench.model.requests.length === 1,
+    () => 'the first request was not made',
+  );
+  await bench.say('two');
+  const told = await bench.event('turn:waiting');
+  t.match(told, { turn: 1, reason: 'fairness' });
+  t.equal(bench.model.requests.length, 1);
+  const joined = await bench.attach();
+  t.match(
+    joined.find(({ type }) => type === 'turn:waiting'),
+    { turn: 1, reason: 'fairness' },
+  );
+  gate.resolve();
+  await bench.event('text', ({ text }) => text === 'second');
+  t.equal(bench.slots.total, 0);
+  t.equal(bench.slots.mustAsk, false);
+  t.notOk((await bench.attach()).some(({ type }) => type === 'turn:waiting'));
+});
+
+t.test('a turn that waits can be cancelled, and its place in the line is gone', async (t) => {
+  const bench = await startBench(t, BOUND);
+  await twoUsers(bench);
+  const gate = deferred<void>();
+  bench.model.next(holds(gate.promise, 'first'), says('third'));
+  await say(bench, OTHER, 'one');
+  await bench.until(
+    () => bench.model.requests.length === 1,
+    () => 'the first request was not made',
+  );
+  await bench.say('two');
+  await bench.event('turn:waiting');
+  await bench.request('cancel-turn', OF);
+  t.match(await bench.event('turn:end'), { stopReason: 'cancelled' });
+  t.equal(bench.broker.waiting, 0);
+  gate.resolve();
+  await bench.event('text', ({ text }) => text === 'first');
+  await bench.say('three');
+  await bench.event('text', ({ text }) => text === 'third');
+  t.equal(bench.slots.total, 0);
+});
+
+t.test('a turn that waits survives its thread', async (t) => {
+  const bench = await startBench(t, BOUND);
+  await twoUsers(bench);
+  bench.model.next(holds(new Promise(() => undefined), 'never'), says('again'), says('at last'));
+  await say(bench, OTHER, 'one');
+  await bench.until(
+    () => bench.model.requests.length === 1,
+    () => 'the first request was not made',
+  );
+  await bench.say('two');
+  await bench.event('turn:waiting');
+  await bench.crash();
+  t.equal(bench.slots.total, 0);
+  await bench.start();
+  await bench.event('text', ({ text }) => text === 'again');
+  await bench.event('text', ({ text }) => text === 'at last');
+  await bench.until(
+    () => bench.events.filter(({ type }) => type === 'turn:end').length === 2,
+    () => `there were ${bench.types().join(' ')}`,
+  );
+});
+
+t.test('a turn whose time to wait is over ends with a reason and a time to come back', async (t) => {
+  const bench = await startBench(t, { limits: { maxModelCalls: 1, modelWaitMs: 300 } });
+  await twoUsers(bench);
+  const gate = deferred<void>();
+  bench.model.next(holds(gate.promise, 'first'));
+  await say(bench, OTHER, 'one');
+  await bench.until(
+    () => bench.model.requests.length === 1,
+    () => 'the first request was not made',
+  );
+  await bench.say('two');
+  const end = await bench.event('turn:end');
+  t.match(end, { stopReason: 'error', error: { code: 'ERR_UNAVAILABLE', message: /busy with other turns/ } });
+  gate.resolve();
+  await bench.event('text', ({ text }) => text === 'first');
+});
+
+t.test('while nothing is short no request asks the main thread', async (t) => {
+  const bench = await startBench(t, { limits: { maxModelCalls: 2 } });
+  bench.model.next(says('one'), says('two'));
+  await bench.say('a');
+  await bench.turnEnd(1);
+  await bench.say('b');
+  await bench.turnEnd(2);
+  t.notOk(bench.types().includes('turn:waiting'));
+  t.equal(bench.asks, 0);
+});
