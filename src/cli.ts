@@ -2,6 +2,7 @@
 /** The command `fairlead`: reads the command line, loads only what the command needs, and sets the exit code. Command line's process; main thread of `serve`. */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
+import { addCredentialCommands } from './cli/credentials/register.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
 import { addPolicyCommand } from './cli/policy/policy-command.js';
@@ -190,19 +191,23 @@ Examples:
     process.exitCode = diagnosis.ok ? 0 : FAILED;
   });
 
-program
+const token = program
   .command('token')
-  .description('make a bearer token for a user')
+  .description('make a bearer token for the configuration file; create, list and revoke work on a running server')
   .argument('<name>', 'the user: 1–64 of letters, digits, _ . @ -')
   .option('--quiet', 'print only the token and the line for the configuration')
   .addHelpText(
     'after',
     `
-Prints the token once, and the line for auth.tokens, which holds only its SHA-256. Stores nothing.
+With a name alone it prints a token once, and the line for auth.tokens, which holds only its SHA-256; it stores nothing.
+“create” makes one on a running server, without a change of its configuration.
 
 Examples:
   $ fairlead token ada
-  $ fairlead token ada --quiet`,
+  $ fairlead token ada --quiet
+  $ fairlead token create ada --expires 90d
+  $ fairlead token list
+  $ fairlead token revoke tok_…`,
   )
   .action(async (name: string, { quiet = false }: { quiet?: boolean }) => {
     const { makeToken, tokenText } = await import('./cli/token.js');
@@ -211,6 +216,7 @@ Examples:
 
 addPolicyCommand(program);
 addAuditCommand(program);
+addCredentialCommands(program, token, TOKEN_HELP);
 
 program
   .command('image')

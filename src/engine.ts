@@ -16,6 +16,7 @@ import { ServerBook } from './boot/server-book.js';
 import type { Service } from './boot/service-manager.js';
 import { StartWaits } from './boot/start-waits.js';
 import { withDeadline } from './shared/abort.js';
+import { Credentials } from './credentials/credentials.js';
 import type { Config } from './shared/config.js';
 import { FairleadError } from './shared/errors.js';
 import type { Logger } from './shared/log.js';
@@ -116,12 +117,25 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     close: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'this browser has logged out'),
     keep: (entry) => agents.request(entry.key, 'write-credential', entry, { timeoutMs: KEEP_DEADLINE_MS }),
   });
+  const credentials = new Credentials({
+    agents,
+    log,
+    views: browsers ? [browsers.browsers.ended] : [],
+    isolated: () => chosen.sandbox.driver === 'docker',
+    onState: (reason) => readiness.credentialsState(reason),
+    onRevoked: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'the token was revoked'),
+    onBlocked: (users, fresh) => {
+      front.endCredentials(({ user }) => fresh.has(user), CLOSE.blocked, 'this user is blocked');
+      void all.setBlocked(users);
+    },
+  });
   const front: Front = createFront({
     config,
     ...(browsers && { browsers }),
     agents,
     log,
     auth: access.auth,
+    credentials,
     noProxy: noProxy(config, chosen.sandbox.driver),
     readiness: () => readiness.read(),
     notServing: () => readiness.refusal(),
@@ -180,8 +194,10 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   loops.watch(DOCKER_SLOT, onDockerHang, { begun: false, patience: DOCKER_PATIENCE });
 
   onStop.add(() => agents.close(CLOSE_DEADLINE_MS));
-  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness, auditLog, broker });
+  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness, auditLog, broker, credentials });
   await waits.withStore(() => agents.start(host));
+  onStop.add(() => credentials.close());
+  await credentials.start(options.signal);
   const images = new ImageServers({ config, docker: sandboxes, log, note: (listing) => book.note(listing) });
   onStop.add(() => images.close());
   await images.start();

@@ -3,6 +3,7 @@ import { FairleadError } from '../shared/errors.js';
 import { threadOf } from '../shared/threads/route.js';
 import type { AgentHost } from '../threads/agent-life.js';
 import type { AgentPool } from '../threads/agent-pool.js';
+import type { Credentials } from '../credentials/credentials.js';
 import type { DockerPool } from '../threads/docker-pool.js';
 import type { ModelBroker } from '../threads/model-calls/model-broker.js';
 import type { AllAgents } from './all-agents.js';
@@ -25,10 +26,11 @@ export interface AgentHostParts {
   readiness: Readiness;
   auditLog: Pick<AuditLog, 'post' | 'stored'>;
   broker: ModelBroker;
+  credentials: Credentials;
 }
 
 export function agentHost(parts: AgentHostParts): AgentHost {
-  const { agents, all, docker, front, book, readiness, auditLog, broker } = parts;
+  const { agents, all, docker, front, book, readiness, auditLog, broker, credentials } = parts;
   return {
     requests: {
       'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
@@ -75,13 +77,17 @@ export function agentHost(parts: AgentHostParts): AgentHost {
       'model-answered': (answered) => broker.answered(answered),
     },
     onEnded: (index) => broker.threadEnded(index),
-    prepare: async (channel) => void (await channel.request('set-catalogue', book.published())),
+    prepare: async (channel) => {
+      await channel.request('set-catalogue', book.published());
+      await channel.request('set-blocked', { users: credentials.blocked.names() });
+    },
     // A sandbox that floods the thread goes before the thread does; if Docker’s thread does not answer, nothing is lost.
     onSlow: (index) => void docker.run('cut-loud', { thread: index, threads: agents.size }).catch(() => undefined),
     onRestarted: async (index, channel) => {
       readiness.storeHealth(index, true); // it has opened its store; what its predecessor said last would stand for ever
       // The new thread was not told to drain, so nothing is resumed here; the next start resumes it.
       if (readiness.isDraining) return;
+      await channel.request('set-blocked', { users: credentials.blocked.names() }); // as of now: it started with an older list
       await channel.request('resume', {});
       await front.hub.checkAll((session) => threadOf(session, agents.size) === index);
     },

@@ -10,6 +10,7 @@ import type { Logger } from '../shared/log.js';
 import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
+import type { Credentials } from '../credentials/credentials.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import type { Site } from '../front/browser/cookie-text.js';
 import { ByteBudget } from '../front/byte-budget.js';
@@ -58,6 +59,8 @@ export interface FrontOptions {
   auth: Config['auth'];
   /** How browsers log in. Absent: they do not. */
   browsers?: BrowserRoutesOptions;
+  /** Tokens that are made live, and blocked users. */
+  credentials?: Credentials;
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
@@ -112,7 +115,7 @@ export function createFront(options: FrontOptions): Front {
   const mcpExchanges = new McpExchanges(agents, presence);
   const { oidc } = config.auth;
   const jwts = oidc && new JwtPeople({ oidc, proxies: config.proxies, log });
-  const auth = new Auth(options.auth, { jwts, browsers: options.browsers?.browsers });
+  const auth = new Auth(options.auth, { jwts, browsers: options.browsers?.browsers, live: options.credentials });
   const logIns = new LogIns();
   const app = uws.App();
   let listener: us_listen_socket | undefined;
@@ -140,6 +143,7 @@ export function createFront(options: FrontOptions): Front {
       sees: (server, who) => seesServer(config.mcpServers, server, who),
     },
     browsers: options.browsers,
+    credentials: options.credentials,
   });
   const router = new Router({
     routes,

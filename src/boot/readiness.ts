@@ -17,6 +17,7 @@ export class Readiness {
   /** Why their store cannot be used, by thread. */
   readonly #withoutStore = new Map<number, string>();
   #model: string | undefined;
+  #credentials: string | undefined;
   #breaker: BreakerState = 'closed';
   readonly #threads: { readonly size: number; readonly alive: number };
 
@@ -71,6 +72,11 @@ export class Readiness {
     this.#model = reason;
   }
 
+  /** Why tokens and blocks may be old; undefined when they are not. */
+  credentialsState(reason: string | undefined): void {
+    this.#credentials = reason;
+  }
+
   /** The docker thread reports its circuit breaker. */
   dockerBreaker(state: BreakerState): void {
     this.#breaker = state;
@@ -83,6 +89,7 @@ export class Readiness {
       ...this.#waits.values(),
       ...(this.#draining ? ['draining'] : []),
       ...[...this.#withoutStore.values()].slice(0, 1).map((why) => `the store does not answer${why && `: ${why}`}`),
+      ...(this.#credentials === undefined ? [] : [this.#credentials]),
       ...(this.#model === undefined ? [] : [this.#model]),
       ...(this.#breaker === 'closed' ? [] : [`Docker does not answer (circuit breaker ${this.#breaker})`]),
       ...this.#more(),

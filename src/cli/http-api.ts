@@ -40,7 +40,7 @@ export class HttpApi {
         signal: AbortSignal.timeout(timeoutMs),
         ...(body ? { body: JSON.stringify(body) } : {}),
       });
-      answer = await response.json();
+      answer = response.status === 204 ? null : await response.json();
     } catch (error) {
       const { message, cause } = error as Error;
       const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;

@@ -15,6 +15,14 @@ export interface JwtSource {
   identify(token: string, key: string): Identified | Promise<Identified>;
 }
 
+/** What changes while the server runs: tokens made here, and blocked users. */
+export interface LiveCredentials {
+  /** Whose token has this SHA-256. */
+  find(sha256: string, address: string): Person | undefined;
+  /** Why a person with a known credential is not let in: ERR_BLOCKED; ERR_UNAUTHORIZED when the credential has ended. */
+  refusal(person: Person): FairleadError | undefined;
+}
+
 /** Browsers that are logged in: see browser/browsers.ts. */
 export interface CookieSource {
   /** Undefined without a cookie of ours. */
@@ -26,11 +34,14 @@ export interface CookieSource {
 export interface AuthSources {
   jwts?: JwtSource | undefined;
   browsers?: CookieSource | undefined;
+  live?: LiveCredentials | undefined;
 }
 
 /** Of a request's head; what is absent was not sent. */
 export interface AuthHeaders extends Partial<CookieHead> {
   authorization: string;
+  /** The client's, for the token's last use. */
+  address?: string;
 }
 
 /** Who asks, or why nobody is let in: ERR_UNAUTHORIZED; ERR_BLOCKED; ERR_UNAVAILABLE where it cannot be told now. */
@@ -47,12 +58,14 @@ export class Auth {
   readonly #required: boolean;
   readonly #jwts: JwtSource | undefined;
   readonly #browsers: CookieSource | undefined;
+  readonly #live: LiveCredentials | undefined;
 
-  /** With all valid tokens: without any, and without a source, nobody is let in but by the mode `none`. */
-  constructor({ mode, tokens }: Pick<Config['auth'], 'mode' | 'tokens'>, { jwts, browsers }: AuthSources = {}) {
+  /** With all valid tokens of the configuration. Without any, and without a source, nobody is let in but by the mode `none`. */
+  constructor({ mode, tokens }: Pick<Config['auth'], 'mode' | 'tokens'>, { jwts, browsers, live }: AuthSources = {}) {
     this.#jwts = jwts;
     this.#browsers = browsers;
     this.#required = mode !== 'none';
+    this.#live = live;
     for (const { user, sha256, role, groups } of tokens) {
       this.#people.set(this.#blind(sha256), { user, role, groups, credential: 'file' });
     }
@@ -61,11 +74,21 @@ export class Auth {
   /** Answers at once where the credential is known here, as most are. Never rejects. */
   identify(credentials: AuthHeaders): Identified | Promise<Identified> {
     if (!this.#required) return LOCAL;
-    const token = tokenOf(credentials);
+    const known = this.#known(tokenOf(credentials), credentials);
+    return known instanceof Promise ? known.then((later) => this.#admitted(later)) : this.#admitted(known);
+  }
+
+  /** Why somebody who was identified a while ago is let in no more: the credential has ended meanwhile, or the user is blocked. */
+  refusal(person: Person): FairleadError | undefined {
+    return this.#required && person.user !== '' ? this.#live?.refusal(person) : undefined;
+  }
+
+  #known(token: string | undefined, credentials: AuthHeaders): Identified | Promise<Identified> {
     // A cookie counts only without a token: a client that sends both means the token.
     if (token === undefined) return this.#browsers?.identify({ ...NO_HEADERS, ...credentials }) ?? unauthorized();
-    const key = this.#blind(hashToken(token));
-    const known = this.#people.get(key);
+    const sha256 = hashToken(token);
+    const key = this.#blind(sha256);
+    const known = this.#people.get(key) ?? this.#live?.find(sha256, credentials.address ?? '');
     if (known) return known;
     return this.#jwts?.takes(token) === true ? this.#jwts.identify(token, key) : unauthorized();
   }
@@ -73,6 +96,10 @@ export class Auth {
   /** A Set-Cookie for the answer to this person's request. */
   renewal(person: Person): string | undefined {
     return this.#browsers?.renewal(person);
+  }
+
+  #admitted(known: Identified): Identified {
+    return known instanceof FairleadError ? known : (this.refusal(known) ?? known);
   }
 
   /**

@@ -19,7 +19,7 @@ export async function newerCredential(
   known: { user: string; address: string },
   token: string,
 ): Promise<Person | FairleadError> {
-  const found = await auth.identify({ authorization: `Bearer ${token}` });
+  const found = await auth.identify({ authorization: `Bearer ${token}`, address: known.address });
   if (found instanceof FairleadError) {
     if (found.code === 'ERR_UNAVAILABLE') throw found;
   } else if (found.user === known.user) return found;

@@ -212,6 +212,8 @@ export class Router {
     const tooFast = !head.chunked && (length > 0 || head.method === 'POST') ? charge?.(length) : undefined;
     if (tooFast) throw tooFast;
     const body = await readBody(exchange, hit.route.body, { maxBytes, ...(head.chunked && charge && { charge }) });
+    const ended = this.#options.auth.refusal(person); // a body may come slowly
+    if (ended) throw ended;
     const who = whoOf(person, head.address);
     const { params } = hit;
     return hit.route.handle({ exchange, user, person, who, params, query: new URLSearchParams(head.query) }, body);

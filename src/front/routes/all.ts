@@ -1,6 +1,8 @@
 /** The table of all routes. Main thread. */
+import type { Credentials } from '../../credentials/credentials.js';
 import type { Route } from '../router.js';
 import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
+import { credentialRoutes } from './admin-credentials.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
 import { mcpRoutes } from './mcp-endpoint.js';
@@ -17,9 +19,11 @@ export interface RouteParts {
   mcpExchanges: McpExchanges;
   mcp: McpAdmin;
   oauth: Omit<OAuthRoutesOptions, 'agents'>;
+  /** Absent: there are no tokens but those of the configuration. */
+  credentials?: Credentials | undefined;
 }
 
-export function allRoutes({ browsers, health, turns, mcpExchanges, mcp, oauth }: RouteParts): Route[] {
+export function allRoutes({ browsers, health, turns, mcpExchanges, mcp, oauth, credentials }: RouteParts): Route[] {
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -29,5 +33,6 @@ export function allRoutes({ browsers, health, turns, mcpExchanges, mcp, oauth }:
     ...oauthRoutes({ agents, ...oauth }),
     ...turnRoutes(turns),
     ...(browsers ? browserRoutes(browsers) : []),
+    ...(credentials ? credentialRoutes(credentials) : []),
   ];
 }

@@ -3,6 +3,7 @@ import t from 'tap';
 import { answeredProtocol, Auth, type AuthHeaders } from '../../../src/front/auth.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import type { Person } from '../../../src/shared/person.js';
 
 const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
 
@@ -14,6 +15,8 @@ const entry = (user: string, token: string, more: Partial<Entry> = {}): Entry =>
   ...more,
 });
 type Entry = Config['auth']['tokens'][number];
+
+const bearer = (token: string): AuthHeaders => ({ authorization: `Bearer ${token}`, address: '192.0.2.9' });
 
 /** The user's name, or the code of the refusal. */
 function nameOf(auth: Auth, credentials: AuthHeaders): string {
@@ -46,6 +49,34 @@ t.test('a token has the role and the groups of its line', async (t) => {
   const olga = { user: 'olga', role: 'operator', groups: ['staff', '/eu'], credential: 'file' };
   t.strictSame(auth.identify({ authorization: 'Bearer token-o' }), olga);
 });
+
+t.test(
+  'tokens made live stand beside those of the configuration, and a blocked user has no credential that counts',
+  async (t) => {
+    const bob: Person = { user: 'bob', role: 'user', groups: [], credential: 'tok_b' };
+    const seen: string[] = [];
+    const blocked = new Set<string>();
+    const auth = new Auth(
+      { mode: 'token', tokens: [entry('ann', 'token-a')] },
+      {
+        live: {
+          find: (hash, address) => {
+            seen.push(address);
+            return hash === sha256('token-b') ? bob : undefined;
+          },
+          refusal: ({ user }) => (blocked.has(user) ? new FairleadError('ERR_BLOCKED', 'blocked') : undefined),
+        },
+      },
+    );
+    t.equal(auth.identify(bearer('token-b')), bob);
+    t.equal(nameOf(auth, bearer('token-a')), 'ann');
+    t.equal(nameOf(auth, bearer('token-c')), 'ERR_UNAUTHORIZED');
+    t.strictSame(seen, ['192.0.2.9', '192.0.2.9'], 'a token of the configuration is not looked up');
+    blocked.add('ann').add('bob');
+    for (const token of ['token-a', 'token-b']) t.equal(nameOf(auth, bearer(token)), 'ERR_BLOCKED');
+    t.match(auth.refusal(bob), { code: 'ERR_BLOCKED' }, 'also of somebody who was let in before');
+  },
+);
 
 t.test('with the mode none everybody is local, an admin; without a token nobody is let in', async (t) => {
   const open = new Auth({ mode: 'none', tokens: [] });

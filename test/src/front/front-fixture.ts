@@ -243,6 +243,7 @@ export class TestAgent {
         return { json: '[]', first: 0 };
       },
       'set-catalogue': () => null,
+      'set-blocked': () => null,
       'refresh-server': () => null,
       'mcp-status': () => ({ health: {}, own: [] }),
       'mcp-test': () => ({ latencyMs: 1, era: 'modern' }),

@@ -138,6 +138,8 @@ export interface AgentContract {
       /** The user has logged in or out there: what is known of the server for this user is asked for again. */
       'mcp-forget': { request: UserServer; result: null };
 
+      /** These users and no others are blocked from now on; resolves when the running turns of those who are new have stopped. */
+      'set-blocked': { request: { users: string[] }; result: null };
       'collect-metrics': { request: Nothing; result: CollectMetricsResult };
       /** Refuses new turns, gives running ones `graceMs`, then interrupts them; resolves when nothing runs and all is flushed. */
       drain: { request: DrainRequest; result: null };

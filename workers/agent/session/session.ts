@@ -252,6 +252,18 @@ export class Session {
     await driver.done;
   }
 
+  /** Stops the running turn and each turn in line: all have their `turn:end` when it resolves. */
+  async cancelAll(): Promise<void> {
+    for (let left = this.row.openTurns.length; left > 0 && !this.log.failed; left--) {
+      await this.log.settled();
+      if (!runningTurn(this.row)) {
+        this.#goOn(); // a turn in line ends as every turn does: it starts, and is stopped
+        await this.log.settled();
+      }
+      await this.cancel();
+    }
+  }
+
   /** Clears the history. The running turn is stopped first; queued turns run on the empty transcript. */
   async reset(): Promise<void> {
     this.#pauses++;

@@ -25,6 +25,8 @@ export interface SessionsOptions extends Omit<SessionDeps, 'onFailure' | 'onIdle
   onMoved: (session: string, why: 'moved' | 'deleted') => void;
   /** The session was read again after the store had failed: subscribers may have missed events that were written. */
   onReread: (session: string, seq: number) => void;
+  /** A blocked user's turns are stopped when their session is opened. Absent: nobody is blocked. */
+  isBlocked?: (user: string) => boolean;
 }
 
 export class Sessions {
@@ -112,6 +114,12 @@ export class Sessions {
     await Promise.all([...this.#open.values()].map((session) => session.close('interrupted')));
   }
 
+  /** Stops all turns of these users that are in memory; those that wait in the store are stopped when they are woken. */
+  async stopUsers(users: ReadonlySet<string>): Promise<void> {
+    const theirs = [...this.#open.values()].filter(({ row }) => users.has(row.user));
+    await Promise.allSettled(theirs.map(({ row }) => this.with(row, (session) => session.cancelAll())));
+  }
+
   /** Drops a deleted session from memory. */
   forget(session: Session): void {
     session.log.fail(noSuchSession());
@@ -185,7 +193,7 @@ export class Sessions {
     this.#open.set(id, session);
     try {
       if (this.#lost.delete(id)) this.#options.onReread(id, row.seq);
-      await session.recover();
+      await (this.#options.isBlocked?.(row.user) ? session.cancelAll() : session.recover());
     } catch (error) {
       session.release();
       throw error;

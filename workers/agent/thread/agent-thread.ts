@@ -17,6 +17,7 @@ import type { Model } from '../model/model.js';
 import { ModelPlaces } from '../model/model-places.js';
 import { servingRequests } from '../serve/requests.js';
 import { ServingDoor } from '../serve/serving-door.js';
+import { BlockedUsers, refusingBlocked } from '../session/blocked-users.js';
 import { WakeUps } from '../session/wake-ups.js';
 import { Sessions } from '../session/sessions.js';
 import { watchStore } from '../session/store-health.js';
@@ -50,6 +51,7 @@ export class AgentThread {
   readonly #schemas: ForeignSchemas;
   readonly #places: ModelPlaces;
   readonly #health: { close(): void };
+  readonly #blocked = new BlockedUsers();
 
   constructor(options: AgentThreadOptions) {
     this.#options = options;
@@ -93,6 +95,7 @@ export class AgentThread {
       owner: instance,
       onMoved: (session, why) => void exits.leave(session, why),
       onReread: (session, seq) => channel.notify('session-seq', { session, seq }),
+      isBlocked: (user) => this.#blocked.has(user),
     });
     const sessions = this.#sessions;
     this.#serving = new ServingDoor({
@@ -135,14 +138,17 @@ export class AgentThread {
 
   #handlers(): RequestHandlers<AgentContract> {
     const mcp = this.#mcp.handlers((of) => this.#sessions.read(of));
+    const starting = { ...this.#requests.handlers(), ...mcp, ...servingRequests(this.#serving) };
     return {
-      ...this.#requests.handlers(),
-      ...mcp,
-      ...servingRequests(this.#serving),
+      ...refusingBlocked(starting, this.#blocked),
       ...credentialRequests(this.#options.store.credentials),
       'set-catalogue': async (request) => {
         await mcp['set-catalogue'](request);
         this.#serving.toolsChanged();
+        return null;
+      },
+      'set-blocked': async ({ users }) => {
+        await this.#sessions.stopUsers(this.#blocked.replace(users));
         return null;
       },
       resume: async () => ({ sessions: await this.#wakeUps.start() }),
