@@ -17,7 +17,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { createHash, randomUUID } from 'node:crypto';
 import { VERSION } from '../../../src/shared/version.js';
-import { stableJson } from '../mcp/catalogue/definition-hash.js';
+import { stableJson } from '../../../src/shared/definition-hash.js';
 import { wordsOf } from './client-message.js';
 import { exchangeOf, type CallState, type Served, type ServeParts } from './parts.js';
 import { toProtocolError } from './protocol-errors.js';

@@ -3,7 +3,7 @@ import { ProtocolError, ProtocolErrorCode, type CallToolResult, type Tool } from
 import { cancelled } from '../../../src/shared/abort.js';
 import { escapeControls } from '../../../src/shared/control-characters.js';
 import type { ShownTool } from '../../../src/shared/protocol.js';
-import { definitionHash } from '../mcp/catalogue/definition-hash.js';
+import { definitionHash } from '../../../src/shared/definition-hash.js';
 import { judge } from '../mcp/calls/judge.js';
 import { ruleName } from '../mcp/calls/policy.js';
 import { runTool } from '../mcp/calls/run-tool.js';

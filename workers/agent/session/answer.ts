@@ -9,7 +9,7 @@ import { runningTurn, pendingApprovals, withCall, withoutCalls, withProgress } f
 import type { Step } from '../log/session-log.js';
 import { judge, type Judgement, type JudgeParts } from '../mcp/calls/judge.js';
 import { permissionKey, ruledTool } from '../mcp/calls/policy.js';
-import { definitionHash } from '../mcp/catalogue/definition-hash.js';
+import { definitionHash } from '../../../src/shared/definition-hash.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 import type { KnownTool } from '../mcp/catalogue/tool-names.js';
 import { withAllowed } from '../turn/shown-tool.js';

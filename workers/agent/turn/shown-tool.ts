@@ -2,7 +2,7 @@
 import { cutText } from '../../../src/shared/cut-text.js';
 import type { ShownTool, ToolHints } from '../../../src/shared/protocol.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
-import { changedParts, definitionHash, partHashes } from '../mcp/catalogue/definition-hash.js';
+import { changedParts, definitionHash, partHashes } from '../../../src/shared/definition-hash.js';
 import type { KnownTool } from '../mcp/catalogue/tool-names.js';
 
 /** Longest description that an approval shows. It is in the session's row while the call waits. */

@@ -7,7 +7,7 @@ import { ruleName } from '../mcp/calls/policy.js';
 import { runTool } from '../mcp/calls/run-tool.js';
 import { outputOf, type ToolOutput } from '../mcp/calls/tool-result.js';
 import { toServerArgs } from '../mcp/catalogue/model-schema.js';
-import { partHashes } from '../mcp/catalogue/definition-hash.js';
+import { partHashes } from '../../../src/shared/definition-hash.js';
 import type { KnownTool, ToolSet } from '../mcp/catalogue/tool-names.js';
 import type { AuditedCall } from '../log/audited-step.js';
 import { jsonBytes } from '../log/history-size.js';

@@ -10,7 +10,7 @@ import {
   type DecidedBy as RuledBy,
 } from '../../../../src/shared/policy/policy.js';
 import type { ForeignSchemas } from '../../schema/foreign-schemas.js';
-import { definitionHash } from '../catalogue/definition-hash.js';
+import { definitionHash } from '../../../../src/shared/definition-hash.js';
 import type { KnownTool } from '../catalogue/tool-names.js';
 
 export type { Action } from '../../../../src/shared/policy/policy.js';

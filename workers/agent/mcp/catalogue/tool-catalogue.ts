@@ -13,7 +13,7 @@ import type { Catalogue, ServerNote, ServerNotes } from '../../contract/mcp.js';
 import { NO_USER } from '../host/no-user.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 import { buildToolSet, type ToolSet } from './tool-names.js';
-import { definitionHash } from './definition-hash.js';
+import { definitionHash } from '../../../../src/shared/definition-hash.js';
 import { FirstListing } from './first-listing.js';
 import type { ListedTools } from './server-lister.js';
 import type { SessionTools } from './session-tools.js';

@@ -1,7 +1,7 @@
-/** Hashes of a tool's definition: an approval is bound to the whole, and the parts tell what has changed. Pure; agent threads. */
+/** Hashes of a tool's definition: an approval is bound to the whole, and the parts tell what has changed. Pure; every thread. */
 import { createHash } from 'node:crypto';
-import type { DefinitionPart } from '../../../../src/shared/protocol.js';
-import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import type { DefinitionPart } from './protocol.js';
+import type { ToolDefinition } from './tool-definition.js';
 
 const HASH_CHARS = 16;
 /** In the order of `partHashes`. */
