@@ -123,6 +123,10 @@ interface McpFlags {
   token?: string;
   json?: boolean;
   insecure?: boolean;
+  /** Of `pin`. */
+  print?: boolean;
+  remove?: boolean;
+  look?: boolean;
 }
 
 /** Adds a command with the flags that all of them share; `run` resolves to the exit code. */
@@ -130,17 +134,18 @@ function mcpCommand(
   name: string,
   description: string,
   argument: string,
-  run: (commands: McpCommands, server: string | undefined) => Promise<number>,
-): void {
+  run: (commands: McpCommands, server: string | undefined, flags: McpFlags) => Promise<number>,
+): Command {
   const command = mcp.command(name).description(description);
   if (argument !== '') command.argument(argument, 'the MCP server’s name in mcpServers');
-  command
+  return command
     .option('--url <url>', 'the server’s address', DEFAULT_URL)
     .option('--token <token>', TOKEN_HELP)
     .option('--insecure', 'send the token over plain http beyond this machine')
     .option('--json', 'print JSON')
     .action(async (...given: unknown[]) => {
-      const { url, token, json = false, insecure = false } = command.opts<McpFlags>();
+      const flags = command.opts<McpFlags>();
+      const { url, token, json = false, insecure = false } = flags;
       const [{ McpCommands }, { tokenFor }] = await Promise.all([
         import('./cli/mcp/mcp.js'),
         import('./cli/local-token.js'),
@@ -153,7 +158,7 @@ function mcpCommand(
         colors: colorsFor(process.stdout),
         write: (text) => void process.stdout.write(text),
       });
-      process.exitCode = await run(commands, typeof given[0] === 'string' ? given[0] : undefined);
+      process.exitCode = await run(commands, typeof given[0] === 'string' ? given[0] : undefined, flags);
     });
 }
 
@@ -162,6 +167,16 @@ mcpCommand('info', 'show one MCP server and its tools', '<server>', (commands, s
 mcpCommand('test', 'ask one or all MCP servers now; starts no sandbox', '[server]', (commands, server) =>
   commands.test(server),
 );
+mcpCommand(
+  'pin',
+  'pin the tool definitions of an MCP server as they are now; needs the role admin',
+  '<server>',
+  (commands, server = '', { print = false, remove = false, look = false }) =>
+    commands.pin(server, { print, remove, look }),
+)
+  .option('--print', 'print the pins for mcp.pins.servers of the configuration, and store nothing')
+  .option('--look', 'say what differs from the pins; exits with 1 when something does')
+  .option('--remove', 'remove the pins');
 mcpCommand('login', 'log in to an MCP server in the browser', '<server>', (commands, server = '') =>
   commands.login(server),
 );

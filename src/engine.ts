@@ -12,6 +12,8 @@ import { startJanitor } from './boot/janitor.js';
 import { ModelWatch } from './boot/model-watch.js';
 import { chooseParts, type Parts } from './boot/parts.js';
 import { Readiness } from './boot/readiness.js';
+import { McpPins } from './boot/mcp-pins.js';
+import { PinFile } from './boot/pin-file.js';
 import { ServerBook } from './boot/server-book.js';
 import type { Service } from './boot/service-manager.js';
 import { StartWaits } from './boot/start-waits.js';
@@ -108,7 +110,14 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   onStop.add(() => broker.close());
   const all = new AllAgents(agents, log);
   const readiness = new Readiness(agents, () => auditLog.reasons());
-  const book = new ServerBook(config, (published) => void all.publish(published));
+  const pinFile = new PinFile(config.dataDir);
+  const book = new ServerBook(
+    config,
+    (published) => void all.publish(published),
+    () => pinFile.pins,
+  );
+  const publish = (): Promise<void> => all.publish(book.published());
+  const pins = new McpPins({ config, file: pinFile, toolsOf: (server) => book.toolsOf(server), publish });
   let docker: DockerPool | undefined;
   const browsers = openBrowserAccess({
     config,
@@ -144,6 +153,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
       health: async (user, who) => book.health(await all.mcpStatus(user, who), who),
       refresh: (server) => void all.refresh(server),
     },
+    pins,
     forgetLogin: (of) => all.forgetLogin(of),
   });
   onStop.add(() => front.close()); // where it listens early: in a whole stop it has closed by then

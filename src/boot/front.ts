@@ -36,6 +36,7 @@ import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
 import type { BrowserRoutesOptions } from '../front/routes/browser-login.js';
 import type { McpAdmin } from '../front/routes/mcp.js';
+import type { PinRoutesOptions } from '../front/routes/mcp-pins.js';
 import { Heartbeats } from '../front/sse.js';
 import { Strangers } from '../front/strangers.js';
 import { judgeUpgrade } from '../front/upgrade.js';
@@ -69,6 +70,7 @@ export interface FrontOptions {
   /** The metrics of all threads in Prometheus' text format. */
   metrics: () => Promise<string>;
   mcp: McpAdmin;
+  pins: PinRoutesOptions;
   /** Tells all threads that the user has logged in to an MCP server, or out. */
   forgetLogin: (of: UserServer) => Promise<void>;
 }
@@ -100,7 +102,7 @@ export interface Front {
 }
 
 export function createFront(options: FrontOptions): Front {
-  const { config, agents, log, readiness, notServing, metrics, mcp, forgetLogin } = options;
+  const { config, agents, log, readiness, notServing, metrics, mcp, pins, forgetLogin } = options;
   const { limits, listen } = config;
   const hub = new Hub(agents, log);
   const presence = new Presence(limits);
@@ -137,6 +139,7 @@ export function createFront(options: FrontOptions): Front {
     turns: { agents, hub, presence, reads, heartbeats, maxUnsentBytes, log },
     mcpExchanges,
     mcp,
+    pins,
     oauth: {
       forget: forgetLogin,
       identity: ownIdentity,

@@ -8,13 +8,16 @@ import type {
   ServerNotes,
   ServerStatus,
 } from '../../workers/agent/contract/mcp.js';
+import { audit } from '../shared/audit.js';
 import { isImageServer, isUrlServer, type McpServerConfig } from '../shared/config-mcp.js';
 import type { Config } from '../shared/config.js';
+
 import { seesServer } from '../shared/kept-for-groups.js';
 import { gauge } from '../shared/metrics.js';
 import { toolFilter } from '../shared/name-globs.js';
 import type { Standing } from '../shared/person.js';
 import type { ToolDefinition } from '../shared/tool-definition.js';
+import { differenceText, pinDifference, type Pins } from '../shared/tool-pins.js';
 
 /** A server that does not answer counts as reconnecting for this long, then as down. */
 const RECONNECT_MS = 60_000;
@@ -25,6 +28,7 @@ type State = ServerStatus['state'];
 export interface Published {
   catalogue: Catalogue;
   notes: ServerNotes;
+  pins?: Pins;
 }
 
 interface Entry {
@@ -36,13 +40,20 @@ interface Entry {
 }
 
 export class ServerBook {
-  readonly #config: Pick<Config, 'mcpServers'>;
+  readonly #config: Pick<Config, 'mcp' | 'mcpServers'>;
+  readonly #pins: () => Pins;
   readonly #publish: (published: Published) => void;
   readonly #entries = new Map<string, Entry>();
   #publishing = false;
 
-  constructor(config: Pick<Config, 'mcpServers'>, publish: (published: Published) => void) {
+  /** `pins`: those of the data folder. */
+  constructor(
+    config: Pick<Config, 'mcp' | 'mcpServers'>,
+    publish: (published: Published) => void,
+    pins: () => Pins = () => ({}),
+  ) {
     this.#config = config;
+    this.#pins = pins;
     this.#publish = publish;
     gauge('fairlead_mcp_server_state', 'MCP servers by state', ['server', 'state'], (g) => {
       for (const name of Object.keys(config.mcpServers)) {
@@ -67,6 +78,7 @@ export class ServerBook {
     };
     if (before && JSON.stringify([before.tools, before.note]) === JSON.stringify([entry.tools, entry.note])) return;
     this.#entries.set(server, entry);
+    this.#noteDifferences(server, tools ?? []);
     if (this.#publishing) return;
     this.#publishing = true;
     setImmediate(() => {
@@ -86,7 +98,12 @@ export class ServerBook {
       if (entry.tools) catalogue[server] = entry.tools;
       if (Object.keys(entry.note).length > 0) notes[server] = entry.note;
     }
-    return { catalogue, notes };
+    return { catalogue, notes, pins: this.#pins() };
+  }
+
+  /** As it has listed them for all users; undefined: not yet. */
+  toolsOf(server: string): readonly ToolDefinition[] | undefined {
+    return this.#entries.get(server)?.tools;
   }
 
   /** As this user sees them, from what all threads have noticed in their own requests. */
@@ -105,6 +122,10 @@ export class ServerBook {
       const era = noticed.find(({ era }) => era !== undefined)?.era;
       const tools = own ? own.tools : entry?.tools;
       const isAllowed = toolFilter(server.tools);
+      const refusal = this.#refusalOf(name);
+      const allowed = (tools ?? []).filter(({ name: own }) => isAllowed(own));
+      const refused = allowed.flatMap((tool) => refusal(tool) ?? []);
+      const leftOut = [...(note.leftOut ?? []), ...refused];
       return {
         name,
         kind: kindOf(server),
@@ -113,12 +134,34 @@ export class ServerBook {
         ...(latencies.length > 0 ? { latencyMs: Math.round(mean(latencies)) } : {}),
         ...(lastError !== undefined && state !== 'healthy' ? { lastError } : {}),
         ...(since > 0 ? { since } : {}),
-        tools: (tools ?? []).filter((tool) => isAllowed(tool.name)).map(shortTool),
-        ...(note.leftOut ? { leftOut: note.leftOut } : {}),
+        tools: allowed.filter((tool) => refusal(tool) === undefined).map(shortTool),
+        ...(leftOut.length > 0 ? { leftOut } : {}),
         resources: note.resources === true,
         prompts: note.prompts === true,
       };
     });
+  }
+
+  #noteDifferences(server: string, tools: readonly ToolDefinition[]): void {
+    const pins = this.#pinsInForce();
+    const differing = tools.filter((tool) => pinDifference(pins, server, tool)).map(({ name }) => name);
+    if (differing.length === 0) return;
+    const { onChange } = this.#config.mcp.pins;
+    audit({ what: 'tool_pinned', outcome: 'failed', about: { server, act: 'differs', onChange, tools: differing } });
+  }
+
+  #pinsInForce(): Pins {
+    return { ...this.#pins(), ...this.#config.mcp.pins.servers };
+  }
+
+  /** Why a tool that differs from its pin is left out. */
+  #refusalOf(server: string): (tool: ToolDefinition) => string | undefined {
+    if (this.#config.mcp.pins.onChange !== 'refuse') return () => undefined;
+    const pins = this.#pinsInForce();
+    return (tool) => {
+      const difference = pinDifference(pins, server, tool);
+      return difference && `${tool.name}: ${differenceText(difference)}`;
+    };
   }
 
   #stateOf(name: string, entry: Entry | undefined): State {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { nameGlob } from './name-globs.js';
 import { glob, ms, positive, positiveMs } from './config-fields.js';
+import { mcpPinsSchema } from './config-pins.js';
 import { groupNames } from './config-policy.js';
 
 const strings = z.record(z.string(), z.string());
@@ -128,6 +129,7 @@ export const mcpSchema = z
       .describe(
         'Most tokens of tool definitions that the model is sent; tools of the largest servers are found by a search tool; 0 = no limit',
       ),
+    pins: mcpPinsSchema,
     requestTimeoutMs: positiveMs.default(30_000).describe('Longest request that is no tool call'),
     silenceMs: ms
       .default(30_000)

@@ -263,6 +263,10 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   problems.push(...budgetProblems(config));
   problems.push(...policyProblems(config.approvals.rules));
   const { allowHostCommands, mcp } = config;
+  for (const name of Object.keys(mcp.pins.servers)) {
+    if (Object.hasOwn(config.mcpServers, name)) continue;
+    problems.push({ path: `mcp.pins.servers.${name}`, message: 'is not a server of mcpServers' });
+  }
   problems.push(...mcpProblems(config.mcpServers, { allowHostCommands, ...mcp, loopback: LOOPBACK }));
   if (config.secretKey !== '' && !/^[0-9a-f]{64}$/i.test(config.secretKey)) {
     problems.push({ path: 'FAIRLEAD_SECRET_KEY', message: 'must be 64 hex digits: `openssl rand -hex 32` makes one' });

@@ -1,13 +1,12 @@
 /** Hashes of a tool's definition: an approval is bound to the whole, and the parts tell what has changed. Pure; every thread. */
 import { createHash } from 'node:crypto';
-import type { DefinitionPart } from './protocol.js';
+import { DEFINITION_PARTS, type DefinitionPart } from './protocol.js';
 import type { ToolDefinition } from './tool-definition.js';
 
 const HASH_CHARS = 16;
-/** In the order of `partHashes`. */
-const PARTS = ['description', 'hints', 'arguments', 'result'] as const satisfies readonly DefinitionPart[];
 /** Hashes are dropped with their definitions, which the catalogue replaces. */
 const known = new WeakMap<ToolDefinition, string>();
+const knownParts = new WeakMap<ToolDefinition, string>();
 
 /** Covers all that the model or the user decides by; the order of keys does not matter. */
 export function definitionHash(definition: ToolDefinition): string {
@@ -20,16 +19,20 @@ export function definitionHash(definition: ToolDefinition): string {
   return hash;
 }
 
-/** A hash of each part, to be compared by `changedParts`. */
+/** A hash of each part, in the order of `DEFINITION_PARTS`, to be compared by `changedParts`. */
 export function partHashes(definition: ToolDefinition): string {
+  const before = knownParts.get(definition);
+  if (before !== undefined) return before;
   const { title, description, inputSchema, outputSchema, readOnly, destructive, annotations } = definition;
   const parts = [[title, description], [readOnly, destructive, annotations], inputSchema, outputSchema];
-  return parts.map((part) => hashOf([part])).join('.');
+  const hashes = parts.map((part) => hashOf([part])).join('.');
+  knownParts.set(definition, hashes);
+  return hashes;
 }
 
 export function changedParts(before: string, now: string): DefinitionPart[] {
   const [was, is] = [before.split('.'), now.split('.')];
-  return PARTS.filter((_part, index) => was[index] !== is[index]);
+  return DEFINITION_PARTS.filter((_part, index) => was[index] !== is[index]);
 }
 
 export function stableJson(value: unknown): string {

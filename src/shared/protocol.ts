@@ -58,7 +58,14 @@ export interface ToolHints {
   openWorld?: boolean;
 }
 
-export type DefinitionPart = 'description' | 'hints' | 'arguments' | 'result';
+export const DEFINITION_PARTS = ['description', 'hints', 'arguments', 'result'] as const;
+export type DefinitionPart = (typeof DEFINITION_PARTS)[number];
+
+/** How a tool differs from what an operator has pinned: in these parts, or in being there at all. */
+export interface PinDifference {
+  state: 'changed' | 'new';
+  parts: DefinitionPart[];
+}
 
 /** A tool as the user is asked about it; in its server's words. */
 export interface ShownTool {
@@ -69,6 +76,8 @@ export interface ShownTool {
   definition: string;
   /** What differs from the definition that the user saw last in this session. */
   changed?: DefinitionPart[];
+  /** Absent: it is as an operator has pinned it, or its server is not pinned. */
+  pin?: PinDifference;
 }
 
 export interface PendingApproval {

@@ -9,6 +9,7 @@ import type {
   TurnWaiting,
 } from '../../shared/protocol.js';
 import { lossText } from '../../shared/loss-text.js';
+import { differenceText } from '../../shared/tool-pins.js';
 import type { Colors } from '../report.js';
 import { escapeControls } from '../../shared/control-characters.js';
 import { clean, cut, endsInHalfPair, inline } from '../terminal-text.js';
@@ -170,7 +171,7 @@ export class Renderer {
   #approvalTool({ tool }: PendingApproval): string {
     if (!tool) return '';
     const { dim, yellow } = this.#colors;
-    const { title, description, hints = {}, changed = [] } = tool;
+    const { title, description, hints = {}, changed = [], pin } = tool;
     const lines = clean([title, description].filter((text) => text).join('\n'))
       .split('\n')
       .slice(0, MAX_DESCRIPTION_LINES)
@@ -185,6 +186,7 @@ export class Renderer {
       changed.length === 0
         ? ''
         : `\n    ${yellow(`changed since you last saw it: ${changed.map((part) => inline(part)).join(', ')}`)}`,
+      pin === undefined ? '' : `\n    ${yellow(inline(differenceText(pin)))}`,
     ].join('');
   }
 

@@ -1,6 +1,7 @@
 /** The server's HTTP routes about MCP servers, for the command line and the chat. Command line's process. */
 import { z } from 'zod';
 import { FairleadError } from '../../shared/errors.js';
+import { DEFINITION_PARTS } from '../../shared/protocol.js';
 import { HttpApi } from '../http-api.js';
 
 /** For routes that may start an MCP server or wait for an authorization server. */
@@ -32,6 +33,18 @@ const promptSchema = z.object({
 const contentSchema = z.looseObject({ type: z.string(), text: z.string().optional() });
 const messagesSchema = z.object({ messages: z.array(z.object({ role: z.string(), content: contentSchema })) });
 
+const pinReportSchema = z.object({
+  server: z.string(),
+  pinnedBy: z.string().optional(),
+  onChange: z.string(),
+  tools: z.record(z.string(), z.string()),
+  differences: z.array(
+    z.object({ tool: z.string(), state: z.enum(['new', 'changed']), parts: z.array(z.enum(DEFINITION_PARTS)) }),
+  ),
+  missing: z.array(z.string()),
+});
+
+export type McpPinReport = z.infer<typeof pinReportSchema>;
 export type McpServerInfo = z.infer<typeof serverSchema>;
 export type McpPrompt = z.infer<typeof promptSchema>;
 
@@ -64,6 +77,12 @@ export class McpApi {
   logout(server: string): Promise<{ revoked: boolean }> {
     const schema = z.object({ revoked: z.boolean() });
     return this.#http.ask(`${pathOf(server)}/login`, schema, { method: 'DELETE', timeoutMs: SLOW_MS });
+  }
+
+  /** `GET` looks, `POST` pins, `DELETE` removes the pins. */
+  pins(server: string, method: 'GET' | 'POST' | 'DELETE'): Promise<McpPinReport> {
+    const path = `/v1/admin/mcp/${encodeURIComponent(server)}/pins`;
+    return this.#http.ask(path, pinReportSchema, { method, ...(method === 'POST' ? { body: {} } : {}) });
   }
 
   async prompts(server: string, session: string | undefined): Promise<McpPrompt[]> {

@@ -1,5 +1,6 @@
 /** Shows MCP servers and their prompts at a terminal; makes all that a server says safe first. Pure. */
-import type { McpPrompt, McpServerInfo } from './mcp-api.js';
+import { differenceText } from '../../shared/tool-pins.js';
+import type { McpPinReport, McpPrompt, McpServerInfo } from './mcp-api.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
 
@@ -69,6 +70,21 @@ export function testedText({ name, ok, latencyMs, era, error, note }: Tested, co
     note ?? '',
   ];
   return `${mark} ${inline(name)} ${colors.dim(facts.filter(Boolean).join(' · '))}\n`;
+}
+
+/** What is pinned, and what differs from it. */
+export function pinText(report: McpPinReport, colors: Colors): string {
+  const { server, pinnedBy, onChange, tools, differences, missing } = report;
+  const name = colors.bold(inline(server));
+  if (pinnedBy === undefined) return `${name} is not pinned; it has ${Object.keys(tools).length} tools\n`;
+  const where = pinnedBy === 'configuration' ? 'in the configuration' : 'in the data folder';
+  const action = onChange === 'refuse' ? 'refused' : 'asked for, also where a rule allows it';
+  const lines = [
+    ...differences.map(({ tool, ...how }) => `${inline(tool)}: ${differenceText(how)}`),
+    ...missing.map((tool) => `${inline(tool)}: it is gone`),
+  ];
+  const told = lines.map((line) => `  ${colors.yellow(line)}\n`).join('');
+  return `${name} is pinned ${where}; a tool that differs is ${action}\n${told}`;
 }
 
 function stateColor(state: string, colors: Colors): (text: string) => string {

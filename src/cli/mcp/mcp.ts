@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorToData, publicMessage } from '../../shared/errors.js';
 import { safeEndpoint } from '../endpoint.js';
 import { McpApi, type McpServerInfo } from './mcp-api.js';
-import { infoText, serversText, testedText, type Tested } from './mcp-text.js';
+import { infoText, pinText, serversText, testedText, type Tested } from './mcp-text.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
 
@@ -17,6 +17,12 @@ export interface McpOptions {
   insecure: boolean;
   colors: Colors;
   write: (text: string) => void;
+}
+
+export interface PinFlags {
+  print: boolean;
+  remove: boolean;
+  look: boolean;
 }
 
 export class McpCommands {
@@ -47,6 +53,18 @@ export class McpCommands {
     const tested = await Promise.all(servers.map((info) => this.#testOne(info)));
     this.#tell({ tested }, tested.map((each) => testedText(each, this.#options.colors)).join(''));
     return tested.every(({ ok }) => ok) ? 0 : 1;
+  }
+
+  /** Pins the server's tools as they are now; `print` and `look` change nothing. Looking: 1 when something differs. */
+  async pin(server: string, { print, remove, look }: PinFlags): Promise<number> {
+    const method = remove ? 'DELETE' : print || look ? 'GET' : 'POST';
+    const report = await this.#api.pins(server, method);
+    if (print) {
+      this.#options.write(`${JSON.stringify({ [server]: report.tools }, null, 2)}\n`);
+      return 0;
+    }
+    this.#tell(report, pinText(report, this.#options.colors));
+    return look && report.differences.length > 0 ? 1 : 0;
   }
 
   /** Waits until the user has come back from the authorization server. 1 when they have not in time. */

@@ -6,6 +6,7 @@ import { credentialRoutes } from './admin-credentials.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
 import { mcpRoutes } from './mcp-endpoint.js';
+import { pinRoutes, type PinRoutesOptions } from './mcp-pins.js';
 import { oauthRoutes, type OAuthRoutesOptions } from './mcp-oauth.js';
 import { sessionRoutes } from './sessions.js';
 import { turnRoutes, type TurnParts } from './turns.js';
@@ -18,18 +19,21 @@ export interface RouteParts {
   turns: TurnParts;
   mcpExchanges: McpExchanges;
   mcp: McpAdmin;
+  pins: PinRoutesOptions;
   oauth: Omit<OAuthRoutesOptions, 'agents'>;
   /** Absent: there are no tokens but those of the configuration. */
   credentials?: Credentials | undefined;
 }
 
-export function allRoutes({ browsers, health, turns, mcpExchanges, mcp, oauth, credentials }: RouteParts): Route[] {
+export function allRoutes(parts: RouteParts): Route[] {
+  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials } = parts;
   const { agents } = turns;
   return [
     ...healthRoutes(health),
     ...sessionRoutes(turns),
     ...mcpRoutes(mcpExchanges),
     ...serverRoutes({ agents, mcp }),
+    ...pinRoutes(pins),
     ...oauthRoutes({ agents, ...oauth }),
     ...turnRoutes(turns),
     ...(browsers ? browserRoutes(browsers) : []),

@@ -1,5 +1,6 @@
 /** Messages about MCP: what is known of servers, requests to them, and what clients of /mcp ask. Types only. */
 import type { Asked } from './sessions.js';
+import type { Pins } from '../../../src/shared/tool-pins.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 
 /** Tools by server name, in the configuration's order. */
@@ -57,6 +58,8 @@ export interface ServerStatus extends Omit<ServerHealth, 'state'> {
 export interface SetCatalogueRequest {
   catalogue: Catalogue;
   notes?: ServerNotes;
+  /** Of the data folder; the configuration's outweigh them. */
+  pins?: Pins;
 }
 
 export interface ServerName {

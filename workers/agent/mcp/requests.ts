@@ -62,6 +62,7 @@ export function createMcpPart(options: McpPartOptions): McpPart {
     health,
     list: (caller, server, how) => lists.list(caller, server, how),
     changed,
+    isRefused: (tool) => options.policy.pinned(tool)?.isRefused === true,
     onTrouble: (server) => channel.notify('server-trouble', { server }),
     log,
   });
@@ -81,7 +82,8 @@ export function createMcpPart(options: McpPartOptions): McpPart {
   return {
     catalogue,
     handlers: (checkOwner) => ({
-      'set-catalogue': ({ catalogue: tools, notes = {} }) => {
+      'set-catalogue': ({ catalogue: tools, notes = {}, pins = {} }) => {
+        options.policy.setPins(pins);
         catalogue.set(tools, notes);
         return null;
       },

@@ -3,6 +3,7 @@ import { ProtocolError, ProtocolErrorCode, type CallToolResult, type Tool } from
 import { cancelled } from '../../../src/shared/abort.js';
 import { escapeControls } from '../../../src/shared/control-characters.js';
 import type { ShownTool } from '../../../src/shared/protocol.js';
+import { differenceText } from '../../../src/shared/tool-pins.js';
 import { definitionHash } from '../../../src/shared/definition-hash.js';
 import { judge } from '../mcp/calls/judge.js';
 import { ruleName } from '../mcp/calls/policy.js';
@@ -139,7 +140,7 @@ interface Refusal {
 
 /** Resolves with undefined for a yes. */
 async function askForApproval(
-  { schemas }: ServeParts['agent'],
+  { schemas, policy }: ServeParts['agent'],
   call: ServedCall,
   { of, tool, args }: ServedToolCall,
 ): Promise<Refusal | undefined> {
@@ -159,7 +160,7 @@ async function askForApproval(
     {
       server,
       mode: 'form',
-      message: `Allow ${server}/${definition.name} with ${shown}?\n\n${wordsOf(shownTool(definition, undefined))}`,
+      message: `Allow ${server}/${definition.name} with ${shown}?\n\n${wordsOf(shownTool(definition, undefined, policy.pinned(tool)))}`,
       schema: { type: 'object', properties: {} },
     },
     { schemas, user: of.user, signal: call.signal },
@@ -175,9 +176,10 @@ async function askForApproval(
 }
 
 /** What the server says of the tool, after the arguments and marked as its words. */
-function wordsOf({ description, hints = {} }: ShownTool): string {
+function wordsOf({ description, hints = {}, pin }: ShownTool): string {
   const said = Object.entries(hints).map(([hint, value]) => `${hint}: ${String(value)}`);
-  return [`Its server describes it so: ${escapeControls(JSON.stringify(description))}`, ...said].join('\n');
+  const differs = pin ? [`Look closely: ${differenceText(pin)}.`] : [];
+  return [...differs, `Its server describes it so: ${escapeControls(JSON.stringify(description))}`, ...said].join('\n');
 }
 
 function toolsOf(toolSet: ReturnType<ServeParts['agent']['toolSet']>): NamedTool[] {

@@ -7,7 +7,7 @@ import type { AnswerApprovalRequest } from '../contract/sessions.js';
 import { closeCalls } from './open-calls.js';
 import { runningTurn, pendingApprovals, withCall, withoutCalls, withProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
-import { judge, type Judgement, type JudgeParts } from '../mcp/calls/judge.js';
+import { judge, pinRefusal, type Judgement, type JudgeParts } from '../mcp/calls/judge.js';
 import { permissionKey, ruledTool } from '../mcp/calls/policy.js';
 import { definitionHash } from '../../../src/shared/definition-hash.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
@@ -53,6 +53,8 @@ export function answerStep(
   }
   const tool = parts.toolSet(row).of(call.server, call.name);
   if (!tool) throw toolGone(call);
+  // Its definition may have changed while the call waited.
+  if (parts.policy.pinned(tool)?.isRefused) throw new FairleadError('ERR_DENIED', pinRefusal(parts.policy, tool));
   const now = permissionKey(ruledTool(tool, call.args));
   if (call.allowKey !== now) return askAnew(row, { turn: running.turn, call, tool, key: now }, parts);
   if (answer.definition !== undefined && answer.definition !== definitionHash(tool.definition)) {
@@ -95,11 +97,11 @@ export function answerStep(
 function askAnew(
   row: SessionRow,
   { turn, call, tool, key }: { turn: number; call: PendingCall; tool: KnownTool; key: string },
-  { config }: AnswerParts,
+  { config, policy }: AnswerParts,
 ): AnswerPlan {
   const { tool: _tool, allowKey: _allowKey, shownParts: before, ...asked } = call;
   const expiresAt = Date.now() + config.approvals.timeoutMs;
-  const anew = approvalOf(turn, { ...asked, expiresAt }, { key }, { tool, before });
+  const anew = approvalOf(turn, { ...asked, expiresAt }, { key }, { tool, before, pin: policy.pinned(tool) });
   return {
     step: {
       events: [anew.event],

@@ -1,6 +1,6 @@
 /** A tool as an approval shows it, and what the user allowed of it before. Pure; agent threads. */
 import { cutText } from '../../../src/shared/cut-text.js';
-import type { ShownTool, ToolHints } from '../../../src/shared/protocol.js';
+import type { PinDifference, ShownTool, ToolHints } from '../../../src/shared/protocol.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
 import { changedParts, definitionHash, partHashes } from '../../../src/shared/definition-hash.js';
 import type { KnownTool } from '../mcp/catalogue/tool-names.js';
@@ -11,7 +11,7 @@ const MAX_DESCRIPTION = 2_048;
 const MAX_REMEMBERED = 40;
 
 /** `before`: the parts that the user saw last; undefined when they have not seen the tool yet. */
-export function shownTool(definition: ToolDefinition, before: string | undefined): ShownTool {
+export function shownTool(definition: ToolDefinition, before: string | undefined, pin?: PinDifference): ShownTool {
   const { title, description } = definition;
   const hints = hintsOf(definition);
   const changed = before === undefined ? [] : changedParts(before, partHashes(definition));
@@ -21,6 +21,7 @@ export function shownTool(definition: ToolDefinition, before: string | undefined
     ...(Object.keys(hints).length > 0 ? { hints } : {}),
     definition: definitionHash(definition),
     ...(changed.length > 0 ? { changed } : {}),
+    ...(pin ? { pin: { state: pin.state, parts: pin.parts } } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 /** The calls of one model answer: judged, approved, run in parallel. Each gets a result. Agent threads. */
-import type { DurableEvent } from '../../../src/shared/protocol.js';
+import type { DurableEvent, PinDifference } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
 import { contentForEvent } from '../mcp/calls/bound-content.js';
 import { judge } from '../mcp/calls/judge.js';
@@ -16,7 +16,7 @@ import { runningTurn, withoutCalls } from '../log/progress.js';
 import { callWithInput, staysOpen } from './input-rounds.js';
 import { closeQuestions } from './questions.js';
 import { lastAllowed, shownTool } from './shown-tool.js';
-import { denialResult, resultBlock, resultMessage, stoppedText, textOutput } from './result-messages.js';
+import { resultBlock, resultMessage, stoppedText, textOutput } from './result-messages.js';
 import type { StartedCall, Turn } from './turn.js';
 
 export interface ToolUse {
@@ -74,13 +74,19 @@ export async function planCalls(
         plan.open.push({ ...call, position: 0, total, startedAt: Date.now() });
         break;
       case 'deny':
-        plan.events.push({ type: 'tool:denied', callId, by: 'policy' });
-        plan.results.push(denialResult(callId, { by: 'policy' }));
+        plan.events.push({
+          type: 'tool:denied',
+          callId,
+          by: 'policy',
+          ...(judgement.by === 'pin' ? { reason: judgement.text } : {}),
+        });
+        plan.results.push(resultBlock(callId, textOutput(judgement.text), true));
         break;
       case 'ask': {
         const asked = approvalOf(turn.turn, { ...call, position: ++position, total, expiresAt }, judgement, {
           tool,
           before: tool && lastAllowed(log.row.seen, tool),
+          pin: tool && parts.policy.pinned(tool),
         });
         plan.events.push(asked.event);
         plan.open.push(asked.call);
@@ -96,9 +102,9 @@ export function approvalOf(
   turn: number,
   call: OpenCall & { expiresAt: number },
   { key }: { key: string },
-  { tool, before }: { tool: KnownTool | undefined; before: string | undefined },
+  { tool, before, pin }: { tool: KnownTool | undefined; before: string | undefined; pin: PinDifference | undefined },
 ): { event: DurableEvent; call: OpenCall } {
-  const question = { ...call, ...(tool ? { tool: shownTool(tool.definition, before) } : {}) };
+  const question = { ...call, ...(tool ? { tool: shownTool(tool.definition, before, pin) } : {}) };
   return {
     event: { type: 'tool:approval_required', turn, ...question },
     call: { ...question, allowKey: key, ...(tool ? { shownParts: partHashes(tool.definition) } : {}) },

@@ -2,6 +2,7 @@ import t from 'tap';
 import { OF, startBench } from '../agent-bench.js';
 import { callsTools, says, type Use } from '../scripted-model.js';
 import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
+import { pinsOf } from '../../../../src/shared/tool-pins.js';
 import { TOOLS } from '../test-tools.js';
 
 const echo = (id: string, text = id): Use => ({ id, name: 'echo', input: { text } });
@@ -289,4 +290,80 @@ void t.test('a yes to a tool that is gone runs nothing and leaves the call waiti
   await bench.approve('c-1');
   await bench.turnEnd(1);
   t.same(bench.box.calls, ['echo c-1']);
+});
+
+const pinnedEcho = { pins: { workspace: pinsOf(TOOLS) } };
+const ALLOWING = { approvals: { default: 'allow' } };
+
+void t.test(
+  'a tool that is not as it was pinned is asked for, though a rule allows it, and the user is told why',
+  async (t) => {
+    const bench = await startBench(t, ALLOWING);
+    bench.model.next(
+      callsTools([echo('c-1')]),
+      says('ok'),
+      callsTools([echo('c-2')]),
+      says('ok'),
+      callsTools([echo('c-3'), { id: 'c-4', name: 'extra' }]),
+      says('ok'),
+      callsTools([echo('c-5')]),
+      says('ok'),
+    );
+    await bench.request('set-catalogue', { catalogue: { workspace: TOOLS }, ...pinnedEcho });
+    await bench.say('as pinned');
+    await bench.turnEnd(1);
+    t.match(await bench.event('tool:approved', ({ callId }) => callId === 'c-1'), { by: 'policy' });
+    const changed = withEcho({ description: 'Says it to everybody' }).catalogue.workspace;
+    await bench.request('set-catalogue', { catalogue: { workspace: changed }, ...pinnedEcho });
+    await bench.say('changed');
+    t.match((await bench.asked('c-2')).tool, { pin: { state: 'changed', parts: ['description'] } });
+    await bench.approve('c-2', { remember: 'session' });
+    await bench.turnEnd(2);
+    const extra = { name: 'extra', description: '', inputSchema: { type: 'object' } };
+    await bench.request('set-catalogue', { catalogue: { workspace: [...changed, extra] }, ...pinnedEcho });
+    await bench.say('new');
+    t.match((await bench.asked('c-4')).tool, { pin: { state: 'new', parts: [] } });
+    t.match(
+      await bench.event('tool:approved', ({ callId }) => callId === 'c-3'),
+      { by: 'policy' },
+      'a yes for the session is about the tool as it was shown',
+    );
+    await bench.approve('c-4', { approved: false });
+    await bench.turnEnd(3);
+    await bench.request('set-catalogue', { catalogue: { workspace: changed }, pins: { workspace: pinsOf(changed) } });
+    await bench.say('pinned again');
+    await bench.turnEnd(4);
+    t.match(await bench.event('tool:approved', ({ callId }) => callId === 'c-5'), { by: 'policy' });
+  },
+);
+
+void t.test('where such a tool is refused, the model is not told of it, and no yes makes it run', async (t) => {
+  const bench = await startBench(t, { ...ALLOWING, mcp: { pins: { onChange: 'refuse' } } });
+  bench.model.next(callsTools([echo('c-1')]), says('ok'));
+  const changed = withEcho({ inputSchema: { type: 'object' } });
+  await bench.request('set-catalogue', { ...changed, ...pinnedEcho });
+  await bench.say('go');
+  await bench.turnEnd(1);
+  const reason = /echo of workspace is refused: it has changed since its server was pinned \(arguments\)/;
+  t.match(await bench.event('tool:denied'), { callId: 'c-1', by: 'policy', reason });
+  t.match(json(bench.model.requests[1]?.messages.at(-1)), reason);
+  t.notOk(bench.model.requests[0]!.tools.some(({ name }) => name === 'echo'));
+  t.ok(
+    bench.model.requests[0]!.tools.some(({ name }) => name === 'wait'),
+    'the others are there',
+  );
+  t.same(bench.box.calls, []);
+});
+
+void t.test('a tool that changes while it is asked for is refused to the yes, too', async (t) => {
+  const bench = await startBench(t, { mcp: { pins: { onChange: 'refuse' } } });
+  bench.model.next(callsTools([echo('c-1')]), says('ok'));
+  await bench.request('set-catalogue', { catalogue: { workspace: TOOLS }, ...pinnedEcho });
+  await bench.say('go');
+  await bench.asked('c-1');
+  await bench.request('set-catalogue', { ...withEcho({ description: 'Another' }), ...pinnedEcho });
+  for (let twice = 0; twice < 2; twice++) await t.rejects(bench.approve('c-1'), { code: 'ERR_DENIED' });
+  await bench.approve('c-1', { approved: false });
+  await bench.turnEnd(1);
+  t.same(bench.box.calls, []);
 });

@@ -2,7 +2,8 @@
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Asker } from '../../../../src/shared/policy/policy.js';
 import { LIST_RESOURCES, READ_RESOURCE } from '../catalogue/built-in.js';
-import type { NamedTool } from '../catalogue/tool-names.js';
+import { differenceText } from '../../../../src/shared/tool-pins.js';
+import type { KnownTool, NamedTool } from '../catalogue/tool-names.js';
 import { ruledTool, permissionKey, type DecidedBy, type JudgedFor, type Policy } from './policy.js';
 import type { ToolArgs } from './tool-args.js';
 
@@ -46,8 +47,15 @@ export async function judge(
     return { verdict: 'bad-args', problem: String(problem), text };
   }
   const { action: verdict, by } = await policy.decide(tool, of, args);
-  if (verdict === 'deny') return { verdict, text: DENIED_BY_RULES, by };
+  if (verdict === 'deny') return { verdict, text: by === 'pin' ? pinRefusal(policy, tool) : DENIED_BY_RULES, by };
   return { verdict, key: permissionKey(ruledTool(tool, args)), by };
+}
+
+/** For whoever calls a tool that is not as it was pinned. */
+export function pinRefusal(policy: Policy, { server, definition }: KnownTool): string {
+  const pin = policy.pinned({ server, definition });
+  const why = pin ? `: ${differenceText(pin)}` : '';
+  return `The tool ${definition.name} of ${server} is refused${why}. It stays so until an operator has looked at it and pinned it again.`;
 }
 
 /** Requests other than tool calls. The rules treat each as a tool of that server with this name. */

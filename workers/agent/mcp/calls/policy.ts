@@ -9,6 +9,8 @@ import {
   type Asker,
   type DecidedBy as RuledBy,
 } from '../../../../src/shared/policy/policy.js';
+import type { PinDifference } from '../../../../src/shared/protocol.js';
+import { pinDifference, type Pins } from '../../../../src/shared/tool-pins.js';
 import type { ForeignSchemas } from '../../schema/foreign-schemas.js';
 import { definitionHash } from '../../../../src/shared/definition-hash.js';
 import type { KnownTool } from '../catalogue/tool-names.js';
@@ -20,8 +22,8 @@ export interface RuledTool extends KnownTool {
   isOurs?: boolean;
 }
 
-/** `session`: the user has allowed it for the rest of the session. */
-export type DecidedBy = RuledBy | 'session';
+/** `session`: the user has allowed it for the rest of the session. `pin`: the tool is not as it was pinned. */
+export type DecidedBy = RuledBy | 'session' | 'pin';
 
 /** As the audit log names it: a rule by its path in the configuration. */
 export function ruleName(by: DecidedBy): string {
@@ -43,6 +45,10 @@ export interface JudgedFor extends Asker {
 export interface Policy {
   /** The first rule that matches wins. What the user has allowed for the session turns an `ask` into `allow`, never a `deny`. */
   decide(tool: RuledTool, of: JudgedFor, args?: Record<string, unknown>): Promise<Decision>;
+  /** How the tool differs from its pin, and whether that refuses it. Undefined: it does not. */
+  pinned(tool: KnownTool): (PinDifference & { isRefused: boolean }) | undefined;
+  /** Pins of the data folder; the configuration's outweigh them. */
+  setPins(pins: Pins): void;
 }
 
 /** What a yes for the rest of the session covers: this tool as it is described now. */
@@ -58,7 +64,7 @@ export function ruledTool(tool: KnownTool, args: Record<string, unknown>): Known
 
 /** `schemas` checks the `args` of rules: a pattern of the configuration may be as slow as one of a server. */
 export function createPolicy(
-  config: Pick<Config, 'approvals' | 'mcpServers'>,
+  config: Pick<Config, 'approvals' | 'mcpServers' | 'mcp'>,
   schemas: Pick<ForeignSchemas, 'check'>,
 ): Policy {
   const rules = createRules(config, async (rule, schema, args, { user }): Promise<ArgsFit> => {
@@ -66,12 +72,26 @@ export function createPolicy(
     if (fit.unchecked) return 'unknown';
     return fit.fits ? 'fits' : 'misfit';
   });
+  const { onChange, servers: configured } = config.mcp.pins;
+  let pins: Pins = configured;
+  const pinned: Policy['pinned'] = ({ server, definition }) => {
+    const difference = pinDifference(pins, server, definition);
+    return difference && { ...difference, isRefused: onChange === 'refuse' };
+  };
   return {
+    pinned,
+    setPins: (given) => {
+      pins = { ...given, ...configured };
+    },
     async decide(tool, of, args = {}) {
       const { server, definition, isOurs } = tool;
       const { name, readOnly } = definition;
       const call = { server, tool: name, readOnly, args, ...(isOurs === undefined ? {} : { isOurs }) };
-      const decision = await rules.decide(call, of);
+      const ruled = await rules.decide(call, of);
+      if (ruled.action === 'deny') return ruled;
+      const pin = isOurs === true ? undefined : pinned(tool);
+      if (pin?.isRefused) return { action: 'deny', by: 'pin' };
+      const decision: Decision = pin && ruled.action === 'allow' ? { action: 'ask', by: 'pin' } : ruled;
       if (decision.action !== 'ask') return decision;
       if (isHarmless(call)) return { action: 'allow', by: 'harmless' };
       const isAllowed = of.allowed.includes(permissionKey(ruledTool(tool, args)));

@@ -12,7 +12,7 @@ import type { ToolDefinition } from '../../../../src/shared/tool-definition.js';
 import type { Catalogue, ServerNote, ServerNotes } from '../../contract/mcp.js';
 import { NO_USER } from '../host/no-user.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
-import { buildToolSet, type ToolSet } from './tool-names.js';
+import { buildToolSet, type KnownTool, type ToolSet } from './tool-names.js';
 import { definitionHash } from '../../../../src/shared/definition-hash.js';
 import { FirstListing } from './first-listing.js';
 import type { ListedTools } from './server-lister.js';
@@ -26,6 +26,8 @@ export interface ToolCatalogueOptions {
   list: (caller: Caller, server: string, options: { signal: AbortSignal; asks?: ServerAsks }) => Promise<ListedTools>;
   /** Changed tools of servers that belong to one session. */
   changed: Pick<SessionTools, 'of' | 'ready'>;
+  /** Tools that differ from their pins, where the configuration refuses these. */
+  isRefused?: (tool: KnownTool) => boolean;
   /** Called when a server that all users share may be down. */
   onTrouble: (server: string) => void;
   log: Logger;
@@ -214,7 +216,8 @@ export class ToolCatalogue {
       const server = this.#options.config.mcpServers[name];
       return server !== undefined && isImageServer(server) && server.scope !== 'shared';
     };
-    return buildToolSet(catalogue, { mode, toolTokens, notes, isAllowed: this.#isAllowed, inSandbox });
+    const { isRefused = () => false } = this.#options;
+    return buildToolSet(catalogue, { mode, toolTokens, notes, isAllowed: this.#isAllowed, isRefused, inSandbox });
   }
 
   /** What is hidden has no part in the names of the other tools either. */

@@ -42,6 +42,8 @@ export interface ToolSetOptions {
   toolTokens?: number;
   /** The configuration's filter. */
   isAllowed?: (server: string, name: string) => boolean;
+  /** The model is not told of such a tool, which keeps its name: its description may be what was changed. */
+  isRefused?: (tool: KnownTool) => boolean;
   notes?: ServerNotes;
   /** Servers in a sandbox that is the session's own. */
   inSandbox?: (server: string) => boolean;
@@ -52,7 +54,14 @@ const MAX_DESCRIPTION = 4_096;
 const MAX_TOOLS = 2_000;
 
 export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {}): ToolSet {
-  const { mode = 'auto', toolTokens = 0, isAllowed = () => true, notes = {}, inSandbox = () => false } = options;
+  const {
+    mode = 'auto',
+    toolTokens = 0,
+    isAllowed = () => true,
+    notes = {},
+    inSandbox = () => false,
+    isRefused = () => false,
+  } = options;
   const servers = [...new Set([...Object.keys(catalogue), ...Object.keys(notes)])];
   // Tools of a server that is down keep their names, so that no other tool is renamed when it goes or comes back.
   const all = Object.entries(catalogue).flatMap(([server, definitions]) =>
@@ -67,7 +76,7 @@ export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {})
     const gone = notes[server]?.down;
     return [{ server, ...toModel(name, definition), deferred: false, ...(gone === undefined ? {} : { gone }) }];
   });
-  const callable = named.filter(({ gone }) => gone === undefined);
+  const callable = named.filter((tool) => tool.gone === undefined && !isRefused(tool));
   const deferred = deferredServers(
     callable.map(({ server, model }) => ({ server, tokens: definitionTokens(model) })),
     toolTokens,
@@ -84,7 +93,7 @@ export function buildToolSet(catalogue: Catalogue, options: ToolSetOptions = {})
     known: callable,
     toolsWith: (found) => {
       const more = [...new Set(found)].flatMap((name) => byName.get(name) ?? []);
-      return [...tools, ...more.filter((tool) => tool.deferred && tool.gone === undefined).map(({ model }) => model)];
+      return [...tools, ...more.filter((tool) => tool.deferred && callable.includes(tool)).map(({ model }) => model)];
     },
     find: (name) => byName.get(name),
     of: (server, name) => byServer.get(toolKey(server, name)),
