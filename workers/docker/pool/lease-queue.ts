@@ -1,6 +1,6 @@
 /**
- * The queue for a sandbox: who was given fewest lately is first, then first come, first served; bounded, each waiter with a deadline and
- * an abort signal. Docker thread.
+ * The queue for a sandbox: round robin by user, and of those whose turn it may be, who was given fewest lately is first, then who came
+ * first; bounded, each waiter with a deadline and an abort signal. Docker thread.
  */
 import { onAbort, pending } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
@@ -11,6 +11,8 @@ export interface Waiter<T> {
   /** Since when it waits, and when it is refused: ms on the clock of `performance.now()`. */
   readonly since: number;
   readonly deadline: number;
+  /** Counts those who came and those who were served. */
+  readonly order: number;
   resolve(value: T): void;
   reject(error: Error): void;
 }
@@ -20,6 +22,9 @@ export class LeaseQueue<T> {
   readonly #waiters = new Set<Waiter<T>>();
   /** How many of them are each user's. */
   readonly #byUser = new Map<string, number>();
+  /** Of each user who was served while somebody waits, when that was last, in `order`. */
+  readonly #servedAt = new Map<string, number>();
+  #order = 0;
   readonly #max: number;
   readonly #timeoutMs: number;
   readonly #onLength: (length: number) => void;
@@ -43,8 +48,13 @@ export class LeaseQueue<T> {
 
   /** Where a new waiter of this user would stand: 1 = next. */
   position(user: string): number {
-    const own = this.#had(user);
-    return 1 + [...this.#waiters].filter((waiter) => this.#had(waiter.user) <= own).length;
+    const had = this.#had(user);
+    const own = this.#byUser.get(user) ?? 0;
+    let position = own + 1;
+    for (const [other, count] of this.#byUser) {
+      if (other !== user) position += Math.min(count, this.#had(other) <= had ? own + 1 : own);
+    }
+    return position;
   }
 
   /** A sandbox that nobody had to wait for. */
@@ -86,7 +96,7 @@ export class LeaseQueue<T> {
     };
     const since = performance.now();
     const settled = { resolve: settle(resolve), reject: settle(reject) };
-    const waiter: Waiter<T> = { user, since, deadline: since + timeoutMs, ...settled };
+    const waiter: Waiter<T> = { user, since, deadline: since + timeoutMs, order: ++this.#order, ...settled };
     const late = (): void => waiter.reject(busy(`no sandbox was free within ${timeoutMs} ms`, expectedMs));
     const timer = setTimeout(late, timeoutMs);
     const stop = onAbort(signal, () => waiter.reject(signal.reason as Error));
@@ -96,20 +106,28 @@ export class LeaseQueue<T> {
     return promise;
   }
 
-  /** Removes and returns the waiter whose turn it is. `modest`: none that is greedy. */
+  /**
+   * Removes and returns the waiter whose turn it is. Nobody is served twice while somebody else waits for the first time: one with many
+   * waiters delays each other by one. `modest`: none that is greedy.
+   */
   next({ modest = false } = {}): Waiter<T> | undefined {
-    let first: Waiter<T> | undefined;
+    const firsts = this.#firsts(modest);
+    let next: Waiter<T> | undefined;
     let fewest = Infinity;
-    for (const waiter of this.#waiters) {
-      const had = this.#had(waiter.user);
-      if (had >= fewest || (modest && this.isGreedy(waiter.user))) continue;
-      first = waiter;
+    for (const first of firsts) {
+      const servedAt = this.#servedAt.get(first.user) ?? 0;
+      if (firsts.some((other) => other !== first && this.#passedOverSince(other) < servedAt)) continue;
+      const had = this.#had(first.user);
+      if (had >= fewest) continue;
+      next = first;
       fewest = had;
     }
-    if (!first) return undefined;
-    this.#recent.note(first.user);
-    this.#remove(first); // the length is told when the caller settles it, which is at once
-    return first;
+    if (!next) return undefined;
+    this.#recent.note(next.user);
+    this.#remove(next); // the length is told when the caller settles it, which is at once
+    if (this.length === 0) this.#servedAt.clear();
+    else this.#servedAt.set(next.user, ++this.#order);
+    return next;
   }
 
   rejectAll(error: FairleadError): void {
@@ -119,6 +137,18 @@ export class LeaseQueue<T> {
   rejectUnless(keeps: (waiter: Waiter<T>) => boolean, error: FairleadError): void {
     // Each leaves the set, which a Set's iterator allows.
     for (const waiter of this.#waiters) if (!keeps(waiter)) waiter.reject(error);
+  }
+
+  /** Each user's first waiter, in the order in which they came. */
+  #firsts(modest: boolean): Waiter<T>[] {
+    const firsts = new Map<string, Waiter<T>>();
+    for (const waiter of this.#waiters) if (!firsts.has(waiter.user)) firsts.set(waiter.user, waiter);
+    const all = [...firsts.values()];
+    return modest ? all.filter(({ user }) => !this.isGreedy(user)) : all;
+  }
+
+  #passedOverSince({ user, order }: Waiter<T>): number {
+    return Math.max(order, this.#servedAt.get(user) ?? 0);
   }
 
   #remove(waiter: Waiter<T>): void {

@@ -197,15 +197,36 @@ t.test('leaves no listener and no timer, however it ends', async (t) => {
   for (const { listeners } of callers) t.equal(listeners().length, 0);
 });
 
-t.test('who was given fewest lately is next, whoever came first; where all had the same, the first is', async (t) => {
-  const queue = new LeaseQueue<number>(10, LONG_MS);
-  for (let given = 0; given < 20; given++) queue.noteLease('loud');
-  const users = ['loud', 'loud', 'a', 'loud', 'b', 'a'];
-  const all = users.map((user) => queue.wait(caller().signal, 0, user));
-  t.equal(queue.position('new'), 4);
-  t.equal(queue.position('loud'), 7);
-  for (let turn = 1; turn <= users.length; turn++) queue.next()?.resolve(turn);
-  t.same(await Promise.all(all), [4, 5, 1, 6, 2, 3]);
+t.test(
+  'users take turns; in a round who was given fewest lately is next, and where all had the same, who came first',
+  async (t) => {
+    const queue = new LeaseQueue<number>(10, LONG_MS);
+    for (let given = 0; given < 20; given++) queue.noteLease('loud');
+    const users = ['loud', 'loud', 'a', 'loud', 'b', 'a'];
+    const all = users.map((user) => queue.wait(caller().signal, 0, user));
+    t.equal(queue.position('new'), 3, 'behind the first of a, and b');
+    t.equal(queue.position('loud'), 7);
+    for (let turn = 1; turn <= users.length; turn++) queue.next()?.resolve(turn);
+    t.same(await Promise.all(all), [3, 5, 1, 6, 2, 4]);
+  },
+);
+
+t.test('one with many waiters delays each other by one, whoever was given more lately', async (t) => {
+  const queue = new LeaseQueue<number>(300, LONG_MS);
+  for (let given = 0; given < 50; given++) queue.noteLease('busy');
+  const served: string[] = [];
+  const serve = (): void => {
+    const next = queue.next();
+    served.push(next?.user ?? 'nobody');
+    next?.resolve(0);
+  };
+  const wait = (user: string): Promise<number> => queue.wait(caller().signal, 0, user);
+  const all = [...Array.from({ length: 200 }, () => wait('many')), wait('busy')];
+  for (let turn = 0; turn < 3; turn++) serve();
+  all.push(wait('late'), wait('busy'));
+  while (queue.length > 0) serve();
+  await Promise.all(all);
+  t.same(served.slice(0, 8), ['many', 'busy', 'many', 'late', 'many', 'busy', 'many', 'many']);
 });
 
 t.test(
