@@ -15,6 +15,7 @@ export const BENCH_NAMES = [
   'alternatives',
   'threads',
   'attacks',
+  'fairness',
   'soak',
 ] as const;
 

@@ -7,7 +7,7 @@ import { says } from '../scripted-model.js';
 import type { Script } from '../scripted-model.js';
 
 const OTHER = { user: 'user-2', session: 'session-2' };
-const BOUND = { limits: { maxModelCalls: 1 } };
+const BOUND = { limits: { maxModelCalls: 1 }, quotas: { default: { maxTurns: 0 } } };
 
 /** Answers once the gate opens. */
 function holds(gate: Promise<unknown>, text: string): Script {
@@ -110,6 +110,32 @@ t.test('a turn whose time to wait is over ends with a reason and a time to come 
   t.match(end, { stopReason: 'error', error: { code: 'ERR_UNAVAILABLE', message: /busy with other turns/ } });
   gate.resolve();
   await bench.event('text', ({ text }) => text === 'first');
+});
+
+t.test('one user with many turns delays the turn of another by one', async (t) => {
+  const bench = await startBench(t, BOUND);
+  await twoUsers(bench);
+  const gate = deferred<void>();
+  const many = Array.from({ length: 10 }, (_, index) => ({ user: OF.user, session: `many-${index}` }));
+  for (const of of many) await bench.request('create-session', of);
+  bench.model.next(holds(gate.promise, 'x'), ...Array.from({ length: 10 }, () => says('x')));
+  for (const of of many) await say(bench, of, 'many');
+  await bench.until(
+    () => bench.broker.waiting === 9,
+    () => `${bench.broker.waiting} wait`,
+  );
+  await say(bench, OTHER, 'one');
+  await bench.until(
+    () => bench.broker.waiting === 10,
+    () => `${bench.broker.waiting} wait`,
+  );
+  gate.resolve();
+  await bench.until(
+    () => bench.events.filter(({ type }) => type === 'turn:end').length === 11,
+    () => `there were ${bench.types().join(' ')}`,
+  );
+  const asked = bench.model.requests.map(({ messages }) => JSON.stringify(messages).includes('"one"'));
+  t.ok(asked.indexOf(true) <= 2, `it was the ${asked.indexOf(true) + 1}th`);
 });
 
 t.test('while nothing is short no request asks the main thread', async (t) => {
