@@ -118,6 +118,22 @@ export interface WireError {
   retryAfterMs?: number;
 }
 
+/** `budget_80`: of this budget 80 % are used, once a period. */
+export type NoticeCode = 'budget_80';
+
+/** What is left of a budget. */
+export interface BudgetLeft {
+  of: 'user' | 'group' | 'session' | 'turn';
+  per: 'turn' | 'session' | 'day' | 'month';
+  /** The user or the group. */
+  name?: string;
+  tokens?: number;
+  amount?: number;
+  currency?: string;
+  /** When it begins anew, ms since the epoch; absent for turns and sessions. */
+  resetAt?: number;
+}
+
 /** Durable events, without the `seq` that the session's log gives them. */
 export type DurableEvent =
   | { type: 'message:accepted'; id?: string; turn: number; queued: number }
@@ -145,7 +161,13 @@ export type DurableEvent =
       ms: number;
       model: string;
       error?: WireError;
+      /** Absent: no price is known. */
+      cost?: { amount: number; currency: string };
+      /** Of each that holds, as its last call has left it; absent: none was counted. */
+      budgets?: BudgetLeft[];
     }
+  /** What the user should know; `code` says what kind. */
+  | { type: 'notice'; code: NoticeCode; message: string; budget?: BudgetLeft }
   | { type: 'history:cleared' }
   | ({ type: 'sandbox:lost' } & LostFiles);
 

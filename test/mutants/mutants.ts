@@ -209,7 +209,7 @@ const TURN: readonly Mutant[] = [
     [...turn('turn-loop', 'turn-cancel', 'tool-calls'), ...session('session-recovery')],
     ['progress.rounds >= maxRounds', 'progress.rounds > maxRounds'],
     ['blocks: progress.blocks + answer.content.length', 'blocks: answer.content.length'],
-    ['usage: addUsage(progress.usage, answer.usage)', 'usage: answer.usage'],
+    ['usage: addUsage(progress.usage, bill.usage)', 'usage: bill.usage'],
     ['uses.findIndex((other) => other.id === use.id) === index', 'true'],
     ['wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block))', 'answer.content'],
   ),

@@ -20,7 +20,7 @@ export class ScriptedModel implements Model {
   }
 
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent> {
-    const { shorter: _shorter, place: _place, ...told } = request;
+    const { shorter: _shorter, place: _place, onUsage: _onUsage, ...told } = request;
     this.requests.push(structuredClone(told));
     const script = this.#scripts.shift();
     if (!script) throw new FairleadError('ERR_MODEL', 'the test has no more scripts');

@@ -5,6 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { countUsage } from './answer-usage.js';
 import { isObject } from './clean-blocks.js';
+import { weighBlock, weighText } from './context-weight.js';
+import type { Usage } from '../../../src/shared/protocol.js';
 import type { ModelAnswer, ModelEvent } from './model.js';
 
 export type Json = Record<string, unknown>;
@@ -89,6 +91,12 @@ export class AnswerBuilder {
       default:
         return undefined; // an event of a later API
     }
+  }
+
+  /** What an answer has used that breaks off: the API counts what it has written only at the end, so that is estimated. */
+  usageSoFar(): Usage {
+    const written = this.#blocks.reduce((sum, { block, json }) => sum + weighBlock(block) + weighText(json), 0);
+    return { ...this.#usage, outputTokens: Math.max(this.#usage.outputTokens, Math.ceil(written)) };
   }
 
   answer(): ModelAnswer {

@@ -11,7 +11,7 @@ import { askAgain } from './ask-again.js';
 import { brokeOff, modelError, toModelError, toStreamError } from './model-errors.js';
 import { createModelFetch } from './model-fetch.js';
 import { ModelTraits } from './model-traits.js';
-import type { Model, ModelEvent, ModelPlace } from './model.js';
+import type { Model, ModelEvent, ModelRequest } from './model.js';
 import { Retries } from './retries.js';
 import { atMost, cancelled, onAbort } from '../../../src/shared/abort.js';
 
@@ -50,7 +50,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
 
   async function* ask(
     body: MessageCreateParamsStreaming,
-    { signal, beginMs, place }: { signal: AbortSignal; beginMs: number; place: ModelPlace | undefined },
+    { signal, beginMs, of: { place, onUsage } }: { signal: AbortSignal; beginMs: number; of: ModelRequest },
   ): AsyncGenerator<ModelEvent, void, undefined> {
     if (signal.aborted) throw cancelled();
     const abort = new AbortController();
@@ -63,6 +63,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     };
     let timer = setTimeout(giveUp, beginMs, 'the model’s API did not answer in time');
     let finished = false;
+    let builder: AnswerBuilder | undefined;
     try {
       const response = await client.messages.create(body, { signal: abort.signal }).asResponse();
       place?.answered(response.headers);
@@ -74,7 +75,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
         if (performance.now() - heardAt > timeoutMs) giveUp('the model sent nothing but signs of life');
       };
       const events = await AnswerEvents.open(response, { maxBytes: maxAnswerBytes, onBytes });
-      const builder = new AnswerBuilder(body.model);
+      builder = new AnswerBuilder(body.model);
       let isEmpty = true;
       let isAnswer = false;
       for (;;) {
@@ -107,6 +108,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     } finally {
       clearTimeout(timer);
       stopListening();
+      if (!finished && builder) onUsage?.(builder.usageSoFar());
       if (!finished) abort.abort(); // closes the connection, also when the caller stops reading
     }
   }
@@ -118,7 +120,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
       askAgain(request, {
         traits,
         retries: () => new Retries({ max: maxRetries, timeoutMs, signal }),
-        ask: (body, beginMs) => ask(body, { signal, beginMs, place: request.place }),
+        ask: (body, beginMs) => ask(body, { signal, beginMs, of: request }),
       }),
   };
 }

@@ -36,6 +36,8 @@ export interface ModelRequest {
   withheld?: readonly string[] | undefined;
   /** Absent: nobody counts the request. Whoever took it ends it. */
   place?: ModelPlace | undefined;
+  /** Called with what is known of an answer that breaks off, or is stopped: its tokens are used all the same. */
+  onUsage?: (usage: Usage) => void;
   /** Less of the same conversation, for when the API finds it too long; undefined when that is not possible. */
   shorter?: (size: PromptSize | undefined) => readonly TranscriptMessage[] | undefined;
 }

@@ -12,7 +12,7 @@ import type { Routes } from './routes.js';
 import type { ServedCalls } from './served-calls.js';
 
 export interface ServeParts {
-  agent: Pick<AgentParts, 'config' | 'policy' | 'servers' | 'schemas' | 'toolArgs' | 'toolSet' | 'catalogue'>;
+  agent: Pick<AgentParts, 'config' | 'policy' | 'servers' | 'schemas' | 'toolArgs' | 'meter' | 'toolSet' | 'catalogue'>;
   calls: ServedCalls;
   routes: Routes;
   /** Seals the state that a client of the newer protocol sends back with its answers. */

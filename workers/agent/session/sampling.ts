@@ -3,11 +3,14 @@ import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextpro
 import { FairleadError } from '../../../src/shared/errors.js';
 import { originOf } from '../../../src/shared/mcp-capabilities.js';
 import type { TranscriptMessage } from '../store/store.js';
-import type { ModelAnswer } from '../model/model.js';
+import { weighMessage } from '../model/context-weight.js';
+import type { ModelAnswer, ModelPlace } from '../model/model.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
 import type { ServerQuestions } from '../turn/questions.js';
 import type { SessionLog } from '../log/session-log.js';
-import { addUsage } from '../log/usage.js';
+import { newBill, noticesOf, type Bill } from '../budget/bill.js';
+import { payerOf } from '../budget/budget-rules.js';
+import { addUsage, plusNanos } from '../log/usage.js';
 import type { AgentParts } from '../turn/turn.js';
 
 type Params = CreateMessageRequest['params'];
@@ -57,21 +60,37 @@ export class Sampling {
     } as const;
     const { action } = await questions.ask(question, signal);
     if (action !== 'accept') throw samplingError('the user did not allow this request');
-    const answer = await this.#stream({ system: params.systemPrompt ?? '', messages, maxTokens }, signal);
-    await this.#noteUsage(answer);
-    return toResult(answer);
+    const bill = newBill();
+    try {
+      const request = { system: params.systemPrompt ?? '', messages, maxTokens };
+      return toResult(await this.#stream(request, bill, signal));
+    } finally {
+      await this.#noteUsage(bill);
+    }
   }
 
   async #stream(
     request: { system: string; messages: TranscriptMessage[]; maxTokens: number },
+    bill: Bill,
     signal: AbortSignal,
   ): Promise<ModelAnswer> {
     const { parts, log } = this.#deps;
     const until = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
     const { user, model } = log.row;
-    const place = await parts.places.take({ user, model, signal: until });
+    const payer = payerOf(log.row, runningTurn(log.row)?.turn);
+    const asked = { ...request, model, tools: [] };
+    const tokens = request.messages.reduce((sum, message) => sum + weighMessage(message), 0);
+    const call = { ...asked, tools: () => [], messages: tokens };
+    const reserved = await parts.meter.reserve(payer, call, until);
+    let place: ModelPlace;
     try {
-      for await (const event of parts.model.stream({ ...request, model, tools: [], place }, until)) {
+      place = await parts.places.take({ user, model, signal: until });
+    } catch (error) {
+      await parts.meter.drop(reserved);
+      throw error;
+    }
+    try {
+      for await (const event of parts.meter.stream({ ...asked, place }, { payer, bill, reserved }, until)) {
         if (event.type !== 'done') continue;
         place.end(event.answer.usage);
         return event.answer;
@@ -96,13 +115,14 @@ export class Sampling {
     this.#asked.set(least.callId, least.times + 1);
   }
 
-  async #noteUsage({ usage }: ModelAnswer): Promise<void> {
+  async #noteUsage(bill: Bill): Promise<void> {
     const { log } = this.#deps;
     await log.commit(() => {
       const running = runningTurn(log.row);
       if (!running) return undefined;
-      const sum = addUsage(running.progress.usage, usage);
-      return { events: [], row: { openTurns: withProgress(log.row, running.turn, { usage: sum }) } };
+      const { progress, turn } = running;
+      const sum = { usage: addUsage(progress.usage, bill.usage), ...plusNanos(progress, bill) };
+      return { events: noticesOf(bill), row: { openTurns: withProgress(log.row, turn, sum) } };
     });
   }
 }

@@ -367,7 +367,8 @@ export class Session {
   }
 
   async #endUndriven(turn: number, end: LoopEnd): Promise<void> {
-    await this.log.commit(() => endStep(this.log, turn, end));
+    const { currency } = this.#deps.parts.config.prices;
+    await this.log.commit(() => endStep(this.log, turn, { ...end, currency }));
     this.#goOn();
   }
 

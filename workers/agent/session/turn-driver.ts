@@ -12,7 +12,8 @@ import { closeQuestions, type ServerQuestions } from '../turn/questions.js';
 import type { AskedAhead } from '../turn/ask-model.js';
 import { runCall } from '../turn/tool-calls.js';
 import { runRound, type LoopEnd } from '../turn/turn-loop.js';
-import { addUsage, NO_USAGE } from '../log/usage.js';
+import { toAmount } from '../../../src/shared/prices.js';
+import { addUsage, NO_USAGE, plusNanos } from '../log/usage.js';
 import { stopOf, type AgentParts, type StartedCall, type Turn, type TurnStop } from '../turn/turn.js';
 import type { LiveText } from '../turn/live-text.js';
 import type { SessionLog, Step } from '../log/session-log.js';
@@ -142,7 +143,8 @@ export class TurnDriver {
 
   async #end(end: LoopEnd): Promise<void> {
     const { log } = this.#options;
-    await log.commit(() => endStep(log, this.turn, end));
+    const { currency } = this.#options.parts.config.prices;
+    await log.commit(() => endStep(log, this.turn, { ...end, currency }));
     turnsTotal.inc({ stop_reason: end.stopReason });
     turnSeconds.observe((performance.now() - this.#begunAt) / 1000);
   }
@@ -160,11 +162,13 @@ export class TurnDriver {
 }
 
 /** The last step of a turn, which closes all that is still open in it. */
-export function endStep({ row }: SessionLog, turn: number, end: LoopEnd): Step {
+export function endStep({ row }: SessionLog, turn: number, end: LoopEnd & { currency: string }): Step {
   const progress = runningTurn(row)?.progress;
   const closed = closeAll(row);
   const questions = closeQuestions(row, true);
   const now = Date.now();
+  const { nanos } = plusNanos(progress, end.bill);
+  const budgets = end.bill?.left ?? [];
   const event: DurableEvent = {
     type: 'turn:end',
     turn,
@@ -173,6 +177,8 @@ export function endStep({ row }: SessionLog, turn: number, end: LoopEnd): Step {
     ms: Math.max(0, now - (progress?.startedAt ?? now)),
     model: end.model ?? progress?.model ?? row.model,
     ...(end.error ? { error: end.error } : {}),
+    ...(nanos === undefined ? {} : { cost: { amount: toAmount(nanos), currency: end.currency } }),
+    ...(budgets.length === 0 ? {} : { budgets }),
   };
   return {
     events: [...questions.events, ...closed.events, ...end.events, event],

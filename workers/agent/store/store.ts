@@ -95,6 +95,8 @@ export interface TurnProgress {
   /** Content blocks in them. */
   blocks: number;
   usage: Usage;
+  /** What it has cost so far, see `NANOS`; absent: no price is known. */
+  nanos?: number;
   model: string;
   /** How often the turn was resumed after its thread or its server had died. */
   resumed: number;

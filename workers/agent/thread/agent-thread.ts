@@ -8,6 +8,7 @@ import { threadOf } from '../../../src/shared/threads/route.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
 import { ModelSlots } from '../../../src/shared/threads/model-slots.js';
+import { Meter } from '../budget/meter.js';
 import { Outbox } from '../log/outbox.js';
 import { ForeignSchemas } from '../schema/foreign-schemas.js';
 import { createPolicy } from '../mcp/calls/policy.js';
@@ -43,6 +44,7 @@ export interface AgentThreadOptions {
 export class AgentThread {
   readonly #options: AgentThreadOptions;
   readonly #outbox: Outbox;
+  readonly #meter: Meter;
   readonly #mcp: AgentMcp;
   readonly #sessions: Sessions;
   readonly #serving: ServingDoor;
@@ -76,10 +78,12 @@ export class AgentThread {
     });
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
+    this.#meter = new Meter({ config, ledger: store.ledger, model, log });
     const parts: AgentParts = {
       config,
       model,
       places: this.#places,
+      meter: this.#meter,
       policy,
       servers,
       schemas: this.#schemas,
@@ -181,6 +185,7 @@ export class AgentThread {
     channel.close(); // rejects open leases: disconnect would wait for sandboxes that are still starting
     await this.#mcp.servers.disconnect();
     this.#schemas.close();
+    await this.#meter.close();
     await store.close();
     onClosed();
   }

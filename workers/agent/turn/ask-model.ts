@@ -5,16 +5,22 @@ import type { ModelCallWait } from '../contract/model-calls.js';
 import { foundIn } from '../mcp/catalogue/tool-search.js';
 import { SentContext } from '../model/context.js';
 import type { ModelEvent, ModelPlace, ModelRequest } from '../model/model.js';
+import { newBill, type Bill } from '../budget/bill.js';
+import { payerOf } from '../budget/budget-rules.js';
+import type { Reserved } from '../budget/budgets.js';
+import { weighMessage } from '../model/context-weight.js';
 import { refuseModel } from '../model/refuse-model.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { Turn } from './turn.js';
 
-type Asker = Pick<Turn, 'parts' | 'log' | 'signal'>;
+type Asker = Pick<Turn, 'turn' | 'parts' | 'log' | 'signal'>;
 
 /** A request that is under way. */
 export interface Asked {
   /** What of the transcript was sent; it may become less until the answer is there. */
   sent: SentContext;
+  /** Complete when the answer is there, or has failed. */
+  bill: Bill;
   events: AsyncIterator<ModelEvent>;
   /** The first of them, which is asked for already. */
   first: Promise<IteratorResult<ModelEvent>>;
@@ -24,17 +30,20 @@ export interface Asked {
   messages: number;
 }
 
-/** Waits for the tools to be known, and for a place: the history is read after that. ERR_CANCELLED, and the errors of a place. */
+/** Waits for the tools to be known, for a rest of the budgets and for a place: the history is read after that. ERR_CANCELLED, ERR_BUDGET, and the errors of a place. */
 export async function askInTurn(turn: Turn): Promise<Asked> {
   const { parts, log, live, signal } = turn;
   const { model, user } = log.row;
   await ready(turn);
-  const place = await parts.places.take({ user, model, signal, onWait: turn.onWait });
+  const reserved = await reserve(turn);
+  let place: ModelPlace | undefined;
   try {
+    place = await parts.places.take({ user, model, signal, onWait: turn.onWait });
     live.endWait();
-    return await askModel(turn, await log.transcript(), place);
+    return await askModel(turn, await log.transcript(), { place, reserved });
   } catch (error) {
-    place.end();
+    place?.end();
+    await parts.meter.drop(reserved);
     throw error;
   }
 }
@@ -46,11 +55,26 @@ async function ready({ parts, log, signal }: Asker): Promise<void> {
   await abortable(() => parts.catalogue.ready({ session, user, who }), signal);
 }
 
+/** From each budget that holds, before a place is taken: who waits for others of the same budget must keep no place from those of another. */
+function reserve({ turn, parts, log, signal }: Asker, unstoredTokens = 0): Promise<Reserved | undefined> {
+  const { model: settings } = parts.config;
+  const { model, session, user, who, history } = log.row;
+  const call = {
+    model,
+    system: settings.system,
+    tools: () => parts.toolSet({ session, user, who }).toolsWith([]),
+    // No token has less than a byte, and most have more than three.
+    messages: Math.min(settings.historyTokens, Math.ceil((history?.bytes ?? 0) / 3 + unstoredTokens)),
+    maxTokens: settings.maxTokens,
+  };
+  return parts.meter.reserve(payerOf(log.row, turn), call, signal);
+}
+
 /** Resolves when the request is being sent. */
 async function askModel(
-  { parts, log, signal }: Asker,
+  { turn, parts, log, signal }: Asker,
   transcript: readonly TranscriptMessage[],
-  place: ModelPlace,
+  { place, reserved }: { place: ModelPlace; reserved: Reserved | undefined },
 ): Promise<Asked> {
   const { model: settings } = parts.config;
   const { model, session, user, who } = log.row;
@@ -71,10 +95,12 @@ async function askModel(
   };
   // Building the request blocks this thread for a millisecond, so the last results are sent first.
   await parts.outbox.sent();
-  const events = parts.model.stream(request, signal)[Symbol.asyncIterator]();
+  const bill = newBill();
+  const payer = payerOf(log.row, turn);
+  const events = parts.meter.stream(request, { payer, bill, reserved }, signal);
   const first = events.next();
   first.catch(() => undefined); // whoever reads the answer gets the failure
-  return { sent, events, first, place, messages: transcript.length };
+  return { sent, bill, events, first, place, messages: transcript.length };
 }
 
 /**
@@ -97,7 +123,7 @@ export class AskedAhead {
     transcript: Promise<readonly TranscriptMessage[] | undefined>,
   ) {
     this.turn = turn;
-    this.#asked = this.#ask({ parts, log, signal: this.abort.signal }, transcript);
+    this.#asked = this.#ask({ turn, parts, log, signal: this.abort.signal }, transcript);
     this.#asked.catch(() => undefined); // the round that takes it gets the failure
   }
 
@@ -138,13 +164,17 @@ export class AskedAhead {
       this.#wait = wait;
       this.#onWait?.(wait);
     };
+    const newest = read.at(-1);
+    const reserved = await reserve(asker, newest ? weighMessage(newest) : 0);
     const place = parts.places.tryTake({ user, model, signal, onWait });
-    if (!place) return undefined;
     try {
-      return await askModel(asker, read, place);
+      if (place) return await askModel(asker, read, { place, reserved });
     } catch (error) {
-      place.end();
+      place?.end();
+      await parts.meter.drop(reserved);
       throw error;
     }
+    await parts.meter.drop(reserved);
+    return undefined;
   }
 }

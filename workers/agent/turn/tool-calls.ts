@@ -12,7 +12,9 @@ import type { KnownTool, ToolSet } from '../mcp/catalogue/tool-names.js';
 import type { AuditedCall } from '../log/audited-step.js';
 import { jsonBytes } from '../log/history-size.js';
 import { lossNotes } from '../log/losses.js';
-import { runningTurn, withoutCalls } from '../log/progress.js';
+import { noticesOf, type Bill } from '../budget/bill.js';
+import { plusNanos } from '../log/usage.js';
+import { runningTurn, withoutCalls, withProgress } from '../log/progress.js';
 import { callWithInput, staysOpen } from './input-rounds.js';
 import { closeQuestions } from './questions.js';
 import { lastAllowed, shownTool } from './shown-tool.js';
@@ -122,7 +124,7 @@ export function startEvent({ callId, name, server, args }: Pick<OpenCall, 'callI
 export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
   const { callId } = call;
   const startedAt = performance.now();
-  const { output, ok } = await outputOfCall(turn, call);
+  const { output, ok, bill } = await outputOfCall(turn, call);
   if (staysOpen(turn, callId)) return;
   const ms = Math.round(performance.now() - startedAt);
   const edited = { type: 'text' as const, text: `(The user changed the arguments to ${JSON.stringify(call.args)})` };
@@ -130,7 +132,8 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
   await turn.log.commit(() => {
     const { row } = turn.log;
     // The turn may have ended just as the call started; then the result is stored already.
-    const open = runningTurn(row)?.progress.calls.some((each) => each.callId === callId);
+    const progress = runningTurn(row)?.progress;
+    const open = progress?.calls.some((each) => each.callId === callId);
     if (!open) return undefined;
     // A server without a running call waits for no answer.
     const questions = closeQuestions({ openTurns: withoutCalls(row, turn.turn, [callId]) }, false);
@@ -143,18 +146,26 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
     return {
       events: [
         ...questions.events,
+        ...noticesOf(bill),
         { type: 'tool:result', callId, ok, content: told, ...(structuredContent ? { structuredContent } : {}), ms },
       ],
       messages: [
         resultMessage([resultBlock(callId, { ...forModel, content: [...lost.content, ...forModel.content] }, !ok)]),
       ],
-      row: { lastActiveAt: Date.now(), openTurns: questions.openTurns, ...lost.row },
+      row: {
+        lastActiveAt: Date.now(),
+        openTurns: withProgress(questions, turn.turn, plusNanos(progress, bill)),
+        ...lost.row,
+      },
     };
   });
 }
 
 /** Never rejects: a tool's failure is output for the model. */
-async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: ToolOutput; ok: boolean }> {
+async function outputOfCall(
+  turn: Turn,
+  call: StartedCall,
+): Promise<{ output: ToolOutput; ok: boolean; bill: Bill | undefined }> {
   const { parts, log, signal, asks } = turn;
   const { callId, name, server, args } = call;
   const { session, user, who } = log.row;
@@ -162,7 +173,7 @@ async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: To
   const offsets = { stdout: 0, stderr: 0, progress: 0 };
   const outcome = await runTool(
     parts,
-    { caller, name, server, args, callId },
+    { caller, name, server, args, callId, turn: turn.turn },
     {
       signal,
       asks,
@@ -173,17 +184,19 @@ async function outputOfCall(turn: Turn, call: StartedCall): Promise<{ output: To
       },
     },
   );
+  const { bill } = outcome;
   switch (outcome.kind) {
     case 'answered': {
       const { result, problem } = outcome;
       const { maxToolResultBytes: maxBytes, maxToolImageBytes: maxImageBytes } = parts.config.limits;
       const isExact = parts.toolSet(caller).of(server, name)?.definition.readOnly === true;
-      return { output: outputOf(result, { maxBytes, maxImageBytes, problem, isExact }), ok: result.isError !== true };
+      const output = outputOf(result, { maxBytes, maxImageBytes, problem, isExact });
+      return { output, ok: result.isError !== true, bill };
     }
     case 'failed':
-      return { output: textOutput(outcome.text), ok: false };
+      return { output: textOutput(outcome.text), ok: false, bill };
     case 'cancelled':
-      return { output: textOutput(stoppedText(signal)), ok: false };
+      return { output: textOutput(stoppedText(signal)), ok: false, bill };
   }
 }
 

@@ -11,7 +11,8 @@ import { resultMessage } from './result-messages.js';
 import { planCalls, type ToolUse } from './tool-calls.js';
 import { askInTurn, type Asked } from './ask-model.js';
 import { Slice } from './slice.js';
-import { addUsage } from '../log/usage.js';
+import { noticesOf, type Bill } from '../budget/bill.js';
+import { addUsage, plusNanos } from '../log/usage.js';
 import { stopOf, type Turn, type TurnOutcome } from './turn.js';
 
 /** What the turn's last step stores beside `turn:end`. */
@@ -21,6 +22,8 @@ export interface LoopEnd extends TurnOutcome {
   /** Usage of the answer in this step. */
   usage?: Usage;
   model?: string;
+  /** Of the call in this step. */
+  bill?: Bill;
   context?: ModelContext;
   withheld?: string[];
 }
@@ -39,27 +42,26 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
   const { maxBytes } = parts.config.store.history;
   if ((await log.measured()).bytes >= maxBytes) return failedTurn(historyFull(maxBytes));
   let answer: ModelAnswer;
-  let part: StoredPart;
-  let known: number;
+  let asked: Asked | undefined;
   try {
-    const asked = (await turn.takeAhead()) ?? (await askInTurn(turn));
+    asked = (await turn.takeAhead()) ?? (await askInTurn(turn));
     answer = await streamAnswer(turn, asked, progress.blocks);
-    part = asked.sent.stored;
-    known = asked.messages;
   } catch (error) {
-    return brokenAnswer(turn, error);
+    return brokenAnswer(turn, error, asked?.bill);
   }
+  const { bill, sent, messages } = asked;
   // An answer that was cut off or refused may hold half a call: its calls are dropped, the rest is kept.
   const wantsTools = answer.stopReason === 'tool_use';
   const content = wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block));
-  const events = textEvents(turn.turn, progress.blocks, content);
+  const events = [...textEvents(turn.turn, progress.blocks, content), ...noticesOf(bill)];
   const said: TranscriptMessage[] = content.length > 0 ? [{ role: 'assistant', content }] : [];
-  const context = contextAfter(answer.usage, part, known + said.length);
+  const context = contextAfter(answer.usage, sent.stored, messages + said.length);
   const withheld = answer.withheld ? { withheld: answer.withheld } : {};
   const uses = firstOfEachId(content.filter(isToolUse));
   if (!wantsTools || uses.length === 0) {
-    const { usage, model } = answer;
-    return { stopReason: endReason(answer), events, messages: said, usage, model, context, ...withheld };
+    const { model } = answer;
+    const { usage } = bill;
+    return { stopReason: endReason(answer), events, messages: said, usage, bill, model, context, ...withheld };
   }
   const plan = await planCalls(turn, uses, new Set(answer.invalidInput));
   const results = plan.results.length > 0 ? [resultMessage(plan.results)] : [];
@@ -73,7 +75,8 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
       openTurns: withProgress(log.row, turn.turn, {
         rounds: progress.rounds + 1,
         blocks: progress.blocks + answer.content.length,
-        usage: addUsage(progress.usage, answer.usage),
+        usage: addUsage(progress.usage, bill.usage),
+        ...plusNanos(progress, bill),
         model: answer.model,
         calls: plan.open,
       }),
@@ -109,13 +112,15 @@ async function streamAnswer(
 }
 
 /** Ends the turn after a stream that broke or was stopped; keeps the text that clients have shown already. */
-function brokenAnswer(turn: Turn, error: unknown): LoopEnd {
+function brokenAnswer(turn: Turn, error: unknown, bill: Bill | undefined): LoopEnd {
   const partial = turn.live.partialText();
-  const events: DurableEvent[] = partial.map(({ block, text }) => ({ type: 'text', turn: turn.turn, block, text }));
+  const texts: DurableEvent[] = partial.map(({ block, text }) => ({ type: 'text', turn: turn.turn, block, text }));
+  const events = [...texts, ...noticesOf(bill)];
+  const used = bill && { usage: bill.usage, bill };
   const messages: TranscriptMessage[] =
     partial.length > 0 ? [{ role: 'assistant', content: partial.map(({ text }) => ({ type: 'text', text })) }] : [];
   if (turn.signal.aborted || isFairleadError(error, 'ERR_CANCELLED')) {
-    return { stopReason: stopOf(turn.signal), events, messages };
+    return { stopReason: stopOf(turn.signal), events, messages, ...used };
   }
   const { code, retryAfterMs, ...data } = errorToData(error);
   const message = publicMessage({ code, ...data });
@@ -124,6 +129,7 @@ function brokenAnswer(turn: Turn, error: unknown): LoopEnd {
     error: { code, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
     events,
     messages,
+    ...used,
   };
 }
 

@@ -9,6 +9,7 @@ import type { Caller, ServerAsks } from '../mcp/host/server-connection.js';
 import type { McpServers } from '../mcp/servers.js';
 import type { ToolArgs } from '../mcp/calls/tool-args.js';
 import type { ToolSet } from '../mcp/catalogue/tool-names.js';
+import type { Meter } from '../budget/meter.js';
 import type { Model } from '../model/model.js';
 import type { ModelCallWait } from '../contract/model-calls.js';
 import type { ModelPlaces } from '../model/model-places.js';
@@ -23,6 +24,8 @@ export interface AgentParts {
   config: Config;
   model: Model;
   places: ModelPlaces;
+  /** All calls of the model go through it, and those of priced tools. */
+  meter: Meter;
   policy: Policy;
   servers: McpServers;
   schemas: ForeignSchemas;

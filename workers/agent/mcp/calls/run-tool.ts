@@ -5,6 +5,9 @@ import { audited, auditedAs } from '../../../../src/shared/audit.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Who } from '../../../../src/shared/person.js';
 import { histogram, SECONDS_SLOW } from '../../../../src/shared/metrics.js';
+import type { Bill } from '../../budget/bill.js';
+import { payerOf } from '../../budget/budget-rules.js';
+import { neverRan, type Meter, type OpenFee } from '../../budget/meter.js';
 import { BUILT_IN } from '../catalogue/built-in.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { Caller, ToolCall } from '../host/server-connection.js';
@@ -23,6 +26,7 @@ const REFUSALS: readonly number[] = [
 ];
 
 export interface RunParts extends BuiltInParts {
+  meter: Meter;
   toolArgs: ToolArgs;
 }
 
@@ -35,6 +39,8 @@ export interface JudgedCall {
   /** For the audit log, as is `who`: the client that calls, where it is no turn. */
   callId?: string;
   who?: Pick<Who, 'credential' | 'address'> | undefined;
+  /** Absent: the call is of no turn. */
+  turn?: number;
 }
 
 /** Makes one request of the call, on whichever connection is open then. */
@@ -47,15 +53,34 @@ export interface CallSink extends Pick<ToolCall, 'signal' | 'asks' | 'onProgress
   sendAll?: (send: SendToolCall) => Promise<CallToolResult>;
 }
 
-export type CallOutcome =
+/** `bill` of a call that has a price. */
+export type CallOutcome = CallEnd & { bill?: Bill };
+
+type CallEnd =
   /** `problem` says why the structured content does not fit the tool's output schema. */
   | { kind: 'answered'; result: CallToolResult; problem?: string }
   /** `text` is the error with its code, for the caller. */
   | { kind: 'failed'; error: unknown; text: string }
   | { kind: 'cancelled' };
 
-/** Never rejects, and runs nothing that cannot be recorded. Notes a failure as the server's trouble, so that the lister checks the server at once. */
+/**
+ * Never rejects, and runs nothing that cannot be recorded. A call that a budget has no money for fails with ERR_BUDGET, and does not
+ * run.
+ */
 export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink): Promise<CallOutcome> {
+  const { caller, server, name, turn } = call;
+  let fee: OpenFee | undefined;
+  try {
+    fee = await parts.meter.openFee(payerOf(caller, turn), { server, tool: name }, sink.signal);
+  } catch (error) {
+    return failed(error);
+  }
+  const outcome = await runPaid(parts, call, sink);
+  return fee ? { ...outcome, bill: await fee.close(!('error' in outcome) || !neverRan(outcome.error)) } : outcome;
+}
+
+/** Never rejects. Notes a failure as the server's trouble, so that the lister checks the server at once. */
+async function runPaid(parts: RunParts, call: JudgedCall, sink: CallSink): Promise<CallEnd> {
   const { catalogue, toolArgs } = parts;
   const { caller, name, server, args } = call;
   // Trouble with a resource is the trouble of the server that has it.
@@ -91,7 +116,8 @@ export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink)
   }
 }
 
-function failed(error: unknown): CallOutcome {
+function failed(error: unknown): CallEnd {
+  if (isFairleadError(error, 'ERR_CANCELLED')) return { kind: 'cancelled' };
   const data = errorToData(error);
   return { kind: 'failed', error, text: `${data.code}: ${publicMessage(data)}` };
 }

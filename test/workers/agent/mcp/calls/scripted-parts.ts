@@ -2,6 +2,7 @@
 import pino from 'pino';
 import { parseConfig } from '../../../../../src/shared/config.js';
 import type { ToolDefinition } from '../../../../../src/shared/tool-definition.js';
+import { Meter, type MeterOptions } from '../../../../../workers/agent/budget/meter.js';
 import { createPolicy } from '../../../../../workers/agent/mcp/calls/policy.js';
 import type { RunParts } from '../../../../../workers/agent/mcp/calls/run-tool.js';
 import { ForeignSchemas } from '../../../../../workers/agent/schema/foreign-schemas.js';
@@ -40,9 +41,13 @@ export function scriptedParts(answer: () => Promise<unknown>, approvals: object 
   const mcpServers = { fast: { image: 'x', timeoutMs: 7 } };
   const config = parseConfig({ mcpServers, approvals, sandbox: { toolTimeoutMs: 9 } }, {});
   const toolSet = buildToolSet({ fast: [STATUS] }, { notes: { docs: { resources: true } } });
-  const schemas = new ForeignSchemas({ log: pino({ level: 'silent' }) });
+  const log = pino({ level: 'silent' });
+  const schemas = new ForeignSchemas({ log });
+  // No budget and no price is configured, so neither store nor model is asked.
+  const meter = new Meter({ config, log } as unknown as MeterOptions);
   const parts = {
     config,
+    meter,
     schemas,
     toolArgs: new ToolArgs(schemas),
     policy: createPolicy(config, schemas),
