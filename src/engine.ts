@@ -17,12 +17,14 @@ import { PinFile } from './boot/pin-file.js';
 import { ServerBook } from './boot/server-book.js';
 import type { Service } from './boot/service-manager.js';
 import { StartWaits } from './boot/start-waits.js';
+import { SocketClaims } from './front/socket-claims.js';
 import { withDeadline } from './shared/abort.js';
 import { Credentials } from './credentials/credentials.js';
 import type { Config } from './shared/config.js';
 import { FairleadError } from './shared/errors.js';
 import type { Logger } from './shared/log.js';
 import { CLOSE } from './shared/protocol.js';
+import { isLimited } from './shared/quotas.js';
 import { joinMetrics, registry, watchThread } from './shared/metrics.js';
 import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
 import { ModelSlots } from './shared/threads/model-slots.js';
@@ -148,6 +150,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     noProxy: noProxy(config, chosen.sandbox.driver),
     readiness: () => readiness.read(),
     notServing: () => readiness.refusal(),
+    claims: socketClaims(config, { agents, instance: data.instance, shared: chosen.store.kind === 'redis', log }),
     metrics: () => scrape(docker, all),
     mcp: {
       health: async (user, who) => book.health(await all.mcpStatus(user, who), who),
@@ -193,6 +196,8 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     fillPoolsAfter: readiness.whenBooted, // containers that start take the processors from the boot
     missingSessions: (sessions) => agents.request(sessions[0] ?? '', 'missing-sessions', { sessions }),
     tellLoss: (loss) => agents.request(loss.session, 'note-loss', loss),
+    noteSaved: async (saves) =>
+      void (await Promise.all(saves.map((save) => agents.request(save.session, 'note-saved', save)))),
     onBreaker: (state) => readiness.dockerBreaker(state),
   });
   const sandboxes = docker;
@@ -237,6 +242,15 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     tools: Object.values(book.published().catalogue).flat().length,
     stop: () => (stopping ??= onStop.run()),
   };
+}
+
+/** Undefined: nobody's connections are counted together with those at another server. */
+function socketClaims(
+  config: Config,
+  { shared, ...parts }: { agents: AgentPool; instance: string; shared: boolean; log: Logger },
+): SocketClaims | undefined {
+  if (!shared || !isLimited(config, 'maxSockets')) return undefined;
+  return new SocketClaims({ ...parts, failOpen: config.quotas.failOpen });
 }
 
 /** The metrics of all threads that answer in time. */

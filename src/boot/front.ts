@@ -37,6 +37,7 @@ import { allRoutes } from '../front/routes/all.js';
 import type { BrowserRoutesOptions } from '../front/routes/browser-login.js';
 import type { McpAdmin } from '../front/routes/mcp.js';
 import type { PinRoutesOptions } from '../front/routes/mcp-pins.js';
+import type { SocketClaims } from '../front/socket-claims.js';
 import { Heartbeats } from '../front/sse.js';
 import { Strangers } from '../front/strangers.js';
 import { judgeUpgrade } from '../front/upgrade.js';
@@ -67,6 +68,8 @@ export interface FrontOptions {
   readiness: () => { ready: boolean; reasons: string[] };
   /** Why no request but a probe is served yet. Absent: all are. */
   notServing?: () => FairleadError | undefined;
+  /** Absent: no other server has the same store. */
+  claims?: SocketClaims | undefined;
   /** The metrics of all threads in Prometheus' text format. */
   metrics: () => Promise<string>;
   mcp: McpAdmin;
@@ -105,7 +108,7 @@ export function createFront(options: FrontOptions): Front {
   const { config, agents, log, readiness, notServing, metrics, mcp, pins, forgetLogin } = options;
   const { limits, listen } = config;
   const hub = new Hub(agents, log);
-  const presence = new Presence(limits);
+  const presence = new Presence({ limits, quotas: config.quotas, claims: options.claims });
   const budget = new ByteBudget(limits.maxBytesPerSecond);
   const reads = new RequestRate({
     perSecond: limits.maxReadsPerSecond,

@@ -52,8 +52,7 @@ export class EventsReader implements Subscriber {
     this.#stream?.send(frames);
   }
 
-  gone(code: number, reason: string): void {
-    const error = errorOfClose(code, reason);
+  gone(code: number, reason: string, error = errorOfClose(code, reason)): void {
     if (this.#stream) this.#stream.fail(error);
     else this.#exchange.fail(error);
   }

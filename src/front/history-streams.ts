@@ -103,9 +103,9 @@ export class HistoryStreams {
         return exchange.open;
       },
       send: () => undefined,
-      gone: (code, reason) => {
+      gone: (code, reason, error) => {
         if (reader.streaming) exchange.cut();
-        else exchange.fail(errorOfClose(code, reason));
+        else exchange.fail(error ?? errorOfClose(code, reason));
       },
     };
     const full = presence.enter(user, reader);

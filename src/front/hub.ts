@@ -17,8 +17,8 @@ export interface Subscriber {
   seq: number;
   /** Gets the frames of one batch, in order. May unsubscribe meanwhile. */
   send(frames: readonly OutFrame[]): void;
-  /** The session or the server has gone; `code` is a WebSocket close code. */
-  gone(code: number, reason: string): void;
+  /** The session or the server has gone; `code` is a WebSocket close code. `error`: what HTTP answers instead of the error of that code. */
+  gone(code: number, reason: string, error?: FairleadError): void;
 }
 
 /** Frames that may wait while a subscriber's missing events are read. Beyond that it is closed and reconnects with `after`. */

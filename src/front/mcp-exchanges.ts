@@ -130,8 +130,8 @@ class Relayed implements Subscriber {
     return undefined;
   }
 
-  gone(code: number, reason: string): void {
-    if (this.streaming) this.breakOff(errorOfClose(code, reason));
-    else this.#exchange.fail(errorOfClose(code, reason));
+  gone(code: number, reason: string, error = errorOfClose(code, reason)): void {
+    if (this.streaming) this.breakOff(error);
+    else this.#exchange.fail(error);
   }
 }

@@ -71,8 +71,7 @@ export class SseTurnReader implements TurnReader {
     return undefined;
   }
 
-  gone(code: number, reason: string): void {
-    const error = errorOfClose(code, reason);
+  gone(code: number, reason: string, error = errorOfClose(code, reason)): void {
     if (this.#stream) this.#stream.fail(error);
     else this.#exchange.fail(error);
   }
@@ -130,8 +129,8 @@ export class JsonTurnReader implements TurnReader {
     return undefined;
   }
 
-  gone(code: number, reason: string): void {
-    this.#exchange.fail(errorOfClose(code, reason));
+  gone(code: number, reason: string, error = errorOfClose(code, reason)): void {
+    this.#exchange.fail(error);
   }
 
   /** Returns how many of them are the turn's own. */

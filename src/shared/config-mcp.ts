@@ -137,7 +137,7 @@ export const mcpSchema = z
         'A stdio server that sends nothing for so long during a request, and answers no ping, is ended; its sandbox is saved and replaced; 0 = never',
       ),
     idleMs: positiveMs.default(120_000).describe('A connection that is unused for so long is closed'),
-    maxConnections: positive.default(50).describe('HTTP connections of an agent thread to one server'),
+    maxConnections: positive.default(50).describe('HTTP connections to one server, of all threads together'),
     allowLoopback: z.boolean().default(false).describe('Lets `url` be http and on this machine, for trying out'),
     allowHosts: z
       .array(z.string().min(1))

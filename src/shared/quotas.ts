@@ -10,6 +10,11 @@ export type Quota = Readonly<Record<QuotaName, number>>;
 
 export type QuotaConfig = Pick<Config, 'quotas'> & { limits: Pick<Config['limits'], 'maxInFlight'> };
 
+interface Of {
+  user: string;
+  groups: readonly string[];
+}
+
 /** A limit that was reached: nothing was done. */
 export interface QuotaExcess {
   limit: QuotaName;
@@ -43,17 +48,18 @@ const TOLD: Record<QuotaName, string> = {
 
 const RETRY_MS = 1_000;
 
-/** By name: the user’s own, else the most generous of the groups, else the default. */
-export function quotaOf(
-  { quotas, limits }: QuotaConfig,
-  { user, groups }: { user: string; groups: readonly string[] },
-): Quota {
-  const own = entryOf(quotas.users, user);
-  const ofGroups = groups.map((group) => entryOf(quotas.groups, group)).filter((entry) => entry !== undefined);
+/** Undefined: no part of `quotas` says. By name: the user’s own, else the most generous of the groups, else the default. */
+export function limitOf({ quotas }: Pick<Config, 'quotas'>, { user, groups }: Of, name: QuotaName): number | undefined {
+  const own = entryOf(quotas.users, user)?.[name];
+  if (own !== undefined) return own;
+  const ofGroups = groups.map((group) => entryOf(quotas.groups, group)?.[name]);
+  return mostGenerous(ofGroups) ?? quotas.default[name];
+}
+
+export function quotaOf(config: QuotaConfig, of: Of): Quota {
   const quota: Partial<Record<QuotaName, number>> = {};
   for (const name of NAMES) {
-    const fallback = name === 'maxTurns' ? limits.maxInFlight : 0;
-    quota[name] = own?.[name] ?? mostGenerous(ofGroups.map((entry) => entry[name])) ?? quotas.default[name] ?? fallback;
+    quota[name] = limitOf(config, of, name) ?? (name === 'maxTurns' ? config.limits.maxInFlight : 0);
   }
   return quota as Quota;
 }

@@ -7,6 +7,8 @@ import type { Logger } from '../shared/log.js';
 import type { AgentWorkerData } from '../../workers/agent/contract/lifecycle.js';
 import type { AgentHost } from './agent-life.js';
 import type { LoopWatch } from '../shared/threads/loop-watch.js';
+import { isUrlServer, serversOf } from '../shared/config-mcp.js';
+import { createSlots, forgetThread } from '../shared/threads/shared-slots.js';
 import { threadOf } from '../shared/threads/route.js';
 import { SpareAgent } from './spare-agent.js';
 import { AgentSupervisor } from './supervisor.js';
@@ -26,6 +28,8 @@ export class AgentPool implements Agents {
   readonly #log: Logger;
   readonly #loops: LoopWatch;
   readonly #spare: SpareAgent | undefined;
+  /** Absent: the configuration has no `url` servers. */
+  readonly #slots: SharedArrayBuffer | undefined;
   /** Empty until `start`. */
   #threads: AgentSupervisor[] = [];
 
@@ -33,6 +37,8 @@ export class AgentPool implements Agents {
     this.#data = data;
     this.#log = log;
     this.#loops = loops;
+    const servers = serversOf(data.config.mcpServers, isUrlServer).length;
+    if (servers > 0) this.#slots = createSlots(servers, data.threads);
     const spawn = (): Worker => this.#spawn(SPARE, -1, 'agent-spare');
     if (data.config.agents.spare) this.#spare = new SpareAgent({ spawn, log });
   }
@@ -51,6 +57,7 @@ export class AgentPool implements Agents {
    */
   async start(host: AgentHost): Promise<void> {
     const spawn = (index: number, again: boolean): Worker => {
+      if (this.#slots && again) forgetThread(this.#slots, index, this.size);
       const spared = again ? this.#spare?.take(index) : undefined;
       return spared ?? this.#spawn(DOORWAY, index, `agent-${index}`);
     };
@@ -120,7 +127,7 @@ export class AgentPool implements Agents {
   #spawn(file: URL, index: number, name: string): Worker {
     const { maxHeapMb } = this.#data.config.agents;
     const resourceLimits = maxHeapMb === 0 ? {} : { maxOldGenerationSizeMb: maxHeapMb };
-    const workerData: AgentWorkerData = { ...this.#data, index };
+    const workerData: AgentWorkerData = { ...this.#data, index, ...(this.#slots && { slots: this.#slots }) };
     return new Worker(file, { workerData, resourceLimits, name });
   }
 }

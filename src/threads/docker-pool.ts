@@ -18,6 +18,7 @@ import type {
   LeaseResult,
   Loss,
   LossTold,
+  SavedSize,
 } from '../../workers/docker/contract/messages.js';
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
 import { pending, withDeadline } from '../shared/abort.js';
@@ -44,6 +45,8 @@ export interface DockerPoolOptions {
   missingSessions?: (sessions: string[]) => Promise<{ missing: string[] }>;
   /** Writes a loss of files to its session's log. Absent: nobody is told. */
   tellLoss?: (loss: Loss) => Promise<LossTold>;
+  /** Counts saved workspaces for their users. Absent: nobody counts them. */
+  noteSaved?: (saves: SavedSize[]) => Promise<void>;
   /** Reports the circuit breaker around Docker. */
   onBreaker?: (state: BreakerState) => void;
   /** The worker has died: its sandboxes' ports are closed and its callers are settled. A new one starts and adopts its sandboxes. */
@@ -169,11 +172,15 @@ class PiscinaDockerPool implements DockerPool {
 
   #connect(port: MessagePort): void {
     const channel: Control = new Channel(port);
-    const { missingSessions, tellLoss } = this.#options;
+    const { missingSessions, tellLoss, noteSaved } = this.#options;
     channel.handle(
       {
         'missing-sessions': ({ sessions }) => missingSessions?.(sessions) ?? { missing: [] },
         'tell-loss': (loss) => tellLoss?.(loss) ?? { told: true },
+        'note-saved': async ({ saves }) => {
+          await noteSaved?.(saves);
+          return null;
+        },
       },
       { breaker: ({ state }) => this.#options.onBreaker?.(state) },
     );

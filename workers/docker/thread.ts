@@ -1,10 +1,12 @@
 /** Composes the docker thread (driver, sandbox manager, reconciler) and serves its control port. Docker thread. */
 import { join } from 'node:path';
 import type { Logger } from '../../src/shared/log.js';
+import { isLimited } from '../../src/shared/quotas.js';
 import { registry } from '../../src/shared/metrics.js';
 import { Channel, type PortLike } from '../../src/shared/threads/channel.js';
 import { DockerDriver } from './driver/docker-driver.js';
 import { Archives } from './archive/archives.js';
+import { SavedSizes } from './archive/saved-sizes.js';
 import { SavedIndex } from './archive/saved-index.js';
 import type { SandboxDriver } from './driver/driver.js';
 import type { DockerControl, DockerHost, DockerWorkerData, LeaseRequest, LeaseResult } from './contract/messages.js';
@@ -31,11 +33,15 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     data.driver === 'docker'
       ? new DockerDriver(config, instance, log, (state) => channel.notify('breaker', { state }))
       : new ProcessDriver(config, instance, log);
+  const sizes = new SavedSizes({ tell: (saves) => channel.request('note-saved', { saves }), log });
   const archives = new Archives({
     folder: join(config.dataDir, 'workspaces'),
     maxBytes: config.sandbox.workspaceMb * 2 * MIB, // a tar holds sparse files in full, and its own headers
     workspaceBytes: config.sandbox.workspaceMb * MIB,
     timeoutMs: SAVE_TIMEOUT_MS,
+    ...(isLimited(config, 'maxWorkspaceBytes') && {
+      onBytes: (session, server, bytes) => sizes.note(session, server, bytes),
+    }),
     log,
   });
   // A process sandbox ends with its parent, so there is nothing to adopt and nothing to record.
@@ -97,6 +103,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       'release-session': async ({ session }) => ({ released: await sandboxes.releaseSession(session) }),
       'close-sandboxes': async () => {
         reconciler.close();
+        sizes.close();
         const removed = await sandboxes.close();
         // A daemon that was away may still hold some: the next start should find nothing.
         const left = await reconciler.sweep().catch((error: unknown) => {

@@ -210,6 +210,9 @@ export class TestAgent {
         throw new FairleadError('ERR_CALL_NOT_PENDING', `question ${requestId} is not pending`);
       },
       'note-loss': () => ({ told: true }),
+      'note-saved': () => null,
+      'claim-sockets': () => ({}),
+      'renew-sockets': () => null,
       'cancel-turn': (of) => this.#nothing(of),
       'restart-sandbox': (of) => {
         this.#of(of);

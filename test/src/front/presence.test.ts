@@ -13,7 +13,7 @@ const subscriber = (): Subscriber => ({
 });
 
 t.test('a user who closes one of several connections may open one more, and no second one', async (t) => {
-  const presence = new Presence({ maxSocketsPerUser: 2, maxConnections: 3 });
+  const presence = new Presence({ limits: { maxSocketsPerUser: 2, maxConnections: 3 } });
   const [first, second, third] = [subscriber(), subscriber(), subscriber()];
   t.equal(presence.enter('ann', first), undefined);
   t.equal(presence.enter('ann', second), undefined);

@@ -8,6 +8,8 @@ export interface AgentWorkerData {
   index: number;
   /** Number of agent threads; a session belongs to the thread `hash(id) % threads`. */
   threads: number;
+  /** How many connections `url` servers have from all threads, see shared-slots.ts. Absent: each thread counts its own. */
+  slots?: SharedArrayBuffer;
   /** The parts that the boot has chosen. */
   store: 'redis' | 'lmdb';
   model: 'anthropic' | 'demo';

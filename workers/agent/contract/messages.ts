@@ -6,6 +6,7 @@ import type {
   Loss,
   LossTold,
   ReplaceRequest,
+  SavedSize,
 } from '../../docker/contract/messages.js';
 import type { CredentialRequests } from './credentials.js';
 import type {
@@ -42,6 +43,7 @@ import type {
   ModelCallNews,
   ModelCallRefused,
 } from './model-calls.js';
+import type { QuotaExcess } from '../../../src/shared/quotas.js';
 import type { ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
 import type {
   AnswerApprovalRequest,
@@ -49,6 +51,7 @@ import type {
   Asked,
   AttachRequest,
   AttachResult,
+  ClaimSocketsRequest,
   CatchUpResult,
   CreateSessionRequest,
   CreateSessionResult,
@@ -62,6 +65,7 @@ import type {
   ReadHistoryRequest,
   ReadSeqsRequest,
   ReadSeqsResult,
+  RenewSocketsRequest,
   ReplayRequest,
   ReplayResult,
   SessionFrames,
@@ -103,6 +107,12 @@ export interface AgentContract {
       'note-loss': { request: Loss; result: LossTold };
       'cancel-turn': { request: SessionRef & Asked; result: null };
       'reset-history': { request: SessionRef & Asked; result: null };
+      /** Counts the user's connections at the server that asks. `over`: they are too many. ERR_UNAVAILABLE. */
+      'claim-sockets': { request: ClaimSocketsRequest; result: { over?: QuotaExcess } };
+      /** Says that the server is there, and how many connections these users have. ERR_UNAVAILABLE. */
+      'renew-sockets': { request: RenewSocketsRequest; result: null };
+      /** Counts a saved workspace for the session's user. ERR_UNAVAILABLE. */
+      'note-saved': { request: SavedSize; result: null };
       /** Saves the session's sandboxes and ends them. ERR_SANDBOX: one cannot be saved and stays, unless `discard` is set. */
       'restart-sandbox': { request: SessionRef & Asked & { discard: boolean }; result: { restarted: number } };
       'get-session': { request: SessionRef; result: SessionInfo };

@@ -206,3 +206,17 @@ export interface SessionSeq {
   session: string;
   seq: number;
 }
+
+export interface ClaimSocketsRequest {
+  /** The server's name, of this run alone. */
+  server: string;
+  user: string;
+  /** The user's connections there, the new one included. */
+  open: number;
+  max: number;
+}
+
+export interface RenewSocketsRequest {
+  server: string;
+  claims: { user: string; open: number }[];
+}

@@ -1,9 +1,11 @@
 /**
- * Slots for HTTP exchanges with one server, one for each connection that it may have. Agent threads.
+ * Slots for HTTP exchanges with one server, one for each connection that it may have from the process. Agent threads.
  *
  * A legacy server asks in the middle of a call, and our answer is an exchange of its own. Calls therefore leave a few slots
  * to answers, cancellations and session ends, which else would wait behind the very calls that wait for them.
  */
+import { MAX_SLOTS, type SlotCount, type SlotCounts } from '../../../src/shared/threads/shared-slots.js';
+import { ownSlots, type SharedSlots } from './slot-wakes.js';
 import { WaitQueue } from './wait-queue.js';
 
 /** call: a request and its response; control: everything else that is short; stream: a GET that stays open. */
@@ -21,6 +23,15 @@ export interface StreamHolder {
 
 type Release = () => void;
 
+const COUNTED: Record<SlotKind | 'turn', readonly SlotCount[]> = {
+  call: ['open', 'long'],
+  control: ['open'],
+  stream: ['open', 'long', 'streams'],
+  turn: ['turns'],
+};
+/** A slot that was left to another thread and that nobody there took. */
+const LEFT_MS = 2;
+
 export class ConnectionSlots {
   readonly #max: number;
   readonly #forCalls: number;
@@ -28,24 +39,30 @@ export class ConnectionSlots {
   readonly #waiting: Record<'call' | 'control' | 'turn', WaitQueue<Release>>;
   /** Oldest first. */
   readonly #holders = new Map<StreamHolder, Release>();
-  #open = 0;
-  /** Calls and streams: both stay open for as long as the server likes. */
-  #long = 0;
-  #streams = 0;
-  #turns = 0;
+  /** The counts of all threads: the limit is the process's. */
+  readonly #shared: SharedSlots;
+  /** The next free slot is for another thread, where one waits. */
+  #yields = false;
 
-  constructor(server: string, max: number) {
-    this.#max = Math.max(2, max);
+  constructor(server: string, max: number, shared: SharedSlots = ownSlots()) {
+    this.#max = Math.min(MAX_SLOTS, Math.max(2, max));
     this.#forCalls = this.#max - Math.max(1, Math.floor(this.#max / 10));
     this.#forStreams = Math.floor(this.#forCalls / 2);
     this.#waiting = { call: new WaitQueue(server), control: new WaitQueue(server), turn: new WaitQueue(server) };
+    this.#shared = shared;
+    shared.listen((wake) => {
+      if (wake === 'wanted') this.#evict();
+      else this.#serve();
+    });
   }
 
   /** Does not wait: closes an idle stream where needed, and returns undefined when no slot is free even then. */
   tryStream(holder: StreamHolder): Release | undefined {
-    if (!this.#hasStream()) this.#evict();
-    if (!this.#hasStream()) return undefined;
-    const release = this.#take('stream');
+    const release = this.#take('stream') ?? (this.#evict() ? this.#take('stream') : undefined);
+    if (!release) {
+      this.#wantFromOthers();
+      return undefined;
+    }
     const leave = (): void => {
       if (!this.#holders.delete(holder)) return;
       release();
@@ -57,57 +74,86 @@ export class ConnectionSlots {
 
   /** Waits for a slot; resolves with the function that releases it. Rejects as `WaitQueue.wait`. */
   async acquire(slot: 'call' | 'control', signal: AbortSignal): Promise<Release> {
-    if (slot === 'call' && !this.#isFree(slot)) this.#evict();
-    return this.#isFree(slot) ? this.#take(slot) : this.#waiting[slot].wait(signal);
+    return this.#takeInLine(slot) ?? (slot === 'call' ? this.#makeRoom() : undefined) ?? this.#wait(slot, signal);
   }
 
   /** For a tool call that needs a stream beside it: limits how many run at once to the streams that can be open. */
   async acquireTurn(signal: AbortSignal): Promise<Release> {
-    return this.#hasTurn() ? this.#takeTurn() : this.#waiting.turn.wait(signal);
+    return this.#takeInLine('turn') ?? this.#wait('turn', signal);
   }
 
-  /** One stream is left to the listener for list changes. */
-  #hasTurn(): boolean {
-    return this.#turns < Math.max(1, this.#forStreams - 1);
+  async #wait(slot: 'call' | 'control' | 'turn', signal: AbortSignal): Promise<Release> {
+    const { ledger } = this.#shared;
+    ledger.noteWaiting(1);
+    try {
+      // Again: one that was freed before another thread could see that this one waits.
+      return this.#takeInLine(slot) ?? (await this.#waiting[slot].wait(signal));
+    } finally {
+      ledger.noteWaiting(-1);
+    }
   }
 
-  #takeTurn(): Release {
-    this.#turns++;
-    return releaseOnce(() => {
-      this.#turns--;
-      if (this.#hasTurn()) this.#waiting.turn.next(() => this.#takeTurn());
-    });
+  /** Who waits longer comes first. */
+  #takeInLine(slot: 'call' | 'control' | 'turn'): Release | undefined {
+    return this.#waiting[slot].length === 0 ? this.#take(slot) : undefined;
   }
 
-  #hasStream(): boolean {
-    return this.#streams < this.#forStreams && this.#isFree('stream');
+  #makeRoom(): Release | undefined {
+    if (this.#evict()) return this.#takeInLine('call');
+    this.#wantFromOthers();
+    return undefined;
   }
 
-  #evict(): void {
+  #wantFromOthers(): void {
+    const { ledger } = this.#shared;
+    if (ledger.counts.streams > ledger.own.streams) this.#shared.tell('wanted');
+  }
+
+  /** Closes the oldest idle stream. */
+  #evict(): boolean {
     for (const [holder, leave] of this.#holders) {
       if (!holder.isIdle()) continue;
       holder.onEvict();
       leave();
-      return;
+      return true;
     }
+    return false;
   }
 
-  #isFree(slot: SlotKind): boolean {
-    return this.#open < this.#max && (slot === 'control' || this.#long < this.#forCalls);
-  }
-
-  #take(slot: SlotKind): Release {
-    this.#open++;
-    if (slot !== 'control') this.#long++;
-    if (slot === 'stream') this.#streams++;
+  #take(slot: SlotKind | 'turn'): Release | undefined {
+    const kinds = COUNTED[slot];
+    if (!this.#shared.ledger.take(kinds, (counts) => this.#isFree(slot, counts))) return undefined;
     return releaseOnce(() => {
-      this.#open--;
-      if (slot !== 'control') this.#long--;
-      if (slot === 'stream') this.#streams--;
-      for (const next of ['control', 'call'] as const) {
-        if (this.#isFree(next)) this.#waiting[next].next(() => this.#take(next));
-      }
+      this.#shared.ledger.give(kinds);
+      this.#freed();
     });
+  }
+
+  #isFree(slot: SlotKind | 'turn', { open, long, streams, turns }: SlotCounts): boolean {
+    // One stream is left to the listener for list changes.
+    if (slot === 'turn') return turns < Math.max(1, this.#forStreams - 1);
+    if (open >= this.#max || (slot !== 'control' && long >= this.#forCalls)) return false;
+    return slot !== 'stream' || streams < this.#forStreams;
+  }
+
+  /** Where requests of other threads wait too, they get every second slot. */
+  #freed(): void {
+    const others = this.#shared.ledger.othersWait;
+    this.#yields = others && !this.#yields;
+    if (!this.#yields) this.#serve();
+    if (!others) return;
+    this.#shared.tell('freed');
+    if (this.#yields) setTimeout(() => this.#serve(), LEFT_MS).unref();
+  }
+
+  #serve(): void {
+    for (const slot of ['control', 'call', 'turn'] as const) {
+      while (this.#waiting[slot].length > 0) {
+        const release = this.#take(slot);
+        if (!release) break;
+        this.#waiting[slot].next(() => release);
+      }
+    }
   }
 }
 

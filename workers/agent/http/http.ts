@@ -11,6 +11,7 @@ import { NO_PROXIES, type Proxies } from '../../../src/shared/proxies.js';
 import { boundedBody, boundedStream, MAX_BODY_BYTES, MAX_ERROR_BYTES } from './body.js';
 import { bounded, networkFailure, RemoteFailure } from './failures.js';
 import { ConnectionSlots, type SlotKind, type StreamHolder } from './connection-slots.js';
+import type { SharedSlots } from './slot-wakes.js';
 import { ProxyRoute } from './proxy-route.js';
 import { checkUrl, guardedConnect, systemResolve, type OutboundRules, type Resolve } from './outbound.js';
 
@@ -27,7 +28,10 @@ export interface SafeHttpOptions {
   /** The server's name in errors. */
   name: string;
   rules: OutboundRules;
+  /** Of the process, where `slots` are shared. */
   maxConnections: number;
+  /** Absent: those of this thread alone. */
+  slots?: SharedSlots | undefined;
   /** Deadline of control requests and of a stream's headers. A call ends with its caller's signal. */
   timeoutMs: number;
   resolve?: Resolve;
@@ -54,9 +58,9 @@ export class SafeHttp {
   readonly #slots: ConnectionSlots;
 
   constructor(options: SafeHttpOptions) {
-    const { name, rules, maxConnections, resolve = systemResolve, proxies = NO_PROXIES } = options;
+    const { name, rules, maxConnections, slots, resolve = systemResolve, proxies = NO_PROXIES } = options;
     this.#options = options;
-    this.#slots = new ConnectionSlots(name, maxConnections);
+    this.#slots = new ConnectionSlots(name, maxConnections, slots);
     const connections = {
       connections: Math.max(2, maxConnections),
       keepAliveTimeout: KEEP_ALIVE_MS,

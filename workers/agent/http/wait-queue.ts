@@ -14,6 +14,10 @@ export class WaitQueue<T> {
     this.#server = server;
   }
 
+  get length(): number {
+    return this.#waiting.size;
+  }
+
   /** Resolves with a slot. Rejects with ERR_UNAVAILABLE when too many wait, and with the signal's reason. */
   async wait(signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();

@@ -2,6 +2,7 @@
  * Loads the code for `url` servers only when the configuration has one: it is half of what a thread would load, and would
  * slow each start. Agent threads.
  */
+import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { UserServer } from '../contract/mcp.js';
 import { isUrlServer, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
@@ -18,7 +19,7 @@ export interface UrlPart {
   close(): void;
 }
 
-export type CreateUrlPart = (options: OAuthPartOptions) => UrlPart;
+export type CreateUrlPart = (options: OAuthPartOptions & Pick<AgentWorkerData, 'index' | 'slots'>) => UrlPart;
 
 export async function loadUrlPart({ mcpServers }: Config): Promise<CreateUrlPart> {
   if (serversOf(mcpServers, isUrlServer).length === 0) return withoutUrlServers;

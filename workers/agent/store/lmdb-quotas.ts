@@ -7,7 +7,6 @@ import {
   type Counting,
   type QuotaCounters,
   type SandboxClaim,
-  type SocketClaim,
   type UserCounts,
 } from './quota-counters.js';
 import type { Commit } from './store.js';
@@ -178,7 +177,7 @@ export class LmdbCounters implements QuotaCounters {
     return undefined;
   }
 
-  async renewSockets(_claims: readonly SocketClaim[]): Promise<void> {}
+  async renewSockets(): Promise<void> {}
 
   readCounts(user: string): Promise<UserCounts> {
     return this.#read('readCounts', (tables) => {

@@ -27,6 +27,8 @@ export interface SandboxClaim {
 }
 
 export interface SocketClaim {
+  /** The server's name, of this run alone: `INSTANCE#RUN`. */
+  server: string;
   user: string;
   /** Of this server, that one included. */
   open: number;
@@ -61,8 +63,8 @@ export interface QuotaCounters {
   noteSaved(session: string, server: string, bytes: number): Promise<void>;
   /** Undefined: this server's connections of the user are counted as so many. */
   claimSockets(claim: SocketClaim, maxSockets: number): Promise<QuotaExcess | undefined>;
-  /** Says anew how many connections this server has of each user; it must come more often than CLAIM_MS. */
-  renewSockets(claims: readonly SocketClaim[]): Promise<void>;
+  /** The server is there, which must be said more often than CLAIM_MS, and has so many connections of these users. */
+  renewSockets(server: string, claims: readonly Omit<SocketClaim, 'server'>[]): Promise<void>;
   readCounts(user: string): Promise<UserCounts>;
 }
 
@@ -75,10 +77,11 @@ const TURN_MARGIN_MS = 60_000;
 
 /** What must be counted so that the configuration's limits can be kept. */
 export function countingOf(config: Pick<Config, 'quotas' | 'limits' | 'model' | 'sandbox' | 'approvals'>): Counting {
+  const { limits, model, sandbox, approvals } = config;
   return {
     turns: isLimited(config, 'maxTurns'),
     history: isLimited(config, 'maxHistoryBytes'),
     turnLeaseMs:
-      Math.max(config.model.timeoutMs, config.sandbox.toolTimeoutMs, config.approvals.timeoutMs) + TURN_MARGIN_MS,
+      Math.max(limits.modelWaitMs + model.timeoutMs, sandbox.toolTimeoutMs, approvals.timeoutMs) + TURN_MARGIN_MS,
   };
 }

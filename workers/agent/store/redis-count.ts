@@ -6,6 +6,9 @@ import type { Commit } from './store.js';
 /** How far Redis's clock may be set back without a time in the future being one that does not count. */
 const SKEW_MS = 5_000;
 
+/** What a server that is gone for good leaves of users who never come back. */
+const TURNS_KEPT_MS = 86_400_000;
+
 /** KEYS 5 to 7 of a commit that is counted. Only one Redis is a store, so they need not share its session's slot. */
 export function countKeys(user: string): [totals: string, turns: string, messages: string] {
   const name = escapeText(user);
@@ -48,59 +51,70 @@ function limitArgs({
   return [String(maxTurns), String(maxMessagesPerMinute), room];
 }
 
+/** Fields of the row that say what of it is in its user's counts. */
+export function countFields(commit: Commit, counting: Counting): string[] {
+  const { count, row } = commit;
+  if (!count) return [];
+  return [
+    ...(counting.turns && row?.openTurns ? ['opened', String(row.openTurns.length)] : []),
+    ...(counting.history && row?.history ? ['counted', String(row.history.bytes)] : []),
+  ];
+}
+
 /**
- * Before the first write. A member of the turns is `session:1`, `session:2` …, one for each open turn; its score is when it counts no
- * more. A score or time that no clock of ours has set, since Redis's own has jumped, does not count.
+ * Before the first write; `row` has `counted` and `opened` in places 9 and 10. A member of the turns is `session:1`, `session:2` …, one
+ * for each open turn; its score is when it counts no more. A score or time that no clock of ours has set, since Redis's own has
+ * jumped, does not count.
  */
 export const COUNT_CHECK = `
 local totals, turnsKey, sentKey = KEYS[5], KEYS[6], KEYS[7]
 local maxTurns, maxSent, room = tonumber(ARGV[18]) or 0, tonumber(ARGV[19]) or 0, tonumber(ARGV[20])
-if totals and maxTurns > 0 and ARGV[15] ~= '' then
-  local mine, others = ARGV[14] .. ':', 0
-  local latest = string.format('%.0f', now + ARGV[16] + ${SKEW_MS})
-  for _, open in ipairs(redis.call('ZRANGE', turnsKey, string.format('%.0f', now), latest, 'BYSCORE')) do
-    if string.sub(open, 1, #mine) ~= mine then others = others + 1 end
+local open, dead, uncounted = tonumber(ARGV[15]), {}, 0
+if open and maxTurns > 0 then
+  local mine, others, latest = ARGV[14] .. ':', 0, now + ARGV[16] + ${SKEW_MS}
+  local found = redis.call('ZRANGE', turnsKey, 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    local ends = tonumber(found[i + 1])
+    if ends <= now or ends > latest then dead[#dead + 1] = found[i]
+    elseif string.sub(found[i], 1, #mine) ~= mine then others = others + 1 end
   end
-  local wanted = others + ARGV[15]
-  if wanted > maxTurns then return {'over', now, 'maxTurns', due, maxTurns, wanted - 1, 0} end
+  if others + open > maxTurns then return {'over', now, 'maxTurns', due, maxTurns, others + open - 1, 0} end
 end
-if totals and maxSent > 0 then
+if maxSent > 0 then
   local first = tonumber(redis.call('LINDEX', sentKey, -maxSent) or 0)
   if first <= now + ${SKEW_MS} and first > now - ${MINUTE_MS} then
     return {'over', now, 'maxMessagesPerMinute', due, maxSent, maxSent, first + ${MINUTE_MS}}
   end
 end
-if totals and room then
-  local used = tonumber(redis.call('HGET', totals, 'history') or 0)
+if room then
+  local sums = redis.call('HMGET', totals, 'history', 'complete')
+  local used = tonumber(sums[1] or 0)
   if used > room then return {'over', now, 'maxHistoryBytes', due, 0, used, 0} end
+  if not sums[2] then uncounted = 1 end
 end`;
 
 /** After the first write. */
 export const COUNT_WRITE = `
-local uncounted = 0
-if totals and ARGV[15] ~= '' then
-  local open, ends = tonumber(ARGV[15]), string.format('%.0f', now + ARGV[16])
-  for i = 1, open do redis.call('ZADD', turnsKey, ends, ARGV[14] .. ':' .. i) end
-  while redis.call('ZREM', turnsKey, ARGV[14] .. ':' .. (open + 1)) == 1 do open = open + 1 end
-  if maxTurns > 0 then
-    for _, dead in ipairs(redis.call('ZRANGE', turnsKey, '-inf', string.format('(%.0f', now), 'BYSCORE')) do
-      redis.call('ZREM', turnsKey, dead)
+if open then
+  local before = tonumber(row[10] or 0)
+  if #dead > 0 then redis.call('ZREM', turnsKey, unpack(dead)) end
+  if open > 0 then
+    local turns = {}
+    for i = 1, open do
+      turns[#turns + 1] = string.format('%.0f', now + ARGV[16])
+      turns[#turns + 1] = ARGV[14] .. ':' .. i
     end
+    redis.call('ZADD', turnsKey, unpack(turns))
+    if open > before then redis.call('PEXPIRE', turnsKey, ${TURNS_KEPT_MS}) end
   end
-  redis.call('PEXPIRE', turnsKey, ARGV[16])
+  for i = open + 1, before do redis.call('ZREM', turnsKey, ARGV[14] .. ':' .. i) end
 end
-if totals and maxSent > 0 then
-  redis.call('RPUSH', sentKey, string.format('%.0f', now))
-  redis.call('LTRIM', sentKey, -maxSent, -1)
+if maxSent > 0 then
+  local sent = redis.call('RPUSH', sentKey, string.format('%.0f', now))
+  if sent > maxSent then redis.call('LTRIM', sentKey, -maxSent, -1) end
   redis.call('PEXPIRE', sentKey, ${MINUTE_MS})
 end
-if totals and ARGV[17] ~= '' then
-  if ARGV[17] ~= row[9] then
-    redis.call('HINCRBY', totals, 'history', ARGV[17] - (row[9] or 0))
-    redis.call('HSET', KEYS[1], 'counted', ARGV[17])
-  end
-  if not redis.call('HGET', totals, 'complete') then uncounted = 1 end
-end`;
+if ARGV[17] ~= '' and ARGV[17] ~= row[9] then redis.call('HINCRBY', totals, 'history', ARGV[17] - (row[9] or 0)) end`;
 
 /** Before a session's keys go. */
 export const COUNT_DELETE = `

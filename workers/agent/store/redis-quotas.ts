@@ -1,4 +1,5 @@
 /** Counters of users in Redis that no commit writes: sandboxes, connections, saved workspaces. Agent threads. */
+import type { Background } from './background.js';
 import type { Quota, QuotaExcess } from '../../../src/shared/quotas.js';
 import {
   CLAIM_MS,
@@ -11,7 +12,9 @@ import { countKeys, sandboxesKey, socketsKey } from './redis-count.js';
 import { userKey } from './redis-indexes.js';
 import type { RedisCall, RedisLink } from './redis-link.js';
 import { IN_TIME, script } from './redis-scripts.js';
-import { escapeText } from './row-codec.js';
+
+/** A day: what a server that has crashed leaves of users who never come back. A count that lives is set anew with each connection. */
+const SOCKETS_KEPT_MS = 86_400_000;
 
 /**
  * KEYS sandboxes, totals, row. ARGV 2 member, 3 CLAIM_MS, 4 maxSandboxes, 5 maxWorkspaceBytes, 6 field of the server's save
@@ -70,16 +73,31 @@ if max > 0 then
   local counts = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
   for i = 1, #counts, 2 do
     local seen = tonumber(redis.call('ZSCORE', KEYS[2], counts[i]) or 0)
+    local lives = seen > now - ARGV[3] and seen < now + ARGV[3]
     -- A server that says nothing any more is gone, and its connections with it.
-    if counts[i] == ARGV[2] then
-    elseif seen > now - ARGV[3] and seen < now + ARGV[3] then others = others + counts[i + 1]
-    else redis.call('ZREM', KEYS[1], counts[i]) end
+    if counts[i] ~= ARGV[2] then
+      if lives then others = others + counts[i + 1] else redis.call('ZREM', KEYS[1], counts[i]) end
+    end
   end
   if others + open > max then return {'over', now, others + open - 1} end
 end
 redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[2])
 if open > 0 then redis.call('ZADD', KEYS[1], ARGV[4], ARGV[2]) else redis.call('ZREM', KEYS[1], ARGV[2]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ${SOCKETS_KEPT_MS})
+return {'ok', now}`,
+);
+
+/** KEYS servers. ARGV 2 server, 3 its name without the run, with the # → {'ok', now} | {'late', now}. Earlier runs of it are over. */
+const BEAT = script(
+  'beat',
+  `${IN_TIME}
+for _, server in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local isOlder = server ~= ARGV[2] and string.sub(server, 1, #ARGV[3]) == ARGV[3]
+  if isOlder or tonumber(redis.call('ZSCORE', KEYS[1], server)) < now - ${SOCKETS_KEPT_MS} then
+    redis.call('ZREM', KEYS[1], server)
+  end
+end
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[2])
 return {'ok', now}`,
 );
 
@@ -96,16 +114,16 @@ end
 return {'ok', now}`,
 );
 
+/** Beside the sealing of histories. */
+const MAX_COUNTING = 16;
 const SERVERS_KEY = 'fairlead:quota-servers';
 
 export class RedisCounters implements QuotaCounters {
   readonly #link: RedisLink;
-  readonly #owner: string;
   readonly #rowKey: (session: string) => string;
 
-  constructor(link: RedisLink, owner: string, rowKey: (session: string) => string) {
+  constructor(link: RedisLink, rowKey: (session: string) => string) {
     this.#link = link;
-    this.#owner = escapeText(owner);
     this.#rowKey = rowKey;
   }
 
@@ -149,23 +167,25 @@ export class RedisCounters implements QuotaCounters {
     });
   }
 
-  claimSockets({ user, open }: SocketClaim, maxSockets: number): Promise<QuotaExcess | undefined> {
+  claimSockets({ server, user, open }: SocketClaim, maxSockets: number): Promise<QuotaExcess | undefined> {
     return this.#link.call('claimSockets', async (call) => {
       type Reply = ['ok', number] | ['over', number, number];
-      const args = [this.#owner, CLAIM_MS, open, maxSockets].map(String);
+      const args = [server, CLAIM_MS, open, maxSockets].map(String);
       const [outcome, , used] = await call.write<Reply>(CLAIM_SOCKETS, [socketsKey(user), SERVERS_KEY], args);
       return outcome === 'ok' || used === undefined ? undefined : { limit: 'maxSockets', max: maxSockets, used };
     });
   }
 
-  async renewSockets(claims: readonly SocketClaim[]): Promise<void> {
+  async renewSockets(server: string, claims: readonly Omit<SocketClaim, 'server'>[]): Promise<void> {
+    const instance = server.slice(0, server.lastIndexOf('#') + 1);
     await this.#link.call('renewSockets', (call) =>
-      Promise.all(
-        claims.map(({ user, open }) => {
-          const args = [this.#owner, CLAIM_MS, open, 0].map(String);
+      Promise.all([
+        call.write(BEAT, [SERVERS_KEY], [server, instance]),
+        ...claims.map(({ user, open }) => {
+          const args = [server, CLAIM_MS, open, 0].map(String);
           return call.write(CLAIM_SOCKETS, [socketsKey(user), SERVERS_KEY], args);
         }),
-      ),
+      ]),
     );
   }
 
@@ -189,7 +209,11 @@ export class RedisCounters implements QuotaCounters {
   }
 
   /** Counts the sessions that were stored before anything was counted; once for each user. */
-  async countUser(user: string): Promise<void> {
+  startCounting(user: string, background: Background): void {
+    background.startOnce('count', `count ${user}`, MAX_COUNTING, () => this.#countUser(user));
+  }
+
+  async #countUser(user: string): Promise<void> {
     const [totals] = countKeys(user);
     const count = async (call: RedisCall): Promise<void> => {
       const sessions = await call.send<string[]>(['ZRANGE', userKey(user), '0', '-1']);

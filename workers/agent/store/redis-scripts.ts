@@ -33,7 +33,8 @@ if now > tonumber(ARGV[1]) then return {'late', now} end
 export const COMMIT = script(
   'commit',
   `${IN_TIME}
-local row = redis.call('HMGET', KEYS[1], 'seq', 'user', 'trimAt', 'owner', 'commit', 'due', 'logBytes', 'tailBytes', 'counted')
+local row = redis.call('HMGET', KEYS[1], 'seq', 'user', 'trimAt', 'owner', 'commit', 'due', 'logBytes', 'tailBytes', 'counted',
+  'opened')
 if not row[1] then return {'conflict', now, 'does not exist', ''} end
 local tailBytes = tonumber(row[8] or 0)
 if row[5] == ARGV[3] then return {'ok', now, row[2], tailBytes, 0} end

@@ -18,7 +18,7 @@ import {
 } from './redis-indexes.js';
 import { RedisLedger } from './redis-ledger.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
-import { countArgs, countKeys } from './redis-count.js';
+import { countArgs, countFields, countKeys } from './redis-count.js';
 import { excessOf, RedisCounters } from './redis-quotas.js';
 import { countedKeys, keysOf, readActivity, readRow, scoreOf } from './redis-rows.js';
 import { fetchSecret, secretKey, storeSecret } from './redis-secrets.js';
@@ -89,7 +89,7 @@ export class RedisStore implements Store {
     this.#owner = escapeText(options.owner);
     this.#wakeUps = wakeUpKey(options.owner);
     this.#background = new Background(options.onError);
-    this.counters = new RedisCounters(link, options.owner, (session) => keysOf(session).row);
+    this.counters = new RedisCounters(link, (session) => keysOf(session).row);
   }
 
   ping(): Promise<void> {
@@ -245,7 +245,8 @@ export class RedisStore implements Store {
     checkCommit(session, commit);
     const { row, history, events, ids } = keysOf(session);
     const block = commit.messages && commit.messages.length > 0 ? encodeBlock(commit.messages) : undefined;
-    const fields = rowToFields(commit.row ?? {});
+    const counting = this.#options.counting ?? NO_COUNTING;
+    const fields = [...rowToFields(commit.row ?? {}), ...countFields(commit, counting)];
     const wakeAt = commit.wakeAt === undefined ? undefined : scoreOf(commit.wakeAt);
     if (wakeAt !== undefined) fields.push('due', wakeAt);
     const { maxEvents, maxBytes, maxAgeMs, maxMessageIds } = this.#options.limits;
@@ -258,7 +259,7 @@ export class RedisStore implements Store {
       ...(block === undefined ? ['', '0'] : [block, String(contentBytes(block))]),
       ...(commit.accept === undefined ? ['', ''] : [commit.accept.id, String(commit.accept.turn)]),
       String(fields.length),
-      ...countArgs(session, commit, this.#options.counting ?? NO_COUNTING),
+      ...countArgs(session, commit, counting),
       ...fields,
       ...commit.events.flatMap((event) => [String(event.seq), event.json]),
     ];
@@ -284,7 +285,7 @@ export class RedisStore implements Store {
         throw conflict(session, reply[2]);
       }
       const [, , user, tailBytes, uncounted] = reply;
-      if (uncounted === 1) this.#countUser(unescapeText(user));
+      if (uncounted === 1) this.counters.startCounting(unescapeText(user), this.#background);
       const at = commit.row?.lastActiveAt;
       if (at !== undefined) this.#moves.add({ session, user: unescapeText(user), at });
       if (wakeAt === '') this.#moves.dropWakeUp(session);
@@ -355,10 +356,6 @@ export class RedisStore implements Store {
     this.#moves.flush();
     await this.#background.settle();
     await this.#link.close();
-  }
-
-  #countUser(user: string): void {
-    this.#background.startOnce('count', `count ${user}`, MAX_SEALING, () => this.counters.countUser(user));
   }
 
   #read<T>(operation: string, session: string, work: (call: RedisCall) => Promise<T>): Promise<T> {

@@ -1,5 +1,7 @@
 /** The MCP servers of one agent thread: how each is reached, and what the main thread may ask about them. Agent threads. */
 import type { Logger } from '../../../src/shared/log.js';
+import { standingOf } from '../../../src/shared/person.js';
+import { quotaOf } from '../../../src/shared/quotas.js';
 import type { Channel } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
@@ -11,6 +13,7 @@ import { Commands } from '../mcp/command/commands.js';
 import { sharedSession } from '../mcp/host/shared-sessions.js';
 import { createMcpPart, type McpPart } from '../mcp/requests.js';
 import type { SandboxHost } from '../mcp/sandbox/connection.js';
+import { SandboxClaims } from '../mcp/sandbox/sandbox-claims.js';
 import { SessionSandboxes } from '../mcp/sandbox/session-sandboxes.js';
 import { McpServers } from '../mcp/servers.js';
 import type { CreateUrlPart, UrlPart } from '../mcp/url-servers.js';
@@ -22,7 +25,7 @@ const NO_TIMEOUT = { timeoutMs: Infinity };
 type HostChannel = Channel<AgentContract, AgentHostContract>;
 
 export interface AgentMcpOptions {
-  data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance'>;
+  data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance' | 'slots'>;
   policy: Policy;
   store: Store;
   channel: HostChannel;
@@ -40,7 +43,13 @@ export class AgentMcp {
     const shared = sharedSession(data.index);
     const sessionTools = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
     const host = sandboxHost(channel);
-    const sandboxes = new SessionSandboxes({ host, config, shared, sessionTools, log });
+    const claims = new SandboxClaims({
+      counters: store.counters,
+      quotaOf: ({ user, who }) => quotaOf(config, { user, ...standingOf(who) }),
+      failOpen: config.quotas.failOpen,
+      log,
+    });
+    const sandboxes = new SessionSandboxes({ host, config, claims, shared, sessionTools, log });
     const commands = new Commands({ config, place: data, sandboxes, host, sessionTools, log });
     this.#urls = createUrlPart({ ...data, store, channel, log });
     const { remotes } = this.#urls;

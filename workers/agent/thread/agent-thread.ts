@@ -30,7 +30,7 @@ import { SessionExits } from './session-exits.js';
 import { SessionRequests } from './session-requests.js';
 
 export interface AgentThreadOptions {
-  data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance' | 'modelSlots'>;
+  data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance' | 'modelSlots' | 'slots'>;
   channel: Channel<AgentContract, AgentHostContract>;
   store: Store;
   model: Model;

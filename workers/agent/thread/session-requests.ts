@@ -117,6 +117,18 @@ export class SessionRequests {
       'answer-elicitation': ({ user, session: id, who: _who, ...reply }) =>
         this.#do({ user, session: id }, (session) => session.answerQuestion(reply)),
       'note-loss': (loss) => this.#noteLoss(loss),
+      'claim-sockets': async ({ max, ...claim }) => {
+        const over = await store.counters.claimSockets(claim, max);
+        return over ? { over } : {};
+      },
+      'renew-sockets': async ({ server, claims }) => {
+        await store.counters.renewSockets(server, claims);
+        return null;
+      },
+      'note-saved': async ({ session, server, bytes }) => {
+        await store.counters.noteSaved(session, server, bytes);
+        return null;
+      },
       'cancel-turn': (of) => this.#do(of, (session) => session.cancel()),
       'reset-history': (of) => this.#do(of, (session) => session.reset()),
       'restart-sandbox': async ({ discard, who: _who, ...of }) => {

@@ -35,6 +35,8 @@ export interface ArchivesOptions {
   timeoutMs: number;
   /** A save whose sandbox sends nothing for so long ends. */
   stallMs?: number;
+  /** The save of this session and server has so many bytes now; each that is there is told at the load, too. */
+  onBytes?: ((session: string, server: string, bytes: number) => void) | undefined;
   log: Logger;
 }
 
@@ -84,9 +86,16 @@ export class Archives {
     await chmod(folder, 0o700);
     for (const name of await readdir(folder)) {
       if (name.endsWith('.tmp')) await rm(join(folder, name), { recursive: true, force: true });
-      else if (FILE_NAME.test(name)) this.#count(1, sizeOf(join(folder, name)));
+      else if (FILE_NAME.test(name)) this.#countFound(name);
       else log.warn({ file: name }, 'an unknown file among the archives');
     }
+  }
+
+  #countFound(name: string): void {
+    const bytes = sizeOf(join(this.#options.folder, name));
+    this.#count(1, bytes);
+    const [, session, server, broken] = FILE_NAME.exec(name) ?? [];
+    if (session && server && broken === undefined) this.#options.onBytes?.(session, server, bytes);
   }
 
   get limits(): Pick<ArchivesOptions, 'maxBytes' | 'timeoutMs'> {
@@ -148,6 +157,7 @@ export class Archives {
         else await rm(path, { force: true });
         this.#unchanged.delete(path);
         this.#count((saved.bytes > 0 ? 1 : 0) - (before > 0 ? 1 : 0), saved.bytes - before);
+        this.#options.onBytes?.(session, server, saved.bytes);
         await this.#syncFolder();
         return saved;
       } finally {
@@ -259,6 +269,7 @@ export class Archives {
     while (existsSync(join(folder, name()))) number++;
     await rename(path, join(folder, name()));
     await this.#syncFolder();
+    this.#options.onBytes?.(session, server, 0);
     log.error({ session, server, file: join(folder, name()), reason: error.message }, 'an archive is broken');
     throw lostFilesError(
       server,

@@ -57,6 +57,13 @@ export interface SavedWorkspace {
   skipped: SkippedFiles;
 }
 
+/** Bytes of a session's saved workspace on disk; 0: there is none. */
+export interface SavedSize {
+  session: string;
+  server: string;
+  bytes: number;
+}
+
 /** Files of a session that are gone with their sandbox. */
 export interface Loss extends LostFiles {
   /** Told twice, it is written once. */
@@ -139,6 +146,8 @@ export interface DockerHost {
     'missing-sessions': { request: { sessions: string[] }; result: { missing: string[] } };
     /** Writes a loss to its session's log, once. ERR_UNAVAILABLE. */
     'tell-loss': { request: Loss; result: LossTold };
+    /** Counts saved workspaces for their users. ERR_UNAVAILABLE. */
+    'note-saved': { request: { saves: SavedSize[] }; result: null };
   };
   notifications: {
     /** The circuit breaker has changed. */

@@ -146,7 +146,8 @@ export function quotaSuite(t: Test, backend: Backend): void {
       await before.commit(row.session, step(row, 0, { row: { history: { bytes: 400, messages: 1, clears: 0 } } }));
     }
     t.equal((await store.counters.readCounts(user)).historyBytes, 0);
-    await store.commit(a.session, step(a, 0, { row: { history: { bytes: 500, messages: 2, clears: 0 } } }));
+    const written = { openTurns: [], history: { bytes: 500, messages: 2, clears: 0 } };
+    await store.commit(a.session, { ...accept(a, 0, { maxHistoryBytes: 10_000 }), row: written });
     while ((await store.counters.readCounts(user)).historyBytes < 900);
     t.equal((await store.counters.readCounts(user)).historyBytes, 900);
     await before.deleteSession(b.session);

@@ -143,6 +143,7 @@ async function callServer(
 
 /** The server is well: it refuses the request, or needs a capability that the client lacks. */
 function isRefusedRequest(error: unknown): boolean {
+  if (isFairleadError(error, 'ERR_QUOTA')) return true; // the user's limit, which says nothing of the server
   const cause = isFairleadError(error) ? error.cause : undefined;
   return cause instanceof ProtocolError && REFUSALS.includes(cause.code);
 }

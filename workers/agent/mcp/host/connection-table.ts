@@ -15,6 +15,8 @@ export interface ConnectionTableOptions<C> {
   lookEveryMs: number;
   /** Called for each open connection. */
   onLook: (entry: TableEntry<C>, connection: C) => void;
+  /** An entry has left the table, before `clear`. */
+  onRemoved?: (entry: TableEntry<C>) => void;
 }
 
 export class ConnectionTable<C extends ServerConnection> {
@@ -60,6 +62,7 @@ export class ConnectionTable<C extends ServerConnection> {
     servers.delete(server);
     if (servers.size === 0) this.#byOwner.delete(owner);
     this.#options.sessionTools.gone(owner, server);
+    this.#options.onRemoved?.(entry);
     this.#setTimer();
   }
 

@@ -9,6 +9,7 @@ import type { Caller, ServerBackend, ServerConnection } from '../host/server-con
 import type { ServerHealth } from '../../contract/mcp.js';
 import { NO_AUTH, type AuthSource } from './auth-source.js';
 import type { Resolve } from '../../http/outbound.js';
+import type { SlotWakes } from '../../http/slot-wakes.js';
 import { RemoteConnection } from './remote-connection.js';
 import { RemoteServer } from './remote-server.js';
 import { ListChangeListener } from './list-change-listener.js';
@@ -20,25 +21,30 @@ export interface RemotesOptions {
   auth?: AuthSource;
   /** Resolves host names. Absent: the system does. */
   resolve?: Resolve;
+  /** Shared with other threads. Absent: each server's connections are this thread's alone. */
+  slots?: SlotWakes | undefined;
 }
 
 export class Remotes implements ServerBackend {
   readonly #servers: ReadonlyMap<string, RemoteServer>;
   readonly #listeners = new Map<string, ListChangeListener>();
   readonly #log: Logger;
+  readonly #slots: SlotWakes | undefined;
   /** One timer for all servers of the thread. */
   readonly #timer: NodeJS.Timeout | undefined;
 
-  constructor(config: Config, log: Logger, { auth = NO_AUTH, resolve }: RemotesOptions = {}) {
+  constructor(config: Config, log: Logger, { auth = NO_AUTH, resolve, slots }: RemotesOptions = {}) {
     const { mcp, mcpServers, proxies } = config;
     const { allowLoopback, allowHosts, maxConnections, requestTimeoutMs: timeoutMs, idleMs } = mcp;
     const rules = { allowLoopback, allowHosts };
     const http = { rules, proxies, maxConnections, timeoutMs, ...(resolve ? { resolve } : {}) };
     this.#log = log;
+    this.#slots = slots;
     this.#servers = new Map(
       serversOf(mcpServers, isUrlServer).map(([server, urlServer]) => {
         const capabilities = capabilitiesFor(mcpServers, server);
-        return [server, new RemoteServer({ server, config: urlServer, http, capabilities, idleMs, auth, log })];
+        const shared = { ...http, slots: slots?.of(server) };
+        return [server, new RemoteServer({ server, config: urlServer, http: shared, capabilities, idleMs, auth, log })];
       }),
     );
     if (this.#servers.size === 0) return;
@@ -82,6 +88,7 @@ export class Remotes implements ServerBackend {
     this.#listeners.clear();
     await Promise.all(listeners.map((listener) => listener.close()));
     await Promise.all([...this.#servers.values()].map((remote) => remote.close()));
+    this.#slots?.close();
   }
 
   #server(name: string): RemoteServer {

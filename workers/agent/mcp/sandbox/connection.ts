@@ -10,6 +10,7 @@ import { HostClient } from '../host/host-client.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { ToolCall } from '../host/server-connection.js';
 import { PortTransport } from './port-transport.js';
+import { FREE, type Permit } from './sandbox-claims.js';
 
 /** Requests to the docker thread. They go through the main thread, which transfers the port. */
 export interface SandboxHost {
@@ -31,6 +32,8 @@ export interface ConnectOptions {
   /** Whose call it is. */
   user: string;
   server: string;
+  /** Absent: nothing limits the user. */
+  permit?: Permit | undefined;
   /** The client capabilities that the docker thread declared at the handshake. */
   capabilities: ClientCapabilities;
   log: Logger;
@@ -74,7 +77,7 @@ export class SandboxConnection extends ClientConnection {
     this.#host = host;
   }
 
-  /** The docker thread has done the handshake already, so that nothing but the lease takes time. Errors of the lease. */
+  /** The docker thread has done the handshake already, so that nothing but the lease takes time. Errors of the lease and the permit. */
   static async open(options: ConnectOptions): Promise<SandboxConnection> {
     const { host, session, user, server, capabilities, log, onToolsChanged } = options;
     const { port1, port2 } = new MessageChannel();
@@ -106,9 +109,12 @@ export class SandboxConnection extends ClientConnection {
         },
       },
     });
+    const { permit = FREE } = options;
     let lease: LeaseResult;
     try {
-      lease = await host.lease({ session, user, server, port: port2 });
+      if (permit.first) await permit.granted;
+      // A refusal closes the port, and the docker thread keeps an unused sandbox whose port is closed.
+      [lease] = await Promise.all([host.lease({ session, user, server, port: port2 }), permit.granted]);
     } catch (error) {
       port1.close();
       throw error;

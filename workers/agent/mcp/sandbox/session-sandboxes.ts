@@ -6,6 +6,7 @@ import { gauge } from '../../../../src/shared/metrics.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { ConnectionTable, type TableEntry } from '../host/connection-table.js';
 import type { Caller, ServerBackend, SessionToolsListener } from '../host/server-connection.js';
+import { FREE, type SandboxClaims } from './sandbox-claims.js';
 import { SandboxConnection, SILENT, type SandboxHost } from './connection.js';
 
 /** Checks within `hibernateAfterMs`: a sandbox hibernates at most a fifth of that time late. */
@@ -25,6 +26,8 @@ interface Leaving {
 export interface SessionSandboxesOptions {
   host: SandboxHost;
   config: Config;
+  /** Absent: sandboxes are not counted for their users. */
+  claims?: SandboxClaims | undefined;
   /** The session id under which this thread leases what all of its sessions share. */
   shared: string;
   sessionTools: SessionToolsListener;
@@ -46,6 +49,7 @@ export class SessionSandboxes implements ServerBackend {
       onLook: (entry, connection) => {
         if (connection.idleMs >= afterMs) void this.#hibernate(entry, connection);
       },
+      onRemoved: ({ owner, server }) => options.claims?.end(owner, server),
     });
     gauge('fairlead_agent_sandboxes', 'Sandboxes that sessions of this thread hold', [], (g) => {
       g.set(this.#table.all().length);
@@ -60,7 +64,7 @@ export class SessionSandboxes implements ServerBackend {
     // A save that stalls would keep the call waiting, and one that ends would have it wait for the files to come back.
     if (leaving?.idle) void entry?.connection?.keep().catch(() => undefined); // then it is waited for
     if (leaving && (await leaving.gone)) return this.get(caller, server);
-    return entry ? entry.opening : this.#open(session, server, caller.user);
+    return entry ? entry.opening : this.#open(session, server, caller);
   }
 
   async releaseSession(session: string): Promise<void> {
@@ -82,6 +86,7 @@ export class SessionSandboxes implements ServerBackend {
 
   /** The thread ends, and an open port would keep it alive. */
   async disconnect(): Promise<void> {
+    this.#options.claims?.close();
     await Promise.allSettled(this.#table.clear().map(async ({ opening }) => (await opening).leave()));
   }
 
@@ -90,13 +95,17 @@ export class SessionSandboxes implements ServerBackend {
     return server !== undefined && isImageServer(server) && server.scope === 'shared';
   }
 
-  #open(session: string, server: string, user: string): Promise<SandboxConnection> {
-    const { host, config, log } = this.#options;
+  #open(session: string, server: string, caller: Caller): Promise<SandboxConnection> {
+    const { host, config, claims, log } = this.#options;
+    const { user } = caller;
+    // A shared sandbox is nobody's.
+    const permit = (session === caller.session ? claims?.ask(caller, server) : undefined) ?? FREE;
     const opening = SandboxConnection.open({
       host,
       session,
       user,
       server,
+      permit,
       capabilities: capabilitiesFor(config.mcpServers, server),
       silenceMs: config.mcp.silenceMs,
       maxResultBytes: config.limits.maxToolResultBytes,
