@@ -5,10 +5,7 @@ import { callsTools, says } from '../../scripted-model.js';
 const SETTINGS = { approvals: { default: 'allow' } };
 
 async function call(bench: AgentBench, session: string): Promise<string> {
-  bench.model.next(
-    callsTools([{ id: `c-${bench.events.length}`, name: 'echo', input: { text: 'hi' } }]),
-    says('done'),
-  );
+  bench.model.next(callsTools([{ id: `c-${bench.events.length}`, name: 'echo', input: { text: 'hi' } }]), says('done'));
   const before = bench.events.filter(({ type }) => type === 'turn:end').length;
   await bench.request('submit-message', { user: OF.user, session, content: [{ type: 'text', text: 'read' }] });
   await bench.until(
