@@ -79,8 +79,8 @@ const FRONT: readonly Mutant[] = [
   ...slips(
     'src/front/presence.js',
     front('presence', 'connection', 'http'),
-    ['if (count >= maxSocketsPerUser)', 'if (count > maxSocketsPerUser)'],
-    ['this.#present.size >= maxConnections', 'this.#present.size > maxConnections'],
+    ['count >= limits.maxSocketsPerUser', 'count > limits.maxSocketsPerUser'],
+    ['this.#present.size >= limits.maxConnections', 'this.#present.size > limits.maxConnections'],
     ['if (!this.#present.delete(subscriber))', 'if (this.#present.delete(subscriber) === undefined)'],
     ['if (count > 1)', 'if (count > 2)'],
   ),
