@@ -135,7 +135,7 @@ export function createFront(options: FrontOptions): Front {
   const refusals = new RefusalLog(log);
   const metricsAccess = new MetricsAccess(config.metrics);
   const readMetrics = joined(metrics);
-  const context: ConnectionContext = { agents, hub, presence, auth, strangers, budget, reads, limits, log };
+  const context: ConnectionContext = { agents, hub, presence, auth, strangers, logIns, budget, reads, limits, log };
   const { maxUnsentBytes } = limits;
   const routes = allRoutes({
     health: { presence, readiness, metrics: readMetrics, withMetrics: metricsAccess.onUsersListener },

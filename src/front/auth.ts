@@ -80,7 +80,10 @@ export class Auth {
 
   /** Why somebody who was identified a while ago is let in no more: the credential has ended meanwhile, or the user is blocked. */
   refusal(person: Person): FairleadError | undefined {
-    return this.#required && person.user !== '' ? this.#live?.refusal(person) : undefined;
+    if (!this.#required || person.user === '') return undefined;
+    if (person.expiresAt !== undefined && person.expiresAt <= Date.now())
+      return unauthorized('the credential has ended');
+    return this.#live?.refusal(person);
   }
 
   #known(token: string | undefined, credentials: AuthHeaders): Identified | Promise<Identified> {

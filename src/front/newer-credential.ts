@@ -3,11 +3,13 @@ import { FairleadError } from '../shared/errors.js';
 import type { Person } from '../shared/person.js';
 import type { ServerEvent } from '../shared/protocol.js';
 import type { Auth } from './auth.js';
+import type { LogIns } from './log-ins.js';
 import type { Strangers } from './strangers.js';
 
 export interface CredentialJudges {
   auth: Pick<Auth, 'identify'>;
   strangers: Pick<Strangers, 'asked'>;
+  logIns?: Pick<LogIns, 'letIn' | 'refused'> | undefined;
 }
 
 /**
@@ -15,16 +17,23 @@ export interface CredentialJudges {
  * that nobody tries tokens here. Rejects with ERR_UNAVAILABLE where it cannot be told now: then the old one counts on.
  */
 export async function newerCredential(
-  { auth, strangers }: CredentialJudges,
+  { auth, strangers, logIns }: CredentialJudges,
   known: { user: string; address: string },
   token: string,
 ): Promise<Person | FairleadError> {
-  const found = await auth.identify({ authorization: `Bearer ${token}`, address: known.address });
-  if (found instanceof FairleadError) {
-    if (found.code === 'ERR_UNAVAILABLE') throw found;
-  } else if (found.user === known.user) return found;
-  strangers.asked(known.address);
-  return found instanceof FairleadError ? found : new FairleadError('ERR_UNAUTHORIZED', 'the token is another user’s');
+  const { address, user } = known;
+  const offered = { authorization: `Bearer ${token}`, address };
+  const found = await auth.identify(offered);
+  if (!(found instanceof FairleadError) && found.user === user) {
+    logIns?.letIn(found, address);
+    return found;
+  }
+  if (found instanceof FairleadError && found.code === 'ERR_UNAVAILABLE') throw found;
+  const why =
+    found instanceof FairleadError ? found : new FairleadError('ERR_UNAUTHORIZED', 'the token is another user’s');
+  strangers.asked(address);
+  logIns?.refused(offered, why);
+  return why;
 }
 
 export function refreshedFrame({ role, expiresAt }: Person, id: string | undefined): string {

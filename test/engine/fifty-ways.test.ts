@@ -58,6 +58,7 @@ async function openSocket(options: Parameters<typeof connect>[1]): Promise<numbe
     () => closed,
   );
   const end = await Promise.race([ready, closed]);
+  if (end === 1006) t.comment('a socket was cut', client.gaps(), engine.logs.slice(-5));
   await client.terminate();
   return end;
 }
@@ -210,6 +211,12 @@ t.test('and who may, does', async (t) => {
   t.equal(await ask(`${own}/history`, bearer('token-of-ada')), 200);
   t.equal(await ask(`${own}/history`, bearer(await issuer.issue('ada'))), 200, 'the same user by the issuer');
   t.equal(await openSocket({ token: await issuer.sign(), session }), 101);
+  t.equal(await ask('/v1/admin/tokens', bearer('token-of-root')), 200, 'an admin, to what admins see');
+  t.equal(
+    await ask('/v1/admin/tokens', bearer(await issuer.sign({ sub: 'eve', groups: ['admins'] }))),
+    200,
+    'by a group',
+  );
   const { turns } = (await (await fetch(engine.url + own, { headers: bearer('token-of-ada') })).json()) as {
     turns: number;
   };

@@ -3,6 +3,7 @@ import t from 'tap';
 import { answeredProtocol, Auth, type AuthHeaders } from '../../../src/front/auth.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { personOf } from '../../helpers/people.js';
 import type { Person } from '../../../src/shared/person.js';
 
 const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
@@ -87,6 +88,13 @@ t.test('with the mode none everybody is local, an admin; without a token nobody 
   for (const authorization of ['', 'Bearer', 'Bearer whatever', 'Bearer undefined']) {
     t.equal(nameOf(closed, { authorization }), 'ERR_UNAUTHORIZED', authorization);
   }
+});
+
+t.test('whose credential has ended since they were identified is let in no more', async (t) => {
+  const auth = new Auth({ mode: 'token', tokens: [] });
+  t.equal(auth.refusal(personOf('ada')), undefined);
+  t.equal(auth.refusal(personOf('ada', { expiresAt: Date.now() + 60_000 })), undefined);
+  t.match(auth.refusal(personOf('ada', { expiresAt: Date.now() - 1 })), { code: 'ERR_UNAUTHORIZED' });
 });
 
 t.test('only fairlead.v1 is ever answered', async (t) => {
