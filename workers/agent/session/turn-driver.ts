@@ -2,9 +2,8 @@
 import { errorToData, publicMessage } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { counter, histogram, SECONDS_FAST, SECONDS_SLOW } from '../../../src/shared/metrics.js';
-import type { DurableEvent } from '../../../src/shared/protocol.js';
+import type { DurableEvent, TurnWaiting } from '../../../src/shared/protocol.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
-import type { ModelCallWait } from '../contract/model-calls.js';
 import { passingFrame } from '../log/frames.js';
 import { closeAll } from './open-calls.js';
 import { answeredCalls, isSuspended, runningTurn } from '../log/progress.js';
@@ -149,7 +148,7 @@ export class TurnDriver {
     turnSeconds.observe((performance.now() - this.#begunAt) / 1000);
   }
 
-  #tellWait({ reason, retryAfterMs }: ModelCallWait): void {
+  #tellWait({ reason, retryAfterMs }: Pick<TurnWaiting, 'reason' | 'retryAfterMs'>): void {
     const { parts, log, live } = this.#options;
     parts.outbox.push(log.row.session, passingFrame(live.wait(this.turn, reason, retryAfterMs)));
   }

@@ -178,6 +178,7 @@ async function outputOfCall(
       signal,
       asks,
       sendAll: (send) => callWithInput(turn, call, send),
+      onSandboxWait: (waits) => (waits ? turn.onWait({ reason: 'sandbox' }) : turn.live.endWait()),
       onOutput: (stream, text) => {
         parts.outbox.streaming(session, { type: 'tool:output', callId, stream, offset: offsets[stream], text });
         offsets[stream] += text.length;

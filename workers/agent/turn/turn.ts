@@ -1,6 +1,6 @@
 /** A running turn, as its loop, its calls and its session share it. Types and a pure function; agent threads. */
 import type { Config } from '../../../src/shared/config.js';
-import type { StopReason, WireError } from '../../../src/shared/protocol.js';
+import type { StopReason, TurnWaiting, WireError } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
 import type { Asked } from './ask-model.js';
 import type { LiveText } from './live-text.js';
@@ -11,7 +11,6 @@ import type { ToolArgs } from '../mcp/calls/tool-args.js';
 import type { ToolSet } from '../mcp/catalogue/tool-names.js';
 import type { Meter } from '../budget/meter.js';
 import type { Model } from '../model/model.js';
-import type { ModelCallWait } from '../contract/model-calls.js';
 import type { ModelPlaces } from '../model/model-places.js';
 import type { Outbox } from '../log/outbox.js';
 import type { Policy } from '../mcp/calls/policy.js';
@@ -50,7 +49,7 @@ export interface Turn {
   /** Called for each streamed delta. */
   readonly onText: () => void;
   /** Tells clients that the turn waits. */
-  readonly onWait: (wait: ModelCallWait) => void;
+  readonly onWait: (wait: Pick<TurnWaiting, 'reason' | 'retryAfterMs'>) => void;
   /** The request for the first answer, if it was made ahead of the turn; once. */
   readonly takeAhead: () => Promise<Asked | undefined> | undefined;
 }

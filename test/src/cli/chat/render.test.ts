@@ -24,6 +24,10 @@ function output(callId: string, part: string, stream: 'stdout' | 'stderr' = 'std
   return { type: 'tool:output', callId, stream, offset: 0, text: part };
 }
 
+function waits(more: object): string {
+  return renderAll([{ type: 'turn:waiting', turn: 1, ...more } as ServerEvent]);
+}
+
 function approval(args: Record<string, unknown>): PendingApproval {
   const place = { position: 2, total: 3, expiresAt: 0 };
   return { kind: 'approval', turn: 1, callId: 'c', name: 'run_command', server: 'workspace', args, ...place };
@@ -32,6 +36,15 @@ function approval(args: Record<string, unknown>): PendingApproval {
 t.test('an answer comes as it is, and what follows starts a line', async (t) => {
   const shown = renderAll([text('Hel'), text('lo'), { ...END, stopReason: 'end_turn' }]);
   t.equal(shown, 'Hello\n— stand-in · 1.5 s · 7 in, 3 out\n');
+});
+
+t.test('a wait is told with its reason, and for how long where that is known', async (t) => {
+  t.equal(
+    waits({ reason: 'model_rate', retryAfterMs: 12_400 }),
+    'the model’s API is over its rate limit; the turn waits, for about 12 s\n',
+  );
+  t.equal(waits({ reason: 'sandbox' }), 'the call waits for a sandbox\n');
+  t.equal(waits({ reason: 'of a newer server' }), 'the turn waits\n');
 });
 
 t.test('thinking is dimmed and stands on its own lines', async (t) => {

@@ -3,8 +3,7 @@ import t from 'tap';
 import { abortable } from '../../../../src/shared/abort.js';
 import { deferred } from '../../../helpers/processes.js';
 import { OF, startBench, type AgentBench } from '../agent-bench.js';
-import { says } from '../scripted-model.js';
-import type { Script } from '../scripted-model.js';
+import { callsTools, says, type Script } from '../scripted-model.js';
 
 const OTHER = { user: 'user-2', session: 'session-2' };
 const BOUND = { limits: { maxModelCalls: 1 }, quotas: { default: { maxTurns: 0 } } };
@@ -136,6 +135,26 @@ t.test('one user with many turns delays the turn of another by one', async (t) =
   );
   const asked = bench.model.requests.map(({ messages }) => JSON.stringify(messages).includes('"one"'));
   t.ok(asked.indexOf(true) <= 2, `it was the ${asked.indexOf(true) + 1}th`);
+});
+
+t.test('a call that waits for a sandbox says so until it has one', async (t) => {
+  const bench = await startBench(t, { approvals: { default: 'allow' } });
+  const free = deferred<void>();
+  bench.onLease = async (request) => {
+    await free.promise;
+    return bench.lease(request);
+  };
+  bench.model.next(callsTools([{ id: 'c-1', name: 'echo', input: { text: 'hi' } }]), says('done'));
+  await bench.say('go');
+  t.match(await bench.event('turn:waiting'), { turn: 1, reason: 'sandbox' });
+  t.match(
+    (await bench.attach()).find(({ type }) => type === 'turn:waiting'),
+    { turn: 1, reason: 'sandbox' },
+  );
+  free.resolve();
+  await bench.event('tool:result');
+  t.notOk((await bench.attach()).some(({ type }) => type === 'turn:waiting'));
+  await bench.turnEnd(1);
 });
 
 t.test('while nothing is short no request asks the main thread', async (t) => {

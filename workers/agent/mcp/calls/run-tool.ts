@@ -2,6 +2,7 @@
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
 import { abortable } from '../../../../src/shared/abort.js';
 import { audited, auditedAs } from '../../../../src/shared/audit.js';
+import { isImageServer } from '../../../../src/shared/config-mcp.js';
 import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Who } from '../../../../src/shared/person.js';
 import { histogram, SECONDS_SLOW } from '../../../../src/shared/metrics.js';
@@ -24,6 +25,9 @@ const REFUSALS: readonly number[] = [
   ProtocolErrorCode.InvalidParams,
   ProtocolErrorCode.MissingRequiredClientCapability,
 ];
+
+/** A warm sandbox is there in milliseconds. */
+const TOLD_AFTER_MS = 300;
 
 export interface RunParts extends BuiltInParts {
   meter: Meter;
@@ -49,6 +53,8 @@ export type SendToolCall = (answers: InputAnswers) => Promise<CallToolResult | I
 /** Where a call's progress and log go, and who answers its server. */
 export interface CallSink extends Pick<ToolCall, 'signal' | 'asks' | 'onProgress' | 'onLog' | 'logLevel'> {
   onOutput?: ToolCall['onOutput'];
+  /** The call waits for a sandbox; `false`: it waits no longer. */
+  onSandboxWait?: (waits: boolean) => void;
   /** Makes the requests itself, for a call that may outlive its connection. Absent: one connection puts all questions to `asks`. */
   sendAll?: (send: SendToolCall) => Promise<CallToolResult>;
 }
@@ -125,9 +131,12 @@ function failed(error: unknown): CallEnd {
 async function callServer(
   { config, servers }: RunParts,
   { caller, server, name, args, definition }: JudgedCall & Pick<ToolCall, 'definition'>,
-  { onOutput = () => undefined, sendAll, ...sink }: CallSink,
+  { onOutput = () => undefined, onSandboxWait, sendAll, ...sink }: CallSink,
 ): Promise<CallToolResult> {
-  const connect = () => abortable(() => servers.connection(caller, server), sink.signal);
+  const connect = () =>
+    noticed(needsSandbox(config, server) ? onSandboxWait : undefined, () =>
+      abortable(() => servers.connection(caller, server), sink.signal),
+    );
   const request: ToolCall = {
     ...sink,
     session: caller.session,
@@ -139,6 +148,27 @@ async function callServer(
   };
   if (sendAll) return sendAll(async (answers) => (await connect()).sendToolCall(request, answers));
   return (await connect()).callTool(request);
+}
+
+/** Tells of a wait that is worth a word, and of its end. */
+async function noticed<T>(onWait: ((waits: boolean) => void) | undefined, work: () => Promise<T>): Promise<T> {
+  if (!onWait) return work();
+  let isTold = false;
+  const timer = setTimeout(() => {
+    isTold = true;
+    onWait(true);
+  }, TOLD_AFTER_MS);
+  try {
+    return await work();
+  } finally {
+    clearTimeout(timer);
+    if (isTold) onWait(false);
+  }
+}
+
+function needsSandbox({ mcpServers }: RunParts['config'], name: string): boolean {
+  const server = mcpServers[name];
+  return server !== undefined && isImageServer(server);
 }
 
 /** The server is well: it refuses the request, or needs a capability that the client lacks. */
