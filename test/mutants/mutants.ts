@@ -23,6 +23,42 @@ const session = (...names: string[]): string[] => names.map((name) => `workers/a
 const model = (...names: string[]): string[] => names.map((name) => `workers/agent/model/${name}.test.js`);
 const workspace = (...names: string[]): string[] => names.map((name) => `workers/workspace/${name}.test.js`);
 
+const IDENTITY: readonly Mutant[] = [
+  ...slips(
+    'src/front/oidc/jwt-people.js',
+    front('oidc/jwt-people'),
+    ["requiredClaims: ['exp'],", ''],
+    ['audience: audiences,', ''],
+    ['if (!TYPES.has(', 'if (false && !TYPES.has('],
+    ["if (payload['cnf'] !== undefined)", 'if (false)'],
+    ["if (payload['events'] !== undefined)", 'if (false)'],
+    ['this.#kept.clear()', 'undefined'],
+  ),
+  ...slips(
+    'src/front/oidc/claims.js',
+    front('oidc/claims', 'oidc/jwt-people'),
+    ['user === LOCAL_USER', 'false'],
+    ["claims['email_verified'] !== true", "claims['email_verified'] === false"],
+    ['groups.length > MAX_GROUPS', 'false'],
+    ["if (has('admin'))", 'if (false)'],
+  ),
+  ...slips(
+    'src/front/oidc/issuer-keys.js',
+    front('oidc/jwt-people'),
+    ['if (this.#since(this.#askedAt) < pauseMs)', 'if (false)'],
+    ['if (text === this.#text)', 'if (true)'],
+  ),
+  ...slips('src/shared/issuer-jwks.js', front('oidc/jwt-people'), ['if (named !== from.issuer)', 'if (false)']),
+  ...slips(
+    'src/front/credential-ends.js',
+    front('credential-ends'),
+    ['if (expiresAt <= now)', 'if (expiresAt < now)'],
+    ['else if (expiresAt < next)', 'else if (expiresAt > next)'],
+  ),
+  ...slips('src/front/newer-credential.js', front('newer-credential'), ['&& found.user === user', '']),
+  ...slips('src/shared/person.js', front('router'), ['ROLES.indexOf(role) >= ROLES.indexOf(needed)', 'true']),
+];
+
 const FRONT: readonly Mutant[] = [
   ...slips(
     'src/front/origin.js',
@@ -345,7 +381,7 @@ const WORKSPACE: readonly Mutant[] = [
   ),
 ];
 
-export const MUTANTS: readonly Mutant[] = [...FRONT, ...STORE, ...TURN, ...MODEL, ...LONG, ...WORKSPACE];
+export const MUTANTS: readonly Mutant[] = [...IDENTITY, ...FRONT, ...STORE, ...TURN, ...MODEL, ...LONG, ...WORKSPACE];
 
 /** The file with the slip in it. Throws when `find` does not stand there exactly once: then the list is out of date. */
 export function applyMutant({ file, find, replace }: Mutant, text: string): string {
