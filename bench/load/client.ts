@@ -17,6 +17,13 @@ export interface ClientHost {
   gone(client: Client, why: string): void;
 }
 
+interface Target {
+  host: string;
+  port: number;
+  path: string;
+  token: string;
+}
+
 export class Client {
   readonly index: number;
   /** Frames sent by `pump` that have no answer yet. */
@@ -32,7 +39,7 @@ export class Client {
   #head: string | undefined = '';
   #why = 'the connection ended';
 
-  constructor(host: ClientHost, index: number, target: { host: string; port: number; path: string }) {
+  constructor(host: ClientHost, index: number, target: Target) {
     this.#host = host;
     this.index = index;
     this.#socket = connect({
@@ -93,7 +100,7 @@ export class Client {
   }
 }
 
-function upgradeRequest({ host, port, path }: { host: string; port: number; path: string }): string {
+function upgradeRequest({ host, port, path, token }: Target): string {
   const key = randomBytes(16).toString('base64');
   return [
     `GET ${path} HTTP/1.1`,
@@ -102,6 +109,7 @@ function upgradeRequest({ host, port, path }: { host: string; port: number; path
     'Upgrade: websocket',
     'Sec-WebSocket-Version: 13',
     `Sec-WebSocket-Key: ${key}`,
+    ...(token === '' ? [] : [`Authorization: Bearer ${token}`]),
     HEAD_END,
   ]
     .join('\r\n')

@@ -155,12 +155,12 @@ export class Group implements ClientHost {
   }
 
   #openNext(): void {
-    const { host, port, paths, count } = this.#command;
+    const { host, port, paths, token, count } = this.#command;
     const opening = this.#opening;
     if (!opening || opening.next >= count || this.#dropping) return;
     const index = opening.next;
     opening.next += this.#threads;
-    const client = new Client(this, index, { host, port, path: paths[index % paths.length] ?? '/' });
+    const client = new Client(this, index, { host, port, token, path: paths[index % paths.length] ?? '/' });
     this.#clients.add(client);
     this.#row[SLOT.open]! += 1;
   }

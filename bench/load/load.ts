@@ -23,6 +23,8 @@ export interface ConnectOptions {
   count: number;
   /** The socket of index i takes the path i modulo their number. */
   paths?: string[];
+  /** The bearer token of all of them. */
+  token?: string;
   atOnce?: number;
   /** How many frames the server sends on its own before a socket counts as attached; 1 unless told. */
   readyFrames?: number;
@@ -90,6 +92,7 @@ export class Load {
       host: hostname,
       port: Number(port),
       paths: options.paths ?? [`${pathname}${search}`],
+      token: options.token ?? '',
       count: options.count,
       atOnce: options.atOnce ?? 100,
       readyFrames: options.readyFrames ?? 1,

@@ -7,6 +7,8 @@ export interface ConnectCommand {
   port: number;
   /** The socket of index i takes the path i modulo their number. */
   paths: string[];
+  /** Sent as the bearer token; '' sends none. */
+  token: string;
   /** Number in the whole group; this thread opens its own share. */
   count: number;
   atOnce: number;

@@ -10,6 +10,7 @@ export const BENCH_NAMES = [
   'memory',
   'history',
   'durability',
+  'revocation',
   'outage',
   'remote',
   'alternatives',
