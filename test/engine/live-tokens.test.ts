@@ -1,4 +1,6 @@
 /** Tokens that are made while two servers run on one Redis: valid and revoked everywhere at once, and kept. */
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from 'redis';
 import t from 'tap';
@@ -88,6 +90,62 @@ t.test('a revoked token closes its sockets and streams at both servers, and only
   t.match(await late.closed, { code: 4401 });
   for (const other of others) t.match(await other.ask('hello'), { stopReason: 'end_turn' });
   t.equal((await api(a, await a.token(), `/v1/admin/tokens/${doomed.id}`, 'DELETE')).status, 404);
+});
+
+t.test('a request whose body was on its way when its token was revoked is refused', async (t) => {
+  const doomed = await make(a);
+  const { session } = (await (await api(a, doomed.token, '/v1/sessions', 'POST', {})).json()) as { session: string };
+  const body = JSON.stringify({ text: 'x'.repeat(100_000) });
+  const asked = request(`${a.url}/v1/sessions/${session}/messages`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${doomed.token}`,
+      'content-type': 'application/json',
+      'content-length': body.length,
+    },
+  });
+  t.teardown(() => asked.destroy());
+  asked.write(body.slice(0, 50_000));
+  await once(asked, 'socket');
+  await api(a, await a.token(), '/v1/admin/tokens', 'GET'); // by then the server has the head
+  t.equal((await api(a, await a.token(), `/v1/admin/tokens/${doomed.id}`, 'DELETE')).status, 204);
+  asked.end(body.slice(50_000));
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  answer.resume();
+  t.equal(answer.statusCode, 401);
+  const shown = await api(a, await a.token(), `/v1/sessions/${session}`);
+  t.match(await shown.json(), { turns: 0 });
+});
+
+t.test('what no token can be is refused with its field, and only an admin makes one', async (t) => {
+  const admin = await a.token();
+  const bad: object[] = [
+    { user: '../x' },
+    { user: 'a\nb' },
+    { user: 'x'.repeat(10_000) },
+    { user: '' },
+    { role: 'root' },
+    { groups: ['a\nb'] },
+    { groups: Array.from({ length: 201 }, (_, index) => `g${index}`) },
+    { groups: 'analysts' },
+    { expiresInMs: 0 },
+    { expiresInMs: 1e15 },
+    { note: 'reads \u202e backwards' },
+    { note: 'x'.repeat(201) },
+    { sha256: 'f'.repeat(64) },
+  ];
+  for (const body of bad) {
+    const answer = await api(a, admin, '/v1/admin/tokens', 'POST', { user: 'local', ...body });
+    const [field = ''] = Object.keys(body);
+    t.match(await answer.json(), { status: 400, code: 'ERR_BAD_FRAME', detail: new RegExp(field) }, field);
+  }
+  for (const query of ['limit=0', 'limit=x', 'cursor=x', 'cursor=-1']) {
+    t.equal((await api(a, admin, `/v1/admin/tokens?${query}`)).status, 400, query);
+  }
+  const operator = await make(a, { role: 'operator' });
+  const beyond = await api(a, operator.token, '/v1/admin/tokens', 'POST', { user: 'local', role: 'admin' });
+  t.match(await beyond.json(), { status: 403, code: 'ERR_FORBIDDEN' });
+  t.equal((await api(a, operator.token, `/v1/admin/tokens/${operator.id}`, 'DELETE')).status, 403);
 });
 
 t.test('an expired token lets nobody in', async (t) => {

@@ -77,6 +77,23 @@ const FRONT: readonly Mutant[] = [
     ['/^Bearer +(\\S+)$/i', '/^Bearer +(\\S+)$/'],
     ['protocol.trim()', 'protocol'],
     ["offered(protocols).includes(PROTOCOL) ? PROTOCOL : ''", 'offered(protocols)[0]'],
+    ['(this.refusal(known) ?? known)', 'known'],
+  ),
+  ...slips(
+    'src/credentials/live-tokens.js',
+    ['src/credentials/live-tokens.test.js'],
+    ['expiresAt <= now', 'expiresAt < now'],
+    ['this.#ended.add(id);', ''],
+    ['this.#byHash.delete(token.blinded);', ''],
+    ['>= USE_INTERVAL_MS', '>= 0'],
+    ['if (why !== undefined)', 'if (false)'],
+  ),
+  ...slips(
+    'src/credentials/mirror.js',
+    ['src/credentials/mirror.test.js'],
+    ['if (page.lost)', 'if (false)'],
+    ['if (!page.more)', 'if (true)'],
+    ['if (value === undefined)', 'if (false)'],
   ),
   ...slips(
     'src/shared/private-file.js',
