@@ -5,6 +5,7 @@ import { DEFAULT_URL } from './cli/defaults.js';
 import { addCredentialCommands } from './cli/credentials/register.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
+import { addUsageCommand } from './cli/usage/usage-command.js';
 import { addPolicyCommand } from './cli/policy/policy-command.js';
 import { colorsFor, describeError } from './cli/report.js';
 import { VERSION } from './shared/version.js';
@@ -230,6 +231,7 @@ Examples:
   });
 
 addPolicyCommand(program);
+addUsageCommand(program);
 addAuditCommand(program);
 addCredentialCommands(program, token, TOKEN_HELP);
 

@@ -10,6 +10,7 @@ import { pinRoutes, type PinRoutesOptions } from './mcp-pins.js';
 import { oauthRoutes, type OAuthRoutesOptions } from './mcp-oauth.js';
 import { sessionRoutes } from './sessions.js';
 import { turnRoutes, type TurnParts } from './turns.js';
+import { usageRoutes } from './usage.js';
 import type { McpExchanges } from '../mcp-exchanges.js';
 
 export interface RouteParts {
@@ -36,6 +37,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...pinRoutes(pins),
     ...oauthRoutes({ agents, ...oauth }),
     ...turnRoutes(turns),
+    ...usageRoutes(agents),
     ...(browsers ? browserRoutes(browsers) : []),
     ...(credentials ? credentialRoutes(credentials) : []),
   ];

@@ -249,6 +249,8 @@ export class TestAgent {
       'set-blocked': () => null,
       'refresh-server': () => null,
       'mcp-status': () => ({ health: {}, own: [] }),
+      'read-usage': () => ({ currency: 'USD', rows: [] }),
+      'budgets-left': () => ({ budgets: [] }),
       'mcp-test': () => ({ latencyMs: 1, era: 'modern' }),
       'mcp-request': ({ method }) => ({ method }),
       'mcp-forget': () => null,

@@ -44,6 +44,7 @@ import type {
   ModelCallRefused,
 } from './model-calls.js';
 import type { QuotaExcess } from '../../../src/shared/quotas.js';
+import type { UsageRequests } from './usage.js';
 import type { ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
 import type {
   AnswerApprovalRequest,
@@ -82,6 +83,7 @@ import type {
 /** What the main thread asks of an agent thread. */
 export interface AgentContract {
   requests: LoginRequests &
+    UsageRequests &
     CredentialRequests & {
       /** Creates the session's row. ERR_MODEL_NOT_ALLOWED. */
       'create-session': { request: CreateSessionRequest; result: CreateSessionResult };

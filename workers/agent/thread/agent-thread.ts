@@ -28,6 +28,7 @@ import { AgentMcp } from './agent-mcp.js';
 import { credentialRequests } from './credential-requests.js';
 import { SessionExits } from './session-exits.js';
 import { SessionRequests } from './session-requests.js';
+import { usageRequests } from './usage-requests.js';
 
 export interface AgentThreadOptions {
   data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance' | 'modelSlots' | 'slots'>;
@@ -146,6 +147,7 @@ export class AgentThread {
     return {
       ...refusingBlocked(starting, this.#blocked),
       ...credentialRequests(this.#options.store.credentials),
+      ...usageRequests(this.#meter, this.#options.store.ledger),
       'set-catalogue': async (request) => {
         await mcp['set-catalogue'](request);
         this.#serving.toolsChanged();

@@ -1,0 +1,44 @@
+/** Messages about what is used and what is left. Types only. */
+import type { BudgetLeft } from '../../../src/shared/protocol.js';
+
+export interface ReadUsageRequest {
+  by: 'user' | 'group' | 'model' | 'day';
+  /** Days since 1970, both included. */
+  from: number;
+  to: number;
+  /** Of this user alone. */
+  user?: string;
+  /** Names behind this one. */
+  after?: string;
+  limit: number;
+}
+
+export interface UsageLine {
+  /** The user, the group, the model or priced tool, or the day. */
+  name: string;
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  /** In `prices.currency`; what had no price counts as 0. */
+  amount: number;
+  /** Of models. */
+  answers: number;
+  /** Of priced tools. */
+  calls: number;
+}
+
+export interface ReadUsageResult {
+  currency: string;
+  /** By name. */
+  rows: UsageLine[];
+  /** `after` of the next page; absent: this was the last. */
+  next?: string;
+}
+
+export type UsageRequests = {
+  /** Any thread answers. What was used within the last second may be missing. */
+  'read-usage': { request: ReadUsageRequest; result: ReadUsageResult };
+  /** What is left of the budgets by day and month of this user and these groups. */
+  'budgets-left': { request: { user: string; groups: readonly string[] }; result: { budgets: BudgetLeft[] } };
+};
