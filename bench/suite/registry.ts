@@ -17,6 +17,7 @@ export const BENCH_NAMES = [
   'threads',
   'attacks',
   'fairness',
+  'quotas',
   'soak',
 ] as const;
 
