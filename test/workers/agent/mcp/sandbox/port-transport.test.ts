@@ -197,9 +197,9 @@ for (const [what, line] of Object.entries(FLOODS)) {
 
 void t.test('a notification that nobody knows reaches no client, and one that is known does', async (t) => {
   const pair = await startPair(t);
-  const notify = (method: string): string => `${JSON.stringify({ jsonrpc: '2.0', method, params: {} })}\n`;
-  const lines = ['notifications/boo', 'boo', 'notifications/progress', 'notifications/tools/list_changed'].map(notify);
-  pair.post({ type: 'stdout', data: bytes(lines.join('')) });
+  const methods = ['notifications/boo', 'boo', 'notifications/progress', 'notifications/tools/list_changed'];
+  const lines = methods.map((method) => JSON.stringify({ jsonrpc: '2.0', method, params: {} }));
+  pair.post({ type: 'stdout', data: bytes(`${lines.join('\n')}\n`) });
   await pair.nextMessage(1);
   t.match(pair.got, [{ method: 'notifications/tools/list_changed' }]);
 });
