@@ -41,8 +41,8 @@ export interface PlaceRequest {
   user: string;
   model: string;
   signal: AbortSignal;
-  /** It waits, and why; told again when that changes. */
-  onWait?: (wait: ModelCallWait) => void;
+  /** It waits, and why; told again when that changes, and without a reason when it waits no longer. */
+  onWait?: (wait: ModelCallWait | undefined) => void;
 }
 
 /** A shorter wait is not worth a word. */
@@ -153,6 +153,7 @@ export class ModelPlaces {
       clearTimeout(late);
       clearTimeout(tell);
       stop();
+      if (waiting.isTold && waiting.wait) request.onWait?.(undefined);
     }
   }
 }

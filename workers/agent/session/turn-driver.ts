@@ -10,7 +10,7 @@ import { answeredCalls, isSuspended, runningTurn } from '../log/progress.js';
 import { closeQuestions, type ServerQuestions } from '../turn/questions.js';
 import type { AskedAhead } from '../turn/ask-model.js';
 import { runCall } from '../turn/tool-calls.js';
-import { runRound, type LoopEnd } from '../turn/turn-loop.js';
+import { LEFT, runRound, type LoopEnd } from '../turn/turn-loop.js';
 import { toAmount } from '../../../src/shared/prices.js';
 import { addUsage, NO_USAGE, plusNanos } from '../log/usage.js';
 import { stopOf, type AgentParts, type StartedCall, type Turn, type TurnStop } from '../turn/turn.js';
@@ -117,13 +117,13 @@ export class TurnDriver {
       if (!stops && isSuspended(running)) return this.#options.onDone(this);
       const end = stops ? stopped(signal) : await this.#round();
       if (!end) continue;
-      await this.#end(end);
+      if (end !== LEFT) await this.#end(end);
       return this.#options.onDone(this);
     }
   }
 
   /** A bug of ours must not leave a turn open: it ends the turn with an error. */
-  async #round(): Promise<LoopEnd | undefined> {
+  async #round(): Promise<LoopEnd | typeof LEFT | undefined> {
     try {
       return await runRound(this.#turn);
     } catch (error) {
@@ -148,9 +148,10 @@ export class TurnDriver {
     turnSeconds.observe((performance.now() - this.#begunAt) / 1000);
   }
 
-  #tellWait({ reason, retryAfterMs }: Pick<TurnWaiting, 'reason' | 'retryAfterMs'>): void {
+  #tellWait(wait: Pick<TurnWaiting, 'reason' | 'retryAfterMs'> | undefined): void {
     const { parts, log, live } = this.#options;
-    parts.outbox.push(log.row.session, passingFrame(live.wait(this.turn, reason, retryAfterMs)));
+    if (!wait) return live.endWait();
+    parts.outbox.push(log.row.session, passingFrame(live.wait(this.turn, wait.reason, wait.retryAfterMs)));
   }
 
   #noteText(): void {

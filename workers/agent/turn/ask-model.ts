@@ -32,14 +32,13 @@ export interface Asked {
 
 /** Waits for the tools to be known, for a rest of the budgets and for a place: the history is read after that. ERR_CANCELLED, ERR_BUDGET, and the errors of a place. */
 export async function askInTurn(turn: Turn): Promise<Asked> {
-  const { parts, log, live, signal } = turn;
+  const { parts, log, signal } = turn;
   const { model, user } = log.row;
   await ready(turn);
   const reserved = await reserve(turn);
   let place: ModelPlace | undefined;
   try {
     place = await parts.places.take({ user, model, signal, onWait: turn.onWait });
-    live.endWait();
     return await askModel(turn, await log.transcript(), { place, reserved });
   } catch (error) {
     place?.end();
@@ -115,7 +114,7 @@ export class AskedAhead {
   readonly #asked: Promise<Asked | undefined>;
   #isTaken = false;
   #wait: ModelCallWait | undefined;
-  #onWait: ((wait: ModelCallWait) => void) | undefined;
+  #onWait: ((wait: ModelCallWait | undefined) => void) | undefined;
 
   constructor(
     turn: number,
@@ -128,7 +127,7 @@ export class AskedAhead {
   }
 
   /** The request, once; undefined when it was not made, or was taken already. From then on a wait is told. */
-  take(onWait: (wait: ModelCallWait) => void): Promise<Asked | undefined> | undefined {
+  take(onWait: (wait: ModelCallWait | undefined) => void): Promise<Asked | undefined> | undefined {
     if (this.#isTaken) return undefined;
     this.#isTaken = true;
     this.#onWait = onWait;
@@ -160,7 +159,7 @@ export class AskedAhead {
     const { model, user } = log.row;
     await ready(asker);
     // Where it would wait, the turn waits: its clients are told.
-    const onWait = (wait: ModelCallWait): void => {
+    const onWait = (wait: ModelCallWait | undefined): void => {
       this.#wait = wait;
       this.#onWait?.(wait);
     };

@@ -178,7 +178,7 @@ async function outputOfCall(
       signal,
       asks,
       sendAll: (send) => callWithInput(turn, call, send),
-      onSandboxWait: (waits) => (waits ? turn.onWait({ reason: 'sandbox' }) : turn.live.endWait()),
+      onSandboxWait: (waits) => turn.onWait(waits ? { reason: 'sandbox' } : undefined),
       onOutput: (stream, text) => {
         parts.outbox.streaming(session, { type: 'tool:output', callId, stream, offset: offsets[stream], text });
         offsets[stream] += text.length;

@@ -28,12 +28,15 @@ export interface LoopEnd extends TurnOutcome {
   withheld?: string[];
 }
 
+/** The server stops, and the turn still waited to ask the model: nothing was begun, so it goes on from its row at the next start. */
+export const LEFT = 'left';
+
 /**
- * Resolves with the turn's end, or with undefined when the turn's calls are stored: allowed ones have started, the others wait
+ * Resolves with the turn's end, with LEFT, or with undefined when the turn's calls are stored: allowed ones have started, the others wait
  * for approval. One step stores the answer with its calls, later steps one result each, so that after a crash at any point the
  * row says what is open. Rejects only when the store does.
  */
-export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
+export async function runRound(turn: Turn): Promise<LoopEnd | typeof LEFT | undefined> {
   const { parts, log } = turn;
   const { maxRounds } = parts.config.model;
   const progress = runningTurn(log.row)?.progress;
@@ -47,6 +50,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | undefined> {
     asked = (await turn.takeAhead()) ?? (await askInTurn(turn));
     answer = await streamAnswer(turn, asked, progress.blocks);
   } catch (error) {
+    if (!asked && turn.signal.aborted && stopOf(turn.signal) === 'interrupted') return LEFT;
     return brokenAnswer(turn, error, asked?.bill);
   }
   const { bill, sent, messages } = asked;

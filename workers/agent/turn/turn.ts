@@ -48,8 +48,8 @@ export interface Turn {
   readonly startCall: (call: StartedCall) => void;
   /** Called for each streamed delta. */
   readonly onText: () => void;
-  /** Tells clients that the turn waits. */
-  readonly onWait: (wait: Pick<TurnWaiting, 'reason' | 'retryAfterMs'>) => void;
+  /** Tells clients that the turn waits; without a reason: it waits no longer. */
+  readonly onWait: (wait: Pick<TurnWaiting, 'reason' | 'retryAfterMs'> | undefined) => void;
   /** The request for the first answer, if it was made ahead of the turn; once. */
   readonly takeAhead: () => Promise<Asked | undefined> | undefined;
 }

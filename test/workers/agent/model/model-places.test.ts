@@ -56,8 +56,8 @@ function world(t: Test, { maxCalls = 0, waitMs = 60_000 } = {}) {
 }
 
 function of(user: string, signal = NEVER) {
-  const waits: ModelCallWait[] = [];
-  return { user, model: 'm', signal, waits, onWait: (wait: ModelCallWait) => waits.push(wait) };
+  const waits: (ModelCallWait | undefined)[] = [];
+  return { user, model: 'm', signal, waits, onWait: (wait: ModelCallWait | undefined) => waits.push(wait) };
 }
 
 t.test('while nothing is short, no message is sent', async (t) => {
@@ -101,7 +101,7 @@ t.test('a refusal stops all threads; behind the pause the refused one goes first
   });
   t.equal(broker.waiting, 2);
   await again;
-  t.match(request.waits, [{ reason: 'model_rate', retryAfterMs: Number }], 'it is told');
+  t.match(request.waits, [{ reason: 'model_rate', retryAfterMs: Number }, undefined], 'its wait and its end are told');
   place.answered(new Headers());
   (await next).end();
   place.end();

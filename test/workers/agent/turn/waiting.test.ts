@@ -2,7 +2,7 @@
 import t from 'tap';
 import { abortable } from '../../../../src/shared/abort.js';
 import { deferred } from '../../../helpers/processes.js';
-import { OF, startBench, type AgentBench } from '../agent-bench.js';
+import { OF, startBench, type AgentBench, type EventOf } from '../agent-bench.js';
 import { callsTools, says, type Script } from '../scripted-model.js';
 
 const OTHER = { user: 'user-2', session: 'session-2' };
@@ -91,6 +91,35 @@ t.test('a turn that waits survives its thread', async (t) => {
   await bench.until(
     () => bench.events.filter(({ type }) => type === 'turn:end').length === 2,
     () => `there were ${bench.types().join(' ')}`,
+  );
+});
+
+t.test('a turn that waits when the server stops goes on at the next start', async (t) => {
+  const bench = await startBench(t, BOUND);
+  await twoUsers(bench);
+  bench.model.next(holds(new Promise(() => undefined), 'never'), says('after the start'));
+  await say(bench, OTHER, 'one');
+  await bench.until(
+    () => bench.model.requests.length === 1,
+    () => 'the first request was not made',
+  );
+  await bench.say('two');
+  await bench.event('turn:waiting');
+  await bench.request('drain', { graceMs: 0 });
+  const [end] = bench.events.filter(({ type }) => type === 'turn:end');
+  t.match(end, { stopReason: 'interrupted' }, 'the one that ran');
+  await bench.stop();
+  await bench.start();
+  await bench.event('text', ({ text }) => text === 'after the start');
+  const ends = (): EventOf<'turn:end'>[] =>
+    bench.events.filter((event): event is EventOf<'turn:end'> => event.type === 'turn:end');
+  await bench.until(
+    () => ends().length === 2,
+    () => `there were ${bench.types().join(' ')}`,
+  );
+  t.same(
+    ends().map(({ stopReason }) => stopReason),
+    ['interrupted', 'end_turn'],
   );
 });
 
