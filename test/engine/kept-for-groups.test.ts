@@ -176,6 +176,15 @@ t.test('a turn has the tools of who has sent its message, and no other way to th
   t.equal(lab.calls.length, calls + 1);
 });
 
+t.test('an admin of no group pins the tools of the server, and a member without the role does not', async (t) => {
+  const path = '/v1/admin/mcp/lab/pins';
+  for (const user of ['ada', 'ada-as-guest']) {
+    t.match(await ask(user, path), { status: 403, json: { code: 'ERR_FORBIDDEN' } }, user);
+    t.match(await ask(user, path, {}), { status: 403, json: { code: 'ERR_FORBIDDEN' } }, user);
+  }
+  t.match(await ask('bob', path), { status: 200, json: { server: 'lab', differences: [] } });
+});
+
 t.test('a model is chosen by members, and a session of theirs answers them alone', async (t) => {
   const create = (token: string, body: object) => ask(token, '/v1/sessions', body);
   const made = await create('ada', { model: 'large' });

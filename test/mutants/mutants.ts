@@ -398,7 +398,74 @@ const WORKSPACE: readonly Mutant[] = [
   ),
 ];
 
-export const MUTANTS: readonly Mutant[] = [...IDENTITY, ...FRONT, ...STORE, ...TURN, ...MODEL, ...LONG, ...WORKSPACE];
+const CALLS = ['workers/agent/mcp/calls/policy.test.js', 'workers/agent/mcp/calls/judge.test.js'];
+
+const POLICY: readonly Mutant[] = [
+  ...slips(
+    'src/shared/policy/policy.js',
+    CALLS,
+    ['doubtful.push({ action, by: { rule: index } });', ''],
+    ['return strictest([rest, ...doubtful]);', 'return rest;'],
+    ['return strictest([{ action, by: { rule: index } }, ...doubtful]);', 'return { action, by: { rule: index } };'],
+    ['!groups.some((name) => standing.groups.includes(name))', 'standing.groups.length === 0'],
+    ['!roles.includes(standing.role)', 'false'],
+    ["action === 'deny' && isServer(facts.server)", 'false'],
+  ),
+  ...slips(
+    'src/shared/name-globs.js',
+    CALLS,
+    ['return name === first;', 'return name.startsWith(first);'],
+    ['at + part.length > end', 'false'],
+    ['first.length > end || ', ''],
+  ),
+  ...slips(
+    'src/shared/kept-for-groups.js',
+    ['src/shared/kept-for-groups.test.js', 'workers/agent/mcp/catalogue/tool-catalogue.test.js'],
+    ['return around ? [server, around] : [server];', 'return [server];'],
+    ['groups.some((group) => mine.includes(group))', 'mine.length > 0'],
+    ['if (!Object.hasOwn(servers, name))', 'if (servers[name] === undefined)'],
+  ),
+  ...slips(
+    'workers/agent/mcp/servers.js',
+    ['workers/agent/mcp/servers.test.js'],
+    ['!seesServer(this.#config.mcpServers, server, caller.who)', 'false'],
+    ['const isOurs = caller.user === NO_USER;', 'const isOurs = false;'],
+  ),
+  ...slips(
+    'workers/agent/mcp/calls/policy.js',
+    [...CALLS, ...session('approvals')],
+    ['if (pin?.isRefused)', 'if (false)'],
+    ["pin && ruled.action === 'allow'", 'false'],
+    ['pins = { ...given, ...configured };', 'pins = configured;'],
+    ['if (fit.unchecked)', 'if (false)'],
+  ),
+  ...slips(
+    'workers/agent/mcp/calls/judge.js',
+    CALLS,
+    ['{ ...params, server }', '{ server, ...params }'],
+    ['who: of.who, allowed: []', 'allowed: []'],
+  ),
+  ...slips('workers/agent/session/answer.js', session('approvals'), [
+    'if (parts.policy.pinned(tool)?.isRefused)',
+    'if (false)',
+  ]),
+  ...slips(
+    'src/boot/pin-file.js',
+    ['src/boot/mcp-pins.test.js'],
+    ["if (error.code === 'ENOENT')", 'if (error instanceof Error)'],
+  ),
+];
+
+export const MUTANTS: readonly Mutant[] = [
+  ...IDENTITY,
+  ...FRONT,
+  ...POLICY,
+  ...STORE,
+  ...TURN,
+  ...MODEL,
+  ...LONG,
+  ...WORKSPACE,
+];
 
 /** The file with the slip in it. Throws when `find` does not stand there exactly once: then the list is out of date. */
 export function applyMutant({ file, find, replace }: Mutant, text: string): string {

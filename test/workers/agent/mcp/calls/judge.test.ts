@@ -110,9 +110,7 @@ t.test('a rule about arguments holds for every way to a resource or a prompt', a
   t.equal(await isDenied(policy, ada, getting('admin')), true);
   t.equal(await isDenied(policy, ada, getting('other')), false);
   const forged = { ...reading('open:a'), params: { uri: 'open:a', server: 'other' } };
-  t.equal(
-    await isDenied(policyOf({ server: 'docs', action: 'deny' }), ada, forged),
-    true,
-    'the server is the one asked',
-  );
+  const ofDocs = { type: 'object', properties: { server: { const: 'docs' } }, required: ['server'] };
+  for (const rule of [{ server: 'docs' }, { args: ofDocs }])
+    t.equal(await isDenied(policyOf({ ...rule, action: 'deny' }), ada, forged), true, 'the server is the one asked');
 });

@@ -216,6 +216,7 @@ void t.test('in the name of a user only * is a pattern, as issuers put much else
     ['a+', 'aa'],
     ['a*a', 'a'],
     ['*b*c', 'acb'],
+    ['*b*b', 'ab'],
     ['{a,b}', 'a'],
     ['!a', 'b'],
   ] as const) {
@@ -256,6 +257,7 @@ void t.test(
     };
     const args = starts('^(a+)+$');
     t.same(await outcome({ args, action: 'allow' }), { action: 'ask', by: 'default' });
+    t.same(await outcome({ args, action: 'deny' }), { action: 'deny', by: { rule: 0 } });
     t.same(await outcome({ args, action: 'deny' }, { action: 'allow' }), { action: 'deny', by: { rule: 0 } });
     t.same(await outcome({ args, action: 'ask' }, { action: 'allow' }), { action: 'ask', by: { rule: 0 } });
     t.same(await outcome({ args, action: 'ask' }, { action: 'deny' }), { action: 'deny', by: { rule: 1 } });
