@@ -34,8 +34,6 @@ import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
 
 /** How long an agent thread has to close its store. */
 const CLOSE_DEADLINE_MS = 5_000;
-/** A log-out is told to other servers through the store. */
-const KEEP_DEADLINE_MS = 3_000;
 /** Times the hang limit, since ending the docker thread costs everybody's tool calls, an agent thread only its sessions'. */
 const DOCKER_PATIENCE = 2;
 
@@ -126,9 +124,9 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     access,
     site: () => front.site(),
     close: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'this browser has logged out'),
-    keep: (entry) => agents.request(entry.key, 'write-credential', entry, { timeoutMs: KEEP_DEADLINE_MS }),
+    keep: (entry) => credentials.mirror.write(entry),
   });
-  const credentials = new Credentials({
+  const credentials: Credentials = new Credentials({
     agents,
     log,
     views: browsers ? [browsers.browsers.ended] : [],

@@ -27,6 +27,8 @@ export interface LiveCredentials {
 export interface CookieSource {
   /** Undefined without a cookie of ours. */
   identify(head: CookieHead): Identified | undefined;
+  /** The person came with a cookie whose login has ended since. */
+  hasEnded(person: Person): boolean;
   /** A Set-Cookie, when the person's cookie is to be given anew. */
   renewal(person: Person): string | undefined;
 }
@@ -83,6 +85,7 @@ export class Auth {
     if (!this.#required || person.user === '') return undefined;
     if (person.expiresAt !== undefined && person.expiresAt <= Date.now())
       return unauthorized('the credential has ended');
+    if (this.#browsers?.hasEnded(person) === true) return unauthorized('this browser has logged out');
     return this.#live?.refusal(person);
   }
 

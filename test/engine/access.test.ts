@@ -54,8 +54,12 @@ t.test('the first start makes a token, without which nobody gets in, and which n
   t.notMatch(firstLogs + JSON.stringify(engine.logs), token.slice(4));
 });
 
-/** Starts the server at a terminal, and resolves to what it has shown until it listens. */
-async function shownAtTerminal(t: Test, folder: string): Promise<string> {
+/** Starts the server at a terminal, and resolves to what it has shown until it listens. `meanwhile` runs before it ends. */
+async function shownAtTerminal(
+  t: Test,
+  folder: string,
+  meanwhile: (shown: string) => Promise<void> = async () => undefined,
+): Promise<string> {
   const config = join(folder, 'fairlead.json');
   writeFileSync(config, JSON.stringify({ listen: { port: 0 }, sandbox: { driver: 'process', pool: { min: 0 } } }));
   const env = { PATH: process.env['PATH'] ?? '', TERM: 'dumb', DOCKER_HOST: '', FAIRLEAD_CONFIG: config };
@@ -75,6 +79,7 @@ async function shownAtTerminal(t: Test, folder: string): Promise<string> {
     });
   });
   await within(listening, 60_000, () => `it does not listen:\n${shown}`);
+  await meanwhile(shown);
   child.stdin.write('\u0003'); // Ctrl-C
   await within(exited, 60_000, () => `it does not end:\n${shown}`);
   return shown;
@@ -90,6 +95,39 @@ t.test('at a terminal the first start shows the token, and later ones do not', a
   const second = await shownAtTerminal(t, folder);
   t.match(second, /auth .*one token, of the user local/);
   t.notMatch(second, token);
+});
+
+function linkIn(shown: string): URL {
+  return new URL(/http:\S+\/auth\/once\?code=[\w-]{32}/.exec(shown)?.[0] ?? 'none:');
+}
+
+/** The button of the link's page. */
+async function press(link: URL): Promise<Response> {
+  const answer = await fetch(link, { method: 'POST', headers: { origin: link.origin }, redirect: 'manual' });
+  await answer.text();
+  return answer;
+}
+
+t.test('at a terminal each start shows another link, which logs a browser in as the owner once', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'fl-terminal-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  let old = new URL('none:');
+  await shownAtTerminal(t, folder, async (shown) => {
+    old = linkIn(shown);
+    const answer = await press(old);
+    t.equal(answer.status, 303);
+    const cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? '';
+    const page = await fetch(`${old.origin}/auth`, { headers: { cookie } });
+    t.match(await page.text(), /logged in as <strong>local<\/strong> \(admin\)/);
+    t.equal((await press(old)).status, 404);
+  });
+  await shownAtTerminal(t, folder, async (shown) => {
+    const link = linkIn(shown);
+    t.not(link.search, old.search);
+    old.host = link.host;
+    t.equal((await press(old)).status, 404, 'a restart voids it');
+    t.equal((await fetch(link)).status, 200);
+  });
 });
 
 t.test('chat, mcp and doctor on the same machine take the token from the data folder', async (t) => {

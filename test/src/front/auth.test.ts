@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import t from 'tap';
 import { answeredProtocol, Auth, type AuthHeaders } from '../../../src/front/auth.js';
 import type { Config } from '../../../src/shared/config.js';
+import { Browsers } from '../../../src/front/browser/browsers.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { personOf } from '../../helpers/people.js';
 import type { Person } from '../../../src/shared/person.js';
@@ -40,6 +41,26 @@ t.test('a token names its user, by header first, then by subprotocol', async (t)
     t.equal(nameOf(auth, { authorization }), 'ERR_UNAUTHORIZED', JSON.stringify(authorization));
   }
   t.equal(nameOf(auth, { authorization: `Bearer ${sha256('token-a')}` }), 'ERR_UNAUTHORIZED', 'the hash is no token');
+});
+
+t.test('a browser that logs out while its request comes in is let in no more', async (t) => {
+  const browsers = new Browsers({
+    key: 'ab'.repeat(32),
+    site: () => ({ base: 'http://127.0.0.1:3000', port: 3000 }),
+    sessionMs: 3_600_000,
+    idleMs: 3_600_000,
+    localToken: 'x',
+  });
+  const auth = new Auth({ mode: 'token', tokens: [entry('ann', 'token-a')] }, { browsers });
+  const { login, cookie } = browsers.logInLocal()!;
+  const sent = { authorization: '', cookie: cookie.split(';')[0]! };
+  const person = auth.identify(sent) as Person;
+  t.match(person, { user: 'local', role: 'admin' });
+  t.equal(nameOf(auth, { ...sent, authorization: 'Bearer token-a' }), 'ann', 'a token is what counts');
+  t.equal(auth.refusal(person), undefined);
+  browsers.ended.end(login);
+  t.match(auth.refusal(person), { code: 'ERR_UNAUTHORIZED' });
+  t.equal(nameOf(auth, sent), 'ERR_UNAUTHORIZED');
 });
 
 t.test('a token has the role and the groups of its line', async (t) => {
