@@ -134,8 +134,8 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     onState: (reason) => readiness.credentialsState(reason),
     onRevoked: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'the token was revoked'),
     onBlocked: (users, fresh) => {
-      front.endCredentials(({ user }) => fresh.has(user), CLOSE.blocked, 'this user is blocked');
       void all.setBlocked(users);
+      return front.endCredentials(({ user }) => fresh.has(user), CLOSE.blocked, 'this user is blocked');
     },
   });
   const front: Front = createFront({

@@ -1,7 +1,7 @@
 /** Tokens that are made while the server runs, and blocked users: kept in the store, looked up here. Main thread. */
 import { randomBytes } from 'node:crypto';
 import type { CredentialEntry } from '../../workers/agent/contract/credentials.js';
-import { audit } from '../shared/audit.js';
+import { audit, refuseUnaudited } from '../shared/audit.js';
 import { errorToData, FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Person, Role, Who } from '../shared/person.js';
@@ -28,10 +28,10 @@ export interface CredentialsOptions {
   views?: readonly View[];
   /** Why what is known here may be old; undefined: it is not. */
   onState: (reason: string | undefined) => void;
-  /** The sockets and streams of whom `ends` is true must close. */
-  onRevoked: (ends: (person: Person) => boolean) => void;
-  /** The list of blocked users is this one now; `fresh` are new in it. */
-  onBlocked: (users: readonly string[], fresh: ReadonlySet<string>) => void;
+  /** Closes the sockets and streams of whom `ends` is true; returns their number. */
+  onRevoked: (ends: (person: Person) => boolean) => number;
+  /** The list of blocked users is this one now; `fresh` are new in it. Returns how many sockets and streams it has closed. */
+  onBlocked: (users: readonly string[], fresh: ReadonlySet<string>) => number;
   pollMs?: number;
 }
 
@@ -74,11 +74,17 @@ export class Credentials {
     this.tokens = new LiveTokens({
       log,
       refusal: (person) => this.#refusalHere(person.user),
-      onEnded: (ids) => options.onRevoked(({ credential }) => ids.has(credential)),
+      onEnded: (ids) => {
+        const closed = options.onRevoked(({ credential }) => ids.has(credential));
+        if (closed > 0) audit({ what: 'credential_ended', about: { tokens: [...ids], closed } });
+      },
     });
     this.blocked = new BlockedUsers({
       log,
-      onChanged: (fresh) => options.onBlocked(this.blocked.names(), fresh),
+      onChanged: (fresh) => {
+        const closed = options.onBlocked(this.blocked.names(), fresh);
+        if (closed > 0) audit({ what: 'credential_ended', about: { users: [...fresh], closed } });
+      },
     });
     this.mirror = new CredentialMirror({
       agents,
@@ -114,8 +120,9 @@ export class Credentials {
     return new FairleadError('ERR_UNAUTHORIZED', 'the token has ended or was revoked');
   }
 
-  /** The token, and what is kept of it. It is valid here at once, and at other servers within a second. ERR_FORBIDDEN, ERR_QUOTA. */
+  /** The token, and what is kept of it. It is valid here at once, and at other servers within a second. ERR_FORBIDDEN, ERR_QUOTA, ERR_UNAVAILABLE. */
   async make(order: TokenOrder, by: Actor): Promise<{ token: string; shown: ShownToken }> {
+    refuseUnaudited(); // to revoke and to block stay possible: they let nobody in
     const { user, role, groups, note, expiresInMs } = order;
     const why = this.#refusalHere(user);
     if (why !== undefined) throw new FairleadError('ERR_FORBIDDEN', why);
@@ -192,6 +199,7 @@ export class Credentials {
 
   /** False: the user was not blocked. */
   async unblock(user: string, by: Actor): Promise<boolean> {
+    refuseUnaudited();
     const removed = await this.mirror.remove(BLOCK_KIND + user);
     if (removed) audit({ what: 'user_unblocked', ...by, about: { unblocked: user } });
     return removed;

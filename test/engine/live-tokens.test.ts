@@ -1,13 +1,17 @@
 /** Tokens that are made while two servers run on one Redis: valid and revoked everywhere at once, and kept. */
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from 'redis';
 import t from 'tap';
+import { auditFolder } from '../../src/audit/files.js';
 import { startEngine, type Engine } from '../helpers/engine.js';
 import { within } from '../helpers/processes.js';
 import { startRedis } from '../helpers/redis.js';
 import { connect } from '../helpers/ws-client.js';
+import { until } from '../helpers/until.js';
 import { runCli } from '../src/cli/spawn-cli.js';
 
 /** A second is the promise; a loaded machine gets more before the test gives up. */
@@ -24,6 +28,14 @@ const start = async (): Promise<Engine> => {
   return engine;
 };
 const [a, b] = [await start(), await start()];
+
+/** What the server's audit log says of this token. */
+function recorded({ dataDir }: Engine, id: string): string[] {
+  const folder = auditFolder(dataDir);
+  const texts = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+  const lines = texts.flatMap((text) => text.split('\n').filter((line) => line.includes(id)));
+  return lines.map((line) => (JSON.parse(line) as { what: string }).what);
+}
 
 interface Made {
   id: string;
@@ -89,6 +101,10 @@ t.test('a revoked token closes its sockets and streams at both servers, and only
   const late = await connect(b.wsUrl, { token: doomed.token });
   t.match(await late.closed, { code: 4401 });
   for (const other of others) t.match(await other.ask('hello'), { stopReason: 'end_turn' });
+  const told = (): boolean => [a, b].every((engine) => recorded(engine, doomed.id).includes('credential_ended'));
+  await until('both audit logs tell the end', told, { timeoutMs: SOON_MS });
+  const acts = recorded(a, doomed.id).filter((what) => /^token|^cred/.test(what));
+  t.strictSame(acts.toSorted(), ['credential_ended', 'token_made', 'token_revoked']);
   t.equal((await api(a, await a.token(), `/v1/admin/tokens/${doomed.id}`, 'DELETE')).status, 404);
 });
 
