@@ -84,6 +84,23 @@ async function kill(t: Test, supervisor: AgentSupervisor): Promise<void> {
   await t.rejects(channel.request('sweep-sessions', { limit: 1 }), { code: 'ERR_CHANNEL_CLOSED', retryAfterMs: 1_000 });
 }
 
+t.test('a thread’s end is told before another one starts in its place; one that is down is told nothing', async (t) => {
+  const told: string[] = [];
+  const { supervisor, restarted, starts } = supervise(t, [AGENT], {
+    onEnded: (index) => {
+      supervisor.notify('close', {}); // would end the thread that starts next
+      told.push(`${index} after ${starts.length}`);
+    },
+  });
+  await supervisor.start();
+  const again = restarted();
+  await kill(t, supervisor);
+  await again.catch(() => undefined);
+  await threadId(supervisor);
+  t.same(told, ['3 after 1']);
+  t.same(starts, [false, true]);
+});
+
 t.test('requests that come while a thread is down are answered by the next one; those in flight fail', async (t) => {
   const { supervisor, restarted, starts } = supervise(t);
   await supervisor.start();
