@@ -1,4 +1,5 @@
 /** The configuration's rules about who may reach the server, and what they may reach through it. Main thread and command line. */
+import { browserProblem } from './config-browsers.js';
 import { oidcProblems } from './config-oidc.js';
 import type { Config, ConfigProblem } from './config.js';
 
@@ -22,7 +23,7 @@ function isLocalName(name: string): boolean {
 }
 
 export function checkAccess(config: Config, problems: ConfigProblem[]): void {
-  const { listen, metrics, auth, sandbox } = config;
+  const { listen, metrics, auth, sandbox, mcp } = config;
   const others = servesOthers(config);
   if (auth.mode === 'none') {
     if (others !== undefined) {
@@ -49,6 +50,8 @@ export function checkAccess(config: Config, problems: ConfigProblem[]): void {
   for (const { key, message } of auth.oidc ? oidcProblems(auth.oidc) : []) {
     problems.push({ path: `auth.oidc.${key}`, message });
   }
+  const unreachable = auth.oidc?.clientId ? browserProblem(mcp.publicUrl, listen.host) : undefined;
+  if (unreachable !== undefined) problems.push({ path: 'mcp.publicUrl', message: unreachable });
   const seen = new Set<string>();
   for (const [index, token] of auth.tokens.entries()) {
     if (seen.has(token.sha256)) problems.push({ path: `auth.tokens.${index}.sha256`, message: 'is in the list twice' });

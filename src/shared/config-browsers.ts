@@ -1,5 +1,6 @@
 /** The configuration's part `auth.browsers`: how long a browser stays logged in. Main thread and command line. */
 import { z } from 'zod';
+import { isLoopbackHost } from './config-oidc.js';
 
 /** A cookie is given anew after a quarter of its time: that must not be with each request. */
 const MIN_IDLE_MS = 60_000;
@@ -24,3 +25,15 @@ export const browsersSchema = z
       .describe('A login that makes no HTTP request for so long (2 h) ends'),
   })
   .prefault({});
+
+/** Why browsers could not log in at the issuer, by what is configured; undefined: they can. `host`: where the server listens. */
+export function browserProblem(publicUrl: string | undefined, host: string): string | undefined {
+  if (publicUrl === undefined) {
+    if (isLoopbackHost(host) || host === '::1') return undefined;
+    return `is not set, but auth.oidc.clientId is, and listen.host is ${host}: say where browsers come back`;
+  }
+  const { protocol, hostname, pathname } = new URL(publicUrl);
+  if (pathname !== '/') return 'has a path, but auth.oidc.clientId is set: the pages of a log-in stand at the root';
+  if (protocol === 'https:' || isLoopbackHost(hostname)) return undefined;
+  return 'is http, but auth.oidc.clientId is set: a cookie that logs a browser in must not cross a network in the clear';
+}

@@ -175,6 +175,29 @@ const oidc = (more: object): object => ({
   auth: { oidc: { issuer: 'https://login.test', audiences: ['a'], ...more } },
 });
 
+void t.test('browsers that log in reach the server by https at the root of a name, or on this machine', async (t) => {
+  const at = (publicUrl: string | undefined, host = '127.0.0.1'): object => ({
+    ...oidc({ clientId: 'x' }),
+    listen: { host },
+    ...(publicUrl !== undefined && { mcp: { publicUrl } }),
+  });
+  for (const url of [
+    undefined,
+    'https://ai.test',
+    'https://ai.test:8443/',
+    'http://localhost:3000',
+    'http://127.0.0.1',
+  ]) {
+    t.same(problemPaths(at(url)), [], url ?? 'none');
+  }
+  t.same(problemPaths(at('https://ai.test', '0.0.0.0')), []);
+  for (const url of ['http://ai.test', 'http://10.0.0.1:3000', 'https://ai.test/fairlead']) {
+    t.same(problemPaths(at(url)), ['mcp.publicUrl'], url);
+  }
+  t.same(problemPaths(at(undefined, '0.0.0.0')), ['mcp.publicUrl']);
+  t.same(problemPaths({ ...oidc({}), listen: { host: '0.0.0.0' } }), [], 'without clientId no browser logs in');
+});
+
 void t.test('an issuer is https or on this machine, and lets somebody in', async (t) => {
   t.same(problemPaths(oidc({})), []);
   for (const issuer of ['http://127.0.0.1:9', 'http://[::1]:9/x', 'http://localhost', 'https://login.test/realms/a']) {
