@@ -184,7 +184,7 @@ export class Session {
         const startsNow = accepted.queued === 0 && this.#pauses === 0;
         const onStart: Step['onStart'] = (transcript) => {
           if (quotas.isNear(user)) return;
-          begun.ahead = new AskedAhead(accepted.turn, { parts, log }, transcript);
+          begun.ahead = new AskedAhead(accepted.turn, { parts, log, who: message.standing }, transcript);
         };
         return { ...acceptStep(row, message, startsNow ? onStart : undefined), accepts };
       });

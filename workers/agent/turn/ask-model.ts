@@ -2,6 +2,7 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { abortable } from '../../../src/shared/abort.js';
 import type { ModelCallWait } from '../contract/model-calls.js';
+import type { Caller } from '../mcp/host/server-connection.js';
 import { foundIn } from '../mcp/catalogue/tool-search.js';
 import { SentContext } from '../model/context.js';
 import type { ModelEvent, ModelPlace, ModelRequest } from '../model/model.js';
@@ -10,10 +11,14 @@ import { payerOf } from '../budget/budget-rules.js';
 import type { Reserved } from '../budget/budgets.js';
 import { weighMessage } from '../model/context-weight.js';
 import { refuseModel } from '../model/refuse-model.js';
+import type { Standing } from '../../../src/shared/person.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { Turn } from './turn.js';
 
-type Asker = Pick<Turn, 'turn' | 'parts' | 'log' | 'signal'>;
+interface Asker extends Pick<Turn, 'turn' | 'parts' | 'log' | 'signal'> {
+  /** With which rights, where the step that stores them is still on its way. Absent: those of the row. */
+  who?: Standing;
+}
 
 /** A request that is under way. */
 export interface Asked {
@@ -48,36 +53,45 @@ export async function askInTurn(turn: Turn): Promise<Asked> {
 }
 
 /** The user may ask this model, and the tools are known. ERR_CANCELLED, ERR_MODEL_NOT_ALLOWED. */
-async function ready({ parts, log, signal }: Asker): Promise<void> {
-  const { model, session, user, who } = log.row;
-  refuseModel(parts.config, model, who);
-  await abortable(() => parts.catalogue.ready({ session, user, who }), signal);
+async function ready(asker: Asker): Promise<void> {
+  const { parts, log, signal } = asker;
+  const caller = callerOf(asker);
+  refuseModel(parts.config, log.row.model, caller.who);
+  await abortable(() => parts.catalogue.ready(caller), signal);
+}
+
+function callerOf({ log, who }: Asker): Caller {
+  const { session, user } = log.row;
+  return { session, user, who: who ?? log.row.who };
 }
 
 /** From each budget that holds, before a place is taken: who waits for others of the same budget must keep no place from those of another. */
-function reserve({ turn, parts, log, signal }: Asker, unstoredTokens = 0): Promise<Reserved | undefined> {
+function reserve(asker: Asker, unstoredTokens = 0): Promise<Reserved | undefined> {
+  const { turn, parts, log, signal } = asker;
   const { model: settings } = parts.config;
-  const { model, session, user, who, history } = log.row;
+  const { model, history } = log.row;
+  const caller = callerOf(asker);
   const call = {
     model,
     system: settings.system,
-    tools: () => parts.toolSet({ session, user, who }).toolsWith([]),
+    tools: () => parts.toolSet(caller).toolsWith([]),
     // No token has less than a byte, and most have more than three.
     messages: Math.min(settings.historyTokens, Math.ceil((history?.bytes ?? 0) / 3 + unstoredTokens)),
     maxTokens: settings.maxTokens,
   };
-  return parts.meter.reserve(payerOf(log.row, turn), call, signal);
+  return parts.meter.reserve(payerOf(caller, turn), call, signal);
 }
 
 /** Resolves when the request is being sent. */
 async function askModel(
-  { turn, parts, log, signal }: Asker,
+  asker: Asker,
   transcript: readonly TranscriptMessage[],
   { place, reserved }: { place: ModelPlace; reserved: Reserved | undefined },
 ): Promise<Asked> {
+  const { turn, parts, log, signal } = asker;
   const { model: settings } = parts.config;
-  const { model, session, user, who } = log.row;
-  const caller = { session, user, who };
+  const { model } = log.row;
+  const caller = callerOf(asker);
   const { historyTokens } = settings;
   const takes = parts.model.maxPromptTokens?.(model);
   const sent = new SentContext(transcript, log.row.context, { historyTokens, takes });
@@ -95,7 +109,7 @@ async function askModel(
   // Building the request blocks this thread for a millisecond, so the last results are sent first.
   await parts.outbox.sent();
   const bill = newBill();
-  const payer = payerOf(log.row, turn);
+  const payer = payerOf(caller, turn);
   const events = parts.meter.stream(request, { payer, bill, reserved }, signal);
   const first = events.next();
   first.catch(() => undefined); // whoever reads the answer gets the failure
@@ -118,11 +132,11 @@ export class AskedAhead {
 
   constructor(
     turn: number,
-    { parts, log }: Pick<Asker, 'parts' | 'log'>,
+    asker: Pick<Asker, 'parts' | 'log' | 'who'>,
     transcript: Promise<readonly TranscriptMessage[] | undefined>,
   ) {
     this.turn = turn;
-    this.#asked = this.#ask({ turn, parts, log, signal: this.abort.signal }, transcript);
+    this.#asked = this.#ask({ ...asker, turn, signal: this.abort.signal }, transcript);
     this.#asked.catch(() => undefined); // the round that takes it gets the failure
   }
 

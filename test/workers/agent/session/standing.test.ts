@@ -44,3 +44,21 @@ void t.test('session:ready says who is attached, as what, and until when', async
   t.match(plain, { user: 'user-1', role: 'user' });
   t.notOk(Object.hasOwn(plain as object, 'expiresAt'));
 });
+
+void t.test(
+  'the first request of a turn has the tools of who has sent its message, and not of the one before',
+  async (t) => {
+    const kept = { workspace: { image: 'fairlead/workspace', groups: ['staff'] } };
+    const bench = await startBench(t, { mcpServers: kept });
+    bench.model.next(says('one'), says('two'), says('three'));
+    const toolsOf = (request: number): number => bench.model.requests[request]!.tools.length;
+    await bench.request('submit-message', { ...OF, content, who: who('user', 'guests') });
+    t.match(await bench.turnEnd(1), { stopReason: 'end_turn' });
+    await bench.request('submit-message', { ...OF, content, who: who('user', 'staff') });
+    t.match(await bench.turnEnd(2), { stopReason: 'end_turn' });
+    await bench.request('submit-message', { ...OF, content, who: who('user', 'guests') });
+    await bench.turnEnd(3);
+    t.same([toolsOf(0), toolsOf(2)], [0, 0]);
+    t.ok(toolsOf(1) > 0);
+  },
+);
