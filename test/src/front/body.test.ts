@@ -64,13 +64,13 @@ t.test('only the router reads bodies, and only the checked parser parses what cl
   t.strictSame(
     await filesWith(/\bJSON\.parse\(|\.json\(\)/),
     [
+      'src/boot/pin-file.ts',
       'src/front/browser/cookie-seal.ts',
-      'src/front/oidc/issuer-keys.ts',
       'src/front/parse-json.ts',
       'src/front/turn-filter.ts',
       'src/front/turn-readers.ts',
       'src/front/turn-result.ts',
     ],
-    'the others parse events that this server made, cookies that it has sealed, and what the configured issuer answers',
+    'the others parse events that this server made, cookies that it has sealed, and a file of its own',
   );
 });

@@ -329,6 +329,7 @@ export interface FixtureOptions {
   origins?: string[];
   /** Tokens by user. */
   tokens?: Record<string, string>;
+  mcpServers?: object;
   /** More of `auth`. */
   auth?: Record<string, unknown>;
   noProxy?: string;
@@ -348,6 +349,7 @@ export function testConfig({
   listen = {},
   metrics = METRICS,
   publicUrl,
+  mcpServers,
 }: FixtureOptions = {}): Config {
   const list = Object.entries(tokens).map(([user, token]) => ({
     user,
@@ -359,6 +361,7 @@ export function testConfig({
     auth: { mode: list.length === 0 && !('oidc' in auth) ? 'none' : 'token', tokens: list, ...auth },
     limits,
     ...(publicUrl !== undefined && { mcp: { publicUrl } }),
+    ...(mcpServers && { mcpServers }),
   };
   return parseConfig(json, {});
 }

@@ -3,6 +3,8 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import { startFront } from '../front-fixture.js';
 
 const STATE = 's'.repeat(43);
+/** A login is for a server that there is. */
+const REMOTE = { remote: { url: 'https://mcp.test/mcp' } };
 
 t.test(
   'what a person comes back with is passed on whole, and what it ends in is a page without a way to run anything',
@@ -43,7 +45,7 @@ t.test(
 );
 
 t.test('a login begins with an address and ends with what the authorization server says', async (t) => {
-  const fixture = await startFront({ tokens: { alice: 'secret' } });
+  const fixture = await startFront({ tokens: { alice: 'secret' }, mcpServers: REMOTE });
   t.teardown(() => fixture.close());
   const ask = (method: string, token: string): Promise<Response> =>
     fetch(`${fixture.url}/v1/mcp/remote/login`, {
