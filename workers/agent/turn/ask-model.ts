@@ -75,7 +75,7 @@ function reserve(asker: Asker, unstoredTokens = 0): Promise<Reserved | undefined
     model,
     system: settings.system,
     tools: () => parts.toolSet(caller).toolsWith([]),
-    // No token has less than a byte, and most have more than three.
+    // An estimate that errs on the safe side: a token has some four bytes.
     messages: Math.min(settings.historyTokens, Math.ceil((history?.bytes ?? 0) / 3 + unstoredTokens)),
     maxTokens: settings.maxTokens,
   };
