@@ -46,7 +46,11 @@ t.test('the names are those of listen.hosts, mcp.publicUrl, listen.origins and l
 });
 
 t.test('an unknown Host gets 403 on every route, health and the WebSocket too', async (t) => {
-  const fixture = await startFront({ tokens: { ann: 'token-a' }, listen: { hosts: ['ai.example.org'] } });
+  const fixture = await startFront({
+    tokens: { ann: 'token-a' },
+    listen: { hosts: ['ai.example.org'] },
+    browsers: { localToken: 'x' },
+  });
   t.teardown(() => fixture.close());
   const headers = { authorization: 'Bearer token-a' };
   const statusOf = (method: string, path: string, host: string): Promise<number> =>
