@@ -150,6 +150,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     notServing: () => readiness.refusal(),
     claims: socketClaims(config, { agents, instance: data.instance, shared: chosen.store.kind === 'redis', log }),
     metrics: () => scrape(docker, all),
+    sandboxes: () => sandboxCounts(docker),
     mcp: {
       health: async (user, who) => book.health(await all.mcpStatus(user, who), who),
       refresh: (server) => void all.refresh(server),
@@ -251,20 +252,31 @@ function socketClaims(
   return new SocketClaims({ ...parts, failOpen: config.quotas.failOpen });
 }
 
+/** By server and state; none while the docker thread does not answer. */
+async function sandboxCounts(docker: DockerPool | undefined): Promise<object[]> {
+  const metrics = await dockerMetrics(docker);
+  const counts = metrics.find((metric) => 'name' in metric && metric.name === 'fairlead_sandboxes');
+  const values = counts && 'values' in counts ? (counts.values as { labels: object; value: number }[]) : [];
+  return values.map(({ labels, value }) => ({ ...labels, count: value }));
+}
+
+async function dockerMetrics(docker: DockerPool | undefined): Promise<object[]> {
+  if (!docker) return [];
+  return withDeadline({ timeoutMs: STATUS_TIMEOUT_MS, late: silent }, () => docker.run('collect-metrics', {})).then(
+    ({ metrics }) => metrics,
+    () => [],
+  );
+}
+
+function silent(): FairleadError {
+  return new FairleadError('ERR_UNAVAILABLE', 'the docker thread does not answer');
+}
+
 /** The metrics of all threads that answer in time. */
 async function scrape(docker: DockerPool | undefined, all: AllAgents): Promise<string> {
-  const deadline = {
-    timeoutMs: STATUS_TIMEOUT_MS,
-    late: () => new FairleadError('ERR_UNAVAILABLE', 'the docker thread does not answer'),
-  };
   const [own, ofDocker, ofAgents] = await Promise.all([
     registry.getMetricsAsJSON(),
-    docker === undefined
-      ? []
-      : withDeadline(deadline, () => docker.run('collect-metrics', {})).then(
-          ({ metrics }) => metrics,
-          () => [],
-        ),
+    dockerMetrics(docker),
     all.metrics(),
   ]);
   return joinMetrics([own, ofDocker, ...ofAgents]);

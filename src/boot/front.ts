@@ -74,6 +74,8 @@ export interface FrontOptions {
   metrics: () => Promise<string>;
   mcp: McpAdmin;
   pins: PinRoutesOptions;
+  /** The sandboxes by server and state. Absent: none are known. */
+  sandboxes?: () => Promise<object[]>;
   /** Tells all threads that the user has logged in to an MCP server, or out. */
   forgetLogin: (of: UserServer) => Promise<void>;
 }
@@ -143,6 +145,7 @@ export function createFront(options: FrontOptions): Front {
     mcpExchanges,
     mcp,
     pins,
+    adminSessions: { support: config.auth.support, system },
     oauth: {
       forget: forgetLogin,
       identity: ownIdentity,
@@ -243,6 +246,14 @@ export function createFront(options: FrontOptions): Front {
     metricsUrl: () => metricsServer?.url,
     counts: () => ({ connections: presence.size, sessions: hub.sessions }),
   };
+
+  async function system(): Promise<object> {
+    const { quotas } = config;
+    const { ready, reasons } = readiness();
+    const sandboxes = (await options.sandboxes?.()) ?? [];
+    const [connections, attached] = [presence.size, hub.sessions];
+    return { ready, reasons, connections, attached, sandboxes, limits, quotas, pool: config.sandbox.pool };
+  }
 
   /** Cuts the connection without an answer, since after one uWebSockets would go on to what follows, perhaps a smuggled request. */
   function cutMalformed(res: HttpResponse, { malformed }: RequestHead): boolean {

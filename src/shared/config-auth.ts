@@ -29,6 +29,10 @@ export const authSchema = z
       )
       .default([])
       .describe('Empty: one token, which the first start makes in the file `token` of the data folder'),
+    support: z
+      .boolean()
+      .default(false)
+      .describe('Lets an admin read sessions of others; each look is recorded and shown to the owner'),
     oidc: oidcSchema.optional(),
     browsers: browsersSchema,
   })

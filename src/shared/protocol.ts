@@ -118,8 +118,8 @@ export interface WireError {
   retryAfterMs?: number;
 }
 
-/** `budget_80`: of this budget 80 % are used, once a period. */
-export type NoticeCode = 'budget_80';
+/** `budget_80`: of this budget 80 % are used, once a period. `support_look`: an administrator has read the session. */
+export type NoticeCode = 'budget_80' | 'support_look';
 
 /** What is left of a budget. */
 export interface BudgetLeft {

@@ -3,6 +3,7 @@ import type { Credentials } from '../../credentials/credentials.js';
 import type { Route } from '../router.js';
 import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
 import { credentialRoutes } from './admin-credentials.js';
+import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
 import { mcpRoutes } from './mcp-endpoint.js';
@@ -24,10 +25,11 @@ export interface RouteParts {
   oauth: Omit<OAuthRoutesOptions, 'agents'>;
   /** Absent: there are no tokens but those of the configuration. */
   credentials?: Credentials | undefined;
+  adminSessions: Omit<AdminSessionParts, 'agents'>;
 }
 
 export function allRoutes(parts: RouteParts): Route[] {
-  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials } = parts;
+  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions } = parts;
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -40,5 +42,6 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...usageRoutes(agents),
     ...(browsers ? browserRoutes(browsers) : []),
     ...(credentials ? credentialRoutes(credentials) : []),
+    ...adminSessionRoutes({ agents, ...adminSessions }),
   ];
 }

@@ -12,7 +12,7 @@ import { newSessionId, parseSeq, toSessionId } from '../session-id.js';
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 200;
 /** A delete waits until the running turn has stopped and the sandbox is removed. */
-const DELETE_TIMEOUT_MS = 60_000;
+export const DELETE_TIMEOUT_MS = 60_000;
 
 export function sessionRoutes({ agents, presence, log }: { agents: Agents; presence: Presence; log: Logger }): Route[] {
   const histories = new HistoryStreams({ agents, presence, log });
@@ -90,7 +90,7 @@ export function ofCall({ user, params }: RouteCall): SessionRef {
 }
 
 /** The number of a message. */
-function beforeOf(query: URLSearchParams): number | undefined {
+export function beforeOf(query: URLSearchParams): number | undefined {
   const text = query.get('before');
   if (text === null) return undefined;
   const before = parseSeq(text);
@@ -98,7 +98,7 @@ function beforeOf(query: URLSearchParams): number | undefined {
   return before;
 }
 
-function limitOf(query: URLSearchParams): number {
+export function limitOf(query: URLSearchParams): number {
   const text = query.get('limit');
   if (text === null) return DEFAULT_PAGE;
   const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;

@@ -16,7 +16,7 @@ import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '
 import { Channel, type RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
 import type { McpStreamPart } from '../../../workers/agent/contract/mcp.js';
-import type { OutFrame, SessionInfo, SessionRef } from '../../../workers/agent/contract/sessions.js';
+import type { OutFrame, SessionInfo, SessionRef, SessionSize } from '../../../workers/agent/contract/sessions.js';
 
 export const USAGE: Usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
 
@@ -271,6 +271,9 @@ export class TestAgent {
       'write-credential': () => ({ outcome: 'written' }),
       'remove-credential': () => ({ removed: true }),
       'note-credential-uses': () => null,
+      'all-sessions': () => ({ sessions: [] }),
+      'session-size': ({ session }) => this.#sizeOf(session),
+      'tell-look': () => null,
       'sweep-sessions': () => ({ deleted: 0 }),
       'collect-metrics': () => ({ metrics: [] }),
       'missing-sessions': () => ({ missing: [] }),
@@ -278,6 +281,14 @@ export class TestAgent {
       drain: () => null,
     };
     return this.#recorded(handlers);
+  }
+
+  #sizeOf(session: string): SessionSize {
+    const found = this.sessions.get(session);
+    if (!found) throw new FairleadError('ERR_NO_SUCH_SESSION', 'no such session');
+    const { user, model, turns } = found;
+    const state = { running: false, queued: 0, pending: 0, server: 'here' };
+    return { session, user, model, createdAt: 1, lastActiveAt: 2, turns, ...state };
   }
 
   #nothing(of: SessionRef): null {

@@ -47,6 +47,8 @@ import type { QuotaExcess } from '../../../src/shared/quotas.js';
 import type { UsageRequests } from './usage.js';
 import type { ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
 import type {
+  AllSessionsRequest,
+  AllSessionsResult,
   AnswerApprovalRequest,
   AnswerElicitationRequest,
   Asked,
@@ -74,10 +76,12 @@ import type {
   SessionInfo,
   SessionRef,
   SessionSeq,
+  SessionSize,
   SubmitMessageRequest,
   SubmitMessageResult,
   SweepSessionsRequest,
   SweepSessionsResult,
+  TellLookRequest,
 } from './sessions.js';
 
 /** What the main thread asks of an agent thread. */
@@ -121,6 +125,12 @@ export interface AgentContract {
       /** Any thread answers for any user. */
       'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
       'delete-session': { request: SessionRef & Asked; result: null };
+      /** For operators. Any thread answers. */
+      'all-sessions': { request: AllSessionsRequest; result: AllSessionsResult };
+      /** For operators: whose it is, among others. ERR_NO_SUCH_SESSION. */
+      'session-size': { request: { session: string }; result: SessionSize };
+      /** Tells the session's user, for good, that an administrator reads it. ERR_NO_SUCH_SESSION. */
+      'tell-look': { request: TellLookRequest; result: null };
       /** One piece of the whole history. ERR_UNAVAILABLE when it was cleared since the piece before. */
       'read-history': { request: ReadHistoryRequest; result: HistoryPiece };
       'read-history-page': { request: ReadHistoryPageRequest; result: HistoryPage };

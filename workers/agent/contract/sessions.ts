@@ -177,6 +177,45 @@ export interface HistoryPage {
   next?: string;
 }
 
+/** A session as operators see it: whose, how large, in which state; nothing of what was said. Times are ms since the epoch. */
+export interface SessionSize {
+  session: string;
+  user: string;
+  model: string;
+  createdAt: number;
+  lastActiveAt: number;
+  turns: number;
+  /** About the JSON of its history; absent in sessions from before it was counted. */
+  historyBytes?: number;
+  messages?: number;
+  running: boolean;
+  /** Turns that wait behind the running one. */
+  queued: number;
+  /** Questions that wait for its user. */
+  pending: number;
+  /** The server that has it. */
+  server: string;
+}
+
+export interface AllSessionsRequest {
+  /** Absent: everybody's. */
+  user?: string;
+  limit: number;
+  cursor?: string;
+}
+
+export interface AllSessionsResult {
+  /** Last active first. */
+  sessions: SessionSize[];
+  next?: string;
+}
+
+export interface TellLookRequest {
+  session: string;
+  /** Who looks. */
+  admin: string;
+}
+
 export interface SweepSessionsRequest {
   /** At most this many sessions. */
   limit: number;

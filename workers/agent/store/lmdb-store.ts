@@ -128,10 +128,10 @@ class LmdbStore implements Store {
     });
   }
 
-  async listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage> {
+  async listSessions(user: string | undefined, page: { limit: number; cursor?: string }): Promise<SessionPage> {
     const from = page.cursor === undefined ? undefined : placeFromCursor(page.cursor);
     return this.#read('listSessions', ({ rows, index }) => {
-      const key = keyDigest(user);
+      const key = user === undefined ? ALL_USERS : keyDigest(user);
       const start = from === undefined ? [key, Number.MAX_SAFE_INTEGER] : [key, from.at, from.session];
       const places: ListPlace[] = [];
       // One extra place tells whether there is a next page; another stands for the cursor's own place, which may be deleted.

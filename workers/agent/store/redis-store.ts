@@ -161,17 +161,19 @@ export class RedisStore implements Store {
     await this.#link.call('dropWakeUp', (call) => call.send(['ZREM', this.#wakeUps, session]));
   }
 
-  async listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage> {
+  async listSessions(user: string | undefined, page: { limit: number; cursor?: string }): Promise<SessionPage> {
     this.#moves.flush();
     const from = page.cursor === undefined ? undefined : placeFromCursor(page.cursor);
     return this.#link.call('listSessions', async (call) => {
       // One extra place tells whether there is a next page.
-      const places = await placesAfter(call, userKey(user), from, page.limit + 1);
+      const key = user === undefined ? SESSIONS_KEY : userKey(user);
+      const places = await placesAfter(call, key, from, page.limit + 1);
       const shown = places.slice(0, page.limit);
       const rows = await Promise.all(shown.map(({ session }) => readRow(call, session)));
-      const orphans = shown.filter(({ at }, index) => rows[index]?.user !== user && at < Date.now() - ORPHAN_MS);
-      if (orphans.length > 0) await call.send(['ZREM', userKey(user), ...orphans.map(({ session }) => session)]);
-      const sessions = rows.filter((row) => row !== undefined).filter((row) => row.user === user);
+      const isOrphan = (row: SessionRow | undefined): boolean => user !== undefined && row?.user !== user;
+      const orphans = shown.filter(({ at }, index) => isOrphan(rows[index]) && at < Date.now() - ORPHAN_MS);
+      if (orphans.length > 0) await call.send(['ZREM', key, ...orphans.map(({ session }) => session)]);
+      const sessions = rows.filter((row) => row !== undefined).filter((row) => !isOrphan(row));
       const last = shown.at(-1);
       return places.length > page.limit && last !== undefined ? { sessions, next: placeToCursor(last) } : { sessions };
     });

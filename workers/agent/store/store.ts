@@ -242,8 +242,8 @@ export interface Store {
   sessionsToWake(before: number): Promise<string[]>;
   /** Removes the wake-up of a session that is deleted or with another server. */
   dropWakeUp(session: string): Promise<void>;
-  /** The user's sessions, last active first. `limit` 1…100. */
-  listSessions(user: string, page: { limit: number; cursor?: string }): Promise<SessionPage>;
+  /** The user's sessions, or with undefined everybody's; last active first. `limit` 1…100. */
+  listSessions(user: string | undefined, page: { limit: number; cursor?: string }): Promise<SessionPage>;
   /** Sets `lastActiveAt`, in the indexes too. Does not bring back a deleted session. */
   touchSession(session: string, at: number): Promise<void>;
   /** Deletes row, history, log, message ids and index entries. Idempotent. */

@@ -19,6 +19,7 @@ import type { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionRow, Store } from '../store/store.js';
 import type { AgentParts } from '../turn/turn.js';
+import { adminRequests } from './admin-requests.js';
 import { auditedRequests } from './audited-requests.js';
 import type { SessionExits } from './session-exits.js';
 
@@ -86,7 +87,7 @@ export class SessionRequests {
   }
 
   handlers() {
-    return auditedRequests(this.#handlers());
+    return { ...auditedRequests(this.#handlers()), ...adminRequests(this.#options) };
   }
 
   #handlers() {

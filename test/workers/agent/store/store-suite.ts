@@ -215,6 +215,18 @@ export function storeSuite(t: Test, backend: Backend): void {
       t.equal(pages, Math.ceil(rows.length / limit), 'the page that ends the list says so');
     }
     t.equal(await codeOf(store.listSessions(user, { limit: 5, cursor: 'bm8' })), 'ERR_BAD_FRAME');
+    const everybody: string[] = [];
+    for (let next: string | undefined = ''; next !== undefined;) {
+      const page = await store.listSessions(undefined, { limit: 7, ...(next === '' ? {} : { cursor: next }) });
+      everybody.push(...page.sessions.map((row) => row.session));
+      next = page.next;
+    }
+    t.strictSame(
+      everybody.filter((session) => expected.includes(session)),
+      expected,
+      'everybody’s sessions have the same order',
+    );
+    t.equal(new Set(everybody).size, everybody.length, 'each once');
   });
 
   t.test('paging goes on where it was while sessions move and go', async (t) => {
