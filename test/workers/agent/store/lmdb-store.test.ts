@@ -187,3 +187,28 @@ t.test('a full disk is ERR_UNAVAILABLE, ends no thread, and loses nothing that w
   const [code] = (await once(child, 'close')) as [number | null];
   t.equal(code, 42, code === 42 ? '' : Buffer.concat(said).toString());
 });
+
+t.test('a clock that jumps locks nobody out, and opens a limit for as long as its window at most', async (t) => {
+  const backend = await newBackend(t);
+  const counting = { turns: true, history: true, turnLeaseMs: 60_000 };
+  const store = await backend.open(t, { counting });
+  const user = 'ann';
+  const [one, two] = [newRow({ user }), newRow({ user })];
+  for (const row of [one, two]) await store.createSession(row);
+  const accepts = { maxTurns: 1, maxMessagesPerMinute: 1, maxHistoryBytes: 0, bytes: 1 };
+  const send = async (session: string, open: number): Promise<unknown> => {
+    const row = { openTurns: Array.from({ length: open }, (_, index) => ({ turn: index + 1 })) };
+    const result = await store.commit(session, { events: [], row, count: { user, accepts } });
+    return result.ok ? 'ok' : 'over' in result && result.over.limit;
+  };
+  const now = Date.now;
+  t.teardown(() => (Date.now = now));
+  Date.now = () => now() + 3_600_000;
+  t.equal(await send(one.session, 1), 'ok');
+  t.equal(await send(two.session, 1), 'maxTurns');
+  Date.now = now; // an hour back: what was counted lies in the future
+  t.equal(await send(two.session, 1), 'ok');
+  t.equal(await send(one.session, 0), 'maxMessagesPerMinute');
+  Date.now = () => now() + 86_400_000;
+  t.equal(await send(one.session, 1), 'ok', 'a day ahead: all windows and leases are over');
+});

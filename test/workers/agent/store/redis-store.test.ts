@@ -384,3 +384,22 @@ t.test('a half-open connection is cut and replaced', async (t) => {
   await until(async () => (await codeOf(store.ping())) === 'ok');
   t.equal(await store.readSession('nobody'), undefined);
 });
+
+t.test('counts that lie in the future, since Redis’s clock was set back, lock nobody out', async (t) => {
+  const redis = await newRedis(t);
+  const raw = await rawClient(t, redis.url);
+  const counting = { turns: true, history: true, turnLeaseMs: 60_000 };
+  const store = await openRedisStore(redis.url, { owner: OWNER, limits: LIMITS, counting });
+  t.teardown(() => store.close());
+  const row = newRow({ user: 'ann' });
+  await store.createSession(row);
+  const soon = Date.now() + 3_600_000;
+  await raw.zAdd('fairlead:quota-turns:ann', { score: soon, value: 'another:1' });
+  await raw.rPush('fairlead:quota-messages:ann', String(soon));
+  await raw.zAdd('fairlead:quota-sandboxes:ann', { score: soon, value: 'another workspace' });
+  const accepts = { maxTurns: 1, maxMessagesPerMinute: 1, maxHistoryBytes: 0, bytes: 1 };
+  const commit = { events: [], row: { openTurns: [{ turn: 1 }] }, count: { user: 'ann', accepts } };
+  t.strictSame(await store.commit(row.session, commit), { ok: true });
+  const claim = { user: 'ann', session: row.session, server: 'workspace' };
+  t.equal(await store.counters.claimSandbox(claim, { maxSandboxes: 1, maxWorkspaceBytes: 0 }), undefined);
+});
