@@ -3,7 +3,7 @@
  * written they wait, bounded, and the gate refuses work where the configuration says so. Main thread.
  */
 import { mkdir } from 'node:fs/promises';
-import { atMost } from '../shared/abort.js';
+import { atMost, pending } from '../shared/abort.js';
 import { unauditedError, type AuditEntry, type AuditGate } from '../shared/audit.js';
 import { backoffMs } from '../shared/backoff.js';
 import type { AuditConfig } from '../shared/config-audit.js';
@@ -51,6 +51,7 @@ export class AuditWriter {
   #pass: Promise<void> | undefined;
   #failures = 0;
   #closing = false;
+  readonly #opened = pending<number>();
   #written = 0;
 
   /** The log is opened in the background: where that fails it is tried again, as every write is. */
@@ -67,6 +68,11 @@ export class AuditWriter {
 
   get end(): ChainEnd {
     return this.#end ?? EMPTY;
+  }
+
+  /** The newest entry that was there before this writer, once the log is open. */
+  opened(): Promise<number> {
+    return this.#opened.promise;
   }
 
   post(entry: string): void {
@@ -246,6 +252,7 @@ export class AuditWriter {
     const file = last ? await LogFile.open(place, last) : await LogFile.begin(place, end.n + 1, this.#today());
     this.#end = end;
     this.#synced = end;
+    this.#opened.resolve(end.n);
     if (lost || unreadable !== undefined) {
       const why = lost
         ? 'the newest entries were removed while no server ran'

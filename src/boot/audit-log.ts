@@ -6,6 +6,7 @@ import type { Config } from '../shared/config.js';
 import type { Logger } from '../shared/log.js';
 import { counter, gauge } from '../shared/metrics.js';
 import { VERSION } from '../shared/version.js';
+import { openSinks } from './audit-sinks.js';
 import { configDigest } from './config-digest.js';
 
 export interface AuditLog {
@@ -32,6 +33,7 @@ export function openAuditLog(config: Config, log: Logger): AuditLog {
     gate,
     log,
     entry: (entry) => auditText(entry, settings.arguments),
+    onWritten: () => sinks.wake(),
   });
   auditTo({
     arguments: settings.arguments,
@@ -39,6 +41,7 @@ export function openAuditLog(config: Config, log: Logger): AuditLog {
     stored: (entry) => writer.stored(entry),
   });
   watch(writer);
+  const sinks = openSinks(config, { gate, log, newest: () => writer.opened() });
   audit({ what: 'audit_started', about: { version: VERSION, pid: process.pid } });
   audit({ what: 'config_loaded', about: { ...configDigest(config) } });
   return {
@@ -54,6 +57,7 @@ export function openAuditLog(config: Config, log: Logger): AuditLog {
       audit({ what: 'audit_stopped' });
       auditTo(undefined);
       await writer.close();
+      await sinks.close();
     },
   };
 }

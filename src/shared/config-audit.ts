@@ -1,5 +1,6 @@
 /** The part of the configuration that says what the audit log keeps, where, and what happens when it cannot. Main thread and command line. */
 import { z } from 'zod';
+import { positiveMs } from './config-fields.js';
 
 const MIN_FILE_BYTES = 65_536;
 
@@ -33,7 +34,39 @@ export const auditSchema = z
       .max(36_500)
       .default(0)
       .describe('Older files are removed, which is recorded; 0 = never'),
+    syslog: z
+      .strictObject({
+        url: z
+          .string()
+          .default('')
+          .refine(isSyslogUrl, 'udp://HOST:PORT, tcp://HOST:PORT or unix:/PATH')
+          .describe('udp://HOST:514, tcp://HOST:601 or unix:/PATH (a stream socket); empty = none'),
+        facility: z.number().int().min(0).max(23).default(13).describe('13: log audit'),
+        required: z.boolean().default(false).describe('Refuse work while it is more than audit.maxBehindMs behind'),
+      })
+      .prefault({}),
+    http: z
+      .strictObject({
+        url: z
+          .union([z.literal(''), z.url({ protocol: /^https?$/ })])
+          .default('')
+          .describe('Entries are posted here as JSON lines; empty = nowhere'),
+        authorization: z
+          .string()
+          .default('')
+          .describe('Value of the Authorization header, with ${NAME} from the environment'),
+        required: z.boolean().default(false).describe('Refuse work while it is more than audit.maxBehindMs behind'),
+      })
+      .prefault({}),
+    maxBehindMs: positiveMs.default(60_000).describe('How far a required sink may be behind'),
   })
   .prefault({});
 
 export type AuditConfig = z.infer<typeof auditSchema>;
+
+function isSyslogUrl(text: string): boolean {
+  if (text === '' || /^unix:\/./.test(text)) return true;
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, port } = new URL(text);
+  return (protocol === 'udp:' || protocol === 'tcp:') && hostname !== '' && port !== '';
+}
