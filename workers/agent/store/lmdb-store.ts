@@ -1,4 +1,5 @@
 /** The embedded store: the Store interface on LMDB in the data folder. Agent threads; all threads of a process share the folder. */
+import type { RootDatabase } from 'lmdb';
 import { quotaError } from '../../../src/shared/quotas.js';
 import { Background } from './background.js';
 import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
@@ -33,8 +34,15 @@ const MAX_SEALING = 16;
 
 /** ERR_START when the folder cannot be used. */
 export async function openLmdbStore(dir: string, options: StoreOptions): Promise<Store> {
-  return new LmdbStore(openTables(dir), options);
+  // To open tables takes LMDB's lock for writes, and blocks this thread until a write that runs has called back on it.
+  await Promise.allSettled([...openHere].map(({ committed }) => committed));
+  const tables = openTables(dir);
+  openHere.add(tables.root);
+  return new LmdbStore(tables, options);
 }
+
+/** Of this thread. A thread of a server has one; tests have several. */
+const openHere = new Set<RootDatabase>();
 
 class LmdbStore implements Store {
   readonly kind = 'lmdb';
@@ -265,8 +273,15 @@ class LmdbStore implements Store {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#background.settle().then(() => this.#tables.root.close());
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { root } = this.#tables;
+    await this.#background.settle();
+    openHere.delete(root);
+    await root.close();
   }
 
   /** Blocks that are appended meanwhile stay where they are; a clear meanwhile makes it give up. */
