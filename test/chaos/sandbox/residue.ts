@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from 'redis';
+import { keysLeft } from '../keys-left.js';
 import { readMetrics } from '../metrics.js';
 import { processesOf, type Processes } from '../processes.js';
 import type { World } from '../world.js';
@@ -73,12 +74,12 @@ export function sessionOfArchive(name: string): string {
   return name.split('~')[0] ?? '';
 }
 
-/** The sessions in the store's index, and all keys. */
+/** The sessions in the store's index, and the keys that do not end by themselves. */
 export async function storeOf({ redis }: World): Promise<{ sessions: string[]; keys: string[] }> {
   const client = createClient({ url: redis.url });
   await client.connect();
   try {
-    return { sessions: await client.zRange('fairlead:sessions', 0, -1), keys: await client.keys('*') };
+    return { sessions: await client.zRange('fairlead:sessions', 0, -1), keys: await keysLeft(client) };
   } finally {
     await client.close();
   }

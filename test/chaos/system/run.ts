@@ -11,6 +11,7 @@ import { until } from '../../helpers/until.js';
 import { differenceOf, heldAtRest } from '../at-rest.js';
 import { pick, randomFrom } from '../random.js';
 import { complaintsOf, countIn, type ChaosOptions, type ChaosReport } from '../report.js';
+import { keysLeft } from '../keys-left.js';
 import { AGENT_THREADS } from '../parts.js';
 import { World } from '../world.js';
 import { ChattyUser } from './chatty-user.js';
@@ -177,7 +178,7 @@ async function judgeResidue(world: World, users: readonly ChattyUser[]): Promise
   let left: string[] = [];
   const exact = async (): Promise<boolean> => {
     left = [
-      ...(await redis.keys('*')),
+      ...(await keysLeft(redis)),
       ...(await world.containers()).filter(({ Names }) => Names[0]?.includes('.')).map(({ Names }) => `${Names[0]}`),
       ...(await filesOf(world)),
     ];
