@@ -15,7 +15,7 @@ import { answeredProtocol, Auth } from '../front/auth.js';
 import type { Site } from '../front/browser/cookie-text.js';
 import { ByteBudget } from '../front/byte-budget.js';
 import { ClientAddresses } from '../front/client-address.js';
-import { Connection, type ConnectionContext, type JudgedUpgrade } from '../front/connection.js';
+import { Connection, type ConnectionContext } from '../front/connection.js';
 import { headProblem } from '../front/head.js';
 import { Exchange, type RequestHead } from '../front/http.js';
 import { Hub } from '../front/hub.js';
@@ -198,13 +198,10 @@ export function createFront(options: FrontOptions): Front {
       const protocols = req.getHeader('sec-websocket-protocol');
       const key = req.getHeader('sec-websocket-key');
       const extensions = req.getHeader('sec-websocket-extensions');
-      const upgrade = (opening: JudgedUpgrade): void => {
-        const data = { connection: new Connection(context, opening) };
-        res.upgrade(data, key, answeredProtocol(protocols), extensions, socketContext);
-      };
       const opening = judgeUpgrade({ auth, strangers, logIns, notServing }, { ...head, protocols });
-      if (opening instanceof Promise) void upgradeLater(res, opening, upgrade);
-      else upgrade(opening);
+      // Also while it is judged: uWebSockets may close a socket whose upgrade comes later.
+      const data = { connection: new Connection(context, opening) };
+      res.upgrade(data, key, answeredProtocol(protocols), extensions, socketContext);
     },
     open: (ws) => ws.getUserData().connection.opened(ws),
     message: (ws: WebSocket<UserData>, message, isBinary) => ws.getUserData().connection.received(message, isBinary),
@@ -323,18 +320,6 @@ export function createFront(options: FrontOptions): Front {
     presence.closeAll(code, reason);
     await delay(CLOSE_GRACE_MS);
   }
-}
-
-/** For a credential that takes a moment to check. */
-async function upgradeLater(
-  res: HttpResponse,
-  opening: Promise<JudgedUpgrade>,
-  upgrade: (opening: JudgedUpgrade) => void,
-): Promise<void> {
-  let aborted = false;
-  res.onAborted(() => (aborted = true));
-  const judged = await opening;
-  if (!aborted) res.cork(() => upgrade(judged));
 }
 
 /** One call at a time: who asks meanwhile gets the same answer. */

@@ -75,7 +75,7 @@ export class Connection implements Subscriber {
   /** Set when the attach is answered. */
   #session = '';
   /** Set until the attach is answered. */
-  #opening: JudgedUpgrade | undefined;
+  #opening: JudgedUpgrade | Promise<JudgedUpgrade> | undefined;
   #early: Early | undefined;
   #backlog: Backlog | undefined;
   /** Bad frames in a row. */
@@ -87,7 +87,7 @@ export class Connection implements Subscriber {
   #behind = false;
   #catchingUp = false;
 
-  constructor(context: ConnectionContext, opening: JudgedUpgrade) {
+  constructor(context: ConnectionContext, opening: JudgedUpgrade | Promise<JudgedUpgrade>) {
     this.#context = context;
     this.#opening = opening;
   }
@@ -103,6 +103,11 @@ export class Connection implements Subscriber {
   opened(socket: Socket): void {
     this.#socket = socket;
     const opening = this.#opening!;
+    if (opening instanceof Promise) void opening.then((judged) => this.open && this.#begin(judged));
+    else this.#begin(opening);
+  }
+
+  #begin(opening: JudgedUpgrade): void {
     if (opening.refused) return this.#refuse(opening.refused);
     const { person, address, session, after } = opening;
     this.person = person;
@@ -120,7 +125,8 @@ export class Connection implements Subscriber {
   /** `message` is uWebSockets' memory, valid until this returns. */
   received(message: ArrayBuffer, isBinary: boolean): void {
     frameCounts.in++;
-    if (!this.#pay(message.byteLength)) return undefined;
+    // Who sends before the credential is judged has no budget yet, and may send no more than waits for the attach.
+    if (this.user !== '' && !this.#pay(message.byteLength)) return undefined;
     const text = isBinary ? undefined : utf8.decode(message);
     if (this.#opening === undefined) return this.#handle(text);
     const early = (this.#early ??= { texts: [], bytes: 0 });
