@@ -19,11 +19,11 @@ t.test('the server says who it is, in the version of the package', async (t) => 
 t.test(
   'the first handshake is answered when tools have run once, so that the first call finds them loaded',
   async (t) => {
-    const called: [string, unknown][] = [];
+    const called: string[] = [];
     const tools = TOOL_LIST.map(({ listed }) => ({
       listed,
-      call: async (args: Readonly<Record<string, unknown>>) => {
-        called.push([listed.name, args]);
+      call: async () => {
+        called.push(listed.name);
         return { content: [] };
       },
     }));
@@ -33,13 +33,16 @@ t.test(
       server.receive({ id, method: 'initialize', params: { protocolVersion: '2025-11-25' } });
       await once(output, 'data');
       t.ok(called.length > 0);
-      t.equal(called.length, new Set(called.map(([name]) => name)).size, 'once each');
+      t.equal(called.length, new Set(called).size, 'once each');
     }
     const readOnly = new Set(
       TOOL_LIST.filter(({ listed }) => listed.annotations.readOnlyHint).map((tool) => tool.listed.name),
     );
-    const others = called.filter(([name]) => !readOnly.has(name));
-    t.same(others, [['run_command', { command: ':' }]], 'the only one that could change something does nothing');
+    t.same(
+      called.filter((name) => !readOnly.has(name)),
+      [],
+      'none that changes anything',
+    );
   },
 );
 
