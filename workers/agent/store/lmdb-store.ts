@@ -1,5 +1,6 @@
 /** The embedded store: the Store interface on LMDB in the data folder. Agent threads; all threads of a process share the folder. */
 import type { RootDatabase } from 'lmdb';
+import { atMost } from '../../../src/shared/abort.js';
 import { quotaError } from '../../../src/shared/quotas.js';
 import { Background } from './background.js';
 import { isForeign, storeUnavailable, withStoreDeadline, type OperationDeadline } from './deadline.js';
@@ -35,12 +36,14 @@ const MAX_SEALING = 16;
 /** ERR_START when the folder cannot be used. */
 export async function openLmdbStore(dir: string, options: StoreOptions): Promise<Store> {
   // To open tables takes LMDB's lock for writes, and blocks this thread until a write that runs has called back on it.
-  await Promise.allSettled([...openHere].map(({ committed }) => committed));
+  await atMost(WRITES_MS, Promise.allSettled([...openHere].map(({ committed }) => committed)));
   const tables = openTables(dir);
   openHere.add(tables.root);
   return new LmdbStore(tables, options);
 }
 
+/** A write may wait for a lock that another process holds. */
+const WRITES_MS = 1_000;
 /** Of this thread. A thread of a server has one; tests have several. */
 const openHere = new Set<RootDatabase>();
 
