@@ -94,7 +94,7 @@ export interface Front {
   readonly mcpExchanges: McpExchanges;
   /** Refuses new sockets, sessions and messages; /readyz answers 503. Running turns go on. */
   stopAccepting(): void;
-  /** Closes the sockets and streams of whom `ends` is true; resolves with their number. */
+  /** Closes the sockets and streams of whom `ends` is true; returns their number. */
   endCredentials(ends: (person: Person) => boolean, code: number, reason: string): number;
   /** Closes every socket and stream with this code; resolves when the close frames have had time to leave. */
   closeAll(code: number, reason: string): Promise<void>;

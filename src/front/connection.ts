@@ -103,8 +103,12 @@ export class Connection implements Subscriber {
   opened(socket: Socket): void {
     this.#socket = socket;
     const opening = this.#opening!;
-    if (opening instanceof Promise) void opening.then((judged) => this.open && this.#begin(judged));
-    else this.#begin(opening);
+    if (!(opening instanceof Promise)) return this.#begin(opening);
+    void opening.then(
+      (judged) => this.open && this.#begin(judged),
+      (error: unknown) => this.#refuse(error),
+    );
+    return undefined;
   }
 
   #begin(opening: JudgedUpgrade): void {
