@@ -77,7 +77,7 @@ export class AuditForwarder {
           unsent = await follower.read(batch);
         }
         if (unsent.length === 0) {
-          if (this.#news) continue;
+          if (this.#news || signal.aborted) continue; // nobody wakes it after its close
           this.#waitingSince = undefined;
           await new Promise<void>((resolve) => (this.#wake = resolve));
           continue;

@@ -278,6 +278,7 @@ for _, command in ipairs({'HGET', 'ZSCORE', 'ZREM'}) do redis.call(command, none
 for _, command in ipairs({'LRANGE', 'LTRIM', 'ZREMRANGEBYRANK'}) do redis.call(command, none, 0, -1) end
 for _, command in ipairs({'LLEN', 'XLEN', 'PERSIST', 'UNLINK', 'DEL'}) do redis.call(command, none) end
 redis.call('HMGET', none, 'x')
+redis.call('HSCAN', none, 0)
 redis.call('LINDEX', none, 0)
 redis.call('XRANGE', none, '-', '+')
 redis.call('XTRIM', none, 'MINID', 1)
