@@ -4,29 +4,30 @@
  * sandbox.
  */
 import { execFile, type ChildProcess } from 'node:child_process';
-import { closeSync, constants, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 
 export interface OutputPipes {
   stdout: Readable;
   stderr: Readable;
 }
 
-interface Fifo {
-  readEnd: Socket;
+/** Open for reading and for writing. */
+interface Pipe {
+  readEnd: number;
   writeEnd: number;
 }
 
+type Pair = Record<'stdout' | 'stderr', Pipe>;
+
 const MKFIFO_TIMEOUT_MS = 2000;
 
-let folder: string | undefined;
-let removesFolder = false;
-let made = 0;
-/** Created in advance, so that only the first command waits for mkfifo. */
-let spare: Promise<[string, string] | undefined> | undefined;
+/** Made in advance, so that only the first command waits for mkfifo. Open, so that nothing of it stands in the sandbox's folders. */
+let spare: Promise<Pair | undefined> | undefined;
 
 /**
  * Calls `start` with spawn's stdout and stderr, and returns the ends to read from. Without mkfifo or a writable temporary
@@ -35,21 +36,22 @@ let spare: Promise<[string, string] | undefined> | undefined;
 export async function withOutputPipes(
   start: (stdout: number | 'pipe', stderr: number | 'pipe') => ChildProcess,
 ): Promise<{ child: ChildProcess; pipes: OutputPipes }> {
-  const opened = await takeFifos();
-  if (!opened) {
+  // Taken and replaced in one step: parallel calls must not share a pair.
+  const taken = spare ?? makePair();
+  spare = makePair();
+  const pair = await taken;
+  if (!pair) {
     const child = start('pipe', 'pipe');
     if (child.stdout === null || child.stderr === null) throw new Error('spawn gave no pipes');
     return { child, pipes: { stdout: child.stdout, stderr: child.stderr } };
   }
-  const { stdout, stderr } = opened;
+  const { stdout, stderr } = pair;
   try {
-    return {
-      child: start(stdout.writeEnd, stderr.writeEnd),
-      pipes: { stdout: stdout.readEnd, stderr: stderr.readEnd },
-    };
+    const child = start(stdout.writeEnd, stderr.writeEnd);
+    return { child, pipes: { stdout: readable(stdout), stderr: readable(stderr) } };
   } catch (error) {
-    stdout.readEnd.destroy();
-    stderr.readEnd.destroy();
+    closeSync(stdout.readEnd);
+    closeSync(stderr.readEnd);
     throw error;
   } finally {
     // The command has its own copies by now. The pipe ends when the last of its processes ends.
@@ -58,64 +60,44 @@ export async function withOutputPipes(
   }
 }
 
-async function takeFifos(): Promise<Record<'stdout' | 'stderr', Fifo> | undefined> {
-  // Taken and replaced in one step: parallel calls must not share a pair.
-  const taken = spare ?? makeFifos();
-  spare = makeFifos();
-  const paths = await taken;
-  const opened = paths && openFifos(paths);
-  if (opened) return opened;
-  // What was made in advance may be gone: `rm -rf /tmp/*`.
-  const isFolderGone = folder !== undefined && !existsSync(folder);
-  if (!paths && !isFolderGone) return undefined;
-  if (isFolderGone) folder = undefined;
-  spare = undefined;
-  const again = await makeFifos();
-  return again && openFifos(again);
+function readable({ readEnd }: Pipe): Socket {
+  return new Socket({ fd: readEnd, readable: true, writable: false });
 }
 
-/** Undefined where they are gone, or closed to their owner. */
-function openFifos([out, err]: readonly [string, string]): Record<'stdout' | 'stderr', Fifo> | undefined {
-  let stdout: Fifo | undefined;
+/** Undefined where there is no mkfifo, no writable temporary folder, no file descriptor, or the names were taken away meanwhile. */
+async function makePair(): Promise<Pair | undefined> {
+  let folder: string;
   try {
-    stdout = openFifo(out);
-    return { stdout, stderr: openFifo(err) };
+    folder = mkdtempSync(join(tmpdir(), 'fairlead-pipes-'));
   } catch {
-    stdout?.readEnd.destroy();
-    if (stdout) closeSync(stdout.writeEnd);
+    return undefined; // the caller falls back to Node's pipes
+  }
+  try {
+    const [out, err] = [join(folder, 'out'), join(folder, 'err')];
+    await promisify(execFile)('mkfifo', ['-m', '600', out, err], { timeout: MKFIFO_TIMEOUT_MS });
+    const stdout = openPipe(out);
+    try {
+      return { stdout, stderr: openPipe(err) };
+    } catch (error) {
+      closeSync(stdout.readEnd);
+      closeSync(stdout.writeEnd);
+      throw error;
+    }
+  } catch {
     return undefined;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Opens the reading end first, without waiting for a writer; then the name is no longer needed. */
-function openFifo(path: string): Fifo {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const writeEnd = openSync(path, constants.O_WRONLY);
-  rmSync(path);
-  return { readEnd: new Socket({ fd, readable: true, writable: false }), writeEnd };
-}
-
-async function makeFifos(): Promise<[string, string] | undefined> {
-  const number = made++;
-  return new Promise((resolve) => {
-    try {
-      folder ??= privateFolder();
-    } catch {
-      // No writable temporary folder: the caller falls back to Node's pipes.
-      resolve(undefined);
-      return;
-    }
-    const paths: [string, string] = [join(folder, `${number}.out`), join(folder, `${number}.err`)];
-    execFile('mkfifo', ['-m', '600', ...paths], { timeout: MKFIFO_TIMEOUT_MS }, (error) => {
-      resolve(error === null ? paths : undefined);
-    });
-  });
-}
-
-function privateFolder(): string {
-  const path = mkdtempSync(join(tmpdir(), 'fairlead-pipes-'));
-  if (!removesFolder)
-    process.on('exit', () => folder !== undefined && rmSync(folder, { recursive: true, force: true }));
-  removesFolder = true;
-  return path;
+/** By its name once only: what other programs put in its place meanwhile is no pipe that has a reader, and would block. */
+function openPipe(path: string): Pipe {
+  const readEnd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(readEnd).isFIFO()) throw new Error(`${path} is no pipe`);
+    return { readEnd, writeEnd: openSync(`/proc/self/fd/${readEnd}`, constants.O_WRONLY) };
+  } catch (error) {
+    closeSync(readEnd);
+    throw error;
+  }
 }

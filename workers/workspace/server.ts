@@ -28,6 +28,7 @@ const INTERNAL_ERROR = -32_603;
 const WARMING = [
   ['list_files', { path: '.' }],
   ['read_file', { path: '.fairlead-warm-up' }],
+  ['run_command', { command: ':' }],
 ] as const;
 const WARM_UP_MS = 2_000;
 

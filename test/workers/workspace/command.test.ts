@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { until } from '../../helpers/until.js';
 import {
   blocksOf,
   commandMeta,
@@ -185,6 +186,15 @@ t.test('a command may open its output by name, as scripts do', async (t) => {
     const result = await ws.call('run_command', { command: 'echo err > /dev/stderr; echo both | tee /dev/stderr' });
     t.same(blocksOf(result).slice(0, 2), ['both\n', '[stderr]\nerr\nboth\n']);
   }
+});
+
+t.test('commands leave nothing of their pipes in the temporary folder', async (t) => {
+  const tmp = t.testdir();
+  const ws = await startWorkspace(t, { TMPDIR: tmp });
+  t.equal(blocksOf(await ws.call('run_command', { command: 'echo out' }))[0], 'out\n');
+  await until('the next pair is made', async () => (await readdir(tmp)).length === 0, { timeoutMs: 30_000 });
+  t.equal(blocksOf(await ws.call('run_command', { command: 'rm -rf "$TMPDIR"; echo out' }))[0], 'out\n');
+  for (let i = 0; i < 3; i++) t.equal(blocksOf(await ws.call('run_command', { command: 'echo again' }))[0], 'again\n');
 });
 
 t.test('without mkfifo commands run all the same', async (t) => {
