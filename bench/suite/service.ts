@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const UNIT = new URL('../../../systemd/fairlead.service', import.meta.url);
-const SLICE = new URL('../../../systemd/fairlead-sandboxes.slice', import.meta.url);
+const SLICE = new URL('../../../systemd/system-fairlead_sandboxes.slice', import.meta.url);
 /** The CPU controller of cgroups version 1 and 2. */
 const V1 = '/sys/fs/cgroup/cpu';
 const V2 = '/sys/fs/cgroup';

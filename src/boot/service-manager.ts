@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
+import { VERSION } from '../shared/version.js';
 
 const LIBRARY = 'libsystemd.so.0';
 const TICK_MS = 500;
@@ -105,7 +106,7 @@ export class Systemd implements ServiceManager {
   status(text: string): void {
     if (text === this.#status) return;
     this.#status = text;
-    this.#send(`STATUS=${oneLine(text)}`);
+    this.#send(statusLine(text));
   }
 
   follow(service: Service): void {
@@ -127,7 +128,7 @@ export class Systemd implements ServiceManager {
   stopping(): void {
     this.#stopping = true;
     this.#status = 'draining';
-    this.#send('STOPPING=1\nSTATUS=draining');
+    this.#send(`STOPPING=1\n${statusLine('draining')}`);
   }
 
   async told(): Promise<void> {
@@ -148,7 +149,7 @@ export class Systemd implements ServiceManager {
     if (this.#started) return this.status(status);
     this.#started = true;
     this.#status = status;
-    this.#send(`READY=1\nSTATUS=${oneLine(status)}`);
+    this.#send(`READY=1\n${statusLine(status)}`);
   }
 
   #send(state: string): void {
@@ -160,7 +161,7 @@ export class Systemd implements ServiceManager {
   }
 }
 
-/** A line break would begin a new assignment. */
-function oneLine(text: string): string {
-  return text.replaceAll(/[\r\n]+/g, ' ');
+/** With the version, which an upgrade waits for. A line break would begin a new assignment. */
+function statusLine(text: string): string {
+  return `STATUS=Fairlead ${VERSION}: ${text.replaceAll(/[\r\n]+/g, ' ')}`;
 }

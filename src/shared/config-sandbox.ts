@@ -29,7 +29,7 @@ export const sandboxSchema = z
       .regex(/^[\w.@:/-]*$/, 'a cgroup path, or the name of a systemd slice')
       .default('')
       .describe(
-        'Cgroup of all sandboxes, such as a slice with a limit (systemd/fairlead-sandboxes.slice); empty = Docker’s',
+        'Cgroup of all sandboxes, such as a slice with a limit (systemd/system-fairlead_sandboxes.slice); empty = Docker’s',
       ),
     cpus: z.number().positive().default(0.5),
     pids: positive.default(256),

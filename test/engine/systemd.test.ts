@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,8 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../src/shared/config.js';
 import { STOP_MARGIN_MS } from '../../src/main.js';
-import { CLI, startEngine } from '../helpers/engine.js';
+import { VERSION } from '../../src/shared/version.js';
+import { startEngine } from '../helpers/engine.js';
 import { openNotifySocket, type NotifySocket } from '../helpers/notify-socket.js';
 import { freePort } from '../helpers/processes.js';
 import { until } from '../helpers/until.js';
@@ -29,6 +30,7 @@ function setting(name: string): string {
   return value.slice(name.length + 1);
 }
 
+const STATUS = `STATUS=Fairlead ${VERSION}:`;
 const isPing = (state: string): boolean => state === 'WATCHDOG=1';
 
 async function notifySocket(t: Test): Promise<NotifySocket> {
@@ -42,7 +44,7 @@ t.test('systemd finds no fault in the unit, and little that it leaves open', asy
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, 'fairlead.service');
   // It looks whether the programs are there: those of this checkout are.
-  const here = UNIT.replaceAll('/usr/bin/node', process.execPath).replaceAll('/opt/fairlead/dist/src/cli.js', CLI);
+  const here = UNIT.replaceAll('/usr/local/bin/fairlead', join(FOLDER, 'fairlead'));
   t.not(here, UNIT);
   await writeFile(file, here);
   const verified = await run('systemd-analyze', ['verify', file]);
@@ -50,6 +52,17 @@ t.test('systemd finds no fault in the unit, and little that it leaves open', asy
   const { stdout } = await run('systemd-analyze', ['security', '--offline=yes', '--no-pager', file]);
   const exposure = Number(/Overall exposure level for fairlead\.service: ([\d.]+)/.exec(stdout)?.[1]);
   t.ok(exposure <= MAX_EXPOSURE, `exposure ${exposure}`);
+});
+
+t.test('the sandboxes’ slice stands beside the service, where its weight counts against it', async (t) => {
+  const [slice = '', ...others] = (await readdir(FOLDER)).filter((name) => name.endsWith('.slice'));
+  t.same(others, []);
+  // system.slice holds services; each dash of a slice's name is a level below another slice.
+  t.match(slice, /^system-[^-]+\.slice$/);
+  const file = join(FOLDER, slice);
+  const verified = await run('systemd-analyze', ['verify', file]);
+  t.equal(verified.stdout + verified.stderr, '');
+  t.equal(parseConfig({ sandbox: { cgroupParent: slice } }, {}).sandbox.cgroupParent, slice);
 });
 
 t.test('the unit’s limits leave room for what the server allows itself', async (t) => {
@@ -81,14 +94,14 @@ t.test('READY once it serves, signs of life, STOPPING at SIGTERM; all from the p
   });
   t.teardown(() => engine.stop());
   const { state } = await notify.waitFor((state) => state.startsWith('READY=1'));
-  t.equal(state, `READY=1\nSTATUS=ready at ${engine.url}`);
+  t.equal(state, `READY=1\n${STATUS} ready at ${engine.url}`);
   t.equal((await fetch(`${engine.url}/readyz`)).status, 200);
   for (let pings = 0; pings < 5; pings++) await notify.waitFor(isPing, { from: notify.received.length });
   engine.signal('SIGTERM');
-  await notify.waitFor((state) => state === 'STOPPING=1\nSTATUS=draining');
+  await notify.waitFor((state) => state === `STOPPING=1\n${STATUS} draining`);
   t.same(await engine.exited, { code: 0, signal: null });
   const states = notify.received.map(({ state }) => state).filter((state) => !isPing(state));
-  t.same(states, ['STATUS=starting', state, 'STOPPING=1\nSTATUS=draining']);
+  t.same(states, [`${STATUS} starting`, state, `STOPPING=1\n${STATUS} draining`]);
   t.ok(notify.received.every(({ pid }) => pid === engine.pid));
 });
 
@@ -100,10 +113,10 @@ t.test(
     const engine = await startEngine({ env: { NOTIFY_SOCKET: notify.path, WATCHDOG_USEC: '400000', DOCKER_HOST } });
     t.teardown(() => engine.stop());
     const { state } = await notify.waitFor((state) => state.startsWith('READY=1'));
-    t.equal(state, `READY=1\nSTATUS=not ready: Docker at ${DOCKER_HOST} does not answer (ECONNREFUSED)`);
+    t.equal(state, `READY=1\n${STATUS} not ready: Docker at ${DOCKER_HOST} does not answer (ECONNREFUSED)`);
     for (let pings = 0; pings < 3; pings++) await notify.waitFor(isPing, { from: notify.received.length });
     engine.signal('SIGTERM');
-    await notify.waitFor((state) => state === 'STOPPING=1\nSTATUS=draining');
+    await notify.waitFor((state) => state === `STOPPING=1\n${STATUS} draining`);
     t.same(await engine.exited, { code: 0, signal: null }, 'a stop does not wait for Docker');
   },
 );
@@ -117,7 +130,7 @@ t.test('a start that nothing mends ends, and READY is never said', async (t) => 
   const env = { NOTIFY_SOCKET: notify.path, DOCKER_HOST: '', PORT };
   const failure: unknown = await startEngine({ config: process_, env }).catch((error: unknown) => error);
   t.match(failure, { exit: { code: 1 }, message: /in use/ });
-  await notify.waitFor((state) => state === 'STATUS=starting');
+  await notify.waitFor((state) => state === `${STATUS} starting`);
   t.equal(notify.received.length, 1);
 });
 
@@ -128,7 +141,7 @@ t.test('a server that waits for its model is started for systemd, and its status
   const engine = await startEngine({ config: process_, env });
   t.teardown(() => engine.stop());
   const { state } = await notify.waitFor((state) => state.startsWith('READY=1'));
-  t.equal(state, `READY=1\nSTATUS=not ready: the model at ${ANTHROPIC_BASE_URL} does not answer (ECONNREFUSED)`);
+  t.equal(state, `READY=1\n${STATUS} not ready: the model at ${ANTHROPIC_BASE_URL} does not answer (ECONNREFUSED)`);
   t.equal((await fetch(`${engine.url}/readyz`)).status, 503);
 });
 

@@ -1,10 +1,12 @@
 import t, { type Test } from 'tap';
 import { createLog } from '../../../src/shared/log.js';
 import { openServiceManager, Systemd, type Service } from '../../../src/boot/service-manager.js';
+import { VERSION } from '../../../src/shared/version.js';
 import { deferred, within } from '../../helpers/processes.js';
 import { openNotifySocket } from '../../helpers/notify-socket.js';
 
 const log = createLog('test', 'silent');
+const STATUS = `STATUS=Fairlead ${VERSION}:`;
 const URL_ = 'http://127.0.0.1:3000';
 
 // The manager's own timer keeps no process alive.
@@ -64,22 +66,22 @@ t.test(
     const engine = service();
     engine.reasons = ['the store does not answer', 'a\nb'];
     manager.follow(engine);
-    await until((state) => state.startsWith('READY=1\nSTATUS=not ready'));
+    await until((state) => state.startsWith(`READY=1\n${STATUS} not ready`));
     engine.reasons = [];
-    await until((state) => state.startsWith('STATUS=ready'));
+    await until((state) => state.startsWith(`${STATUS} ready`));
     engine.reasons = ['1 agent threads are down'];
     await until((state) => state.includes('agent threads'));
     engine.reasons = [];
-    await until((state) => state.startsWith('STATUS=ready'), sent.length);
+    await until((state) => state.startsWith(`${STATUS} ready`), sent.length);
     manager.stopping();
     await until((state) => state.startsWith('STOPPING=1'));
     t.same(sent, [
-      'STATUS=starting',
-      'READY=1\nSTATUS=not ready: the store does not answer, a b',
-      `STATUS=ready at ${URL_}`,
-      'STATUS=not ready: 1 agent threads are down',
-      `STATUS=ready at ${URL_}`,
-      'STOPPING=1\nSTATUS=draining',
+      `${STATUS} starting`,
+      `READY=1\n${STATUS} not ready: the store does not answer, a b`,
+      `${STATUS} ready at ${URL_}`,
+      `${STATUS} not ready: 1 agent threads are down`,
+      `${STATUS} ready at ${URL_}`,
+      `STOPPING=1\n${STATUS} draining`,
     ]);
   },
 );
@@ -98,7 +100,7 @@ t.test('watchdog pings come only while the loops turn, and go on during the stop
   };
   manager.follow(engine);
   await looked.promise;
-  t.same(sent, [`READY=1\nSTATUS=ready at ${URL_}`]);
+  t.same(sent, [`READY=1\n${STATUS} ready at ${URL_}`]);
   engine.well = true;
   await until((state) => state === 'WATCHDOG=1');
   manager.stopping();
@@ -112,7 +114,7 @@ t.test('who ends the process can wait until systemd has the last line', async (t
   const manager = new Systemd({ send: (state) => sending.promise.then(() => send(state)), watchdogMs: 0 }, log);
   t.teardown(() => manager.close());
   manager.stopping();
-  const told = manager.told().then(() => t.same(sent, ['STOPPING=1\nSTATUS=draining']));
+  const told = manager.told().then(() => t.same(sent, [`STOPPING=1\n${STATUS} draining`]));
   sending.resolve();
   await until((state) => state.startsWith('STOPPING'));
   await told;
@@ -136,7 +138,7 @@ t.test('a systemd that takes nothing does no harm, and no pings queue up for it'
   };
   manager.follow(engine);
   await looked.promise;
-  t.same(sent, [`READY=1\nSTATUS=ready at ${URL_}`, 'WATCHDOG=1']);
+  t.same(sent, [`READY=1\n${STATUS} ready at ${URL_}`, 'WATCHDOG=1']);
 });
 
 t.test('without NOTIFY_SOCKET nobody is told anything', async (t) => {
@@ -167,7 +169,7 @@ t.test(
         if (mine) await notify.waitFor((state) => state === 'WATCHDOG=1');
         manager.close();
         manager.status('the end');
-        await notify.waitFor((state) => state === 'STATUS=the end');
+        await notify.waitFor((state) => state === `${STATUS} the end`);
         const signs = notify.received.filter(({ state }) => state === 'WATCHDOG=1');
         t.equal(signs.length > 0, mine, `${notify.path} ${mine}`);
         t.ok(notify.received.every(({ pid }) => pid === process.pid));
