@@ -56,12 +56,17 @@ Examples:
   $ PORT=8080 REDIS_URL=redis://127.0.0.1:6379 fairlead serve`,
   )
   .action(async ({ checkConfig = false }: { checkConfig?: boolean }) => {
-    const [{ serve }, { ConfigError }] = await Promise.all([import('./main.js'), import('./shared/config.js')]);
+    const [{ serve }, { ConfigError }, { logStartError }] = await Promise.all([
+      import('./main.js'),
+      import('./shared/config.js'),
+      import('./boot/start-words.js'),
+    ]);
     try {
       await serve({ checkConfig });
     } catch (error) {
       if (error instanceof ConfigError) failedCode = MISCONFIGURED;
-      throw error;
+      if (!logStartError(error)) throw error;
+      process.exitCode = failedCode;
     }
   });
 

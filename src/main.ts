@@ -6,8 +6,11 @@ import { policyWarnings } from './shared/config-policy.js';
 import type { Engine } from './engine.js';
 import { FairleadError, isFairleadError } from './shared/errors.js';
 import { createLog, type Logger } from './shared/log.js';
+import { logFatalErrors, logWarnings } from './shared/node-words.js';
+import { openFilesLimit, openFilesWarning } from './shared/open-files.js';
 import { hideEnvironment } from './boot/environment.js';
 import { openServiceManager, type Service, type ServiceManager } from './boot/service-manager.js';
+import { sayChecked } from './boot/start-words.js';
 import { VERSION } from './shared/version.js';
 
 /**
@@ -22,14 +25,17 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
   const { rules } = config.approvals;
   const warnings = [...hintWarnings(rules, config.mcpServers), ...policyWarnings(rules)];
   if (options.checkConfig) {
-    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-    process.stdout.write('the configuration is valid\n');
+    sayChecked(warnings);
     return;
   }
   const shown = hideEnvironment();
   if (shown !== undefined)
     warnings.push(`programs of this account can read the server's environment in /proc: ${shown}`);
+  const files = openFilesWarning(openFilesLimit(), config.limits.maxConnections);
+  if (files !== undefined) warnings.push(files);
   const log = createLog('main', config.logLevel);
+  logWarnings(log);
+  logFatalErrors(log);
   for (const warning of warnings) log.warn(warning);
   // Node's default would end the process without a drain, and systemd takes that for a clean exit.
   process.on('SIGHUP', () => log.warn('SIGHUP is ignored: restart the server for a new configuration'));

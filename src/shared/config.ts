@@ -15,6 +15,7 @@ import { quotasSchema } from './config-quotas.js';
 import { approvalsSchema, groupNames, policyProblems } from './config-policy.js';
 import { readProxies, type Proxies } from './proxies.js';
 import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-sandbox.js';
+import { DOCKER_HOST_PROBLEM, parseDockerHost } from './docker-host.js';
 import { FairleadError } from './errors.js';
 import { redisUrlProblem } from './redis-url.js';
 import { defaultMemoryMb } from './sandbox-memory.js';
@@ -241,6 +242,7 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
   const { store, model } = config;
   const badUrl = store.redisUrl === '' ? undefined : redisUrlProblem(store.redisUrl);
   if (badUrl !== undefined) problems.push({ path: 'store.redisUrl', message: badUrl });
+  if (!parseDockerHost(config.dockerHost)) problems.push({ path: 'DOCKER_HOST', message: DOCKER_HOST_PROBLEM });
   if (model.provider === 'anthropic' && !hasModelAccess(config.anthropic)) {
     const message = 'is anthropic, but neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set';
     problems.push({ path: 'model.provider', message });

@@ -1,6 +1,7 @@
 /** Makes a dockerode client for an address, and gives each of its calls a deadline. Main thread (boot), docker thread and CLI. */
 import Docker from 'dockerode';
 import { withDeadline } from './abort.js';
+import { DOCKER_HOST_PROBLEM, parseDockerHost } from './docker-host.js';
 import { FairleadError } from './errors.js';
 
 export const DEFAULT_DOCKER_SOCKET = '/var/run/docker.sock';
@@ -29,19 +30,17 @@ export function howToGetImage(image: string): string {
  * without traffic, so it must not be set for a client that attaches. ERR_START.
  */
 export function dockerClient(dockerHost: string, idleTimeoutMs?: number): Docker {
-  const unix = /^unix:\/\/(.*)$/.exec(dockerHost);
-  if (dockerHost === '' || unix) {
+  const address = parseDockerHost(dockerHost);
+  if (!address) throw new FairleadError('ERR_START', `DOCKER_HOST ${dockerHost}: ${DOCKER_HOST_PROBLEM}`);
+  if ('socketPath' in address) {
     return new Docker({
-      socketPath: unix?.[1] || DEFAULT_DOCKER_SOCKET,
+      socketPath: address.socketPath || DEFAULT_DOCKER_SOCKET,
       host: undefined,
       port: undefined,
       timeout: idleTimeoutMs,
     });
   }
-  const url = URL.canParse(dockerHost) ? new URL(dockerHost) : undefined;
-  if (!url || !['tcp:', 'http:', 'https:'].includes(url.protocol) || url.hostname === '') {
-    throw new FairleadError('ERR_START', `DOCKER_HOST ${dockerHost}: must be unix://PATH or tcp://HOST:PORT`);
-  }
+  const { url } = address;
   const tls = url.protocol === 'https:' || url.port === '2376' || process.env['DOCKER_TLS_VERIFY'] === '1';
   return new Docker({
     socketPath: undefined,

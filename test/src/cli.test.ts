@@ -45,8 +45,17 @@ t.test('serve --check-config reports every problem of the configuration on a lin
   const { code, stderr } = await runCli(t, ['serve', '--check-config'], { env });
   t.equal(code, 78, 'EX_CONFIG: a service manager does not try again');
   t.equal((await runCli(t, ['serve'], { env })).code, 78);
-  for (const path of ['PORT', 'LOG_LEVEL', 'auth.tokens']) t.match(stderr, `\n  ${path}: `);
-  t.equal((await runCli(t, ['serve', '--check-config'])).code, 0);
+  const lines = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as object);
+  for (const path of ['PORT', 'LOG_LEVEL', 'auth.tokens']) {
+    const found = lines.find((line) => 'path' in line && line.path === path);
+    t.match(found, { level: 50, code: 'ERR_CONFIG', msg: `the configuration has a problem: ${path}: ` });
+  }
+  const { code: good, stdout, stderr: silent } = await runCli(t, ['serve', '--check-config']);
+  t.match({ good, silent }, { good: 0, silent: '' });
+  t.match(JSON.parse(stdout), { level: 30, thread: 'main', msg: 'the configuration is valid' });
 });
 
 t.test('serve --check-config warns of a rule that believes no server’s hints', async (t) => {
@@ -59,7 +68,9 @@ t.test('serve --check-config warns of a rule that believes no server’s hints',
   });
   const check = (file: string) =>
     runCli(t, ['serve', '--check-config'], { env: { FAIRLEAD_CONFIG: `${folder}/${file}` } });
-  t.match(await check('a.json'), { code: 0, stderr: /^warning: approvals\.rules\.0 has readOnly.*trustHints/ });
+  const { code, stderr } = await check('a.json');
+  t.equal(code, 0);
+  t.match(JSON.parse(stderr), { level: 40, msg: /^approvals\.rules\.0 has readOnly.*trustHints/ });
   t.match(await check('b.json'), { code: 0, stderr: '' });
 });
 

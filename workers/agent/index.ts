@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorToData } from '../../src/shared/errors.js';
 import { createLog } from '../../src/shared/log.js';
+import { logWarnings } from '../../src/shared/node-words.js';
 import { histogram, SECONDS_FAST, watchThread } from '../../src/shared/metrics.js';
 import { openAuditBox } from './log/audit-box.js';
 import { openStore } from './store/open.js';
@@ -18,6 +19,7 @@ const data = workerData as AgentWorkerData;
 if (!parentPort) throw new Error('workers/agent runs as a worker thread');
 const thread = `agent-${data.index}`;
 const log = createLog(thread, data.config.logLevel);
+logWarnings(log);
 const channel = new Channel<AgentContract, AgentHostContract>(parentPort);
 const watch = watchThread(thread);
 const auditBox = openAuditBox(data.config.audit, channel);

@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import type { Config } from '../../shared/config.js';
+import { WANTED_FILES } from '../../shared/open-files.js';
 import type { Finding } from './doctor.js';
 
 const run = promisify(execFile);
 const CHILD_TIMEOUT_MS = 10_000;
 const HEALTH_TIMEOUT_MS = 2_000;
-const NEEDED_FILES = 65_536;
 
 export function checkNode(): Finding {
   const manifest = JSON.parse(readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8')) as {
@@ -69,12 +69,12 @@ export async function checkFiles(): Promise<Finding[]> {
   const { stdout } = await run('sh', ['-c', 'ulimit -Hn'], { timeout: CHILD_TIMEOUT_MS });
   const limit = stdout.trim() === 'unlimited' ? Number.POSITIVE_INFINITY : Number(stdout);
   const detail = `limit ${stdout.trim()}, one a connection`;
-  if (limit >= NEEDED_FILES) return [{ status: 'ok', detail }];
+  if (limit >= WANTED_FILES) return [{ status: 'ok', detail }];
   return [
     {
       status: 'warning',
       detail,
-      hint: `for many users raise it to ${NEEDED_FILES}: LimitNOFILE in the systemd unit, or /etc/security/limits.conf`,
+      hint: `for many users raise it to ${WANTED_FILES}: LimitNOFILE in the systemd unit, or /etc/security/limits.conf`,
     },
   ];
 }

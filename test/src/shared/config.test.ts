@@ -262,6 +262,10 @@ void t.test('contradictions between fields are problems too', async (t) => {
   for (const redisUrl of ['http://x', 'localhost:6379', 'redis://host:port']) {
     t.same(problemPaths({ store: { redisUrl } }), ['store.redisUrl'], redisUrl);
   }
+  for (const DOCKER_HOST of ['ssh://host', 'host:2375', 'tcp://']) {
+    t.same(problemPaths({}, { DOCKER_HOST }), ['DOCKER_HOST'], DOCKER_HOST);
+  }
+  t.same(problemPaths({}, { DOCKER_HOST: 'unix:///run/docker.sock' }), []);
 });
 
 void t.test('a time that Node’s timers cannot hold is refused: they would fire at once', async (t) => {

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { fstatSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { eachLine, watchExit } from '../../helpers/processes.js';
 
@@ -65,4 +67,35 @@ void t.test('a worker’s lines are written though its main thread is busy', asy
     new Worker(inside, { eval: true, workerData: flag });
     setTimeout(() => { Atomics.wait(flag, 0, 0, 15000); process.kill(process.pid, 'SIGKILL'); }, 200);`);
   t.match(lines, [{ thread: 'agent-0', msg: 'from the worker' }]);
+});
+
+void t.test('Node’s warnings and an error that nobody catches are lines, too', async (t) => {
+  const words = new URL('../../../src/shared/node-words.js', import.meta.url).href;
+  const { lines, code } = await runLogging(`
+    const { logFatalErrors, logWarnings } = await import('${words}');
+    const log = createLog('main', 'info');
+    logWarnings(log);
+    logFatalErrors(log);
+    process.emitWarning('a listener too many', { code: 'MANY' });
+    setImmediate(() => Promise.reject(new Error('nobody')));`);
+  t.match(lines, [
+    { level: 40, code: 'MANY', msg: 'Warning: a listener too many' },
+    { level: 60, err: /^Error: nobody\n/, msg: 'a fault in the server ends the process' },
+  ]);
+  t.equal(code, 1);
+});
+
+void t.test('lines to the journal begin with their priority', async (t) => {
+  const folder = t.testdir({ journal: '' });
+  const module = new URL('../../../src/shared/log.js', import.meta.url).href;
+  const file = join(folder, 'journal');
+  const journal = openSync(file, 'a');
+  const { dev, ino } = fstatSync(journal, { bigint: true });
+  const source = `import { createLog } from '${module}'; createLog('main', 'info').error('e'); createLog('main', 'info', { fd: 2 }).warn('w');`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+    stdio: ['ignore', journal, 'inherit'],
+    env: { ...process.env, JOURNAL_STREAM: `${dev}:${ino}` },
+  });
+  await watchExit(child);
+  t.match(readFileSync(file, 'utf8'), /^<3>\{"level":50.*"msg":"e"\}\n$/);
 });
