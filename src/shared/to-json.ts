@@ -8,7 +8,12 @@ export function toJson(value: unknown): string {
   return withoutHalves(JSON.stringify(value));
 }
 
-/** Of JSON that `JSON.stringify` wrote: pairs stand there as they are, so an escaped half is alone. It becomes U+FFFD. */
+/**
+ * Of JSON that `JSON.stringify` wrote: pairs stand there as they are, so an escaped half is alone. It becomes the escape of U+FFFD, so that no
+ * byte moves.
+ */
 export function withoutHalves(json: string): string {
-  return HALF.test(json) ? json.replaceAll(ESCAPE, (escape) => (escape.length > 2 ? '\ufffd' : escape)) : json;
+  return HALF.test(json)
+    ? json.replaceAll(ESCAPE, (escape) => (escape.length > 2 ? String.raw`\ufffd` : escape))
+    : json;
 }

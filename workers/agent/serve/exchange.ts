@@ -3,6 +3,7 @@ import { onAbort, pending } from '../../../src/shared/abort.js';
 import { errorToData, FairleadError } from '../../../src/shared/errors.js';
 import type { Who } from '../../../src/shared/person.js';
 import type { Logger } from '../../../src/shared/log.js';
+import { withoutHalves } from '../../../src/shared/to-json.js';
 import type { McpAnswer, McpExchange, McpStreamPart } from '../contract/mcp.js';
 import { acceptedOf, AnswerInStream, asStream, headerFor, type Accepted } from './accepted.js';
 import { readClientMessage } from './client-message.js';
@@ -100,7 +101,7 @@ export class HttpExchange {
       await this.#stream(response.body, headers);
       return null;
     }
-    const body = await response.text();
+    const body = withoutHalves(await response.text());
     if (json || !stream || !response.ok || body === '') return { status, headers, body };
     return { status, headers: typed(headers, STREAM), body: asStream(body) };
   }
@@ -120,7 +121,7 @@ export class HttpExchange {
     gathered.end();
     const { answer } = gathered;
     if (answer === '') throw new FairleadError('ERR_UNAVAILABLE', 'the call ended without an answer');
-    return { status: 200, headers: typed(headers, 'application/json'), body: answer };
+    return { status: 200, headers: typed(headers, 'application/json'), body: withoutHalves(answer) };
   }
 
   /**
@@ -139,7 +140,7 @@ export class HttpExchange {
     try {
       await this.#send('', { headers, ...(requestId === undefined ? {} : { requestId }) });
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        queue.push(decoder.decode(part.value, { stream: true }));
+        queue.push(withoutHalves(decoder.decode(part.value, { stream: true }))); // a part is a whole event
       }
       await queue.end();
     } catch (error) {

@@ -2,7 +2,7 @@
  * Reads a history in pieces, so that neither this thread nor the main thread holds more than a piece of it: all of it as the
  * stored JSON, or its newest messages. Agent threads.
  */
-import { toJson } from '../../../src/shared/to-json.js';
+import { toJson, withoutHalves } from '../../../src/shared/to-json.js';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { HistoryPage, HistoryPiece, HistoryPlace } from '../contract/sessions.js';
@@ -46,7 +46,7 @@ export async function readPiece(store: Reader, session: string, place?: HistoryP
     const separator = start > 0 && length > 0 ? 1 : 0;
     const end = start + separator + length;
     if (offset < end) {
-      const text = contentOf(found.block).subarray(1, -1);
+      const text = wholePairs(contentOf(found.block)).subarray(1, -1);
       const whole = separator > 0 ? Buffer.concat([Buffer.from(','), text]) : text;
       const part = whole.subarray(offset - start, offset - start + PIECE_BYTES - bytes);
       parts.push(part);
@@ -57,6 +57,11 @@ export async function readPiece(store: Reader, session: string, place?: HistoryP
     await nextTurn();
   }
   return { bytes: Buffer.concat(parts), next: { offset, at, start, generation, clears: clears ?? -1 } };
+}
+
+/** Stored as it came, with half surrogate pairs. As long as it was. */
+function wholePairs(json: Buffer): Buffer {
+  return json.includes(String.raw`\ud`) ? Buffer.from(withoutHalves(json.toString())) : json;
 }
 
 /** The newest messages before the message number `before`, as JSON. */

@@ -62,6 +62,33 @@ t.test('a stream goes to the client part by part, in order, each when the one be
   t.equal(parts.map(({ text }) => text).join(''), 'data: grüße\n\n');
 });
 
+t.test('half a surrogate pair leaves in none of the forms of an answer', async (t) => {
+  const message = { jsonrpc: '2.0', id: 7, result: { 'a\ud83d': 'b\udc00 \\ud83d 👋' } };
+  const clean = { jsonrpc: '2.0', id: 7, result: { 'a\ufffd': 'b\ufffd \\ud83d 👋' } };
+  const event = `data: ${JSON.stringify(message)}\n\n`;
+  const stream = (): Response =>
+    sse((controller) => {
+      controller.enqueue(new TextEncoder().encode(event));
+      controller.close();
+    });
+  for (const accept of ['application/json', 'text/event-stream', '*/*']) {
+    for (const response of [
+      stream(),
+      new Response(JSON.stringify(message), { headers: { 'content-type': 'application/json' } }),
+    ]) {
+      const parts: string[] = [];
+      const exchange = new HttpExchange(
+        { ...FROM, headers: { ...FROM.headers, accept } },
+        { log, maxUnsentBytes: 1_000, stream: async ({ text }) => ({ open: parts.push(text) > 0 }) },
+      );
+      const answer = await exchange.answer(response);
+      const text = (answer?.body ?? parts.join('')).replace(/^(?:event: message\n)?data: /, '');
+      t.same(JSON.parse(text), clean, accept);
+      t.notMatch(text, /[^\\]\\ud[89a-f]/, accept);
+    }
+  }
+});
+
 t.test('a client that takes nothing has its request aborted past the limit of unsent bytes', async (t) => {
   const cancelled = deferred<void>();
   const blocked = deferred<{ open: boolean }>();

@@ -84,6 +84,18 @@ export function readerSuite(t: Test, backend: Backend): void {
     t.ok(longest <= PIECE_BYTES);
   });
 
+  t.test('half a surrogate pair leaves neither in a piece nor in a page', async (t) => {
+    const store = await backend.open(t);
+    const { session } = await newSession(store);
+    const writer = new Writer(store, session);
+    await writer.write({ messages: [say('a\ud83d b \\ud83d 👋')] });
+    const { bytes } = await readPiece(store, session);
+    const page = await readPage(store, session, { limit: 5 });
+    for (const json of [`[${Buffer.from(bytes).toString()}]`, page.json]) {
+      t.same(JSON.parse(json), [say('a\ufffd b \\ud83d 👋')]);
+    }
+  });
+
   t.test('a history that grows and is sealed while it is read stays whole', async (t) => {
     const store = await backend.open(t);
     const { session } = await newSession(store);
