@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
 import { addCredentialCommands } from './cli/credentials/register.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
+import { addAdminCommand } from './cli/admin/admin-command.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
 import { addUsageCommand } from './cli/usage/usage-command.js';
 import { addPolicyCommand } from './cli/policy/policy-command.js';
@@ -238,6 +239,7 @@ Examples:
 addPolicyCommand(program);
 addUsageCommand(program);
 addAuditCommand(program);
+addAdminCommand(program, TOKEN_HELP);
 addCredentialCommands(program, token, TOKEN_HELP);
 
 program

@@ -1,5 +1,8 @@
 /** The composition root: opens the parts in the order of the boot and closes them in the reverse order. Main thread. */
 import { availableParallelism } from 'node:os';
+import { Acts } from './admin/acts.js';
+import { AdminDesk } from './admin/desk.js';
+import { Here } from './admin/here.js';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { openAuditLog } from './boot/audit-log.js';
@@ -126,10 +129,21 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     close: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'this browser has logged out'),
     keep: (entry) => credentials.mirror.write(entry),
   });
+  const here = new Here({
+    instance: data.instance,
+    agents,
+    close: (ends, code, reason) => front.endCredentials(ends, code, reason),
+  });
+  const acts = new Acts({
+    mirror: () => credentials.mirror,
+    isHere: (session) => here.has(session),
+    perform: (act) => here.perform(act),
+    log,
+  });
   const credentials: Credentials = new Credentials({
     agents,
     log,
-    views: browsers ? [browsers.browsers.ended] : [],
+    views: [acts, ...(browsers ? [browsers.browsers.ended] : [])],
     isolated: () => chosen.sandbox.driver === 'docker',
     onState: (reason) => readiness.credentialsState(reason),
     onRevoked: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'the token was revoked'),
@@ -145,6 +159,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     log,
     auth: access.auth,
     credentials,
+    desk: new AdminDesk({ here, acts }),
     noProxy: noProxy(config, chosen.sandbox.driver),
     readiness: () => readiness.read(),
     notServing: () => readiness.refusal(),

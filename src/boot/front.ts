@@ -10,6 +10,7 @@ import type { Logger } from '../shared/log.js';
 import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
+import type { AdminDesk } from '../admin/desk.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import type { Site } from '../front/browser/cookie-text.js';
@@ -63,6 +64,8 @@ export interface FrontOptions {
   browsers?: BrowserRoutesOptions;
   /** Tokens that are made live, and blocked users. */
   credentials?: Credentials;
+  /** Does what administrators ask. */
+  desk: AdminDesk;
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
@@ -145,7 +148,7 @@ export function createFront(options: FrontOptions): Front {
     mcpExchanges,
     mcp,
     pins,
-    adminSessions: { support: config.auth.support, system },
+    adminSessions: { desk: options.desk, support: config.auth.support, system },
     oauth: {
       forget: forgetLogin,
       identity: ownIdentity,

@@ -236,5 +236,7 @@ export const CLOSE = {
   /** The user is blocked, or not allowed to. */
   blocked: 4403,
   noSuchSession: 4404,
+  /** An administrator has closed it. Who comes back by hand is let in. */
+  ended: 4405,
   slowReader: 4429,
 } as const;

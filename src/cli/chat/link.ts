@@ -189,6 +189,11 @@ function verdict({ code, refusedWith, why }: Loss): FairleadError | undefined {
         'ERR_NO_SUCH_SESSION',
         'no such session for this user: it has expired, was deleted or belongs to another user; leave --session out to start a new one',
       );
+    case CLOSE.ended:
+      return new FairleadError(
+        'ERR_UNAVAILABLE',
+        `${why || 'an administrator has closed this'}: come back with --session`,
+      );
     case CLOSE.notThisProtocol:
       return new FairleadError('ERR_BAD_FRAME', `the server does not take this: ${why || `no ${PROTOCOL}`}`);
     default:

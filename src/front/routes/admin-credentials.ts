@@ -64,8 +64,9 @@ export function credentialRoutes(credentials: Credentials): Route[] {
     ),
     get(
       '/v1/admin/users',
-      ({ exchange, query }) => exchange.json(200, credentials.users(limitOf(query), query.get('cursor') || undefined)),
-      ADMIN,
+      ({ exchange, query }) =>
+        exchange.json(200, credentials.users(limitOf(query), query.get('after') || query.get('cursor') || undefined)),
+      { access: 'operator' },
     ),
     post(
       '/v1/admin/users/:user/block',
@@ -96,7 +97,7 @@ function actorOf({ user, who }: RouteCall): { user: string; credential: string; 
 }
 
 /** ERR_BAD_FRAME for a name that nobody can have. */
-function userOf({ params }: RouteCall): string {
+export function userOf({ params }: RouteCall): string {
   const parsed = userName.safeParse(params['user']);
   if (!parsed.success) throw badFrame(parsed.error.issues[0]?.message ?? 'no user has this name');
   return parsed.data;
@@ -111,7 +112,7 @@ function limitOf(query: URLSearchParams): number {
 }
 
 function afterOf(query: URLSearchParams): number {
-  const text = query.get('cursor') || '0';
-  if (!/^\d{1,15}$/.test(text)) throw badFrame('cursor must be `next` of the page before');
+  const text = query.get('after') || query.get('cursor') || '0';
+  if (!/^\d{1,15}$/.test(text)) throw badFrame('after must be `next` of the page before');
   return Number(text);
 }

@@ -1,23 +1,25 @@
 /** Routes of /v1/admin/sessions… and /v1/admin/system: what operators see, and what administrators may do to sessions. Main thread. */
-import type { SessionSize } from '../../../workers/agent/contract/sessions.js';
+import type { SessionFilter, SessionSize } from '../../../workers/agent/contract/sessions.js';
 import { audited, auditedAs } from '../../shared/audit.js';
 import { FairleadError } from '../../shared/errors.js';
 import type { AgentRequestName, Agents } from '../../threads/agents.js';
-import { noBody } from '../frames.js';
+import type { AdminDesk } from '../../admin/desk.js';
+import { badFrame, noBody } from '../frames.js';
 import { REQUEST_TIMEOUT_MS } from '../hub.js';
 import { del, get, post, type Route, type RouteCall } from '../router.js';
 import { toSessionId } from '../session-id.js';
-import { beforeOf, DELETE_TIMEOUT_MS, limitOf } from './sessions.js';
+import { beforeOf, limitOf } from './sessions.js';
 
 export interface AdminSessionParts {
   agents: Agents;
+  desk: AdminDesk;
   /** `auth.support` */
   support: boolean;
   /** What the server has and may have now; no content. */
   system: () => Promise<object>;
 }
 
-export function adminSessionRoutes({ agents, support, system }: AdminSessionParts): Route[] {
+export function adminSessionRoutes({ agents, desk, support, system }: AdminSessionParts): Route[] {
   const ask = <K extends AgentRequestName>(
     session: string,
     name: K,
@@ -35,8 +37,8 @@ export function adminSessionRoutes({ agents, support, system }: AdminSessionPart
       '/v1/admin/sessions',
       async ({ exchange, query }) => {
         const user = query.get('user') || undefined;
-        const cursor = query.get('cursor') || undefined;
-        const page = { limit: limitOf(query), ...(user && { user }), ...(cursor && { cursor }) };
+        const cursor = query.get('after') || query.get('cursor') || undefined;
+        const page = { limit: limitOf(query), ...filterOf(query), ...(user && { user }), ...(cursor && { cursor }) };
         exchange.json(200, await ask(user ?? '', 'all-sessions', page));
       },
       { access: 'operator' },
@@ -49,8 +51,19 @@ export function adminSessionRoutes({ agents, support, system }: AdminSessionPart
       async (call) => {
         const { session, user } = await sizeOf(call);
         await recordAct(call, 'session_deleted', { session, user });
-        await ask(session, 'delete-session', { session, user }, DELETE_TIMEOUT_MS);
+        await desk.onSession({ do: 'delete', session });
         call.exchange.empty(204);
+      },
+      { access: 'admin' },
+    ),
+    post(
+      '/v1/admin/sessions/:session/end',
+      noBody,
+      async (call) => {
+        const { session, user } = await sizeOf(call);
+        await recordAct(call, 'session_ended', { session, user });
+        await desk.onSession({ do: 'end', session });
+        call.exchange.json(200, { session });
       },
       { access: 'admin' },
     ),
@@ -87,6 +100,29 @@ export function adminSessionRoutes({ agents, support, system }: AdminSessionPart
       { access: 'admin' },
     ),
   ];
+}
+
+const STATES = ['running', 'waiting', 'idle'] as const;
+
+/** ERR_BAD_FRAME. */
+function filterOf(query: URLSearchParams): SessionFilter {
+  const asked = query.get('state');
+  const state = STATES.find((each) => each === asked);
+  if (asked !== null && state === undefined) throw badFrame(`state: must be one of ${STATES.join(', ')}`);
+  const unusedMs = numberOf(query, 'unusedMs');
+  const minBytes = numberOf(query, 'minBytes');
+  return {
+    ...(state && { state }),
+    ...(unusedMs !== undefined && { before: Date.now() - unusedMs }),
+    ...(minBytes !== undefined && { minBytes }),
+  };
+}
+
+function numberOf(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw badFrame(`${name}: must be an integer of 0 or more`);
+  return Number(text);
 }
 
 function recordAct({ user: admin, who }: RouteCall, act: string, of: { session: string; user: string }): Promise<void> {

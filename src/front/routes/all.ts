@@ -3,6 +3,7 @@ import type { Credentials } from '../../credentials/credentials.js';
 import type { Route } from '../router.js';
 import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
 import { credentialRoutes } from './admin-credentials.js';
+import { adminUserRoutes } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
@@ -43,5 +44,6 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...(browsers ? browserRoutes(browsers) : []),
     ...(credentials ? credentialRoutes(credentials) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
+    ...adminUserRoutes(adminSessions),
   ];
 }

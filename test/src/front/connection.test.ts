@@ -316,13 +316,15 @@ t.test('a port in use is ERR_START in plain words', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   const { createFront } = await import('../../../src/boot/front.js');
-  const { testConfig } = await import('./front-fixture.js');
+  const { testConfig, testDesk } = await import('./front-fixture.js');
   const { default: pino } = await import('pino');
   const config = testConfig();
+  const agents = { request: () => Promise.reject(new Error('unused')) };
   const second = createFront({
     config: { ...config, listen: { ...config.listen, port: fixture.port } },
     auth: config.auth,
-    agents: { request: () => Promise.reject(new Error('unused')) },
+    agents,
+    desk: testDesk(agents, () => 0),
     log: pino({ level: 'silent' }),
     readiness: () => ({ ready: true, reasons: [] }),
     metrics: async () => '',

@@ -11,8 +11,12 @@ import { browserAccess, type BrowserAccess } from '../../../src/boot/browser-acc
 import { createFront, type Front } from '../../../src/boot/front.js';
 import type { EndedEntry } from '../../../src/front/browser/ended-logins.js';
 import type { RequestHead } from '../../../src/front/http.js';
+import { Acts } from '../../../src/admin/acts.js';
+import { AdminDesk } from '../../../src/admin/desk.js';
+import { Here } from '../../../src/admin/here.js';
 import { CLOSE } from '../../../src/shared/protocol.js';
 import type { DurableEvent, Pending, ServerEvent, StreamingEvent, Usage } from '../../../src/shared/protocol.js';
+import type { Agents } from '../../../src/threads/agents.js';
 import { Channel, type RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
 import type { McpStreamPart } from '../../../workers/agent/contract/mcp.js';
@@ -274,6 +278,7 @@ export class TestAgent {
       'all-sessions': () => ({ sessions: [] }),
       'session-size': ({ session }) => this.#sizeOf(session),
       'tell-look': () => null,
+      'end-session': ({ session }) => ({ turns: this.#sizeOf(session).queued }),
       'sweep-sessions': () => ({ deleted: 0 }),
       'collect-metrics': () => ({ metrics: [] }),
       'missing-sessions': () => ({ missing: [] }),
@@ -381,6 +386,25 @@ function unused(): never {
   throw new FairleadError('ERR_INTERNAL', 'not in these tests');
 }
 
+/** What administrators ask of one server, whose table is told of each entry at once. */
+export function testDesk(agents: Agents, close: Front['endCredentials']): AdminDesk {
+  const here = new Here({ instance: 'here', agents, close });
+  const acts: Acts = new Acts({
+    mirror: () => ({
+      write: async ({ key, value, endsAt = 0 }) => {
+        acts.put(key.slice(acts.kind.length), value, { endsAt });
+        return true;
+      },
+      remove: async () => true,
+    }),
+    isHere: (session) => here.has(session),
+    perform: (act) => here.perform(act),
+    log: pino({ level: 'silent' }),
+    takeMs: 50,
+  });
+  return new AdminDesk({ here, acts });
+}
+
 export async function startFront(options: FixtureOptions = {}): Promise<Fixture> {
   const { port1, port2 } = new MessageChannel();
   const agent = new TestAgent(port2);
@@ -402,12 +426,16 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
         kept.push(entry);
       },
     });
+  const agents: Agents = {
+    request: (_session, name, body, requestOptions) => channel.request(name, body, requestOptions),
+  };
   const front: Front = createFront({
     config,
     ...(browsers && { browsers }),
     auth: config.auth,
     noProxy: options.noProxy,
-    agents: { request: (_session, name, body, requestOptions) => channel.request(name, body, requestOptions) },
+    desk: testDesk(agents, (ends, code, reason) => front.endCredentials(ends, code, reason)),
+    agents,
     log: pino({ level: 'silent' }),
     readiness: () => readiness,
     metrics: async () => 'test_metric 1\n',

@@ -58,6 +58,7 @@ import type {
   CatchUpResult,
   CreateSessionRequest,
   CreateSessionResult,
+  EndSessionResult,
   ListSessionsRequest,
   ListSessionsResult,
   MissingSessionsRequest,
@@ -129,6 +130,8 @@ export interface AgentContract {
       'all-sessions': { request: AllSessionsRequest; result: AllSessionsResult };
       /** For operators: whose it is, among others. ERR_NO_SUCH_SESSION. */
       'session-size': { request: { session: string }; result: SessionSize };
+      /** For administrators: stops its turns, saves and ends its sandboxes, closes what listens to it. The session stays. ERR_NO_SUCH_SESSION. */
+      'end-session': { request: { session: string }; result: EndSessionResult };
       /** Tells the session's user, for good, that an administrator reads it. ERR_NO_SUCH_SESSION. */
       'tell-look': { request: TellLookRequest; result: null };
       /** One piece of the whole history. ERR_UNAVAILABLE when it was cleared since the piece before. */

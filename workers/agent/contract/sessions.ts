@@ -197,7 +197,16 @@ export interface SessionSize {
   server: string;
 }
 
-export interface AllSessionsRequest {
+/** What an operator looks for in a list of sessions; absent fields ask for nothing. */
+export interface SessionFilter {
+  state?: 'running' | 'waiting' | 'idle';
+  /** Not used since then, ms since the epoch. */
+  before?: number;
+  /** With a history of at least so many bytes. */
+  minBytes?: number;
+}
+
+export interface AllSessionsRequest extends SessionFilter {
   /** Absent: everybody's. */
   user?: string;
   limit: number;
@@ -207,7 +216,13 @@ export interface AllSessionsRequest {
 export interface AllSessionsResult {
   /** Last active first. */
   sessions: SessionSize[];
+  /** Absent: there are no more. A page of a filtered list may have fewer than `limit` and a `next`. */
   next?: string;
+}
+
+export interface EndSessionResult {
+  /** Turns that were stopped, those in line too. */
+  turns: number;
 }
 
 export interface TellLookRequest {

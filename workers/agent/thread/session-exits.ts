@@ -8,7 +8,7 @@ import type { Channel } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
-import type { SweepSessionsRequest, SweepSessionsResult } from '../contract/sessions.js';
+import type { EndSessionResult, SweepSessionsRequest, SweepSessionsResult } from '../contract/sessions.js';
 import type { Outbox } from '../log/outbox.js';
 import type { McpServers } from '../mcp/servers.js';
 import type { ServingDoor } from '../serve/serving-door.js';
@@ -48,6 +48,18 @@ export class SessionExits {
     }
     outbox.flush();
     this.#tellGone(session.id, CLOSE.noSuchSession, 'the session was deleted');
+  }
+
+  /** An administrator ends what it does and holds. Its history and files stay, and its user may come back to it. */
+  async end(session: Session): Promise<EndSessionResult> {
+    const { serving, servers, outbox } = this.#options;
+    const turns = session.row.openTurns.length;
+    await session.cancelAll();
+    serving.release(session.id);
+    await servers.hibernateSession(session.id);
+    outbox.flush();
+    this.#tellGone(session.id, CLOSE.ended, 'an administrator has ended this session');
+    return { turns };
   }
 
   /** Another server has taken the session over or deleted it. Its files stay here, where they were written. */

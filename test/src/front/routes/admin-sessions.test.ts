@@ -46,6 +46,8 @@ const WAYS: [method: string, path: string, allowed: Record<Person, number>][] = 
   ['GET', '/v1/admin/sessions', { ada: 403, olga: 200, root: 200 }],
   ['GET', '/v1/admin/sessions/ID', { ada: 403, olga: 200, root: 200 }],
   ['POST', '/v1/admin/sessions/ID/cancel', { ada: 403, olga: 403, root: 200 }],
+  ['POST', '/v1/admin/sessions/ID/end', { ada: 403, olga: 403, root: 200 }],
+  ['POST', '/v1/admin/users/ada/kick', { ada: 403, olga: 403, root: 200 }],
   ['GET', '/v1/admin/sessions/ID/history', { ada: 403, olga: 403, root: 403 }],
   ['GET', '/v1/sessions/ID', { ada: 200, olga: 404, root: 404 }],
   ['GET', '/v1/sessions/ID/history?limit=1', { ada: 200, olga: 404, root: 404 }],

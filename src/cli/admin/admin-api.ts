@@ -1,0 +1,73 @@
+/** The server's HTTP routes for operators and administrators, for the command line. Command line's process. */
+import { z } from 'zod';
+import { HttpApi } from '../http-api.js';
+
+/** To end a session may save its workspace, and to delete waits for its turn to stop. */
+const LONG_MS = 160_000;
+
+const sessionSchema = z.object({
+  session: z.string(),
+  user: z.string(),
+  model: z.string(),
+  createdAt: z.number(),
+  lastActiveAt: z.number(),
+  turns: z.number(),
+  historyBytes: z.number().optional(),
+  messages: z.number().optional(),
+  running: z.boolean(),
+  queued: z.number(),
+  pending: z.number(),
+  server: z.string(),
+});
+export type SessionInfo = z.infer<typeof sessionSchema>;
+
+const sessionPage = z.object({ sessions: z.array(sessionSchema), next: z.string().optional() });
+export type SessionPage = z.infer<typeof sessionPage>;
+
+/** Absent fields are not sent. */
+export type Query = Record<string, string | number | undefined>;
+
+export class AdminApi {
+  readonly #http: HttpApi;
+
+  constructor(base: string, token: string | undefined) {
+    this.#http = new HttpApi(base, token);
+  }
+
+  sessions(query: Query): Promise<SessionPage> {
+    return this.#http.ask(`/v1/admin/sessions${textOf(query)}`, sessionPage);
+  }
+
+  /** ERR_NO_SUCH_SESSION. */
+  session(id: string): Promise<SessionInfo> {
+    return this.#http.ask(sessionPath(id), sessionSchema);
+  }
+
+  async endSession(id: string): Promise<void> {
+    await this.#http.ask(`${sessionPath(id)}/end`, z.unknown(), { method: 'POST', body: {}, timeoutMs: LONG_MS });
+  }
+
+  async deleteSession(id: string): Promise<void> {
+    await this.#http.ask(sessionPath(id), z.unknown(), { method: 'DELETE', timeoutMs: LONG_MS });
+  }
+
+  /** How many connections were closed at the server that was asked. */
+  async kick(user: string): Promise<number> {
+    const answer = z.object({ closed: z.number() });
+    return (await this.#http.ask(`${userPath(user)}/kick`, answer, { method: 'POST', body: {} })).closed;
+  }
+}
+
+function sessionPath(id: string): string {
+  return `/v1/admin/sessions/${encodeURIComponent(id)}`;
+}
+
+function userPath(user: string): string {
+  return `/v1/admin/users/${encodeURIComponent(user)}`;
+}
+
+function textOf(query: Query): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString();
+  return text === '' ? '' : `?${text}`;
+}

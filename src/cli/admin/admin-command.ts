@@ -1,0 +1,77 @@
+/** The command line of `fairlead admin`. Command line's process. */
+import type { Command } from 'commander';
+import { DEFAULT_URL } from '../defaults.js';
+import { colorsFor } from '../report.js';
+import type { ActFlags, AdminCommands, SessionListFlags } from './admin.js';
+
+interface ServerFlags {
+  url: string;
+  token?: string;
+  json?: boolean;
+  insecure?: boolean;
+}
+
+/** `tokenHelp`: what `--token` is by default. */
+export function addAdminCommand(program: Command, tokenHelp: string): void {
+  const onServer = (command: Command, role: 'operator' | 'admin'): Command =>
+    command
+      .option('--url <url>', 'the server’s address', DEFAULT_URL)
+      .option('--token <token>', `${tokenHelp}; its role must be ${role === 'admin' ? 'admin' : 'operator or admin'}`)
+      .option('--insecure', 'send the token over plain http beyond this machine')
+      .option('--json', 'print JSON');
+  const paged = (command: Command): Command =>
+    onServer(command, 'operator')
+      .option('--limit <n>', 'so many at most')
+      .option('--after <place>', 'what follows a list that was cut, as that list names it');
+  const asking = (command: Command): Command =>
+    onServer(command, 'admin').option('--yes', 'do not ask; needed where there is no terminal');
+
+  const admin = program
+    .command('admin')
+    .description('see and change a running server: users, sessions, sandboxes')
+    .addHelpText(
+      'after',
+      `
+Operators see, administrators change; nobody reads what was said. Every act is in the audit log. docs/administer.md says more.
+
+Examples:
+  $ fairlead admin sessions list --user ada --unused 30d
+  $ fairlead admin sessions end MJ3EFvyPSDjyiygLQq-gYdqn
+  $ fairlead admin users kick ada`,
+    );
+
+  const sessions = admin.command('sessions').description('list, end and delete sessions');
+  paged(sessions.command('list'))
+    .description('list sessions, last active first')
+    .option('--user <name>', 'of this user alone')
+    .option('--state <state>', 'running, waiting (for its user) or idle')
+    .option('--unused <time>', 'not used for so long: 30m, 12h, 90d')
+    .option('--larger <size>', 'with a history of at least so much: 10MB')
+    .action(async (flags: ServerFlags & SessionListFlags) => (await commandsOf(flags)).sessions(flags));
+  asking(sessions.command('end'))
+    .description('stop a session’s turns, save and end its sandboxes, close its connections; it stays')
+    .argument('<session>', 'its id')
+    .action(async (id: string, flags: ServerFlags & ActFlags) => (await commandsOf(flags)).endSession(id, flags));
+  asking(sessions.command('delete'))
+    .description('delete a session with its history and files')
+    .argument('<session>', 'its id')
+    .action(async (id: string, flags: ServerFlags & ActFlags) => (await commandsOf(flags)).deleteSession(id, flags));
+
+  const users = admin.command('users').description('what administrators do with a user');
+  asking(users.command('kick'))
+    .description('close all connections of a user, at every server; the user may come back: see `fairlead user block`')
+    .argument('<name>', 'the user')
+    .action(async (name: string, flags: ServerFlags & ActFlags) => (await commandsOf(flags)).kick(name, flags));
+}
+
+async function commandsOf({ url, token, json = false, insecure = false }: ServerFlags): Promise<AdminCommands> {
+  const [{ AdminCommands }, { tokenFor }] = await Promise.all([import('./admin.js'), import('../local-token.js')]);
+  return new AdminCommands({
+    url,
+    token: tokenFor({ given: token, url }).token,
+    json,
+    insecure,
+    colors: colorsFor(process.stdout),
+    write: (text) => void process.stdout.write(text),
+  });
+}

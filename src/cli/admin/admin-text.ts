@@ -1,0 +1,71 @@
+/** Shows what operators ask for as tables; makes all that a server says safe first. Pure. */
+import { inline } from '../terminal-text.js';
+import type { SessionInfo } from './admin-api.js';
+
+const UNITS: [ms: number, letter: string][] = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'm'],
+  [1_000, 's'],
+];
+const BYTES = ['B', 'KB', 'MB', 'GB', 'TB'];
+
+export function sessionsText(sessions: readonly SessionInfo[], now: number): string {
+  if (sessions.length === 0) return 'no session fits\n';
+  const rows = sessions.map((each) => [
+    each.session,
+    each.user,
+    stateOf(each),
+    agoOf(each.createdAt, now),
+    agoOf(each.lastActiveAt, now),
+    String(each.turns),
+    each.historyBytes === undefined ? '' : bytesOf(each.historyBytes),
+    each.model,
+    each.server,
+  ]);
+  return table(['SESSION', 'USER', 'STATE', 'AGE', 'UNUSED', 'TURNS', 'SIZE', 'MODEL', 'SERVER'], rows);
+}
+
+function stateOf({ running, queued, pending }: SessionInfo): string {
+  if (pending > 0) return 'waiting';
+  return running || queued > 0 ? 'running' : 'idle';
+}
+
+/** `3d`, `4h`, `5m`, `6s`. */
+export function agoOf(at: number, now: number): string {
+  const ms = Math.max(0, now - at);
+  const [size, letter] = UNITS.find(([unit]) => ms >= unit) ?? [1_000, 's'];
+  return `${Math.floor(ms / size)}${letter}`;
+}
+
+export function bytesOf(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1_000 && unit < BYTES.length - 1) {
+    value /= 1_000;
+    unit++;
+  }
+  return `${unit > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${BYTES[unit]}`;
+}
+
+/** `10MB`, `512kB`, `1.5 GB`, or bytes; undefined for anything else. */
+export function parseBytes(text: string): number | undefined {
+  const [, number = '', letter = ''] = /^(\d{1,12}(?:\.\d{1,3})?) ?([kmgt]?)b?$/i.exec(text) ?? [];
+  if (number === '') return undefined;
+  return Math.round(Number(number) * 1_000 ** ['', 'k', 'm', 'g', 't'].indexOf(letter.toLowerCase()));
+}
+
+/** The head, then the rows, in columns. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const safe = [head, ...rows].map((cells) => cells.map((cell) => inline(cell, 128)));
+  const widths = head.map((_, column) => Math.max(...safe.map((cells) => cells[column]!.length)));
+  return safe
+    .map(
+      (cells) =>
+        `${cells
+          .map((cell, column) => cell.padEnd(widths[column]!))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}

@@ -1,0 +1,90 @@
+/** `fairlead admin …`: asks a running server. Command line's process. */
+import { FairleadError } from '../../shared/errors.js';
+import { parseDuration } from '../credentials/credential-text.js';
+import { safeEndpoint } from '../endpoint.js';
+import type { Colors } from '../report.js';
+import { inline } from '../terminal-text.js';
+import { AdminApi } from './admin-api.js';
+import { parseBytes, sessionsText } from './admin-text.js';
+import { confirm } from './confirm.js';
+
+export interface AdminOptions {
+  url: string;
+  token: string | undefined;
+  json: boolean;
+  insecure: boolean;
+  colors: Colors;
+  write: (text: string) => void;
+}
+
+export interface PageFlags {
+  limit?: string;
+  after?: string;
+}
+
+export interface SessionListFlags extends PageFlags {
+  user?: string;
+  state?: string;
+  unused?: string;
+  larger?: string;
+}
+
+export interface ActFlags {
+  yes?: boolean;
+}
+
+export class AdminCommands {
+  readonly #options: AdminOptions;
+  readonly #api: AdminApi;
+
+  constructor(options: AdminOptions) {
+    this.#options = options;
+    this.#api = new AdminApi(safeEndpoint(options).http, options.token);
+  }
+
+  async sessions({ user, state, unused, larger, limit, after }: SessionListFlags): Promise<void> {
+    const unusedMs = unused === undefined ? undefined : parseDuration(unused);
+    if (unused !== undefined && unusedMs === undefined) {
+      throw new FairleadError('ERR_CONFIG', `--unused ${unused} is no time: write 30m, 12h, 90d, 8w or 1y`);
+    }
+    const minBytes = larger === undefined ? undefined : parseBytes(larger);
+    if (larger !== undefined && minBytes === undefined) {
+      throw new FairleadError('ERR_CONFIG', `--larger ${larger} is no size: write 10MB, 512kB or 1GB`);
+    }
+    const page = await this.#api.sessions({ user, state, unusedMs, minBytes, limit, after });
+    this.#tell(page, sessionsText(page.sessions, Date.now()) + this.#more(page.next));
+  }
+
+  async endSession(id: string, { yes = false }: ActFlags): Promise<void> {
+    const { user } = await this.#api.session(id);
+    await confirm(`End the session ${id} of ${user}? Its turns stop, its files are saved.`, yes);
+    await this.#api.endSession(id);
+    this.#did({ ended: id }, `${inline(id)} has ended: its turns have stopped, its connections are closed`);
+  }
+
+  async deleteSession(id: string, { yes = false }: ActFlags): Promise<void> {
+    const { user } = await this.#api.session(id);
+    await confirm(`Delete the session ${id} of ${user}, with its history and files? They do not come back.`, yes);
+    await this.#api.deleteSession(id);
+    this.#did({ deleted: id }, `${inline(id)} is deleted`);
+  }
+
+  async kick(user: string, { yes = false }: ActFlags): Promise<void> {
+    await confirm(`Close all connections of ${user}?`, yes);
+    const closed = await this.#api.kick(user);
+    const told = `${closed} connections of ${inline(user)} are closed at this server; other servers of the store do so within a second`;
+    this.#did({ kicked: user, closed }, told);
+  }
+
+  #more(next: string | undefined): string {
+    return next === undefined ? '' : `more with --after ${inline(next)}\n`;
+  }
+
+  #did(value: unknown, text: string): void {
+    this.#tell(value, `${this.#options.colors.green('✓')} ${text}\n`);
+  }
+
+  #tell(value: unknown, text: string): void {
+    this.#options.write(this.#options.json ? `${JSON.stringify(value)}\n` : text);
+  }
+}
