@@ -11,13 +11,13 @@ import { FairleadError } from '../shared/errors.js';
 import type { OidcConfig } from '../shared/config-oidc.js';
 import type { Person, Role } from '../shared/person.js';
 import type { Access } from './access.js';
-import { openBrowserKey } from './browser-key.js';
+import { openBrowserKeys } from './browser-key.js';
 
 export interface BrowserAccessOptions {
   config: Config;
   access: Access;
-  /** Seals the cookies. */
-  key: string;
+  /** The first seals the cookies, all open them. */
+  keys: readonly [string, ...string[]];
   site: () => Site;
   /** Closes the sockets and streams of whom `ends` is true. */
   close: (ends: (person: Person) => boolean) => void;
@@ -31,17 +31,17 @@ export interface BrowserAccess extends BrowserRoutesOptions {
 }
 
 /** Undefined where no browser can log in. The caller holds the data folder. ERR_START when its key is not to be trusted. */
-export function openBrowserAccess(options: Omit<BrowserAccessOptions, 'key'>): BrowserAccess | undefined {
+export function openBrowserAccess(options: Omit<BrowserAccessOptions, 'keys'>): BrowserAccess | undefined {
   const { config, access } = options;
   if (access.localToken === undefined && !config.auth.oidc?.clientId) return undefined;
-  return browserAccess({ ...options, key: openBrowserKey(config) });
+  return browserAccess({ ...options, keys: openBrowserKeys(config) });
 }
 
-export function browserAccess({ config, access, key, site, close, keep }: BrowserAccessOptions): BrowserAccess {
+export function browserAccess({ config, access, keys, site, close, keep }: BrowserAccessOptions): BrowserAccess {
   const { oidc, browsers: times } = config.auth;
   const { localToken } = access;
   const browsers = new Browsers({
-    key,
+    keys,
     site,
     ...times,
     ...(oidc && { issuer: { issuer: oidc.issuer, roleOf: (groups) => roleNow(oidc, groups) } }),

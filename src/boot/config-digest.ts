@@ -12,7 +12,7 @@ export interface ConfigDigest {
 
 export function configDigest({
   anthropic: _anthropic,
-  secretKey: _secretKey,
+  secretKeys: _secretKeys,
   proxies: _proxies,
   source,
   ...settings

@@ -11,6 +11,7 @@ import { authSchema } from './config-auth.js';
 import { limitsSchema, listenSchema, metricsSchema } from './config-front.js';
 import { mcpProblems, mcpSchema, mcpServerSchema } from './config-mcp.js';
 import { hasModelAccess, readModelAccess, type ModelAccess } from './config-model.js';
+import { readSecretKeys, type SecretKeys } from './config-secret-keys.js';
 import { quotasSchema } from './config-quotas.js';
 import { approvalsSchema, groupNames, policyProblems } from './config-policy.js';
 import { readProxies, type Proxies } from './proxies.js';
@@ -144,8 +145,8 @@ export interface Config extends Readonly<Omit<Parsed, '$schema' | 'sandbox'>> {
   readonly proxies: Proxies;
   /** The file that the settings are from. Absent: there is none. */
   readonly source?: ConfigSource;
-  /** Encrypts stored tokens of MCP servers: 32 bytes as 64 hex digits, or '' when there is none. */
-  readonly secretKey: string;
+  /** Encrypt stored tokens of MCP servers, and browsers' cookies. */
+  readonly secretKeys: SecretKeys;
 }
 
 export interface ConfigSource {
@@ -218,7 +219,7 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
     dockerHost: env['DOCKER_HOST'] || '',
     anthropic: readModelAccess(env, problems),
     proxies: readProxies(env, problems),
-    secretKey: env['FAIRLEAD_SECRET_KEY'] || '',
+    secretKeys: readSecretKeys(env, problems),
     ...(source && { source }),
   };
   checkAccess(result, problems);
@@ -270,9 +271,6 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
     problems.push({ path: `mcp.pins.servers.${name}`, message: 'is not a server of mcpServers' });
   }
   problems.push(...mcpProblems(config.mcpServers, { allowHostCommands, ...mcp, loopback: LOOPBACK }));
-  if (config.secretKey !== '' && !/^[0-9a-f]{64}$/i.test(config.secretKey)) {
-    problems.push({ path: 'FAIRLEAD_SECRET_KEY', message: 'must be 64 hex digits: `openssl rand -hex 32` makes one' });
-  }
 }
 
 function parsePort(value: string | undefined, problems: ConfigProblem[]): number | undefined {

@@ -55,7 +55,7 @@ const http = new SafeHttp({
 const fetchFor = () => http.fetch;
 const unused = () => Promise.reject(new Error('nothing is stored without a key'));
 const store = { readSecret: unused, writeSecret: unused, deleteSecret: unused };
-const logins = new Logins({ config, secrets: openSecrets(store, ''), fetchFor, log, threads: 1 });
+const logins = new Logins({ config, secrets: openSecrets(store, []), fetchFor, log, threads: 1 });
 const auth = new OAuthSource({
   config,
   fetchFor,

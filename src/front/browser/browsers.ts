@@ -14,8 +14,8 @@ const MAX_TRIED = 3;
 const RENEW_AT = 0.25;
 
 export interface BrowsersOptions {
-  /** Seals the cookies: 64 hex digits. */
-  key: string;
+  /** 64 hex digits each: the first seals the cookies, all open them. */
+  keys: readonly [string, ...string[]];
   site: () => Site;
   /** A login ends after so long, however much it is used. */
   sessionMs: number;
@@ -34,18 +34,23 @@ interface Kept {
   at: number;
 }
 
+interface Opened extends Kept {
+  /** Sealed with a key that may go soon. */
+  isOld: boolean;
+}
+
 export class Browsers {
   readonly ended: EndedLogins;
   readonly #options: BrowsersOptions;
   readonly #sealer: CookieSealer;
   readonly #now: () => number;
   /** Of whom a cookie was read. Sockets keep the person. */
-  readonly #kept = new WeakMap<Person, Kept>();
+  readonly #kept = new WeakMap<Person, Opened>();
 
   constructor(options: BrowsersOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#sealer = new CookieSealer(options.key);
+    this.#sealer = new CookieSealer(options.keys);
     this.ended = new EndedLogins({ sessionMs: options.sessionMs, now: this.#now });
   }
 
@@ -96,10 +101,10 @@ export class Browsers {
     return this.#open(this.#values(cookie))?.login;
   }
 
-  /** The cookie's text when it is to be given anew, since a part of its time is over. */
+  /** The cookie's text when it is to be given anew: a part of its time is over, or another key seals now. */
   renewal(person: Person): string | undefined {
     const kept = this.#kept.get(person);
-    if (!kept || this.#now() - kept.at < this.#options.idleMs * RENEW_AT) return undefined;
+    if (!kept || (!kept.isOld && this.#now() - kept.at < this.#options.idleMs * RENEW_AT)) return undefined;
     return this.#cookie(kept.login);
   }
 
@@ -139,10 +144,12 @@ export class Browsers {
     return cookie === '' ? [] : cookieValues(cookie, sessionCookieName(this.site)).slice(0, MAX_TRIED);
   }
 
-  #open(values: readonly string[]): Kept | undefined {
+  #open(values: readonly string[]): Opened | undefined {
     for (const value of values) {
-      const kept = this.#sealer.open('login', value) as Kept | undefined;
-      if (kept && this.#counts(kept)) return kept;
+      const opened = this.#sealer.open('login', value);
+      if (!opened) continue;
+      const kept = opened.value as Kept;
+      if (this.#counts(kept)) return { ...kept, isOld: opened.isOld };
     }
     return undefined;
   }

@@ -10,9 +10,9 @@ export type CookieKind = 'login' | 'flow';
 export class CookieSealer {
   readonly #sealer: Sealer;
 
-  /** `key`: 64 hex digits. */
-  constructor(key: string) {
-    this.#sealer = new Sealer(key, 'fairlead browsers 1');
+  /** 64 hex digits each; the first seals, all open. */
+  constructor(keys: readonly [string, ...string[]]) {
+    this.#sealer = new Sealer(keys, 'fairlead browsers 1');
   }
 
   /** The kind is authenticated: a cookie of one kind is none of another. */
@@ -21,13 +21,14 @@ export class CookieSealer {
     return this.#sealer.seal(kind, deflateRawSync(JSON.stringify(value))).toString('base64url');
   }
 
-  /** Undefined for what was not sealed with this key, for this kind, and unchanged. */
-  open(kind: CookieKind, cookie: string): unknown {
+  /** Undefined for what was not sealed with one of these keys, for this kind, and unchanged. */
+  open(kind: CookieKind, cookie: string): { value: unknown; isOld: boolean } | undefined {
     const sealed = Buffer.from(cookie, 'base64url');
     // Several texts decode to the same bytes; only one of them was given out.
     if (sealed.toString('base64url') !== cookie) return undefined;
     const opened = this.#sealer.open(kind, sealed);
     if (opened.broken !== undefined) return undefined;
-    return JSON.parse(inflateRawSync(opened.bytes, { maxOutputLength: MAX_BYTES }).toString());
+    const value: unknown = JSON.parse(inflateRawSync(opened.bytes, { maxOutputLength: MAX_BYTES }).toString());
+    return { value, isOld: opened.isOld === true };
   }
 }

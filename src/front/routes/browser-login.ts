@@ -138,7 +138,7 @@ export function browserRoutes(options: BrowserRoutesOptions): Route[] {
     // Good for once: also when it fails, the browser forgets it.
     const forget: Header[] = [['Set-Cookie', dropCookie(browsers.site, name)]];
     const found = cookieValues(sent, name).map(
-      (value) => browsers.sealer.open('flow', value) as SealedFlow | undefined,
+      (value) => browsers.sealer.open('flow', value)?.value as SealedFlow | undefined,
     );
     const kept = found.find((each) => each?.flow.state === state);
     try {

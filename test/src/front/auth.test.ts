@@ -45,7 +45,7 @@ t.test('a token names its user, by header first, then by subprotocol', async (t)
 
 t.test('a browser that logs out while its request comes in is let in no more', async (t) => {
   const browsers = new Browsers({
-    key: 'ab'.repeat(32),
+    keys: ['ab'.repeat(32)],
     site: () => ({ base: 'http://127.0.0.1:3000', port: 3000 }),
     sessionMs: 3_600_000,
     idleMs: 3_600_000,

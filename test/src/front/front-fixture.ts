@@ -417,7 +417,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
     options.browsers &&
     browserAccess({
       config,
-      key: options.browsers.key ?? 'ab'.repeat(32),
+      keys: [options.browsers.key ?? 'ab'.repeat(32)],
       access: { auth: config.auth, describe: '', ...options.browsers },
       site: () => front.site(),
       close: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'logged out'),

@@ -13,7 +13,7 @@ let now = 1_000_000;
 
 function open(more: Partial<BrowsersOptions> = {}): Browsers {
   return new Browsers({
-    key: 'ab'.repeat(32),
+    keys: ['ab'.repeat(32)],
     site: () => ({ base: 'https://fairlead.test', port: 3000 }),
     sessionMs: 12 * HOUR,
     idleMs: 2 * HOUR,
@@ -92,7 +92,7 @@ t.test('a cookie that was changed, cut, of another key, kind or issuer makes nob
     t.ok(answer === 'ERR_UNAUTHORIZED' || answer === 'nobody', text.slice(0, 10));
   }
   const foreign = {
-    'another key': open({ key: 'ac'.repeat(32) }).logIn(ADA).cookie,
+    'another key': open({ keys: ['ac'.repeat(32)] }).logIn(ADA).cookie,
     'another issuer': open().logIn({ ...ADA, by: { ...ADA.by, issuer: 'https://evil.test' } }).cookie,
     'another kind': `${name}=${browsers.sealer.seal('flow', { login: browsers.logIn(ADA).login, at: now })}`,
   };
@@ -102,6 +102,17 @@ t.test('a cookie that was changed, cut, of another key, kind or issuer makes nob
     codeOf(open({ issuer: { issuer: 'https://next.test', roleOf: () => 'admin' } }).identify(head(pair(cookie)))),
     'ERR_UNAUTHORIZED',
   );
+});
+
+t.test('a cookie that an older key sealed counts, and is given anew at once', async (t) => {
+  const old = pair(open().logIn(ADA).cookie);
+  const rotated = open({ keys: ['ac'.repeat(32), 'ab'.repeat(32)] });
+  const renewed = rotated.renewal(rotated.identify(head(old)) as Person)!;
+  const last = open({ keys: ['ac'.repeat(32)] });
+  const person = last.identify(head(pair(renewed))) as Person;
+  t.equal(person.user, 'ada');
+  t.equal(last.renewal(person), undefined);
+  t.equal(codeOf(last.identify(head(old))), 'ERR_UNAUTHORIZED');
 });
 
 t.test(

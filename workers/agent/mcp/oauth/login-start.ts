@@ -114,6 +114,7 @@ async function knownClient(
   if (endsAt > 0 && endsAt * 1_000 < Date.now()) return undefined;
   // The authorization server may limit the client to the scopes of its registration.
   if (client.scope !== undefined && isStrictScopeSuperset(scope, client.scope)) return undefined;
+  if (kept?.isOld) await secrets.write(name, client, { ifVersion: kept.version, ttlMs: KEPT_MS });
   return client.info;
 }
 

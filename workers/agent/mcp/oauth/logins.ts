@@ -5,6 +5,7 @@ import type { UserServer } from '../../contract/mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { errorToData, FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
+import { hasKeys } from '../../../../src/shared/config-secret-keys.js';
 import type { OAuthIdentity } from '../../../../src/shared/oauth-identity.js';
 import { threadOf } from '../../../../src/shared/threads/route.js';
 import type {
@@ -196,9 +197,11 @@ export class Logins {
 
   #warnOfMemory(): void {
     const { config, log } = this.#options;
-    if (config.secretKey !== '' || this.#warned) return;
+    if (hasKeys(config.secretKeys) || this.#warned) return;
     this.#warned = true;
-    log.warn('FAIRLEAD_SECRET_KEY is not set: logins to MCP servers are kept in memory only, and a restart loses them');
+    log.warn(
+      'FAIRLEAD_SECRET_KEYS is not set: logins to MCP servers are kept in memory only, and a restart loses them',
+    );
   }
 
   async #page(ticket: string): Promise<PageRecord | undefined> {

@@ -39,7 +39,7 @@ export function createOAuthPart({ config, threads, store, channel, log }: OAuthP
     https.set(server, known); // one for each server of the configuration
     return known.fetch;
   };
-  const secrets = openSecrets(store, config.secretKey);
+  const secrets = openSecrets(store, config.secretKeys);
   const logins = new Logins({ config, secrets, fetchFor, log, threads });
   const source = new OAuthSource({
     config,

@@ -1,4 +1,4 @@
-/** Seals logins to MCP servers at rest, with a key from the environment. Agent threads. */
+/** Seals logins to MCP servers at rest, with keys from the environment. Agent threads. */
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { Sealer } from '../../../../src/shared/sealer.js';
 
@@ -8,9 +8,9 @@ const PURPOSE = 'fairlead secrets 1';
 export class LoginSealer {
   readonly #sealer: Sealer;
 
-  /** `secretKey`: 64 hex digits. */
-  constructor(secretKey: string) {
-    this.#sealer = new Sealer(secretKey, PURPOSE);
+  /** 64 hex digits each; the first seals, all open. */
+  constructor(secretKeys: readonly [string, ...string[]]) {
+    this.#sealer = new Sealer(secretKeys, PURPOSE);
   }
 
   /** `name`: its key in the store. */
@@ -19,13 +19,15 @@ export class LoginSealer {
   }
 
   /** ERR_MCP, with what to do, when it was sealed with another key or under another name, or is damaged. */
-  open(name: string, bytes: Buffer): string {
+  open(name: string, bytes: Buffer): { text: string; isOld: boolean } {
     const opened = this.#sealer.open(name, bytes);
-    if (opened.broken === undefined) return opened.bytes.toString('utf8');
+    if (opened.broken === undefined) {
+      return { text: opened.bytes.toString('utf8'), isOld: opened.isOld === true };
+    }
     throw new FairleadError(
       'ERR_MCP',
       opened.broken === 'other-key'
-        ? 'this login was sealed with another FAIRLEAD_SECRET_KEY: start the server with that key, or log in again'
+        ? 'this login was sealed with another FAIRLEAD_SECRET_KEY: add that key to FAIRLEAD_SECRET_KEYS, or log in again'
         : 'the stored login is damaged: log in again',
     );
   }

@@ -1,5 +1,6 @@
 /** Keeps logins: sealed in the store or, without a key to seal them, in this thread's memory. Agent threads. */
 import { LRUCache } from 'lru-cache';
+import { hasKeys, type SecretKeys } from '../../../../src/shared/config-secret-keys.js';
 import type { Store, WriteSecret } from '../../store/store.js';
 import { LoginSealer } from './seal.js';
 
@@ -9,6 +10,8 @@ const MAX_IN_MEMORY = 10_000;
 export interface Kept {
   value: unknown;
   version: number;
+  /** Sealed with a key that may go soon: whoever uses it writes it anew. */
+  isOld?: true;
 }
 
 export interface Secrets {
@@ -19,8 +22,11 @@ export interface Secrets {
   remove(name: string): Promise<void>;
 }
 
-export function openSecrets(store: Pick<Store, 'readSecret' | 'writeSecret' | 'deleteSecret'>, key: string): Secrets {
-  return key === '' ? new MemorySecrets() : new SealedSecrets(store, new LoginSealer(key));
+export function openSecrets(
+  store: Pick<Store, 'readSecret' | 'writeSecret' | 'deleteSecret'>,
+  keys: SecretKeys,
+): Secrets {
+  return hasKeys(keys) ? new SealedSecrets(store, new LoginSealer(keys)) : new MemorySecrets();
 }
 
 class SealedSecrets implements Secrets {
@@ -35,7 +41,8 @@ class SealedSecrets implements Secrets {
   async read(name: string): Promise<Kept | undefined> {
     const found = await this.#store.readSecret(name);
     if (!found) return undefined;
-    return { value: JSON.parse(this.#sealer.open(name, found.bytes)), version: found.version };
+    const { text, isOld } = this.#sealer.open(name, found.bytes);
+    return { value: JSON.parse(text), version: found.version, ...(isOld && { isOld }) };
   }
 
   write(name: string, value: unknown, options?: WriteSecret): Promise<number | undefined> {

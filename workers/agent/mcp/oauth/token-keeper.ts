@@ -34,6 +34,8 @@ export interface TokenKeeperOptions {
 export interface KeptLogin {
   login: LoginRecord;
   version: number;
+  /** Sealed with a key that may go soon. */
+  isOld?: true;
 }
 
 export class TokenKeeper {
@@ -48,6 +50,7 @@ export class TokenKeeper {
   async token(request: TokenRequest, auth: ServerAuth): Promise<TokenLease> {
     const { user, server, refused } = request;
     const kept = await this.read(user, server);
+    if (kept?.isOld) await this.#reseal(request, kept);
     if (!kept || !wantsRenewal(kept.login, refused)) return leaseOf(kept?.login);
     const issuer = issuerOf(kept.login.discovery);
     return this.#renewals.run(`${user} ${issuer}`, () => this.#renew(request, auth));
@@ -55,7 +58,18 @@ export class TokenKeeper {
 
   async read(user: string, server: string): Promise<KeptLogin | undefined> {
     const found = await this.#options.secrets.read(loginName(user, server));
-    return found && { login: found.value as LoginRecord, version: found.version };
+    return found && { ...found, login: found.value as LoginRecord };
+  }
+
+  /** Not while it is renewed: the new tokens are written over the version that the renewal has claimed, and over no other. */
+  async #reseal(request: TokenRequest, { login, version }: KeptLogin): Promise<void> {
+    if ((login.renewingUntil ?? 0) > Date.now()) return;
+    try {
+      await this.#write(request, login, version);
+    } catch (error) {
+      const { server, user } = request;
+      this.#options.log.warn({ server, user, err: (error as Error).message }, 'a login stays sealed with an old key');
+    }
   }
 
   async #renew(request: TokenRequest, auth: ServerAuth): Promise<TokenLease> {

@@ -203,7 +203,7 @@ t.test('a login is there after a restart; without a key it is not', async (t) =>
   t.equal(await second.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
   await second.close();
 
-  const third = await TestHost.start(t, { url: as.url, dir, secretKey: '' });
+  const third = await TestHost.start(t, { url: as.url, dir, secretKeys: '' });
   t.equal(await third.call('alice'), 'whoami: Alice');
   t.equal(third.questions.length, 1, 'its memory holds no login yet');
   t.equal(await third.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
@@ -215,12 +215,31 @@ t.test('another key is a clear error, until the person logs in again', async (t)
   const first = await TestHost.start(t, { url: as.url, dir });
   await first.call('alice');
   await first.close();
-  const other = await TestHost.start(t, { url: as.url, dir, secretKey: '22'.repeat(32) });
+  const other = await TestHost.start(t, { url: as.url, dir, secretKeys: '22'.repeat(32) });
   await t.rejects(other.call('alice', 'whoami', nobodyIsAsked), { code: 'ERR_MCP', message: /FAIRLEAD_SECRET_KEY/ });
   const { url } = await other.logins.login({ user: 'alice', server: 'remote', unasked: true, identity: IDENTITY });
   t.match(await other.comeBack(await other.logIn(url)), { ok: true, of: { user: 'alice', server: 'remote' } });
   t.equal(await other.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
 });
+
+t.test(
+  'while both keys are there, a login is sealed with the new one when it is used, and then the old one may go',
+  async (t) => {
+    const as = await oauthServer(t);
+    const dir = await storeDir(t);
+    const [older, newer] = ['22'.repeat(32), '33'.repeat(32)];
+    const first = await TestHost.start(t, { url: as.url, dir, secretKeys: older });
+    await first.call('alice');
+    await first.call('bob');
+    await first.close();
+    const both = await TestHost.start(t, { url: as.url, dir, secretKeys: `${newer},${older}` });
+    t.equal(await both.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
+    await both.close();
+    const last = await TestHost.start(t, { url: as.url, dir, secretKeys: newer });
+    t.equal(await last.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
+    await t.rejects(last.call('bob', 'whoami', nobodyIsAsked), { code: 'ERR_MCP', message: /FAIRLEAD_SECRET_KEYS/ });
+  },
+);
 
 t.test('a login that the model has asked for stays open while other calls of the turn end', async (t) => {
   const question = {

@@ -40,7 +40,8 @@ export async function storeDir(t: Test): Promise<string> {
 export interface HostOptions {
   url: string;
   dir?: string;
-  secretKey?: string;
+  /** Comma separated; the first seals. */
+  secretKeys?: string;
   /** Of the server in the configuration. */
   auth?: Record<string, unknown>;
 }
@@ -61,17 +62,17 @@ export class TestHost {
   readonly #http: SafeHttp;
   #closed = false;
 
-  private constructor(store: Store, { url, secretKey = KEY, auth, dir }: HostOptions) {
+  private constructor(store: Store, { url, secretKeys = KEY, auth, dir }: HostOptions) {
     const config = parseConfig(
       { mcp: { allowLoopback: true }, mcpServers: { remote: { url, ...(auth ? { auth } : {}) } } },
-      { FAIRLEAD_SECRET_KEY: secretKey, ...(dir === undefined ? {} : { FAIRLEAD_DATA: dir }) },
+      { FAIRLEAD_SECRET_KEYS: secretKeys, ...(dir === undefined ? {} : { FAIRLEAD_DATA: dir }) },
     );
     const log = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
     const rules = { allowLoopback: true, allowHosts: [] };
     this.#http = new SafeHttp({ name: 'the authorization server', rules, maxConnections: 4, timeoutMs: TIMEOUT_MS });
     const fetchFor = () => this.#http.fetch;
     this.store = store;
-    this.logins = new Logins({ config, secrets: openSecrets(store, secretKey), fetchFor, log, threads: 1 });
+    this.logins = new Logins({ config, secrets: openSecrets(store, config.secretKeys), fetchFor, log, threads: 1 });
     this.source = new OAuthSource({
       config,
       fetchFor,
