@@ -6,6 +6,7 @@ import { addCredentialCommands } from './cli/credentials/register.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
 import { addAdminCommand } from './cli/admin/admin-command.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
+import { addServiceCommands } from './cli/service/register.js';
 import { addUsageCommand } from './cli/usage/usage-command.js';
 import { addPolicyCommand } from './cli/policy/policy-command.js';
 import { colorsFor, describeError } from './cli/report.js';
@@ -237,6 +238,7 @@ Examples:
   });
 
 addPolicyCommand(program);
+addServiceCommands(program);
 addUsageCommand(program);
 addAuditCommand(program);
 addAdminCommand(program, TOKEN_HELP);

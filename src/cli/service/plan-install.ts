@@ -1,0 +1,228 @@
+/** The steps of an installation: only those that this machine still needs. Pure. Command line's process. */
+import { dirname, join } from 'node:path';
+import type { Facts } from './facts.js';
+import { ACCOUNT, UNIT, wrapperOf, type Layout } from './layout.js';
+import { buildImage, checkConfiguration, prepareRelease } from './prepare.js';
+import type { Source } from './source.js';
+import { setLink, writeFile, type Step } from './step.js';
+import { configText, environmentText, REDIS_INCLUDE, REDIS_SETTINGS, siteText, withLine, type Fresh } from './texts.js';
+
+/** The files that a release brings for the system's folders. */
+export interface Brought {
+  unit: string;
+  slice: string;
+  environmentExample: string;
+}
+
+export interface InstallChoices {
+  source: Source;
+  fresh: Fresh;
+  brought: Brought;
+  /** A Node to put into the release; undefined where the wrapper finds one. */
+  node: string | undefined;
+  redis: boolean;
+  domain: string | undefined;
+  /** Where the server will listen. */
+  port: number;
+  image: boolean;
+  /** How this process is called, for the wait at the end. */
+  self: readonly string[];
+  waitSeconds: number;
+}
+
+export interface InstallPlan {
+  /** A failure takes all of them back. */
+  steps: Step[];
+  /** Once the service runs: nothing is taken back when it is not ready, since it waits for its parts by itself. */
+  wait: Step;
+  /** The configuration is new, and with it the administrator's token. */
+  madeAdmin: boolean;
+}
+
+const FRESH = '(a fresh key)';
+
+/** Why the installation cannot be, each in one sentence; none = it can. */
+export function installProblems(
+  facts: Facts,
+  layout: Layout,
+  choices: Pick<InstallChoices, 'redis' | 'domain'>,
+): string[] {
+  const problems: string[] = [];
+  if (!facts.root) problems.push('it needs root: put sudo in front');
+  if (!facts.systemd) problems.push('systemd does not run this machine: start `fairlead serve` by what does');
+  if (!facts.dockerGroup)
+    problems.push('Docker is not installed (there is no group docker): apt-get install docker.io');
+  if (facts.command.kind === 'file') problems.push(`${layout.command} is somebody’s own file: move it away`);
+  if (choices.redis && facts.texts.redisConfig === undefined) {
+    problems.push(`--redis: there is no ${layout.redisConfig}: apt-get install redis-server`);
+  }
+  if (choices.domain !== undefined && facts.texts.caddyfile === undefined) {
+    problems.push(`--domain: there is no ${layout.caddyfile}: apt-get install caddy`);
+  }
+  return problems;
+}
+
+export function planInstall(facts: Facts, layout: Layout, choices: InstallChoices): InstallPlan {
+  const { source, self, waitSeconds } = choices;
+  const prepared = prepareRelease(source, layout, facts.releases, choices.node);
+  const unitSteps = [
+    ...writeFile({
+      path: layout.unit,
+      text: choices.brought.unit,
+      mode: '0644',
+      old: facts.texts.unit,
+      title: 'write the unit',
+    }),
+    ...writeFile({
+      path: layout.slice,
+      text: choices.brought.slice,
+      mode: '0644',
+      old: facts.texts.slice,
+      title: 'write the slice',
+    }),
+  ];
+  const steps = [
+    ...account(facts, layout),
+    ...prepared.steps,
+    ...setLink(
+      layout.current,
+      join('releases', source.version),
+      linkOf(facts),
+      `make ${source.version} the current release`,
+    ),
+    ...folder(dirname(layout.command), '0755', 'root', 'make the folder of the command'),
+    ...setLink(
+      layout.command,
+      wrapperOf(layout.current),
+      facts.command.kind === 'link' ? facts.command.to : undefined,
+      'put fairlead on the PATH',
+    ),
+    ...configuration(facts, layout, choices),
+    ...(choices.redis ? redis(facts, layout) : []),
+    checkConfiguration(prepared.release, source.version),
+    ...(choices.image ? [buildImage(prepared.release)] : []),
+    ...(unitSteps.length > 0 ? [noteUnit(facts), ...unitSteps] : []),
+    ...start(facts, layout, unitSteps.length > 0 || facts.current !== source.version),
+    ...(choices.domain === undefined ? [] : proxy(facts, layout, choices.domain, choices.port)),
+  ];
+  const wait = {
+    title: 'wait until the service is ready',
+    argv: [...self, 'service', 'status', '--wait', String(waitSeconds)],
+    timeoutMs: (waitSeconds + 60) * 1_000,
+  };
+  return { steps, wait, madeAdmin: facts.texts.config === undefined };
+}
+
+function linkOf({ current }: Facts): string | undefined {
+  return current === undefined ? undefined : join('releases', current);
+}
+
+function account(facts: Facts, layout: Layout): Step[] {
+  if (facts.account) return [];
+  const argv = ['useradd', '--system', '--user-group', '--home-dir', layout.data, '--no-create-home'];
+  return [
+    {
+      title: `make the account ${ACCOUNT}`,
+      argv: [...argv, '--shell', '/usr/sbin/nologin', ACCOUNT],
+      undo: [{ argv: ['userdel', ACCOUNT] }],
+    },
+  ];
+}
+
+/** `install -d` leaves what is there, apart from its mode and owner. */
+function folder(path: string, mode: string, group: string, title: string): Step[] {
+  return [{ title, argv: ['install', '-d', '-m', mode, '-o', 'root', '-g', group, path] }];
+}
+
+/** What is there is kept: it is the operator's. */
+function configuration(facts: Facts, layout: Layout, choices: InstallChoices): Step[] {
+  const { fresh, brought, redis: withRedis, domain } = choices;
+  const redisUrl = withRedis ? 'redis://127.0.0.1:6379' : '';
+  const textOf = (secretKey: string): string => environmentText(brought.environmentExample, { redisUrl, secretKey });
+  const steps = folder(layout.folder, '0750', ACCOUNT, 'make the folder of the configuration');
+  if (facts.texts.environment === undefined) {
+    steps.push(
+      ...writeFile({
+        path: layout.environment,
+        text: textOf(fresh.secretKey),
+        shown: textOf(FRESH),
+        mode: '0600',
+        old: undefined,
+        title: 'write the environment file with a fresh key',
+      }),
+    );
+  }
+  if (facts.texts.config === undefined) {
+    const schema = join(layout.current, 'fairlead.schema.json');
+    steps.push(
+      ...writeFile({
+        path: layout.config,
+        text: configText({ schema, admin: fresh.admin, ...(domain === undefined ? {} : { domain }) }),
+        mode: '0640',
+        group: ACCOUNT,
+        old: undefined,
+        title: `write the configuration with a first administrator, ${fresh.admin.user}`,
+      }),
+    );
+  }
+  return steps;
+}
+
+/** By CONFIG SET, since a restart of a Redis with data and without a file of appended commands would start it empty. */
+function redis({ texts }: Facts, layout: Layout): Step[] {
+  const old = texts.redisConfig ?? '';
+  const title = 'set what Redis must promise';
+  return [
+    ...writeFile({ path: layout.redisInclude, text: REDIS_INCLUDE, mode: '0644', old: texts.redisInclude, title }),
+    ...writeFile({
+      path: layout.redisConfig,
+      text: withLine(old, `include ${layout.redisInclude}`),
+      mode: '0640',
+      owner: 'redis',
+      group: 'redis',
+      old,
+      title,
+    }),
+    ...REDIS_SETTINGS.map(([name, value]) => ({ title, argv: ['redis-cli', '-e', 'config', 'set', name, value] })),
+  ];
+}
+
+/** Before the unit's files are written: its undo runs after theirs. */
+function noteUnit(facts: Facts): Step {
+  const reload = { argv: ['systemctl', 'daemon-reload'] };
+  const again = { argv: ['systemctl', 'restart', UNIT] };
+  const undo = facts.texts.unit === undefined ? [reload] : [reload, again];
+  return { title: 'write the unit', argv: ['systemctl', 'list-unit-files', '--no-pager', UNIT], undo };
+}
+
+function start(facts: Facts, layout: Layout, changed: boolean): Step[] {
+  const title = 'start the service';
+  const first = facts.texts.unit === undefined;
+  const undo = [
+    ...(first ? [{ argv: ['systemctl', 'disable', '--now', UNIT] }] : []),
+    // systemd made it for this start.
+    ...(facts.data ? [] : [{ argv: ['rm', '-rf', layout.data] }]),
+  ];
+  return [
+    { title, argv: ['systemctl', 'daemon-reload'] },
+    { title, argv: ['systemctl', 'enable', UNIT], undo },
+    { title, argv: ['systemctl', changed ? 'restart' : 'start', UNIT] },
+  ];
+}
+
+function proxy({ texts }: Facts, layout: Layout, domain: string, port: number): Step[] {
+  const title = `let Caddy serve ${domain}`;
+  const old = texts.caddyfile ?? '';
+  return [
+    ...writeFile({ path: layout.site, text: siteText(domain, port), mode: '0644', old: texts.site, title }),
+    ...writeFile({
+      path: layout.caddyfile,
+      text: withLine(old, `import ${layout.site}`),
+      mode: '0644',
+      old,
+      title,
+    }),
+    { title, argv: ['caddy', 'validate', '--config', layout.caddyfile, '--adapter', 'caddyfile'] },
+    { title, argv: ['systemctl', 'reload-or-restart', 'caddy.service'] },
+  ];
+}

@@ -1,0 +1,138 @@
+/** The steps that take an installation away, and nothing that is not its own. Pure. Command line's process. */
+import { dirname } from 'node:path';
+import { WORKSPACE_IMAGE } from '../../shared/docker-client.js';
+import type { Facts } from './facts.js';
+import { ACCOUNT, UNIT, wrapperOf, type Layout } from './layout.js';
+import { writeFile, type Step } from './step.js';
+import { withoutLine } from './texts.js';
+
+/** A stop saves workspaces and removes containers: TimeoutStopSec of the unit, and a margin. */
+const STOP_MS = 4 * 60_000;
+const CONTAINERS_MS = 2 * 60_000;
+
+export interface UninstallChoices {
+  /** Also data, configuration and account. */
+  purge: boolean;
+}
+
+export function uninstallProblems({ root, systemd }: Facts): string[] {
+  const problems: string[] = [];
+  if (!root) problems.push('it needs root: put sudo in front');
+  if (!systemd) problems.push('systemd does not run this machine');
+  return problems;
+}
+
+/** Nothing is taken back: a step that fails ends it, and the next run goes on from there. */
+export function planUninstall(facts: Facts, layout: Layout, { purge }: UninstallChoices): Step[] {
+  const steps: Step[] = [];
+  if (facts.texts.unit !== undefined) {
+    const title = 'stop the service: workspaces are saved, containers removed';
+    steps.push({ title, argv: ['systemctl', 'disable', '--now', UNIT], timeoutMs: STOP_MS });
+  }
+  steps.push(
+    ...sandboxes(facts),
+    ...proxy(facts, layout),
+    ...redis(facts, layout, purge),
+    ...unit(facts, layout, purge),
+  );
+  if (facts.command.kind === 'link' && facts.command.to === wrapperOf(layout.current)) {
+    steps.push({ title: 'take fairlead off the PATH', argv: ['rm', '-f', layout.command] });
+  }
+  if (purge) {
+    const title = 'remove data and configuration';
+    steps.push({ title, argv: ['rm', '-rf', layout.data, layout.folder] });
+    if (facts.account) steps.push({ title: `remove the account ${ACCOUNT}`, argv: ['userdel', ACCOUNT] });
+  }
+  // The last: this very process may run from there.
+  if (facts.current !== undefined || facts.releases.length > 0) {
+    const title = 'remove the releases';
+    steps.push(
+      { title, argv: ['rm', '-rf', layout.current, layout.releases] },
+      // Somebody may keep more in it.
+      { title, argv: ['rmdir', '--ignore-fail-on-non-empty', dirname(layout.current)] },
+    );
+  }
+  return steps;
+}
+
+/** Of a service that was killed: a stop removes them itself. */
+function sandboxes({ instance, dockerCommand }: Facts): Step[] {
+  if (!dockerCommand) return [];
+  const image: Step = {
+    title: 'remove the image of the sandboxes',
+    argv: [
+      'sh',
+      '-c',
+      `! docker image inspect ${WORKSPACE_IMAGE} >/dev/null 2>&1 || docker image rm ${WORKSPACE_IMAGE}`,
+    ],
+    optional: 'another server may use it',
+    timeoutMs: CONTAINERS_MS,
+  };
+  if (instance === undefined) return [image];
+  const list = `docker ps -aq --filter label=fairlead.instance=${instance}`;
+  const title = 'remove the containers of this server';
+  return [
+    {
+      title,
+      argv: ['sh', '-c', `${list} | xargs -r docker rm -f`],
+      optional: 'Docker may not run: remove them later',
+      timeoutMs: CONTAINERS_MS,
+    },
+    image,
+  ];
+}
+
+function proxy({ texts }: Facts, layout: Layout): Step[] {
+  if (texts.site === undefined) return [];
+  const title = 'take the site off Caddy';
+  const old = texts.caddyfile;
+  const steps: Step[] = [];
+  if (old !== undefined) {
+    const text = withoutLine(old, `import ${layout.site}`);
+    steps.push(...writeFile({ path: layout.caddyfile, text, mode: '0644', old, title }));
+  }
+  steps.push(
+    { title, argv: ['rm', '-f', layout.site] },
+    {
+      title,
+      argv: ['systemctl', 'reload-or-restart', 'caddy.service'],
+      optional: 'Caddy may not run: it reads its file at its next start',
+    },
+  );
+  return steps;
+}
+
+/** The conversations go with `--purge`, where this Redis was set up for this server. Its running settings stay: others may count on them. */
+function redis({ texts }: Facts, layout: Layout, purge: boolean): Step[] {
+  if (texts.redisInclude === undefined) return [];
+  const title = 'take the settings out of the configuration of Redis';
+  const old = texts.redisConfig;
+  const steps: Step[] = [];
+  if (purge) {
+    steps.push({
+      title: 'remove the conversations in Redis',
+      argv: ['sh', '-c', "redis-cli --scan --pattern 'fairlead:*' | xargs -r redis-cli unlink"],
+      optional: 'Redis may not run: remove the keys fairlead:* later',
+    });
+  }
+  if (old !== undefined) {
+    const text = withoutLine(old, `include ${layout.redisInclude}`);
+    const owned = { mode: '0640', owner: 'redis', group: 'redis' };
+    steps.push(...writeFile({ path: layout.redisConfig, text, ...owned, old, title }));
+  }
+  steps.push({ title, argv: ['rm', '-f', layout.redisInclude] });
+  return steps;
+}
+
+function unit({ texts }: Facts, layout: Layout, purge: boolean): Step[] {
+  if (texts.unit === undefined && texts.slice === undefined) return [];
+  const title = 'remove the unit';
+  return [
+    { title, argv: ['rm', '-f', layout.unit, layout.slice] },
+    // The operator's own.
+    ...(purge ? [{ title, argv: ['rm', '-rf', layout.dropIns] }] : []),
+    { title, argv: ['systemctl', 'daemon-reload'] },
+    // What is left of a failed unit would still be listed.
+    { title, argv: ['sh', '-c', `systemctl reset-failed ${UNIT} 2>/dev/null || true`] },
+  ];
+}

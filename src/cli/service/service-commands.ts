@@ -1,0 +1,227 @@
+/** `fairlead service install | status | upgrade | uninstall`. Command line's process. */
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FairleadError } from '../../shared/errors.js';
+import { makeToken } from '../token.js';
+import { execute } from './execute.js';
+import { addressOf, bytesNeeded, lookAt, nodeToBring, portProblem, type Facts } from './facts.js';
+import { layoutAt, SLICE, UNIT } from './layout.js';
+import { installProblems, planInstall, type Brought } from './plan-install.js';
+import { planUninstall, uninstallProblems } from './plan-uninstall.js';
+import { planCleanUp, planUpgrade, spaceProblems, upgradeProblems } from './plan-upgrade.js';
+import { askState, describeState, lastLines, SHOW_STATE, waitForState } from './service-state.js';
+import { findSource, readFrom, type Source } from './source.js';
+import { shellText, type Step } from './step.js';
+
+/** dist/src/cli/service → the package of this process. */
+const OWN_FOLDER = fileURLToPath(new URL('../../../../', import.meta.url));
+/** Only one of them at a time on a machine: an abstract socket, which ends with its process. */
+const LOCK = '\0fairlead-service';
+const JOURNAL_LINES = 5;
+
+export interface Shared {
+  dryRun: boolean;
+  write: (text: string) => void;
+}
+
+export interface InstallFlags extends Shared {
+  from: string | undefined;
+  admin: string;
+  redis: boolean;
+  domain: string | undefined;
+  image: boolean;
+  waitSeconds: number;
+}
+
+export interface UpgradeFlags extends Shared {
+  source: string | undefined;
+  image: boolean;
+  waitSeconds: number;
+}
+
+export interface StatusFlags extends Shared {
+  json: boolean;
+  /** 0: now. */
+  waitSeconds: number;
+  version: string | undefined;
+  running: boolean;
+}
+
+/** Resolves to the exit code. ERR_START with all reasons when it cannot be, or when it failed and was taken back. */
+export async function install(flags: InstallFlags): Promise<number> {
+  const layout = layoutAt();
+  const source = await findSource(flags.from ?? OWN_FOLDER, layout);
+  const facts = lookAt(layout);
+  const problems = installProblems(facts, layout, flags);
+  problems.push(...space(facts, source));
+  const where = addressOf(layout, facts);
+  if ('problems' in where) problems.push(...where.problems.map((problem) => `the configuration is wrong: ${problem}`));
+  else if (facts.systemd && !(await askState()).active) {
+    const problem = await portProblem(where.address);
+    if (problem !== undefined) problems.push(problem);
+  }
+  const { token, entry } = makeToken(flags.admin);
+  const plan = planInstall(facts, layout, {
+    ...flags,
+    source,
+    fresh: { secretKey: randomBytes(32).toString('hex'), admin: entry },
+    brought: await broughtBy(source),
+    node: nodeToBring(),
+    port: 'address' in where ? where.address.port : 0,
+    self: ownCommand(),
+  });
+  if (flags.dryRun) return printed([...plan.steps, plan.wait], problems, flags);
+  refuse('installed', problems);
+  return alone(async () => {
+    await perform(plan.steps, flags);
+    if (plan.madeAdmin)
+      flags.write(`\nThe token of the administrator ${flags.admin}, shown only this once:\n\n${token}\n\n`);
+    await execute([plan.wait], { say: sayTo(flags) });
+    flags.write(`${describeState(await askState())}\n`);
+    return 0;
+  });
+}
+
+export async function upgrade(flags: UpgradeFlags): Promise<number> {
+  const layout = layoutAt();
+  const facts = lookAt(layout);
+  const own = OWN_FOLDER.startsWith(`${layout.releases}/`);
+  if (flags.source === undefined && own) {
+    const there = facts.releases.length === 0 ? 'none' : facts.releases.join(', ');
+    throw new FairleadError('ERR_START', `name a tarball, a folder, or one of the releases that are there: ${there}`);
+  }
+  const source = await findSource(flags.source ?? OWN_FOLDER, layout);
+  const problems = upgradeProblems(facts, layout, needed(facts, source));
+  const state = facts.systemd ? await askState() : undefined;
+  if (facts.current === source.version && state?.ready === true) {
+    flags.write(`${source.version} runs already\n`);
+    return 0;
+  }
+  const steps = planUpgrade(facts, layout, {
+    ...flags,
+    source,
+    brought: await broughtBy(source),
+    node: nodeToBring(),
+    self: ownCommand(),
+    wasReady: state?.ready ?? true,
+  });
+  if (flags.dryRun) return printed(steps, problems, flags);
+  refuse('upgraded', problems);
+  return alone(async () => {
+    await perform(steps, flags);
+    await execute(planCleanUp(facts, layout, source.version), { say: sayTo(flags) });
+    flags.write(`${describeState(await askState())}\n`);
+    return 0;
+  });
+}
+
+export async function uninstall(flags: Shared & { purge: boolean }): Promise<number> {
+  const layout = layoutAt();
+  const facts = lookAt(layout);
+  const problems = uninstallProblems(facts);
+  const steps = planUninstall(facts, layout, flags);
+  if (flags.dryRun) return printed(steps, problems, flags);
+  refuse('removed', problems);
+  return alone(async () => {
+    await execute(steps, { say: sayTo(flags) });
+    if (!flags.purge) flags.write(`${layout.data} and ${layout.folder} are kept: --purge removes them\n`);
+    return 0;
+  });
+}
+
+/** 0: as wanted. 1: it runs and is not ready. 3: it does not run (as systemctl says it). */
+export async function status(flags: StatusFlags): Promise<number> {
+  if (flags.dryRun) return printed([{ title: 'ask systemd', argv: SHOW_STATE }], [], flags);
+  const facts = lookAt(layoutAt());
+  if (!facts.systemd) throw new FairleadError('ERR_START', 'systemd does not run this machine');
+  const { waitSeconds, running } = flags;
+  const wanted = { timeoutMs: waitSeconds * 1_000, running, ...(flags.version ? { version: flags.version } : {}) };
+  const { fits, state } = await waitForState(wanted);
+  if (flags.json) {
+    const { over: _over, ...shown } = state;
+    flags.write(`${JSON.stringify({ ...shown, current: facts.current, releases: facts.releases }, null, 2)}\n`);
+  } else {
+    flags.write(`${describeState(state)}\n`);
+    if (state.loaded) {
+      flags.write(
+        `releases: ${facts.releases.map((name) => (name === facts.current ? `${name} (current)` : name)).join(', ')}\n`,
+      );
+      if (!state.enabled) flags.write('it does not start with the machine: systemctl enable fairlead\n');
+    }
+    if (state.loaded && !state.active) flags.write(`${await lastLines(JOURNAL_LINES)}\n`);
+  }
+  if (fits) return 0;
+  return state.active ? 1 : 3;
+}
+
+function space(facts: Facts, source: Source): string[] {
+  return spaceProblems(facts, layoutAt(), needed(facts, source));
+}
+
+/** Bytes of a release that is yet to be put beside the others. */
+function needed(facts: Facts, source: Source): number {
+  return source.kind === 'installed' || facts.releases.includes(source.version) ? 0 : bytesNeeded(source.path);
+}
+
+/** Of the new release, which may bring another unit than this process has. A tarball's are read from it. */
+async function broughtBy(source: Source): Promise<Brought> {
+  return {
+    unit: await readFrom(source, `systemd/${UNIT}`),
+    slice: await readFrom(source, `systemd/${SLICE}`),
+    environmentExample: await readFrom(source, 'systemd/fairlead.env.example'),
+  };
+}
+
+function ownCommand(): string[] {
+  return [process.execPath, join(OWN_FOLDER, 'dist/src/cli.js')];
+}
+
+function sayTo({ write }: Shared): (line: string) => void {
+  return (line) => write(`${line}\n`);
+}
+
+/** The steps, with the journal's last lines when one fails: systemctl names no reason. */
+async function perform(steps: readonly Step[], flags: Shared): Promise<void> {
+  try {
+    await execute(steps, { say: sayTo(flags) });
+  } catch (error) {
+    const { message } = error as Error;
+    const lines = /could not (?:start|restart|wait)/.test(message) ? await lastLines(JOURNAL_LINES) : '';
+    const journal = lines === '' ? '' : `\nThe journal's last lines:\n${lines}`;
+    throw new FairleadError('ERR_START', `${message}${journal}`, { cause: error });
+  }
+}
+
+function printed(steps: readonly Step[], problems: readonly string[], { write }: Shared): number {
+  for (const problem of problems) write(`# This would refuse: ${problem}\n`);
+  write(shellText(steps));
+  return problems.length === 0 ? 0 : 1;
+}
+
+function refuse(done: string, problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  throw new FairleadError(
+    'ERR_START',
+    [`nothing was ${done}:`, ...problems.map((problem) => `  ${problem}`)].join('\n'),
+  );
+}
+
+/** ERR_START when another of these commands works on this machine. */
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  const lock = createServer();
+  await new Promise<void>((resolve, reject) => {
+    lock.once('error', (cause) =>
+      reject(
+        new FairleadError('ERR_START', 'another `fairlead service` works on this machine: wait for it', { cause }),
+      ),
+    );
+    lock.listen(LOCK, resolve);
+  });
+  try {
+    return await work();
+  } finally {
+    lock.close();
+  }
+}

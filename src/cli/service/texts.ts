@@ -1,0 +1,81 @@
+/** The files that an installation writes. Pure. Command line's process. */
+import type { ROLES } from '../../shared/person.js';
+
+const ADMIN: (typeof ROLES)[number] = 'admin';
+
+/** What a first installation makes, and shows once. */
+export interface Fresh {
+  secretKey: string;
+  /** The first administrator: a name, and the SHA-256 of a token. */
+  admin: { user: string; sha256: string };
+}
+
+export interface EnvironmentChoices {
+  secretKey: string;
+  redisUrl: string;
+}
+
+/** From the example: each line that is given a value, and all others as they stand. */
+export function environmentText(example: string, { secretKey, redisUrl }: EnvironmentChoices): string {
+  const values = { FAIRLEAD_SECRET_KEY: secretKey, REDIS_URL: redisUrl };
+  let text = example;
+  for (const [name, value] of Object.entries(values)) {
+    const line = new RegExp(`^#?${name}=.*$`, 'm');
+    const set = `${name}=${value}`;
+    text = line.test(text) ? text.replace(line, () => set) : `${text.trimEnd()}\n${set}\n`;
+  }
+  return text;
+}
+
+export interface ConfigChoices {
+  schema: string;
+  admin: Fresh['admin'];
+  /** The name at which the proxy serves. */
+  domain?: string;
+}
+
+export function configText({ schema, admin, domain }: ConfigChoices): string {
+  const config = {
+    $schema: schema,
+    auth: { tokens: [{ user: admin.user, sha256: admin.sha256, role: ADMIN }] },
+    ...(domain === undefined ? {} : { listen: { hosts: [domain], trustedProxies: ['127.0.0.1'] } }),
+    sandbox: { driver: 'docker' },
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
+
+/** docs/operations.md says why: a restart of Redis must lose no conversation, and a full one must throw none away. */
+export const REDIS_SETTINGS = [
+  ['appendonly', 'yes'],
+  ['appendfsync', 'everysec'],
+  ['maxmemory-policy', 'noeviction'],
+] as const;
+
+export const REDIS_INCLUDE = `# Of Fairlead: \`fairlead service uninstall\` removes it.\n${REDIS_SETTINGS.map((pair) => `${pair.join(' ')}\n`).join('')}`;
+
+/** The file with our line at its end, once. */
+export function withLine(text: string, line: string): string {
+  if (text.split('\n').includes(line)) return text;
+  return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${line}\n`;
+}
+
+export function withoutLine(text: string, line: string): string {
+  return text
+    .split('\n')
+    .filter((other) => other !== line)
+    .join('\n');
+}
+
+/** Caddy gets the certificate by itself, and passes WebSockets and streams on. */
+export function siteText(domain: string, port: number): string {
+  return `# Of Fairlead: \`fairlead service uninstall\` removes it.
+${domain} {
+	reverse_proxy 127.0.0.1:${port} {
+		flush_interval -1
+		transport http {
+			read_timeout 660s
+		}
+	}
+}
+`;
+}
