@@ -32,6 +32,8 @@ export interface EngineOptions {
   env?: Record<string, string>;
   /** After `serve`. */
   args?: string[];
+  /** What runs `serve`, when it is not this checkout: a program and its first arguments. */
+  program?: readonly [string, ...string[]];
   startTimeoutMs?: number;
 }
 
@@ -103,7 +105,8 @@ export class Engine {
     const config = merge(base, given);
     await writeFile(this.configPath, JSON.stringify(config, null, 2));
     this.logs.length = 0;
-    const child = spawn(process.execPath, [CLI, 'serve', ...(this.#options.args ?? [])], {
+    const [program, ...first] = this.#options.program ?? [process.execPath, CLI];
+    const child = spawn(program, [...first, 'serve', ...(this.#options.args ?? [])], {
       cwd: this.#folder,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {

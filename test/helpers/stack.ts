@@ -17,7 +17,7 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-export async function startStack(options: Pick<EngineOptions, 'config' | 'env'> = {}): Promise<Stack> {
+export async function startStack(options: Pick<EngineOptions, 'config' | 'env' | 'program'> = {}): Promise<Stack> {
   const redis = await startRedis();
   const model = await startModelServer();
   let engine: Engine;

@@ -1,90 +1,31 @@
-/** Bundles the workspace server into the image's files: server, runner, and what the server loads only when it is needed. Command line's process. */
-import { fileURLToPath } from 'node:url';
-import type * as Esbuild from 'esbuild';
+/** The workspace server as files of the image: made now in a checkout, read from where `npm pack` put them in a package. Command line's process. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { FairleadError } from '../../shared/errors.js';
-import { messageOf } from '../report.js';
-
-/** Beside the code that runs: dist/src/cli/image → dist/workers/workspace. */
-const FOLDER = new URL('../../../workers/workspace/', import.meta.url);
-
-/** File names in the image. */
-export const ENTRY_FILE = 'workspace.cjs';
-export const RUNNER_FILE = 'runner.cjs';
-/** Loaded when a client speaks the newer protocol. */
-const SDK_FILE = 'newer-era.js';
-/** Loaded where there is no runner. */
-const TOOLS_FILE = 'in-process.js';
+import { ENTRY_FILE, RUNNER_FILE, SDK_FILE, TOOLS_FILE } from './image-layout.js';
 
 export interface BundledFile {
   name: string;
   content: Buffer;
 }
 
-/**
- * Leaves out half of the SDK's file, which this server never runs: forty translations of zod's messages and a JSON Schema
- * validator. When the SDK renames these modules the file grows again, and nothing breaks.
- */
-const leaveOut: Esbuild.Plugin = {
-  name: 'leave-out',
-  setup(build) {
-    build.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
-      contents: "export { default as en } from './en.js';",
-    }));
-    build.onResolve({ filter: /^@modelcontextprotocol\/server\/_shims$/ }, () => ({
-      path: 'shims',
-      namespace: 'leave-out',
-    }));
-    build.onLoad({ filter: /^shims$/, namespace: 'leave-out' }, () => ({
-      contents: `export { default as process } from 'node:process';
-        export class DefaultJsonSchemaValidator {
-          getValidator() { throw new Error('this bundle has no JSON Schema validator'); }
-        }`,
-    }));
-  },
-};
+/** dist/image, seen from dist/src/cli/image. */
+export const BUNDLE_FOLDER = new URL('../../../image/', import.meta.url);
+export const BUNDLE_FILES = [ENTRY_FILE, RUNNER_FILE, SDK_FILE, TOOLS_FILE] as const;
+/** A package has no sources. In a checkout dist/image may be older than what was compiled, so nobody reads it there. */
+const SOURCES = new URL('../../../../src/cli.ts', import.meta.url);
 
-/** Rejects with ERR_START when esbuild is not installed or the server was not built. */
+/** Rejects with ERR_START when the server cannot be bundled, or the package lacks its bundle. */
 export async function bundleWorkspaceServer(): Promise<BundledFile[]> {
-  const esbuild = await loadEsbuild();
-  // Separate builds: a shared part would be one more file to load at every start.
-  const bundle = async (entry: string, name: string): Promise<BundledFile> => {
-    const result = await esbuild.build({
-      entryPoints: [fileURLToPath(new URL(entry, FOLDER))],
-      bundle: true,
-      external: [`./${SDK_FILE}`, ...(name === ENTRY_FILE ? [`./${TOOLS_FILE}`] : [])],
-      minify: true,
-      write: false,
-      platform: 'node',
-      target: 'node20',
-      // CommonJS, since Node's ES module loader costs a waiting sandbox a megabyte, and its start 8 ms.
-      format: 'cjs',
-      legalComments: 'none',
-      plugins: [leaveOut],
-      logLevel: 'silent',
-    });
-    const [file] = result.outputFiles;
-    if (file === undefined) throw new Error('esbuild made no file');
-    return { name, content: Buffer.from(file.contents) };
-  };
-  try {
-    return await Promise.all([
-      bundle('index.js', ENTRY_FILE),
-      bundle('runner.js', RUNNER_FILE),
-      bundle('newer-era.js', SDK_FILE),
-      bundle('in-process.js', TOOLS_FILE),
-    ]);
-  } catch (error) {
-    throw new FairleadError('ERR_START', `the workspace server cannot be bundled: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+  if (existsSync(SOURCES)) return (await import('./image-bundler.js')).makeBundle();
+  return Promise.all(BUNDLE_FILES.map(readBundled));
 }
 
-async function loadEsbuild(): Promise<typeof Esbuild> {
+async function readBundled(name: string): Promise<BundledFile> {
   try {
-    return await import('esbuild');
+    return { name, content: await readFile(new URL(name, BUNDLE_FOLDER)) };
   } catch (error) {
-    throw new FairleadError('ERR_START', 'the sandbox image needs esbuild to be built: npm install esbuild', {
+    throw new FairleadError('ERR_START', `dist/image/${name} is missing from this installation: install it again`, {
       cause: error,
     });
   }

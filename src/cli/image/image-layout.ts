@@ -1,7 +1,13 @@
 /** Where what lies in the sandbox image, and how its two processes start; the Dockerfile says the same. Command line's process. */
 import { LABEL_RUNNER, LABEL_VERSION } from '../../shared/docker-client.js';
 import { VERSION } from '../../shared/version.js';
-import { ENTRY_FILE, RUNNER_FILE } from './image-bundle.js';
+
+export const ENTRY_FILE = 'workspace.cjs';
+export const RUNNER_FILE = 'runner.cjs';
+/** Loaded when a client speaks the newer protocol. */
+export const SDK_FILE = 'newer-era.js';
+/** Loaded where there is no runner. */
+export const TOOLS_FILE = 'in-process.js';
 
 export const SERVER_FOLDER = '/opt/fairlead';
 /**
