@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Acts } from './admin/acts.js';
 import { AdminDesk } from './admin/desk.js';
+import { Drain } from './admin/drain.js';
 import { Here } from './admin/here.js';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
@@ -152,6 +153,16 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
       return front.endCredentials(({ user }) => fresh.has(user), CLOSE.blocked, 'this user is blocked');
     },
   });
+  const drain = new Drain({
+    threads: all,
+    front: {
+      refuseNew: (refused) => front.refuseNew(refused),
+      closeResting: (isBusy) => front.closeResting(isBusy),
+      counts: () => ({ connections: front.counts().connections }),
+    },
+    tell: (draining) => readiness.rests(draining),
+    log,
+  });
   const front: Front = createFront({
     config,
     ...(browsers && { browsers }),
@@ -160,6 +171,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     auth: access.auth,
     credentials,
     desk: new AdminDesk({ here, acts }),
+    drain,
     noProxy: noProxy(config, chosen.sandbox.driver),
     readiness: () => readiness.read(),
     notServing: () => readiness.refusal(),
@@ -223,7 +235,9 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   loops.watch(DOCKER_SLOT, onDockerHang, { begun: false, patience: DOCKER_PATIENCE });
 
   onStop.add(() => agents.close(CLOSE_DEADLINE_MS));
-  const host = agentHost({ agents, all, docker: sandboxes, front, book, readiness, auditLog, broker, credentials });
+  const isResting = (): boolean => drain.active;
+  const parted = { agents, all, docker: sandboxes, front, book, readiness, auditLog, broker, credentials, isResting };
+  const host = agentHost(parted);
   await waits.withStore(() => agents.start(host));
   onStop.add(() => credentials.close());
   await credentials.start(options.signal);

@@ -27,10 +27,12 @@ export interface AgentHostParts {
   auditLog: Pick<AuditLog, 'post' | 'stored'>;
   broker: ModelBroker;
   credentials: Credentials;
+  /** An administrator has the server drained. */
+  isResting: () => boolean;
 }
 
 export function agentHost(parts: AgentHostParts): AgentHost {
-  const { agents, all, docker, front, book, readiness, auditLog, broker, credentials } = parts;
+  const { agents, all, docker, front, book, readiness, auditLog, broker, credentials, isResting } = parts;
   return {
     requests: {
       'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
@@ -80,6 +82,7 @@ export function agentHost(parts: AgentHostParts): AgentHost {
     prepare: async (channel) => {
       await channel.request('set-catalogue', book.published());
       await channel.request('set-blocked', { users: credentials.blocked.names() });
+      if (isResting()) await channel.request('rest', {});
     },
     // A sandbox that floods the thread goes before the thread does; if Docker’s thread does not answer, nothing is lost.
     onSlow: (index) => void docker.run('cut-loud', { thread: index, threads: agents.size }).catch(() => undefined),

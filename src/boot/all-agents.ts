@@ -1,4 +1,5 @@
 /** What the boot, the stop and the front ask of every agent thread at once. Main thread. */
+import type { WorkLeft } from '../../workers/agent/contract/lifecycle.js';
 import type { McpStatusResult, UserServer } from '../../workers/agent/contract/mcp.js';
 import { errorToData, isFairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
@@ -76,6 +77,29 @@ export class AllAgents {
     });
     const sessions = answers.reduce((sum, answer) => sum + answer.sessions, 0);
     if (sessions > 0) this.#log.info({ sessions }, 'sessions with open turns go on');
+  }
+
+  /** No turn starts from now on; resolves with the sessions whose turn runs. A thread that starts meanwhile is told at its start. */
+  async rest(): Promise<string[]> {
+    const failed = (err: string): void =>
+      this.#log.error({ err }, 'an agent thread was not told that the server drains');
+    return (await this.#each('rest', {}, failed, STATUS_TIMEOUT_MS)).flatMap(({ busy }) => busy);
+  }
+
+  /** Turns start again. ERR_UNAVAILABLE: not in every thread. */
+  async wake(): Promise<void> {
+    await this.#each('wake', {}, (_err, error) => {
+      if (!isFairleadError(error, 'ERR_CHANNEL_CLOSED')) throw error;
+    });
+  }
+
+  /** Of the threads that answer in time. */
+  async workLeft(): Promise<WorkLeft> {
+    const answers = await this.#each('work-left', {}, ignore, STATUS_TIMEOUT_MS);
+    return {
+      turns: answers.reduce((sum, { turns }) => sum + turns, 0),
+      calls: answers.reduce((sum, { calls }) => sum + calls, 0),
+    };
   }
 
   async drain(graceMs: number): Promise<void> {

@@ -10,6 +10,7 @@ import type { Logger } from '../shared/log.js';
 import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
+import type { Drain } from '../admin/drain.js';
 import type { AdminDesk } from '../admin/desk.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
@@ -29,7 +30,8 @@ import { MetricsAccess } from '../front/metrics-access.js';
 import { startMetricsServer, type MetricsServer } from '../front/metrics-server.js';
 import { Origins } from '../front/origin.js';
 import { JwtPeople } from '../front/oidc/jwt-people.js';
-import { Presence } from '../front/presence.js';
+import { CLOSE } from '../shared/protocol.js';
+import { DRAINS, Presence } from '../front/presence.js';
 import { proxyHeader } from '../front/proxied.js';
 import { RefusalLog } from '../front/refusal-log.js';
 import { RequestRate } from '../front/request-rate.js';
@@ -66,6 +68,8 @@ export interface FrontOptions {
   credentials?: Credentials;
   /** Does what administrators ask. */
   desk: AdminDesk;
+  /** Absent: it cannot be drained but by its stop. */
+  drain?: Drain;
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
@@ -97,6 +101,10 @@ export interface Front {
   readonly mcpExchanges: McpExchanges;
   /** Refuses new sockets, sessions and messages; /readyz answers 503. Running turns go on. */
   stopAccepting(): void;
+  /** As `stopAccepting`, until it is taken back. */
+  refuseNew(refused: boolean): void;
+  /** Tells what listens to a session that is not busy to come back elsewhere. */
+  closeResting(isBusy: (session: string) => boolean): void;
   /** Closes the sockets and streams of whom `ends` is true; returns their number. */
   endCredentials(ends: (person: Person) => boolean, code: number, reason: string): number;
   /** Closes every socket and stream with this code; resolves when the close frames have had time to leave. */
@@ -133,6 +141,8 @@ export function createFront(options: FrontOptions): Front {
   let port = listen.port;
   let closing: Promise<void> | undefined;
   let closed = false;
+  /** The server stops: no administrator takes that back. */
+  let stopped = false;
 
   const loopbackOnly = config.auth.tokens.length === 0 && oidc === undefined;
   const hosts = new Hosts({ names: namesOf(config), loopbackOnly, port: () => port });
@@ -156,6 +166,7 @@ export function createFront(options: FrontOptions): Front {
     },
     browsers: options.browsers,
     credentials: options.credentials,
+    drain: options.drain,
   });
   const router = new Router({
     routes,
@@ -232,12 +243,18 @@ export function createFront(options: FrontOptions): Front {
     hub,
     routes,
     mcpExchanges,
-    stopAccepting: () => void (presence.draining = true),
+    stopAccepting: () => {
+      stopped = true;
+      presence.draining = true;
+    },
+    refuseNew: (refused) => void (presence.draining = refused || stopped),
+    closeResting: (isBusy) => hub.goneWhere((session) => !isBusy(session), CLOSE.draining, DRAINS),
     endCredentials: (ends, code, reason) => presence.closeWhere(ends, code, reason),
     closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
     async close() {
       if (closed) return;
       closed = true;
+      stopped = true;
       presence.draining = true;
       if (listener) uws.us_listen_socket_close(listener);
       app.close();
@@ -318,6 +335,7 @@ export function createFront(options: FrontOptions): Front {
   }
 
   async function closeAll(code: number, reason: string): Promise<void> {
+    stopped = true;
     presence.draining = true;
     if (presence.size === 0) return;
     presence.closeAll(code, reason);

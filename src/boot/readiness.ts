@@ -14,6 +14,8 @@ export class Readiness {
   /** Resolves at the end of the boot. */
   readonly whenBooted = this.#boot.promise;
   #draining = false;
+  /** An administrator's drain, which may end. */
+  #resting = false;
   /** Why their store cannot be used, by thread. */
   readonly #withoutStore = new Map<number, string>();
   #model: string | undefined;
@@ -57,6 +59,10 @@ export class Readiness {
     this.#draining = true;
   }
 
+  rests(resting: boolean): void {
+    this.#resting = resting;
+  }
+
   get isDraining(): boolean {
     return this.#draining;
   }
@@ -87,7 +93,7 @@ export class Readiness {
     const reasons = [
       ...(this.#booted || this.#waits.size > 0 ? [] : ['starting']),
       ...this.#waits.values(),
-      ...(this.#draining ? ['draining'] : []),
+      ...(this.#draining || this.#resting ? ['draining'] : []),
       ...[...this.#withoutStore.values()].slice(0, 1).map((why) => `the store does not answer${why && `: ${why}`}`),
       ...(this.#credentials === undefined ? [] : [this.#credentials]),
       ...(this.#model === undefined ? [] : [this.#model]),

@@ -11,7 +11,7 @@ import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
 import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';
 import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, RESTART_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
 import { newerCredential, refreshedFrame, type CredentialJudges } from './newer-credential.js';
-import type { Presence } from './presence.js';
+import { DRAINS, type Presence } from './presence.js';
 import type { RequestRate } from './request-rate.js';
 import { closeCodeOf, toErrorFrame } from './problem.js';
 import { newSessionId } from './session-id.js';
@@ -211,6 +211,8 @@ export class Connection implements Subscriber {
     const early = this.#early?.texts ?? [];
     this.#early = undefined;
     for (const text of early) this.#handle(text);
+    // It has entered before the drain, and was not there when the others were told.
+    if (this.#context.presence.draining) this.#end(CLOSE.draining, DRAINS);
   }
 
   /** Sends a replay as fast as it is read, since it may be longer than what a reader may have unsent. */

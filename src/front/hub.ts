@@ -91,6 +91,10 @@ export class Hub {
     this.#bySession.delete(session);
   }
 
+  goneWhere(isGone: (session: string) => boolean, code: number, reason: string): void {
+    for (const session of this.#bySession.keys()) if (isGone(session)) this.gone(session, code, reason);
+  }
+
   /** Sends what is new. The frames nearly always continue where the last ones ended. */
   #pass(session: string, subscriber: Subscriber, frames: readonly OutFrame[]): void {
     const waiting = this.#behind.get(subscriber);

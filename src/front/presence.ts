@@ -105,6 +105,9 @@ export class Presence {
   }
 }
 
+/** Why a connection is closed that waits for nothing. */
+export const DRAINS = 'the server drains: come back with after';
+
 export function drainingError(): FairleadError {
-  return new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+  return new FairleadError('ERR_DRAINING', 'the server takes nothing new: it drains or stops', { retryAfterMs: 5_000 });
 }

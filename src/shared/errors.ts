@@ -35,7 +35,7 @@ export const ERROR_TABLE = {
   ERR_DENIED: { status: 403, retry: false, title: 'The approval rules deny this' },
   ERR_TOOL_ARGS: { status: 400, retry: false, title: "The arguments do not fit the tool's schema" },
   ERR_UNAVAILABLE: { status: 503, retry: true, title: 'Over the limit or not there right now' },
-  ERR_DRAINING: { status: 503, retry: true, title: 'The server is stopping' },
+  ERR_DRAINING: { status: 503, retry: true, title: 'The server drains or stops' },
   ERR_STORE_CONFLICT: { status: 503, retry: true, title: 'Another server has taken this session over' },
   ERR_CHANNEL_CLOSED: { status: 503, retry: true, title: 'The thread behind this request has gone' },
   ERR_CHANNEL_TIMEOUT: { status: 503, retry: true, title: 'The thread behind this request did not answer in time' },

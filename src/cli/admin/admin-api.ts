@@ -24,6 +24,15 @@ export type SessionInfo = z.infer<typeof sessionSchema>;
 const sessionPage = z.object({ sessions: z.array(sessionSchema), next: z.string().optional() });
 export type SessionPage = z.infer<typeof sessionPage>;
 
+const drainSchema = z.object({
+  draining: z.boolean(),
+  since: z.number().optional(),
+  turns: z.number(),
+  calls: z.number(),
+  connections: z.number(),
+});
+export type DrainInfo = z.infer<typeof drainSchema>;
+
 /** Absent fields are not sent. */
 export type Query = Record<string, string | number | undefined>;
 
@@ -49,6 +58,11 @@ export class AdminApi {
 
   async deleteSession(id: string): Promise<void> {
     await this.#http.ask(sessionPath(id), z.unknown(), { method: 'DELETE', timeoutMs: LONG_MS });
+  }
+
+  /** Whether this server drains; POST begins that, DELETE ends it. */
+  drain(method: 'GET' | 'POST' | 'DELETE'): Promise<DrainInfo> {
+    return this.#http.ask('/v1/admin/drain', drainSchema, { method, ...(method === 'POST' && { body: {} }) });
   }
 
   /** How many connections were closed at the server that was asked. */

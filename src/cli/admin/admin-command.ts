@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { DEFAULT_URL } from '../defaults.js';
 import { colorsFor } from '../report.js';
-import type { ActFlags, AdminCommands, SessionListFlags } from './admin.js';
+import type { ActFlags, AdminCommands, DrainFlags, SessionListFlags } from './admin.js';
 
 interface ServerFlags {
   url: string;
@@ -37,7 +37,8 @@ Operators see, administrators change; nobody reads what was said. Every act is i
 Examples:
   $ fairlead admin sessions list --user ada --unused 30d
   $ fairlead admin sessions end MJ3EFvyPSDjyiygLQq-gYdqn
-  $ fairlead admin users kick ada`,
+  $ fairlead admin users kick ada
+  $ fairlead admin drain --wait --timeout 10m`,
     );
 
   const sessions = admin.command('sessions').description('list, end and delete sessions');
@@ -56,6 +57,15 @@ Examples:
     .description('delete a session with its history and files')
     .argument('<session>', 'its id')
     .action(async (id: string, flags: ServerFlags & ActFlags) => (await commandsOf(flags)).deleteSession(id, flags));
+
+  onServer(admin.command('drain'), 'admin')
+    .description('take nothing new at this server: running turns end, clients are told to go elsewhere')
+    .option('--wait', 'return when nothing runs any more')
+    .option('--timeout <time>', 'with --wait: fail after 30s, 10m, 1h; the server goes on draining')
+    .action(async (flags: ServerFlags & DrainFlags) => (await commandsOf(flags)).drain(flags));
+  onServer(admin.command('undrain'), 'admin')
+    .description('take work again after `drain`')
+    .action(async (flags: ServerFlags) => (await commandsOf(flags)).undrain());
 
   const users = admin.command('users').description('what administrators do with a user');
   asking(users.command('kick'))

@@ -1,12 +1,15 @@
 /** `fairlead admin …`: asks a running server. Command line's process. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError } from '../../shared/errors.js';
 import { parseDuration } from '../credentials/credential-text.js';
 import { safeEndpoint } from '../endpoint.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
-import { AdminApi } from './admin-api.js';
+import { AdminApi, type DrainInfo } from './admin-api.js';
 import { parseBytes, sessionsText } from './admin-text.js';
 import { confirm } from './confirm.js';
+
+const WAIT_STEP_MS = 500;
 
 export interface AdminOptions {
   url: string;
@@ -27,6 +30,11 @@ export interface SessionListFlags extends PageFlags {
   state?: string;
   unused?: string;
   larger?: string;
+}
+
+export interface DrainFlags {
+  wait?: boolean;
+  timeout?: string;
 }
 
 export interface ActFlags {
@@ -76,6 +84,37 @@ export class AdminCommands {
     this.#did({ kicked: user, closed }, told);
   }
 
+  /** With `wait` it ends when nothing runs any more; with a time it fails after that: ERR_UNAVAILABLE. */
+  async drain({ wait, timeout }: DrainFlags): Promise<void> {
+    const timeoutMs = timeout === undefined ? Infinity : (parseDuration(timeout) ?? parseSeconds(timeout));
+    if (timeoutMs === undefined) {
+      throw new FairleadError('ERR_CONFIG', `--timeout ${timeout} is no time: write 30s, 10m or 1h`);
+    }
+    const until = performance.now() + timeoutMs;
+    const begun = await this.#api.drain('POST');
+    const state = wait ? await this.#drained(begun, until, timeout) : begun;
+    if (!state.draining) throw new FairleadError('ERR_UNAVAILABLE', 'somebody else has ended the drain');
+    this.#did(state, `the server takes nothing new; ${leftText(state)}`);
+  }
+
+  /** Resolves when nothing runs, or somebody has ended the drain. ERR_UNAVAILABLE: not in time. */
+  async #drained(begun: DrainInfo, until: number, timeout = ''): Promise<DrainInfo> {
+    let state = begun;
+    while (state.draining && state.turns + state.calls > 0) {
+      if (performance.now() > until) {
+        throw new FairleadError('ERR_UNAVAILABLE', `${leftText(state)} after ${timeout}; the server goes on draining`);
+      }
+      await delay(WAIT_STEP_MS);
+      state = await this.#api.drain('GET');
+    }
+    return state;
+  }
+
+  async undrain(): Promise<void> {
+    const state = await this.#api.drain('DELETE');
+    this.#did(state, 'the server takes work again');
+  }
+
   #more(next: string | undefined): string {
     return next === undefined ? '' : `more with --after ${inline(next)}\n`;
   }
@@ -87,4 +126,14 @@ export class AdminCommands {
   #tell(value: unknown, text: string): void {
     this.#options.write(this.#options.json ? `${JSON.stringify(value)}\n` : text);
   }
+}
+
+function leftText({ turns, calls }: DrainInfo): string {
+  if (turns + calls === 0) return 'nothing runs';
+  return `${turns} turns${calls > 0 ? ` and ${calls} calls` : ''} run`;
+}
+
+function parseSeconds(text: string): number | undefined {
+  const [, seconds] = /^(\d{1,6})s$/.exec(text) ?? [];
+  return seconds === undefined ? undefined : Number(seconds) * 1_000;
 }

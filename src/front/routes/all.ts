@@ -1,8 +1,10 @@
 /** The table of all routes. Main thread. */
+import type { Drain } from '../../admin/drain.js';
 import type { Credentials } from '../../credentials/credentials.js';
 import type { Route } from '../router.js';
 import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
 import { credentialRoutes } from './admin-credentials.js';
+import { drainRoutes } from './admin-drain.js';
 import { adminUserRoutes } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { healthRoutes, type HealthParts } from './health.js';
@@ -27,10 +29,12 @@ export interface RouteParts {
   /** Absent: there are no tokens but those of the configuration. */
   credentials?: Credentials | undefined;
   adminSessions: Omit<AdminSessionParts, 'agents'>;
+  /** Absent: it cannot be drained. */
+  drain?: Drain | undefined;
 }
 
 export function allRoutes(parts: RouteParts): Route[] {
-  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions } = parts;
+  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions, drain } = parts;
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -45,5 +49,6 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...(credentials ? credentialRoutes(credentials) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
     ...adminUserRoutes(adminSessions),
+    ...(drain ? drainRoutes(drain) : []),
   ];
 }

@@ -284,6 +284,9 @@ export class TestAgent {
       'missing-sessions': () => ({ missing: [] }),
       'hibernate-all': () => ({ hibernated: 0, failed: 0 }),
       drain: () => null,
+      rest: () => ({ busy: [] }),
+      wake: () => null,
+      'work-left': () => ({ turns: 0, calls: 0 }),
     };
     return this.#recorded(handlers);
   }

@@ -29,6 +29,14 @@ export interface DrainRequest {
   graceMs: number;
 }
 
+/** What runs in a server that drains. */
+export interface WorkLeft {
+  /** Turns that work; those that wait for their user are in the store. */
+  turns: number;
+  /** Calls of MCP clients. */
+  calls: number;
+}
+
 export interface HibernateAllResult {
   hibernated: number;
   /** Sandboxes whose workspace could not be saved; they stay. */

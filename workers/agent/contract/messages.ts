@@ -18,6 +18,7 @@ import type {
   ResumeResult,
   StartFailed,
   ThreadHealth,
+  WorkLeft,
 } from './lifecycle.js';
 import type { LoginHostRequests, LoginRequests } from './logins.js';
 import type {
@@ -168,6 +169,11 @@ export interface AgentContract {
       'collect-metrics': { request: Nothing; result: CollectMetricsResult };
       /** Refuses new turns, gives running ones `graceMs`, then interrupts them; resolves when nothing runs and all is flushed. */
       drain: { request: DrainRequest; result: null };
+      /** From now on no turn starts and no message is accepted, until 'wake'. Running turns end; their sessions are told gone then. */
+      rest: { request: Nothing; result: { busy: string[] } };
+      /** Turns start again, those in line first. Idempotent. */
+      wake: { request: Nothing; result: null };
+      'work-left': { request: Nothing; result: WorkLeft };
       /** After the drain: saves every sandbox's workspace and releases the sandbox. */
       'hibernate-all': { request: Nothing; result: HibernateAllResult };
     };

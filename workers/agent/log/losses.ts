@@ -2,7 +2,7 @@
 import { lossText } from '../../../src/shared/loss-text.js';
 import type { Loss } from '../../docker/contract/messages.js';
 import type { LossNote, SessionRow } from '../store/store.js';
-import type { Step } from './session-log.js';
+import type { SessionLog, Step } from './session-log.js';
 
 /** The docker thread repeats only what was not confirmed, so older ids need not be known. */
 const KEPT = 20;
@@ -28,4 +28,18 @@ export function lossNotes({ losses = [] }: Pick<SessionRow, 'losses'>, server: s
   const content = losses.filter(isNew).map(({ text }) => ({ type: 'text' as const, text: `[${text}]` }));
   if (content.length === 0) return { content, row: {} };
   return { content, row: { losses: losses.map((note) => (isNew(note) ? { ...note, told: true } : note)) } };
+}
+
+/** What no result of this server has said yet. It counts as said. */
+export async function takeLossNotes(
+  log: Pick<SessionLog, 'row' | 'commit'>,
+  server: string,
+): Promise<LossNotes['content']> {
+  if (lossNotes(log.row, server).content.length === 0) return [];
+  let notes = lossNotes({}, server);
+  await log.commit(() => {
+    notes = lossNotes(log.row, server);
+    return notes.content.length > 0 ? { events: [], row: notes.row } : undefined;
+  });
+  return notes.content;
 }

@@ -33,6 +33,11 @@ export class ServingDoor {
     this.#serving?.toolsChanged();
   }
 
+  /** Calls of clients that run or wait. */
+  get calls(): number {
+    return this.#serving?.calls ?? 0;
+  }
+
   async drain(grace: AbortSignal): Promise<void> {
     await (await this.#opening)?.drain(grace);
   }

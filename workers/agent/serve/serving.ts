@@ -134,6 +134,10 @@ export class McpServing {
     this.#sessions.release(session);
   }
 
+  get calls(): number {
+    return this.#parts.calls.size;
+  }
+
   /** Tells listening clients to list the tools again. */
   toolsChanged(): void {
     this.#modern.notify.toolsChanged();

@@ -7,7 +7,7 @@ import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.j
 import type { AnswerApprovalRequest, SubmitMessageResult } from '../contract/sessions.js';
 import { answerStep, judgeEdit, type AnswerPlan } from './answer.js';
 import type { Loss } from '../../docker/contract/messages.js';
-import { lossNotes, lossStep, type LossNotes } from '../log/losses.js';
+import { lossStep, takeLossNotes, type LossNotes } from '../log/losses.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
@@ -31,6 +31,7 @@ import { acceptStep, type UserMessage } from './accept.js';
 import { endStep, TurnDriver, type TurnDriverOptions } from './turn-driver.js';
 import type { LoopEnd } from '../turn/turn-loop.js';
 import type { AgentParts, TurnStop } from '../turn/turn.js';
+import { gaveUp, storeWasAway } from './undriven.js';
 import type { UserQuotas } from './user-quotas.js';
 
 /** More than an answer has blocks: the answer after an interrupted one gets block numbers that were not streamed before. */
@@ -73,6 +74,8 @@ export class Session {
   /** Pause count; while it is above 0 no turn starts and messages are queued. A reset pauses while it runs, drain and close for good. */
   #pauses = 0;
   #draining = false;
+  /** It was opened while no turn could start: what a crash has left open is still to be closed. */
+  #unrecovered = false;
 
   constructor(known: KnownSession, deps: SessionDeps, opening: SessionOpening) {
     this.#deps = deps;
@@ -108,6 +111,11 @@ export class Session {
     return this.#holds === 0 && !this.#driver && this.#accepting.size === 0 && this.log.idle;
   }
 
+  /** A turn works; one that waits for its user does not. */
+  get works(): boolean {
+    return this.#driver !== undefined;
+  }
+
   hold(): void {
     this.#holds++;
   }
@@ -130,7 +138,9 @@ export class Session {
     const { takenOver, lostStore } = this.#opening;
     if (takenOver) await this.log.commit(() => ({ events: [], row: { openTurns: this.row.openTurns } }));
     const running = runningTurn(this.row);
-    if (!running || this.#pauses > 0) return this.#goOn();
+    if (!running) return this.#goOn();
+    this.#unrecovered = this.#pauses > 0;
+    if (this.#unrecovered) return this.#checkIdle();
     if (isSuspended(running)) {
       await this.log.commit(() => this.#lostQuestionsStep());
       return this.expire();
@@ -211,7 +221,10 @@ export class Session {
     let planned: AnswerPlan = { starts: [] };
     await this.log.commit(() => {
       // Checked inside the step: once the yes is stored, the call must run.
-      if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+      if (this.#draining)
+        throw new FairleadError('ERR_DRAINING', 'the server takes nothing new: it drains or stops', {
+          retryAfterMs: 5_000,
+        });
       planned = answerStep(this.row, answer, parts, edit);
       return planned.step;
     });
@@ -233,14 +246,8 @@ export class Session {
   }
 
   /** For a tool result outside of a turn: what no result of this server has said yet. It counts as said. */
-  async takeLossNotes(server: string): Promise<LossNotes['content']> {
-    if (lossNotes(this.row, server).content.length === 0) return [];
-    let notes = lossNotes({}, server);
-    await this.log.commit(() => {
-      notes = lossNotes(this.row, server);
-      return notes.content.length > 0 ? { events: [], row: notes.row } : undefined;
-    });
-    return notes.content;
+  takeLossNotes(server: string): Promise<LossNotes['content']> {
+    return takeLossNotes(this.log, server);
   }
 
   /** Stops the running turn, if there is one; resolves when its `turn:end` is stored. */
@@ -287,9 +294,23 @@ export class Session {
     this.#draining = true;
   }
 
+  /** Undoes one `pause`: what waits in line starts. */
+  unpause(): void {
+    this.#pauses--;
+    this.#draining = this.#pauses > 0;
+    if (this.#unrecovered && !this.#draining)
+      void this.recover().catch(() => undefined); // the store’s failure is reported
+    else this.#goOn();
+  }
+
   /** From now on no turn starts. Resolves when the running one ends, or is suspended: then it goes on from the store. */
   async drain(): Promise<void> {
     this.pause();
+    await this.rested();
+  }
+
+  /** Of a paused session: resolves when no turn works. */
+  async rested(): Promise<void> {
     await this.log.settled(); // a message that is being stored may start a turn
     await this.#driver?.done;
   }
@@ -375,17 +396,4 @@ export class Session {
   #checkIdle(): void {
     if (this.idle) this.#deps.onIdle(this);
   }
-}
-
-function storeWasAway(): LoopEnd {
-  const error = {
-    code: 'ERR_UNAVAILABLE',
-    message: 'the store did not answer in time; send the message again',
-    retryAfterMs: 1_000,
-  };
-  return { stopReason: 'error', error, events: [], messages: [] };
-}
-
-function gaveUp(): LoopEnd {
-  return { stopReason: 'interrupted', events: [], messages: [] };
 }

@@ -114,6 +114,37 @@ export class Sessions {
     await Promise.all([...this.#open.values()].map((session) => session.close('interrupted')));
   }
 
+  /** From now on no turn starts. Returns the sessions whose turn works; `onRested` is told of each when that has ended. */
+  rest(onRested: (session: string) => void): string[] {
+    if (!this.#paused) for (const session of this.#open.values()) session.pause();
+    this.#paused = true;
+    const busy = [...this.#open.values()].filter((session) => session.works);
+    for (const session of busy) void this.#tellRested(session, onRested);
+    return busy.map(({ id }) => id);
+  }
+
+  async #tellRested(session: Session, onRested: (session: string) => void): Promise<void> {
+    session.hold();
+    try {
+      await session.rested();
+    } finally {
+      session.release();
+    }
+    if (this.#paused && !this.#closed) onRested(session.id);
+  }
+
+  /** Undoes `rest`. */
+  wakeAll(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    for (const session of this.#open.values()) session.unpause();
+  }
+
+  /** Turns that work. */
+  get working(): number {
+    return [...this.#open.values()].filter((session) => session.works).length;
+  }
+
   /** Stops all turns of these users that are in memory; those that wait in the store are stopped when they are woken. */
   async stopUsers(users: ReadonlySet<string>): Promise<void> {
     const theirs = [...this.#open.values()].filter(({ row }) => users.has(row.user));

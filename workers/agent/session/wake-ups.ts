@@ -33,6 +33,13 @@ export class WakeUps {
     return left.length;
   }
 
+  /** Wakes those that are open at this moment: they were not let begin until now. ERR_UNAVAILABLE. */
+  async again(): Promise<void> {
+    if (!this.#running) return void (await this.start());
+    const left = await this.#find(Infinity);
+    void this.#wakeAll(left);
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -3,6 +3,7 @@ import { audit, auditedAs, flushAudit } from '../../../src/shared/audit.js';
 import { errorToData } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { registry } from '../../../src/shared/metrics.js';
+import { CLOSE } from '../../../src/shared/protocol.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
@@ -160,11 +161,29 @@ export class AgentThread {
       resume: async () => ({ sessions: await this.#wakeUps.start() }),
       'hibernate-all': () => this.#mcp.servers.hibernateAll(),
       'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
+      rest: () => {
+        this.#requests.drain();
+        const rested = (session: string): void => this.#tellRested(session);
+        return { busy: this.#sessions.rest(rested) };
+      },
+      wake: async () => {
+        this.#requests.drain(false);
+        this.#sessions.wakeAll();
+        await this.#wakeUps.again();
+        return null;
+      },
+      'work-left': () => ({ turns: this.#sessions.working, calls: this.#serving.calls }),
       drain: async ({ graceMs }) => {
         await this.#drain(graceMs);
         return null;
       },
     };
+  }
+
+  #tellRested(session: string): void {
+    this.#outbox.flush(); // the end of its turn comes first
+    const reason = 'the server drains: come back with after';
+    this.#options.channel.notify('session-gone', { session, closeCode: CLOSE.draining, reason });
   }
 
   async #drain(graceMs: number): Promise<void> {

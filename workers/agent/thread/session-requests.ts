@@ -47,9 +47,9 @@ export class SessionRequests {
     this.#defaultModel = model.provider === 'demo' ? 'demo' : config.model.name;
   }
 
-  /** From now on no session is created and no message accepted. */
-  drain(): void {
-    this.#draining = true;
+  /** From now on no session is created and no message accepted; or again. */
+  drain(draining = true): void {
+    this.#draining = draining;
   }
 
   /** ERR_DRAINING, ERR_MODEL_NOT_ALLOWED, ERR_STORE_CONFLICT when it exists, ERR_QUOTA. */
@@ -179,7 +179,10 @@ export class SessionRequests {
   }
 
   #refuseWhenDraining(): void {
-    if (this.#draining) throw new FairleadError('ERR_DRAINING', 'the server is stopping', { retryAfterMs: 5_000 });
+    if (this.#draining)
+      throw new FairleadError('ERR_DRAINING', 'the server takes nothing new: it drains or stops', {
+        retryAfterMs: 5_000,
+      });
   }
 
   async #touch(row: SessionRow): Promise<void> {
