@@ -18,6 +18,7 @@ export const BENCH_NAMES = [
   'attacks',
   'fairness',
   'quotas',
+  'controls',
   'soak',
 ] as const;
 
