@@ -127,7 +127,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
   notice: { seq: 'number', code: 'string', message: 'string', budget: 'object?' },
   'history:cleared': { seq: 'number' },
   'sandbox:lost': { seq: 'number', server: 'string', reason: 'string', since: 'number?', missing: 'array?' },
-  error: { id: 'string?', code: 'string', message: 'string', retryAfterMs: 'number?' },
+  error: { id: 'string?', requestId: 'string?', code: 'string', message: 'string', retryAfterMs: 'number?' },
   'sandbox:restarted': { restarted: 'number' },
   'auth:refreshed': { id: 'string?', role: 'string', expiresAt: 'number?' },
   pong: { id: 'string?' },

@@ -34,6 +34,7 @@ import { CLOSE } from '../shared/protocol.js';
 import { DRAINS, Presence } from '../front/presence.js';
 import { proxyHeader } from '../front/proxied.js';
 import { RefusalLog } from '../front/refusal-log.js';
+import { requestIdOf } from '../front/request-id.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
@@ -134,7 +135,10 @@ export function createFront(options: FrontOptions): Front {
   const { oidc } = config.auth;
   const jwts = oidc && new JwtPeople({ oidc, proxies: config.proxies, log });
   const auth = new Auth(options.auth, { jwts, browsers: options.browsers?.browsers, live: options.credentials });
-  const logIns = new LogIns();
+  const refusals = new RefusalLog(log);
+  // A list of its own: bad tokens by the thousand must not hide the line of a page that is refused.
+  const refusedLogIns = new RefusalLog(log);
+  const logIns = new LogIns(refusedLogIns);
   const app = uws.App();
   let listener: us_listen_socket | undefined;
   let metricsServer: MetricsServer | undefined;
@@ -147,7 +151,6 @@ export function createFront(options: FrontOptions): Front {
   const loopbackOnly = config.auth.tokens.length === 0 && oidc === undefined;
   const hosts = new Hosts({ names: namesOf(config), loopbackOnly, port: () => port });
   const origins = new Origins({ origins: listen.origins, noProxy: options.noProxy, hosts });
-  const refusals = new RefusalLog(log);
   const metricsAccess = new MetricsAccess(config.metrics);
   const readMetrics = joined(metrics);
   const context: ConnectionContext = { agents, hub, presence, auth, strangers, logIns, budget, reads, limits, log };
@@ -212,9 +215,11 @@ export function createFront(options: FrontOptions): Front {
       const protocols = req.getHeader('sec-websocket-protocol');
       const key = req.getHeader('sec-websocket-key');
       const extensions = req.getHeader('sec-websocket-extensions');
+      const { requestId } = head;
       const opening = judgeUpgrade({ auth, strangers, logIns, notServing }, { ...head, protocols });
       // Also while it is judged: uWebSockets may close a socket whose upgrade comes later.
-      const data = { connection: new Connection(context, opening) };
+      const data = { connection: new Connection(context, opening, requestId) };
+      res.writeStatus('101 Switching Protocols').writeHeader('X-Request-Id', requestId);
       res.upgrade(data, key, answeredProtocol(protocols), extensions, socketContext);
     },
     open: (ws) => ws.getUserData().connection.opened(ws),
@@ -258,6 +263,8 @@ export function createFront(options: FrontOptions): Front {
       presence.draining = true;
       if (listener) uws.us_listen_socket_close(listener);
       app.close();
+      refusals.close();
+      refusedLogIns.close();
       await metricsServer?.close();
     },
     metricsUrl: () => metricsServer?.url,
@@ -313,6 +320,7 @@ export function createFront(options: FrontOptions): Front {
       fetchDest: req.getHeader('sec-fetch-dest'),
       proxiedBy: proxyHeader((visit) => req.forEach(visit)),
       address: addresses.keyOf(peer, forwardedFor(req)),
+      requestId: requestIdOf(req.getHeader('x-request-id')),
       ...(malformed === undefined ? {} : { malformed }),
     };
   }

@@ -72,6 +72,8 @@ export class Connection implements Subscriber {
   /** Where it comes from, as the limits count it. */
   #address = '';
   seq = 0;
+  /** Of the upgrade. */
+  readonly #requestId: string;
   /** Set when the attach is answered. */
   #session = '';
   /** Set until the attach is answered. */
@@ -87,8 +89,9 @@ export class Connection implements Subscriber {
   #behind = false;
   #catchingUp = false;
 
-  constructor(context: ConnectionContext, opening: JudgedUpgrade | Promise<JudgedUpgrade>) {
+  constructor(context: ConnectionContext, opening: JudgedUpgrade | Promise<JudgedUpgrade>, requestId: string) {
     this.#context = context;
+    this.#requestId = requestId;
     this.#opening = opening;
   }
 
@@ -258,7 +261,7 @@ export class Connection implements Subscriber {
       return;
     }
     badFramesTotal.inc();
-    this.#answer(toErrorFrame(result.error, 'id' in result ? result.id : undefined));
+    this.#fail(result.error, 'id' in result ? result.id : undefined);
     if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.notThisProtocol, `${MAX_BAD_FRAMES} bad frames in a row`);
   }
 
@@ -269,7 +272,7 @@ export class Connection implements Subscriber {
     const error = this.#context.budget.spend(this.user, this.#unpaid);
     this.#unpaid = 0;
     if (!error) return true;
-    this.#answer(toErrorFrame(error, undefined));
+    this.#fail(error);
     if (++this.#bad >= MAX_BAD_FRAMES) this.#end(CLOSE.overloaded, error.message);
     return false;
   }
@@ -283,7 +286,7 @@ export class Connection implements Subscriber {
       const error = new FairleadError('ERR_TOO_MANY_REQUESTS', `${MAX_OUTSTANDING} frames are unanswered already`, {
         retryAfterMs: 1_000,
       });
-      this.#answer(toErrorFrame(error, frame.id));
+      this.#fail(error, frame.id);
       return;
     }
     void this.#ask(frame);
@@ -296,8 +299,11 @@ export class Connection implements Subscriber {
       await this.#request(frame);
     } catch (error) {
       const { code, message } = errorToData(error);
-      if (code === 'ERR_INTERNAL') this.#context.log.error({ session: this.#session, err: message }, frame.type);
-      this.#answer(toErrorFrame(error, frame.id));
+      if (code === 'ERR_INTERNAL') {
+        const of = { requestId: this.#requestId, session: this.#session };
+        this.#context.log.error({ ...of, err: message }, frame.type);
+      }
+      this.#fail(error, frame.id);
     } finally {
       this.#outstanding--;
     }
@@ -367,9 +373,15 @@ export class Connection implements Subscriber {
     if (this.#socket.send(json) === DROPPED) this.#cut();
   }
 
+  #fail(error: unknown, id?: string): void {
+    this.#answer(toErrorFrame(error, { id, requestId: this.#requestId }));
+  }
+
   #refuse(thrown: unknown): void {
     const error = errorToData(thrown);
-    if (error.code === 'ERR_INTERNAL') this.#context.log.error({ err: error.message }, 'attach failed');
+    if (error.code === 'ERR_INTERNAL') {
+      this.#context.log.error({ requestId: this.#requestId, err: error.message }, 'attach failed');
+    }
     this.#end(closeCodeOf(error.code), publicMessage(error));
   }
 

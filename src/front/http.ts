@@ -51,6 +51,8 @@ export interface RequestHead {
   proxiedBy: string;
   /** Whose limits count without credentials: see client-address.ts. */
   address: string;
+  /** See request-id.ts. */
+  requestId: string;
   /** Why the head is ambiguous: two readers of it could see two requests. */
   malformed?: string;
 }
@@ -116,8 +118,11 @@ export class Exchange {
   /** Any thrown value as a problem; a stream that has begun ends instead. */
   fail(thrown: unknown, headers: readonly Header[] = []): void {
     const error = errorToData(thrown);
-    if (error.code === 'ERR_INTERNAL') this.#log.error({ route: this.route, err: error.stack }, 'request failed');
-    const { status, body, retryAfter } = toProblem(error);
+    const { requestId } = this.head;
+    if (error.code === 'ERR_INTERNAL') {
+      this.#log.error({ requestId, route: this.route, err: error.stack }, 'request failed');
+    }
+    const { status, body, retryAfter } = toProblem(error, requestId);
     if (this.#state === 'streaming') return this.endStream();
     const retry: Header[] = retryAfter === undefined ? [] : [['Retry-After', String(retryAfter)]];
     // Closes the connection after a body over the limit, rather than read the rest of it.
@@ -187,6 +192,7 @@ export class Exchange {
     httpRequestsTotal.inc({ route: this.route, status });
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Client Closed Request'}`);
     for (const [name, value] of [...this.headers, ...headers]) this.#res.writeHeader(name, value);
+    this.#res.writeHeader('X-Request-Id', this.head.requestId);
     this.#res.writeHeader('Cache-Control', 'no-store');
     this.#res.writeHeader('X-Content-Type-Options', 'nosniff');
   }

@@ -1,11 +1,12 @@
 /**
  * Records who is let in and who is not. A credential comes with every request, so it is recorded when it has not come from that
- * address for a while; failures are recorded at a bounded rate, with the number of those that were left out. Main thread.
+ * address for a while; failures are recorded and logged at a bounded rate, with the number of those that were left out. Main thread.
  */
 import { LRUCache } from 'lru-cache';
 import { audit } from '../shared/audit.js';
 import type { FairleadError } from '../shared/errors.js';
 import type { Person } from '../shared/person.js';
+import type { RefusalLog } from './refusal-log.js';
 import { TokenBucket } from '../shared/token-bucket.js';
 
 const SEEN_MS = 3_600_000;
@@ -21,6 +22,8 @@ const PER_SECOND_OF_ALL = 10;
 /** What an asker has sent to be let in. */
 export interface Offered {
   address: string;
+  path?: string;
+  requestId?: string;
   authorization: string;
   /** The `Sec-WebSocket-Protocol` of an upgrade. */
   protocols?: string;
@@ -29,8 +32,14 @@ export interface Offered {
 export class LogIns {
   readonly #seen = new LRUCache<string, true>({ max: MAX_SEEN, ttl: SEEN_MS });
   readonly #buckets = new LRUCache<string, TokenBucket>({ max: MAX_ADDRESSES });
+  readonly #refusals: Pick<RefusalLog, 'note'> | undefined;
   readonly #all = new TokenBucket(BURST_OF_ALL, PER_SECOND_OF_ALL);
   #left = 0;
+
+  /** Without `refusals` a failure leaves no line in the log. */
+  constructor(refusals?: Pick<RefusalLog, 'note'>) {
+    this.#refusals = refusals;
+  }
 
   letIn({ user, role, credential }: Person, address: string): void {
     const key = `${user} ${credential} ${address}`;
@@ -43,6 +52,7 @@ export class LogIns {
   refused(offered: Offered, why: FairleadError): void {
     const { address, authorization, protocols = '' } = offered;
     if (authorization === '' && !protocols.includes('bearer.')) return;
+    this.#refusals?.note(why, offered);
     if (!this.#bucketOf(address).take() || !this.#all.take()) {
       this.#left++;
       return;

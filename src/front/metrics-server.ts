@@ -8,6 +8,7 @@ import type { Hosts } from './hosts.js';
 import { listenError } from './listen.js';
 import type { MetricsAccess } from './metrics-access.js';
 import { toProblem } from './problem.js';
+import { RefusalLog } from './refusal-log.js';
 
 /** Of a scraper and who looks after it. */
 const MAX_CONNECTIONS = 32;
@@ -34,12 +35,17 @@ export async function startMetricsServer({
   read,
   log,
 }: MetricsServerOptions): Promise<MetricsServer> {
+  const refusals = new RefusalLog(log);
   const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => {
     answer(request).then(
       (text) => send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', text),
       (thrown: unknown) => {
         const error = errorToData(thrown);
         if (error.code === 'ERR_INTERNAL') log.error({ err: error.stack }, 'the metrics could not be read');
+        if (thrown instanceof FairleadError && (request.headers.authorization ?? '') !== '') {
+          const address = request.socket.remoteAddress ?? '';
+          if (error.code === 'ERR_UNAUTHORIZED') refusals.note(thrown, { address, path: '/metrics' });
+        }
         const { status, body } = toProblem(error);
         if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
         send(response, status, 'application/problem+json', body);

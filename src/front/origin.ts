@@ -51,7 +51,7 @@ export class Origins {
     if (origin === '' || !this.#isListed(origin)) return [];
     return [
       ['Access-Control-Allow-Origin', origin],
-      ['Access-Control-Expose-Headers', 'Retry-After, Mcp-Session-Id'],
+      ['Access-Control-Expose-Headers', 'Retry-After, Mcp-Session-Id, X-Request-Id'],
       ['Vary', 'Origin'],
     ];
   }

@@ -18,7 +18,8 @@ export interface Problem {
   retryAfter: number | undefined;
 }
 
-export function toProblem(error: ErrorData): Problem {
+/** `requestId` finds the request in the log. */
+export function toProblem(error: ErrorData, requestId?: string): Problem {
   const { status, title } = ERROR_TABLE[error.code];
   const body = {
     ...error.details,
@@ -27,13 +28,18 @@ export function toProblem(error: ErrorData): Problem {
     status,
     detail: publicMessage(error),
     code: error.code,
+    ...(requestId === undefined ? {} : { requestId }),
   };
   const retryAfter =
     status === 429 || status === 503 ? Math.ceil((error.retryAfterMs ?? DEFAULT_RETRY_MS) / 1000) : undefined;
   return { status, body: JSON.stringify(body), retryAfter };
 }
 
-export function toErrorFrame(thrown: unknown, id: string | undefined): string {
+/** `id`: of the frame that failed. `requestId`: of the HTTP request, or of the WebSocket's upgrade. */
+export function toErrorFrame(
+  thrown: unknown,
+  { id, requestId }: { id?: string | undefined; requestId: string },
+): string {
   const error = errorToData(thrown);
   return JSON.stringify({
     ...error.details,
@@ -42,6 +48,7 @@ export function toErrorFrame(thrown: unknown, id: string | undefined): string {
     message: publicMessage(error),
     ...(id === undefined ? {} : { id }),
     ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    requestId,
   });
 }
 

@@ -104,7 +104,7 @@ export class EventStream {
 
   /** Sends the error and ends. A page's EventSource reconnects by itself, with the last id that it has. */
   fail(error: FairleadError): void {
-    this.#push(`event: error\ndata: ${toErrorFrame(error, undefined)}\n\n`);
+    this.#push(`event: error\ndata: ${toErrorFrame(error, { requestId: this.#exchange.head.requestId })}\n\n`);
     this.#exchange.endStream();
   }
 

@@ -16,7 +16,7 @@ export interface UpgradeJudges {
   notServing?: (() => FairleadError | undefined) | undefined;
 }
 
-type Asking = AuthHeaders & { address: string; query: string };
+type Asking = AuthHeaders & { address: string; path: string; query: string; requestId: string };
 
 /** A refusal is told after the upgrade, by a close code, since a browser shows its page no HTTP status of an upgrade. */
 export function judgeUpgrade(judges: UpgradeJudges, asking: Asking): JudgedUpgrade | Promise<JudgedUpgrade> {

@@ -220,7 +220,8 @@ export type ServerEvent =
   | (DurableEvent & { seq: number })
   | StreamingEvent
   | TurnWaiting
-  | ({ type: 'error'; id?: string } & WireError)
+  /** `requestId` finds the request, or the upgrade of this socket, in the server's log. */
+  | ({ type: 'error'; id?: string; requestId?: string } & WireError)
   | { type: 'pong'; id?: string }
   /** This socket stands on the newer credential, until `expiresAt`. */
   | { type: 'auth:refreshed'; id?: string; role: Role; expiresAt?: number }

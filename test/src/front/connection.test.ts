@@ -71,12 +71,9 @@ t.test('an unexpected fault of the agent is ERR_INTERNAL without its text', asyn
   t.teardown(() => client.terminate());
   await client.ready;
   client.send({ type: 'turn:cancel', id: 'x' });
-  t.strictSame(await client.waitFor('error'), {
-    type: 'error',
-    code: 'ERR_INTERNAL',
-    message: 'internal error',
-    id: 'x',
-  });
+  const error = await client.waitFor('error');
+  const { requestId } = error;
+  t.strictSame(error, { type: 'error', code: 'ERR_INTERNAL', message: 'internal error', id: 'x', requestId });
 });
 
 t.test('the replay after `after` comes before what is live, without a gap', async (t) => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import pino from 'pino';
+import pino, { type Logger } from 'pino';
 import { parseConfig, type Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { METRICS } from '../../helpers/metrics.js';
@@ -44,6 +44,7 @@ export const HEAD: RequestHead = {
   fetchDest: '',
   proxiedBy: '',
   address: '',
+  requestId: 'request-1',
 };
 
 /** As agent threads make frames. */
@@ -352,6 +353,8 @@ export interface FixtureOptions {
   /** More of `auth`. */
   auth?: Record<string, unknown>;
   noProxy?: string;
+  /** Absent: nothing is logged. */
+  log?: Logger;
   /** More of `listen`, and `metrics`. */
   listen?: Partial<Config['listen']>;
   publicUrl?: string;
@@ -439,7 +442,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
     noProxy: options.noProxy,
     desk: testDesk(agents, (ends, code, reason) => front.endCredentials(ends, code, reason)),
     agents,
-    log: pino({ level: 'silent' }),
+    log: options.log ?? pino({ level: 'silent' }),
     readiness: () => readiness,
     metrics: async () => 'test_metric 1\n',
     mcp: { health: async () => [], refresh: () => undefined },

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { auditTo } from '../../../src/shared/audit.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { LogIns } from '../../../src/front/log-ins.js';
+import { RefusalLog } from '../../../src/front/refusal-log.js';
 import { personOf } from '../../helpers/people.js';
 
 type Entry = { what: string; address: string; about: Record<string, unknown> };
@@ -54,4 +55,20 @@ t.test('whoever offers no credential has not tried to log in', async (t) => {
   t.same(entries, []);
   logIns.refused({ address: '192.0.2.1', authorization: '', protocols: 'fairlead.v1, bearer.flt_x' }, bad);
   t.equal(entries.length, 1);
+});
+
+t.test('a refused credential has a line in the log, with address and reason and never the credential', async (t) => {
+  recorded(t);
+  const lines: string[] = [];
+  const warn = (...line: unknown[]): void => void lines.push(JSON.stringify(line));
+  const logIns = new LogIns(new RefusalLog({ warn }));
+  for (let request = 0; request < 1_000; request++) {
+    logIns.refused({ ...from('192.0.2.1'), authorization: 'Bearer SECRET', path: '/v1/ws', requestId: 'r-1' }, bad);
+  }
+  t.match(JSON.parse(lines[0] ?? ''), [
+    { code: 'ERR_UNAUTHORIZED', address: '192.0.2.1', path: '/v1/ws', requestId: 'r-1' },
+    'refused: no or bad credentials',
+  ]);
+  t.ok(lines.length <= 12, `${lines.length} lines`);
+  t.notMatch(lines.join(''), 'SECRET');
 });
