@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { hashToken, LOCAL_USER, makeTokenFile, readTokenFile, tokenFile } from '../shared/token-file.js';
 import type { Config } from '../shared/config.js';
+import { counted } from '../shared/counted.js';
 
 export interface Access {
   /** The configured mode with all valid tokens. */
@@ -28,7 +29,7 @@ export function openAccess({ auth, dataDir }: Config): Access {
   const issuer = auth.oidc ? `; the users of ${auth.oidc.issuer}` : '';
   if (auth.tokens.length > 0) {
     const unused = existsSync(file) ? `; the token in ${file} is not valid beside them` : '';
-    return { auth, describe: `${auth.tokens.length} tokens of auth.tokens${unused}${issuer}` };
+    return { auth, describe: `${counted(auth.tokens.length, 'token')} of auth.tokens${unused}${issuer}` };
   }
   const known = readTokenFile(dataDir, { owner: process.geteuid?.() });
   const token = known ?? makeTokenFile(dataDir);

@@ -2,6 +2,7 @@
 import type { ChainedEntry } from '../../audit/chain.js';
 import type { Verdict } from '../../audit/verify.js';
 import { escapeControls } from '../../shared/control-characters.js';
+import { counted } from '../../shared/counted.js';
 
 /** One line. Foreign text in it cannot move a terminal's cursor. */
 export function entryText({ n, at, what, outcome, user, credential, address, session, about }: ChainedEntry): string {
@@ -20,7 +21,7 @@ function factText(fact: unknown): string {
 export function verdictText(verdict: Verdict): string {
   const { entries, files, first, last, head, saysMissing } = verdict;
   if (entries === 0 && !verdict.break) return 'The audit log is empty, and nothing says that it was not.\n';
-  const lines = [`${entries} entries in ${files} files, from ${first} to ${last.n}.`];
+  const lines = [`${counted(entries, 'entry', 'entries')} in ${counted(files, 'file')}, from ${first} to ${last.n}.`];
   if (saysMissing.length > 0) {
     const shown = saysMissing.slice(0, 10).join(', ') + (saysMissing.length > 10 ? ', …' : '');
     lines.push(`In ${saysMissing.length} of them the log itself says that entries are missing: ${shown}.`);

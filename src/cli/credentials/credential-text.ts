@@ -1,4 +1,5 @@
 /** Shows tokens and users at a terminal; makes all that a server says safe first. Pure. */
+import { counted } from '../../shared/counted.js';
 import { inline } from '../terminal-text.js';
 import type { Colors } from '../report.js';
 import type { TokenInfo, UserInfo } from './credential-api.js';
@@ -23,7 +24,7 @@ export function usersText(users: readonly UserInfo[], colors: Colors): string {
   if (users.length === 0) return 'no user has a token that was made here, and nobody is blocked\n';
   const rows = users.map(({ user, tokens, blocked }) => [
     user,
-    `${tokens} tokens`,
+    counted(tokens, 'token'),
     blocked ? `blocked ${timeOf(blocked.since)} by ${blocked.by}${blocked.reason ? `: ${blocked.reason}` : ''}` : '',
   ]);
   return table(rows, (line, index) => (users[index]!.blocked ? colors.red(line) : line));

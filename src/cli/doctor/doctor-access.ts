@@ -1,5 +1,6 @@
 /** The doctor's checks of who may come in, and of whether a running server takes the data folder's token. Command line's process. */
 import type { Config } from '../../shared/config.js';
+import { counted } from '../../shared/counted.js';
 import { readIssuerKeys } from '../../shared/issuer-jwks.js';
 import { readTokenFile, tokenFile } from '../../shared/token-file.js';
 import { strangersAt } from '../listeners.js';
@@ -16,7 +17,7 @@ async function checkIssuer({ auth: { oidc }, proxies }: Config): Promise<Finding
   if (!oidc) return [];
   try {
     const { keys } = await readIssuerKeys({ issuer: oidc.issuer, proxies });
-    return [{ status: 'ok', detail: `${oidc.issuer} answers, and has ${keys.length} keys` }];
+    return [{ status: 'ok', detail: `${oidc.issuer} answers, and has ${counted(keys.length, 'key')}` }];
   } catch (error) {
     const detail = `the keys of ${oidc.issuer} cannot be read: ${messageOf(error)}`;
     return [{ status: 'failed', detail, hint: 'auth.oidc.issuer must be the issuer’s own name, to the letter' }];
@@ -28,7 +29,8 @@ async function checkTokens({ auth, dataDir, listen }: Config, signal: AbortSigna
     const hint = 'set auth.mode to token';
     return [{ status: 'warning', detail: 'auth.mode is none: every account of this machine is let in', hint }];
   }
-  if (auth.tokens.length > 0) return [{ status: 'ok', detail: `${auth.tokens.length} tokens of auth.tokens` }];
+  if (auth.tokens.length > 0)
+    return [{ status: 'ok', detail: `${counted(auth.tokens.length, 'token')} of auth.tokens` }];
   let token: string | undefined;
   try {
     token = readTokenFile(dataDir, { owner: process.geteuid?.() });

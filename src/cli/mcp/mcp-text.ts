@@ -1,4 +1,5 @@
 /** Shows MCP servers and their prompts at a terminal; makes all that a server says safe first. Pure. */
+import { counted } from '../../shared/counted.js';
 import { differenceText } from '../../shared/tool-pins.js';
 import type { McpPinReport, McpPrompt, McpServerInfo } from './mcp-api.js';
 import type { Colors } from '../report.js';
@@ -24,7 +25,7 @@ export function serversText(servers: readonly McpServerInfo[], colors: Colors): 
       state,
       era,
       latencyMs === undefined ? '' : `${latencyMs} ms`,
-      `${tools.length} tools${leftOut.length > 0 ? `, ${leftOut.length} left out` : ''}`,
+      `${counted(tools.length, 'tool')}${leftOut.length > 0 ? `, ${leftOut.length} left out` : ''}`,
     ],
     state,
     lastError,
@@ -76,7 +77,7 @@ export function testedText({ name, ok, latencyMs, era, error, note }: Tested, co
 export function pinText(report: McpPinReport, colors: Colors): string {
   const { server, pinnedBy, onChange, tools, differences, missing } = report;
   const name = colors.bold(inline(server));
-  if (pinnedBy === undefined) return `${name} is not pinned; it has ${Object.keys(tools).length} tools\n`;
+  if (pinnedBy === undefined) return `${name} is not pinned; it has ${counted(Object.keys(tools).length, 'tool')}\n`;
   const where = pinnedBy === 'configuration' ? 'in the configuration' : 'in the data folder';
   const action = onChange === 'refuse' ? 'refused' : 'asked for, also where a rule allows it';
   const lines = [

@@ -1,5 +1,6 @@
 /** `fairlead mcp …`: lists a running server's MCP servers, tests them, logs in and out. Command line's process. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { counted } from '../../shared/counted.js';
 import { errorToData, publicMessage } from '../../shared/errors.js';
 import { safeEndpoint } from '../endpoint.js';
 import { McpApi, type McpServerInfo } from './mcp-api.js';
@@ -79,7 +80,7 @@ export class McpCommands {
     for (;;) {
       const info = await this.#api.info(server);
       if (info.state === 'healthy') {
-        this.#tell(info, `${colors.green('✓')} logged in: ${info.tools.length} tools\n`);
+        this.#tell(info, `${colors.green('✓')} logged in: ${counted(info.tools.length, 'tool')}\n`);
         return 0;
       }
       if (Date.now() > expiresAt) break;

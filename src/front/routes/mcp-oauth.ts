@@ -1,6 +1,7 @@
 /** Routes of logins to MCP servers: begin one, come back from one, forget one, and the client id document. Main thread. */
 import type { UserServer } from '../../../workers/agent/contract/mcp.js';
 import type { LoginBegun, LoginPage } from '../../../workers/agent/contract/logins.js';
+import { audit, auditedAs, isUnaudited } from '../../shared/audit.js';
 import { errorToData, FairleadError } from '../../shared/errors.js';
 import { noSuchServer } from '../../shared/kept-for-groups.js';
 import {
@@ -48,9 +49,10 @@ export function oauthRoutes({ agents, identity, forget, sees }: OAuthRoutesOptio
       exchange.json(200, { url, expiresAt: endsAt });
     }),
     del('/v1/mcp/:server/login', async (call) => {
-      const { exchange, user } = call;
+      const { exchange, user, who } = call;
       const of = { user, server: seen(call) };
       const { revoked } = await agents.request(user, 'mcp-logout', of, { timeoutMs: LOGIN_TIMEOUT_MS });
+      audit({ what: 'mcp_login', ...auditedAs(user, who), about: { server: of.server, act: 'logout', revoked } });
       await forget(of);
       exchange.json(200, { revoked });
     }),
@@ -95,6 +97,7 @@ export function oauthRoutes({ agents, identity, forget, sees }: OAuthRoutesOptio
       async ({ exchange, query }) => {
         const given = callbackOf(query);
         if (!given) return failed(exchange, 400, 'this address is incomplete');
+        if (isUnaudited()) return failed(exchange, 503, NOT_NOW);
         const cookie = loginCookieName(given.state, identity());
         const browser = cookieOf(exchange.head.cookie, cookie);
         const request = { ...given, ...(browser === undefined ? {} : { browser }) };
@@ -103,6 +106,12 @@ export function oauthRoutes({ agents, identity, forget, sees }: OAuthRoutesOptio
         );
         if (!answer) return;
         const { of, ...end } = answer;
+        if (of) {
+          // Without a credential: the browser has only the login's cookie.
+          const { user, server } = of;
+          const outcome = end.ok ? 'ok' : 'failed';
+          audit({ what: 'mcp_login', user, address: exchange.head.address, outcome, about: { server, act: 'login' } });
+        }
         if (of && end.ok) await forget(of);
         if (!end.ok) return failed(exchange, 400, end.message);
         const body = markup`<p>You can close this window.</p>`;
@@ -114,6 +123,7 @@ export function oauthRoutes({ agents, identity, forget, sees }: OAuthRoutesOptio
 }
 
 const GONE = 'this login is not known, or its time is over: ask for a new address';
+const NOT_NOW = 'the server cannot go on with the login now: try again in a moment';
 
 /** Undefined: the answer is a page that says to come again. */
 async function askUser<T>(exchange: Exchange, request: () => Promise<T>): Promise<T | undefined> {
@@ -123,7 +133,7 @@ async function askUser<T>(exchange: Exchange, request: () => Promise<T>): Promis
     const { code } = errorToData(error);
     if (code === 'ERR_INTERNAL') throw error;
     if (code === 'ERR_NOT_FOUND') failed(exchange, 404, GONE);
-    else failed(exchange, 503, 'the server cannot go on with the login now: try again in a moment');
+    else failed(exchange, 503, NOT_NOW);
     return undefined;
   }
 }

@@ -1,8 +1,12 @@
 /** An entry as a thread hands it on, and the gate that refuses work whose entries cannot be kept. */
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import {
+  AUDIT_ACTS,
   audit,
   audited,
   AuditGate,
@@ -114,3 +118,14 @@ t.test(
     t.match(entries, [{ what: 'tool_run' }]);
   },
 );
+
+t.test('every act that the log can tell of has a place that records it', async (t) => {
+  const root = fileURLToPath(new URL('../../../../', import.meta.url));
+  const sources = ['src', 'workers'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.startsWith('cli') && name !== 'shared/audit.ts')
+      .map((name) => readFileSync(join(root, folder, name), 'utf8')),
+  );
+  const unplaced = Object.keys(AUDIT_ACTS).filter((act) => !sources.some((text) => text.includes(`'${act}'`)));
+  t.same(unplaced, []);
+});

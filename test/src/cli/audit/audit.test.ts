@@ -76,6 +76,7 @@ t.test('verify says that the chain is whole, or names the first entry that is no
   const kit = await fiveEntries(t);
   const whole = await run(t, kit, 'verify');
   t.equal(whole.code, 0, whole.stderr);
+  t.match(whole.stdout, /^5 entries in 5 files, from 1 to 5\.$/m);
   t.match(whole.stdout, 'The chain is whole.');
   const known = /keep elsewhere: (\S+)/.exec(whole.stdout)?.[1] ?? '';
   t.equal((await run(t, kit, 'verify', '--expect', known)).code, 0);
@@ -85,6 +86,14 @@ t.test('verify says that the chain is whole, or names the first entry that is no
   t.equal(broken.code, 1);
   t.match(broken.stdout, /BROKEN: 000000000003-2026-11-22.jsonl line 1, entry 3: edited/);
   t.match(JSON.parse((await run(t, kit, 'verify', '--json')).stdout), { break: { n: 3, damage: 'edited', line: 1 } });
+});
+
+t.test('verify counts one file as one file', async (t) => {
+  const kit = auditKit(t);
+  const writer = kit.open();
+  for (const entry of ENTRIES) writer.post(entry);
+  await writer.close();
+  t.match((await run(t, kit, 'verify')).stdout, /^5 entries in 1 file, from 1 to 5\.$/m);
 });
 
 t.test('a folder without a log is told', async (t) => {

@@ -166,7 +166,7 @@ t.test('an issuer is asked for its keys, and one that is named otherwise than it
     return look(t, { FAIRLEAD_CONFIG: file });
   };
   const [, good] = named(await lookAt(issuer.url), 'auth');
-  t.match(good, { status: 'ok', detail: `${issuer.url} answers, and has 1 keys` });
+  t.match(good, { status: 'ok', detail: `${issuer.url} answers, and has 1 key` });
   const [, otherName] = named(await lookAt(`${issuer.url}/`), 'auth');
   t.match(otherName, { status: 'failed', detail: /another issuer/, hint: /to the letter/ });
   issuer.away = true;

@@ -37,10 +37,10 @@ t.test('test asks each server now, says how long it took, and fails where one do
 t.test('list is a table with the state of each, or JSON', async (t) => {
   const { code, stdout } = await mcp(t, 'list');
   t.equal(code, 1, 'one is not well');
-  t.match(stdout, /^docs +url +healthy +modern +\d+ ms +1 tools$/m);
+  t.match(stdout, /^docs +url +healthy +modern +\d+ ms +1 tool$/m);
   t.match(stdout, /^gone +url +(reconnecting|down)/m);
   t.match(stdout, /^dies .*\n +.*exited with code 3; its stderr ends with: no licence$/m);
-  t.match(stdout, /^odd .* 1 tools, 1 left out$/m);
+  t.match(stdout, /^odd .* 1 tool, 1 left out$/m);
   const json = JSON.parse((await mcp(t, 'list', '--json')).stdout) as unknown;
   t.match(json, {
     servers: [{ name: 'docs', kind: 'url', state: 'healthy', prompts: true, resources: true }, { name: 'gone' }],

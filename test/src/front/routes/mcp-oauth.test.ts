@@ -1,4 +1,5 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
+import { AuditGate, auditTo } from '../../../../src/shared/audit.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { startFront } from '../front-fixture.js';
 
@@ -155,3 +156,57 @@ t.test(
     ]);
   },
 );
+
+function recorded(t: Test): unknown[] {
+  const entries: unknown[] = [];
+  const post = (entry: string): void => void entries.push(JSON.parse(entry));
+  auditTo({ arguments: 'digest', post, stored: async (entry) => post(entry) });
+  t.teardown(() => auditTo(undefined));
+  return entries;
+}
+
+t.test('the audit log has who has logged in to which server, who could not, and who has logged out', async (t) => {
+  const fixture = await startFront({ tokens: { alice: 'secret' }, mcpServers: REMOTE });
+  t.teardown(() => fixture.close());
+  const entries = recorded(t);
+  const come = async (end: object): Promise<void> => {
+    fixture.agent.overrides.set('mcp-callback', () => end);
+    await (await fetch(`${fixture.url}/v1/mcp/oauth/callback?state=${STATE}&code=c`)).text();
+  };
+  const of = { user: 'alice', server: 'remote' };
+  await come({ ok: true, of });
+  await come({ ok: false, message: 'the server says access_denied', of });
+  await come({ ok: false, message: 'nobody began this' });
+  const headers = { authorization: 'Bearer secret' };
+  await (await fetch(`${fixture.url}/v1/mcp/remote/login`, { method: 'DELETE', headers })).text();
+  const logins = entries.filter((entry) => (entry as { what: string }).what === 'mcp_login');
+  const address = '127.0.0.1';
+  t.match(logins, [
+    { user: 'alice', address, outcome: 'ok', about: { server: 'remote', act: 'login' } },
+    { user: 'alice', address, outcome: 'failed', about: { server: 'remote', act: 'login' } },
+    { user: 'alice', credential: 'file', address, about: { server: 'remote', act: 'logout', revoked: true } },
+  ]);
+  t.equal(logins.length, 3, 'an answer that belongs to no login of anybody is none');
+  t.notMatch(JSON.stringify(logins), 'access_denied', 'and no text of the server');
+});
+
+t.test('while the audit log cannot be written nobody logs in to a server, and the login can be repeated', async (t) => {
+  const fixture = await startFront({ mcpServers: REMOTE });
+  t.teardown(() => fixture.close());
+  const gate = new AuditGate();
+  t.teardown(() => gate.set('file', undefined));
+  const come = async (): Promise<number> => {
+    const answer = await fetch(`${fixture.url}/v1/mcp/oauth/callback?state=${STATE}&code=c`);
+    await answer.text();
+    return answer.status;
+  };
+  gate.set('file', 'the disk is full');
+  t.equal(await come(), 503);
+  t.same(
+    fixture.agent.calls.filter(({ name }) => name === 'mcp-callback'),
+    [],
+    'the code is not used up',
+  );
+  gate.set('file', undefined);
+  t.equal(await come(), 200);
+});
