@@ -7,6 +7,7 @@ import { Here } from './admin/here.js';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { openAuditLog } from './boot/audit-log.js';
+import { BlockedThreads } from './boot/blocked-threads.js';
 import { AllAgents, SANDBOXES_DEADLINE_MS, STATUS_TIMEOUT_MS } from './boot/all-agents.js';
 import { openBrowserAccess } from './boot/browser-access.js';
 import { ImageServers } from './boot/catalogue.js';
@@ -141,6 +142,8 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     perform: (act) => here.perform(act),
     log,
   });
+  const blockedThreads = new BlockedThreads({ agents, users: () => credentials.blocked.names(), log });
+  onStop.add(() => blockedThreads.close());
   const credentials: Credentials = new Credentials({
     agents,
     log,
@@ -148,8 +151,8 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     isolated: () => chosen.sandbox.driver === 'docker',
     onState: (reason) => readiness.credentialsState(reason),
     onRevoked: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'the token was revoked'),
-    onBlocked: (users, fresh) => {
-      void all.setBlocked(users);
+    onBlocked: (fresh) => {
+      void blockedThreads.tell();
       return front.endCredentials(({ user }) => fresh.has(user), CLOSE.blocked, 'this user is blocked');
     },
   });

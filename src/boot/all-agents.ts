@@ -47,13 +47,6 @@ export class AllAgents {
     );
   }
 
-  /** A thread that starts meanwhile is told at its start. */
-  async setBlocked(users: readonly string[]): Promise<void> {
-    await this.#each('set-blocked', { users: [...users] }, (err) =>
-      this.#log.error({ err }, 'an agent thread was not told of blocked users: their turns may go on there'),
-    );
-  }
-
   mcpStatus(user: string, who: Who): Promise<McpStatusResult[]> {
     return this.#each('mcp-status', { user, who }, ignore, STATUS_TIMEOUT_MS);
   }

@@ -30,8 +30,8 @@ export interface CredentialsOptions {
   onState: (reason: string | undefined) => void;
   /** Closes the sockets and streams of whom `ends` is true; returns their number. */
   onRevoked: (ends: (person: Person) => boolean) => number;
-  /** The list of blocked users is this one now; `fresh` are new in it. Returns how many sockets and streams it has closed. */
-  onBlocked: (users: readonly string[], fresh: ReadonlySet<string>) => number;
+  /** The list of blocked users has changed; `fresh` are new in it. Returns how many sockets and streams it has closed. */
+  onBlocked: (fresh: ReadonlySet<string>) => number;
   pollMs?: number;
 }
 
@@ -82,7 +82,7 @@ export class Credentials {
     this.blocked = new BlockedUsers({
       log,
       onChanged: (fresh) => {
-        const closed = options.onBlocked(this.blocked.names(), fresh);
+        const closed = options.onBlocked(fresh);
         if (closed > 0) audit({ what: 'credential_ended', about: { users: [...fresh], closed } });
       },
     });

@@ -103,6 +103,23 @@ export class AgentPool implements Agents {
     }
   }
 
+  /** Asks one thread; undefined when it does not serve. ERR_CHANNEL_TIMEOUT, ERR_CHANNEL_CLOSED, the handler's code. */
+  async ask<K extends AgentRequestName>(
+    index: number,
+    name: K,
+    body: AgentRequests[K]['request'],
+    options: { timeoutMs?: number } = {},
+  ): Promise<AgentRequests[K]['result'] | undefined> {
+    const thread = this.#threads[index];
+    if (!thread?.alive) return undefined;
+    return (await thread.channel()).request(name, body, options);
+  }
+
+  /** Ends the thread and starts another in its place; its turns go on there from the store. */
+  replace(index: number): void {
+    this.#threads[index]?.replace();
+  }
+
   /** Sends the same request to every live thread; each has its own outcome. */
   each<K extends AgentRequestName>(
     name: K,

@@ -147,9 +147,18 @@ export class AgentSupervisor {
     }
   }
 
-  /** Requests wait for the next thread from now on. */
+  /** Ends a thread that serves; another one starts in its place. */
+  replace(): void {
+    if (this.#state.name === 'ready' && !this.#closing) this.#endLife(this.#state.life);
+  }
+
   #hangs(life: AgentLife, hungMs: number): void {
     this.#log.error({ hungMs }, 'agent thread hangs; ending it');
+    this.#endLife(life);
+  }
+
+  /** Requests wait for the next thread from now on. */
+  #endLife(life: AgentLife): void {
     this.#goesDown();
     if (this.#state.name === 'ready') this.#state = { name: 'ending', life };
     void life.worker.terminate();

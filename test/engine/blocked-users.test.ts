@@ -1,16 +1,30 @@
 /** A blocked user: connections close, turns stop and stay stopped, on every server of a store and over a restart. */
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { auditFolder } from '../../src/audit/files.js';
 import { startEngine, type Engine } from '../helpers/engine.js';
-import { text } from '../helpers/model-server.js';
+import { text, tool } from '../helpers/model-server.js';
+import { startMcpHttpServer } from '../helpers/mcp-http-server.js';
 import { deferred, within } from '../helpers/processes.js';
 import { startStack } from '../helpers/stack.js';
 import { dockerHost } from '../helpers/docker.js';
+import { until } from '../helpers/until.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';
+import { connectMcp } from '../src/front/routes/mcp-clients.js';
 
 const SOON_MS = 20_000;
 const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
+let working: () => Promise<string> = async () => 'done';
+const docs = await startMcpHttpServer({
+  tools: { slow: { description: 'Waits', answer: () => working() }, careful: { description: 'Is asked for' } },
+});
+t.teardown(() => docs.stop());
 const config = {
+  approvals: { rules: [{ server: 'docs', tool: 'slow', action: 'allow' }] },
+  mcp: { allowLoopback: true },
+  mcpServers: { docs: { url: docs.url } },
   auth: {
     tokens: [
       { user: 'olga', sha256: sha256('token-of-olga'), role: 'admin' },
@@ -78,6 +92,48 @@ t.test('block closes every connection of the user with 4403 and stops their turn
   await again.close();
 });
 
+t.test('a running call over /mcp stops when its user is blocked, and its session stays for later', async (t) => {
+  const held = deferred<string>();
+  const begun = deferred<void>();
+  t.teardown(() => held.resolve('late'));
+  working = () => {
+    begun.resolve();
+    return held.promise;
+  };
+  const client = await connectMcp('v2 modern', b.url, { token: 'token-of-ada' });
+  t.teardown(() => client.close());
+  const calling = client.callTool('slow', {});
+  await within(begun.promise, SOON_MS, () => 'the call does not run');
+  const refused = t.rejects(within(calling, SOON_MS, () => 'the call goes on'));
+  t.equal((await admin(a, 'POST', '/v1/admin/users/ada/block')).status, 200);
+  await refused;
+  const folder = auditFolder(b.dataDir);
+  const log = (): string =>
+    readdirSync(folder)
+      .map((name) => readFileSync(join(folder, name), 'utf8'))
+      .join('');
+  const ended = (): boolean => /"what":"tool_done","user":"ada".*"outcome":"failed"/.test(log());
+  await until('the server has ended the call itself', ended, { timeoutMs: SOON_MS });
+  t.match(log(), /"what":"credential_ended".*"users":\["ada"\]/, 'and the audit log has that connections were closed');
+  t.equal((await admin(b, 'DELETE', '/v1/admin/users/ada/block')).status, 204);
+});
+
+t.test('a turn that waits for a yes ends at the block, and not when somebody comes back', async (t) => {
+  model.enqueue(tool('careful', { text: 'x' }));
+  const ada = await connect(b.wsUrl, { token: 'token-of-ada' });
+  const { session } = await ada.ready;
+  ada.say('be careful');
+  await ada.waitFor('tool:approval_required');
+  await ada.close();
+  t.equal((await admin(a, 'POST', '/v1/admin/users/ada/block')).status, 200);
+  const state = async (): Promise<unknown> => (await admin(a, 'GET', `/v1/admin/sessions/${session}`)).json();
+  await until('nothing waits in the session', async () => ((await state()) as { pending: number }).pending === 0, {
+    timeoutMs: SOON_MS,
+  });
+  t.match(await state(), { running: false, queued: 0, pending: 0 });
+  t.equal((await admin(b, 'DELETE', '/v1/admin/users/ada/block')).status, 204);
+});
+
 t.test('a turn that a crash has left does not go on for a blocked user', async (t) => {
   const held = deferred<void>();
   t.teardown(() => held.resolve());
@@ -93,7 +149,7 @@ t.test('a turn that a crash has left does not go on for a blocked user', async (
   await b.start();
   await b.waitForLog((line) => line.msg === 'sessions with open turns go on');
   t.match(await closed(await connect(b.wsUrl, { token: 'token-of-ada', session })), { code: 4403 });
-  t.equal((await admin(a, 'DELETE', '/v1/admin/users/ada/block')).status, 204);
+  t.equal((await admin(b, 'DELETE', '/v1/admin/users/ada/block')).status, 204);
   const again = async (): Promise<TestClient> => {
     for (;;) {
       const client = await connect(b.wsUrl, { token: 'token-of-ada', session, after: 0 });

@@ -251,7 +251,7 @@ export class TestAgent {
         return { json: '[]', first: 0 };
       },
       'set-catalogue': () => null,
-      'set-blocked': () => null,
+      'set-blocked': () => ({ left: 0 }),
       'refresh-server': () => null,
       'mcp-status': () => ({ health: {}, own: [] }),
       'read-usage': () => ({ currency: 'USD', rows: [] }),

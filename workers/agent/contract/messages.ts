@@ -164,8 +164,11 @@ export interface AgentContract {
       /** The user has logged in or out there: what is known of the server for this user is asked for again. */
       'mcp-forget': { request: UserServer; result: null };
 
-      /** These users and no others are blocked from now on; resolves when the running turns of those who are new have stopped. */
-      'set-blocked': { request: { users: string[] }; result: null };
+      /**
+       * These users and no others are blocked from the moment on in which it comes. Resolves when their turns have stopped, or soon:
+       * `left` is how many sessions have one that has not, so that it must be asked again.
+       */
+      'set-blocked': { request: { users: string[] }; result: { left: number } };
       'collect-metrics': { request: Nothing; result: CollectMetricsResult };
       /** Refuses new turns, gives running ones `graceMs`, then interrupts them; resolves when nothing runs and all is flushed. */
       drain: { request: DrainRequest; result: null };

@@ -106,6 +106,11 @@ export class McpSessions {
     for (const each of this.#bySession.get(session) ?? []) this.close(each, 'gone');
   }
 
+  /** Those of these users, with their subscriptions. */
+  closeUsers(users: ReadonlySet<string>): void {
+    for (const user of users) for (const session of this.#byUser.get(user) ?? []) this.close(session, 'gone');
+  }
+
   closeAll(): void {
     for (const session of this.#byId.values()) this.close(session, 'gone');
   }

@@ -18,6 +18,8 @@ export class ServedCalls {
   readonly #options: CallsOptions;
   /** session → id → call, in the order of their start. */
   readonly #bySession = new Map<string, Map<string, ServedCall>>();
+  /** session → user, while the session has calls. */
+  readonly #users = new Map<string, string>();
   #size = 0;
   /** Callbacks for when no call is left. */
   readonly #idle = new Set<() => void>();
@@ -36,7 +38,7 @@ export class ServedCalls {
   }
 
   /** Starts a call. ERR_TOO_MANY_REQUESTS. */
-  open(session: string): ServedCall {
+  open({ session, user }: { session: string; user: string }): ServedCall {
     const { maxRunning, maxWaiting, waitMs } = this.#options;
     const calls = this.#bySession.get(session) ?? new Map<string, ServedCall>();
     const waiting = [...calls.values()].filter((call) => call.waiting);
@@ -48,6 +50,7 @@ export class ServedCalls {
     const call = new ServedCall({ waitMs, onEnd: () => this.#forget(session, call) });
     calls.set(call.id, call);
     this.#bySession.set(session, calls);
+    this.#users.set(session, user);
     this.#size++;
     return call;
   }
@@ -63,6 +66,11 @@ export class ServedCalls {
     for (const call of this.#bySession.get(session)?.values() ?? []) call.abort();
   }
 
+  /** Ends the calls of these users, those too whose client has no request open. */
+  stopUsers(users: ReadonlySet<string>): void {
+    for (const [session, user] of this.#users) if (users.has(user)) this.release(session);
+  }
+
   /** Aborts waiting calls at once, and running ones when the signal aborts. Resolves when no call is left. */
   async drain(grace: AbortSignal): Promise<void> {
     for (const call of this.#waiting()) call.abort();
@@ -76,7 +84,10 @@ export class ServedCalls {
   #forget(session: string, call: ServedCall): void {
     const calls = this.#bySession.get(session);
     if (calls?.delete(call.id)) this.#size--;
-    if (calls?.size === 0) this.#bySession.delete(session);
+    if (calls?.size === 0) {
+      this.#bySession.delete(session);
+      this.#users.delete(session);
+    }
     if (this.#bySession.size > 0) return;
     for (const resolve of this.#idle) resolve();
     this.#idle.clear();

@@ -157,7 +157,7 @@ export function createServer(parts: ServeParts, { of: client, era, subscriptions
       }
       call.resume(link, ctx.mcpReq.inputResponses ?? {});
     } else {
-      const opened = parts.calls.open(client.session);
+      const opened = parts.calls.open(client);
       opened.start(link, ctx.mcpReq.inputResponses, async () => ({ ...(await work(opened)) }));
       call = opened;
     }

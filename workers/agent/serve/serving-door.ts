@@ -29,6 +29,11 @@ export class ServingDoor {
     this.#serving?.release(session);
   }
 
+  stopUsers(users: ReadonlySet<string>): void {
+    if (this.#serving) this.#serving.stopUsers(users);
+    else void this.#opening?.then((serving) => serving.stopUsers(users));
+  }
+
   toolsChanged(): void {
     this.#serving?.toolsChanged();
   }

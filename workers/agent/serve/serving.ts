@@ -138,6 +138,13 @@ export class McpServing {
     return this.#parts.calls.size;
   }
 
+  /** These users are blocked: their calls and streams end, whatever their clients do. */
+  stopUsers(users: ReadonlySet<string>): void {
+    this.#parts.calls.stopUsers(users);
+    this.#sessions.closeUsers(users);
+    for (const exchange of this.#open.values()) if (users.has(exchange.user)) exchange.abort();
+  }
+
   /** Tells listening clients to list the tools again. */
   toolsChanged(): void {
     this.#modern.notify.toolsChanged();

@@ -3,6 +3,7 @@ import { atMost, pending } from '../../../src/shared/abort.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { gauge } from '../../../src/shared/metrics.js';
 import { passingFrame } from '../log/frames.js';
+import { runningTurn } from '../log/progress.js';
 import type { SubmitMessageResult } from '../contract/sessions.js';
 import type { KnownSession } from '../log/session-log.js';
 import type { SessionRow } from '../store/store.js';
@@ -145,10 +146,16 @@ export class Sessions {
     return [...this.#open.values()].filter((session) => session.works).length;
   }
 
-  /** Stops all turns of these users that are in memory; those that wait in the store are stopped when they are woken. */
-  async stopUsers(users: ReadonlySet<string>): Promise<void> {
-    const theirs = [...this.#open.values()].filter(({ row }) => users.has(row.user));
-    await Promise.allSettled(theirs.map(({ row }) => this.with(row, (session) => session.cancelAll())));
+  /** Stops all turns in the session, in line too, and opens it for that where it is not in memory. */
+  async stop(of: { session: string; user: string }): Promise<void> {
+    await this.with(of, (session) => session.cancelAll());
+  }
+
+  /** Sessions in memory with turns that have not ended, of users of whom `which` is true. While no turn may start, those in line do not count. */
+  withTurns(which: (user: string) => boolean): SessionRow[] {
+    const counts = (row: SessionRow): boolean =>
+      this.#paused ? runningTurn(row) !== undefined : row.openTurns.length > 0;
+    return [...this.#open.values()].flatMap(({ row }) => (which(row.user) && counts(row) ? [row] : []));
   }
 
   /** Drops a deleted session from memory. */

@@ -40,6 +40,11 @@ export class WakeUps {
     void this.#wakeAll(left);
   }
 
+  /** Sessions of an earlier run are woken already, or are being woken. */
+  get running(): boolean {
+    return this.#running;
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -19,6 +19,7 @@ import type { Model } from '../model/model.js';
 import { ModelPlaces } from '../model/model-places.js';
 import { servingRequests } from '../serve/requests.js';
 import { ServingDoor } from '../serve/serving-door.js';
+import { BlockedTurns } from '../session/blocked-turns.js';
 import { BlockedUsers, refusingBlocked } from '../session/blocked-users.js';
 import { WakeUps } from '../session/wake-ups.js';
 import { Sessions } from '../session/sessions.js';
@@ -30,6 +31,8 @@ import { credentialRequests } from './credential-requests.js';
 import { SessionExits } from './session-exits.js';
 import { SessionRequests } from './session-requests.js';
 import { usageRequests } from './usage-requests.js';
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 export interface AgentThreadOptions {
   data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance' | 'modelSlots' | 'slots'>;
@@ -56,6 +59,7 @@ export class AgentThread {
   readonly #places: ModelPlaces;
   readonly #health: { close(): void };
   readonly #blocked = new BlockedUsers();
+  readonly #blockedTurns: BlockedTurns;
 
   constructor(options: AgentThreadOptions) {
     this.#options = options;
@@ -126,6 +130,7 @@ export class AgentThread {
     const exits = new SessionExits({ data, channel, store, sessions, serving: this.#serving, servers, outbox, log });
     this.#requests = new SessionRequests({ data, store, parts, sessions, servers, exits });
     const isMine = (session: string): boolean => threadOf(session, threads) === index;
+    this.#blockedTurns = new BlockedTurns({ blocked: this.#blocked, sessions, store, owner: instance, isMine, log });
     this.#wakeUps = new WakeUps({ store, isMine, wake: (session) => sessions.wake(session), log });
     this.#health = watchStore(store, log, (healthy, why) =>
       channel.notify('health', { thread: index, store: healthy, ...(why !== undefined && { why }) }),
@@ -155,8 +160,10 @@ export class AgentThread {
         return null;
       },
       'set-blocked': async ({ users }) => {
-        await this.#sessions.stopUsers(this.#blocked.replace(users));
-        return null;
+        const fresh = this.#blocked.replace(users);
+        this.#serving.stopUsers(fresh);
+        // Before `resume` nothing of an earlier run is in memory, and what is woken then is stopped then.
+        return { left: await this.#blockedTurns.stop(this.#wakeUps.running ? fresh : NOBODY) };
       },
       resume: async () => ({ sessions: await this.#wakeUps.start() }),
       'hibernate-all': () => this.#mcp.servers.hibernateAll(),
@@ -169,6 +176,7 @@ export class AgentThread {
       wake: async () => {
         this.#requests.drain(false);
         this.#sessions.wakeAll();
+        await this.#blockedTurns.stop(NOBODY); // whoever was blocked meanwhile has turns in line
         await this.#wakeUps.again();
         return null;
       },

@@ -165,7 +165,7 @@ t.test(
 t.test('calls are bounded per session; the oldest waiting call makes room', async (t) => {
   const calls = new ServedCalls({ maxRunning: 2, maxWaiting: 2, waitMs: 60_000 });
   const open = async (): Promise<ServedCall> => {
-    const call = calls.open('s');
+    const call = calls.open({ session: 's', user: 'ann' });
     call.start(link(), undefined, async () => ({ said: await call.ask(question('name')) }));
     await call.next();
     return call;
@@ -178,7 +178,7 @@ t.test('calls are bounded per session; the oldest waiting call makes room', asyn
   t.ok(first.signal.aborted);
   for (const call of [second, third]) call.resume(link(), {});
   t.equal(calls.findWaiting('s', second.id), undefined, 'one that has its client is not there for another');
-  t.throws(() => calls.open('s'), { code: 'ERR_TOO_MANY_REQUESTS' });
+  t.throws(() => calls.open({ session: 's', user: 'ann' }), { code: 'ERR_TOO_MANY_REQUESTS' });
   calls.release('s');
   await t.rejects(second.next(), { code: 'ERR_CANCELLED' });
   await t.rejects(third.next(), { code: 'ERR_CANCELLED' });
@@ -188,13 +188,13 @@ t.test('calls are bounded per session; the oldest waiting call makes room', asyn
 
 t.test('a drain aborts waiting calls at once, and running ones when the grace is over', async (t) => {
   const calls = new ServedCalls({ maxRunning: 5, maxWaiting: 5, waitMs: 60_000 });
-  const waiting = calls.open('s');
+  const waiting = calls.open({ session: 's', user: 'ann' });
   waiting.start(link(), undefined, async () => ({ said: await waiting.ask(question('name')) }));
   await waiting.next();
   const quick = deferred<object>();
-  const running = calls.open('s');
+  const running = calls.open({ session: 's', user: 'ann' });
   running.start(link(), undefined, async () => ({ ...(await quick.promise) }));
-  const slow = calls.open('r');
+  const slow = calls.open({ session: 'r', user: 'bob' });
   slow.start(link(), undefined, () => new Promise(() => undefined));
   const outcomes = [running.next(), slow.next()];
   const grace = new AbortController();
@@ -205,5 +205,24 @@ t.test('a drain aborts waiting calls at once, and running ones when the grace is
   grace.abort();
   await t.rejects(outcomes[1]!, { code: 'ERR_CANCELLED' });
   await drained;
+  t.equal(calls.size, 0);
+});
+
+t.test('calls of a user end together, those too that wait for their client; other users’ go on', async (t) => {
+  const calls = new ServedCalls({ maxRunning: 5, maxWaiting: 5, waitMs: 60_000 });
+  const waiting = calls.open({ session: 's', user: 'ann' });
+  waiting.start(link(), undefined, async () => ({ said: await waiting.ask(question('name')) }));
+  await waiting.next();
+  const running = calls.open({ session: 'other', user: 'ann' });
+  running.start(link(), undefined, () => new Promise(() => undefined));
+  const bobs = calls.open({ session: 'r', user: 'bob' });
+  const quick = deferred<object>();
+  bobs.start(link(), undefined, async () => ({ ...(await quick.promise) }));
+  const [next, ofBob] = [running.next(), bobs.next()];
+  calls.stopUsers(new Set(['ann', 'carl']));
+  t.ok(waiting.signal.aborted);
+  await t.rejects(next, { code: 'ERR_CANCELLED' });
+  quick.resolve({ done: true });
+  t.strictSame(await ofBob, { result: { done: true } });
   t.equal(calls.size, 0);
 });
