@@ -59,7 +59,8 @@ export class LogIns {
     }
     const more = this.#left === 0 ? {} : { unrecorded: this.#left };
     this.#left = 0;
-    audit({ what: 'login_failed', outcome: 'refused', address, about: { code: why.code, why: why.message, ...more } });
+    const outcome = why.code === 'ERR_UNAVAILABLE' ? 'failed' : 'refused'; // nobody has judged it
+    audit({ what: 'login_failed', outcome, address, about: { code: why.code, why: why.message, ...more } });
   }
 
   #bucketOf(address: string): TokenBucket {

@@ -61,7 +61,8 @@ function groupsOf(
   const found = valueAt(claims, groupsClaim);
   // Entra leaves long lists out, and says where they could be asked for. Without them a rule against a group would not hold.
   const elsewhere = claims['_claim_names'];
-  if (found === undefined && isObject(elsewhere) && Object.hasOwn(elsewhere, groupsClaim)) {
+  const isElsewhere = (isObject(elsewhere) && Object.hasOwn(elsewhere, groupsClaim)) || claims['hasgroups'] === true;
+  if (found === undefined && isElsewhere) {
     return { refused: 'the issuer has left the groups out of the token, since there are many of them' };
   }
   const listed = Array.isArray(found) ? (found as unknown[]) : [found];

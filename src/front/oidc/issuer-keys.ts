@@ -45,7 +45,7 @@ export class IssuerKeys {
     await this.#ask(this.#pause(RETRY_MS, 'retryMs'));
   }
 
-  /** For jose. Rejects with JWKSNoMatchingKey, and with ERR_UNAVAILABLE while no key is known at all. */
+  /** For jose. Rejects with JWKSNoMatchingKey, and with ERR_UNAVAILABLE while nobody can tell whether the issuer has such a key. */
   readonly keyFor = async (header: JWTHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey> => {
     if (!this.#keys) await this.warm();
     const keys = this.#keys;
@@ -56,7 +56,10 @@ export class IssuerKeys {
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'ERR_JWKS_NO_MATCHING_KEY') throw error;
       await this.#ask(this.#pause(UNKNOWN_KEY_PAUSE_MS, 'unknownKeyMs'));
-      return this.#keys!(header, token);
+      return await this.#keys!(header, token).catch((still: unknown) => {
+        // The issuer may have changed its keys while it does not answer us.
+        throw this.#failure === undefined ? still : this.#unknown();
+      });
     }
   };
 
