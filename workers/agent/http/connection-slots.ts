@@ -1,5 +1,7 @@
 /**
- * Slots for HTTP exchanges with one server, one for each connection that it may have from the process. Agent threads.
+ * Slots for HTTP exchanges with one server, one for each connection that it may have from the process. A connection that is kept
+ * alive after its exchange keeps its slot: this thread's next exchange takes that, and a thread that lacks one has it closed. Agent
+ * threads.
  *
  * A legacy server asks in the middle of a call, and our answer is an exchange of its own. Calls therefore leave a few slots
  * to answers, cancellations and session ends, which else would wait behind the very calls that wait for them.
@@ -23,7 +25,7 @@ export interface StreamHolder {
 
 type Release = () => void;
 
-const COUNTED: Record<SlotKind | 'turn', readonly SlotCount[]> = {
+const COUNTED: Record<SlotKind | 'turn', readonly [SlotCount, ...SlotCount[]]> = {
   call: ['open', 'long'],
   control: ['open'],
   stream: ['open', 'long', 'streams'],
@@ -41,19 +43,44 @@ export class ConnectionSlots {
   readonly #holders = new Map<StreamHolder, Release>();
   /** The counts of all threads: the limit is the process's. */
   readonly #shared: SharedSlots;
+  /** Closes the connections of this thread on which nothing runs. */
+  readonly #closeIdle: () => void;
   /** The next free slot is for another thread, where one waits. */
   #yields = false;
+  /** Exchanges of this thread. */
+  #running = 0;
+  /** Connections of this thread, those too on which nothing runs. */
+  #connections = 0;
 
-  constructor(server: string, max: number, shared: SharedSlots = ownSlots()) {
+  constructor(
+    server: string,
+    max: number,
+    { shared = ownSlots(), closeIdle = () => undefined }: { shared?: SharedSlots; closeIdle?: () => void } = {},
+  ) {
     this.#max = Math.min(MAX_SLOTS, Math.max(2, max));
     this.#forCalls = this.#max - Math.max(1, Math.floor(this.#max / 10));
     this.#forStreams = Math.floor(this.#forCalls / 2);
     this.#waiting = { call: new WaitQueue(server), control: new WaitQueue(server), turn: new WaitQueue(server) };
     this.#shared = shared;
+    this.#closeIdle = closeIdle;
     shared.listen((wake) => {
-      if (wake === 'wanted') this.#evict();
-      else this.#serve();
+      if (wake === 'freed') return this.#serve();
+      if (this.#kept > 0) this.#closeIdle();
+      else this.#evict();
     });
+  }
+
+  connected(): void {
+    this.#connections++;
+    const { ledger } = this.#shared;
+    if (this.#connections <= ledger.own.open) return;
+    // One to another origin than those that are kept.
+    if (!ledger.take(['open'], ({ open }) => open < this.#max)) this.#closeIdle();
+  }
+
+  disconnected(): void {
+    this.#connections--;
+    if (this.#giveKept()) this.#freed();
   }
 
   /** Does not wait: closes an idle stream where needed, and returns undefined when no slot is free even then. */
@@ -87,7 +114,10 @@ export class ConnectionSlots {
     ledger.noteWaiting(1);
     try {
       // Again: one that was freed before another thread could see that this one waits.
-      return this.#takeInLine(slot) ?? (await this.#waiting[slot].wait(signal));
+      const found = this.#takeInLine(slot);
+      if (found) return found;
+      this.#wantFromOthers();
+      return await this.#waiting[slot].wait(signal);
     } finally {
       ledger.noteWaiting(-1);
     }
@@ -104,9 +134,27 @@ export class ConnectionSlots {
     return undefined;
   }
 
-  #wantFromOthers(): void {
+  /** Slots of this thread on which nothing runs. */
+  get #kept(): number {
+    return this.#shared.ledger.own.open - this.#running;
+  }
+
+  /** False: every slot is on an exchange, or has a connection that is kept. */
+  #giveKept(): boolean {
     const { ledger } = this.#shared;
-    if (ledger.counts.streams > ledger.own.streams) this.#shared.tell('wanted');
+    let given = false;
+    while (ledger.own.open > Math.max(this.#running, this.#connections)) {
+      ledger.give(['open']);
+      given = true;
+    }
+    return given;
+  }
+
+  /** Their idle streams, and connections on which nothing runs. */
+  #wantFromOthers(): void {
+    const { counts, own } = this.#shared.ledger;
+    if (counts.streams > own.streams || (counts.open >= this.#max && counts.open > own.open))
+      this.#shared.tell('wanted');
   }
 
   /** Closes the oldest idle stream. */
@@ -121,10 +169,24 @@ export class ConnectionSlots {
   }
 
   #take(slot: SlotKind | 'turn'): Release | undefined {
-    const kinds = COUNTED[slot];
-    if (!this.#shared.ledger.take(kinds, (counts) => this.#isFree(slot, counts))) return undefined;
+    const { ledger } = this.#shared;
+    if (slot === 'turn') {
+      if (!ledger.take(COUNTED.turn, (counts) => this.#isFree(slot, counts))) return undefined;
+      return releaseOnce(() => {
+        ledger.give(COUNTED.turn);
+        this.#freed();
+      });
+    }
+    const [open, ...others] = COUNTED[slot];
+    const taken = this.#kept > 0 ? 1 : 0;
+    const isFree = (counts: SlotCounts): boolean => this.#isFree(slot, { ...counts, open: counts.open - taken });
+    if (!ledger.take(taken === 1 ? others : [open, ...others], isFree)) return undefined;
+    this.#running++;
     return releaseOnce(() => {
-      this.#shared.ledger.give(kinds);
+      this.#running--;
+      if (others.length > 0) ledger.give(others);
+      this.#giveKept();
+      if (this.#kept > 0 && ledger.othersWait) this.#closeIdle();
       this.#freed();
     });
   }

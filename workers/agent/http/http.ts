@@ -4,7 +4,7 @@
  *
  * It uses undici's `request`, since undici's `fetch` follows redirects and decompresses bodies before we can check either.
  */
-import { Agent, request, type Dispatcher } from 'undici';
+import { Agent, request, type buildConnector, type Dispatcher } from 'undici';
 import { onAbort } from '../../../src/shared/abort.js';
 import { proxyRefusal } from '../../../src/shared/proxy-agent.js';
 import { NO_PROXIES, type Proxies } from '../../../src/shared/proxies.js';
@@ -53,22 +53,47 @@ export interface FetchOptions {
 
 export class SafeHttp {
   readonly #options: SafeHttpOptions;
-  readonly #agent: Agent;
+  #agent: Agent;
+  /** Agents that open no connection any more, until their last exchange has ended. */
+  readonly #retired = new Set<Agent>();
+  readonly #connections: Agent.Options;
   readonly #route: ProxyRoute;
   readonly #slots: ConnectionSlots;
 
   constructor(options: SafeHttpOptions) {
     const { name, rules, maxConnections, slots, resolve = systemResolve, proxies = NO_PROXIES } = options;
     this.#options = options;
-    this.#slots = new ConnectionSlots(name, maxConnections, slots);
+    this.#slots = new ConnectionSlots(name, maxConnections, {
+      ...(slots && { shared: slots }),
+      closeIdle: () => this.#closeIdle(),
+    });
     const connections = {
       connections: Math.max(2, maxConnections),
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxOrigins: MAX_ORIGINS,
       pipelining: 1,
     };
-    this.#agent = new Agent({ ...connections, connect: guardedConnect(rules, resolve) });
+    this.#connections = { ...connections, connect: this.#counted(guardedConnect(rules, resolve)) };
+    this.#agent = new Agent(this.#connections);
     this.#route = new ProxyRoute({ proxies, rules, resolve, connections });
+  }
+
+  /** What runs goes on, on connections that are closed after it. */
+  #closeIdle(): void {
+    const old = this.#agent;
+    this.#agent = new Agent(this.#connections);
+    this.#retired.add(old);
+    void old.close().finally(() => this.#retired.delete(old));
+  }
+
+  #counted(connect: buildConnector.connector): buildConnector.connector {
+    return (options, callback) =>
+      connect(options, (...[error, socket]) => {
+        if (!socket) return callback(error ?? new Error('there is no connection'), null);
+        this.#slots.connected();
+        socket.once('close', () => this.#slots.disconnected());
+        callback(null, socket);
+      });
   }
 
   /** The global `fetch`, as far as the SDK needs it. Rejects with a RemoteFailure or the signal's reason. */
@@ -105,7 +130,7 @@ export class SafeHttp {
     const startedAt = performance.now();
     const leave = (failure?: RemoteFailure): void => {
       deadline.clear();
-      release();
+      setImmediate(release); // in the next turn of the event loop its connection takes another exchange
       if (failure) onFailure?.(failure);
     };
     try {
@@ -143,7 +168,7 @@ export class SafeHttp {
 
   /** Aborts running requests. */
   async close(): Promise<void> {
-    await Promise.all([this.#agent.destroy(), this.#route.close()]);
+    await Promise.all([...[this.#agent, ...this.#retired].map((agent) => agent.destroy()), this.#route.close()]);
   }
 
   #enterStream(deadline: ExchangeDeadline, holder?: StreamHolder): (() => void) | undefined {
