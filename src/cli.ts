@@ -217,7 +217,7 @@ Examples:
 const token = program
   .command('token')
   .description('make a bearer token for the configuration file; create, list and revoke work on a running server')
-  .argument('<name>', 'the user: 1–64 of letters, digits, _ . @ -')
+  .argument('<name>', 'the user: 1–128 of letters, digits, _ . @ + | -')
   .option('--quiet', 'print only the token and the line for the configuration')
   .addHelpText(
     'after',

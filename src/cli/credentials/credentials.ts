@@ -37,7 +37,10 @@ export class CredentialCommands {
   async create(user: string, { expires, role, group, note, quiet = false }: CreateFlags): Promise<void> {
     const expiresInMs = expires === undefined ? undefined : parseDuration(expires);
     if (expires !== undefined && expiresInMs === undefined) {
-      throw new FairleadError('ERR_CONFIG', `--expires ${expires} is no time: write 90d, 12h, 30m, 8w or 1y`);
+      throw new FairleadError(
+        'ERR_CONFIG',
+        `--expires ${expires} is no time up to ten years: write 90d, 12h, 30m, 8w or 1y`,
+      );
     }
     const made = await this.#api.create({ user, role, groups: group, note, expiresInMs });
     if (quiet && !this.#options.json) this.#options.write(`${made.token}\n`);

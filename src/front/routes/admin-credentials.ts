@@ -10,6 +10,7 @@ const DEFAULT_PAGE = 100;
 const MAX_PAGE = 500;
 const MAX_TEXT = 200;
 const MAX_GROUPS = 200;
+const MIN_LIFE_MS = 1_000;
 /** Ten years: longer is no expiry. */
 const MAX_LIFE_MS = 10 * 366 * 86_400_000;
 const ADMIN = { access: 'admin' } as const;
@@ -26,7 +27,13 @@ const tokenBody = z.strictObject({
   role: role.default('user'),
   groups: z.array(groupName).max(MAX_GROUPS).default([]),
   note: shortText.nullish(),
-  expiresInMs: z.number().int().min(1_000).max(MAX_LIFE_MS).nullish(),
+  expiresInMs: z
+    .number()
+    .refine(
+      (ms) => Number.isInteger(ms) && ms >= MIN_LIFE_MS && ms <= MAX_LIFE_MS,
+      'must be whole ms from a second to ten years',
+    )
+    .nullish(),
 });
 
 const blockBody = z.strictObject({ reason: shortText.nullish() });
