@@ -26,6 +26,13 @@ export interface Reserved {
   places: readonly string[];
 }
 
+/** What a call needs beside its money, such as a place at the model. While it waits for one of the two it holds neither. */
+export interface Gate {
+  /** Waits. False: the call is not made now. */
+  enter(): Promise<boolean>;
+  leave(): void;
+}
+
 export interface Settled {
   left: BudgetLeft[];
   crossed: BudgetLeft[];
@@ -60,37 +67,45 @@ export class Budgets {
   }
 
   /**
-   * Undefined: no budget holds, and nothing was asked of the store. Waits while what is left is reserved by calls that run.
-   * `estimate.nanos` undefined: no price is known. ERR_BUDGET, ERR_CANCELLED, and ERR_UNAVAILABLE of the store: what cannot be
-   * counted does not run.
+   * Undefined: no budget holds, and nothing was asked of the store; or the gate did not let the call in. Waits while what is left is
+   * reserved by calls that run. `estimate.nanos` undefined: no price is known. ERR_BUDGET, ERR_CANCELLED, what the gate rejects with,
+   * and ERR_UNAVAILABLE of the store: what cannot be counted does not run. Whoever gave the gate leaves it then.
    */
   async reserve(
     payer: Payer,
     estimate: { tokens: number; nanos: number | undefined },
-    signal: AbortSignal,
+    { signal, gate }: { signal: AbortSignal; gate?: Gate | undefined },
   ): Promise<Reserved | undefined> {
     const budgets = this.#of(payer);
-    if (budgets.length === 0) return undefined;
+    if (budgets.length === 0) {
+      await gate?.enter();
+      return undefined;
+    }
     if (estimate.nanos === undefined && this.#countsMoney) {
       throw new FairleadError('ERR_BUDGET', 'this model has no price in prices.models, and a budget counts money');
     }
     const counters = budgets.map(({ counter }) => counter);
     const sum: Sum = { tokens: Math.ceil(estimate.tokens), nanos: Math.ceil(estimate.nanos ?? 0) };
-    const deadline = performance.now() + this.#waitMs;
+    let leftMs = this.#waitMs;
     const id = randomUUID();
     const waited = budgets.find(({ counter }) => this.#line.has(counter.id));
     let line: { budget: Budget; place: PlaceInLine } | undefined = waited && this.#join(waited);
     try {
       for (;;) {
-        if (line && !(await line.place.turnToTry(signal, deadline))) {
-          throw busy(leftOf(line.budget, NOTHING, this.prices));
+        if (line) {
+          const from = performance.now();
+          if (!(await line.place.turnToTry(signal, from + leftMs)))
+            throw busy(leftOf(line.budget, NOTHING, this.prices));
+          leftMs -= performance.now() - from;
         }
+        if (gate && !(await gate.enter())) return undefined;
         const reply = await this.#ledger.reserve({ id, estimate: sum, counters, leaseMs: LEASE_MS });
         if (reply.state === 'reserved') {
           this.#reserved.add(id);
           this.#keepTime();
           return { payer, budgets, id, places: reply.places };
         }
+        gate?.leave();
         const budget = budgets[reply.at]!;
         if (reply.state === 'spent') throw spent(leftOf(budget, reply.level, this.prices));
         if (line?.budget.counter.id === budget.counter.id) continue;
@@ -130,6 +145,15 @@ export class Budgets {
     const budgets = this.#of({ ...payer, session: '' }).filter(
       ({ rule: { of, per } }) => (of === 'user' || of === 'group') && (per === 'day' || per === 'month'),
     );
+    return this.#levels(budgets);
+  }
+
+  /** What is left of each budget that holds for this call. */
+  leftOfAll(payer: Payer): Promise<BudgetLeft[]> {
+    return this.#levels(this.#of(payer));
+  }
+
+  async #levels(budgets: readonly Budget[]): Promise<BudgetLeft[]> {
     if (budgets.length === 0) return [];
     const levels = await this.#ledger.levels(budgets.map(({ counter }) => counter));
     return budgets.map((budget, index) => leftOf(budget, levels[index]!, this.prices));
@@ -195,9 +219,16 @@ export class Budgets {
 const NOTHING: Level = { tokens: 0, nanos: 0 };
 
 function spent(budget: BudgetLeft): FairleadError {
-  const text = `${budgetText(budget)} is used up${resetText(budget)}`;
+  const text = `${budgetText(budget)} is used up${resetText(budget)}${REMEDY[budget.per]}`;
   return new FairleadError('ERR_BUDGET', text, untilReset(budget));
 }
+
+const REMEDY = {
+  turn: '; say «continue» to go on in another turn',
+  session: '; start a new session',
+  day: '',
+  month: '',
+} as const satisfies Record<BudgetLeft['per'], string>;
 
 function untilReset({ resetAt }: BudgetLeft): { retryAfterMs?: number } {
   return resetAt === undefined ? {} : { retryAfterMs: Math.max(1_000, resetAt - Date.now()) };

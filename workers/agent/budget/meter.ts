@@ -10,7 +10,7 @@ import type { Model, ModelEvent, ModelRequest, ModelTool } from '../model/model.
 import type { Ledger } from '../store/ledger.js';
 import { addToBill, newBill, type Bill } from './bill.js';
 import type { Payer } from './budget-rules.js';
-import { Budgets, type Reserved } from './budgets.js';
+import { Budgets, type Gate, type Reserved } from './budgets.js';
 import { UsageBook } from './usage-book.js';
 
 export interface MeterOptions {
@@ -60,15 +60,25 @@ export class Meter {
     this.#hasToolPrices = config.prices.tools.length > 0;
   }
 
-  /** At most what the call can cost: all that is sent as new to the cache, and the longest answer. ERR_BUDGET, ERR_CANCELLED, ERR_UNAVAILABLE. */
-  async reserve(payer: Payer, call: ModelCall, signal: AbortSignal): Promise<Reserved | undefined> {
-    if (!this.#hasBudgets) return undefined;
+  /**
+   * At most what the call can cost: all that is sent as new to the cache, and the longest answer. It is reserved once the gate has let the
+   * call in. ERR_BUDGET, ERR_CANCELLED, ERR_UNAVAILABLE, and what the gate rejects with.
+   */
+  async reserve(
+    payer: Payer,
+    call: ModelCall,
+    { signal, gate }: { signal: AbortSignal; gate: Gate },
+  ): Promise<Reserved | undefined> {
+    if (!this.#hasBudgets) {
+      await gate.enter();
+      return undefined;
+    }
     const { model, system, messages, maxTokens } = call;
     const inputTokens = Math.ceil(messages + weighText(system) + weighText(JSON.stringify(call.tools())));
     const price = this.budgets.prices.ofModel(model, Date.now());
     const dearest = price && { ...price, inputTokens: Math.max(price.inputTokens, price.cacheWriteTokens) };
     const nanos = dearest && costOf({ ...NO_USAGE, inputTokens, outputTokens: maxTokens }, dearest);
-    return this.budgets.reserve(payer, { tokens: inputTokens + maxTokens, nanos }, signal);
+    return this.budgets.reserve(payer, { tokens: inputTokens + maxTokens, nanos }, { signal, gate });
   }
 
   /** Ends a reservation of which nothing was used. */
@@ -105,7 +115,7 @@ export class Meter {
   ): Promise<OpenFee | undefined> {
     const nanos = this.#hasToolPrices ? this.budgets.prices.ofTool(server, tool, Date.now()) : 0;
     if (nanos === 0) return undefined;
-    const reserved = await this.budgets.reserve(payer, { tokens: 0, nanos }, signal);
+    const reserved = await this.budgets.reserve(payer, { tokens: 0, nanos }, { signal });
     return {
       close: async (ran) => {
         const bill: Bill = { ...newBill(), nanos: ran ? nanos : 0 };

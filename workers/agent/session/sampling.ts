@@ -4,7 +4,8 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import { originOf } from '../../../src/shared/mcp-capabilities.js';
 import type { TranscriptMessage } from '../store/store.js';
 import { weighMessage } from '../model/context-weight.js';
-import type { ModelAnswer, ModelPlace } from '../model/model.js';
+import type { ModelAnswer } from '../model/model.js';
+import { PlaceGate } from '../model/place-gate.js';
 import { waitsForApproval, runningTurn, withProgress } from '../log/progress.js';
 import type { ServerQuestions } from '../turn/questions.js';
 import type { SessionLog } from '../log/session-log.js';
@@ -81,22 +82,17 @@ export class Sampling {
     const asked = { ...request, model, tools: [] };
     const tokens = request.messages.reduce((sum, message) => sum + weighMessage(message), 0);
     const call = { ...asked, tools: () => [], messages: tokens };
-    const reserved = await parts.meter.reserve(payer, call, until);
-    let place: ModelPlace;
+    const gate = new PlaceGate(() => parts.places.take({ user, model, signal: until }));
     try {
-      place = await parts.places.take({ user, model, signal: until });
-    } catch (error) {
-      await parts.meter.drop(reserved);
-      throw error;
-    }
-    try {
+      const reserved = await parts.meter.reserve(payer, call, { signal: until, gate });
+      const place = gate.place!;
       for await (const event of parts.meter.stream({ ...asked, place }, { payer, bill, reserved }, until)) {
         if (event.type !== 'done') continue;
         place.end(event.answer.usage);
         return event.answer;
       }
     } finally {
-      place.end();
+      gate.leave();
     }
     throw new FairleadError('ERR_MODEL', 'the model’s stream ended without an answer');
   }

@@ -10,6 +10,7 @@ import { newBill, type Bill } from '../budget/bill.js';
 import { payerOf } from '../budget/budget-rules.js';
 import type { Reserved } from '../budget/budgets.js';
 import { weighMessage } from '../model/context-weight.js';
+import { PlaceGate } from '../model/place-gate.js';
 import { refuseModel } from '../model/refuse-model.js';
 import type { Standing } from '../../../src/shared/person.js';
 import type { TranscriptMessage } from '../store/store.js';
@@ -35,19 +36,32 @@ export interface Asked {
   messages: number;
 }
 
-/** Waits for the tools to be known, for a rest of the budgets and for a place: the history is read after that. ERR_CANCELLED, ERR_BUDGET, and the errors of a place. */
+/** Waits for the tools to be known, for a place and for a rest of the budgets: the history is read after that. ERR_CANCELLED, ERR_BUDGET, and the errors of a place. */
 export async function askInTurn(turn: Turn): Promise<Asked> {
-  const { parts, log, signal } = turn;
+  const { parts, log, signal, onWait } = turn;
   const { model, user } = log.row;
   await ready(turn);
-  const reserved = await reserve(turn);
-  let place: ModelPlace | undefined;
+  const gate = new PlaceGate(() => parts.places.take({ user, model, signal, onWait }));
+  const asked = await askThrough(turn, gate, () => log.transcript());
+  if (!asked) throw new Error('a place that is waited for is given');
+  return asked;
+}
+
+/** Undefined: there was no place, and nobody waits for one. */
+async function askThrough(
+  asker: Asker,
+  gate: PlaceGate,
+  transcript: () => Promise<readonly TranscriptMessage[]> | readonly TranscriptMessage[],
+  unstoredTokens = 0,
+): Promise<Asked | undefined> {
+  let reserved: Reserved | undefined;
   try {
-    place = await parts.places.take({ user, model, signal, onWait: turn.onWait });
-    return await askModel(turn, await log.transcript(), { place, reserved });
+    reserved = await reserve(asker, gate, unstoredTokens);
+    const { place } = gate;
+    return place && (await askModel(asker, await transcript(), { place, reserved }));
   } catch (error) {
-    place?.end();
-    await parts.meter.drop(reserved);
+    gate.leave();
+    await asker.parts.meter.drop(reserved);
     throw error;
   }
 }
@@ -65,8 +79,8 @@ function callerOf({ log, who }: Asker): Caller {
   return { session, user, who: who ?? log.row.who };
 }
 
-/** From each budget that holds, before a place is taken: who waits for others of the same budget must keep no place from those of another. */
-function reserve(asker: Asker, unstoredTokens = 0): Promise<Reserved | undefined> {
+/** From each budget that holds. Who waits for others of the same budget keeps no place from those of another, and who waits for a place no money. */
+function reserve(asker: Asker, gate: PlaceGate, unstoredTokens: number): Promise<Reserved | undefined> {
   const { turn, parts, log, signal } = asker;
   const { model: settings } = parts.config;
   const { model, history } = log.row;
@@ -79,7 +93,7 @@ function reserve(asker: Asker, unstoredTokens = 0): Promise<Reserved | undefined
     messages: Math.min(settings.historyTokens, Math.ceil((history?.bytes ?? 0) / 3 + unstoredTokens)),
     maxTokens: settings.maxTokens,
   };
-  return parts.meter.reserve(payerOf(caller, turn), call, signal);
+  return parts.meter.reserve(payerOf(caller, turn), call, { signal, gate });
 }
 
 /** Resolves when the request is being sent. */
@@ -178,16 +192,7 @@ export class AskedAhead {
       this.#onWait?.(wait);
     };
     const newest = read.at(-1);
-    const reserved = await reserve(asker, newest ? weighMessage(newest) : 0);
-    const place = parts.places.tryTake({ user, model, signal, onWait });
-    try {
-      if (place) return await askModel(asker, read, { place, reserved });
-    } catch (error) {
-      place?.end();
-      await parts.meter.drop(reserved);
-      throw error;
-    }
-    await parts.meter.drop(reserved);
-    return undefined;
+    const gate = new PlaceGate(async () => parts.places.tryTake({ user, model, signal, onWait }));
+    return askThrough(asker, gate, () => read, newest ? weighMessage(newest) : 0);
   }
 }

@@ -11,7 +11,8 @@ import { resultMessage } from './result-messages.js';
 import { planCalls, type ToolUse } from './tool-calls.js';
 import { askInTurn, type Asked } from './ask-model.js';
 import { Slice } from './slice.js';
-import { noticesOf, type Bill } from '../budget/bill.js';
+import { newBill, noticesOf, type Bill } from '../budget/bill.js';
+import { payerOf } from '../budget/budget-rules.js';
 import { addUsage, plusNanos } from '../log/usage.js';
 import { stopOf, type Turn, type TurnOutcome } from './turn.js';
 
@@ -51,7 +52,8 @@ export async function runRound(turn: Turn): Promise<LoopEnd | typeof LEFT | unde
     answer = await streamAnswer(turn, asked, progress.blocks);
   } catch (error) {
     if (!asked && turn.signal.aborted && stopOf(turn.signal) === 'interrupted') return LEFT;
-    return brokenAnswer(turn, error, asked?.bill);
+    const bill = asked?.bill ?? (isFairleadError(error, 'ERR_BUDGET') ? await emptyBill(turn) : undefined);
+    return brokenAnswer(turn, error, bill);
   }
   const { bill, sent, messages } = asked;
   // An answer that was cut off or refused may hold half a call: its calls are dropped, the rest is kept.
@@ -135,6 +137,12 @@ function brokenAnswer(turn: Turn, error: unknown, bill: Bill | undefined): LoopE
     messages,
     ...used,
   };
+}
+
+/** Of a call that no budget has paid: it says what is left, and from when on there is more. */
+async function emptyBill({ parts, log, turn }: Turn): Promise<Bill> {
+  const left = await parts.meter.budgets.leftOfAll(payerOf(log.row, turn)).catch(() => []); // the words say it, too
+  return { ...newBill(), left };
 }
 
 function tooManyRounds(maxRounds: number): FairleadError {

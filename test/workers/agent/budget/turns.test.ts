@@ -148,3 +148,59 @@ t.test('who waits for what others have reserved can be stopped', async (t) => {
   await bench.event('turn:end', ({ stopReason }) => stopReason === 'end_turn');
   t.equal(bench.model.requests.length, 1);
 });
+
+t.test('a turn that no budget pays for says of each budget what is left, as data', async (t) => {
+  const bench = await startBench(t, {
+    prices: PRICES,
+    budgets: [
+      { of: 'session', per: 'session', tokens: TOKENS },
+      { of: 'user', per: 'day', amount: 2 },
+    ],
+  });
+  bench.model.next(says('one'));
+  for (const turn of [1, 2]) {
+    await bench.say('go');
+    await bench.turnEnd(turn);
+  }
+  const end = await bench.turnEnd(2);
+  t.match(end, { stopReason: 'error', error: { code: 'ERR_BUDGET', message: /the session is used up; start a new/ } });
+  t.match(end.budgets, [
+    { of: 'session', per: 'session', tokens: 0 },
+    { of: 'user', per: 'day', name: OF.user, amount: 2 - AMOUNT, resetAt: Number },
+  ]);
+  t.match(end.usage, { inputTokens: 0, outputTokens: 0 });
+});
+
+t.test('a turn that waits for a place at the model has nothing reserved', async (t) => {
+  const budget = { of: 'user', name: OF.user, per: 'day', tokens: 100_000 };
+  const bench = await startBench(t, { limits: { maxModelCalls: 1 }, budgets: [budget] });
+  const other = { user: 'user-2', session: 'session-2' };
+  await bench.request('create-session', other);
+  const held = deferred<void>();
+  const waits: Script = async function* (request, signal) {
+    await held.promise;
+    yield* says('slow')(request, signal);
+  };
+  const reserved = new Map<string, number>();
+  const { ledger } = bench.store;
+  const reserve = ledger.reserve.bind(ledger);
+  const settle = ledger.settle.bind(ledger);
+  ledger.reserve = async (reservation) => {
+    const reply = await reserve(reservation);
+    if (reply.state === 'reserved') reserved.set(reservation.id, bench.model.requests.length);
+    return reply;
+  };
+  ledger.settle = (settlement) => (reserved.delete(settlement.id), settle(settlement));
+  bench.model.next(waits, says('quick'));
+  await bench.request('submit-message', { ...other, content: [{ type: 'text', text: 'first' }] });
+  await bench.until(
+    () => bench.model.requests.length === 1,
+    () => 'the first request was not made',
+  );
+  await bench.say('second');
+  await bench.event('turn:waiting');
+  t.equal(reserved.size, 0);
+  held.resolve();
+  await bench.event('text', ({ text }) => text === 'quick');
+  await bench.event('turn:end', ({ budgets }) => budgets?.[0]?.name === OF.user);
+});
