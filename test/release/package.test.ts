@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { run as runLong } from '../../release/run.js';
 import { VERSION } from '../../src/shared/version.js';
 import { docker } from '../helpers/docker.js';
-import { npm, pack } from '../helpers/npm.js';
+import { pack } from '../helpers/packed.js';
 import { startStack } from '../helpers/stack.js';
 import { connect } from '../helpers/ws-client.js';
 
@@ -20,7 +21,7 @@ t.teardown(() => rm(folder, { recursive: true, force: true }));
 const { tarball, files } = await pack(folder);
 const empty = join(folder, 'empty');
 await mkdir(empty);
-await npm(empty, ['install', '--prefer-offline', tarball]);
+await runLong('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], { cwd: empty });
 const CLI = join(empty, 'node_modules/fairlead/dist/src/cli.js');
 
 /** In the empty folder, with nothing of this machine's environment but PATH and Docker. */
