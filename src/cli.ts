@@ -8,6 +8,7 @@ import { addAdminCommand } from './cli/admin/admin-command.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
 import { addServiceCommands } from './cli/service/register.js';
 import { addUsageCommand } from './cli/usage/usage-command.js';
+import { addReloadCommand } from './cli/reload/reload-command.js';
 import { addPolicyCommand } from './cli/policy/policy-command.js';
 import { colorsFor, describeError } from './cli/report.js';
 import { VERSION } from './shared/version.js';
@@ -50,7 +51,7 @@ program
     `
 The configuration is fairlead.json in this folder, or the file that FAIRLEAD_CONFIG names; HOST, PORT, REDIS_URL, DOCKER_HOST and
 ANTHROPIC_API_KEY override it. Without any of them the server uses an embedded store and a scripted demo model.
-SIGTERM stops it: running turns may finish, and clients are told to come back.
+SIGTERM stops it: running turns may finish, and clients are told to come back. SIGHUP has it read the file again: see reload.
 
 Examples:
   $ fairlead serve
@@ -237,6 +238,7 @@ Examples:
     process.stdout.write(tokenText(makeToken(name), quiet));
   });
 
+addReloadCommand(program, TOKEN_HELP);
 addPolicyCommand(program);
 addServiceCommands(program);
 addUsageCommand(program);

@@ -13,6 +13,8 @@ import { openBrowserAccess } from './boot/browser-access.js';
 import { ImageServers } from './boot/catalogue.js';
 import { openDataDir } from './boot/data-dir.js';
 import { createFront, type Front } from './boot/front.js';
+import { LiveConfig, type ReloadReport } from './boot/live-config.js';
+import { liveParts, unsafeHere } from './boot/live-parts.js';
 import { startJanitor } from './boot/janitor.js';
 import { ModelWatch } from './boot/model-watch.js';
 import { chooseParts, type Parts } from './boot/parts.js';
@@ -29,7 +31,6 @@ import type { Config } from './shared/config.js';
 import { FairleadError } from './shared/errors.js';
 import type { Logger } from './shared/log.js';
 import { CLOSE } from './shared/protocol.js';
-import { isLimited } from './shared/quotas.js';
 import { joinMetrics, registry, watchThread } from './shared/metrics.js';
 import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
 import { ModelSlots } from './shared/threads/model-slots.js';
@@ -47,6 +48,8 @@ export interface Engine extends Service {
   access: Access;
   /** A new link that logs a browser in once as the owner; undefined where the data folder's token does not count. */
   makeLoginLink(): string | undefined;
+  /** Reads the configuration file again. ConfigError: nothing has changed. */
+  reload(): Promise<ReloadReport>;
   /** How many tools the configured servers have. */
   tools: number;
   /** Drains, then closes everything. Called twice, it joins the stop under way. */
@@ -69,6 +72,8 @@ class StopSteps {
 export interface StartOptions {
   /** Ends a start that waits for a part: `startEngine` rejects with its reason. */
   signal: AbortSignal;
+  /** Reads the configuration file again; throws ConfigError. Absent: nothing changes. */
+  reread?: () => Promise<Config>;
   /** The start waits for a part that does not answer. The server listens by then, and answers probes alone. */
   onWait: (service: Service) => void;
 }
@@ -84,7 +89,13 @@ export async function startEngine(config: Config, log: Logger, options: StartOpt
   }
 }
 
-async function boot(config: Config, log: Logger, options: StartOptions, onStop: StopSteps): Promise<Engine> {
+async function boot(first: Config, log: Logger, options: StartOptions, onStop: StopSteps): Promise<Engine> {
+  const live = new LiveConfig(first, {
+    read: options.reread ?? (async () => first),
+    refuse: (next) => unsafeHere(next, chosen.sandbox.driver),
+    log,
+  });
+  const config = live.view;
   const data = await openDataDir(config.dataDir);
   onStop.add(() => data.release());
   const auditLog = openAuditLog(config, log);
@@ -99,7 +110,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
 
   const slots = ModelSlots.create(threads);
   const workerData = {
-    config,
+    config: () => live.current,
     instance: data.instance,
     threads,
     store: chosen.store.kind,
@@ -109,7 +120,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   const agents = new AgentPool(workerData, log, loops); // no thread runs before `start`
   const broker = new ModelBroker({
     slots,
-    maxCalls: config.limits.maxModelCalls,
+    maxCalls: () => config.limits.maxModelCalls,
     post: (thread, news) => agents.notify(thread, 'model-calls', news),
   });
   onStop.add(() => broker.close());
@@ -186,6 +197,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
       refresh: (server) => void all.refresh(server),
     },
     pins,
+    reload: (by) => live.reload(by),
     forgetLogin: (of) => all.forgetLogin(of),
   });
   onStop.add(() => front.close()); // where it listens early: in a whole stop it has closed by then
@@ -218,6 +230,7 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
 
   docker = openDockerPool({
     config,
+    newest: () => ({ generation: live.generation, config: live.current }),
     instance: data.instance,
     driver: parts.sandbox.driver,
     log,
@@ -239,7 +252,19 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
 
   onStop.add(() => agents.close(CLOSE_DEADLINE_MS));
   const isResting = (): boolean => drain.active;
-  const parted = { agents, all, docker: sandboxes, front, book, readiness, auditLog, broker, credentials, isResting };
+  const parted = {
+    agents,
+    all,
+    docker: sandboxes,
+    front,
+    book,
+    readiness,
+    auditLog,
+    broker,
+    credentials,
+    isResting,
+    live,
+  };
   const host = agentHost(parted);
   await waits.withStore(() => agents.start(host));
   onStop.add(() => credentials.close());
@@ -262,6 +287,9 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
   onStop.add(() => front.stopAccepting());
   onStop.add(() => readiness.draining());
   readiness.booted();
+  for (const part of liveParts({ live, front, docker: sandboxes, agents, log })) live.add(part);
+  live.open();
+  onStop.add(() => live.close());
 
   let stopping: Promise<void> | undefined;
   return {
@@ -269,19 +297,25 @@ async function boot(config: Config, log: Logger, options: StartOptions, onStop: 
     ...service,
     parts,
     access,
+    reload: () => live.reload(),
     makeLoginLink: () => browsers?.makeLink(),
     tools: Object.values(book.published().catalogue).flat().length,
     stop: () => (stopping ??= onStop.run()),
   };
 }
 
-/** Undefined: nobody's connections are counted together with those at another server. */
+/** Undefined: no other server has this store. */
 function socketClaims(
   config: Config,
   { shared, ...parts }: { agents: AgentPool; instance: string; shared: boolean; log: Logger },
 ): SocketClaims | undefined {
-  if (!shared || !isLimited(config, 'maxSockets')) return undefined;
-  return new SocketClaims({ ...parts, failOpen: config.quotas.failOpen });
+  if (!shared) return undefined;
+  return new SocketClaims({
+    ...parts,
+    get failOpen() {
+      return config.quotas.failOpen;
+    },
+  });
 }
 
 /** By server and state; none while the docker thread does not answer. */

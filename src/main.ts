@@ -1,14 +1,15 @@
 /** The process: configuration → engine; signals. Main thread. */
 import pc from 'picocolors';
 import { loadConfig, type Config } from './shared/config.js';
-import { hintWarnings } from './shared/config-mcp.js';
-import { policyWarnings } from './shared/config-policy.js';
 import type { Engine } from './engine.js';
 import { FairleadError, isFairleadError } from './shared/errors.js';
 import { createLog, type Logger } from './shared/log.js';
 import { logFatalErrors, logWarnings } from './shared/node-words.js';
 import { openFilesLimit, openFilesWarning } from './shared/open-files.js';
+import { ConfigFile } from './boot/config-file.js';
+import { warningsOf } from './boot/config-warnings.js';
 import { hideEnvironment } from './boot/environment.js';
+import { ReloadNote } from './boot/reload-note.js';
 import { openServiceManager, type Service, type ServiceManager } from './boot/service-manager.js';
 import { sayChecked } from './boot/start-words.js';
 import { VERSION } from './shared/version.js';
@@ -21,9 +22,9 @@ export const STOP_MARGIN_MS = 140_000;
 
 /** `fairlead serve`. Rejects with a FairleadError when it cannot start; returns once it listens. */
 export async function serve(options: { checkConfig: boolean }): Promise<void> {
-  const config = loadConfig();
-  const { rules } = config.approvals;
-  const warnings = [...hintWarnings(rules, config.mcpServers), ...policyWarnings(rules)];
+  const env = { ...process.env }; // a reload needs the variables that are hidden below
+  const config = loadConfig(env);
+  const warnings = warningsOf(config);
   if (options.checkConfig) {
     sayChecked(warnings);
     return;
@@ -37,10 +38,9 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
   logWarnings(log);
   logFatalErrors(log);
   for (const warning of warnings) log.warn(warning);
-  // Node's default would end the process without a drain, and systemd takes that for a clean exit.
-  process.on('SIGHUP', () => log.warn('SIGHUP is ignored: restart the server for a new configuration'));
   // Node's default would open the inspector, and with it all memory, to every program of this account.
   process.on('SIGUSR1', () => log.debug('SIGUSR1 is ignored: start the server with --inspect to debug it'));
+  const file = new ConfigFile(config, env);
   const manager = await openServiceManager(log);
   manager.status('starting');
   // Loaded only now, so that --check-config loads no addon and starts no thread.
@@ -53,8 +53,9 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
     const { url } = service;
     log.info({ url }, `listening on ${url}; until all parts are there, only /healthz, /readyz and /metrics are served`);
   };
-  const starting = startEngine(config, log, { signal: stop.signal, onWait });
+  const starting = startEngine(config, log, { signal: stop.signal, onWait, reread: () => file.read() });
   handleSignals({ config, log, starting, manager, stop });
+  handleReload({ config, log, starting, manager });
   let engine: Engine;
   try {
     engine = await starting;
@@ -73,6 +74,22 @@ interface Signalled {
   manager: ServiceManager;
   /** Ends a start that waits for a part. */
   stop: AbortController;
+}
+
+/** Without a handler Node would end the process, without a drain. A signal during the start waits for its end. */
+function handleReload({ config, log, starting, manager }: Omit<Signalled, 'stop'>): void {
+  const note = new ReloadNote(config.dataDir, log);
+  process.on('SIGHUP', () => {
+    const noted = note.begin();
+    manager.reloading();
+    starting
+      .then((engine) => engine.reload())
+      .then(
+        (report) => noted.end({ report }),
+        (error: unknown) => noted.end({ error }), // the log has it
+      )
+      .finally(() => manager.reloaded());
+  });
 }
 
 /** The first signal drains, then exits with 0. The second ends at once; the next start removes what is left. */

@@ -1,4 +1,5 @@
 /** Hands what agent threads ask and report to the part that answers. Main thread. */
+import type { SetConfigRequest } from '../../workers/agent/contract/lifecycle.js';
 import { FairleadError } from '../shared/errors.js';
 import { threadOf } from '../shared/threads/route.js';
 import type { AgentHost } from '../threads/agent-life.js';
@@ -9,6 +10,7 @@ import type { ModelBroker } from '../threads/model-calls/model-broker.js';
 import type { AllAgents } from './all-agents.js';
 import type { AuditLog } from './audit-log.js';
 import type { Front } from './front.js';
+import type { LiveConfig } from './live-config.js';
 import type { Readiness } from './readiness.js';
 import type { ServerBook } from './server-book.js';
 
@@ -29,10 +31,12 @@ export interface AgentHostParts {
   credentials: Credentials;
   /** An administrator has the server drained. */
   isResting: () => boolean;
+  live: Pick<LiveConfig, 'current' | 'generation'>;
 }
 
 export function agentHost(parts: AgentHostParts): AgentHost {
-  const { agents, all, docker, front, book, readiness, auditLog, broker, credentials, isResting } = parts;
+  const { agents, all, docker, front, book, readiness, auditLog, broker, credentials, isResting, live } = parts;
+  const newest = (): SetConfigRequest => ({ generation: live.generation, config: live.current });
   return {
     requests: {
       'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),
@@ -80,6 +84,7 @@ export function agentHost(parts: AgentHostParts): AgentHost {
     },
     onEnded: (index) => broker.threadEnded(index),
     prepare: async (channel) => {
+      await channel.request('set-config', newest());
       await channel.request('set-catalogue', book.published());
       await channel.request('set-blocked', { users: credentials.blocked.names() });
       if (isResting()) await channel.request('rest', {});
@@ -90,7 +95,9 @@ export function agentHost(parts: AgentHostParts): AgentHost {
       readiness.storeHealth(index, true); // it has opened its store; what its predecessor said last would stand for ever
       // The new thread was not told to drain, so nothing is resumed here; the next start resumes it.
       if (readiness.isDraining) return;
-      await channel.request('set-blocked', { users: credentials.blocked.names() }); // as of now: it started with an older list
+      // As of now: what it started with may be older.
+      await channel.request('set-config', newest());
+      await channel.request('set-blocked', { users: credentials.blocked.names() });
       await channel.request('resume', {});
       await front.hub.checkAll((session) => threadOf(session, agents.size) === index);
     },

@@ -6,6 +6,7 @@ import type { UserServer } from '../../workers/agent/contract/mcp.js';
 import type { Config } from '../shared/config.js';
 import type { FairleadError } from '../shared/errors.js';
 import { seesServer } from '../shared/kept-for-groups.js';
+import { liveSection } from '../shared/live-view.js';
 import type { Logger } from '../shared/log.js';
 import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
@@ -38,6 +39,7 @@ import { requestIdOf } from '../front/request-id.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
+import type { Reload } from '../front/routes/admin-reload.js';
 import type { BrowserRoutesOptions } from '../front/routes/browser-login.js';
 import type { McpAdmin } from '../front/routes/mcp.js';
 import type { PinRoutesOptions } from '../front/routes/mcp-pins.js';
@@ -58,11 +60,14 @@ interface UserData {
 }
 
 export interface FrontOptions {
+  /** Its live keys may change: see live-keys.ts. */
   config: Config;
   agents: Agents;
   log: Logger;
   /** All valid tokens, that of the data folder too. */
   auth: Config['auth'];
+  /** Reads the configuration file again. Absent: nobody can. */
+  reload?: Reload | undefined;
   /** How browsers log in. Absent: they do not. */
   browsers?: BrowserRoutesOptions;
   /** Tokens that are made live, and blocked users. */
@@ -106,6 +111,8 @@ export interface Front {
   refuseNew(refused: boolean): void;
   /** Tells what listens to a session that is not busy to come back elsewhere. */
   closeResting(isBusy: (session: string) => boolean): void;
+  /** Takes the names, origins and tokens of now; returns how many sockets and streams it has closed, since their token is gone. */
+  applyConfig(): number;
   /** Closes the sockets and streams of whom `ends` is true; returns their number. */
   endCredentials(ends: (person: Person) => boolean, code: number, reason: string): number;
   /** Closes every socket and stream with this code; resolves when the close frames have had time to leave. */
@@ -120,15 +127,27 @@ export interface Front {
 
 export function createFront(options: FrontOptions): Front {
   const { config, agents, log, readiness, notServing, metrics, mcp, pins, forgetLogin } = options;
-  const { limits, listen } = config;
+  const { listen } = config; // its live keys are read anew
+  const limits = liveSection(() => config.limits);
+  const perAddress = liveSection(() => config.limits.perAddress);
   const hub = new Hub(agents, log);
-  const presence = new Presence({ limits, quotas: config.quotas, claims: options.claims });
-  const budget = new ByteBudget(limits.maxBytesPerSecond);
-  const reads = new RequestRate({
-    perSecond: limits.maxReadsPerSecond,
-    refusal: `this user sends more than ${limits.maxReadsPerSecond} GETs a second (limits.maxReadsPerSecond)`,
+  const presence = new Presence({
+    limits,
+    get quotas() {
+      return config.quotas;
+    },
+    claims: options.claims,
   });
-  const strangers = new Strangers(limits.perAddress);
+  const budget = new ByteBudget(() => limits.maxBytesPerSecond);
+  const reads = new RequestRate({
+    get perSecond() {
+      return limits.maxReadsPerSecond;
+    },
+    get refusal() {
+      return `this user sends more than ${limits.maxReadsPerSecond} GETs a second (limits.maxReadsPerSecond)`;
+    },
+  });
+  const strangers = new Strangers(perAddress);
   const addresses = new ClientAddresses(listen.trustedProxies);
   const heartbeats = new Heartbeats();
   const mcpExchanges = new McpExchanges(agents, presence);
@@ -142,6 +161,7 @@ export function createFront(options: FrontOptions): Front {
   const app = uws.App();
   let listener: us_listen_socket | undefined;
   let metricsServer: MetricsServer | undefined;
+  let metricsHosts: Hosts | undefined;
   let port = listen.port;
   let closing: Promise<void> | undefined;
   let closed = false;
@@ -161,7 +181,7 @@ export function createFront(options: FrontOptions): Front {
     mcpExchanges,
     mcp,
     pins,
-    adminSessions: { desk: options.desk, support: config.auth.support, system },
+    adminSessions: { desk: options.desk, support: () => config.auth.support, system },
     oauth: {
       forget: forgetLogin,
       identity: ownIdentity,
@@ -170,6 +190,7 @@ export function createFront(options: FrontOptions): Front {
     browsers: options.browsers,
     credentials: options.credentials,
     drain: options.drain,
+    reload: options.reload,
   });
   const router = new Router({
     routes,
@@ -254,6 +275,7 @@ export function createFront(options: FrontOptions): Front {
     },
     refuseNew: (refused) => void (presence.draining = refused || stopped),
     closeResting: (isBusy) => hub.goneWhere((session) => !isBusy(session), CLOSE.draining, DRAINS),
+    applyConfig,
     endCredentials: (ends, code, reason) => presence.closeWhere(ends, code, reason),
     closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
     async close() {
@@ -270,6 +292,17 @@ export function createFront(options: FrontOptions): Front {
     metricsUrl: () => metricsServer?.url,
     counts: () => ({ connections: presence.size, sessions: hub.sessions }),
   };
+
+  /** Between no tokens and some a restart is needed, so that `loopbackOnly` and the data folder's token stay what they are. */
+  function applyConfig(): number {
+    const names = namesOf(config);
+    hosts.setNames(names);
+    if (config.metrics.listen) metricsHosts?.setNames([...names, config.metrics.listen.host]);
+    origins.setOrigins(config.listen.origins);
+    if (loopbackOnly || config.auth.tokens.length === 0) return 0;
+    auth.setTokens(config.auth.tokens);
+    return presence.closeWhere((person) => auth.hasEnded(person), CLOSE.unauthorized, 'the token was revoked');
+  }
 
   async function system(): Promise<object> {
     const { quotas } = config;
@@ -291,8 +324,14 @@ export function createFront(options: FrontOptions): Front {
   async function listenForMetrics(): Promise<void> {
     const at = config.metrics.listen;
     if (!at) return;
-    const own = new Hosts({ names: [...namesOf(config), at.host], loopbackOnly: false, port: () => at.port });
-    metricsServer = await startMetricsServer({ at, access: metricsAccess, hosts: own, read: readMetrics, log });
+    metricsHosts = new Hosts({ names: [...namesOf(config), at.host], loopbackOnly: false, port: () => at.port });
+    metricsServer = await startMetricsServer({
+      at,
+      access: metricsAccess,
+      hosts: metricsHosts,
+      read: readMetrics,
+      log,
+    });
     log.info({ url: metricsServer.url }, 'metrics are served on their own listener');
   }
 

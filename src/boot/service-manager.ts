@@ -27,6 +27,9 @@ export interface ServiceManager {
    * /readyz: systemd would end a server that waits for its model, and give up after some starts.
    */
   follow(service: Service): void;
+  /** The configuration is read again, until `reloaded`. */
+  reloading(): void;
+  reloaded(): void;
   stopping(): void;
   /** Resolves when all lines have been sent, or after a second: a systemd that does not read keeps no process. */
   told(): Promise<void>;
@@ -44,6 +47,8 @@ export interface NotifySocket {
 const NO_MANAGER: ServiceManager = {
   status: () => undefined,
   follow: () => undefined,
+  reloading: () => undefined,
+  reloaded: () => undefined,
   stopping: () => undefined,
   told: async () => undefined,
   close: () => undefined,
@@ -123,6 +128,15 @@ export class Systemd implements ServiceManager {
     tick();
     this.#timer = setInterval(tick, tickMs);
     this.#timer.unref();
+  }
+
+  /** systemd waits for `reloaded` with its reload; the time tells it that this answer is to its own signal (`Type=notify-reload`). */
+  reloading(): void {
+    if (this.#started && !this.#stopping) this.#send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+  }
+
+  reloaded(): void {
+    if (this.#started && !this.#stopping) this.#send('READY=1');
   }
 
   stopping(): void {

@@ -1,5 +1,6 @@
 /** Calls the server's HTTP routes with a deadline, checks the answers, and throws problems as errors. Command line's process. */
 import { z } from 'zod';
+import { ConfigError } from '../shared/config.js';
 import { ERROR_TABLE, FairleadError, type ErrorCode } from '../shared/errors.js';
 
 const DEADLINE_MS = 10_000;
@@ -8,6 +9,7 @@ const problemSchema = z.object({
   code: z.string().optional(),
   detail: z.string().optional(),
   title: z.string().optional(),
+  problems: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
 });
 
 export interface ApiRequest {
@@ -55,6 +57,7 @@ export class HttpApi {
 
 function problemOf(status: number, body: unknown): FairleadError {
   const { data } = problemSchema.safeParse(body);
+  if (data?.code === 'ERR_CONFIG' && data.problems) return new ConfigError(data.problems);
   const code = data?.code !== undefined && Object.hasOwn(ERROR_TABLE, data.code) ? data.code : 'ERR_INTERNAL';
   return new FairleadError(code as ErrorCode, data?.detail ?? data?.title ?? `the server answers ${status}`);
 }

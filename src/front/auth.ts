@@ -54,7 +54,10 @@ const NO_HEADERS: CookieHead = { method: 'GET', host: '', origin: '', cookie: ''
 const LOCAL: Person = { user: LOCAL_USER, role: 'admin', groups: [], credential: 'local' };
 
 export class Auth {
-  readonly #people = new Map<string, Person>();
+  /** The people of the configuration's tokens, by a blinded hash. */
+  #people = new Map<string, Person>();
+  /** Those whose token is no more in the configuration. */
+  readonly #ended = new WeakSet<Person>();
   readonly #key = randomBytes(32);
 
   readonly #required: boolean;
@@ -68,9 +71,30 @@ export class Auth {
     this.#browsers = browsers;
     this.#required = mode !== 'none';
     this.#live = live;
+    this.setTokens(tokens);
+  }
+
+  /**
+   * These and no others are the configuration's tokens from now on. One that is still there lets its user go on, with the role and the
+   * groups that it gives now.
+   */
+  setTokens(tokens: Config['auth']['tokens']): void {
+    const before = this.#people;
+    this.#people = new Map();
     for (const { user, sha256, role, groups } of tokens) {
-      this.#people.set(this.#blind(sha256), { user, role, groups, credential: 'file' });
+      const key = this.#blind(sha256);
+      const known = before.get(key);
+      const person: Person = known?.user === user ? known : { user, role, groups, credential: 'file' };
+      // Whoever is connected holds this object, so that they have what it says at once.
+      this.#people.set(key, Object.assign(person, { role, groups }));
     }
+    const kept = new Set(this.#people.values());
+    for (const person of before.values()) if (!kept.has(person)) this.#ended.add(person);
+  }
+
+  /** The person came with a token of the configuration that is there no more. */
+  hasEnded(person: Person): boolean {
+    return this.#ended.has(person);
   }
 
   /** Answers at once where the credential is known here, as most are. Never rejects. */
@@ -85,6 +109,7 @@ export class Auth {
     if (!this.#required || person.user === '') return undefined;
     if (person.expiresAt !== undefined && person.expiresAt <= Date.now())
       return unauthorized('the credential has ended');
+    if (this.#ended.has(person)) return unauthorized('the token is no more in the configuration');
     if (this.#browsers?.hasEnded(person) === true) return unauthorized('this browser has logged out');
     return this.#live?.refusal(person);
   }

@@ -15,15 +15,15 @@ interface Account {
 }
 
 export class ByteBudget {
-  readonly #perSecond: number;
+  readonly #limit: number | (() => number);
   readonly #now: () => number;
   /** By user. Pruning removes the accounts that are full again. */
   readonly #accounts = new Map<string, Account>();
   #pruneAt = MIN_PRUNE;
 
-  /** `perSecond` 0: no limit. */
-  constructor(perSecond: number, now: () => number = () => performance.now()) {
-    this.#perSecond = perSecond;
+  /** `perSecond` 0: no limit. As a function it may change. */
+  constructor(perSecond: number | (() => number), now: () => number = () => performance.now()) {
+    this.#limit = perSecond;
     this.#now = now;
   }
 
@@ -45,6 +45,10 @@ export class ByteBudget {
     const retryAfterMs = Math.ceil((-account.bytes / this.#perSecond) * 1_000);
     const text = `this user sends more than ${this.#perSecond} bytes a second (limits.maxBytesPerSecond)`;
     return new FairleadError('ERR_TOO_MANY_REQUESTS', text, { retryAfterMs });
+  }
+
+  get #perSecond(): number {
+    return typeof this.#limit === 'number' ? this.#limit : this.#limit();
   }
 
   #accountOf(user: string): Account {

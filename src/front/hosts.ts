@@ -15,12 +15,17 @@ export interface HostPolicy {
 }
 
 export class Hosts {
-  readonly #names: ReadonlySet<string>;
+  #names: ReadonlySet<string>;
   readonly #policy: HostPolicy;
 
   constructor(policy: HostPolicy) {
     this.#policy = policy;
-    this.#names = new Set(policy.names.map((name) => name.toLowerCase()));
+    this.#names = namesIn(policy.names);
+  }
+
+  /** These and no others count from now on. */
+  setNames(names: readonly string[]): void {
+    this.#names = namesIn(names);
   }
 
   /** ERR_FORBIDDEN_ORIGIN, or undefined. `host`: the header, or '' without one. */
@@ -46,6 +51,10 @@ export function namesOf({ listen, mcp }: Pick<Config, 'listen' | 'mcp'>): string
   const names = [...listen.hosts, ...urls.map((url) => new URL(url).hostname)];
   // The address to listen on may be a name. One that means all addresses is none.
   return [...names, listen.host].filter((name) => name !== '' && isIP(name.replaceAll(/[[\]]/g, '')) === 0);
+}
+
+function namesIn(names: readonly string[]): ReadonlySet<string> {
+  return new Set(names.map((name) => name.toLowerCase()));
 }
 
 /** An address of IPv6 without its brackets. */

@@ -22,11 +22,16 @@ export interface OriginHeaders {
 
 export class Origins {
   readonly #policy: OriginPolicy;
-  readonly #listed: ReadonlySet<string>;
+  #listed: ReadonlySet<string>;
 
   constructor(policy: OriginPolicy) {
     this.#policy = policy;
-    this.#listed = new Set(policy.origins.map((origin) => originOf(new URL(origin))));
+    this.#listed = listedIn(policy.origins);
+  }
+
+  /** These and no others are allowed from now on. */
+  setOrigins(origins: readonly string[]): void {
+    this.#listed = listedIn(origins);
   }
 
   /** ERR_FORBIDDEN_PROXY, ERR_FORBIDDEN_ORIGIN, or undefined. An empty `origin` means no header, as in requests that no page makes. */
@@ -59,6 +64,10 @@ export class Origins {
   #isListed(origin: string): boolean {
     return this.#listed.has(origin.toLowerCase());
   }
+}
+
+function listedIn(origins: readonly string[]): ReadonlySet<string> {
+  return new Set(origins.map((origin) => originOf(new URL(origin))));
 }
 
 /**

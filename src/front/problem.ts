@@ -18,11 +18,12 @@ export interface Problem {
   retryAfter: number | undefined;
 }
 
-/** `requestId` finds the request in the log. */
-export function toProblem(error: ErrorData, requestId?: string): Problem {
+/** `requestId` finds the request in the log; `more` stands beside what every problem has. */
+export function toProblem(error: ErrorData, requestId?: string, more: object = {}): Problem {
   const { status, title } = ERROR_TABLE[error.code];
   const body = {
     ...error.details,
+    ...more,
     type: `urn:fairlead:error:${error.code}`,
     title,
     status,

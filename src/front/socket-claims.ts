@@ -16,7 +16,7 @@ export interface SocketClaimsOptions {
   /** This server's name, the same after a restart. */
   instance: string;
   /** See `quotas.failOpen`. */
-  failOpen: boolean;
+  readonly failOpen: boolean;
   log: Logger;
 }
 

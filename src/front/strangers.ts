@@ -17,7 +17,9 @@ export class Strangers {
   constructor(limits: Config['limits']['perAddress'], now?: () => number) {
     this.#limits = limits;
     this.#rate = new RequestRate({
-      perSecond: limits.requestsPerSecond,
+      get perSecond() {
+        return limits.requestsPerSecond;
+      },
       refusal: 'too many requests without valid credentials come from this address',
       ...(now && { now }),
     });

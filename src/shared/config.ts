@@ -26,6 +26,8 @@ const MIN_HANG_MS = 200;
 /** An agent thread uses 40 MB of it right after its start. */
 const MIN_HEAP_MB = 96;
 
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   listen: listenSchema,
@@ -121,6 +123,10 @@ export const configSchema = z.strictObject({
   quotas: quotasSchema,
   audit: auditSchema,
   mcp: mcpSchema,
+  logLevel: z
+    .enum(LOG_LEVELS)
+    .default('info')
+    .describe('What the log has: this level and the graver ones; LOG_LEVEL outweighs it'),
   allowHostCommands: z
     .boolean()
     .default(false)
@@ -139,7 +145,6 @@ type Parsed = z.infer<typeof configSchema>;
 export interface Config extends Readonly<Omit<Parsed, '$schema' | 'sandbox'>> {
   readonly sandbox: Readonly<SandboxConfig>;
   readonly dataDir: string;
-  readonly logLevel: string;
   readonly dockerHost: string;
   readonly anthropic: ModelAccess;
   readonly proxies: Proxies;
@@ -168,8 +173,6 @@ export class ConfigError extends FairleadError {
   }
 }
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-
 /** Reads the file that `FAIRLEAD_CONFIG` names (default `fairlead.json` if present) and the environment. Throws ConfigError. */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Config {
   const named = env['FAIRLEAD_CONFIG'];
@@ -181,6 +184,11 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.c
     if (!named && (error as NodeJS.ErrnoException).code === 'ENOENT') return parseConfig({}, env, cwd);
     throw new ConfigError([{ path: file, message: `cannot be read (${(error as NodeJS.ErrnoException).code})` }]);
   }
+  return configOf(bytes, file, env, cwd);
+}
+
+/** The configuration that a file's bytes and an environment make. Throws ConfigError. */
+export function configOf(bytes: Buffer, file: string, env: NodeJS.ProcessEnv, cwd: string): Config {
   let json: unknown;
   try {
     json = JSON.parse(bytes.toString());
@@ -199,10 +207,7 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
     for (const issue of parsed.error.issues) problems.push(...describeIssue(issue, expanded));
   }
   const port = parsePort(env['PORT'], problems);
-  const logLevel = env['LOG_LEVEL'] || 'info';
-  if (!LOG_LEVELS.includes(logLevel)) {
-    problems.push({ path: 'LOG_LEVEL', message: `must be one of ${LOG_LEVELS.join(', ')}` });
-  }
+  const logLevel = parseLogLevel(env['LOG_LEVEL'], problems);
   if (!parsed.success) throw new ConfigError(problems);
 
   const { $schema: _schema, ...config } = parsed.data;
@@ -215,17 +220,24 @@ export function parseConfig(json: unknown, env: NodeJS.ProcessEnv, cwd = process
     store,
     sandbox: { ...config.sandbox, memoryMb },
     dataDir: dataDirOf(env, cwd),
-    logLevel,
+    logLevel: logLevel ?? config.logLevel,
     dockerHost: env['DOCKER_HOST'] || '',
     anthropic: readModelAccess(env, problems),
     proxies: readProxies(env, problems),
     secretKeys: readSecretKeys(env, problems),
     ...(source && { source }),
   };
-  checkAccess(result, problems);
-  checkAcross(result, problems);
+  problems.push(...problemsAcross(result));
   if (problems.length > 0) throw new ConfigError(problems);
   return deepFreeze(result);
+}
+
+/** What is wrong between several fields of a configuration whose fields are each right. */
+export function problemsAcross(config: Config): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  checkAccess(config, problems);
+  checkAcross(config, problems);
+  return problems;
 }
 
 /** Where `FAIRLEAD_DATA` points. */
@@ -238,7 +250,6 @@ export function configJsonSchema(): object {
   return z.toJSONSchema(configSchema, { io: 'input' });
 }
 
-/** Finds problems between several fields. */
 function checkAcross(config: Config, problems: ConfigProblem[]): void {
   const { store, model } = config;
   const badUrl = store.redisUrl === '' ? undefined : redisUrlProblem(store.redisUrl);
@@ -279,6 +290,13 @@ function parsePort(value: string | undefined, problems: ConfigProblem[]): number
   if (/^\d{1,5}$/.test(value) && port <= 65535) return port;
   problems.push({ path: 'PORT', message: 'must be a number from 0 to 65535' });
   return undefined;
+}
+
+function parseLogLevel(value: string | undefined, problems: ConfigProblem[]): Config['logLevel'] | undefined {
+  if (value === undefined || value === '') return undefined;
+  const level = LOG_LEVELS.find((each) => each === value);
+  if (!level) problems.push({ path: 'LOG_LEVEL', message: `must be one of ${LOG_LEVELS.join(', ')}` });
+  return level;
 }
 
 /** Replaces `${NAME}` in the file's strings by the environment's value. A missing one is a problem, never an empty string. */
@@ -332,7 +350,7 @@ function kindOf(json: unknown, name: PropertyKey | undefined): number {
   return KINDS.findIndex((kind) => kind in server);
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const item of Object.values(value)) deepFreeze(item);

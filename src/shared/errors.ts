@@ -41,7 +41,7 @@ export const ERROR_TABLE = {
   ERR_CHANNEL_TIMEOUT: { status: 503, retry: true, title: 'The thread behind this request did not answer in time' },
   ERR_CANCELLED: { status: 499, retry: false, title: 'Cancelled by the user' },
   ERR_HISTORY_CORRUPT: { status: 500, retry: false, title: 'A stored history block cannot be read' },
-  ERR_CONFIG: { status: 500, retry: false, title: 'The configuration has problems' },
+  ERR_CONFIG: { status: 422, retry: false, title: 'The configuration has problems' },
   ERR_START: { status: 500, retry: false, title: 'A part the configuration names cannot be used' },
 } as const satisfies Record<`ERR_${string}`, { status: number; retry: boolean; title: string }>;
 

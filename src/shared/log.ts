@@ -18,7 +18,25 @@ const REDACT = ['*.authorization', '*.apiKey', '*.token', '*.headers', 'authoriz
  * the last one before a crash is the one that is needed. `fd`: 1, or 2 for what a command has to say beside its answer.
  */
 export function createLog(thread: string, level: string, { fd = 1 }: { fd?: 1 | 2 } = {}): Logger {
-  const options = { level, base: { pid: process.pid, thread }, redact: REDACT };
+  const log = newLog(thread, level, fd);
+  keep(log);
+  return log;
+}
+
+/** Of all loggers of this thread. */
+export function setLogLevel(level: string): void {
+  for (const log of loggers) log.level = level;
+}
+
+/** A child has a level of its own. Only parts that live as long as their thread have one, so they are few. */
+const loggers = new Set<Logger>();
+
+function keep(log: Logger): void {
+  loggers.add(log);
+}
+
+function newLog(thread: string, level: string, fd: 1 | 2): Logger {
+  const options = { level, base: { pid: process.pid, thread }, redact: REDACT, onChild: keep };
   // Errors quote foreign text: what an image prints, what a daemon answers. A terminal must not obey it, now or when the log is read.
   // Not process.stdout: in a worker it goes through the main thread, so lines come late and are lost when the process dies.
   if (isatty(fd)) {

@@ -1,10 +1,11 @@
 /** Runs the agent threads, and sends each request to the thread that owns its session. Main thread. */
 import { Worker } from 'node:worker_threads';
-import { FairleadError, isFairleadError } from '../shared/errors.js';
+import { errorToData, FairleadError, isFairleadError } from '../shared/errors.js';
+import type { Config } from '../shared/config.js';
 import type { AgentContract } from '../../workers/agent/contract/messages.js';
 import type { AgentNotificationName, AgentRequestName, AgentRequests, Agents } from './agents.js';
 import type { Logger } from '../shared/log.js';
-import type { AgentWorkerData } from '../../workers/agent/contract/lifecycle.js';
+import type { AgentWorkerData, SetConfigRequest } from '../../workers/agent/contract/lifecycle.js';
 import type { AgentHost } from './agent-life.js';
 import type { LoopWatch } from '../shared/threads/loop-watch.js';
 import { isUrlServer, serversOf } from '../shared/config-mcp.js';
@@ -20,8 +21,8 @@ const RETRY_MS = 1_000;
 /** How long a thread that has started may take to close when another one could not start. */
 const CLOSE_MS = 5_000;
 
-/** The workerData that all agent threads share. */
-export type AgentPoolData = Omit<AgentWorkerData, 'index'>;
+/** The workerData that all agent threads share; each starts with the configuration of its start. */
+export type AgentPoolData = Omit<AgentWorkerData, 'index' | 'config'> & { config: () => Config };
 
 export class AgentPool implements Agents {
   readonly #data: AgentPoolData;
@@ -37,10 +38,11 @@ export class AgentPool implements Agents {
     this.#data = data;
     this.#log = log;
     this.#loops = loops;
-    const servers = serversOf(data.config.mcpServers, isUrlServer).length;
+    const config = data.config();
+    const servers = serversOf(config.mcpServers, isUrlServer).length;
     if (servers > 0) this.#slots = createSlots(servers, data.threads);
     const spawn = (): Worker => this.#spawn(SPARE, -1, 'agent-spare');
-    if (data.config.agents.spare) this.#spare = new SpareAgent({ spawn, log });
+    if (config.agents.spare) this.#spare = new SpareAgent({ spawn, config: data.config, log });
   }
 
   get size(): number {
@@ -136,15 +138,39 @@ export class AgentPool implements Agents {
     this.#threads[index]?.notify(name, body);
   }
 
+  /**
+   * Every live thread gets the configuration; one that does not take it in time is ended, and its successor starts with the newest. Resolves
+   * with the numbers of those that were ended.
+   */
+  async setConfig(request: SetConfigRequest, timeoutMs: number): Promise<number[]> {
+    const taking = this.#threads.map(async (thread, index) => {
+      if (!thread.alive) return []; // it starts with the newest
+      try {
+        await (await thread.channel()).request('set-config', request, { timeoutMs });
+        return [];
+      } catch (error) {
+        if (isFairleadError(error, 'ERR_CHANNEL_CLOSED')) return []; // it has ended, and its successor has the newest
+        this.#log.error(
+          { agent: index, err: errorToData(error).message },
+          'agent thread took no configuration: replacing it',
+        );
+        thread.replace();
+        return [index];
+      }
+    });
+    return (await Promise.all(taking)).flat();
+  }
+
   async close(deadlineMs: number): Promise<void> {
     await this.#spare?.close();
     await Promise.all(this.#threads.map((thread) => thread.close(deadlineMs)));
   }
 
   #spawn(file: URL, index: number, name: string): Worker {
-    const { maxHeapMb } = this.#data.config.agents;
+    const config = this.#data.config();
+    const { maxHeapMb } = config.agents;
     const resourceLimits = maxHeapMb === 0 ? {} : { maxOldGenerationSizeMb: maxHeapMb };
-    const workerData: AgentWorkerData = { ...this.#data, index, ...(this.#slots && { slots: this.#slots }) };
+    const workerData: AgentWorkerData = { ...this.#data, config, index, ...(this.#slots && { slots: this.#slots }) };
     return new Worker(file, { workerData, resourceLimits, name });
   }
 }

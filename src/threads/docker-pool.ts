@@ -37,7 +37,10 @@ const LOST_RETRY_MS = 1_000;
 const WORKER_FILE = new URL('../../workers/docker/index.js', import.meta.url).href;
 
 export interface DockerPoolOptions {
+  /** It may change: a worker that starts gets what counts then. */
   config: Config;
+  /** What counts now, with its number; for a worker that started meanwhile. Absent: it never changes. */
+  newest?: () => { generation: number; config: Config };
   instance: string;
   driver: DockerWorkerData['driver'];
   log: Logger;
@@ -187,8 +190,22 @@ class PiscinaDockerPool implements DockerPool {
     port.once('close', () => this.#lost(channel));
     port.unref(); // the port alone must not keep the process alive; the deadlines of its callers do
     this.#connected = channel;
+    const newest = this.#options.newest?.();
+    if (newest && newest.generation > 1) void this.#setConfig(channel, newest);
     void this.#fillPools(channel);
     this.#control.resolve(channel);
+  }
+
+  /** A worker that cannot take it is ended by whoever asks for that. */
+  async #setConfig(channel: Control, newest: { generation: number; config: Config }): Promise<void> {
+    try {
+      await channel.request('set-config', newest, { timeoutMs: this.#askTimeoutMs() });
+    } catch (error) {
+      this.#options.log.warn(
+        { err: (error as Error).message },
+        'docker thread: it started with an older configuration',
+      );
+    }
   }
 
   async #fillPools(channel: Control): Promise<void> {

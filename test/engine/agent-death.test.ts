@@ -85,7 +85,7 @@ t.test('a spare thread takes the place of one that dies, and the next spare is l
 t.test('a thread that needs more heap than it may have dies alone', async (t) => {
   const { engine, client } = await start(t, { maxHeapMb: 128 });
   const { pid } = engine;
-  engine.signal('SIGHUP');
+  engine.signal('SIGPWR');
   const ended = await engine.waitForLog(ENDED, SPARE_MS);
   t.equal(ended['errCode'], 'ERR_WORKER_OUT_OF_MEMORY');
   t.match(await client.ask('still there?'), { stopReason: 'end_turn' });

@@ -32,7 +32,7 @@ t.test('SIGHUP, as of a terminal that closes, ends nothing', async (t) => {
   const client = await connect(stack.engine.wsUrl);
   t.teardown(() => client.close());
   stack.engine.signal('SIGHUP');
-  await stack.engine.waitForLog((line) => line.msg.startsWith('SIGHUP is ignored'));
+  await stack.engine.waitForLog((line) => line.msg === 'the configuration was read again');
   t.match(await client.ask('still there?'), { stopReason: 'end_turn' });
 });
 

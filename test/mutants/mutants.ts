@@ -472,7 +472,7 @@ const POLICY: readonly Mutant[] = [
     [...CALLS, ...session('approvals')],
     ['if (pin?.isRefused)', 'if (false)'],
     ["pin && ruled.action === 'allow'", 'false'],
-    ['pins = { ...given, ...configured };', 'pins = configured;'],
+    ['pins = { ...given, ...config.mcp.pins.servers };', 'pins = config.mcp.pins.servers;'],
     ['if (fit.unchecked)', 'if (false)'],
   ),
   ...slips(

@@ -1,7 +1,8 @@
 /** The entry of an agent thread: opens the store and creates the model, then serves its port. Agent thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorToData } from '../../src/shared/errors.js';
-import { createLog } from '../../src/shared/log.js';
+import { LiveSettings } from '../../src/shared/live-settings.js';
+import { createLog, setLogLevel } from '../../src/shared/log.js';
 import { logWarnings } from '../../src/shared/node-words.js';
 import { histogram, SECONDS_FAST, watchThread } from '../../src/shared/metrics.js';
 import { openAuditBox } from './log/audit-box.js';
@@ -21,27 +22,32 @@ const thread = `agent-${data.index}`;
 const log = createLog(thread, data.config.logLevel);
 logWarnings(log);
 const channel = new Channel<AgentContract, AgentHostContract>(parentPort);
+const live = new LiveSettings(data.config);
+live.onChange(({ logLevel }) => setLogLevel(logLevel));
 const watch = watchThread(thread);
 const auditBox = openAuditBox(data.config.audit, channel);
 const beat = startBeat(agentSlot(data.index));
 const storeSeconds = histogram('fairlead_store_seconds', 'Store operations', SECONDS_FAST, ['operation']);
 
 try {
+  const counting = countingOf(data.config);
+  // Held by the store, which counts with each step: what is counted anew begins with a session's next one, as after a restart.
+  live.onChange((config) => void Object.assign(counting, countingOf(config)));
   const store = await openStore(data.store, data.config, {
     owner: data.instance,
-    counting: countingOf(data.config),
+    counting,
     observe: (operation, seconds) => storeSeconds.observe({ operation }, seconds),
     onError: (operation, error) => log.warn({ operation, err: errorToData(error).message }, 'store'),
   });
   const createUrlPart = await loadUrlPart(data.config);
-  const model = createModel(data.model, data.config);
+  const model = createModel(data.model, live.view);
   const onClosed = (): void => {
     auditBox.close();
     watch.close();
     beat.close();
     parentPort?.close();
   };
-  new AgentThread({ data, channel, store, model, log, createUrlPart, onClosed }).serve();
+  new AgentThread({ data, live, channel, store, model, log, createUrlPart, onClosed }).serve();
   setImmediate(() => void model.warmUp?.()); // after `ready` has left
 } catch (error) {
   const { code, message } = errorToData(error);

@@ -11,8 +11,8 @@ import type { AgentWorkerData } from './contract/lifecycle.js';
 import './model/anthropic.js';
 import './model/create-model.js';
 
-/** Tells the spare which thread it becomes. */
-export type TakePlace = Pick<AgentWorkerData, 'index'>;
+/** Tells the spare which thread it becomes, with the configuration of now. */
+export type TakePlace = Pick<AgentWorkerData, 'index' | 'config'>;
 
 await loadUrlPart((workerData as AgentWorkerData).config);
 if (!parentPort) throw new Error('workers/agent runs as a worker thread');

@@ -1,6 +1,7 @@
 /** Composes the docker thread (driver, sandbox manager, reconciler) and serves its control port. Docker thread. */
 import { join } from 'node:path';
-import type { Logger } from '../../src/shared/log.js';
+import { LiveSettings } from '../../src/shared/live-settings.js';
+import { setLogLevel, type Logger } from '../../src/shared/log.js';
 import { isLimited } from '../../src/shared/quotas.js';
 import { registry } from '../../src/shared/metrics.js';
 import { Channel, type PortLike } from '../../src/shared/threads/channel.js';
@@ -27,7 +28,9 @@ export interface DockerThread {
 
 /** Serves `control` at once, and starts by adopting the sandboxes of an earlier run of this instance. */
 export function startDockerThread(data: DockerWorkerData, control: PortLike, log: Logger): DockerThread {
-  const { config, instance } = data;
+  const { instance } = data;
+  const live = new LiveSettings(data.config);
+  const config = live.view;
   const channel = new Channel<DockerControl, DockerHost>(control);
   const driver: SandboxDriver =
     data.driver === 'docker'
@@ -39,10 +42,15 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     maxBytes: config.sandbox.workspaceMb * 2 * MIB, // a tar holds sparse files in full, and its own headers
     workspaceBytes: config.sandbox.workspaceMb * MIB,
     timeoutMs: SAVE_TIMEOUT_MS,
-    ...(isLimited(config, 'maxWorkspaceBytes') && {
-      onBytes: (session, server, bytes) => sizes.note(session, server, bytes),
-    }),
+    onBytes: (session, server, bytes) => {
+      if (isLimited(config, 'maxWorkspaceBytes')) sizes.note(session, server, bytes);
+    },
     log,
+  });
+  live.onChange(async (next, before) => {
+    setLogLevel(next.logLevel);
+    const countsNow = isLimited(next, 'maxWorkspaceBytes') && !isLimited(before, 'maxWorkspaceBytes');
+    if (countsNow) await archives.tellSizes();
   });
   // A process sandbox ends with its parent, so there is nothing to adopt and nothing to record.
   const records = driver.adopting && new LeaseRecords(join(config.dataDir, 'leases'), log);
@@ -111,6 +119,10 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
           return 0;
         });
         return { removed: removed + left };
+      },
+      'set-config': async ({ generation, config: next }) => {
+        await live.set(generation, next);
+        return null;
       },
       'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
     },

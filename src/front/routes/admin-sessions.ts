@@ -14,7 +14,7 @@ export interface AdminSessionParts {
   agents: Agents;
   desk: AdminDesk;
   /** `auth.support` */
-  support: boolean;
+  support: () => boolean;
   /** What the server has and may have now; no content. */
   system: () => Promise<object>;
 }
@@ -81,7 +81,7 @@ export function adminSessionRoutes({ agents, desk, support, system }: AdminSessi
     get(
       '/v1/admin/sessions/:session/history',
       async (call) => {
-        if (!support) {
+        if (!support()) {
           const told = 'auth.support is false: nobody reads the sessions of others';
           throw new FairleadError('ERR_FORBIDDEN', told);
         }

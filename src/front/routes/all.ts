@@ -5,6 +5,7 @@ import type { Route } from '../router.js';
 import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
 import { credentialRoutes } from './admin-credentials.js';
 import { drainRoutes } from './admin-drain.js';
+import { reloadRoutes, type Reload } from './admin-reload.js';
 import { adminUserRoutes } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { healthRoutes, type HealthParts } from './health.js';
@@ -31,10 +32,12 @@ export interface RouteParts {
   adminSessions: Omit<AdminSessionParts, 'agents'>;
   /** Absent: it cannot be drained. */
   drain?: Drain | undefined;
+  /** Absent: the configuration stays as it is. */
+  reload?: Reload | undefined;
 }
 
 export function allRoutes(parts: RouteParts): Route[] {
-  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions, drain } = parts;
+  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions, drain, reload } = parts;
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -50,5 +53,6 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...adminSessionRoutes({ agents, ...adminSessions }),
     ...adminUserRoutes(adminSessions),
     ...(drain ? drainRoutes(drain) : []),
+    ...(reload ? reloadRoutes(reload) : []),
   ];
 }

@@ -59,7 +59,7 @@ const STRICTNESS: readonly Action[] = ['allow', 'ask', 'deny'];
  * that no argument is allowed by being hard to check.
  */
 export function createRules(config: Pick<Config, 'approvals' | 'mcpServers'>, checkArgs: CheckArgs): Rules {
-  const { approvals, mcpServers } = config;
+  const { approvals, mcpServers } = config; // a call that is judged now is judged by these to its end
   const rules = approvals.rules.map(toMatcher);
   return {
     async decide(call, asker, onRule = () => undefined) {

@@ -18,8 +18,8 @@ import { RoundRobin } from './round-robin.js';
 
 export interface ModelBrokerOptions {
   slots: ModelSlots;
-  /** See `limits.maxModelCalls`. */
-  maxCalls: number;
+  /** See `limits.maxModelCalls`; it may change. */
+  maxCalls: () => number;
   post: (thread: number, news: ModelCallNews) => void;
   /** Most that wait. */
   maxWaiting?: number;
@@ -49,9 +49,8 @@ interface Waiter extends ModelCallAsk {
 }
 
 export class ModelBroker {
-  readonly #options: Required<ModelBrokerOptions>;
+  readonly #options: ModelBrokerOptions & { maxWaiting: number; clock: () => number };
   readonly #slots: ModelSlots;
-  readonly #max: number;
   readonly #waiters = new RoundRobin<Waiter>();
   readonly #byId = new Map<string, Waiter>();
   /** How many wait, by model. */
@@ -67,8 +66,11 @@ export class ModelBroker {
   constructor(options: ModelBrokerOptions) {
     this.#options = { maxWaiting: MAX_WAITING, clock: () => performance.now(), ...options };
     this.#slots = options.slots;
-    this.#max = options.maxCalls === 0 ? Infinity : options.maxCalls;
     brokers.add(this);
+  }
+
+  get #max(): number {
+    return this.#options.maxCalls() || Infinity;
   }
 
   get running(): number {

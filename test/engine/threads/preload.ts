@@ -1,6 +1,6 @@
 /**
  * Loaded into the server's process before it starts (`node --import`), in every thread: lets a test do to the first agent
- * thread what cannot be done from outside. SIGUSR2: its event loop stands still for good. SIGHUP: its heap runs full.
+ * thread what cannot be done from outside. SIGUSR2: its event loop stands still for good. SIGPWR: its heap runs full.
  * SIGWINCH: a fault in it.
  */
 import { BroadcastChannel, isMainThread, workerData } from 'node:worker_threads';
@@ -14,7 +14,7 @@ channel.unref();
 if (isMainThread) {
   const blows: [NodeJS.Signals, Blow][] = [
     ['SIGUSR2', 'hang'],
-    ['SIGHUP', 'fill'],
+    ['SIGPWR', 'fill'],
     ['SIGWINCH', 'die'],
   ];
   for (const [signal, blow] of blows) process.on(signal, () => channel.postMessage(blow));

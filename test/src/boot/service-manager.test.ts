@@ -177,3 +177,21 @@ t.test(
     }
   },
 );
+
+t.test('a reload is told to systemd from its begin to its end, with the time of the begin', async (t) => {
+  const { sent, send, until } = socket();
+  const manager = new Systemd({ send, watchdogMs: 0 }, log);
+  t.teardown(() => manager.close());
+  manager.reloading();
+  manager.follow(service());
+  await until((state) => state.startsWith('READY=1'));
+  const before = process.hrtime.bigint() / 1000n;
+  manager.reloading();
+  manager.reloaded();
+  await until((state) => state === 'READY=1');
+  const [told = '', ready] = sent.slice(-2);
+  const usec = BigInt(/^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(told)?.[1] ?? 0);
+  t.ok(usec >= before && usec <= process.hrtime.bigint() / 1000n);
+  t.equal(ready, 'READY=1');
+  t.equal(sent.filter((state) => state.startsWith('RELOADING')).length, 1, 'none before it is ready');
+});

@@ -123,3 +123,25 @@ t.test('only fairlead.v1 is ever answered', async (t) => {
   t.equal(answeredProtocol('bearer.fairlead.v1'), '');
   t.equal(answeredProtocol(''), '');
 });
+
+t.test(
+  'of new tokens those count that are there: others end, and a role or a group changes where it stands',
+  async (t) => {
+    const auth = new Auth({
+      mode: 'token',
+      tokens: [entry('ann', 'a', { groups: ['x'] }), entry('bob', 'b'), entry('cy', 'c')],
+    });
+    const [ann, bob, cy] = ['a', 'b', 'c'].map((token) => auth.identify(bearer(token)) as Person);
+    auth.setTokens([entry('ann', 'a', { role: 'admin', groups: ['y'] }), entry('dan', 'c'), entry('eve', 'e')]);
+    t.match(ann, { user: 'ann', role: 'admin', groups: ['y'] }, 'who is connected has it at once');
+    t.equal(auth.hasEnded(ann!), false);
+    t.equal(auth.refusal(ann!), undefined);
+    for (const ended of [bob!, cy!]) {
+      t.equal(auth.hasEnded(ended), true);
+      t.match(auth.refusal(ended), { code: 'ERR_UNAUTHORIZED' });
+    }
+    t.equal(nameOf(auth, bearer('b')), 'ERR_UNAUTHORIZED');
+    t.equal(nameOf(auth, bearer('c')), 'dan', 'the same token may be somebody else’s now');
+    t.equal(nameOf(auth, bearer('e')), 'eve');
+  },
+);

@@ -288,6 +288,7 @@ export class TestAgent {
       rest: () => ({ busy: [] }),
       wake: () => null,
       'work-left': () => ({ turns: 0, calls: 0 }),
+      'set-config': () => null,
     };
     return this.#recorded(handlers);
   }

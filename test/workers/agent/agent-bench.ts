@@ -75,7 +75,7 @@ export class AgentBench {
     this.#json = json;
     this.broker = new ModelBroker({
       slots: this.slots,
-      maxCalls: parseConfig(json, {}, dir).limits.maxModelCalls,
+      maxCalls: () => parseConfig(json, {}, dir).limits.maxModelCalls,
       post: (_thread, news) => this.#agent?.channel.notify('model-calls', news),
     });
   }

@@ -46,11 +46,11 @@ export interface BudgetsOptions {
 }
 
 export class Budgets {
-  readonly prices: Prices;
+  #prices: Prices;
   readonly #ledger: Ledger;
   readonly #log: Logger;
-  readonly #of: (payer: Payer) => Budget[];
-  readonly #countsMoney: boolean;
+  #of: (payer: Payer) => Budget[];
+  #countsMoney: boolean;
   readonly #waitMs: number;
   readonly #line = new WaitingLine();
   readonly #reserved = new Set<string>();
@@ -58,12 +58,23 @@ export class Budgets {
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ config, ledger, log, waitMs = WAIT_MS }: BudgetsOptions) {
-    this.prices = createPrices(config.prices);
+    this.#prices = createPrices(config.prices);
     this.#ledger = ledger;
     this.#log = log;
     this.#of = createBudgetRules(config.budgets);
     this.#countsMoney = config.budgets.some(({ amount }) => amount !== undefined);
     this.#waitMs = waitMs;
+  }
+
+  get prices(): Prices {
+    return this.#prices;
+  }
+
+  /** What is reserved by now is settled against the budgets that it was reserved from. */
+  setRules(config: BudgetsOptions['config']): void {
+    this.#prices = createPrices(config.prices);
+    this.#of = createBudgetRules(config.budgets);
+    this.#countsMoney = config.budgets.some(({ amount }) => amount !== undefined);
   }
 
   /**

@@ -14,6 +14,7 @@ import { Budgets, type Gate, type Reserved } from './budgets.js';
 import { UsageBook } from './usage-book.js';
 
 export interface MeterOptions {
+  /** After a change of its budgets or prices `applyConfig` must be called. */
   config: Pick<Config, 'budgets' | 'prices' | 'usage'>;
   ledger: Ledger;
   model: Model;
@@ -49,15 +50,18 @@ export class Meter {
   readonly budgets: Budgets;
   readonly usage: UsageBook;
   readonly #model: Model;
-  readonly #hasBudgets: boolean;
-  readonly #hasToolPrices: boolean;
+  readonly #config: MeterOptions['config'];
 
   constructor({ config, ledger, model, log }: MeterOptions) {
     this.budgets = new Budgets({ config, ledger, log });
-    this.usage = new UsageBook({ ledger, keepDays: config.usage.keepDays, log });
+    this.usage = new UsageBook({ ledger, keepDays: () => config.usage.keepDays, log });
     this.#model = model;
-    this.#hasBudgets = config.budgets.length > 0;
-    this.#hasToolPrices = config.prices.tools.length > 0;
+    this.#config = config;
+  }
+
+  /** Prices and budgets as the configuration says now. */
+  applyConfig(): void {
+    this.budgets.setRules(this.#config);
   }
 
   /**
@@ -69,7 +73,7 @@ export class Meter {
     call: ModelCall,
     { signal, gate }: { signal: AbortSignal; gate: Gate },
   ): Promise<Reserved | undefined> {
-    if (!this.#hasBudgets) {
+    if (this.#config.budgets.length === 0) {
       await gate.enter();
       return undefined;
     }
@@ -113,7 +117,7 @@ export class Meter {
     { server, tool }: { server: string; tool: string },
     signal: AbortSignal,
   ): Promise<OpenFee | undefined> {
-    const nanos = this.#hasToolPrices ? this.budgets.prices.ofTool(server, tool, Date.now()) : 0;
+    const nanos = this.#config.prices.tools.length > 0 ? this.budgets.prices.ofTool(server, tool, Date.now()) : 0;
     if (nanos === 0) return undefined;
     const reserved = await this.budgets.reserve(payer, { tokens: 0, nanos }, { signal });
     return {

@@ -14,7 +14,7 @@ const MAX_OPEN = 20_000;
 
 export class UsageBook {
   readonly #ledger: Pick<Ledger, 'addUsage'>;
-  readonly #keepDays: number;
+  readonly #keepDays: () => number;
   readonly #log: Logger;
   #open = new Map<string, { day: number; entry: UsageEntry }>();
   /** In order; the first is on its way, or was refused. */
@@ -22,7 +22,7 @@ export class UsageBook {
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> | undefined;
 
-  constructor({ ledger, keepDays, log }: { ledger: Pick<Ledger, 'addUsage'>; keepDays: number; log: Logger }) {
+  constructor({ ledger, keepDays, log }: { ledger: Pick<Ledger, 'addUsage'>; keepDays: () => number; log: Logger }) {
     this.#ledger = ledger;
     this.#keepDays = keepDays;
     this.#log = log;
@@ -84,7 +84,7 @@ export class UsageBook {
     this.#open = new Map();
     for (const day of new Set(open.map((each) => each.day))) {
       const entries = open.filter((each) => each.day === day).map(({ entry }) => entry);
-      this.#batches.push({ id: randomUUID(), day, keepDays: this.#keepDays, entries });
+      this.#batches.push({ id: randomUUID(), day, keepDays: this.#keepDays(), entries });
     }
   }
 }

@@ -17,6 +17,12 @@ export interface AgentWorkerData {
   modelSlots: SharedArrayBuffer;
 }
 
+/** What counts from now on; a higher number is newer. */
+export interface SetConfigRequest {
+  generation: number;
+  config: Config;
+}
+
 export type Nothing = Record<string, never>;
 
 export interface ResumeResult {

@@ -16,6 +16,7 @@ import type {
   HibernateAllResult,
   Nothing,
   ResumeResult,
+  SetConfigRequest,
   StartFailed,
   ThreadHealth,
   WorkLeft,
@@ -149,6 +150,8 @@ export interface AgentContract {
        */
       'mcp-exchange': { request: McpExchange; result: McpAnswer | null };
       'mcp-abort': { request: McpAbort; result: null };
+      /** Resolves when all parts of the thread have it. An older one than the thread has changes nothing. */
+      'set-config': { request: SetConfigRequest; result: null };
       'set-catalogue': { request: SetCatalogueRequest; result: null };
       /** Asks for the server's tools again, soon. Only the thread that lists servers for all has anything to do. */
       'refresh-server': { request: ServerName; result: null };

@@ -32,7 +32,6 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const END_MS = 1_000;
 
 export function createAnthropicModel(config: Config, options: AnthropicOptions = {}): Model {
-  const { timeoutMs, thinkingTokens } = config.model;
   const address = modelAddress(config.anthropic);
   const { idleMs = IDLE_MS, maxRetries = MAX_RETRIES, maxAnswerBytes = MAX_ANSWER_BYTES } = options;
   const client = new Anthropic({
@@ -40,19 +39,19 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     defaultHeaders: modelHeaders(config.anthropic), // the start's check sends the same
     baseURL: address,
     maxRetries: 0, // `Retries` has one budget for failures before an answer and in its stream
-    timeout: timeoutMs,
     fetch: createModelFetch(proxyFor(new URL(address), config.proxies)),
     logLevel: 'off', // the SDK's log would contain prompts
     openTelemetry: false,
   });
 
-  const traits = new ModelTraits(thinkingTokens);
+  const traits = new ModelTraits(() => config.model.thinkingTokens);
 
   async function* ask(
     body: MessageCreateParamsStreaming,
     { signal, beginMs, of: { place, onUsage } }: { signal: AbortSignal; beginMs: number; of: ModelRequest },
   ): AsyncGenerator<ModelEvent, void, undefined> {
     if (signal.aborted) throw cancelled();
+    const { timeoutMs } = config.model;
     const abort = new AbortController();
     const stopListening = onAbort(signal, () => abort.abort());
     /** Set when we abort the request ourselves. */
@@ -65,7 +64,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     let finished = false;
     let builder: AnswerBuilder | undefined;
     try {
-      const response = await client.messages.create(body, { signal: abort.signal }).asResponse();
+      const response = await client.messages.create(body, { signal: abort.signal, timeout: timeoutMs }).asResponse();
       place?.answered(response.headers);
       clearTimeout(timer);
       timer = setTimeout(giveUp, idleMs, 'the model fell silent in the middle of its answer');
@@ -119,7 +118,7 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
     stream: (request, signal) =>
       askAgain(request, {
         traits,
-        retries: () => new Retries({ max: maxRetries, timeoutMs, signal }),
+        retries: () => new Retries({ max: maxRetries, timeoutMs: config.model.timeoutMs, signal }),
         ask: (body, beginMs) => ask(body, { signal, beginMs, of: request }),
       }),
   };

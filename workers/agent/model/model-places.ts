@@ -3,6 +3,7 @@
  * thread says whose turn it is. Agent threads.
  */
 import { onAbort, cancelled, pending, type Deferred } from '../../../src/shared/abort.js';
+import type { Config } from '../../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import { isLow, readRateLimits } from '../../../src/shared/rate-limits.js';
 import type { Usage } from '../../../src/shared/protocol.js';
@@ -30,10 +31,8 @@ export interface PlaceHost {
 export interface ModelPlacesOptions {
   thread: number;
   slots: ModelSlots;
-  /** See `limits.maxModelCalls`. */
-  maxCalls: number;
-  /** See `limits.modelWaitMs`. */
-  waitMs: number;
+  /** Both may change. */
+  limits: Pick<Config['limits'], 'maxModelCalls' | 'modelWaitMs'>;
   host: PlaceHost;
 }
 
@@ -63,20 +62,26 @@ interface Waiting {
 
 export class ModelPlaces {
   readonly #options: ModelPlacesOptions;
-  readonly #max: number;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
 
   constructor(options: ModelPlacesOptions) {
     this.#options = options;
-    this.#max = options.maxCalls === 0 ? Infinity : options.maxCalls;
+  }
+
+  get #max(): number {
+    return this.#options.limits.maxModelCalls || Infinity;
+  }
+
+  get #waitMs(): number {
+    return this.#options.limits.modelWaitMs;
   }
 
   /** Without a wait; undefined where others come first. */
   tryTake(request: PlaceRequest): ModelPlace | undefined {
-    const { thread, slots, waitMs } = this.#options;
+    const { thread, slots } = this.#options;
     if (slots.mustAsk || !slots.begin(thread, this.#max)) return undefined;
-    return new Place(this, request, { deadline: performance.now() + waitMs, isGranted: false });
+    return new Place(this, request, { deadline: performance.now() + this.#waitMs, isGranted: false });
   }
 
   /** ERR_CANCELLED; ERR_MODEL with a time to come back when its turn does not come within `limits.modelWaitMs`. */
@@ -84,7 +89,7 @@ export class ModelPlaces {
     if (request.signal.aborted) throw cancelled();
     const place = this.tryTake(request);
     if (place) return place;
-    const deadline = performance.now() + this.#options.waitMs;
+    const deadline = performance.now() + this.#waitMs;
     await this.wait(request, { deadline, again: false });
     return new Place(this, request, { deadline, isGranted: true });
   }

@@ -23,15 +23,24 @@ interface Learned {
 }
 
 export class ModelTraits {
-  readonly #thinkingTokens: number;
+  readonly #thinking: number | (() => number);
+  #before: number;
   readonly #learned = new LRUCache<string, Learned>({ max: MAX_MODELS });
 
-  /** 0: no thinking. */
-  constructor(thinkingTokens: number) {
-    this.#thinkingTokens = thinkingTokens;
+  /** 0: no thinking. As a function it may change. */
+  constructor(thinkingTokens: number | (() => number)) {
+    this.#thinking = thinkingTokens;
+    this.#before = this.#thinkingTokens;
+  }
+
+  get #thinkingTokens(): number {
+    return typeof this.#thinking === 'number' ? this.#thinking : this.#thinking();
   }
 
   of(model: string, maxTokens: number): Traits {
+    // Which ways a model has refused says nothing of other ways.
+    if (this.#before !== this.#thinkingTokens) this.#learned.clear();
+    this.#before = this.#thinkingTokens;
     const { refused = 0, maxTokens: most = Infinity, uncached } = this.#learned.get(model) ?? {};
     const allowed = Math.min(maxTokens, most);
     const way = this.#ways(model)[refused];

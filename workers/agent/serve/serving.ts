@@ -57,19 +57,27 @@ export class McpServing {
   constructor(options: ServingOptions) {
     this.#options = options;
     const { agent, log } = options;
-    const {
-      approvals: { timeoutMs: waitMs },
-      limits: { maxSocketsPerUser },
-      mcp,
-    } = agent.config;
+    const { config } = agent;
+    // As at the start: a client's state that is older than that is asked for anew.
+    const ttlMs = config.approvals.timeoutMs;
     this.#parts = {
       agent,
       log,
-      calls: new ServedCalls({ maxRunning: maxSocketsPerUser, maxWaiting: maxSocketsPerUser, waitMs }),
+      calls: new ServedCalls({
+        get maxRunning() {
+          return config.limits.maxSocketsPerUser;
+        },
+        get maxWaiting() {
+          return config.limits.maxSocketsPerUser;
+        },
+        get waitMs() {
+          return config.approvals.timeoutMs;
+        },
+      }),
       routes: new Routes(),
       states: createRequestStateCodec<CallState>({
         key: randomBytes(32),
-        ttlSeconds: Math.ceil(waitMs / 1000),
+        ttlSeconds: Math.ceil(ttlMs / 1000),
         bind: ({ mcpReq, http }) => JSON.stringify([mcpReq.method, http?.authInfo?.clientId, http?.authInfo?.scopes]),
       }),
       hold: (of, work) => this.#hold(of, work),
@@ -77,8 +85,10 @@ export class McpServing {
       use: ({ owner }) => this.#sessions.markUsed(owner),
     };
     this.#sessions = new McpSessions({
-      maxPerUser: maxSocketsPerUser,
-      idleMs: mcp.idleMs * IDLE_FACTOR,
+      get maxPerUser() {
+        return config.limits.maxSocketsPerUser;
+      },
+      idleMs: config.mcp.idleMs * IDLE_FACTOR,
       onClosed: (session, why) => this.#closed(session, why),
     });
     this.#modern = createMcpHandler(

@@ -41,12 +41,20 @@ export class AgentMcp {
   constructor({ data, policy, store, channel, createUrlPart, log }: AgentMcpOptions) {
     const { config } = data;
     const shared = sharedSession(data.index);
-    const sessionTools = new SessionTools({ timeoutMs: config.mcp.requestTimeoutMs, shared, log });
+    const sessionTools = new SessionTools({
+      get timeoutMs() {
+        return config.mcp.requestTimeoutMs;
+      },
+      shared,
+      log,
+    });
     const host = sandboxHost(channel);
     const claims = new SandboxClaims({
       counters: store.counters,
       quotaOf: ({ user, who }) => quotaOf(config, { user, ...standingOf(who) }),
-      failOpen: config.quotas.failOpen,
+      get failOpen() {
+        return config.quotas.failOpen;
+      },
       log,
     });
     const sandboxes = new SessionSandboxes({ host, config, claims, shared, sessionTools, log });

@@ -1,8 +1,10 @@
 /** An agent thread behind its port: its parts, what it serves, its drain and its end. It takes a channel, so a test can hold the other end. */
 import { audit, auditedAs, flushAudit } from '../../../src/shared/audit.js';
 import { errorToData } from '../../../src/shared/errors.js';
+import { liveView } from '../../../src/shared/live-view.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { registry } from '../../../src/shared/metrics.js';
+import { LiveSettings } from '../../../src/shared/live-settings.js';
 import { CLOSE } from '../../../src/shared/protocol.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
@@ -35,6 +37,8 @@ import { usageRequests } from './usage-requests.js';
 const NOBODY: ReadonlySet<string> = new Set();
 
 export interface AgentThreadOptions {
+  /** Absent: the configuration of `data` counts until `set-config`. */
+  live?: LiveSettings;
   data: Pick<AgentWorkerData, 'config' | 'index' | 'threads' | 'instance' | 'modelSlots' | 'slots'>;
   channel: Channel<AgentContract, AgentHostContract>;
   store: Store;
@@ -60,11 +64,16 @@ export class AgentThread {
   readonly #health: { close(): void };
   readonly #blocked = new BlockedUsers();
   readonly #blockedTurns: BlockedTurns;
+  readonly #live: LiveSettings;
 
   constructor(options: AgentThreadOptions) {
     this.#options = options;
-    const { channel, store, model, log, data, createUrlPart = withoutUrlServers } = options;
-    const { config, index, threads, instance } = data;
+    const { channel, store, model, log, createUrlPart = withoutUrlServers } = options;
+    const { live = new LiveSettings(options.data.config) } = options;
+    this.#live = live;
+    const config = live.view;
+    const data = { ...options.data, config };
+    const { index, threads, instance } = data;
     const outbox = new Outbox((batch) => channel.notify('frames', { batch }));
     this.#outbox = outbox;
     this.#schemas = new ForeignSchemas({ log });
@@ -72,8 +81,7 @@ export class AgentThread {
     this.#places = new ModelPlaces({
       thread: index,
       slots: new ModelSlots(data.modelSlots),
-      maxCalls: config.limits.maxModelCalls,
-      waitMs: config.limits.modelWaitMs,
+      limits: liveView(['maxModelCalls', 'modelWaitMs'], () => config.limits),
       host: {
         ask: (asked) => channel.notify('model-ask', asked),
         leave: (left) => channel.notify('model-leave', left),
@@ -85,6 +93,10 @@ export class AgentThread {
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
     this.#meter = new Meter({ config, ledger: store.ledger, model, log });
+    live.onChange(() => {
+      policy.applyConfig();
+      this.#meter.applyConfig();
+    });
     const parts: AgentParts = {
       config,
       model,
@@ -154,6 +166,11 @@ export class AgentThread {
       ...refusingBlocked(starting, this.#blocked),
       ...credentialRequests(this.#options.store.credentials),
       ...usageRequests(this.#meter, this.#options.store.ledger),
+      'set-config': async ({ generation, config }) => {
+        await this.#live.set(generation, config);
+        this.#serving.toolsChanged();
+        return null;
+      },
       'set-catalogue': async (request) => {
         await mcp['set-catalogue'](request);
         this.#serving.toolsChanged();

@@ -37,14 +37,16 @@ export interface SessionRequestsOptions {
 
 export class SessionRequests {
   readonly #options: SessionRequestsOptions;
-  readonly #defaultModel: string;
   #draining = false;
 
   constructor(options: SessionRequestsOptions) {
     this.#options = options;
-    const { model, config } = options.parts;
-    // The scripted model is named as such everywhere, whatever the configuration would ask a real one for.
-    this.#defaultModel = model.provider === 'demo' ? 'demo' : config.model.name;
+  }
+
+  /** The scripted model is named as such everywhere, whatever the configuration would ask a real one for. */
+  get #defaultModel(): string {
+    const { model, config } = this.#options.parts;
+    return model.provider === 'demo' ? 'demo' : config.model.name;
   }
 
   /** From now on no session is created and no message accepted; or again. */

@@ -98,6 +98,15 @@ export class Archives {
     if (session && server && broken === undefined) this.#options.onBytes?.(session, server, bytes);
   }
 
+  /** Tells all sizes again, for somebody who did not count until now. */
+  async tellSizes(): Promise<void> {
+    const { folder, onBytes } = this.#options;
+    for (const name of await readdir(folder)) {
+      const [, session, server, broken] = FILE_NAME.exec(name) ?? [];
+      if (session && server && broken === undefined) onBytes?.(session, server, sizeOf(join(folder, name)));
+    }
+  }
+
   get limits(): Pick<ArchivesOptions, 'maxBytes' | 'timeoutMs'> {
     return this.#options;
   }

@@ -133,6 +133,8 @@ export interface DockerTasks {
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys every sandbox of this instance; nothing can be leased afterwards. */
   'close-sandboxes': { request: Record<string, never>; result: { removed: number } };
+  /** Resolves when the thread has what counts from now on. An older one than it has changes nothing. */
+  'set-config': { request: { generation: number; config: Config }; result: null };
   /** prom-client metrics of this thread as JSON. */
   'collect-metrics': { request: Record<string, never>; result: { metrics: object[] } };
 }

@@ -16,7 +16,7 @@ function world(t: Test, options: { maxCalls?: number; threads?: number; maxWaiti
   let now = 1_000;
   const broker = new ModelBroker({
     slots,
-    maxCalls,
+    maxCalls: () => maxCalls,
     ...more,
     clock: () => now,
     post: (thread, news) => {
@@ -102,7 +102,7 @@ t.test('the pause ends by itself', async (t) => {
   const granted = new Promise<number>((resolve) => {
     const broker = new ModelBroker({
       slots,
-      maxCalls: 0,
+      maxCalls: () => 0,
       post: (_thread, news) => news.granted.length > 0 && resolve(performance.now() - begun),
     });
     t.teardown(() => broker.close());

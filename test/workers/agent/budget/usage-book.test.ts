@@ -18,7 +18,7 @@ function newBook(t: Test) {
       written.push(batch);
     },
   };
-  const book = new UsageBook({ ledger, keepDays: 7, log: pino({ level: 'silent' }) });
+  const book = new UsageBook({ ledger, keepDays: () => 7, log: pino({ level: 'silent' }) });
   t.teardown(() => book.close());
   return { book, written, tried, store };
 }

@@ -29,8 +29,7 @@ function world(t: Test, { maxCalls = 0, waitMs = 60_000 } = {}) {
     return new ModelPlaces({
       thread,
       slots,
-      maxCalls,
-      waitMs,
+      limits: { maxModelCalls: maxCalls, modelWaitMs: waitMs },
       host: {
         ask: note('ask', (body) => broker.ask(body)),
         leave: note('leave', (body) => broker.leave(body)),
@@ -43,7 +42,11 @@ function world(t: Test, { maxCalls = 0, waitMs = 60_000 } = {}) {
       },
     });
   });
-  const broker = new ModelBroker({ slots, maxCalls, post: (thread, news) => threads[thread]?.note(news) });
+  const broker = new ModelBroker({
+    slots,
+    maxCalls: () => maxCalls,
+    post: (thread, news) => threads[thread]?.note(news),
+  });
   const keeps = setInterval(() => undefined, 1_000); // the broker's own timer keeps no process alive
   t.teardown(() => {
     clearInterval(keeps);

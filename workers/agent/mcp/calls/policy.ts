@@ -8,6 +8,7 @@ import {
   type ArgsFit,
   type Asker,
   type DecidedBy as RuledBy,
+  type Rules,
 } from '../../../../src/shared/policy/policy.js';
 import type { PinDifference } from '../../../../src/shared/protocol.js';
 import { pinDifference, type Pins } from '../../../../src/shared/tool-pins.js';
@@ -49,6 +50,8 @@ export interface Policy {
   pinned(tool: KnownTool): (PinDifference & { isRefused: boolean }) | undefined;
   /** Pins of the data folder; the configuration's outweigh them. */
   setPins(pins: Pins): void;
+  /** Rules and pins as the configuration says now. */
+  applyConfig(): void;
 }
 
 /** What a yes for the rest of the session covers: this tool as it is described now. */
@@ -67,21 +70,29 @@ export function createPolicy(
   config: Pick<Config, 'approvals' | 'mcpServers' | 'mcp'>,
   schemas: Pick<ForeignSchemas, 'check'>,
 ): Policy {
-  const rules = createRules(config, async (rule, schema, args, { user }): Promise<ArgsFit> => {
-    const fit = await schemas.check(schema, args, { user, server: `approvals.rules.${rule}` });
-    if (fit.unchecked) return 'unknown';
-    return fit.fits ? 'fits' : 'misfit';
-  });
-  const { onChange, servers: configured } = config.mcp.pins;
-  let pins: Pins = configured;
+  const newRules = (): Rules =>
+    createRules(config, async (rule, schema, args, { user }): Promise<ArgsFit> => {
+      const fit = await schemas.check(schema, args, { user, server: `approvals.rules.${rule}` });
+      if (fit.unchecked) return 'unknown';
+      return fit.fits ? 'fits' : 'misfit';
+    });
+  let rules = newRules();
+  let ofFile: Pins = {};
+  let pins: Pins = config.mcp.pins.servers;
+  const setPins = (given: Pins): void => {
+    ofFile = given;
+    pins = { ...given, ...config.mcp.pins.servers };
+  };
   const pinned: Policy['pinned'] = ({ server, definition }) => {
     const difference = pinDifference(pins, server, definition);
-    return difference && { ...difference, isRefused: onChange === 'refuse' };
+    return difference && { ...difference, isRefused: config.mcp.pins.onChange === 'refuse' };
   };
   return {
     pinned,
-    setPins: (given) => {
-      pins = { ...given, ...configured };
+    setPins,
+    applyConfig: () => {
+      rules = newRules();
+      setPins(ofFile);
     },
     async decide(tool, of, args = {}) {
       const { server, definition, isOurs } = tool;

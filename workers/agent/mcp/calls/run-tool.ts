@@ -1,9 +1,9 @@
 /** Runs a judged tool call, a server's or one of ours, for turns and for `/mcp`. Agent threads. */
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from '@modelcontextprotocol/client';
 import { abortable } from '../../../../src/shared/abort.js';
-import { audited, auditedAs } from '../../../../src/shared/audit.js';
+import { audit, audited, auditedAs } from '../../../../src/shared/audit.js';
 import { isImageServer } from '../../../../src/shared/config-mcp.js';
-import { errorToData, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
+import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Who } from '../../../../src/shared/person.js';
 import { histogram, SECONDS_SLOW } from '../../../../src/shared/metrics.js';
 import type { Bill } from '../../budget/bill.js';
@@ -14,6 +14,8 @@ import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
 import type { Caller, ToolCall } from '../host/server-connection.js';
 import { callTimeoutMs } from './call-timeout.js';
 import { callBuiltIn, type BuiltInParts } from './built-in-calls.js';
+import { DENIED_BY_RULES, pinRefusal } from './judge.js';
+import { ruleName } from './policy.js';
 import type { ToolArgs } from './tool-args.js';
 
 const toolSeconds = histogram('fairlead_tool_seconds', 'Tool calls, from their start to their result', SECONDS_SLOW, [
@@ -77,12 +79,29 @@ export async function runTool(parts: RunParts, call: JudgedCall, sink: CallSink)
   const { caller, server, name, turn } = call;
   let fee: OpenFee | undefined;
   try {
+    await refuseByNow(parts, call);
     fee = await parts.meter.openFee(payerOf(caller, turn), { server, tool: name }, sink.signal);
   } catch (error) {
     return failed(error);
   }
   const outcome = await runPaid(parts, call, sink);
   return fee ? { ...outcome, bill: await fee.close(!('error' in outcome) || !neverRan(outcome.error)) } : outcome;
+}
+
+/** The rules may have changed while somebody was asked. Only a `deny` counts: what was asked for has been answered. ERR_DENIED. */
+async function refuseByNow({ policy, toolSet }: RunParts, { caller, server, name, args }: JudgedCall): Promise<void> {
+  const tool = toolSet(caller).of(server, name);
+  if (!tool) return; // the connection says what has become of it
+  const { action, by } = await policy.decide(tool, { ...caller, allowed: [] }, args);
+  if (action !== 'deny') return;
+  const told = by === 'pin' ? pinRefusal(policy, tool) : DENIED_BY_RULES;
+  audit({
+    what: 'tool_denied',
+    user: caller.user,
+    session: caller.session,
+    about: { server, tool: name, rule: ruleName(by) },
+  });
+  throw new FairleadError('ERR_DENIED', told);
 }
 
 /** Never rejects. Notes a failure as the server's trouble, so that the lister checks the server at once. */

@@ -25,15 +25,15 @@ interface Changed {
 }
 
 export class SessionTools implements SessionToolsListener {
-  readonly #timeoutMs: number;
+  readonly #options: { readonly timeoutMs: number };
   readonly #shared: string;
   readonly #log: Logger;
   /** session → server. */
   readonly #bySession = new Map<string, Map<string, Changed>>();
 
   /** `shared`: the session id under which the thread holds what all of its sessions share. */
-  constructor(options: { timeoutMs: number; shared: string; log: Logger }) {
-    this.#timeoutMs = options.timeoutMs;
+  constructor(options: { readonly timeoutMs: number; shared: string; log: Logger }) {
+    this.#options = options;
     this.#shared = options.shared;
     this.#log = options.log;
   }
@@ -83,8 +83,8 @@ export class SessionTools implements SessionToolsListener {
       if (changed.again) await delay(MIN_GAP_MS);
       changed.again = false;
       try {
-        const signal = AbortSignal.timeout(this.#timeoutMs);
-        const listed = await listServerTools(connection, { signal, timeoutMs: this.#timeoutMs, asks: NOBODY });
+        const signal = AbortSignal.timeout(this.#options.timeoutMs);
+        const listed = await listServerTools(connection, { signal, timeoutMs: this.#options.timeoutMs, asks: NOBODY });
         const bytes = JSON.stringify(listed.tools).length;
         if (bytes <= MAX_BYTES) changed.listed = listed;
         else

@@ -15,7 +15,7 @@ export interface SandboxClaimsOptions {
   counters: Pick<QuotaCounters, 'claimSandbox' | 'renewSandboxes' | 'releaseSandbox'>;
   quotaOf: (caller: Caller) => Pick<Quota, 'maxSandboxes' | 'maxWorkspaceBytes'>;
   /** See `quotas.failOpen`. */
-  failOpen: boolean;
+  readonly failOpen: boolean;
   log: Logger;
 }
 

@@ -121,3 +121,11 @@ t.test('a long list of resources is given in parts, each of which says where the
     result: { content: [{ text: /offset 451 is past the last/ }] },
   });
 });
+
+t.test('a call that the rules of now deny reaches no server, whatever they said when it was allowed', async (t) => {
+  const { parts, calls } = scriptedParts(async () => result(), { rules: [{ tool: 'status', action: 'deny' }] });
+  const { signal } = new AbortController();
+  const call = { caller: { user: 'ada', session: 'one' }, server: 'fast', name: 'status', args: {} };
+  t.match(await runTool(parts, call, { signal, asks: NOBODY }), { kind: 'failed', error: { code: 'ERR_DENIED' } });
+  t.same(calls, []);
+});
