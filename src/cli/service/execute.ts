@@ -63,7 +63,9 @@ async function takeBack(done: readonly Step[], say: (line: string) => void, env:
 }
 
 async function runCommand({ argv, input }: Command, env: NodeJS.ProcessEnv, timeoutMs = STEP_MS): Promise<Outcome> {
-  const [program = '', ...args] = argv;
+  // Node's own pipe is a socket, which nobody can open as /dev/stdin.
+  const piped = input === undefined ? argv : ['sh', '-c', 'cat | "$0" "$@"', ...argv];
+  const [program = '', ...args] = piped;
   // A group of its own: Ctrl-C reaches this process, which lets the step end and takes it back.
   const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   const { pid } = child;

@@ -1,5 +1,5 @@
 /** The steps of an installation: only those that this machine still needs. Pure. Command line's process. */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Facts } from './facts.js';
 import { ACCOUNT, UNIT, wrapperOf, type Layout } from './layout.js';
 import { buildImage, checkConfiguration, prepareRelease } from './prepare.js';
@@ -90,7 +90,6 @@ export function planInstall(facts: Facts, layout: Layout, choices: InstallChoice
       linkOf(facts),
       `make ${source.version} the current release`,
     ),
-    ...folder(dirname(layout.command), '0755', 'root', 'make the folder of the command'),
     ...setLink(
       layout.command,
       wrapperOf(layout.current),
@@ -129,9 +128,10 @@ function account(facts: Facts, layout: Layout): Step[] {
   ];
 }
 
-/** `install -d` leaves what is there, apart from its mode and owner. */
+/** `install -d` leaves what is there, apart from its mode and owner. A folder that is empty after all goes again. */
 function folder(path: string, mode: string, group: string, title: string): Step[] {
-  return [{ title, argv: ['install', '-d', '-m', mode, '-o', 'root', '-g', group, path] }];
+  const undo = [{ argv: ['rmdir', '--ignore-fail-on-non-empty', path] }];
+  return [{ title, argv: ['install', '-d', '-m', mode, '-o', 'root', '-g', group, path], undo }];
 }
 
 /** What is there is kept: it is the operator's. */
@@ -177,12 +177,14 @@ function redis({ texts }: Facts, layout: Layout): Step[] {
     ...writeFile({
       path: layout.redisConfig,
       text: withLine(old, `include ${layout.redisInclude}`),
+      shown: `(as it is, and at its end:)\ninclude ${layout.redisInclude}`,
       mode: '0640',
       owner: 'redis',
       group: 'redis',
       old,
       title,
     }),
+    { title, argv: ['systemctl', 'start', 'redis-server.service'] },
     ...REDIS_SETTINGS.map(([name, value]) => ({ title, argv: ['redis-cli', '-e', 'config', 'set', name, value] })),
   ];
 }
@@ -192,7 +194,7 @@ function noteUnit(facts: Facts): Step {
   const reload = { argv: ['systemctl', 'daemon-reload'] };
   const again = { argv: ['systemctl', 'restart', UNIT] };
   const undo = facts.texts.unit === undefined ? [reload] : [reload, again];
-  return { title: 'write the unit', argv: ['systemctl', 'list-unit-files', '--no-pager', UNIT], undo };
+  return { title: 'write the unit', argv: ['systemctl', 'daemon-reload'], undo };
 }
 
 function start(facts: Facts, layout: Layout, changed: boolean): Step[] {
@@ -218,6 +220,7 @@ function proxy({ texts }: Facts, layout: Layout, domain: string, port: number): 
     ...writeFile({
       path: layout.caddyfile,
       text: withLine(old, `import ${layout.site}`),
+      shown: `(as it is, and at its end:)\nimport ${layout.site}`,
       mode: '0644',
       old,
       title,

@@ -88,8 +88,9 @@ function proxy({ texts }: Facts, layout: Layout): Step[] {
   const old = texts.caddyfile;
   const steps: Step[] = [];
   if (old !== undefined) {
-    const text = withoutLine(old, `import ${layout.site}`);
-    steps.push(...writeFile({ path: layout.caddyfile, text, mode: '0644', old, title }));
+    const line = `import ${layout.site}`;
+    const change = { text: withoutLine(old, line), shown: without(line) };
+    steps.push(...writeFile({ path: layout.caddyfile, ...change, mode: '0644', old, title }));
   }
   steps.push(
     { title, argv: ['rm', '-f', layout.site] },
@@ -116,21 +117,27 @@ function redis({ texts }: Facts, layout: Layout, purge: boolean): Step[] {
     });
   }
   if (old !== undefined) {
-    const text = withoutLine(old, `include ${layout.redisInclude}`);
+    const line = `include ${layout.redisInclude}`;
+    const change = { text: withoutLine(old, line), shown: without(line) };
     const owned = { mode: '0640', owner: 'redis', group: 'redis' };
-    steps.push(...writeFile({ path: layout.redisConfig, text, ...owned, old, title }));
+    steps.push(...writeFile({ path: layout.redisConfig, ...change, ...owned, old, title }));
   }
   steps.push({ title, argv: ['rm', '-f', layout.redisInclude] });
   return steps;
 }
 
+function without(line: string): string {
+  return `(as it is, without the line ${line})`;
+}
+
 function unit({ texts }: Facts, layout: Layout, purge: boolean): Step[] {
-  if (texts.unit === undefined && texts.slice === undefined) return [];
+  // The operator's own. An uninstall before may have taken the unit alone.
+  const dropIns = purge ? [{ title: 'remove the drop-ins', argv: ['rm', '-rf', layout.dropIns] }] : [];
+  if (texts.unit === undefined && texts.slice === undefined) return dropIns;
   const title = 'remove the unit';
   return [
     { title, argv: ['rm', '-f', layout.unit, layout.slice] },
-    // The operator's own.
-    ...(purge ? [{ title, argv: ['rm', '-rf', layout.dropIns] }] : []),
+    ...dropIns,
     { title, argv: ['systemctl', 'daemon-reload'] },
     // What is left of a failed unit would still be listed.
     { title, argv: ['sh', '-c', `systemctl reset-failed ${UNIT} 2>/dev/null || true`] },

@@ -1,5 +1,5 @@
 /** The steps that put a release beside those that are there, while the old one runs. Pure. Command line's process. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Layout } from './layout.js';
 import { wrapperOf } from './layout.js';
 import type { Source } from './source.js';
@@ -28,7 +28,13 @@ export function prepareRelease(
   const unfinished = join(layout.releases, `.${source.version}.new`);
   const title = `put the release ${source.version} into ${layout.releases}`;
   const steps: Step[] = [
-    { title, argv: ['install', '-d', '-m', '0755', layout.releases] },
+    {
+      title,
+      argv: ['install', '-d', '-m', '0755', layout.releases],
+      undo: [layout.releases, dirname(layout.releases)].map((path) => ({
+        argv: ['rmdir', '--ignore-fail-on-non-empty', path],
+      })),
+    },
     // What an installation that was killed has left.
     { title, argv: ['rm', '-rf', unfinished] },
     { title, argv: ['install', '-d', '-m', '0755', unfinished], undo: [{ argv: ['rm', '-rf', unfinished] }] },

@@ -9,7 +9,7 @@ export interface Command {
 export interface Step extends Command {
   /** What it does, in words that follow “could not”. */
   title: string;
-  /** Stands for the input where it is printed, since it holds keys. */
+  /** Stands for the input where it is printed: it holds keys, or is a long file with one new line. */
   shown?: string;
   /** What takes it back when it or a later step fails, in this order. The steps' own are run from the last step to the first. */
   undo?: readonly Command[];
@@ -68,7 +68,9 @@ export function setLink(path: string, to: string, old: string | undefined, title
 
 /** The steps as a shell would take them. Keys are not shown. */
 export function shellText(steps: readonly Step[]): string {
-  return steps.map((step) => `# ${step.title}\n${commandText(step)}\n`).join('');
+  return steps
+    .map((step, index) => `${step.title === steps[index - 1]?.title ? '' : `# ${step.title}\n`}${commandText(step)}\n`)
+    .join('');
 }
 
 function commandText({ argv, input, shown }: Step): string {

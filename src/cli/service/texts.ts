@@ -17,7 +17,7 @@ export interface EnvironmentChoices {
 
 /** From the example: each line that is given a value, and all others as they stand. */
 export function environmentText(example: string, { secretKey, redisUrl }: EnvironmentChoices): string {
-  const values = { FAIRLEAD_SECRET_KEY: secretKey, REDIS_URL: redisUrl };
+  const values = { FAIRLEAD_SECRET_KEYS: secretKey, REDIS_URL: redisUrl };
   let text = example;
   for (const [name, value] of Object.entries(values)) {
     const line = new RegExp(`^#?${name}=.*$`, 'm');

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { execute } from '../../../../src/cli/service/execute.js';
-import { setLink, type Step } from '../../../../src/cli/service/step.js';
+import { setLink, writeFile as writeStep, type Step } from '../../../../src/cli/service/step.js';
 
 async function folder(t: Test): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), 'fl-steps-'));
@@ -95,4 +95,18 @@ t.test('a link is put in place of another, and the old one comes back', async (t
   await t.rejects(execute(failing, { say: () => undefined }));
   t.equal(await readlink(link), 'releases/2');
   t.same(setLink(link, 'releases/2', 'releases/2', 'switch'), [], 'nothing to do');
+});
+
+t.test('a file is written whole, with its mode, through a program that opens its input by name', async (t) => {
+  const place = await folder(t);
+  const path = join(place, 'file');
+  const owner = { owner: String(process.getuid?.()), group: String(process.getgid?.()) };
+  const file = { path, text: 'one\n', mode: '0640', ...owner, old: undefined, title: 'write it' };
+  await execute(writeStep(file), { say: () => undefined });
+  t.equal(await readFile(path, 'utf8'), 'one\n');
+  t.equal((await stat(path)).mode & 0o777, 0o640);
+  const failing = [...writeStep({ ...file, text: 'two\n', old: 'one\n' }), { title: 'fail', argv: ['false'] }];
+  await t.rejects(execute(failing, { say: () => undefined }));
+  t.equal(await readFile(path, 'utf8'), 'one\n');
+  t.same(await readdir(place), ['file']);
 });

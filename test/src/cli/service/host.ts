@@ -6,7 +6,7 @@ import type { Source } from '../../../../src/cli/service/source.js';
 export const BROUGHT: Brought = {
   unit: '[Unit]\n',
   slice: '[Slice]\n',
-  environmentExample: '#FAIRLEAD_SECRET_KEY=\nREDIS_URL=x\n',
+  environmentExample: '#FAIRLEAD_SECRET_KEYS=\nREDIS_URL=x\n',
 };
 export const SELF = ['node', 'cli.js'];
 
