@@ -1,5 +1,6 @@
 /** The process: configuration → engine; signals. Main thread. */
 import pc from 'picocolors';
+import { ownNames, readCertificate } from './shared/certificate.js';
 import { loadConfig, type Config } from './shared/config.js';
 import type { Engine } from './engine.js';
 import { FairleadError, isFairleadError } from './shared/errors.js';
@@ -26,6 +27,8 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
   const config = loadConfig(env);
   const warnings = warningsOf(config);
   if (options.checkConfig) {
+    const { tls } = config.listen;
+    if (tls) warnings.push(...readCertificate(tls, ownNames(config)).warnings);
     sayChecked(warnings);
     return;
   }

@@ -234,6 +234,8 @@ function* keysOf(schema: JsonSchema, path = ''): Iterable<[path: string, fallbac
 
 /** They are there to be seen, with a value that says something. */
 const SHOWN_FILLED = new Set([
+  'listen.tls.cert',
+  'listen.tls.key',
   'auth.tokens',
   'auth.oidc.issuer',
   'auth.oidc.audiences',

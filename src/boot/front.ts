@@ -1,8 +1,8 @@
-/** The front: serves WebSockets and HTTP with uWebSockets, which only this file loads. Main thread. */
+/** The front: serves WebSockets and HTTP with uWebSockets. Main thread. */
 import { setTimeout as delay } from 'node:timers/promises';
-import './head-bytes.js'; // before uWebSockets
-import uws, { type HttpRequest, type HttpResponse, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
+import type { HttpResponse, TemplatedApp, WebSocket } from 'uWebSockets.js';
 import type { UserServer } from '../../workers/agent/contract/mcp.js';
+import { ownNames } from '../shared/certificate.js';
 import type { Config } from '../shared/config.js';
 import type { FairleadError } from '../shared/errors.js';
 import { seesServer } from '../shared/kept-for-groups.js';
@@ -19,23 +19,18 @@ import type { Site } from '../front/browser/cookie-text.js';
 import { ByteBudget } from '../front/byte-budget.js';
 import { ClientAddresses } from '../front/client-address.js';
 import { Connection, type ConnectionContext } from '../front/connection.js';
-import { headProblem } from '../front/head.js';
 import { Exchange, type RequestHead } from '../front/http.js';
 import { Hub } from '../front/hub.js';
 import { LogIns } from '../front/log-ins.js';
-import { listenError } from '../front/listen.js';
 import { Hosts, namesOf } from '../front/hosts.js';
 import { McpExchanges } from '../front/mcp-exchanges.js';
-import { isMcpPath, mcpHeaders } from '../front/routes/mcp-endpoint.js';
 import { MetricsAccess } from '../front/metrics-access.js';
 import { startMetricsServer, type MetricsServer } from '../front/metrics-server.js';
 import { Origins } from '../front/origin.js';
 import { JwtPeople } from '../front/oidc/jwt-people.js';
 import { CLOSE } from '../shared/protocol.js';
 import { DRAINS, Presence } from '../front/presence.js';
-import { proxyHeader } from '../front/proxied.js';
 import { RefusalLog } from '../front/refusal-log.js';
-import { requestIdOf } from '../front/request-id.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
@@ -47,9 +42,9 @@ import type { SocketClaims } from '../front/socket-claims.js';
 import { Heartbeats } from '../front/sse.js';
 import { Strangers } from '../front/strangers.js';
 import { judgeUpgrade } from '../front/upgrade.js';
-
-/** uSockets' option, missing from the package's types. By default a second server would silently share the port. */
-const LISTEN_EXCLUSIVE_PORT = 1;
+import { CertificateWatch } from './certificate-watch.js';
+import { Listener } from './listener.js';
+import { readHead } from './request-head.js';
 
 /** After the close frames and last answers, the kernel gets this time to send them before the sockets are destroyed. */
 const CLOSE_GRACE_MS = 100;
@@ -117,6 +112,8 @@ export interface Front {
   endCredentials(ends: (person: Person) => boolean, code: number, reason: string): number;
   /** Closes every socket and stream with this code; resolves when the close frames have had time to leave. */
   closeAll(code: number, reason: string): Promise<void>;
+  /** Reads the certificate's files again, for new connections. Never rejects: what is wrong with them is told in the log. */
+  renewCertificate(): Promise<void>;
   /** Closes the listener and whatever is still connected. */
   close(): Promise<void>;
   /** The address of the metrics' own listener, if there is one. */
@@ -158,18 +155,22 @@ export function createFront(options: FrontOptions): Front {
   // A list of its own: bad tokens by the thousand must not hide the line of a page that is refused.
   const refusedLogIns = new RefusalLog(log);
   const logIns = new LogIns(refusedLogIns);
-  const app = uws.App();
-  let listener: us_listen_socket | undefined;
+  const listener = new Listener({ ...listen, attach });
+  let certificate: CertificateWatch | undefined;
   let metricsServer: MetricsServer | undefined;
   let metricsHosts: Hosts | undefined;
-  let port = listen.port;
   let closing: Promise<void> | undefined;
   let closed = false;
   /** The server stops: no administrator takes that back. */
   let stopped = false;
 
   const loopbackOnly = config.auth.tokens.length === 0 && oidc === undefined;
-  const hosts = new Hosts({ names: namesOf(config), loopbackOnly, port: () => port });
+  const hosts = new Hosts({
+    names: namesOf(config),
+    loopbackOnly,
+    port: () => listener.port,
+    defaultPort: listen.tls ? 443 : 80,
+  });
   const origins = new Origins({ origins: listen.origins, noProxy: options.noProxy, hosts });
   const metricsAccess = new MetricsAccess(config.metrics);
   const readMetrics = joined(metrics);
@@ -206,66 +207,16 @@ export function createFront(options: FrontOptions): Front {
     ...(notServing && { notServing }),
   });
 
-  // The socket's own address here: a proxy's sockets are the proxy's to limit.
-  app.filter((res, change) => {
-    if (Number(change) < 1) return;
-    const peer = new Uint8Array(res.getRemoteAddress());
-    if (addresses.isProxy(peer)) return;
-    const address = addresses.keyOf(peer, '');
-    // uWebSockets replaces this handler with the first request's, so it runs only if none came.
-    if (strangers.connected(address)) res.onAborted(() => strangers.settled(address));
-    else res.close();
-  });
-  app.ws<UserData>('/v1/ws', {
-    maxPayloadLength: limits.maxFrameBytes,
-    maxBackpressure: limits.maxUnsentBytes,
-    closeOnBackpressureLimit: 1,
-    idleTimeout: Math.ceil(limits.idleTimeoutMs / 1000),
-    sendPingsAutomatically: true,
-    upgrade: (res, req, socketContext) => {
-      const head = headOf(res, req);
-      if (cutMalformed(res, head)) return;
-      const refused = origins.refusal(head);
-      if (refused) {
-        refusals.note(refused, head);
-        const exchange = new Exchange(res, head, log);
-        exchange.route = '/v1/ws';
-        exchange.fail(refused);
-        return;
-      }
-      const protocols = req.getHeader('sec-websocket-protocol');
-      const key = req.getHeader('sec-websocket-key');
-      const extensions = req.getHeader('sec-websocket-extensions');
-      const { requestId } = head;
-      const opening = judgeUpgrade({ auth, strangers, logIns, notServing }, { ...head, protocols });
-      // Also while it is judged: uWebSockets may close a socket whose upgrade comes later.
-      const data = { connection: new Connection(context, opening, requestId) };
-      res.writeStatus('101 Switching Protocols').writeHeader('X-Request-Id', requestId);
-      res.upgrade(data, key, answeredProtocol(protocols), extensions, socketContext);
-    },
-    open: (ws) => ws.getUserData().connection.opened(ws),
-    message: (ws: WebSocket<UserData>, message, isBinary) => ws.getUserData().connection.received(message, isBinary),
-    drain: (ws) => ws.getUserData().connection.drained(),
-    close: (ws) => ws.getUserData().connection.closed(),
-  });
-  app.any('/*', (res, req) => {
-    const head = headOf(res, req);
-    if (!cutMalformed(res, head)) void router.serve(new Exchange(res, head, log));
-  });
-
   return {
     async listen() {
       void jwts?.warm(); // so that the first JWT need not wait
-      const { host } = listen;
-      const token = await new Promise<us_listen_socket | false>((resolve) => listenExclusively(host, port, resolve));
-      if (token === false) throw await listenError(host, port);
-      listener = token;
-      port = uws.us_socket_local_port(token);
+      certificate = watchCertificate();
+      await listener.listen();
       await listenForMetrics();
-      return { host, port, url: ownUrl() };
+      return { host: listen.host, port: listener.port, url: ownUrl() };
     },
-    identity: () => (listener ? ownIdentity() : undefined),
-    site: () => ({ base: publicBase(config.mcp.publicUrl, ownUrl()), port }),
+    identity: () => (listener.listening ? ownIdentity() : undefined),
+    site: () => ({ base: publicBase(config.mcp.publicUrl, ownUrl()), port: listener.port }),
     hub,
     routes,
     mcpExchanges,
@@ -278,13 +229,14 @@ export function createFront(options: FrontOptions): Front {
     applyConfig,
     endCredentials: (ends, code, reason) => presence.closeWhere(ends, code, reason),
     closeAll: (code, reason) => (closing ??= closeAll(code, reason)),
+    renewCertificate: async () => certificate?.look(),
     async close() {
       if (closed) return;
       closed = true;
       stopped = true;
       presence.draining = true;
-      if (listener) uws.us_listen_socket_close(listener);
-      app.close();
+      certificate?.close();
+      listener.close();
       refusals.close();
       refusedLogIns.close();
       await metricsServer?.close();
@@ -299,9 +251,66 @@ export function createFront(options: FrontOptions): Front {
     hosts.setNames(names);
     if (config.metrics.listen) metricsHosts?.setNames([...names, config.metrics.listen.host]);
     origins.setOrigins(config.listen.origins);
+    void certificate?.look();
     if (loopbackOnly || config.auth.tokens.length === 0) return 0;
     auth.setTokens(config.auth.tokens);
     return presence.closeWhere((person) => auth.hasEnded(person), CLOSE.unauthorized, 'the token was revoked');
+  }
+
+  /** Gives an app its routes. A new certificate has an app of its own, which shares everything else. */
+  function attach(app: TemplatedApp): void {
+    // The socket's own address here: a proxy's sockets are the proxy's to limit.
+    app.filter((res, change) => {
+      if (Number(change) < 1) return;
+      const peer = new Uint8Array(res.getRemoteAddress());
+      if (addresses.isProxy(peer)) return;
+      const address = addresses.keyOf(peer, '');
+      // uWebSockets replaces this handler with the first request's, so it runs only if none came.
+      if (strangers.connected(address)) res.onAborted(() => strangers.settled(address));
+      else res.close();
+    });
+    app.ws<UserData>('/v1/ws', {
+      maxPayloadLength: limits.maxFrameBytes,
+      maxBackpressure: limits.maxUnsentBytes,
+      closeOnBackpressureLimit: 1,
+      idleTimeout: Math.ceil(limits.idleTimeoutMs / 1000),
+      sendPingsAutomatically: true,
+      upgrade: (res, req, socketContext) => {
+        const head = readHead(res, req, { addresses, strangers });
+        if (cutMalformed(res, head)) return;
+        const refused = origins.refusal(head);
+        if (refused) {
+          refusals.note(refused, head);
+          const exchange = new Exchange(res, head, log);
+          exchange.route = '/v1/ws';
+          exchange.fail(refused);
+          return;
+        }
+        const protocols = req.getHeader('sec-websocket-protocol');
+        const key = req.getHeader('sec-websocket-key');
+        const extensions = req.getHeader('sec-websocket-extensions');
+        const { requestId } = head;
+        const opening = judgeUpgrade({ auth, strangers, logIns, notServing }, { ...head, protocols });
+        // Also while it is judged: uWebSockets may close a socket whose upgrade comes later.
+        const data = { connection: new Connection(context, opening, requestId) };
+        res.writeStatus('101 Switching Protocols').writeHeader('X-Request-Id', requestId);
+        res.upgrade(data, key, answeredProtocol(protocols), extensions, socketContext);
+      },
+      open: (ws) => ws.getUserData().connection.opened(ws),
+      message: (ws: WebSocket<UserData>, message, isBinary) => ws.getUserData().connection.received(message, isBinary),
+      drain: (ws) => ws.getUserData().connection.drained(),
+      close: (ws) => ws.getUserData().connection.closed(),
+    });
+    app.any('/*', (res, req) => {
+      const head = readHead(res, req, { addresses, strangers });
+      if (!cutMalformed(res, head)) void router.serve(new Exchange(res, head, log));
+    });
+  }
+
+  function watchCertificate(): CertificateWatch | undefined {
+    const { tls: files } = listen;
+    if (!files) return undefined;
+    return new CertificateWatch({ files, names: () => ownNames(config), renew: () => listener.renew(), log });
   }
 
   async function system(): Promise<object> {
@@ -335,50 +344,13 @@ export function createFront(options: FrontOptions): Front {
     log.info({ url: metricsServer.url }, 'metrics are served on their own listener');
   }
 
-  function headOf(res: HttpResponse, req: HttpRequest): RequestHead {
-    const peer = new Uint8Array(res.getRemoteAddress());
-    if (!addresses.isProxy(peer)) strangers.settled(addresses.keyOf(peer, ''));
-    const path = req.getUrl();
-    const malformed = headProblem((visit) => req.forEach(visit));
-    return {
-      method: req.getMethod().toUpperCase(),
-      path,
-      query: req.getQuery(),
-      host: req.getHeader('host'),
-      origin: req.getHeader('origin'),
-      authorization: req.getHeader('authorization'),
-      accept: req.getHeader('accept'),
-      contentType: req.getHeader('content-type'),
-      contentLength: req.getHeader('content-length'),
-      chunked: req.getHeader('transfer-encoding') !== '',
-      lastEventId: req.getHeader('last-event-id'),
-      cookie: req.getHeader('cookie'),
-      mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
-      fetchSite: req.getHeader('sec-fetch-site'),
-      fetchMode: req.getHeader('sec-fetch-mode'),
-      fetchDest: req.getHeader('sec-fetch-dest'),
-      proxiedBy: proxyHeader((visit) => req.forEach(visit)),
-      address: addresses.keyOf(peer, forwardedFor(req)),
-      requestId: requestIdOf(req.getHeader('x-request-id')),
-      ...(malformed === undefined ? {} : { malformed }),
-    };
-  }
-
   function ownUrl(): string {
-    const { host } = listen;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const { host, tls } = listen;
+    return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${listener.port}`;
   }
 
   function ownIdentity(): OAuthIdentity {
     return oauthIdentity(config.mcp.publicUrl, ownUrl());
-  }
-
-  function listenExclusively(host: string, port: number, resolve: (token: us_listen_socket | false) => void): void {
-    // The native function takes options after the port even with a host; its types do not say so.
-    const native = app as unknown as {
-      listen(host: string, port: number, options: number, callback: (token: us_listen_socket | false) => void): void;
-    };
-    native.listen(host, port, LISTEN_EXCLUSIVE_PORT, resolve);
   }
 
   async function closeAll(code: number, reason: string): Promise<void> {
@@ -394,13 +366,4 @@ export function createFront(options: FrontOptions): Front {
 function joined<T>(read: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   return () => (running ??= read().finally(() => (running = undefined)));
-}
-
-/** All headers of that name, in their order. */
-function forwardedFor(req: HttpRequest): string {
-  const values: string[] = [];
-  req.forEach((name, value) => {
-    if (name === 'x-forwarded-for') values.push(value);
-  });
-  return values.join(',');
 }

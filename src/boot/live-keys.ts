@@ -63,6 +63,7 @@ export const LIVE_KEYS = [
 export const RESTART_KEYS = [
   'listen.host', // the sockets that listen
   'listen.port',
+  'listen.tls', // which files; what is in them is read at once
   'listen.trustedProxies', // whose requests count as whose
   'listen.drainTimeoutMs',
   'metrics',

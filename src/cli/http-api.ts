@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ConfigError } from '../shared/config.js';
 import { ERROR_TABLE, FairleadError, type ErrorCode } from '../shared/errors.js';
+import { cutWords, tlsWords } from './tls-words.js';
 
 const DEADLINE_MS = 10_000;
 
@@ -45,7 +46,8 @@ export class HttpApi {
       answer = response.status === 204 ? null : await response.json();
     } catch (error) {
       const { message, cause } = error as Error;
-      const why = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+      const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+      const why = tlsWords(error) ?? cutWords(error, this.#base) ?? code;
       throw new FairleadError('ERR_UNAVAILABLE', `${method} ${path} failed (${why})`, { cause: error });
     }
     if (!response.ok) throw problemOf(response.status, answer);

@@ -12,6 +12,8 @@ export interface HostPolicy {
   /** Without configured tokens an address must be this machine's own, with the right port. */
   loopbackOnly: boolean;
   port: () => number;
+  /** What a Host without a port means: 443 with TLS. */
+  defaultPort?: number;
 }
 
 export class Hosts {
@@ -30,9 +32,9 @@ export class Hosts {
 
   /** ERR_FORBIDDEN_ORIGIN, or undefined. `host`: the header, or '' without one. */
   refusal(host: string): FairleadError | undefined {
-    const { name, port } = partsOf(host.toLowerCase());
+    const { loopbackOnly, defaultPort = 80 } = this.#policy;
+    const { name, port = defaultPort } = partsOf(host.toLowerCase());
     if (this.#names.has(name)) return undefined;
-    const { loopbackOnly } = this.#policy;
     if (loopbackOnly) {
       const own = this.#policy.port();
       if (isLoopbackName(name) && port === own) return undefined;
@@ -58,9 +60,9 @@ function namesIn(names: readonly string[]): ReadonlySet<string> {
 }
 
 /** An address of IPv6 without its brackets. */
-function partsOf(host: string): { name: string; port: number } {
+function partsOf(host: string): { name: string; port?: number } {
   const match = /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(host);
-  return { name: match?.[1] ?? match?.[2] ?? '', port: Number(match?.[3] ?? 80) };
+  return { name: match?.[1] ?? match?.[2] ?? '', ...(match?.[3] && { port: Number(match[3]) }) };
 }
 
 function isLoopbackName(name: string): boolean {

@@ -13,6 +13,12 @@ export const listenSchema = z
       .array(z.string().regex(/^[a-z\d](?:[a-z\d.-]{0,251}[a-z\d])?$/i, 'a host name, without scheme and port'))
       .default([])
       .describe('Names that a request’s Host may have, beside addresses, localhost and the name of mcp.publicUrl'),
+    tls: z
+      .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
+      .optional()
+      .describe(
+        'PEM files: the certificate with those that lead to its root, and its key; read again when they change. Absent: plain HTTP',
+      ),
     origins: z
       .array(z.url())
       .default([])

@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { backoffMs } from '../../shared/backoff.js';
 import { FairleadError } from '../../shared/errors.js';
 import { CLOSE, PROTOCOL } from '../../shared/protocol.js';
+import { cutWords, tlsWords } from '../tls-words.js';
 
 const HANDSHAKE_MS = 10_000;
 /** Longest wait from the open socket to `session:ready`. */
@@ -41,6 +42,8 @@ interface Loss {
   refusedWith: number;
   /** The error's code or the close frame's reason. */
   why: string;
+  /** Why TLS came to no connection, in words: a matter of the address or of trust, not of a server that is away. */
+  tls?: string | undefined;
 }
 
 export class Link extends EventEmitter<LinkEvents> {
@@ -75,6 +78,7 @@ export class Link extends EventEmitter<LinkEvents> {
     this.#socket = socket;
     this.#readyAt = 0;
     let why = '';
+    let tls: string | undefined;
     let refusedWith = 0;
     socket.on('open', () => this.#watch(socket));
     socket.on('message', (data: Buffer, isBinary) => {
@@ -87,11 +91,12 @@ export class Link extends EventEmitter<LinkEvents> {
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       why = error.code ?? error.message;
+      tls = tlsWords(error) ?? cutWords(error, socket.url);
     });
     socket.on('close', (code, reason) => {
       if (this.#socket !== socket) return;
       this.#socket = undefined;
-      this.#lost({ code, refusedWith, why: why || reason.toString('utf8') });
+      this.#lost({ code, refusedWith, why: why || reason.toString('utf8'), tls });
     });
   }
 
@@ -145,21 +150,22 @@ export class Link extends EventEmitter<LinkEvents> {
     });
   }
 
-  #lost({ code, refusedWith, why }: Loss): void {
-    const error = verdict({ code, refusedWith, why }) ?? (this.#everReady ? undefined : neverReached(code, why));
+  #lost({ code, refusedWith, why, tls }: Loss): void {
+    const error =
+      verdict({ code, refusedWith, why }) ?? (this.#everReady ? undefined : neverReached({ code, why, tls }));
     if (error !== undefined) return this.#end(error);
     const now = Date.now();
     if (this.#readyAt > 0) this.#tryingSince = now;
     if (this.#readyAt > 0 && now - this.#readyAt >= STABLE_MS) this.#failures = 0;
     if (now - this.#tryingSince > this.#options.giveUpMs) {
       return this.#end(
-        new FairleadError('ERR_UNAVAILABLE', `the server does not come back (${why || `close ${code}`})`),
+        new FairleadError('ERR_UNAVAILABLE', `the server does not come back (${tls ?? (why || `close ${code}`)})`),
       );
     }
     const delayMs = (this.#options.backoff ?? fullJitter)(this.#failures);
     this.#failures += 1;
     this.#timer = setTimeout(() => this.connect(), delayMs);
-    this.emit('retry', { delayMs, why: why || explainClose(code) });
+    this.emit('retry', { delayMs, why: tls ?? (why || explainClose(code)) });
     return undefined;
   }
 
@@ -205,8 +211,9 @@ function verdict({ code, refusedWith, why }: Loss): FairleadError | undefined {
 }
 
 /** A first connect without an answer is a wrong address or a server that is not started: an error, not a retry. */
-function neverReached(code: number, why: string): FairleadError | undefined {
+function neverReached({ code, why, tls }: Pick<Loss, 'code' | 'why' | 'tls'>): FairleadError | undefined {
   if (code === CLOSE.overloaded || code === CLOSE.draining) return undefined;
+  if (tls !== undefined) return new FairleadError('ERR_UNAVAILABLE', tls);
   return new FairleadError(
     'ERR_UNAVAILABLE',
     `no server answers there (${why || explainClose(code)}): start one with \`fairlead serve\`, or give its address: fairlead chat URL`,

@@ -51,7 +51,13 @@ async function checkTokens({ auth, dataDir, listen }: Config, signal: AbortSigna
 }
 
 /** The status of a question that needs a token; undefined when no server answers. */
-function askWith(token: string, { host, port }: Config['listen'], signal: AbortSignal): Promise<number | undefined> {
+function askWith(
+  token: string,
+  { host, port, tls }: Config['listen'],
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  // By its address its certificate would not be trusted, and the token is not given to whoever may listen there.
+  if (tls) return Promise.resolve(undefined);
   const options = {
     headers: { authorization: `Bearer ${token}` },
     signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),

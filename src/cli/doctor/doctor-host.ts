@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
+import { Agent, request } from 'undici';
 import type { Config } from '../../shared/config.js';
 import { WANTED_FILES } from '../../shared/open-files.js';
 import type { Finding } from './doctor.js';
@@ -80,11 +81,11 @@ export async function checkFiles(): Promise<Finding[]> {
 }
 
 export async function checkPort(config: Config, signal: AbortSignal): Promise<Finding[]> {
-  const { host, port } = config.listen;
+  const { host, port, tls } = config.listen;
   const code = await tryListen(host, port);
   const where = `${host}:${port}`;
   if (code === undefined) return [{ status: 'ok', detail: port === 0 ? 'any free one' : `${where} is free` }];
-  if (code === 'EADDRINUSE' && (await answersHealth(host, port, signal))) {
+  if (code === 'EADDRINUSE' && (await answersHealth({ host, port, tls }, signal))) {
     return [{ status: 'warning', detail: `a server answers at ${where} already`, hint: 'fine when it is yours' }];
   }
   const hint = code === 'EADDRNOTAVAIL' ? 'set HOST to an address of this machine' : 'set PORT to a free one';
@@ -99,17 +100,24 @@ function tryListen(host: string, port: number): Promise<string | undefined> {
   });
 }
 
-async function answersHealth(host: string, port: number, signal: AbortSignal): Promise<boolean> {
+async function answersHealth(
+  { host, port, tls }: Pick<Config['listen'], 'host' | 'port' | 'tls'>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const name = host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  const options = { signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]) };
-  // A listener that does not speak HTTP is not Fairlead: that is an answer, not an error.
-  return fetch(`http://${name}:${port}/healthz`, options).then(
-    async (response) => {
-      await response.body?.cancel();
-      return response.ok;
-    },
-    () => false,
-  );
+  // The certificate is for another name than this address, and nothing is told to whoever answers.
+  const connect = { rejectUnauthorized: false };
+  const dispatcher = new Agent({ connect });
+  const options = { dispatcher, signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]) };
+  try {
+    const { statusCode, body } = await request(`${tls ? 'https' : 'http'}://${name}:${port}/healthz`, options);
+    await body.dump();
+    return statusCode === 200;
+  } catch {
+    return false; // a listener that does not speak HTTP is not Fairlead: that is an answer, not an error
+  } finally {
+    await dispatcher.close();
+  }
 }
 
 /** Compares dotted numbers and ignores a suffix such as `-rc1`. */

@@ -1,8 +1,7 @@
-import { request } from 'node:http';
 import t from 'tap';
 import { ByteBudget } from '../../../src/front/byte-budget.js';
 import { connect } from '../../helpers/ws-client.js';
-import { startFront } from './front-fixture.js';
+import { request, startFront } from './front-fixture.js';
 
 t.test('eight seconds’ worth may be sent at once, then the rate; each user has a budget of their own', async (t) => {
   let now = 0;
@@ -76,7 +75,7 @@ t.test('bodies name the field too', async (t) => {
 /** As `curl -X POST` sends it: neither a length nor chunks. */
 function postWithout(url: string, extra: Record<string, string> = {}, body = ''): Promise<number> {
   return new Promise((resolve, reject) => {
-    const asked = request(`${url}/v1/sessions`, { method: 'POST', agent: false }, (answer) => {
+    const asked = request(`${url}/v1/sessions`, { method: 'POST', agent: false }).on('response', (answer) => {
       answer.resume();
       resolve(answer.statusCode ?? 0);
     });

@@ -1,9 +1,8 @@
-import { connect as connectTcp } from 'node:net';
 import { once } from 'node:events';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect, UpgradeRefused } from '../../helpers/ws-client.js';
-import { otherPort, startFront } from './front-fixture.js';
+import { connectTcp, otherPort, startFront } from './front-fixture.js';
 
 t.test('a new socket gets a new session, and session:ready first', async (t) => {
   const fixture = await startFront();

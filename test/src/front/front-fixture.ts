@@ -1,7 +1,11 @@
 /** A real front on port 0 with an agent thread's contract behind a real MessagePort: what it answers and emits is the test's. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { request, type IncomingMessage } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request as requestPlain, type RequestOptions } from 'node:http';
+import { request as requestSecure } from 'node:https';
+import { connect as connectPlain, type Socket } from 'node:net';
+import { connect as connectSecure } from 'node:tls';
+import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import pino, { type Logger } from 'pino';
 import { parseConfig, type Config } from '../../../src/shared/config.js';
@@ -340,9 +344,25 @@ export interface Fixture {
   close(): Promise<void>;
 }
 
+/** Set by tls-front.test.ts, which runs tests of plain HTTP over TLS, too. */
+const TLS_FOLDER = process.env['FRONT_TLS_FOLDER'];
+const TLS = TLS_FOLDER && { cert: join(TLS_FOLDER, 'cert.pem'), key: join(TLS_FOLDER, 'cert-key.pem') };
+/** Of the address of a front. */
+export const SCHEME = TLS ? 'https' : 'http';
+
+/** A raw connection to a front, below HTTP. */
+export function connectTcp(port: number, host = '127.0.0.1'): Socket {
+  return TLS ? connectSecure({ port, host }) : connectPlain(port, host);
+}
+
+/** As `request` of node:http, for a front's address. */
+export function request(url: string, options: RequestOptions = {}): ClientRequest {
+  return url.startsWith('https:') ? requestSecure(url, options) : requestPlain(url, options);
+}
+
 /** An origin with the front's own host and another port that exists. */
 export function otherPort({ port }: Fixture): string {
-  return `http://127.0.0.1:${port === 65_535 ? port - 1 : port + 1}`;
+  return `${SCHEME}://127.0.0.1:${port === 65_535 ? port - 1 : port + 1}`;
 }
 
 export interface FixtureOptions {
@@ -379,7 +399,7 @@ export function testConfig({
     sha256: createHash('sha256').update(token).digest('hex'),
   }));
   const json = {
-    listen: { port: 0, origins, ...listen },
+    listen: { port: 0, origins, ...(TLS && { tls: TLS }), ...listen },
     metrics,
     auth: { mode: list.length === 0 && !('oidc' in auth) ? 'none' : 'token', tokens: list, ...auth },
     limits,

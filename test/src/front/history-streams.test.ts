@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { request, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import t from 'tap';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { pending } from '../../../src/shared/abort.js';
-import { startFront, type Fixture } from './front-fixture.js';
+import { type Fixture, request, startFront } from './front-fixture.js';
 
 const MESSAGE = JSON.stringify({ role: 'user', content: [{ type: 'text', text: 'x'.repeat(200_000) }] });
 

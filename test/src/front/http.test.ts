@@ -1,9 +1,8 @@
 import { once } from 'node:events';
-import { connect as connectTcp } from 'node:net';
 import t from 'tap';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { SCRAPE_HEADERS } from '../../helpers/metrics.js';
-import { otherPort, startFront, type Fixture } from './front-fixture.js';
+import { connectTcp, type Fixture, otherPort, startFront } from './front-fixture.js';
 
 /** A request as bytes, for what `fetch` would not send. Resolves with the whole answer. */
 async function raw({ port }: Fixture, request: string): Promise<string> {

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { connect as connectTcp, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import t from 'tap';
 import type { Test } from 'tap';
 import { connect } from '../../helpers/ws-client.js';
-import { startFront, type Fixture } from './front-fixture.js';
+import { connectTcp, type Fixture, startFront } from './front-fixture.js';
 
 const KB = 'x'.repeat(1024);
 

@@ -1,9 +1,8 @@
-import { connect as connectTcp } from 'node:net';
 import t from 'tap';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { targetOf, userSession } from '../../../../src/front/routes/mcp-endpoint.js';
 import { deferred } from '../../../helpers/processes.js';
-import { startFront } from '../front-fixture.js';
+import { connectTcp, startFront } from '../front-fixture.js';
 
 const NONE = new URLSearchParams();
 const BODY = '{"jsonrpc":"2.0","id":7,"method":"tools/list"}';
