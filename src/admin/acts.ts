@@ -16,10 +16,15 @@ const TAKE_MS = 3_000;
 const DONE_MS = 150_000;
 
 const session = z.string().max(128);
+/** The administrator, as the audit log of the server that does it names them. */
+const by = z.object({ user: userName, credential: z.string().max(300), address: z.string().max(300) }).partial();
 const actSchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('kick'), user: userName }),
   z.object({ do: z.literal('end'), session }),
-  z.object({ do: z.literal('delete'), session }),
+  z.object({ do: z.literal('cancel'), session, by }),
+  // Without `by`: from a server of the version before.
+  z.object({ do: z.literal('delete'), session, by: by.optional() }),
+  z.object({ do: z.literal('look'), session, admin: userName }),
 ]);
 const stored = z.object({ act: actSchema, taken: z.boolean().optional() });
 

@@ -1,4 +1,5 @@
 /** What this server itself does of an administrator's acts. Main thread. */
+import type { SessionSize } from '../../workers/agent/contract/sessions.js';
 import type { Person } from '../shared/person.js';
 import { CLOSE } from '../shared/protocol.js';
 import { isFairleadError } from '../shared/errors.js';
@@ -39,22 +40,42 @@ export class Here {
     return this.#options.close(({ user }) => user === kicked, CLOSE.ended, reason);
   }
 
-  async #onSession({ do: what, session }: SessionAct): Promise<number> {
+  /** Whether nothing of the session is open anywhere: to take it over disturbs no turn and no question. */
+  async isIdle(session: string): Promise<boolean> {
+    const { running, queued } = await this.#sizeOf(session);
+    return !running && queued === 0;
+  }
+
+  async #onSession(act: SessionAct): Promise<number> {
     const { agents } = this.#options;
+    const { session } = act;
     const timeoutMs = ACT_TIMEOUT_MS;
-    if (what === 'end') return (await agents.request(session, 'end-session', { session }, { timeoutMs })).turns;
-    const { user } = await agents.request(session, 'session-size', { session }, { timeoutMs: LOOK_TIMEOUT_MS });
-    await agents.request(session, 'delete-session', { session, user }, { timeoutMs });
-    return 0;
+    switch (act.do) {
+      case 'end':
+        return (await agents.request(session, 'end-session', { session }, { timeoutMs })).turns;
+      case 'look':
+        await agents.request(session, 'tell-look', { session, admin: act.admin }, { timeoutMs: LOOK_TIMEOUT_MS });
+        return 0;
+      case 'cancel':
+      case 'delete': {
+        const { user } = await this.#sizeOf(session);
+        const name = act.do === 'cancel' ? 'cancel-turn' : 'delete-session';
+        await agents.request(session, name, { session, user, ...(act.by && { by: act.by }) }, { timeoutMs });
+        return 0;
+      }
+    }
   }
 
   async #ownerOf(session: string): Promise<string | undefined> {
     try {
-      const asked = this.#options.agents.request(session, 'session-size', { session }, { timeoutMs: LOOK_TIMEOUT_MS });
-      return (await asked).server;
+      return (await this.#sizeOf(session)).server;
     } catch (error) {
       if (isFairleadError(error, 'ERR_NO_SUCH_SESSION')) return undefined;
       throw error;
     }
+  }
+
+  #sizeOf(session: string): Promise<SessionSize> {
+    return this.#options.agents.request(session, 'session-size', { session }, { timeoutMs: LOOK_TIMEOUT_MS });
   }
 }

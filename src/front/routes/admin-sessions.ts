@@ -51,7 +51,7 @@ export function adminSessionRoutes({ agents, desk, support, system }: AdminSessi
       async (call) => {
         const { session, user } = await sizeOf(call);
         await recordAct(call, 'session_deleted', { session, user });
-        await desk.onSession({ do: 'delete', session });
+        await desk.onSession({ do: 'delete', session, by: auditedAs(call.user, call.who) });
         call.exchange.empty(204);
       },
       { access: 'admin' },
@@ -73,7 +73,7 @@ export function adminSessionRoutes({ agents, desk, support, system }: AdminSessi
       async (call) => {
         const { session, user } = await sizeOf(call);
         await recordAct(call, 'turn_cancelled', { session, user });
-        await ask(session, 'cancel-turn', { session, user });
+        await desk.onSession({ do: 'cancel', session, by: auditedAs(call.user, call.who) });
         call.exchange.json(200, { session });
       },
       { access: 'admin' },
@@ -91,13 +91,14 @@ export function adminSessionRoutes({ agents, desk, support, system }: AdminSessi
         const { session, user } = await sizeOf(call);
         // Recorded and told before anything is read: a look that cannot be is none.
         await audited({ what: 'support_look', ...auditedAs(admin, who), session, about: { owner: user } });
-        await ask(session, 'tell-look', { session, admin });
+        if (user !== admin) await desk.onSession({ do: 'look', session, admin });
         const page = { session, user, limit, ...(before === undefined ? {} : { before }) };
         const { json, first, next } = await ask(session, 'read-history-page', page);
         const rest = next === undefined ? '' : `,"next":${JSON.stringify(next)}`;
         exchange.answer(200, 'application/json', `{"transcript":${json},"first":${first}${rest}}`);
       },
-      { access: 'admin' },
+      // A HEAD would be a look at nothing, and be told as one.
+      { access: 'admin', noHead: true },
     ),
   ];
 }

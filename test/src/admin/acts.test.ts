@@ -68,6 +68,20 @@ t.test('what is for a session is done by the server that has it, and the other o
   t.same(a.done, []);
 });
 
+t.test('who acts is known at the server that does it', async (t) => {
+  const [a, b] = await servers(t);
+  b.has.add('s1');
+  const by = { user: 'root', credential: 'tok_1', address: '192.0.2.1' };
+  for (const act of [
+    { do: 'cancel', session: 's1', by },
+    { do: 'delete', session: 's1', by },
+    { do: 'look', session: 's1', admin: 'root' },
+  ] as const) {
+    t.equal(await a.acts.askOwner(act), true);
+    t.same(b.done.pop(), act);
+  }
+});
+
 t.test('where no server has the session, who asks is told so and nothing is left to be done later', async (t) => {
   const [a, b] = await servers(t, 50);
   t.equal(await a.acts.askOwner({ do: 'delete', session: 's1' }), false);

@@ -49,6 +49,7 @@ import type { QuotaExcess } from '../../../src/shared/quotas.js';
 import type { UsageRequests } from './usage.js';
 import type { ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
 import type {
+  ActedBy,
   AllSessionsRequest,
   AllSessionsResult,
   AnswerApprovalRequest,
@@ -114,7 +115,7 @@ export interface AgentContract {
       'answer-elicitation': { request: AnswerElicitationRequest; result: null };
       /** Writes a loss of files to the session's log, once for each id. */
       'note-loss': { request: Loss; result: LossTold };
-      'cancel-turn': { request: SessionRef & Asked; result: null };
+      'cancel-turn': { request: SessionRef & Asked & ActedBy; result: null };
       'reset-history': { request: SessionRef & Asked; result: null };
       /** Counts the user's connections at the server that asks. `over`: they are too many. ERR_UNAVAILABLE. */
       'claim-sockets': { request: ClaimSocketsRequest; result: { over?: QuotaExcess } };
@@ -127,7 +128,7 @@ export interface AgentContract {
       'get-session': { request: SessionRef; result: SessionInfo };
       /** Any thread answers for any user. */
       'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
-      'delete-session': { request: SessionRef & Asked; result: null };
+      'delete-session': { request: SessionRef & Asked & ActedBy; result: null };
       /** For operators. Any thread answers. */
       'all-sessions': { request: AllSessionsRequest; result: AllSessionsResult };
       /** For operators: whose it is, among others. ERR_NO_SUCH_SESSION. */

@@ -1,4 +1,5 @@
 /** Messages about sessions: their life, their turns and what their subscribers are sent. Types only. */
+import type { AuditedWho } from '../../../src/shared/audit.js';
 import type { Who } from '../../../src/shared/person.js';
 import type { Pending, UserBlock } from '../../../src/shared/protocol.js';
 
@@ -11,6 +12,11 @@ export interface SessionRef {
 /** With which rights the user asks. Absent: a user without groups. */
 export interface Asked {
   who?: Who;
+}
+
+/** An administrator who does it to the session of somebody else. */
+export interface ActedBy {
+  by?: AuditedWho;
 }
 
 /** An event on its way to a session's subscribers. */

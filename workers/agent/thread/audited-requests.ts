@@ -2,10 +2,10 @@
 import { audit, auditedAs, refuseUnaudited, type AuditAct } from '../../../src/shared/audit.js';
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentContract } from '../contract/messages.js';
-import type { Asked, SessionRef } from '../contract/sessions.js';
+import type { ActedBy, Asked, SessionRef } from '../contract/sessions.js';
 
 type Refused = 'submit-message' | 'answer-approval' | 'answer-elicitation' | 'reset-history' | 'restart-sandbox';
-type Handlers = Pick<RequestHandlers<AgentContract>, Refused | 'delete-session' | 'cancel-turn'>;
+type Handlers = Pick<RequestHandlers<AgentContract>, Refused | 'delete-session'>;
 
 /** Reading goes on, and so does stopping a turn: neither does what would have to be recorded first. */
 export function auditedRequests<H extends Handlers>(handlers: H): H {
@@ -17,7 +17,6 @@ export function auditedRequests<H extends Handlers>(handlers: H): H {
     'reset-history': recorded(handlers['reset-history']),
     'restart-sandbox': recorded(handlers['restart-sandbox']),
     'delete-session': recorded(noted('session_deleted', handlers['delete-session'])),
-    'cancel-turn': noted('turn_cancelled', handlers['cancel-turn']),
   };
 }
 
@@ -28,15 +27,19 @@ function recorded<R, T>(handle: (request: R) => T | Promise<T>): (request: R) =>
   };
 }
 
-function noted<R extends SessionRef & Asked, T>(
+/** An administrator's act is theirs, not the owner's. Without both it is one of a server of the version before, which records it there. */
+export function recordAct(what: AuditAct, { user, session, who, by }: SessionRef & Asked & ActedBy): void {
+  if (by) audit({ what, ...by, session, about: { owner: user } });
+  else if (who) audit({ what, ...auditedAs(user, who), session });
+}
+
+function noted<R extends SessionRef & Asked & ActedBy, T>(
   what: AuditAct,
   handle: (request: R) => T | Promise<T>,
 ): (request: R) => Promise<T> {
   return async (request) => {
     const result = await handle(request);
-    const { user, session, who } = request;
-    // Without rights of its own it is an administrator's act, which is recorded as theirs.
-    if (who) audit({ what, ...auditedAs(user, who), session });
+    recordAct(what, request);
     return result;
   };
 }

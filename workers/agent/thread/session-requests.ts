@@ -20,7 +20,7 @@ import type { Sessions } from '../session/sessions.js';
 import type { SessionRow, Store } from '../store/store.js';
 import type { AgentParts } from '../turn/turn.js';
 import { adminRequests } from './admin-requests.js';
-import { auditedRequests } from './audited-requests.js';
+import { auditedRequests, recordAct } from './audited-requests.js';
 import type { SessionExits } from './session-exits.js';
 
 /** Activity that no step writes (an attach, a read) moves the session's row at most this often. */
@@ -132,7 +132,12 @@ export class SessionRequests {
         await store.counters.noteSaved(session, server, bytes);
         return null;
       },
-      'cancel-turn': (of) => this.#do(of, (session) => session.cancel()),
+      'cancel-turn': (of) =>
+        this.#do(of, async (session) => {
+          const stopsOne = runningTurn(session.row) !== undefined;
+          await session.cancel();
+          if (stopsOne) recordAct('turn_cancelled', of);
+        }),
       'reset-history': (of) => this.#do(of, (session) => session.reset()),
       'restart-sandbox': async ({ discard, who: _who, ...of }) => {
         await sessions.read(of);
