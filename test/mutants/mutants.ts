@@ -446,6 +446,7 @@ const POLICY: readonly Mutant[] = [
     ['!groups.some((name) => standing.groups.includes(name))', 'standing.groups.length === 0'],
     ['!roles.includes(standing.role)', 'false'],
     ["action === 'deny' && isServer(facts.server)", 'false'],
+    ['const isTrusted = ruled === BUILT_IN ||', 'const isTrusted = server === BUILT_IN ||'],
   ),
   ...slips(
     'src/shared/name-globs.js',

@@ -17,8 +17,6 @@ export interface RuledCall {
   tool: string;
   /** The tool's own word. */
   readOnly?: boolean | undefined;
-  /** What it says of itself is our own word. */
-  isOurs?: boolean;
   args: Record<string, unknown>;
 }
 
@@ -63,9 +61,12 @@ export function createRules(config: Pick<Config, 'approvals' | 'mcpServers'>, ch
   const rules = approvals.rules.map(toMatcher);
   return {
     async decide(call, asker, onRule = () => undefined) {
-      const { server, tool, readOnly, isOurs = server === BUILT_IN } = call;
-      const isTrusted = isOurs || mcpServers[server]?.trustHints === true;
-      const facts = { server, tool, ruled: ruledServer(call), isTrusted, isReadOnly: isTrusted && readOnly === true };
+      const { server, tool, readOnly } = call;
+      const ruled = ruledServer(call);
+      // Whether a resource or a prompt is only read, its server knows alone, whichever tool or request of ours asks for it.
+      const isTrusted =
+        ruled === BUILT_IN || (Object.hasOwn(mcpServers, ruled) && mcpServers[ruled]?.trustHints === true);
+      const facts = { server, tool, ruled, isTrusted, isReadOnly: isTrusted && readOnly === true };
       const doubtful: Decision[] = [];
       for (const [index, { action, args, mismatch }] of rules.entries()) {
         const why = mismatch(facts, asker);

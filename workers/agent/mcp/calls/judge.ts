@@ -86,7 +86,7 @@ export async function isDenied(policy: Policy, of: Asker, request: JudgedRequest
   const { server, method, params } = request;
   const definition = { name: RULED_AS[method], description: '', inputSchema: {}, readOnly: true };
   const judged = { user: of.user, who: of.who, allowed: [] };
-  const { action } = await policy.decide({ server, definition, isOurs: true }, judged, { ...params, server });
+  const { action } = await policy.decide({ server, definition, isRequest: true }, judged, { ...params, server });
   return action === 'deny';
 }
 

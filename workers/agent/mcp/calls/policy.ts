@@ -19,8 +19,8 @@ import type { KnownTool } from '../catalogue/tool-names.js';
 export type { Action } from '../../../../src/shared/policy/policy.js';
 
 export interface RuledTool extends KnownTool {
-  /** What it says of itself is our own word. */
-  isOurs?: boolean;
+  /** A request other than a tool call: nothing that the server says describes it, so there is nothing to pin. */
+  isRequest?: boolean;
 }
 
 /** `session`: the user has allowed it for the rest of the session. `pin`: the tool is not as it was pinned. */
@@ -95,12 +95,12 @@ export function createPolicy(
       setPins(ofFile);
     },
     async decide(tool, of, args = {}) {
-      const { server, definition, isOurs } = tool;
+      const { server, definition, isRequest } = tool;
       const { name, readOnly } = definition;
-      const call = { server, tool: name, readOnly, args, ...(isOurs === undefined ? {} : { isOurs }) };
+      const call = { server, tool: name, readOnly, args };
       const ruled = await rules.decide(call, of);
       if (ruled.action === 'deny') return ruled;
-      const pin = isOurs === true ? undefined : pinned(tool);
+      const pin = isRequest === true ? undefined : pinned(tool);
       if (pin?.isRefused) return { action: 'deny', by: 'pin' };
       const decision: Decision = pin && ruled.action === 'allow' ? { action: 'ask', by: 'pin' } : ruled;
       if (decision.action !== 'ask') return decision;

@@ -78,6 +78,37 @@ t.test('requests for prompts and resources: a deny holds, an ask is answered by 
   await refuseDenied(policy, ada, { server: 'docs', method: 'resources/read' });
 });
 
+t.test('of a server that is not believed a resource or a prompt is not read-only, whoever asks for it', async (t) => {
+  const rules = [
+    { readOnly: true, action: 'allow' },
+    { tool: '{read_resource,get_prompt}', action: 'deny' },
+  ];
+  const mcpServers = {
+    docs: { url: 'https://docs.example/mcp' },
+    mine: { url: 'https://mine.example/mcp', trustHints: true },
+  };
+  const policy = createPolicy(parseConfig({ approvals: { rules }, mcpServers }, {}), schemas);
+  for (const method of ['resources/read', 'prompts/get'] as const) {
+    t.equal(await isDenied(policy, ada, { server: 'docs', method }), true, method);
+    t.equal(await isDenied(policy, ada, { server: 'mine', method }), false, `${method} of a server that is believed`);
+    t.equal(await isDenied(policy, ada, { server: 'constructor', method }), true, `${method} of a server that is none`);
+  }
+  const inTurn = (server: string) =>
+    judge({ policy, toolArgs }, readResource, { server, uri: 'a:b' }, { ...ada, allowed: [] });
+  t.match(await inTurn('docs'), { verdict: 'deny', by: { rule: 1 } });
+  t.match(await inTurn('mine'), { verdict: 'allow', by: { rule: 0 } });
+  const writes = createPolicy(
+    parseConfig({ approvals: { rules: [{ readOnly: false, action: 'deny' }] }, mcpServers }, {}),
+    schemas,
+  );
+  t.equal(
+    await isDenied(writes, ada, { server: 'docs', method: 'resources/read' }),
+    true,
+    'it counts as one that writes',
+  );
+  t.equal(await isDenied(writes, ada, { server: 'mine', method: 'resources/read' }), false);
+});
+
 t.test('without rules the default decides on them too', async (t) => {
   for (const action of ['ask', 'deny']) {
     const policy = createPolicy(parseConfig({ approvals: { default: action } }, {}), schemas);
