@@ -31,6 +31,7 @@ import { JwtPeople } from '../front/oidc/jwt-people.js';
 import { CLOSE } from '../shared/protocol.js';
 import { DRAINS, Presence } from '../front/presence.js';
 import { RefusalLog } from '../front/refusal-log.js';
+import { RefusedActs } from '../front/refused-acts.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
 import { allRoutes } from '../front/routes/all.js';
@@ -203,6 +204,7 @@ export function createFront(options: FrontOptions): Front {
     reads,
     strangers,
     logIns,
+    refusedActs: new RefusedActs(),
     maxBodyBytes: limits.maxFrameBytes,
     ...(notServing && { notServing }),
   });

@@ -6,18 +6,11 @@ import { LRUCache } from 'lru-cache';
 import { audit } from '../shared/audit.js';
 import type { FairleadError } from '../shared/errors.js';
 import type { Person } from '../shared/person.js';
+import { BoundedEntries } from './bounded-entries.js';
 import type { RefusalLog } from './refusal-log.js';
-import { TokenBucket } from '../shared/token-bucket.js';
 
 const SEEN_MS = 3_600_000;
 const MAX_SEEN = 20_000;
-const MAX_ADDRESSES = 10_000;
-/** Of one address: so many at once, then one in ten seconds. */
-const BURST = 10;
-const PER_SECOND = 0.1;
-/** Of all addresses together. */
-const BURST_OF_ALL = 100;
-const PER_SECOND_OF_ALL = 10;
 
 /** What an asker has sent to be let in. */
 export interface Offered {
@@ -31,10 +24,8 @@ export interface Offered {
 
 export class LogIns {
   readonly #seen = new LRUCache<string, true>({ max: MAX_SEEN, ttl: SEEN_MS });
-  readonly #buckets = new LRUCache<string, TokenBucket>({ max: MAX_ADDRESSES });
   readonly #refusals: Pick<RefusalLog, 'note'> | undefined;
-  readonly #all = new TokenBucket(BURST_OF_ALL, PER_SECOND_OF_ALL);
-  #left = 0;
+  readonly #failures = new BoundedEntries();
 
   /** Without `refusals` a failure leaves no line in the log. */
   constructor(refusals?: Pick<RefusalLog, 'note'>) {
@@ -53,22 +44,9 @@ export class LogIns {
     const { address, authorization, protocols = '' } = offered;
     if (authorization === '' && !protocols.includes('bearer.')) return;
     this.#refusals?.note(why, offered);
-    if (!this.#bucketOf(address).take() || !this.#all.take()) {
-      this.#left++;
-      return;
-    }
-    const more = this.#left === 0 ? {} : { unrecorded: this.#left };
-    this.#left = 0;
+    const more = this.#failures.take(address);
+    if (!more) return;
     const outcome = why.code === 'ERR_UNAVAILABLE' ? 'failed' : 'refused'; // nobody has judged it
     audit({ what: 'login_failed', outcome, address, about: { code: why.code, why: why.message, ...more } });
-  }
-
-  #bucketOf(address: string): TokenBucket {
-    let bucket = this.#buckets.get(address);
-    if (!bucket) {
-      bucket = new TokenBucket(BURST, PER_SECOND);
-      this.#buckets.set(address, bucket);
-    }
-    return bucket;
   }
 }

@@ -1,7 +1,7 @@
 /** Leads a request to its route: checks origin, path, method, credentials and body, in this order. Main thread. */
 import type { z } from 'zod';
 import { refuseUnaudited } from '../shared/audit.js';
-import { FairleadError } from '../shared/errors.js';
+import { FairleadError, isFairleadError } from '../shared/errors.js';
 import { hasRole, whoOf, type Person, type Role, type Who } from '../shared/person.js';
 import { unauthorized, type Auth, type Identified } from './auth.js';
 import { readBody, type BodyKind } from './body.js';
@@ -12,6 +12,7 @@ import type { LogIns } from './log-ins.js';
 import type { MetricsAccess } from './metrics-access.js';
 import type { Origins } from './origin.js';
 import type { RefusalLog } from './refusal-log.js';
+import type { RefusedActs } from './refused-acts.js';
 import type { RequestRate } from './request-rate.js';
 import type { Strangers } from './strangers.js';
 
@@ -122,6 +123,8 @@ export interface RouterOptions {
   refusals?: RefusalLog;
   /** Absent: nobody records who is let in. */
   logIns?: LogIns;
+  /** Absent: nobody records what people try beyond their role. */
+  refusedActs?: RefusedActs;
   budget: ByteBudget;
   /** Of each user. */
   reads: RequestRate;
@@ -155,6 +158,10 @@ export class Router {
     try {
       await this.#serve(exchange, asker, tooMany);
     } catch (error) {
+      if (isFairleadError(error, 'ERR_FORBIDDEN') && !(asker instanceof FairleadError)) {
+        const { method, path, address } = exchange.head;
+        this.#options.refusedActs?.note(asker, { method, route: exchange.route, path, address }, error);
+      }
       const challenge: Header[] =
         error instanceof FairleadError && error.code === 'ERR_UNAUTHORIZED'
           ? [['WWW-Authenticate', challengeOf(exchange.head)]]

@@ -4,7 +4,7 @@ import { auditTo } from '../../../../src/shared/audit.js';
 import { hashToken } from '../../../../src/shared/token-file.js';
 import { startFront, type Fixture } from '../front-fixture.js';
 
-type Entry = { what: string; user?: string; session?: string; about?: Record<string, unknown> };
+type Entry = { what: string; outcome: string; user?: string; session?: string; about?: Record<string, unknown> };
 
 const PEOPLE = ['ada', 'olga', 'root'] as const;
 type Person = (typeof PEOPLE)[number];
@@ -72,9 +72,30 @@ t.test('an administrator deletes a session of somebody else, and that is recorde
   t.notOk(fixture.agent.sessions.has(session));
   const about = { act: 'session_deleted', owner: 'ada' };
   t.match(
-    entries.filter(({ what }) => what === 'admin'),
+    entries.filter(({ what, outcome }) => what === 'admin' && outcome === 'ok'),
     [{ user: 'root', session, about }],
   );
+});
+
+t.test('whoever tries what is beyond their role is recorded, at a bounded rate', async (t) => {
+  const { session, ask, entries } = await world(t);
+  const attempts: [Person, string, string, string, string][] = [
+    ['olga', 'DELETE', `/v1/admin/sessions/${session}`, 'admin', 'DELETE /v1/admin/sessions/:session'],
+    ['ada', 'GET', '/v1/admin/system', 'admin', 'GET /v1/admin/system'],
+    ['ada', 'POST', '/v1/admin/users/x%0Ay/kick', 'admin', 'POST /v1/admin/users/:user/kick'],
+    ['root', 'GET', `/v1/admin/sessions/${session}/history`, 'support_look', 'GET /v1/admin/sessions/:session/history'],
+  ];
+  for (const [person, method, path, what, act] of attempts) {
+    t.equal((await ask(person, method, path)).status, 403);
+    const tried = { what, outcome: 'refused', user: person, credential: 'file', about: { act, code: 'ERR_FORBIDDEN' } };
+    t.match(entries.at(-1), tried);
+    t.equal(entries.at(-1)?.session, path.includes(session) ? session : undefined);
+  }
+  const before = entries.length;
+  for (let request = 0; request < 60; request++) await ask('ada', 'GET', '/v1/admin/system');
+  t.ok(entries.length - before < 30, `${entries.length - before} of sixty`);
+  await ask('olga', 'DELETE', `/v1/admin/sessions/${session}`);
+  t.match(entries.at(-1), { user: 'olga', about: { unrecorded: Number } });
 });
 
 t.test('with auth.support an admin reads a session: recorded, told to its owner, and only then read', async (t) => {
@@ -82,7 +103,7 @@ t.test('with auth.support an admin reads a session: recorded, told to its owner,
   const path = `/v1/admin/sessions/${session}/history`;
   t.equal((await ask('olga', 'GET', path)).status, 403, 'an operator does not');
   t.same(
-    entries.filter(({ what }) => what === 'support_look'),
+    entries.filter(({ what, outcome }) => what === 'support_look' && outcome === 'ok'),
     [],
   );
   fixture.agent.overrides.set('tell-look', () => {
