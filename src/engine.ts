@@ -14,7 +14,7 @@ import { ImageServers } from './boot/catalogue.js';
 import { openDataDir } from './boot/data-dir.js';
 import { createFront, type Front } from './boot/front.js';
 import { LiveConfig, type ReloadReport } from './boot/live-config.js';
-import { liveParts, unsafeHere } from './boot/live-parts.js';
+import { forThreads, liveParts, unsafeHere } from './boot/live-parts.js';
 import { startJanitor } from './boot/janitor.js';
 import { ModelWatch } from './boot/model-watch.js';
 import { chooseParts, type Parts } from './boot/parts.js';
@@ -110,7 +110,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
 
   const slots = ModelSlots.create(threads);
   const workerData = {
-    config: () => live.current,
+    config: () => forThreads(live.current),
     instance: data.instance,
     threads,
     store: chosen.store.kind,
@@ -230,7 +230,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
 
   docker = openDockerPool({
     config,
-    newest: () => ({ generation: live.generation, config: live.current }),
+    newest: () => ({ generation: live.generation, config: forThreads(live.current) }),
     instance: data.instance,
     driver: parts.sandbox.driver,
     log,

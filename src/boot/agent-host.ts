@@ -11,6 +11,7 @@ import type { AllAgents } from './all-agents.js';
 import type { AuditLog } from './audit-log.js';
 import type { Front } from './front.js';
 import type { LiveConfig } from './live-config.js';
+import { forThreads } from './live-parts.js';
 import type { Readiness } from './readiness.js';
 import type { ServerBook } from './server-book.js';
 
@@ -36,7 +37,7 @@ export interface AgentHostParts {
 
 export function agentHost(parts: AgentHostParts): AgentHost {
   const { agents, all, docker, front, book, readiness, auditLog, broker, credentials, isResting, live } = parts;
-  const newest = (): SetConfigRequest => ({ generation: live.generation, config: live.current });
+  const newest = (): SetConfigRequest => ({ generation: live.generation, config: forThreads(live.current) });
   return {
     requests: {
       'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),

@@ -2,7 +2,8 @@
 import { constants, lstatSync } from 'node:fs';
 import { lstat, open, type FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { ConfigError, configOf, parseConfig, type Config } from '../shared/config.js';
+import { ConfigError, type Config } from '../shared/config.js';
+import { parseAside } from './parse-aside.js';
 
 /** Ten thousand users and a thousand rules are two megabytes. */
 const MAX_BYTES = 16 * 1_048_576;
@@ -26,7 +27,8 @@ export class ConfigFile {
   /** Throws ConfigError with every problem. */
   async read(): Promise<Config> {
     const bytes = await this.#bytes();
-    return bytes ? configOf(bytes, this.#file, this.#env, this.#cwd) : parseConfig({}, this.#env, this.#cwd);
+    const place = { file: this.#file, env: this.#env, cwd: this.#cwd };
+    return parseAside(bytes ? { bytes, ...place } : place);
   }
 
   /** Undefined: there was no file at the start, and there is none. */

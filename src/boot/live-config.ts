@@ -2,6 +2,7 @@
  * The configuration that counts now. A reload reads the file again, and either all of it counts from then on, but for the keys that
  * need a restart, or nothing does. Main thread.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { audit, type AuditedWho } from '../shared/audit.js';
 import { ConfigError, problemsAcross, type Config, type ConfigProblem } from '../shared/config.js';
 import { errorToData, FairleadError } from '../shared/errors.js';
@@ -115,8 +116,12 @@ export class LiveConfig {
   async #take(by: AuditedWho): Promise<ReloadReport> {
     const read = await this.#options.read();
     const before = this.#current;
+    // Of a large file each of these steps takes milliseconds: others may do something between two of them.
+    await turn();
     const { live, restart } = diffConfigs(before, read);
+    await turn();
     const next = effectiveConfig(before, read);
+    await turn();
     const problems = [...mixedProblems(next, restart), ...(this.#options.refuse?.(next) ?? [])];
     if (problems.length > 0) throw new ConfigError(problems);
     this.#current = next;
@@ -126,6 +131,7 @@ export class LiveConfig {
       for (const part of this.#parts) warnings.push(...((await part.apply(next, before)) ?? []));
     }
     const changed = bySection(live);
+    await turn();
     audit({
       what: 'config_loaded',
       ...by,

@@ -134,10 +134,11 @@ export function diffConfigs(before: Config, after: Config): ConfigDiff {
 
 /** What counts when `after` is read while `before` runs: the live keys of `after`, all else of `before`. */
 export function effectiveConfig(before: Config, after: Config): Config {
-  const { source: _source, ...kept } = structuredClone(before);
+  const { source: _source, ...kept } = before;
   const result: Config = { ...kept, ...(after.source && { source: after.source }) };
+  const own = new Set<string>();
   for (const key of LIVE_KEYS) {
-    if (!switchesAccess(key, before, after)) setAt(result, key, structuredClone(valueAt(after, key)));
+    if (!switchesAccess(key, before, after)) setAt(result, key, valueAt(after, key), own);
   }
   return deepFreeze(result);
 }
@@ -178,11 +179,18 @@ function valueAt(config: Config, key: string): unknown {
   return value;
 }
 
-function setAt(config: Config, key: string, value: unknown): void {
+/** `own`: the sections of which `config` has a copy of its own. */
+function setAt(config: Config, key: string, value: unknown, own: Set<string>): void {
   const parts = key.split('.');
   const last = parts.pop()!;
   let section = config as unknown as Record<string, unknown>;
-  for (const part of parts) section = section[part] as Record<string, unknown>;
+  let path = '';
+  for (const part of parts) {
+    path += `${part}.`;
+    if (!own.has(path)) section[part] = { ...(section[part] as object) };
+    own.add(path);
+    section = section[part] as Record<string, unknown>;
+  }
   if (value === undefined) delete section[last];
   else section[last] = value;
 }

@@ -34,7 +34,7 @@ export function liveParts({ live, front, docker, agents, log }: LivePartsOptions
       name: 'docker',
       apply: async (config) => {
         try {
-          await docker.run('set-config', { generation: live.generation, config });
+          await docker.run('set-config', { generation: live.generation, config: forThreads(config) });
           return [];
         } catch (error) {
           // Its successor starts with the newest, and adopts its sandboxes.
@@ -46,11 +46,16 @@ export function liveParts({ live, front, docker, agents, log }: LivePartsOptions
     {
       name: 'agents',
       apply: async (config) => {
-        const ended = await agents.setConfig({ generation: live.generation, config }, TAKE_MS);
+        const ended = await agents.setConfig({ generation: live.generation, config: forThreads(config) }, TAKE_MS);
         return ended.map((index) => `agent thread ${index} did not take the configuration in time and is replaced`);
       },
     },
   ];
+}
+
+/** Who gets in is judged by the main thread alone, and thousands of users are the largest part of a configuration. */
+export function forThreads(config: Config): Config {
+  return { ...config, auth: { ...config.auth, tokens: [] } };
 }
 
 /** Where tools run without isolation only the machine's owner may be let in: the start has seen to that, and a reload must not undo it. */
