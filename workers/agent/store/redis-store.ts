@@ -7,20 +7,13 @@ import { sealTail, wantsSeal } from './history-tail.js';
 import { ReadOrder } from './read-order.js';
 import { checkRights } from './redis-check.js';
 import { RedisCredentials } from './redis-credentials.js';
-import {
-  IndexMoves,
-  moveInIndexes,
-  placesAfter,
-  SESSIONS_KEY,
-  userKey,
-  wakeUpKey,
-  type IndexChanges,
-} from './redis-indexes.js';
+import { IndexMoves, moveInIndexes, SESSIONS_KEY, userKey, wakeUpKey, type IndexChanges } from './redis-indexes.js';
+import { findExpired, listFrom } from './redis-finds.js';
 import { RedisLedger } from './redis-ledger.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
 import { countArgs, countFields, countKeys } from './redis-count.js';
 import { excessOf, RedisCounters } from './redis-quotas.js';
-import { countedKeys, keysOf, readActivity, readRow, scoreOf } from './redis-rows.js';
+import { countedKeys, keysOf, readRow, scoreOf } from './redis-rows.js';
 import { fetchSecret, secretKey, storeSecret } from './redis-secrets.js';
 import { BLOCK, COMMIT, CREATE, DELETE, DELETE_EXPIRED, EVENTS, SEAL, TAIL, TAKE, TOUCH } from './redis-scripts.js';
 import { NO_COUNTING } from './quota-counters.js';
@@ -29,7 +22,6 @@ import {
   conflict,
   escapeText,
   placeFromCursor,
-  placeToCursor,
   ROW_FIELDS,
   rowFromValues,
   rowToFields,
@@ -51,11 +43,7 @@ import type {
   WriteSecret,
 } from './store.js';
 
-/** Older than this, an index entry without a row is an orphan, and not a session that is being created. */
-const ORPHAN_MS = 60_000;
 const MAX_SEALING = 16;
-/** Pages of stale index entries that one search for expired sessions repairs at most. */
-const MAX_REPAIRS = 10;
 /** Commands that are sent at once; the client's queue is bounded. */
 const MAX_PIPELINED = 1000;
 
@@ -164,19 +152,7 @@ export class RedisStore implements Store {
   async listSessions(user: string | undefined, page: { limit: number; cursor?: string }): Promise<SessionPage> {
     this.#moves.flush();
     const from = page.cursor === undefined ? undefined : placeFromCursor(page.cursor);
-    return this.#link.call('listSessions', async (call) => {
-      // One extra place tells whether there is a next page.
-      const key = user === undefined ? SESSIONS_KEY : userKey(user);
-      const places = await placesAfter(call, key, from, page.limit + 1);
-      const shown = places.slice(0, page.limit);
-      const rows = await Promise.all(shown.map(({ session }) => readRow(call, session)));
-      const isOrphan = (row: SessionRow | undefined): boolean => user !== undefined && row?.user !== user;
-      const orphans = shown.filter(({ at }, index) => isOrphan(rows[index]) && at < Date.now() - ORPHAN_MS);
-      if (orphans.length > 0) await call.send(['ZREM', key, ...orphans.map(({ session }) => session)]);
-      const sessions = rows.filter((row) => row !== undefined).filter((row) => !isOrphan(row));
-      const last = shown.at(-1);
-      return places.length > page.limit && last !== undefined ? { sessions, next: placeToCursor(last) } : { sessions };
-    });
+    return this.#link.call('listSessions', (call) => listFrom(call, user, { from, limit: page.limit }));
   }
 
   async touchSession(session: string, at: number): Promise<void> {
@@ -228,19 +204,7 @@ export class RedisStore implements Store {
 
   expiredSessions(before: number, limit: number): Promise<string[]> {
     this.#moves.flush();
-    return this.#link.call('expiredSessions', async (call) => {
-      for (let repairs = 0; repairs < MAX_REPAIRS; repairs++) {
-        const range = [SESSIONS_KEY, '-inf', `(${before}`, 'BYSCORE', 'LIMIT', '0', String(limit)];
-        const found = await call.send<string[]>(['ZRANGE', ...range]);
-        const rows = await Promise.all(found.map((session) => readActivity(call, session)));
-        // The row is the truth: an index that a crash has left behind is moved.
-        const active = rows.filter((row) => row.at >= before);
-        await moveInIndexes(call, active);
-        const expired = rows.filter((row) => row.at < before).map(({ session }) => session);
-        if (expired.length > 0 || found.length < limit) return expired;
-      }
-      return [];
-    });
+    return this.#link.call('expiredSessions', (call) => findExpired(call, before, limit));
   }
 
   async commit(session: string, commit: Commit): Promise<CommitResult> {
