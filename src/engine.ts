@@ -19,7 +19,7 @@ import { startJanitor } from './boot/janitor.js';
 import { ModelWatch } from './boot/model-watch.js';
 import { chooseParts, type Parts } from './boot/parts.js';
 import { Readiness } from './boot/readiness.js';
-import { McpPins } from './boot/mcp-pins.js';
+import { McpPins, type McpPinsOptions } from './boot/mcp-pins.js';
 import { PinFile } from './boot/pin-file.js';
 import { ServerBook } from './boot/server-book.js';
 import type { Service } from './boot/service-manager.js';
@@ -133,7 +133,9 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     () => pinFile.pins,
   );
   const publish = (): Promise<void> => all.publish(book.published());
-  const pins = new McpPins({ config, file: pinFile, toolsOf: (server) => book.toolsOf(server), publish });
+  const toolsOf: McpPinsOptions['toolsOf'] = async (server, { user, who }) =>
+    book.isPerUser(server) ? book.ownToolsOf(server, await all.mcpStatus(user, who)) : book.toolsOf(server);
+  const pins = new McpPins({ config, file: pinFile, toolsOf, isPerUser: (server) => book.isPerUser(server), publish });
   let docker: DockerPool | undefined;
   const browsers = openBrowserAccess({
     config,

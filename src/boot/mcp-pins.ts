@@ -2,6 +2,7 @@
 import type { Config } from '../shared/config.js';
 import { FairleadError } from '../shared/errors.js';
 import { noSuchServer } from '../shared/kept-for-groups.js';
+import type { Who } from '../shared/person.js';
 import type { PinDifference } from '../shared/protocol.js';
 import type { ToolDefinition } from '../shared/tool-definition.js';
 import { pinDifference, pinsOf, type Pins, type ToolPins } from '../shared/tool-pins.js';
@@ -19,11 +20,19 @@ export interface PinReport {
   missing: string[];
 }
 
+/** Who asks for the pins. */
+export interface PinAsker {
+  user: string;
+  who: Who;
+}
+
 export interface McpPinsOptions {
   config: Pick<Config, 'mcp' | 'mcpServers'>;
   file: Pick<PinFile, 'pins' | 'set'>;
-  /** The tools that the server has listed for all users; undefined: none yet. */
-  toolsOf: (server: string) => readonly ToolDefinition[] | undefined;
+  /** The tools that the server has listed for all users, or for this one where each has their own; undefined: none yet. */
+  toolsOf: (server: string, asker: PinAsker) => Promise<readonly ToolDefinition[] | undefined>;
+  /** Users log in to it, and each has tools of their own there. */
+  isPerUser: (server: string) => boolean;
   /** Tells all agent threads. */
   publish: () => Promise<void>;
 }
@@ -41,10 +50,13 @@ export class McpPins {
     return { ...file.pins, ...config.mcp.pins.servers };
   }
 
-  /** ERR_NOT_FOUND; ERR_UNAVAILABLE while the server's tools are not known. */
-  read(server: string): PinReport {
+  /** ERR_NOT_FOUND; ERR_UNAVAILABLE while the server's tools are not known; ERR_MCP_LOGIN where the asker has to log in for them. */
+  async read(server: string, asker: PinAsker): Promise<PinReport> {
+    return this.#report(server, await this.#toolsOf(server, asker));
+  }
+
+  #report(server: string, definitions: readonly ToolDefinition[]): PinReport {
     const { config, file } = this.#options;
-    const definitions = this.#toolsOf(server);
     const tools = pinsOf(definitions);
     const { pins } = this;
     const isIn = (held: Pins): boolean => Object.hasOwn(held, server);
@@ -62,17 +74,18 @@ export class McpPins {
     };
   }
 
-  /** Pins the tools as they are now. Also ERR_CONFIG for a server that is pinned in the configuration. */
-  async pin(server: string): Promise<PinReport> {
-    const tools = pinsOf(this.#toolsOf(server));
-    await this.#set(server, tools);
-    return this.read(server);
+  /** Pins the tools as they are now, where each user has their own as the asker has them. Also ERR_BAD_FRAME for a server that is pinned in the configuration. */
+  async pin(server: string, asker: PinAsker): Promise<PinReport> {
+    const definitions = await this.#toolsOf(server, asker);
+    await this.#set(server, pinsOf(definitions));
+    return this.#report(server, definitions);
   }
 
-  async unpin(server: string): Promise<PinReport> {
-    this.#toolsOf(server);
+  /** Also while the server's tools are not known: then the report has none. */
+  async unpin(server: string, asker: PinAsker): Promise<PinReport> {
+    this.#check(server);
     await this.#set(server, undefined);
-    return this.read(server);
+    return this.#report(server, (await this.#options.toolsOf(server, asker)) ?? []);
   }
 
   async #set(server: string, tools: ToolPins | undefined): Promise<void> {
@@ -85,12 +98,21 @@ export class McpPins {
     await publish();
   }
 
-  #toolsOf(server: string): readonly ToolDefinition[] {
-    const { config, toolsOf } = this.#options;
-    if (!Object.hasOwn(config.mcpServers, server)) throw noSuchServer(server);
-    const tools = toolsOf(server);
+  #check(server: string): void {
+    if (!Object.hasOwn(this.#options.config.mcpServers, server)) throw noSuchServer(server);
+  }
+
+  async #toolsOf(server: string, asker: PinAsker): Promise<readonly ToolDefinition[]> {
+    const { toolsOf, isPerUser } = this.#options;
+    this.#check(server);
+    const tools = await toolsOf(server, asker);
     if (tools) return tools;
-    const told = `the tools of ${server} are not known: it has not answered yet, or each user has tools of their own there`;
-    throw new FairleadError('ERR_UNAVAILABLE', told, { retryAfterMs: 5_000 });
+    if (isPerUser(server)) {
+      const told = `each user has tools of their own at ${server}: log in there (fairlead mcp login ${server}), use it once, and pin it as you have it`;
+      throw new FairleadError('ERR_MCP_LOGIN', told);
+    }
+    throw new FairleadError('ERR_UNAVAILABLE', `the tools of ${server} are not known: it has not answered yet`, {
+      retryAfterMs: 5_000,
+    });
   }
 }

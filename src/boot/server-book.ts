@@ -106,6 +106,15 @@ export class ServerBook {
     return this.#entries.get(server)?.tools;
   }
 
+  isPerUser(server: string): boolean {
+    return this.#entries.get(server)?.note.perUser === true;
+  }
+
+  /** As it lists them for this user, where each has tools of their own; undefined: that is not known. */
+  ownToolsOf(server: string, threads: readonly McpStatusResult[]): readonly ToolDefinition[] | undefined {
+    return ownOf(server, threads)?.tools;
+  }
+
   /** As this user sees them, from what all threads have noticed in their own requests. */
   health(threads: readonly McpStatusResult[], who: Standing): ServerStatus[] {
     const { mcpServers } = this.#config;

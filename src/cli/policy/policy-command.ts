@@ -38,14 +38,16 @@ Examples:
   $ fairlead policy test --user ada --server git --tool push --json`,
     )
     .action(async (flags: Flags) => {
-      const [{ policyText, testPolicy }, { checkArgs }, { loadConfig }] = await Promise.all([
+      const [{ policyText, testPolicy }, { checkArgs }, { loadConfig }, { PinFile }] = await Promise.all([
         import('./policy-test.js'),
         import('./check-args.js'),
         import('../../shared/config.js'),
+        import('../../boot/pin-file.js'),
       ]);
       const { user, role, group, server, tool, args = {}, readOnly = false, json = false } = flags;
       const question = { user, server, tool, args, readOnly, ...(role && { role }), ...(group && { groups: group }) };
-      const answer = await testPolicy(loadConfig(), question, checkArgs);
+      const config = loadConfig();
+      const answer = await testPolicy(config, question, checkArgs, new PinFile(config.dataDir).pins);
       process.stdout.write(json ? `${JSON.stringify(answer)}\n` : policyText(answer, colorsFor(process.stdout)));
     });
 }

@@ -6,6 +6,7 @@ import { toolFilter } from '../../shared/name-globs.js';
 import { NO_STANDING, sameStanding, type Role, type Standing } from '../../shared/person.js';
 import { BUILT_IN } from '../../shared/policy/built-in-tools.js';
 import { createRules, type Action, type CheckArgs, type Mismatch } from '../../shared/policy/policy.js';
+import type { Pins } from '../../shared/tool-pins.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
 
@@ -29,36 +30,50 @@ export interface PolicyAnswer {
   user: string;
   role: Role;
   groups: readonly string[];
+  /** Of a server that is pinned: whether its pins name the tool. Whether it has changed since, the running server alone knows. */
+  pin?: 'named' | 'new';
   /** The rules that were looked at, in their order. */
   looked: { rule: number; matches: boolean; why?: Mismatch }[];
 }
 
-type PolicyConfig = Pick<Config, 'approvals' | 'mcpServers' | 'auth'>;
+type PolicyConfig = Pick<Config, 'approvals' | 'mcpServers' | 'auth' | 'mcp'>;
 
 /** ERR_NOT_FOUND for a server that the configuration lacks. */
 export async function testPolicy(
   config: PolicyConfig,
   question: PolicyQuestion,
   checkArgs: CheckArgs,
+  /** Those of the data folder. */
+  filed: Pins = {},
 ): Promise<PolicyAnswer> {
   const { user, server, tool, args, readOnly } = question;
   const { mcpServers } = config;
   const who = standingFor(config, question);
   const looked: PolicyAnswer['looked'] = [];
-  const about = { user, ...who, looked };
+  const pin = pinOf({ ...filed, ...config.mcp.pins.servers }, question);
+  const about = { user, ...who, ...(pin && { pin }), looked };
   if (server !== BUILT_IN) {
     if (!Object.hasOwn(mcpServers, server)) throw noSuchServer(server);
     if (!seesServer(mcpServers, server, who)) return { action: 'deny', by: `mcpServers.${server}.groups`, ...about };
     if (!toolFilter(mcpServers[server]!.tools)(tool))
       return { action: 'deny', by: `mcpServers.${server}.tools`, ...about };
   }
+  if (pin === 'new' && config.mcp.pins.onChange === 'refuse') return { action: 'deny', by: PINNED, ...about };
   const { action, by } = await createRules(config, checkArgs).decide(
     { server, tool, readOnly, args },
     { user, who },
     (rule, why) => looked.push({ rule, matches: why === undefined, ...(why && { why }) }),
   );
+  if (pin === 'new' && action === 'allow') return { action: 'ask', by: PINNED, ...about };
   if (typeof by === 'object') return { action, rule: by.rule, by: `approvals.rules.${by.rule}`, ...about };
   return { action, by: by === 'default' ? 'approvals.default' : 'it changes nothing and reaches no server', ...about };
+}
+
+const PINNED = 'mcp.pins';
+
+function pinOf(pins: Pins, { server, tool }: PolicyQuestion): PolicyAnswer['pin'] {
+  if (!Object.hasOwn(pins, server)) return undefined;
+  return Object.hasOwn(pins[server]!, tool) ? 'named' : 'new';
 }
 
 /** What the command line says, else what the configuration's tokens of this user say. ERR_CONFIG where these differ. */
@@ -84,14 +99,21 @@ const WHY: Readonly<Record<Mismatch, string>> = {
   'args-unknown': 'its args cannot be checked in time: the stricter outcome holds',
 };
 
+const PIN_TEXT: Readonly<Record<NonNullable<PolicyAnswer['pin']>, string>> = {
+  named:
+    'its server is pinned: when the tool has changed since, it is asked for or denied (mcp.pins.onChange; see fairlead mcp pin SERVER --look)',
+  new: 'its server is pinned, and the pins do not name this tool',
+};
+
 export function policyText(answer: PolicyAnswer, colors: Colors): string {
-  const { action, by, user, role, groups, looked } = answer;
+  const { action, by, user, role, groups, looked, pin } = answer;
   const color = { allow: colors.green, ask: colors.yellow, deny: colors.red }[action];
   const lines = looked.map(({ rule, why }) => `  rules.${rule}  ${why === undefined ? 'matches' : `no: ${WHY[why]}`}`);
   return [
     `${color(action)}: ${inline(by)}`,
     `  ${inline(user)}, role ${role}, ${groups.length > 0 ? `groups ${inline(groups.join(', '), 1_000)}` : 'no groups'}`,
     ...lines,
+    ...(pin === undefined ? [] : [`  ${PIN_TEXT[pin]}`]),
     '',
   ].join('\n');
 }

@@ -13,6 +13,7 @@ const tool = (name: string, more: Partial<ToolDefinition> = {}): ToolDefinition 
   inputSchema: {},
   ...more,
 });
+const root = { user: 'root', who: { role: 'admin', groups: [], credential: 'file', address: '::1' } } as const;
 const mcpServers = { docs: { image: 'x' }, other: { image: 'y' } };
 
 t.test('a server is pinned as it is, in a file that the next start reads, and its differences are told', async (t) => {
@@ -24,24 +25,28 @@ t.test('a server is pinned as it is, in a file that the next start reads, and it
     new McpPins({
       config,
       file: new PinFile(dir),
-      toolsOf: (server) => (server === 'docs' ? tools : undefined),
+      toolsOf: async (server) => (server === 'docs' ? tools : undefined),
+      isPerUser: () => false,
       publish: async () => void published++,
     });
-  t.match(make().read('docs'), { differences: [], missing: [] });
-  t.notOk('pinnedBy' in make().read('docs'));
-  t.match(await make().pin('docs'), { pinnedBy: 'file', differences: [] });
+  t.match(await make().read('docs', root), { differences: [], missing: [] });
+  t.notOk('pinnedBy' in (await make().read('docs', root)));
+  t.match(await make().pin('docs', root), { pinnedBy: 'file', differences: [] });
   t.equal(published, 1);
   tools = [tool('look', { description: 'other', readOnly: true }), tool('constructor'), tool('__proto__')];
-  t.match(make().read('docs'), {
+  t.match(await make().read('docs', root), {
     differences: [
       { tool: 'look', state: 'changed', parts: ['description', 'hints'] },
       { tool: 'constructor', state: 'new', parts: [] },
     ],
     missing: ['find'],
   });
-  t.notOk('pinnedBy' in (await make().unpin('docs')));
-  t.throws(() => make().read('other'), { code: 'ERR_UNAVAILABLE' });
-  for (const name of ['nowhere', 'constructor']) t.throws(() => make().read(name), { code: 'ERR_NOT_FOUND' });
+  t.notOk('pinnedBy' in (await make().unpin('docs', root)));
+  await t.rejects(make().read('other', root), { code: 'ERR_UNAVAILABLE' });
+  for (const name of ['nowhere', 'constructor']) {
+    await t.rejects(make().read(name, root), { code: 'ERR_NOT_FOUND' });
+    await t.rejects(make().unpin(name, root), { code: 'ERR_NOT_FOUND' });
+  }
 });
 
 t.test('pins of the configuration outweigh the file, and are changed there alone', async (t) => {
@@ -49,9 +54,15 @@ t.test('pins of the configuration outweigh the file, and are changed there alone
   const config = parseConfig({ mcpServers, mcp: { pins: { servers } } }, {});
   const file = new PinFile(t.testdir());
   file.set('docs', pinsOf([tool('look', { description: 'of the file' })]));
-  const pins = new McpPins({ config, file, toolsOf: () => [tool('look')], publish: async () => undefined });
-  t.match(pins.read('docs'), { pinnedBy: 'configuration', differences: [] });
-  await t.rejects(pins.pin('docs'), { code: 'ERR_BAD_FRAME', message: /configuration/ });
+  const pins = new McpPins({
+    config,
+    file,
+    toolsOf: async () => [tool('look')],
+    isPerUser: () => false,
+    publish: async () => undefined,
+  });
+  t.match(await pins.read('docs', root), { pinnedBy: 'configuration', differences: [] });
+  await t.rejects(pins.pin('docs', root), { code: 'ERR_BAD_FRAME', message: /configuration/ });
 });
 
 t.test('a file of pins that cannot be read ends the start: nobody would notice a changed tool', async (t) => {
@@ -85,4 +96,23 @@ t.test('a pin in the configuration must be one, of a server that is there', asyn
   for (const servers of [{ docs: { look: 'x' } }, { docs: null }, { nowhere: {} }]) {
     t.throws(() => parseConfig({ mcpServers, mcp: { pins: { servers } } }, {}), { code: 'ERR_CONFIG' });
   }
+});
+
+t.test('a server with a login is pinned as the one who asks has it, and told how where they have not', async (t) => {
+  const file = new PinFile(t.testdir());
+  const own: Record<string, ToolDefinition[]> = { root: [tool('look')] };
+  const pins = new McpPins({
+    config: parseConfig({ mcpServers }, {}),
+    file,
+    toolsOf: async (_server, { user }) => own[user],
+    isPerUser: () => true,
+    publish: async () => undefined,
+  });
+  const other = { ...root, user: 'other' };
+  await t.rejects(pins.pin('docs', other), { code: 'ERR_MCP_LOGIN', message: /fairlead mcp login docs/ });
+  t.same(file.pins, {});
+  t.match(await pins.pin('docs', root), { pinnedBy: 'file', differences: [] });
+  t.same(file.pins, { docs: pinsOf([tool('look')]) });
+  t.notOk('pinnedBy' in (await pins.unpin('docs', other)), 'to take pins back nobody has to log in');
+  t.same(file.pins, {});
 });

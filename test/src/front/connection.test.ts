@@ -325,7 +325,7 @@ t.test('a port in use is ERR_START in plain words', async (t) => {
     readiness: () => ({ ready: true, reasons: [] }),
     metrics: async () => '',
     mcp: { health: async () => [], refresh: () => undefined },
-    pins: { read: () => ({ tools: {} }), pin: async () => ({ tools: {} }), unpin: async () => ({ tools: {} }) },
+    pins: { read: async () => ({ tools: {} }), pin: async () => ({ tools: {} }), unpin: async () => ({ tools: {} }) },
     forgetLogin: async () => undefined,
   });
   t.teardown(() => second.close());

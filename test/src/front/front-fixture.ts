@@ -467,7 +467,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
     readiness: () => readiness,
     metrics: async () => 'test_metric 1\n',
     mcp: { health: async () => [], refresh: () => undefined },
-    pins: { read: () => ({ tools: {} }), pin: async () => ({ tools: {} }), unpin: async () => ({ tools: {} }) },
+    pins: { read: async () => ({ tools: {} }), pin: async () => ({ tools: {} }), unpin: async () => ({ tools: {} }) },
     forgetLogin: async () => undefined,
   });
   channel.handle(

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { checkArgs } from '../../../../src/cli/policy/check-args.js';
@@ -62,6 +61,21 @@ t.test(
   },
 );
 
+t.test('a tool that its server’s pins do not name is asked for or denied, whatever a rule says', async (t) => {
+  const pins = { warehouse: { look: 'a'.repeat(16).concat('.', 'b'.repeat(16)) } };
+  const ask = (more: object, mcp: object = {}, filed = pins): Promise<PolicyAnswer> =>
+    testPolicy(parseConfig({ ...json, mcp }, {}), { ...ada, ...more }, checkArgs, filed);
+  const asked = await ask({});
+  t.match(asked, { action: 'ask', by: 'mcp.pins', pin: 'new', looked: [{ rule: 0, matches: true }] });
+  t.match(policyText(asked, colorsFor({})), /^ask: mcp\.pins\n[^]*pins do not name this tool/);
+  t.match(await ask({}, { pins: { onChange: 'refuse' } }), { action: 'deny', by: 'mcp.pins', pin: 'new' });
+  t.match(await ask({ user: 'eve' }), { action: 'deny', by: 'approvals.rules.1', pin: 'new' }, 'a stricter rule holds');
+  const named = await ask({ tool: 'look', readOnly: false });
+  t.match(named, { action: 'ask', by: 'approvals.default', pin: 'named' });
+  t.match(policyText(named, colorsFor({})), /when the tool has changed since/);
+  t.notOk('pin' in (await ask({}, {}, {} as typeof pins)));
+});
+
 t.test('a user whose tokens differ must be told with --role and --group', async (t) => {
   await t.rejects(test({ user: 'two' }), { code: 'ERR_CONFIG', message: /--role and --group/ });
   t.match(await test({ user: 'two', groups: ['analysts'] }), { action: 'allow' });
@@ -76,8 +90,9 @@ t.test('a pattern that would take for ever is given up after a second, and allow
 });
 
 t.test('as a command: words or JSON, from the configuration alone', async (t) => {
-  const file = join(t.testdir(), 'fairlead.json');
-  writeFileSync(file, JSON.stringify(json));
+  const pins = JSON.stringify({ version: 1, servers: { warehouse: {} } });
+  const dir = t.testdir({ 'fairlead.json': JSON.stringify(json), data: { 'mcp-pins.json': pins } });
+  const file = join(dir, 'fairlead.json');
   const env = { FAIRLEAD_CONFIG: file };
   const call = ['policy', 'test', '--user', 'ada', '--server', 'warehouse', '--tool', 'query'];
   const words = await runCli(t, [...call, '--args', '{"sql":"SELECT 1"}'], { env });
@@ -85,6 +100,10 @@ t.test('as a command: words or JSON, from the configuration alone', async (t) =>
     code: 0,
     stdout: /^allow: approvals\.rules\.0\n {2}ada, role user, groups analysts\n {2}rules\.0 {2}matches/,
   });
+  const pinned = await runCli(t, [...call, '--args', '{"sql":"SELECT 1"}'], {
+    env: { ...env, FAIRLEAD_DATA: join(dir, 'data') },
+  });
+  t.match(pinned, { code: 0, stdout: /^ask: mcp\.pins\n/ });
   const asJson = await runCli(t, [...call, '--group', 'a', '--group', 'b', '--role', 'admin', '--json'], { env });
   t.match(JSON.parse(asJson.stdout), { action: 'ask', role: 'admin', groups: ['a', 'b'] });
   for (const wrong of [
