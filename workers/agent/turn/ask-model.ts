@@ -16,6 +16,9 @@ import type { Standing } from '../../../src/shared/person.js';
 import type { TranscriptMessage } from '../store/store.js';
 import type { Turn } from './turn.js';
 
+/** Real tokens for each that is estimated: the estimate has three bytes for one. */
+const MOST_FOR_ESTIMATE = 3;
+
 interface Asker extends Pick<Turn, 'turn' | 'parts' | 'log' | 'signal'> {
   /** With which rights, where the step that stores them is still on its way. Absent: those of the row. */
   who?: Standing;
@@ -89,8 +92,8 @@ function reserve(asker: Asker, gate: PlaceGate, unstoredTokens: number): Promise
     model,
     system: settings.system,
     tools: () => parts.toolSet(caller).toolsWith([]),
-    // An estimate that errs on the safe side: a token has some four bytes.
-    messages: Math.min(settings.historyTokens, Math.ceil((history?.bytes ?? 0) / 3 + unstoredTokens)),
+    // At most: digits, rare scripts and base64 have a token for each byte. What is sent is cut by an estimate of a third of that.
+    messages: Math.min(settings.historyTokens, (history?.bytes ?? 0) / 3 + unstoredTokens) * MOST_FOR_ESTIMATE,
     maxTokens: settings.maxTokens,
   };
   return parts.meter.reserve(payerOf(caller, turn), call, { signal, gate });

@@ -204,3 +204,34 @@ t.test('a turn that waits for a place at the model has nothing reserved', async 
   await bench.event('text', ({ text }) => text === 'quick');
   await bench.event('turn:end', ({ budgets }) => budgets?.[0]?.name === OF.user);
 });
+
+t.test(
+  'text with a token for each byte overshoots a budget by one answer at most, however many ask at once',
+  async (t) => {
+    const bytes = 9_000;
+    const limit = 60_000;
+    const bench = await startBench(t, {
+      model: { maxTokens: 100 },
+      budgets: [{ of: 'user', per: 'day', tokens: limit }],
+      quotas: { default: { maxTurns: 0 } },
+    });
+    const counts: Script = async function* () {
+      const usage = { ...USAGE, inputTokens: bytes };
+      yield {
+        type: 'done',
+        answer: { content: [{ type: 'text', text: 'yes' }], stopReason: 'end_turn', usage, model: 'm' },
+      };
+    };
+    const sessions = Array.from({ length: 30 }, (_, index) => ({ user: OF.user, session: `session-${index + 10}` }));
+    bench.model.next(...sessions.map(() => counts));
+    await Promise.all(sessions.map((of) => bench.request('create-session', of)));
+    const content = [{ type: 'text' as const, text: '7'.repeat(bytes) }];
+    await Promise.all(sessions.map((of) => bench.request('submit-message', { ...of, content })));
+    await bench.until(
+      () => bench.types().filter((type) => type === 'turn:end').length === sessions.length,
+      () => 'not all turns have ended',
+    );
+    const used = bench.model.requests.length * bytes;
+    t.ok(used >= limit - bytes && used < limit + 2 * bytes, `${used} of ${limit}`);
+  },
+);
