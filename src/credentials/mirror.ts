@@ -8,7 +8,7 @@ import type {
   WriteCredentialRequest,
 } from '../../workers/agent/contract/credentials.js';
 import { backoffMs, type Backoff } from '../shared/backoff.js';
-import { errorToData, FairleadError } from '../shared/errors.js';
+import { errorToData, FairleadError, isFairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Agents } from '../threads/agents.js';
 
@@ -234,11 +234,18 @@ export class CredentialMirror {
     this.#options.onState(`tokens and blocks are those of ${seconds} s ago, since the store does not answer`);
   }
 
-  #ask<K extends keyof CredentialRequests>(
+  /** ERR_UNAVAILABLE when the store does not answer in time: whether it has done it is not known then. */
+  async #ask<K extends keyof CredentialRequests>(
     name: K,
     body: CredentialRequests[K]['request'],
   ): Promise<CredentialRequests[K]['result']> {
     const { agents } = this.#options;
-    return agents.request(`credentials-${this.#turn}`, name, body, { timeoutMs: REQUEST_TIMEOUT_MS });
+    try {
+      return await agents.request(`credentials-${this.#turn}`, name, body, { timeoutMs: REQUEST_TIMEOUT_MS });
+    } catch (error) {
+      if (!isFairleadError(error, 'ERR_CHANNEL_TIMEOUT')) throw error;
+      const told = 'the store does not answer: try again in a moment, and look first whether it was done';
+      throw new FairleadError('ERR_UNAVAILABLE', told, { cause: error, retryAfterMs: REQUEST_TIMEOUT_MS });
+    }
   }
 }

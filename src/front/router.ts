@@ -51,12 +51,20 @@ export interface Route {
   noHead: boolean;
   /** The router reads it, so that no route can parse a body by itself. */
   body: BodyKind;
+  /** An administrator's act that is done also while it cannot be recorded: it lets nobody in. */
+  always?: boolean;
   handle(call: RouteCall, body: unknown): Promise<void> | void;
 }
 
 interface RouteOptions {
   access?: Access;
   noHead?: boolean;
+}
+
+interface ChangeOptions {
+  access?: Role;
+  /** See Route. */
+  always?: boolean;
 }
 
 export function get(
@@ -70,9 +78,9 @@ export function get(
 export function del(
   path: string,
   handle: (call: RouteCall) => Promise<void> | void,
-  { access = 'user' }: { access?: Role } = {},
+  { access = 'user', always = false }: ChangeOptions = {},
 ): Route {
-  return { method: 'DELETE', path, segments: path.split('/'), access, noHead: true, body: 'none', handle };
+  return { method: 'DELETE', path, segments: path.split('/'), access, noHead: true, body: 'none', always, handle };
 }
 
 /** A form of one of our own pages, without fields: its body is dropped. */
@@ -101,7 +109,7 @@ export function post<T>(
   path: string,
   schema: z.ZodType<T>,
   handle: (call: RouteCall, body: T) => Promise<void> | void,
-  { access = 'user' }: { access?: Role } = {},
+  { access = 'user', always = false }: ChangeOptions = {},
 ): Route {
   return {
     method: 'POST',
@@ -110,6 +118,7 @@ export function post<T>(
     access,
     noHead: true,
     body: 'json',
+    always,
     handle: (call, json) => handle(call, parseBody(schema, json ?? {})),
   };
 }
@@ -264,8 +273,8 @@ function challengeOf({ authorization }: Exchange['head']): string {
 }
 
 /** An administrator's act is refused where it cannot be recorded; what users do is refused where it is done. */
-function needsRecord({ access, method }: Route): boolean {
-  return (access === 'operator' || access === 'admin') && method !== 'GET';
+function needsRecord({ access, method, always = false }: Route): boolean {
+  return !always && (access === 'operator' || access === 'admin') && method !== 'GET';
 }
 
 function hasLongBody({ chunked, contentLength }: Exchange['head']): boolean {

@@ -1,6 +1,9 @@
 /** The audit log of a whole server: what people and tools did, through kills and full disks; and nothing that they said. */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -199,6 +202,52 @@ t.test('while the log cannot be written work is refused, /readyz says why, and i
   await engine.stop();
   t.equal((await verifyLog(dataDir)).break, undefined);
 });
+
+t.test(
+  'while a sink that must have the log is away work is refused, and it goes on when the sink is back',
+  async (t) => {
+    let away = false;
+    let taken = '';
+    const collector = createServer(async (request, response) => {
+      let body = '';
+      for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
+      if (!away) taken += body;
+      response.writeHead(away ? 503 : 200).end();
+    });
+    collector.listen(0, '127.0.0.1');
+    await once(collector, 'listening');
+    t.teardown(() => {
+      collector.closeAllConnections();
+      collector.close();
+    });
+    const url = `http://127.0.0.1:${(collector.address() as AddressInfo).port}/in`;
+    const { engine, token, client: open } = await world(t, { http: { url, required: true }, maxBehindMs: 1_000 });
+    const client = await open();
+    t.match(await client.ask('hello'), { stopReason: 'end_turn' });
+    away = true;
+    client.send({ type: 'history:reset' }); // an entry that waits from now on
+    await client.waitFor('history:cleared');
+    await engine.waitForReadiness(503);
+    t.match(await (await fetch(`${engine.url}/readyz`)).text(), 'the audit log is not taken by audit.http');
+    client.say('hello again');
+    t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE', message: /audit log/ });
+    const headers = { authorization: `Bearer ${token}` };
+    t.equal((await fetch(`${engine.url}/v1/sessions`, { method: 'POST', headers })).status, 503);
+    t.equal((await fetch(`${engine.url}/v1/sessions`, { headers })).status, 200, 'reading goes on');
+    const block = `${engine.url}/v1/admin/users/eve/block`;
+    const json = { ...headers, 'content-type': 'application/json' };
+    t.equal((await fetch(block, { method: 'POST', headers: json, body: '{}' })).status, 200, 'so does keeping out');
+    t.equal((await fetch(block, { method: 'DELETE', headers })).status, 503, 'but not letting in again');
+    away = false;
+    await engine.waitForReadiness(200);
+    t.match(await client.ask('hello once more'), { stopReason: 'end_turn' });
+    await until(
+      'the sink has what it missed',
+      () => /history_cleared[^]*user_blocked[^]*message_accepted/.test(taken),
+      IN_TIME,
+    );
+  },
+);
 
 t.test('with onFailure continue work goes on', async (t) => {
   const { client: open, engine } = await world(t, { onFailure: 'continue' }, (dataDir) => {

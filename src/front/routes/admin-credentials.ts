@@ -14,6 +14,8 @@ const MIN_LIFE_MS = 1_000;
 /** Ten years: longer is no expiry. */
 const MAX_LIFE_MS = 10 * 366 * 86_400_000;
 const ADMIN = { access: 'admin' } as const;
+/** It lets nobody in, so it waits for no audit log; its entry is written when that can be. */
+const ENDING = { access: 'admin', always: true } as const;
 
 /** It is shown in lists and kept in the audit log. */
 const shortText = z
@@ -67,7 +69,7 @@ export function credentialRoutes(credentials: Credentials): Route[] {
         if (!(await credentials.revoke(id, actorOf(call)))) throw new FairleadError('ERR_NOT_FOUND', `no token ${id}`);
         call.exchange.empty(204);
       },
-      ADMIN,
+      ENDING,
     ),
     get(
       '/v1/admin/users',
@@ -83,7 +85,7 @@ export function credentialRoutes(credentials: Credentials): Route[] {
         const blocked = await credentials.block(user, reason ?? undefined, actorOf(call));
         call.exchange.json(200, { user, blocked });
       },
-      ADMIN,
+      ENDING,
     ),
     del(
       '/v1/admin/users/:user/block',

@@ -166,3 +166,9 @@ t.test('a store that has lost its newest writes is read whole: what it does not 
   await until(mirror, () => names.values.has('d'));
   t.strictSame([...names.values.keys()], ['d']);
 });
+
+t.test('a store that does not answer in time is said to be away, not in words of the inside', async (t) => {
+  const { mirror, fault } = await world(t);
+  fault.error = new FairleadError('ERR_CHANNEL_TIMEOUT', 'no answer to remove-credential within 3000 ms');
+  await t.rejects(mirror.remove('token:a'), { code: 'ERR_UNAVAILABLE', message: /the store does not answer/ });
+});
