@@ -1,6 +1,7 @@
 /** The part of the configuration that says what the audit log keeps, where, and what happens when it cannot. Main thread and command line. */
 import { z } from 'zod';
 import { positiveMs } from './config-fields.js';
+import { isLoopbackHost } from './config-oidc.js';
 
 const MIN_FILE_BYTES = 65_536;
 
@@ -59,6 +60,19 @@ export const auditSchema = z
       })
       .prefault({}),
     maxBehindMs: positiveMs.default(60_000).describe('How far a required sink may be behind'),
+  })
+  .superRefine(({ enabled, syslog, http }, context) => {
+    const refuse = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    for (const [name, { url, required }] of Object.entries({ syslog, http })) {
+      if (required && url === '') refuse([name, 'required'], `is true, but audit.${name}.url is empty`);
+      if (url !== '' && !enabled) refuse([name, 'url'], 'is set, but audit.enabled is false: nothing is sent');
+    }
+    if (syslog.required && syslog.url.startsWith('udp:')) {
+      refuse(['syslog', 'required'], 'is true, but UDP confirms nothing: use tcp:// or unix:');
+    }
+    if (http.authorization !== '' && http.url.startsWith('http:') && !isLoopbackHost(new URL(http.url).hostname)) {
+      refuse(['http', 'url'], 'must be https, since audit.http.authorization is a secret');
+    }
   })
   .prefault({});
 
