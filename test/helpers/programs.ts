@@ -17,6 +17,10 @@ const PROGRAMS = [
   'iptables',
   'systemd-analyze',
   'chromium',
+  'nginx',
+  'caddy',
+  'mandoc',
+  'groff',
 ] as const;
 /** For the Python client in examples/. */
 const PYTHON_MODULE = 'websockets';
@@ -31,6 +35,10 @@ const PACKAGES = [
   'python3',
   'python3-websockets',
   'chromium',
+  'nginx-light',
+  'caddy',
+  'mandoc',
+  'groff-base',
 ];
 export const INSTALL_LINE =
   'apt-get update && apt-get install -y --no-install-recommends ' +
