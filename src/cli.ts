@@ -5,6 +5,7 @@ import { DEFAULT_URL } from './cli/defaults.js';
 import { addCredentialCommands } from './cli/credentials/register.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
 import { addAdminCommand } from './cli/admin/admin-command.js';
+import { addPageCommands } from './cli/pages/register.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
 import { addServiceCommands } from './cli/service/register.js';
 import { addUsageCommand } from './cli/usage/usage-command.js';
@@ -281,6 +282,8 @@ Examples:
     const { configJsonSchema } = await import('./shared/config.js');
     process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
   });
+
+addPageCommands(program);
 
 try {
   await program.parseAsync();

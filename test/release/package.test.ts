@@ -30,14 +30,22 @@ const fairlead = async (...args: string[]): Promise<string> =>
   (await run('npx', ['--no-install', 'fairlead', ...args], { cwd: empty, env })).stdout;
 
 t.test('it holds what runs and what is read, and no tests, benches, sources or source maps', async (t) => {
-  const kinds = /^(?:dist\/(?:src|workers|image)|docs|systemd)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+  const kinds =
+    /^(?:dist\/(?:src|workers|image|man|completion)|docs|systemd)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
   const others = files.filter((path) => !kinds.test(path)).sort();
   t.same(others, ['fairlead.schema.json', 'workers/workspace/Dockerfile']);
   t.same(
     files.filter((path) => /\.(?:ts|map)$|\.test\.|tsbuildinfo/.test(path)),
     [],
   );
-  for (const needed of ['dist/src/cli.js', 'dist/workers/agent/index.js', 'LICENSE', 'systemd/fairlead.service']) {
+  for (const needed of [
+    'dist/man/fairlead.1',
+    'dist/completion/fairlead.bash',
+    'dist/src/cli.js',
+    'dist/workers/agent/index.js',
+    'LICENSE',
+    'systemd/fairlead.service',
+  ]) {
     t.ok(files.includes(needed), needed);
   }
 });
