@@ -4,6 +4,7 @@ import { Acts } from './admin/acts.js';
 import { AdminDesk } from './admin/desk.js';
 import { Drain } from './admin/drain.js';
 import { Here } from './admin/here.js';
+import { SandboxDesk } from './admin/sandbox-desk.js';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { openAuditLog } from './boot/audit-log.js';
@@ -188,6 +189,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     credentials,
     desk: new AdminDesk({ here, acts }),
     drain,
+    sandboxDesk: new SandboxDesk(() => docker),
     noProxy: noProxy(config, chosen.sandbox.driver),
     readiness: () => readiness.read(),
     notServing: () => readiness.refusal(),

@@ -12,6 +12,7 @@ import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
 import type { Drain } from '../admin/drain.js';
+import type { SandboxDesk } from '../admin/sandbox-desk.js';
 import type { AdminDesk } from '../admin/desk.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
@@ -72,6 +73,8 @@ export interface FrontOptions {
   desk: AdminDesk;
   /** Absent: it cannot be drained but by its stop. */
   drain?: Drain;
+  /** Absent: it has no sandboxes. */
+  sandboxDesk?: SandboxDesk;
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
@@ -193,6 +196,7 @@ export function createFront(options: FrontOptions): Front {
     credentials: options.credentials,
     drain: options.drain,
     reload: options.reload,
+    sandboxDesk: options.sandboxDesk,
   });
   const router = new Router({
     routes,

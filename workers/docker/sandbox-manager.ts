@@ -17,7 +17,8 @@ import { mayHaveChanged, type LeaseRecord, type LeaseRecords } from './lease/lea
 import type { Losses } from './lease/losses.js';
 import { Leases } from './lease/leases.js';
 import type { Lease } from './lease/lease.js';
-import type { ExecRequest, LeaseRequest, LeaseResult, ReplaceRequest } from './contract/messages.js';
+import type { ExecRequest, LeaseRequest, LeaseResult, ReplaceRequest, SandboxInfo } from './contract/messages.js';
+import { listSandboxes } from './sandbox-list.js';
 import { Orphans } from './lease/orphans.js';
 import { Pools } from './pool/pools.js';
 import type { SandboxState } from './pool/sandbox.js';
@@ -171,11 +172,14 @@ export class SandboxManager {
     return this.#pools.count(state);
   }
 
+  list(): Promise<SandboxInfo[]> {
+    return listSandboxes({ ...this.#options, pools: this.#pools.distinct(), leases: this.#leases.all() });
+  }
+
   /** The sessions that have a sandbox or an archive. */
   async sessions(): Promise<string[]> {
-    const saved = await this.#workspaces.sessions();
     const held = this.#leases.all().map(({ session }) => session);
-    return [...new Set([...held, ...saved])];
+    return [...new Set([...held, ...(await this.#workspaces.sessions())])];
   }
 
   /** What a server's image offers. Starts a sandbox of an image that is not known yet. ERR_SANDBOX, ERR_UNAVAILABLE. */

@@ -24,6 +24,22 @@ export type SessionInfo = z.infer<typeof sessionSchema>;
 const sessionPage = z.object({ sessions: z.array(sessionSchema), next: z.string().optional() });
 export type SessionPage = z.infer<typeof sessionPage>;
 
+const sandboxSchema = z.object({
+  sandbox: z.string(),
+  state: z.string(),
+  session: z.string().optional(),
+  user: z.string().optional(),
+  server: z.string(),
+  image: z.string(),
+  leasedAt: z.number().optional(),
+  memoryBytes: z.number().optional(),
+  maxMemoryBytes: z.number().optional(),
+});
+export type SandboxInfo = z.infer<typeof sandboxSchema>;
+
+const sandboxPage = z.object({ sandboxes: z.array(sandboxSchema), next: z.string().optional() });
+export type SandboxPage = z.infer<typeof sandboxPage>;
+
 const drainSchema = z.object({
   draining: z.boolean(),
   since: z.number().optional(),
@@ -58,6 +74,17 @@ export class AdminApi {
 
   async deleteSession(id: string): Promise<void> {
     await this.#http.ask(sessionPath(id), z.unknown(), { method: 'DELETE', timeoutMs: LONG_MS });
+  }
+
+  sandboxes(query: Query): Promise<SandboxPage> {
+    return this.#http.ask(`/v1/admin/sandboxes${textOf(query)}`, sandboxPage, { timeoutMs: 15_000 });
+  }
+
+  /** Whether its files were saved. ERR_NOT_FOUND, ERR_SANDBOX. */
+  endSandbox(id: string, discard: boolean): Promise<{ sandbox: string; saved: boolean }> {
+    const answer = z.object({ sandbox: z.string(), saved: z.boolean() });
+    const path = `/v1/admin/sandboxes/${encodeURIComponent(id)}/end`;
+    return this.#http.ask(path, answer, { method: 'POST', body: { discard }, timeoutMs: LONG_MS });
   }
 
   /** Whether this server drains; POST begins that, DELETE ends it. */

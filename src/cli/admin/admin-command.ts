@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { DEFAULT_URL } from '../defaults.js';
 import { colorsFor } from '../report.js';
-import type { ActFlags, AdminCommands, DrainFlags, SessionListFlags } from './admin.js';
+import type { ActFlags, AdminCommands, DrainFlags, EndSandboxFlags, SandboxListFlags, SessionListFlags } from './admin.js';
 
 interface ServerFlags {
   url: string;
@@ -57,6 +57,18 @@ Examples:
     .description('delete a session with its history and files')
     .argument('<session>', 'its id')
     .action(async (id: string, flags: ServerFlags & ActFlags) => (await commandsOf(flags)).deleteSession(id, flags));
+
+  const sandboxes = admin.command('sandboxes').description('list and end the sandboxes of the server that is asked');
+  paged(sandboxes.command('list'))
+    .description('list sandboxes with their sessions, age, image and memory; warm ones have no session')
+    .option('--user <name>', 'of this user alone')
+    .option('--session <id>', 'of this session alone')
+    .action(async (flags: ServerFlags & SandboxListFlags) => (await commandsOf(flags)).sandboxes(flags));
+  asking(sandboxes.command('end'))
+    .description('save a sandbox’s files and end it; its session goes on with a fresh one')
+    .argument('<sandbox>', 'its id, or at least the first 12 characters')
+    .option('--discard', 'also where its files cannot be saved')
+    .action(async (id: string, flags: ServerFlags & EndSandboxFlags) => (await commandsOf(flags)).endSandbox(id, flags));
 
   onServer(admin.command('drain'), 'admin')
     .description('take nothing new at this server: running turns end, clients are told to go elsewhere')

@@ -1,6 +1,6 @@
 /** Shows what operators ask for as tables; makes all that a server says safe first. Pure. */
 import { inline } from '../terminal-text.js';
-import type { SessionInfo } from './admin-api.js';
+import type { SandboxInfo, SessionInfo } from './admin-api.js';
 
 const UNITS: [ms: number, letter: string][] = [
   [86_400_000, 'd'],
@@ -24,6 +24,26 @@ export function sessionsText(sessions: readonly SessionInfo[], now: number): str
     each.server,
   ]);
   return table(['SESSION', 'USER', 'STATE', 'AGE', 'UNUSED', 'TURNS', 'SIZE', 'MODEL', 'SERVER'], rows);
+}
+
+export function sandboxesText(sandboxes: readonly SandboxInfo[], now: number): string {
+  if (sandboxes.length === 0) return 'no sandbox fits\n';
+  const rows = sandboxes.map((each) => [
+    shortId(each.sandbox),
+    each.state,
+    each.session ?? '',
+    each.user ?? '',
+    each.leasedAt === undefined ? '' : agoOf(each.leasedAt, now),
+    each.memoryBytes === undefined ? '' : bytesOf(each.memoryBytes),
+    each.server,
+    each.image,
+  ]);
+  return table(['SANDBOX', 'STATE', 'SESSION', 'USER', 'AGE', 'MEMORY', 'MCP SERVER', 'IMAGE'], rows);
+}
+
+/** As `docker ps` prints a container's. */
+function shortId(id: string): string {
+  return /^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : id;
 }
 
 function stateOf({ running, queued, pending }: SessionInfo): string {

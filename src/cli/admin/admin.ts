@@ -6,7 +6,7 @@ import { safeEndpoint } from '../endpoint.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
 import { AdminApi, type DrainInfo } from './admin-api.js';
-import { parseBytes, sessionsText } from './admin-text.js';
+import { parseBytes, sandboxesText, sessionsText } from './admin-text.js';
 import { confirm } from './confirm.js';
 
 const WAIT_STEP_MS = 500;
@@ -30,6 +30,15 @@ export interface SessionListFlags extends PageFlags {
   state?: string;
   unused?: string;
   larger?: string;
+}
+
+export interface SandboxListFlags extends PageFlags {
+  user?: string;
+  session?: string;
+}
+
+export interface EndSandboxFlags extends ActFlags {
+  discard?: boolean;
 }
 
 export interface DrainFlags {
@@ -82,6 +91,18 @@ export class AdminCommands {
     const closed = await this.#api.kick(user);
     const told = `${closed} connections of ${inline(user)} are closed at this server; other servers of the store do so within a second`;
     this.#did({ kicked: user, closed }, told);
+  }
+
+  async sandboxes({ user, session, limit, after }: SandboxListFlags): Promise<void> {
+    const page = await this.#api.sandboxes({ user, session, limit, after });
+    this.#tell(page, sandboxesText(page.sandboxes, Date.now()) + this.#more(page.next));
+  }
+
+  async endSandbox(id: string, { yes = false, discard = false }: EndSandboxFlags): Promise<void> {
+    const lost = discard ? 'Files that cannot be saved are lost.' : 'Its files are saved, its session gets a fresh one.';
+    await confirm(`End the sandbox ${id}? What runs in it ends. ${lost}`, yes);
+    const { sandbox, saved } = await this.#api.endSandbox(id, discard);
+    this.#did({ ended: sandbox, saved }, `${inline(sandbox)} has ended; its files are ${saved ? 'saved' : 'lost'}`);
   }
 
   /** With `wait` it ends when nothing runs any more; with a time it fails after that: ERR_UNAVAILABLE. */

@@ -1,11 +1,13 @@
 /** The table of all routes. Main thread. */
 import type { Drain } from '../../admin/drain.js';
+import type { SandboxDesk } from '../../admin/sandbox-desk.js';
 import type { Credentials } from '../../credentials/credentials.js';
 import type { Route } from '../router.js';
 import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
 import { credentialRoutes } from './admin-credentials.js';
 import { drainRoutes } from './admin-drain.js';
 import { reloadRoutes, type Reload } from './admin-reload.js';
+import { sandboxRoutes } from './admin-sandboxes.js';
 import { adminUserRoutes } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { healthRoutes, type HealthParts } from './health.js';
@@ -34,10 +36,13 @@ export interface RouteParts {
   drain?: Drain | undefined;
   /** Absent: the configuration stays as it is. */
   reload?: Reload | undefined;
+  /** Absent: it has no sandboxes. */
+  sandboxDesk?: SandboxDesk | undefined;
 }
 
 export function allRoutes(parts: RouteParts): Route[] {
-  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions, drain, reload } = parts;
+  const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions } = parts;
+  const { drain, reload, sandboxDesk } = parts;
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -54,5 +59,6 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...adminUserRoutes(adminSessions),
     ...(drain ? drainRoutes(drain) : []),
     ...(reload ? reloadRoutes(reload) : []),
+    ...(sandboxDesk ? sandboxRoutes(sandboxDesk) : []),
   ];
 }

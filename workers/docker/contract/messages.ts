@@ -85,6 +85,25 @@ export interface ReplaceRequest {
   discard: boolean;
 }
 
+/** A sandbox as operators see it. */
+export interface SandboxInfo {
+  /** As in LeaseResult. */
+  sandbox: string;
+  state: 'starting' | 'warm' | 'leased' | 'draining';
+  /** Whose it is. Absent: it waits for a session, or is on its way out. */
+  session?: string;
+  user?: string;
+  /** Key in `mcpServers`. */
+  server: string;
+  image: string;
+  /** When its session got it, ms since the epoch. */
+  leasedAt?: number;
+  /** What it uses now, without the cache of files; absent: not known. */
+  memoryBytes?: number;
+  /** Its limit; absent where there is none. */
+  maxMemoryBytes?: number;
+}
+
 export interface LeaseResult {
   /** Container id, or `process:PID`. */
   sandbox: string;
@@ -129,6 +148,8 @@ export interface DockerTasks {
   'replace-sandbox': { request: ReplaceRequest; result: { saved: boolean } };
   /** An agent thread may hang: the sandboxes whose output it does not take are cut off from it, saved and ended. */
   'cut-loud': { request: { thread: number; threads: number }; result: { cut: number } };
+  /** All that there are now, warm ones too. */
+  'list-sandboxes': { request: Record<string, never>; result: { sandboxes: SandboxInfo[] } };
   /** The session has ended: destroys its sandboxes and deletes their archives. */
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys every sandbox of this instance; nothing can be leased afterwards. */

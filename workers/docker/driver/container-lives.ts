@@ -39,6 +39,26 @@ export class ContainerLives {
     }
   }
 
+  /** As `RunningSandbox.memory`, as `docker stats` counts it. */
+  async memoryOf(id: string, signal: AbortSignal): Promise<number | undefined> {
+    const { docker, operations, log } = this.#options;
+    try {
+      const call = { operation: 'stats' as const, timeoutMs: LOOK_TIMEOUT_MS, signal };
+      const { memory_stats: used } = await operations.run(call, (attempt) => {
+        const options = { stream: false as const, 'one-shot': true, abortSignal: attempt.signal };
+        return docker.getContainer(id).stats(options);
+      });
+      if (typeof used?.usage !== 'number') return undefined; // it has ended
+      const { inactive_file: cgroup2, total_inactive_file: cgroup1 } = (used.stats ?? {}) as Partial<
+        Record<string, number>
+      >;
+      return Math.max(0, used.usage - (cgroup2 ?? cgroup1 ?? 0));
+    } catch (error) {
+      log.debug({ err: error, container: id }, 'the memory of a container is unknown');
+      return undefined;
+    }
+  }
+
   /** The streams of a container that runs on end with the daemon: only Docker can tell that from a death. */
   async exitOf(id: string, startedAt: string | undefined, lost: Error | undefined): Promise<SandboxExit> {
     const { config, log } = this.#options;

@@ -309,6 +309,7 @@ export class DockerDriver implements SandboxDriver {
       attachAgain: async (attachSignal) => this.#attachAgain(placed, attachSignal, await startedAt),
       restart: (restartSignal) => this.#restart(placed, restartSignal),
       limitProcesses: (more, limitSignal) => this.#limitProcesses(id, more, limitSignal),
+      memory: (lookSignal) => this.#lives.memoryOf(id, lookSignal),
       rename: (session) => this.#rename(id, session ? `${name}.${session}` : name),
       remove: () => this.#remove(id, name),
     });

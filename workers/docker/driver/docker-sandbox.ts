@@ -19,6 +19,8 @@ export interface ContainerActions {
   attachAgain(signal: AbortSignal): Promise<RunningSandbox>;
   /** How many processes it may have, `more` than configured. */
   limitProcesses(more: number, signal: AbortSignal): Promise<void>;
+  /** As `RunningSandbox.memory`. */
+  memory(signal: AbortSignal): Promise<number | undefined>;
   /** '' takes the session out of the name. */
   rename(session: string): Promise<void>;
   /** Stops it, attaches again, starts it. */
@@ -84,6 +86,10 @@ export class DockerSandbox implements RunningSandbox {
     stdout.resume();
     stderr.resume();
     await untilAborted(signal, () => exited);
+  }
+
+  memory(signal: AbortSignal): Promise<number | undefined> {
+    return this.#actions.memory(signal);
   }
 
   attachAgain(signal: AbortSignal): Promise<RunningSandbox> {

@@ -66,6 +66,8 @@ export interface RunningSandbox {
    * run nothing, not even what saves it. Resolves with what undoes it. Errors as `exec`.
    */
   freeze?(signal: AbortSignal): Promise<() => Promise<void>>;
+  /** The memory that it uses now, without the cache of files; undefined: not known. Absent: never known. */
+  memory?(signal: AbortSignal): Promise<number | undefined>;
   /** Shows operators whose sandbox it is, by the container's name. Resolves even if that fails. */
   assign?(session: string): Promise<void>;
   /**

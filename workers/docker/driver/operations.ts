@@ -47,7 +47,7 @@ const breakerOpen = gauge('fairlead_docker_breaker_open', '1 while calls are ref
 breakerOpen.set(0);
 
 export type OperationName =
-  'create' | 'attach' | 'start' | 'stop' | 'rename' | 'update' | 'exec' | 'inspect' | 'list' | 'remove';
+  'create' | 'attach' | 'start' | 'stop' | 'rename' | 'update' | 'exec' | 'inspect' | 'stats' | 'list' | 'remove';
 
 export interface OperationOptions extends DockerCallOptions {
   operation: OperationName;
