@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os';
 import { Acts } from './admin/acts.js';
 import { AdminDesk } from './admin/desk.js';
 import { Drain } from './admin/drain.js';
+import { Eraser } from './admin/eraser.js';
+import { Erasures } from './admin/erasures.js';
 import { Here } from './admin/here.js';
 import { SandboxDesk } from './admin/sandbox-desk.js';
 import { noProxy, openAccess, type Access } from './boot/access.js';
@@ -32,6 +34,7 @@ import type { Config } from './shared/config.js';
 import { FairleadError } from './shared/errors.js';
 import type { Logger } from './shared/log.js';
 import { CLOSE } from './shared/protocol.js';
+import { isUrlServer, serversOf } from './shared/config-mcp.js';
 import { joinMetrics, registry, watchThread } from './shared/metrics.js';
 import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
 import { ModelSlots } from './shared/threads/model-slots.js';
@@ -43,6 +46,9 @@ import { openDockerPool, type DockerPool } from './threads/docker-pool.js';
 const CLOSE_DEADLINE_MS = 5_000;
 /** Times the hang limit, since ending the docker thread costs everybody's tool calls, an agent thread only its sessions'. */
 const DOCKER_PATIENCE = 2;
+
+/** Why a user is kept out who is on their way out. */
+const BEING_DELETED = 'this user is being deleted';
 
 export interface Engine extends Service {
   parts: Parts;
@@ -156,19 +162,37 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     perform: (act) => here.perform(act),
     log,
   });
-  const blockedThreads = new BlockedThreads({ agents, users: () => credentials.blocked.names(), log });
+  const keptOut = (): string[] => [...credentials.blocked.names(), ...erasures.all().map(([user]) => user)];
+  const blockedThreads = new BlockedThreads({ agents, users: keptOut, log });
   onStop.add(() => blockedThreads.close());
+  const erasures: Erasures = new Erasures((fresh) => {
+    void blockedThreads.tell();
+    front.endCredentials(({ user }) => fresh.has(user), CLOSE.blocked, BEING_DELETED);
+  });
   const credentials: Credentials = new Credentials({
     agents,
     log,
-    views: [acts, ...(browsers ? [browsers.browsers.ended] : [])],
+    views: [acts, erasures, ...(browsers ? [browsers.browsers.ended] : [])],
     isolated: () => chosen.sandbox.driver === 'docker',
     onState: (reason) => readiness.credentialsState(reason),
     onRevoked: (ends) => front.endCredentials(ends, CLOSE.unauthorized, 'the token was revoked'),
+    keptOut: (user) => (erasures.has(user) ? new FairleadError('ERR_BLOCKED', BEING_DELETED) : undefined),
     onBlocked: (fresh) => {
       void blockedThreads.tell();
       return front.endCredentials(({ user }) => fresh.has(user), CLOSE.blocked, 'this user is blocked');
     },
+  });
+  const desk = new AdminDesk({ here, acts });
+  const eraser = new Eraser({
+    instance: data.instance,
+    erasures,
+    credentials: () => credentials,
+    agents,
+    desk,
+    servers: () => serversOf(config.mcpServers, isUrlServer).map(([name]) => name),
+    forgetLogin: (of) => all.forgetLogin(of),
+    forgetUser: (user) => all.forgetUser(user),
+    log,
   });
   const drain = new Drain({
     threads: all,
@@ -187,7 +211,9 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     log,
     auth: access.auth,
     credentials,
-    desk: new AdminDesk({ here, acts }),
+    desk,
+    eraser,
+    erasures,
     drain,
     sandboxDesk: new SandboxDesk(() => docker),
     noProxy: noProxy(config, chosen.sandbox.driver),
@@ -265,7 +291,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     readiness,
     auditLog,
     broker,
-    credentials,
+    keptOut,
     isResting,
     live,
   };
@@ -286,6 +312,8 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
   onStop.add(() => all.hibernate());
   onStop.add(() => all.drain(config.listen.drainTimeoutMs));
   await waits.untilAvailable(() => all.resume());
+  eraser.resume();
+  onStop.add(() => eraser.close());
   const janitor = startJanitor(all, log);
   onStop.add(() => janitor.close());
   onStop.add(() => front.stopAccepting());

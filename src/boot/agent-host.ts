@@ -4,7 +4,6 @@ import { FairleadError } from '../shared/errors.js';
 import { threadOf } from '../shared/threads/route.js';
 import type { AgentHost } from '../threads/agent-life.js';
 import type { AgentPool } from '../threads/agent-pool.js';
-import type { Credentials } from '../credentials/credentials.js';
 import type { DockerPool } from '../threads/docker-pool.js';
 import type { ModelBroker } from '../threads/model-calls/model-broker.js';
 import type { AllAgents } from './all-agents.js';
@@ -29,14 +28,15 @@ export interface AgentHostParts {
   readiness: Readiness;
   auditLog: Pick<AuditLog, 'post' | 'stored'>;
   broker: ModelBroker;
-  credentials: Credentials;
+  /** Who is blocked or being deleted. */
+  keptOut: () => string[];
   /** An administrator has the server drained. */
   isResting: () => boolean;
   live: Pick<LiveConfig, 'current' | 'generation'>;
 }
 
 export function agentHost(parts: AgentHostParts): AgentHost {
-  const { agents, all, docker, front, book, readiness, auditLog, broker, credentials, isResting, live } = parts;
+  const { agents, all, docker, front, book, readiness, auditLog, broker, keptOut, isResting, live } = parts;
   const newest = (): SetConfigRequest => ({ generation: live.generation, config: forThreads(live.current) });
   return {
     requests: {
@@ -87,7 +87,7 @@ export function agentHost(parts: AgentHostParts): AgentHost {
     prepare: async (channel) => {
       await channel.request('set-config', newest());
       await channel.request('set-catalogue', book.published());
-      await channel.request('set-blocked', { users: credentials.blocked.names() });
+      await channel.request('set-blocked', { users: keptOut() });
       if (isResting()) await channel.request('rest', {});
     },
     // A sandbox that floods the thread goes before the thread does; if Docker’s thread does not answer, nothing is lost.
@@ -98,7 +98,7 @@ export function agentHost(parts: AgentHostParts): AgentHost {
       if (readiness.isDraining) return;
       // As of now: what it started with may be older.
       await channel.request('set-config', newest());
-      await channel.request('set-blocked', { users: credentials.blocked.names() });
+      await channel.request('set-blocked', { users: keptOut() });
       await channel.request('resume', {});
       await front.hub.checkAll((session) => threadOf(session, agents.size) === index);
     },

@@ -47,6 +47,13 @@ export class AllAgents {
     );
   }
 
+  /** ERR_UNAVAILABLE: not every thread has forgotten it. */
+  async forgetUser(user: string): Promise<void> {
+    await this.#each('forget-user', { user }, (_err, error) => {
+      throw error;
+    });
+  }
+
   mcpStatus(user: string, who: Who): Promise<McpStatusResult[]> {
     return this.#each('mcp-status', { user, who }, ignore, STATUS_TIMEOUT_MS);
   }

@@ -12,6 +12,8 @@ import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
 import type { Drain } from '../admin/drain.js';
+import type { Eraser } from '../admin/eraser.js';
+import type { Erasures } from '../admin/erasures.js';
 import type { SandboxDesk } from '../admin/sandbox-desk.js';
 import type { AdminDesk } from '../admin/desk.js';
 import type { Credentials } from '../credentials/credentials.js';
@@ -71,6 +73,9 @@ export interface FrontOptions {
   credentials?: Credentials;
   /** Does what administrators ask. */
   desk: AdminDesk;
+  /** Absent: users cannot be deleted. */
+  eraser?: Eraser;
+  erasures?: Erasures;
   /** Absent: it cannot be drained but by its stop. */
   drain?: Drain;
   /** Absent: it has no sandboxes. */
@@ -186,6 +191,14 @@ export function createFront(options: FrontOptions): Front {
     mcpExchanges,
     mcp,
     pins,
+    adminUsers: {
+      agents,
+      desk: options.desk,
+      presence,
+      credentials: options.credentials,
+      eraser: options.eraser,
+      erasures: options.erasures,
+    },
     adminSessions: { desk: options.desk, support: () => config.auth.support, system },
     oauth: {
       forget: forgetLogin,

@@ -30,6 +30,8 @@ export interface CredentialsOptions {
   onState: (reason: string | undefined) => void;
   /** Closes the sockets and streams of whom `ends` is true; returns their number. */
   onRevoked: (ends: (person: Person) => boolean) => number;
+  /** Why a user whom nobody has blocked is kept out; undefined: they are let in. */
+  keptOut?: (user: string) => FairleadError | undefined;
   /** The list of blocked users has changed; `fresh` are new in it. Returns how many sockets and streams it has closed. */
   onBlocked: (fresh: ReadonlySet<string>) => number;
   pollMs?: number;
@@ -116,6 +118,8 @@ export class Credentials {
   /** Why a person with a known credential is not let in: ERR_BLOCKED; ERR_UNAUTHORIZED when the credential has ended. */
   refusal({ user, credential }: Person): FairleadError | undefined {
     if (this.blocked.has(user)) return new FairleadError('ERR_BLOCKED', 'this user is blocked');
+    const kept = this.#options.keptOut?.(user);
+    if (kept) return kept;
     if (!credential.startsWith(ID_PREFIX) || this.tokens.isValid(credential)) return undefined;
     return new FairleadError('ERR_UNAUTHORIZED', 'the token has ended or was revoked');
   }

@@ -95,6 +95,11 @@ export class Presence {
     return closed;
   }
 
+  /** The user's connections here. */
+  countOf(user: string): number {
+    return this.#byUser.get(user) ?? 0;
+  }
+
   closeAll(code: number, reason: string): void {
     for (const subscriber of this.#present) subscriber.gone(code, reason);
   }

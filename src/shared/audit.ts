@@ -25,6 +25,7 @@ export const AUDIT_ACTS = {
   token_revoked: 'A token was revoked',
   user_blocked: 'A user was blocked',
   user_unblocked: 'A user is no longer blocked',
+  user_deleted: 'A user was deleted with everything that was theirs',
   session_made: 'A session was made',
   session_deleted: 'A session was deleted',
   history_cleared: 'The history of a session was cleared',

@@ -40,6 +40,31 @@ export type SandboxInfo = z.infer<typeof sandboxSchema>;
 const sandboxPage = z.object({ sandboxes: z.array(sandboxSchema), next: z.string().optional() });
 export type SandboxPage = z.infer<typeof sandboxPage>;
 
+const userSchema = z.object({
+  user: z.string(),
+  sockets: z.number(),
+  tokens: z.number(),
+  sessions: z.number(),
+  workspaceBytes: z.number(),
+  historyBytes: z.number(),
+  lastSeenAt: z.number().optional(),
+  usage: z
+    .object({ inputTokens: z.number(), outputTokens: z.number(), amount: z.number(), currency: z.string() })
+    .optional(),
+  blocked: z.object({ since: z.number(), by: z.string(), reason: z.string().optional() }).optional(),
+  deleting: z.object({ since: z.number(), by: z.string() }).optional(),
+});
+export type UserFacts = z.infer<typeof userSchema>;
+
+const erasedSchema = z.object({
+  user: z.string(),
+  deleted: z.boolean(),
+  sessions: z.number(),
+  tokens: z.number(),
+  problem: z.string().optional(),
+});
+export type Erased = z.infer<typeof erasedSchema>;
+
 const drainSchema = z.object({
   draining: z.boolean(),
   since: z.number().optional(),
@@ -90,6 +115,16 @@ export class AdminApi {
   /** Whether this server drains; POST begins that, DELETE ends it. */
   drain(method: 'GET' | 'POST' | 'DELETE'): Promise<DrainInfo> {
     return this.#http.ask('/v1/admin/drain', drainSchema, { method, ...(method === 'POST' && { body: {} }) });
+  }
+
+  /** ERR_NOT_FOUND: there is nothing of them. */
+  user(name: string): Promise<UserFacts> {
+    return this.#http.ask(userPath(name), userSchema, { timeoutMs: 35_000 });
+  }
+
+  /** `deleted` false: it goes on, and the same again tells when it is done. ERR_NOT_FOUND. */
+  deleteUser(name: string): Promise<Erased> {
+    return this.#http.ask(userPath(name), erasedSchema, { method: 'DELETE', timeoutMs: 60_000 });
   }
 
   /** How many connections were closed at the server that was asked. */

@@ -2,7 +2,14 @@
 import type { Command } from 'commander';
 import { DEFAULT_URL } from '../defaults.js';
 import { colorsFor } from '../report.js';
-import type { ActFlags, AdminCommands, DrainFlags, EndSandboxFlags, SandboxListFlags, SessionListFlags } from './admin.js';
+import type {
+  ActFlags,
+  AdminCommands,
+  DrainFlags,
+  EndSandboxFlags,
+  SandboxListFlags,
+  SessionListFlags,
+} from './admin.js';
 
 interface ServerFlags {
   url: string;
@@ -68,7 +75,9 @@ Examples:
     .description('save a sandbox’s files and end it; its session goes on with a fresh one')
     .argument('<sandbox>', 'its id, or at least the first 12 characters')
     .option('--discard', 'also where its files cannot be saved')
-    .action(async (id: string, flags: ServerFlags & EndSandboxFlags) => (await commandsOf(flags)).endSandbox(id, flags));
+    .action(async (id: string, flags: ServerFlags & EndSandboxFlags) =>
+      (await commandsOf(flags)).endSandbox(id, flags),
+    );
 
   onServer(admin.command('drain'), 'admin')
     .description('take nothing new at this server: running turns end, clients are told to go elsewhere')
@@ -80,6 +89,14 @@ Examples:
     .action(async (flags: ServerFlags) => (await commandsOf(flags)).undrain());
 
   const users = admin.command('users').description('what administrators do with a user');
+  onServer(users.command('show'), 'operator')
+    .description('show what there is of a user: sessions, connections, tokens, last seen, use')
+    .argument('<name>', 'the user')
+    .action(async (name: string, flags: ServerFlags) => (await commandsOf(flags)).user(name));
+  asking(users.command('delete'))
+    .description('delete a user with everything that is theirs, also in the middle of a turn')
+    .argument('<name>', 'the user')
+    .action(async (name: string, flags: ServerFlags & ActFlags) => (await commandsOf(flags)).deleteUser(name, flags));
   asking(users.command('kick'))
     .description('close all connections of a user, at every server; the user may come back: see `fairlead user block`')
     .argument('<name>', 'the user')
@@ -95,5 +112,6 @@ async function commandsOf({ url, token, json = false, insecure = false }: Server
     insecure,
     colors: colorsFor(process.stdout),
     write: (text) => void process.stdout.write(text),
+    note: (text) => void process.stderr.write(text),
   });
 }

@@ -1,6 +1,6 @@
 /** Shows what operators ask for as tables; makes all that a server says safe first. Pure. */
 import { inline } from '../terminal-text.js';
-import type { SandboxInfo, SessionInfo } from './admin-api.js';
+import type { SandboxInfo, SessionInfo, UserFacts } from './admin-api.js';
 
 const UNITS: [ms: number, letter: string][] = [
   [86_400_000, 'd'],
@@ -44,6 +44,29 @@ export function sandboxesText(sandboxes: readonly SandboxInfo[], now: number): s
 /** As `docker ps` prints a container's. */
 function shortId(id: string): string {
   return /^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : id;
+}
+
+export function userText(facts: UserFacts, now: number): string {
+  const { user, sockets, tokens, sessions, lastSeenAt, usage, blocked, deleting, historyBytes, workspaceBytes } = facts;
+  const rows: [string, string][] = [
+    ['user', user],
+    ['sessions', String(sessions)],
+    ['connections', `${sockets} at this server`],
+    ['tokens', `${tokens} that were made here`],
+    ['last seen', lastSeenAt === undefined ? 'never' : `${agoOf(lastSeenAt, now)} ago`],
+    ['history', historyBytes > 0 ? bytesOf(historyBytes) : 'not counted'],
+    ['workspaces', workspaceBytes > 0 ? bytesOf(workspaceBytes) : 'not counted'],
+    [
+      'this month',
+      usage
+        ? `${usage.inputTokens} tokens in, ${usage.outputTokens} out, ${usage.amount.toFixed(2)} ${usage.currency}`
+        : 'nothing used',
+    ],
+    ...(blocked ? [['blocked', `${agoOf(blocked.since, now)} ago by ${blocked.by}`] as [string, string]] : []),
+    ...(deleting ? [['deleting', `${agoOf(deleting.since, now)} ago by ${deleting.by}`] as [string, string]] : []),
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${inline(value, 300)}\n`).join('');
 }
 
 function stateOf({ running, queued, pending }: SessionInfo): string {

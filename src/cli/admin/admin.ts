@@ -1,12 +1,12 @@
 /** `fairlead admin …`: asks a running server. Command line's process. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { FairleadError } from '../../shared/errors.js';
+import { FairleadError, isFairleadError } from '../../shared/errors.js';
 import { parseDuration } from '../credentials/credential-text.js';
 import { safeEndpoint } from '../endpoint.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
 import { AdminApi, type DrainInfo } from './admin-api.js';
-import { parseBytes, sandboxesText, sessionsText } from './admin-text.js';
+import { parseBytes, sandboxesText, sessionsText, userText } from './admin-text.js';
 import { confirm } from './confirm.js';
 
 const WAIT_STEP_MS = 500;
@@ -18,6 +18,8 @@ export interface AdminOptions {
   insecure: boolean;
   colors: Colors;
   write: (text: string) => void;
+  /** What is no result. */
+  note: (text: string) => void;
 }
 
 export interface PageFlags {
@@ -93,13 +95,46 @@ export class AdminCommands {
     this.#did({ kicked: user, closed }, told);
   }
 
+  async user(name: string): Promise<void> {
+    const facts = await this.#api.user(name);
+    this.#tell(facts, userText(facts, Date.now()));
+  }
+
+  /** Returns when nothing of them is left. */
+  async deleteUser(name: string, { yes = false }: ActFlags): Promise<void> {
+    const { sessions, tokens } = await this.#api.user(name);
+    const what = `${sessions} sessions with their files, ${tokens} tokens, log-ins, usage`;
+    await confirm(`Delete the user ${name} with everything that is theirs (${what})? It does not come back.`, yes);
+    let told: string | undefined;
+    for (;;) {
+      const erased = await this.#api.deleteUser(name).catch((error: unknown) => {
+        // The one before has ended it: this one finds nothing.
+        if (told !== undefined && isFairleadError(error, 'ERR_NOT_FOUND')) return undefined;
+        throw error;
+      });
+      if (erased === undefined || erased.deleted) {
+        this.#did(
+          erased ?? { user: name, deleted: true },
+          `${inline(name)} is deleted: nothing of them is left but the audit log`,
+        );
+        return;
+      }
+      const problem = erased.problem ?? 'it takes a while';
+      if (problem !== told)
+        this.#options.note(`deleting ${inline(name)}: ${inline(problem, 300)}; it goes on at the server\n`);
+      told = problem;
+    }
+  }
+
   async sandboxes({ user, session, limit, after }: SandboxListFlags): Promise<void> {
     const page = await this.#api.sandboxes({ user, session, limit, after });
     this.#tell(page, sandboxesText(page.sandboxes, Date.now()) + this.#more(page.next));
   }
 
   async endSandbox(id: string, { yes = false, discard = false }: EndSandboxFlags): Promise<void> {
-    const lost = discard ? 'Files that cannot be saved are lost.' : 'Its files are saved, its session gets a fresh one.';
+    const lost = discard
+      ? 'Files that cannot be saved are lost.'
+      : 'Its files are saved, its session gets a fresh one.';
     await confirm(`End the sandbox ${id}? What runs in it ends. ${lost}`, yes);
     const { sandbox, saved } = await this.#api.endSandbox(id, discard);
     this.#did({ ended: sandbox, saved }, `${inline(sandbox)} has ended; its files are ${saved ? 'saved' : 'lost'}`);

@@ -101,7 +101,7 @@ export function credentialRoutes(credentials: Credentials): Route[] {
   ];
 }
 
-function actorOf({ user, who }: RouteCall): { user: string; credential: string; address: string } {
+export function actorOf({ user, who }: RouteCall): { user: string; credential: string; address: string } {
   return { user, credential: who.credential, address: who.address };
 }
 

@@ -1,25 +1,104 @@
-/** Routes of /v1/admin/users/NAME/…: what administrators do with a user. Main thread. */
+/** Routes of /v1/admin/users/NAME…: what there is of a user, and what administrators do with them. Main thread. */
 import type { AdminDesk } from '../../admin/desk.js';
+import type { Eraser } from '../../admin/eraser.js';
+import type { Erasures } from '../../admin/erasures.js';
+import type { Credentials } from '../../credentials/credentials.js';
 import { audited, auditedAs } from '../../shared/audit.js';
+import { FairleadError } from '../../shared/errors.js';
+import type { Agents } from '../../threads/agents.js';
 import { noBody } from '../frames.js';
-import { post, type Route } from '../router.js';
-import { userOf } from './admin-credentials.js';
+import type { Presence } from '../presence.js';
+import { del, get, post, type Route, type RouteCall } from '../router.js';
+import { actorOf, userOf } from './admin-credentials.js';
+
+const FACTS_MS = 30_000;
+const MAX_TOKENS = 500;
 
 export interface AdminUserParts {
+  agents: Agents;
   desk: AdminDesk;
+  presence: Pick<Presence, 'countOf'>;
+  credentials?: Credentials | undefined;
+  /** Absent: users cannot be deleted. */
+  eraser?: Eraser | undefined;
+  erasures?: Erasures | undefined;
 }
 
-export function adminUserRoutes({ desk }: AdminUserParts): Route[] {
+export function adminUserRoutes(parts: AdminUserParts): Route[] {
+  const { desk, eraser, erasures } = parts;
   return [
+    get(
+      '/v1/admin/users/:user',
+      async (call) => {
+        const user = userOf(call);
+        const shown = await factsOf(user, parts);
+        if (!isThere(shown)) throw noSuchUser(user);
+        call.exchange.json(200, shown);
+      },
+      { access: 'operator' },
+    ),
     post(
       '/v1/admin/users/:user/kick',
       noBody,
       async (call) => {
         const user = userOf(call);
-        await audited({ what: 'admin', ...auditedAs(call.user, call.who), about: { act: 'user_kicked', owner: user } });
+        await record(call, 'user_kicked', user);
         call.exchange.json(200, { user, closed: await desk.kick(user) });
       },
       { access: 'admin' },
     ),
+    ...(eraser
+      ? [
+          del(
+            '/v1/admin/users/:user',
+            async (call) => {
+              const user = userOf(call);
+              if (user === call.user) {
+                throw new FairleadError('ERR_FORBIDDEN', 'nobody can delete themselves: another admin can');
+              }
+              if (!erasures?.has(user) && !isThere(await factsOf(user, parts))) throw noSuchUser(user);
+              await record(call, 'user_deletion', user);
+              const erased = await eraser.erase(user, actorOf(call));
+              call.exchange.json(erased.deleted ? 200 : 202, { user, ...erased });
+            },
+            { access: 'admin' },
+          ),
+        ]
+      : []),
   ];
+}
+
+function record({ user: admin, who }: RouteCall, act: string, owner: string): Promise<void> {
+  return audited({ what: 'admin', ...auditedAs(admin, who), about: { act, owner } });
+}
+
+function noSuchUser(user: string): FairleadError {
+  return new FairleadError('ERR_NOT_FOUND', `there is nothing of a user ${user}`);
+}
+
+type Facts = Awaited<ReturnType<typeof factsOf>>;
+
+function isThere({ sockets, sessions, tokens, hasUsed, blocked, deleting }: Facts): boolean {
+  return sockets + sessions + tokens > 0 || hasUsed || blocked !== undefined || deleting !== undefined;
+}
+
+async function factsOf(user: string, { agents, presence, credentials, erasures }: AdminUserParts) {
+  const [facts, listed] = await Promise.all([
+    agents.request(user, 'user-facts', { user }, { timeoutMs: FACTS_MS }),
+    credentials?.list(MAX_TOKENS, 0, user),
+  ]);
+  const tokens = listed?.tokens ?? [];
+  const { lastActiveAt, ...rest } = facts;
+  const seen = Math.max(lastActiveAt ?? 0, ...tokens.map(({ lastUsedAt = 0 }) => lastUsedAt));
+  const blocked = credentials?.blocked.get(user);
+  const deleting = erasures?.get(user);
+  return {
+    user,
+    sockets: presence.countOf(user),
+    tokens: tokens.length,
+    ...rest,
+    ...(seen > 0 && { lastSeenAt: seen }),
+    ...(blocked && { blocked }),
+    ...(deleting && { deleting }),
+  };
 }

@@ -8,7 +8,7 @@ import { credentialRoutes } from './admin-credentials.js';
 import { drainRoutes } from './admin-drain.js';
 import { reloadRoutes, type Reload } from './admin-reload.js';
 import { sandboxRoutes } from './admin-sandboxes.js';
-import { adminUserRoutes } from './admin-users.js';
+import { adminUserRoutes, type AdminUserParts } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
@@ -31,6 +31,7 @@ export interface RouteParts {
   oauth: Omit<OAuthRoutesOptions, 'agents'>;
   /** Absent: there are no tokens but those of the configuration. */
   credentials?: Credentials | undefined;
+  adminUsers: AdminUserParts;
   adminSessions: Omit<AdminSessionParts, 'agents'>;
   /** Absent: it cannot be drained. */
   drain?: Drain | undefined;
@@ -42,7 +43,7 @@ export interface RouteParts {
 
 export function allRoutes(parts: RouteParts): Route[] {
   const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions } = parts;
-  const { drain, reload, sandboxDesk } = parts;
+  const { adminUsers, drain, reload, sandboxDesk } = parts;
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -56,7 +57,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...(browsers ? browserRoutes(browsers) : []),
     ...(credentials ? credentialRoutes(credentials) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
-    ...adminUserRoutes(adminSessions),
+    ...adminUserRoutes(adminUsers),
     ...(drain ? drainRoutes(drain) : []),
     ...(reload ? reloadRoutes(reload) : []),
     ...(sandboxDesk ? sandboxRoutes(sandboxDesk) : []),

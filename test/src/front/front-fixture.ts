@@ -259,6 +259,8 @@ export class TestAgent {
       'refresh-server': () => null,
       'mcp-status': () => ({ health: {}, own: [] }),
       'read-usage': () => ({ currency: 'USD', rows: [] }),
+      'user-facts': () => ({ sessions: 0, workspaceBytes: 0, historyBytes: 0, hasUsed: false }),
+      'forget-user': () => null,
       'budgets-left': () => ({ budgets: [] }),
       'mcp-test': () => ({ latencyMs: 1, era: 'modern' }),
       'mcp-request': ({ method }) => ({ method }),

@@ -36,7 +36,25 @@ export interface ReadUsageResult {
   next?: string;
 }
 
+/** What there is of a user beside credentials. */
+export interface UserFacts {
+  sessions: number;
+  /** Of the session that was used last, ms since the epoch. */
+  lastActiveAt?: number;
+  /** Saved workspaces and histories, where they are counted for a limit. */
+  workspaceBytes: number;
+  historyBytes: number;
+  /** Of this month; absent: nothing. */
+  usage?: UsageLine & { currency: string };
+  /** There is use on a day that is remembered. */
+  hasUsed: boolean;
+}
+
 export type UsageRequests = {
+  /** Any thread answers. */
+  'user-facts': { request: { user: string }; result: UserFacts };
+  /** Forgets counters and use of a user who has no sessions any more. Asked of every thread, since each may hold use that is not stored yet. */
+  'forget-user': { request: { user: string }; result: null };
   /** Any thread answers. What was used within the last second may be missing. */
   'read-usage': { request: ReadUsageRequest; result: ReadUsageResult };
   /** What is left of the budgets by day and month of this user and these groups. */

@@ -89,6 +89,8 @@ export interface Ledger {
   renew(ids: readonly string[], leaseMs: number): Promise<void>;
   levels(counters: readonly BudgetCounter[]): Promise<Level[]>;
   addUsage(batch: UsageBatch): Promise<void>;
+  /** Forgets what this user has used on these days, both included; the sums of groups and of all stay. Idempotent. */
+  forgetUser(user: string, days: { from: number; to: number }): Promise<void>;
   /** One day's rows; with `name` those of that one alone. `each` gets them piece by piece. */
   readUsage(day: number, of: { kind: UsageKind; name?: string }, each: (row: UsageRow) => void): Promise<void>;
 }

@@ -68,6 +68,16 @@ export class LmdbLedger implements Ledger {
     });
   }
 
+  async forgetUser(user: string, { from, to }: { from: number; to: number }): Promise<void> {
+    const digest = keyDigest(user);
+    await this.#door.write('forgetUsage', ({ usage }) => {
+      for (let day = from; day <= to; day++) {
+        const key: UsageKey = [day, 'user', digest];
+        if (usage.doesExist(key)) void usage.remove(key);
+      }
+    });
+  }
+
   async readUsage(
     day: number,
     { kind, name }: { kind: UsageKind; name?: string },

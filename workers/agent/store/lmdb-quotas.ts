@@ -191,6 +191,10 @@ export class LmdbCounters implements QuotaCounters {
       };
     });
   }
+
+  async forgetUser(user: string): Promise<void> {
+    await this.#write('forgetCounts', ({ counts }) => void counts.remove(keyDigest(user)));
+  }
 }
 
 /** Whether the user has so many sessions already. */

@@ -66,6 +66,8 @@ export interface QuotaCounters {
   /** The server is there, which must be said more often than CLAIM_MS, and has so many connections of these users. */
   renewSockets(server: string, claims: readonly Omit<SocketClaim, 'server'>[]): Promise<void>;
   readCounts(user: string): Promise<UserCounts>;
+  /** Nothing is counted for the user any more. Idempotent. */
+  forgetUser(user: string): Promise<void>;
 }
 
 /** How long a claim counts without being renewed. */

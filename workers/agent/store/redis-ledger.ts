@@ -24,6 +24,8 @@ const KINDS: readonly UsageKind[] = ['user', 'group', 'all'];
 /** Rows of one script, which nothing else runs beside. */
 const MAX_ROWS = 200;
 const SCANNED = '500';
+/** That are written to at once. */
+const MAX_DAYS = 500;
 
 export class RedisLedger implements Ledger {
   readonly #link: Pick<RedisLink, 'call'>;
@@ -84,6 +86,16 @@ export class RedisLedger implements Ledger {
         ]);
       const keys = [`${USAGE}batch:${id}:${first}`, ...KINDS.map((kind) => dayKey(day, kind))];
       await this.#link.call('addUsage', (call) => call.write<['ok', number]>(ADD_USAGE, keys, [ttlMs, ...args]));
+    }
+  }
+
+  async forgetUser(user: string, { from, to }: { from: number; to: number }): Promise<void> {
+    const field = escapeText(user);
+    for (let first = from; first <= to; first += MAX_DAYS) {
+      const days = Array.from({ length: Math.min(MAX_DAYS, to - first + 1) }, (_, index) => first + index);
+      await this.#link.call('forgetUsage', (call) =>
+        Promise.all(days.map((day) => call.send(['HDEL', dayKey(day, 'user'), field]))),
+      );
     }
   }
 

@@ -208,6 +208,11 @@ export class RedisCounters implements QuotaCounters {
     });
   }
 
+  async forgetUser(user: string): Promise<void> {
+    const keys = [...countKeys(user), sandboxesKey(user), socketsKey(user)];
+    await this.#link.call('forgetCounts', (call) => call.send(['DEL', ...keys]));
+  }
+
   /** Counts the sessions that were stored before anything was counted; once for each user. */
   startCounting(user: string, background: Background): void {
     background.startOnce('count', `count ${user}`, MAX_COUNTING, () => this.#countUser(user));

@@ -279,6 +279,7 @@ for _, command in ipairs({'LRANGE', 'LTRIM', 'ZREMRANGEBYRANK'}) do redis.call(c
 for _, command in ipairs({'LLEN', 'XLEN', 'PERSIST', 'UNLINK', 'DEL'}) do redis.call(command, none) end
 redis.call('HMGET', none, 'x')
 redis.call('HSCAN', none, 0)
+redis.call('HDEL', none, 'no')
 redis.call('LINDEX', none, 0)
 redis.call('XRANGE', none, '-', '+')
 redis.call('XTRIM', none, 'MINID', 1)

@@ -33,6 +33,7 @@ import { credentialRequests } from './credential-requests.js';
 import { SessionExits } from './session-exits.js';
 import { SessionRequests } from './session-requests.js';
 import { usageRequests } from './usage-requests.js';
+import { userRequests } from './user-requests.js';
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -166,6 +167,7 @@ export class AgentThread {
       ...refusingBlocked(starting, this.#blocked),
       ...credentialRequests(this.#options.store.credentials),
       ...usageRequests(this.#meter, this.#options.store.ledger),
+      ...userRequests({ store: this.#options.store, meter: this.#meter, config: this.#live.view }),
       'set-config': async ({ generation, config }) => {
         await this.#live.set(generation, config);
         this.#serving.toolsChanged();

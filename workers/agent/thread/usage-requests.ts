@@ -11,7 +11,7 @@ import { addCounts } from '../store/usage-sums.js';
 export function usageRequests(
   meter: Meter,
   ledger: Pick<Ledger, 'readUsage'>,
-): Pick<RequestHandlers<AgentContract>, keyof UsageRequests> {
+): Pick<RequestHandlers<AgentContract>, Exclude<keyof UsageRequests, 'user-facts' | 'forget-user'>> {
   return {
     'read-usage': async (request) => {
       await meter.usage.flush();

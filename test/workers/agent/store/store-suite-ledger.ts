@@ -33,6 +33,24 @@ async function rowsOf(ledger: Ledger, day: number, of: Parameters<Ledger['readUs
 }
 
 export function ledgerSuite(t: Test, backend: Backend): void {
+  t.test('what a user has used is forgotten on all days; the sums of groups and of all stay', async (t) => {
+    const { ledger } = await backend.open(t);
+    const [user, other, group] = [`user {*} ${randomUUID()}`, `other ${randomUUID()}`, `group ${randomUUID()}`];
+    const today = dayOf(Date.now());
+    for (const day of [today - 700, today]) {
+      const entries = [user, other].map((name) => ({ user: name, groups: [group], model: 'm', counts: counts(1) }));
+      await ledger.addUsage({ id: randomUUID(), day, entries, keepDays: 3_000 });
+    }
+    await ledger.forgetUser(user, { from: today - 3_001, to: today + 1 });
+    await ledger.forgetUser(user, { from: today - 3_001, to: today + 1 });
+    for (const day of [today - 700, today]) {
+      t.same(await rowsOf(ledger, day, { kind: 'user', name: user }), []);
+      t.equal((await rowsOf(ledger, day, { kind: 'user', name: other })).length, 1);
+      t.match(await rowsOf(ledger, day, { kind: 'group', name: group }), [{ counts: [2, 4, 0, 0, 20, 2, 0] }]);
+      t.notOk((await rowsOf(ledger, day, { kind: 'user' })).some(({ name }) => name === user));
+    }
+  });
+
   t.test(
     'what is reserved holds others back, what is settled is counted, and no more is given than there is',
     async (t) => {

@@ -34,6 +34,25 @@ function newUser(): string {
 }
 
 export function quotaSuite(t: Test, backend: Backend): void {
+  t.test('a user who is forgotten has nothing counted, another one all of theirs', async (t) => {
+    const store = await backend.open(t, { counting: COUNTING });
+    const [user, other] = [newUser(), newUser()];
+    for (const each of [user, other]) {
+      const [row] = (await sessionsOf(store, each, 1)) as [SessionRow];
+      await store.commit(row.session, accept(row, 1, { maxMessagesPerMinute: 10 }));
+      await store.counters.claimSandbox(
+        { user: each, session: row.session, server: 's' },
+        { maxSandboxes: 5, maxWorkspaceBytes: 0 },
+      );
+      if (each === user) await store.deleteSession(row.session);
+    }
+    await store.counters.forgetUser(user);
+    await store.counters.forgetUser(user);
+    const none = { sessions: 0, turns: 0, sandboxes: 0, workspaceBytes: 0, historyBytes: 0 };
+    t.same(await store.counters.readCounts(user), none);
+    t.match(await store.counters.readCounts(other), { sessions: 1, turns: 1, sandboxes: 1 });
+  });
+
   t.test('turns at once are counted over all sessions and instances, and end with their turn or session', async (t) => {
     const [store, other] = [
       await backend.open(t, { counting: COUNTING }),
