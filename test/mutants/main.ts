@@ -8,7 +8,8 @@ import { readdirSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { applyMutant, MUTANTS, type Mutant } from './mutants.js';
+import { MUTANTS } from './mutants.js';
+import { applyMutant, type Mutant } from './slip.js';
 import { watchExit } from '../helpers/processes.js';
 
 /** The repository, seen from dist/test/mutants. */

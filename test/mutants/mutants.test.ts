@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import t from 'tap';
 import { readTestImports, selectUnitTests } from '../helpers/unit-tests.js';
-import { applyMutant, MUTANTS } from './mutants.js';
+import { MUTANTS } from './mutants.js';
+import { applyMutant } from './slip.js';
 
 const DIST = fileURLToPath(new URL('../../', import.meta.url));
 
