@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { DurableEvent } from '../../../src/shared/protocol.js';
 import { TurnFilter } from '../../../src/front/turn-filter.js';
-import { frameOf, USAGE } from './front-fixture.js';
+import { frameOf, USAGE } from './test-agent.js';
 
 const end = (turn: number): DurableEvent => ({
   type: 'turn:end',

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { TurnResult } from '../../../src/front/turn-result.js';
-import { frameOf, USAGE } from './front-fixture.js';
+import { frameOf, USAGE } from './test-agent.js';
 
 t.test('pending holds what was asked before and now, until it is answered', async (t) => {
   const result = new TurnResult([

@@ -3,7 +3,8 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { PendingApproval } from '../../../../src/shared/protocol.js';
 import { connect } from '../../../helpers/ws-client.js';
-import { startFront, USAGE, type Fixture } from '../front-fixture.js';
+import { startFront, type Fixture } from '../front-fixture.js';
+import { USAGE } from '../test-agent.js';
 
 const APPROVAL: Omit<PendingApproval, 'kind' | 'turn'> = {
   callId: 'c1',
