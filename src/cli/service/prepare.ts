@@ -14,8 +14,8 @@ export interface Prepared {
 }
 
 /**
- * A release that is there already is used as it is. `names` are the versions that are there; `node` goes into the release, where the
- * service would find none.
+ * A release that is there already is used as it is. `names` are the versions that are there; `node` goes into a release that brings
+ * none, where the service would find none.
  */
 export function prepareRelease(
   source: Source,
@@ -53,7 +53,7 @@ export function prepareRelease(
       timeoutMs: COPY_MS,
     });
   }
-  if (node !== undefined) {
+  if (node !== undefined && !source.hasNode) {
     steps.push({
       title: 'put this Node into the release',
       argv: ['install', '-D', '-m', '0755', node, join(unfinished, 'node/bin/node')],

@@ -12,12 +12,16 @@ const MAX_LIST_BYTES = 64 * 1024 * 1024;
 /** A version is a folder's name below /opt. */
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 
+const NODE = 'node/bin/node';
+
 export interface Source {
   kind: 'folder' | 'tarball' | 'installed';
   path: string;
   version: string;
   /** Without them `npm install` fetches them, which needs a network. */
   hasDependencies: boolean;
+  /** It brings a Node, for which its addons were compiled. */
+  hasNode: boolean;
 }
 
 /** ERR_START when it is no release. */
@@ -27,7 +31,13 @@ export async function findSource(given: string, layout: Layout): Promise<Source>
   if (stat?.isDirectory()) return folder(path);
   if (stat?.isFile()) return tarball(path);
   if (VERSION.test(given) && existsSync(join(layout.releases, given))) {
-    return { kind: 'installed', path: join(layout.releases, given), version: given, hasDependencies: true };
+    return {
+      kind: 'installed',
+      path: join(layout.releases, given),
+      version: given,
+      hasDependencies: true,
+      hasNode: true,
+    };
   }
   throw new FairleadError('ERR_START', `${given} is no file, no folder, and no release in ${layout.releases}`);
 }
@@ -51,7 +61,13 @@ function folder(path: string): Source {
   if (existsSync(join(path, 'tsconfig.json')))
     throw notOurs(path, 'it is a checkout: `npm run release` makes one of it');
   if (!existsSync(join(path, 'dist/src/cli.js'))) throw notOurs(path, 'it has no dist/src/cli.js');
-  return { kind: 'folder', path, version, hasDependencies: existsSync(join(path, 'node_modules')) };
+  return {
+    kind: 'folder',
+    path,
+    version,
+    hasDependencies: existsSync(join(path, 'node_modules')),
+    hasNode: existsSync(join(path, NODE)),
+  };
 }
 
 async function tarball(path: string): Promise<Source> {
@@ -76,6 +92,7 @@ async function tarball(path: string): Promise<Source> {
     kind: 'tarball',
     path,
     version,
+    hasNode: names.includes(`${top}${NODE}`),
     hasDependencies: names.some((name) => name.startsWith(`${top}node_modules/`)),
   };
 }

@@ -40,5 +40,5 @@ export function machine(differs: Partial<Facts> = {}, texts: Partial<Facts['text
 }
 
 export function release(version: string, differs: Partial<Source> = {}): Source {
-  return { kind: 'tarball', path: `/tmp/${version}.tgz`, version, hasDependencies: true, ...differs };
+  return { kind: 'tarball', path: `/tmp/${version}.tgz`, version, hasDependencies: true, hasNode: false, ...differs };
 }

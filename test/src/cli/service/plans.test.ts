@@ -136,6 +136,15 @@ t.test('an upgrade prepares all while the old release runs, then switches and re
   );
 });
 
+t.test('a release that brings a Node keeps it: its addons were compiled for that one', async (t) => {
+  const brings = (hasNode: boolean): string => {
+    const source = release('2.0.0', { hasNode });
+    return lines(planUpgrade(installed, layout, upgrade({ source, node: '/home/ada/node' }))).join('\n');
+  };
+  t.notOk(brings(true).includes('/home/ada/node'));
+  t.ok(brings(false).includes('0755 /home/ada/node /opt/fairlead/releases/.2.0.0.new/node/bin/node'));
+});
+
 t.test(
   'an upgrade that is not ready is taken back to the old link, the old unit, and only then a restart',
   async (t) => {

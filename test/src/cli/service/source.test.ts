@@ -29,14 +29,15 @@ async function tarball(folder: string): Promise<string> {
 }
 
 t.test('a tarball and a folder are releases, with or without their packages', async (t) => {
-  const other = { 'p/node_modules/a/package.json': '{"version":"9"}' };
+  const other = { 'p/node_modules/a/package.json': '{"version":"9"}', 'p/node/bin/node': '' };
   const folder = await files(t, { ...RELEASE, ...other });
   const file = await tarball(folder);
   const layout = layoutAt(folder);
   t.match(await findSource(file, layout), { kind: 'tarball', version: '1.2.3', hasDependencies: true });
+  t.match(await findSource(file, layout), { hasNode: true });
   t.match(await findSource(join(folder, 'p'), layout), { kind: 'folder', version: '1.2.3', hasDependencies: true });
   const bare = await files(t, RELEASE);
-  t.match(await findSource(await tarball(bare), layout), { hasDependencies: false });
+  t.match(await findSource(await tarball(bare), layout), { hasDependencies: false, hasNode: false });
   for (const given of [file, join(folder, 'p')]) {
     t.equal(await readFrom(await findSource(given, layout), 'systemd/fairlead.service'), '[Unit]');
   }
