@@ -136,11 +136,12 @@ t.test('an upgrade prepares all while the old release runs, then switches and re
   );
 });
 
+const brings = (hasNode: boolean): string => {
+  const source = release('2.0.0', { hasNode });
+  return lines(planUpgrade(installed, layout, upgrade({ source, node: '/home/ada/node' }))).join('\n');
+};
+
 t.test('a release that brings a Node keeps it: its addons were compiled for that one', async (t) => {
-  const brings = (hasNode: boolean): string => {
-    const source = release('2.0.0', { hasNode });
-    return lines(planUpgrade(installed, layout, upgrade({ source, node: '/home/ada/node' }))).join('\n');
-  };
   t.notOk(brings(true).includes('/home/ada/node'));
   t.ok(brings(false).includes('0755 /home/ada/node /opt/fairlead/releases/.2.0.0.new/node/bin/node'));
 });
