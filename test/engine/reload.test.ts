@@ -133,6 +133,28 @@ t.test('limits and origins count at once', async (t) => {
   t.match(await bob.closed, { reason: /sessions are this user’s limit/ });
 });
 
+t.test(
+  'a server that is kept for a group, and a tool that is denied, are gone for the next turn of others',
+  async (t) => {
+    const bob = await connect(engine.wsUrl, { token: 'token-of-bob' });
+    t.teardown(() => bob.close());
+    await bob.ready;
+    const offered = (): string => JSON.stringify(model.requests.at(-1)!.body.tools ?? []);
+    model.script(() => text('fine'));
+    await bob.ask('first');
+    t.match(offered(), /run_command/);
+    await write({ mcpServers: { workspace: { image: 'fairlead/workspace', tools: { deny: ['run_command'] } } } });
+    t.match(await reload(), { status: 200, json: { changed: { mcpServers: ['workspace'] }, restart: [] } });
+    await bob.ask('second');
+    t.notMatch(offered(), /run_command/);
+    t.match(offered(), /read_file/);
+    await write({ mcpServers: { workspace: { image: 'fairlead/workspace', groups: ['staff'] } } });
+    await reload();
+    await bob.ask('third');
+    t.notMatch(offered(), /read_file/);
+  },
+);
+
 t.test('with an error nothing changes, and every problem is named', async (t) => {
   await write({ auth: { tokens: [tokens[0]] }, limits: { maxInFlight: 0 }, modle: {} });
   const { status, json } = await reload();

@@ -83,12 +83,44 @@ t.test('between no tokens and some a restart is needed, and until then the ones 
   t.equal(effectiveConfig(some, none).auth.tokens.length, 1);
 });
 
+t.test(
+  'of a server it is live who may use it and which of its tools; how it is reached, and a new one, needs a restart',
+  async (t) => {
+    const before = configOf({ mcpServers: { a: { image: 'a' }, b: { image: 'b' }, c: { image: 'c' } } });
+    const after = configOf({
+      mcpServers: {
+        a: { image: 'a', groups: ['staff'] },
+        b: { image: 'b:2', tools: { deny: ['x'] } },
+        d: { image: 'd' },
+      },
+    });
+    t.same(diffConfigs(before, after), {
+      live: ['mcpServers.a', 'mcpServers.b'],
+      restart: ['mcpServers.b', 'mcpServers.c', 'mcpServers.d'],
+    });
+    t.match(effectiveConfig(before, after).mcpServers, {
+      a: { image: 'a', groups: ['staff'] },
+      b: { image: 'b', tools: { deny: ['x'] } },
+      c: { image: 'c' },
+      d: undefined,
+    });
+    const back = effectiveConfig(after, configOf({ mcpServers: { a: { image: 'a' } } }));
+    t.equal(back.mcpServers['a']?.groups, undefined, 'groups that are gone are gone');
+    const [one, two] = [
+      { x: { image: 'x' }, y: { image: 'y' } },
+      { y: { image: 'y' }, x: { image: 'x' } },
+    ];
+    const moved = diffConfigs(configOf({ mcpServers: one }), configOf({ mcpServers: two }));
+    t.same(moved, { live: [], restart: ['mcpServers'] });
+  },
+);
+
 t.test('the documentation names the live keys and no others', async (t) => {
   const text = readFileSync(new URL('../../../../docs/configuration.md', import.meta.url), 'utf8');
   const section = /\n## Reload\n([\s\S]*?)\n## /.exec(text)?.[1] ?? '';
   const told = [...section.matchAll(/^\| `(\w+)` +\| (.*) \|$/gm)].flatMap(([, name = '', cells = '']) => {
     const keys = [...cells.matchAll(/`([\w.*]+)`/g)].map(([, key = '']) => key).filter((key) => key !== 'LOG_LEVEL');
-    return keys.length === 0 ? [name] : keys.map((key) => `${name}.${key}`);
+    return keys.length === 0 || name === 'mcpServers' ? [name] : keys.map((key) => `${name}.${key}`);
   });
   const isTold = (key: string): boolean =>
     told.some((each) => (each.endsWith('.*') ? key.startsWith(each.slice(0, -1)) : each === key));

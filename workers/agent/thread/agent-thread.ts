@@ -97,6 +97,7 @@ export class AgentThread {
     live.onChange(() => {
       policy.applyConfig();
       this.#meter.applyConfig();
+      catalogue.applyConfig();
     });
     const parts: AgentParts = {
       config,

@@ -70,13 +70,13 @@ interface Seen {
 export class ToolCatalogue {
   readonly #options: ToolCatalogueOptions;
   readonly #times: typeof TIMES;
-  readonly #isAllowed: (server: string, name: string) => boolean;
+  #isAllowed: (server: string, name: string) => boolean = () => true;
   readonly #firstNews: FirstListing;
   #catalogue: Catalogue = {};
   #notes: ServerNotes = {};
   #perUser: string[] = [];
   /** Servers that not everybody sees. */
-  readonly #kept: readonly string[];
+  #kept: readonly string[] = [];
   /** By what differs between users: users with the same tools share one set. */
   readonly #sets = new LRUCache<string, ToolSet>({ max: MAX_SETS });
   /** server → the time of its last report of trouble. */
@@ -87,15 +87,20 @@ export class ToolCatalogue {
   constructor(options: ToolCatalogueOptions) {
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
-    const filters = new Map(
-      Object.entries(options.config.mcpServers).map(([server, { tools }]) => [server, toolFilter(tools)]),
-    );
-    this.#isAllowed = (server, name) => filters.get(server)?.(name) ?? true;
     const { mcpServers } = options.config;
     const listed = Object.keys(mcpServers).filter((server) => !isImageServer(mcpServers[server]!));
-    this.#kept = keptServers(mcpServers);
     this.#firstNews = new FirstListing(listed, this.#times.waitMs);
+    this.applyConfig();
     this.set({}, {});
+  }
+
+  /** Who sees which servers, and which of their tools, as the configuration says now. */
+  applyConfig(): void {
+    const { mcpServers } = this.#options.config;
+    const filters = new Map(Object.entries(mcpServers).map(([server, { tools }]) => [server, toolFilter(tools)]));
+    this.#isAllowed = (server, name) => filters.get(server)?.(name) ?? true;
+    this.#kept = keptServers(mcpServers);
+    this.#sets.clear();
   }
 
   set(catalogue: Catalogue, notes: ServerNotes): void {
