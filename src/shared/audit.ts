@@ -46,7 +46,9 @@ export const AUDIT_ACTS = {
 
 export type AuditAct = keyof typeof AUDIT_ACTS;
 
-export type AuditOutcome = 'ok' | 'refused' | 'failed';
+export const AUDIT_OUTCOMES = ['ok', 'refused', 'failed'] as const;
+
+export type AuditOutcome = (typeof AUDIT_OUTCOMES)[number];
 
 /** Who acts. Absent fields: the server itself, or a turn that goes on without its user. */
 export interface AuditedWho {

@@ -1,5 +1,5 @@
 /** The command line of `fairlead audit`. Command line's process. */
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import type { AuditCommands } from './audit.js';
 
 const DEFAULT_LINES = 20;
@@ -26,14 +26,14 @@ Examples:
   audit
     .command('tail')
     .description('the newest entries')
-    .option('-n, --lines <count>', 'so many', String(DEFAULT_LINES))
+    .option('-n, --lines <count>', 'so many', readCount, DEFAULT_LINES)
     .option('-f, --follow', 'and those that come')
     .option('--json', 'print the lines as they stand in the files')
-    .action(async ({ lines, follow = false, json }: Shared & { lines: string; follow?: boolean }) => {
+    .action(async ({ lines, follow = false, json }: Shared & { lines: number; follow?: boolean }) => {
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       const commands = await open(json);
-      await commands.tail({ lines: Math.max(0, Number(lines) || 0), follow, signal: stop.signal });
+      await commands.tail({ lines, follow, signal: stop.signal });
     });
 
   audit
@@ -58,6 +58,11 @@ Examples:
     .action(async ({ json, expect = [] }: Shared & { expect?: string[] }) => {
       process.exitCode = await (await open(json)).verify(expect);
     });
+}
+
+function readCount(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It is a number of entries.');
 }
 
 async function open(json = false): Promise<AuditCommands> {

@@ -6,7 +6,9 @@ import { auditFolder, headFile, type LogName } from '../../audit/files.js';
 import { LogFollower } from '../../audit/follower.js';
 import { readLog } from '../../audit/read.js';
 import { verifyLog } from '../../audit/verify.js';
+import { AUDIT_ACTS, AUDIT_OUTCOMES } from '../../shared/audit.js';
 import { FairleadError } from '../../shared/errors.js';
+import { USER_NAME, USER_NAME_RULE } from '../../shared/person.js';
 import { entryText, verdictText } from './audit-text.js';
 
 const POLL_MS = 250;
@@ -64,9 +66,10 @@ export class AuditCommands {
     }
   }
 
-  /** ERR_CONFIG for a time that is none. */
+  /** ERR_CONFIG for what no entry can have: a slip must not look as if nothing had happened. */
   async search(filter: AuditFilter): Promise<void> {
     const { user, session, what, outcome } = filter;
+    checkPossible(filter);
     const from = timeOf('--from', filter.from, 0);
     const to = timeOf('--to', filter.to, 1);
     // A file has no entries of a day after that on which its successor began.
@@ -95,6 +98,22 @@ export class AuditCommands {
 
   #show(entry: ChainedEntry, text: string): void {
     this.#options.write(`${this.#options.json ? text : entryText(entry)}\n`);
+  }
+}
+
+function checkPossible({ user, session, what, outcome }: AuditFilter): void {
+  const acts = Object.keys(AUDIT_ACTS);
+  if (what !== undefined && !acts.some((act) => act.startsWith(what))) {
+    throw new FairleadError('ERR_CONFIG', `--what ${what}: no act begins so; there are ${acts.join(', ')}`);
+  }
+  if (outcome !== undefined && !AUDIT_OUTCOMES.some((each) => each === outcome)) {
+    throw new FairleadError('ERR_CONFIG', `--outcome ${outcome}: write one of ${AUDIT_OUTCOMES.join(', ')}`);
+  }
+  if (user !== undefined && !USER_NAME.test(user)) {
+    throw new FairleadError('ERR_CONFIG', `--user ${user}: ${USER_NAME_RULE}`);
+  }
+  if (session !== undefined && !/^[\w-]{1,128}$/.test(session)) {
+    throw new FairleadError('ERR_CONFIG', `--session ${session}: a session is 1–128 of letters, digits, _ -`);
   }
 }
 

@@ -54,7 +54,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...oauthRoutes({ agents, ...oauth }),
     ...turnRoutes(turns),
     ...usageRoutes(agents),
-    ...(browsers ? browserRoutes(browsers) : []),
+    ...(browsers ? browserRoutes(browsers, (user) => credentials?.blocked.has(user) ?? false) : []),
     ...(credentials ? credentialRoutes(credentials) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
     ...adminUserRoutes(adminUsers),

@@ -12,7 +12,7 @@ import { OWN_PAGE, returnPath } from '../browser/return-path.js';
 import { isOwnPage } from '../browser/same-origin.js';
 import type { Exchange, Header } from '../http.js';
 import { get, postFields, postForm, type Route } from '../router.js';
-import { failedPage, linkPage, ownPage, strangerPage } from './browser-pages.js';
+import { blockedPage, failedPage, linkPage, ownPage, strangerPage } from './browser-pages.js';
 
 /** A person types a password and a second factor meanwhile. */
 const FLOW_MS = 900_000;
@@ -48,7 +48,7 @@ interface SealedFlow {
   endsAt: number;
 }
 
-export function browserRoutes(options: BrowserRoutesOptions): Route[] {
+export function browserRoutes(options: BrowserRoutesOptions, isBlocked: (user: string) => boolean): Route[] {
   const { browsers, links, issuer, end, endByIssuer, now = Date.now } = options;
   const refusals = new TokenBucket(REFUSALS_BURST, REFUSALS_PER_SECOND);
   return [
@@ -68,6 +68,7 @@ export function browserRoutes(options: BrowserRoutesOptions): Route[] {
     postForm('/auth/once', ({ exchange, query }) => {
       checkOwnPage(exchange);
       const { address } = exchange.head;
+      if (isBlocked(LOCAL_USER)) return blockedPage(exchange, LOCAL_USER);
       const begun = links.take(query.get('code') ?? '') ? browsers.logInLocal() : undefined;
       if (!begun) {
         refused('login_failed', address, { by: 'link' });
@@ -103,6 +104,7 @@ export function browserRoutes(options: BrowserRoutesOptions): Route[] {
     if (person instanceof FairleadError) {
       return strangerPage(exchange, { why: 'Your login has ended', logIn }, [['Set-Cookie', browsers.dropCookie()]]);
     }
+    if (isBlocked(person.user)) return blockedPage(exchange, person.user);
     const renewed = browsers.renewal(person);
     return ownPage(exchange, person, renewed === undefined ? [] : [['Set-Cookie', renewed]]);
   }
@@ -148,6 +150,10 @@ export function browserRoutes(options: BrowserRoutesOptions): Route[] {
       const claims = await issuer.client.finish(exchange.head.query, kept.flow, issuer.wanted);
       const { user, groups } = issuer.userOf(claims);
       const sid = typeof claims['sid'] === 'string' ? { sid: claims['sid'] } : {};
+      if (isBlocked(user)) {
+        refused('login_failed', address, { by: 'oidc', user, code: 'ERR_BLOCKED' });
+        return blockedPage(exchange, user, forget);
+      }
       const { iss, sub, iat } = claims;
       const by = { kind: 'issuer' as const, issuer: iss, sub, ...sid, issuedAt: iat };
       const { login, cookie } = browsers.logIn({ user, groups, by });

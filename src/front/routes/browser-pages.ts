@@ -48,6 +48,11 @@ export function linkPage(exchange: Exchange, user: string): void {
   sendPage(exchange, 200, { title: 'Log in to Fairlead', body, hasForm: true });
 }
 
+/** Whoever is blocked is not told that they are logged in: no request of theirs is served. */
+export function blockedPage(exchange: Exchange, user: string, headers: readonly Header[] = []): void {
+  failedPage(exchange, 403, `The user ${user} is blocked here: an administrator can end that`, headers);
+}
+
 export function failedPage(exchange: Exchange, status: number, message: string, headers: readonly Header[] = []): void {
   const body = markup`<p>${message}.</p><p><a href="/auth">Go back</a></p>`;
   sendPage(exchange, status, { title: 'The login did not work', body, headers });

@@ -18,6 +18,7 @@ import type { RequestHead } from '../../../src/front/http.js';
 import { Acts } from '../../../src/admin/acts.js';
 import { AdminDesk } from '../../../src/admin/desk.js';
 import { Here } from '../../../src/admin/here.js';
+import { Credentials } from '../../../src/credentials/credentials.js';
 import { CLOSE } from '../../../src/shared/protocol.js';
 import type { Agents } from '../../../src/threads/agents.js';
 import { Channel } from '../../../src/shared/threads/channel.js';
@@ -97,6 +98,8 @@ export interface FixtureOptions {
   /** More of `listen`, and `metrics`. */
   listen?: Partial<Config['listen']>;
   publicUrl?: string;
+  /** Users who are blocked. */
+  blocked?: string[];
   /** Browsers log in, as at a server with this token in its data folder, and this key. */
   browsers?: { localToken?: string; key?: string };
   metrics?: { listen?: { host?: string; port: number }; tokenSha256?: string };
@@ -150,6 +153,20 @@ export function testDesk(agents: Agents, close: Front['endCredentials']): AdminD
   return new AdminDesk({ here, acts });
 }
 
+function credentialsWith(agents: Agents, blocked: readonly string[]): Credentials {
+  const log = pino({ level: 'silent' });
+  const credentials = new Credentials({
+    agents,
+    log,
+    isolated: () => true,
+    onState: () => undefined,
+    onRevoked: () => 0,
+    onBlocked: () => 0,
+  });
+  for (const user of blocked) credentials.blocked.put(user, '{"since":1,"by":"root"}');
+  return credentials;
+}
+
 export async function startFront(options: FixtureOptions = {}): Promise<Fixture> {
   const { port1, port2 } = new MessageChannel();
   const agent = new TestAgent(port2);
@@ -177,6 +194,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   const front: Front = createFront({
     config,
     ...(browsers && { browsers }),
+    ...(options.blocked && { credentials: credentialsWith(agents, options.blocked) }),
     auth: config.auth,
     noProxy: options.noProxy,
     desk: testDesk(agents, (ends, code, reason) => front.endCredentials(ends, code, reason)),

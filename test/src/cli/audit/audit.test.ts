@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import { auditFolder } from '../../../../src/audit/files.js';
+import { AuditCommands } from '../../../../src/cli/audit/audit.js';
 import { CLI } from '../../../helpers/engine.js';
 import { auditKit, entryOf, type Kit } from '../../audit/audit-kit.js';
 import { runCli, type Outcome } from '../spawn-cli.js';
@@ -70,6 +71,21 @@ t.test('search finds by user, session, act, outcome and time', async (t) => {
   const wrong = await run(t, kit, 'search', '--from', 'yesterday');
   t.equal(wrong.code, 1);
   t.match(wrong.stderr, /--from yesterday: write a day/);
+});
+
+t.test('what no entry can have is told, and does not look as if nothing had happened', async (t) => {
+  const kit = await fiveEntries(t);
+  const commands = new AuditCommands({ dataDir: kit.dataDir, json: true, write: (text) => t.fail(text) });
+  for (const [filter, told] of [
+    [{ what: 'logn' }, /--what logn: no act begins so; there are .*login_failed/],
+    [{ outcome: 'bad' }, /--outcome bad: write one of ok, refused, failed/],
+    [{ user: 'a da' }, /--user a da: a user is 1–128/],
+    [{ session: 's 1' }, /--session s 1: a session is/],
+  ] as const) {
+    await t.rejects(commands.search(filter), { code: 'ERR_CONFIG', message: told });
+  }
+  const wrong = await run(t, kit, 'tail', '-n', 'x');
+  t.match(wrong, { code: 2, stdout: '', stderr: /number of entries/ });
 });
 
 t.test('verify says that the chain is whole, or names the first entry that is not as it was written', async (t) => {

@@ -237,6 +237,19 @@ t.test('whom the claims do not let in is told why, and is not logged in', async 
   t.same([...browser.cookies(fixture.url)], []);
 });
 
+t.test('a user who is blocked is told so, and is not logged in', async (t) => {
+  const { fixture, browser } = await world(t, { blocked: ['bob', 'local'], browsers: { localToken: 'x'.repeat(64) } });
+  const page = await browser.logIn(`${fixture.url}/auth/login`, 'bob');
+  t.equal(page.status, 403);
+  t.match(page.html, /The user bob is blocked/);
+  t.same([...browser.cookies(fixture.url)], []);
+  const link = await browser.send(fixture.browsers!.makeLink()!, { method: 'POST', headers: { origin: fixture.url } });
+  t.equal(link.status, 403);
+  t.same([...browser.cookies(fixture.url)], []);
+  const other = await new FormBrowser().logIn(`${fixture.url}/auth/login`, 'ada');
+  t.match(other.html, /logged in as <strong>ada/);
+});
+
 t.test('the issuer’s own log-out ends the login here, with its sockets', async (t) => {
   const { issuer, fixture, browser } = await world(t);
   const other = new FormBrowser();
