@@ -3,7 +3,7 @@ import type { Config } from '../../shared/config.js';
 import { FairleadError } from '../../shared/errors.js';
 import { noSuchServer, seesServer } from '../../shared/kept-for-groups.js';
 import { toolFilter } from '../../shared/name-globs.js';
-import { NO_STANDING, sameStanding, type Role, type Standing } from '../../shared/person.js';
+import { NO_STANDING, sameStanding, type Role, type Standing, USER_NAME, USER_NAME_RULE } from '../../shared/person.js';
 import { BUILT_IN } from '../../shared/policy/built-in-tools.js';
 import { createRules, type Action, type CheckArgs, type Mismatch } from '../../shared/policy/policy.js';
 import type { Pins } from '../../shared/tool-pins.js';
@@ -38,7 +38,7 @@ export interface PolicyAnswer {
 
 type PolicyConfig = Pick<Config, 'approvals' | 'mcpServers' | 'auth' | 'mcp'>;
 
-/** ERR_NOT_FOUND for a server that the configuration lacks. */
+/** ERR_NOT_FOUND for a server that the configuration lacks, ERR_CONFIG for a user whom there cannot be. */
 export async function testPolicy(
   config: PolicyConfig,
   question: PolicyQuestion,
@@ -48,6 +48,7 @@ export async function testPolicy(
 ): Promise<PolicyAnswer> {
   const { user, server, tool, args, readOnly } = question;
   const { mcpServers } = config;
+  if (!USER_NAME.test(user)) throw new FairleadError('ERR_CONFIG', `--user ${user}: ${USER_NAME_RULE}`);
   const who = standingFor(config, question);
   const looked: PolicyAnswer['looked'] = [];
   const pin = pinOf({ ...filed, ...config.mcp.pins.servers }, question);

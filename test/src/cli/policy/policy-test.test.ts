@@ -76,6 +76,10 @@ t.test('a tool that its server’s pins do not name is asked for or denied, what
   t.notOk('pin' in (await ask({}, {}, {} as typeof pins)));
 });
 
+t.test('a name that no user can have is told, and not judged as somebody without rights', async (t) => {
+  await t.rejects(test({ user: 'a/b' }), { code: 'ERR_CONFIG', message: /--user a\/b: a user is 1–128/ });
+});
+
 t.test('a user whose tokens differ must be told with --role and --group', async (t) => {
   await t.rejects(test({ user: 'two' }), { code: 'ERR_CONFIG', message: /--role and --group/ });
   t.match(await test({ user: 'two', groups: ['analysts'] }), { action: 'allow' });
