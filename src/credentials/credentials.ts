@@ -60,6 +60,8 @@ export interface KnownUser {
   user: string;
   /** Made here, and not revoked. */
   tokens: number;
+  /** Connections at this server. */
+  sockets: number;
   blocked?: BlockRecord;
 }
 
@@ -178,15 +180,20 @@ export class Credentials {
     }
   }
 
-  /** Users with a token or a block, by name. */
-  users(limit: number, after = ''): { users: KnownUser[]; next?: string } {
+  /** Users with a token, a block or a connection, by name. `connected`: how many connections each has. */
+  users(
+    limit: number,
+    after = '',
+    connected: ReadonlyMap<string, number> = new Map(),
+  ): { users: KnownUser[]; next?: string } {
     const counts = new Map<string, number>();
     for (const { user } of this.tokens.people()) counts.set(user, (counts.get(user) ?? 0) + 1);
-    for (const user of this.blocked.names()) counts.set(user, counts.get(user) ?? 0);
+    for (const user of [...this.blocked.names(), ...connected.keys()]) counts.set(user, counts.get(user) ?? 0);
     const names = [...counts.keys()].filter((name) => name > after).toSorted();
     const users = names.slice(0, limit).map((user) => {
       const blocked = this.blocked.get(user);
-      return { user, tokens: counts.get(user) ?? 0, ...(blocked && { blocked }) };
+      const sockets = connected.get(user) ?? 0;
+      return { user, tokens: counts.get(user) ?? 0, sockets, ...(blocked && { blocked }) };
     });
     const last = users.at(-1)?.user;
     return names.length > limit && last !== undefined ? { users, next: last } : { users };

@@ -95,6 +95,11 @@ export class Presence {
     return closed;
   }
 
+  /** How many connections each user has here. */
+  get users(): ReadonlyMap<string, number> {
+    return this.#byUser;
+  }
+
   /** The user's connections here. */
   countOf(user: string): number {
     return this.#byUser.get(user) ?? 0;

@@ -91,6 +91,7 @@ t.test('where the server that has a session is gone, the one that is asked does 
 t.test('a user who is kicked loses every connection at both servers, and may come back', async (t) => {
   const clients = await Promise.all([a, b].map((engine) => connect(engine.wsUrl)));
   await Promise.all(clients.map((client) => client.ready));
+  t.match((await ask(a, 'GET', '/v1/admin/users')).body, { users: [{ user: 'local', tokens: 0, sockets: 1 }] });
   const cli = await runCli(t, ['admin', 'users', 'kick', 'local', '--yes', '--url', a.url]);
   t.match(cli, { code: 0, stdout: /1 connections of local are closed at this server/ }, cli.stderr);
   for (const client of clients) t.match(await closed(client), { code: 4405 });

@@ -18,7 +18,12 @@ const tokenSchema = z.object({
 });
 
 const blockSchema = z.object({ since: z.number(), by: z.string(), reason: z.string().optional() });
-const userSchema = z.object({ user: z.string(), tokens: z.number(), blocked: blockSchema.optional() });
+const userSchema = z.object({
+  user: z.string(),
+  tokens: z.number(),
+  sockets: z.number().default(0),
+  blocked: blockSchema.optional(),
+});
 
 export type TokenInfo = z.infer<typeof tokenSchema>;
 export type UserInfo = z.infer<typeof userSchema>;

@@ -21,10 +21,11 @@ export function tokensText(tokens: readonly TokenInfo[], colors: Colors, now: nu
 }
 
 export function usersText(users: readonly UserInfo[], colors: Colors): string {
-  if (users.length === 0) return 'no user has a token that was made here, and nobody is blocked\n';
-  const rows = users.map(({ user, tokens, blocked }) => [
+  if (users.length === 0) return 'no user has a token that was made here, nobody is connected, and nobody is blocked\n';
+  const rows = users.map(({ user, tokens, sockets, blocked }) => [
     user,
     counted(tokens, 'token'),
+    counted(sockets, 'connection'),
     blocked ? `blocked ${timeOf(blocked.since)} by ${blocked.by}${blocked.reason ? `: ${blocked.reason}` : ''}` : '',
   ]);
   return table(rows, (line, index) => (users[index]!.blocked ? colors.red(line) : line));

@@ -40,7 +40,8 @@ const tokenBody = z.strictObject({
 
 const blockBody = z.strictObject({ reason: shortText.nullish() });
 
-export function credentialRoutes(credentials: Credentials): Route[] {
+/** `connected`: how many connections each user has here. */
+export function credentialRoutes(credentials: Credentials, connected: () => ReadonlyMap<string, number>): Route[] {
   return [
     post(
       '/v1/admin/tokens',
@@ -74,7 +75,10 @@ export function credentialRoutes(credentials: Credentials): Route[] {
     get(
       '/v1/admin/users',
       ({ exchange, query }) =>
-        exchange.json(200, credentials.users(limitOf(query), query.get('after') || query.get('cursor') || undefined)),
+        exchange.json(
+          200,
+          credentials.users(limitOf(query), query.get('after') || query.get('cursor') || undefined, connected()),
+        ),
       { access: 'operator' },
     ),
     post(

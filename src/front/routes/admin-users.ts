@@ -17,7 +17,7 @@ const MAX_TOKENS = 500;
 export interface AdminUserParts {
   agents: Agents;
   desk: AdminDesk;
-  presence: Pick<Presence, 'countOf'>;
+  presence: Pick<Presence, 'countOf' | 'users'>;
   credentials?: Credentials | undefined;
   /** Absent: users cannot be deleted. */
   eraser?: Eraser | undefined;

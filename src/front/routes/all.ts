@@ -55,7 +55,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...turnRoutes(turns),
     ...usageRoutes(agents),
     ...(browsers ? browserRoutes(browsers, (user) => credentials?.blocked.has(user) ?? false) : []),
-    ...(credentials ? credentialRoutes(credentials) : []),
+    ...(credentials ? credentialRoutes(credentials, () => adminUsers.presence.users) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
     ...adminUserRoutes(adminUsers),
     ...(drain ? drainRoutes(drain) : []),
