@@ -107,6 +107,25 @@ t.test('a second installation changes nothing, and the service is not restarted'
   t.same(await state(), first);
 });
 
+t.test(
+  'a reload changes what counts without a restart; with one error nothing changes, and the error is named',
+  async (t) => {
+    const pid = await show('MainPID');
+    const file = '/etc/fairlead/fairlead.json';
+    await must(`cp -p ${file} /root/ && sed -i 's/"auth": {/"auth": { "support": "perhaps",/' ${file}`);
+    const refused = await sh('systemctl reload fairlead.service 2>&1');
+    t.not(refused.code, 0);
+    t.match(await must('journalctl -u fairlead -o cat --no-pager -n 50'), /auth\.support/);
+    t.match(await chat('read notes.txt'), 'kept', 'the server goes on as it was');
+    await must(`cp -p /root/fairlead.json ${file} && sed -i 's/"user": "ada"/"user": "eve"/' ${file}`);
+    t.same(await sh('systemctl reload fairlead.service 2>&1'), { code: 0, output: '' });
+    t.notMatch(await chat('read notes.txt'), 'kept', 'the token is another user’s now');
+    await must(`cp -p /root/fairlead.json ${file} && systemctl reload fairlead.service`);
+    t.match(await chat('read notes.txt'), 'kept');
+    t.equal(await show('MainPID'), pid);
+  },
+);
+
 t.test('a wrong configuration ends with 78, is not tried again, and the status says what is wrong', async (t) => {
   await must('cp -p /etc/fairlead/fairlead.json /root/ && echo "{ half" > /etc/fairlead/fairlead.json');
   t.not((await sh('systemctl restart fairlead.service')).code, 0);
