@@ -8,6 +8,7 @@ import { addAdminCommand } from './cli/admin/admin-command.js';
 import { addPageCommands } from './cli/pages/register.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
 import { addServiceCommands } from './cli/service/register.js';
+import { addStatusCommand } from './cli/status/status-command.js';
 import { addUsageCommand } from './cli/usage/usage-command.js';
 import { addReloadCommand } from './cli/reload/reload-command.js';
 import { addPolicyCommand } from './cli/policy/policy-command.js';
@@ -194,23 +195,41 @@ mcpCommand('logout', 'forget and revoke the login to an MCP server', '<server>',
   commands.logout(server),
 );
 
+interface DoctorFlags {
+  unit: string;
+  shell?: boolean;
+  config?: string;
+  envFile?: string;
+  json?: boolean;
+}
+
 program
   .command('doctor')
   .description('check what a server needs on this machine, and say what to do')
+  .option('--unit <name>', 'the systemd unit whose environment, account and limits are judged', 'fairlead.service')
+  .option('--shell', 'judge this shell, also where the unit is installed')
+  .option('--config <file>', 'judge this configuration file, with this shell’s environment')
+  .option('--env-file <file>', 'judge the environment in this file')
   .option('--json', 'print JSON')
   .addHelpText(
     'after',
     `
-Reads the same configuration as serve. Checks Node, the addons, open files, Redis, Docker and its images, the model and the port;
-changes nothing. Exits with 1 when something that is needed is missing.
+Judges the installed service: the environment, account and limits of its unit (as root, since its environment file holds keys), else this
+shell. Checks Node, the addons, open files, the data folder and disk, a write to Redis, Docker, its images and one sandbox, the model, clock,
+certificate and port; leaves nothing behind. Exits with 1 when something that is needed is missing: docs/troubleshooting.md.
 
 Examples:
-  $ fairlead doctor
-  $ fairlead doctor --json`,
+  $ sudo fairlead doctor
+  $ fairlead doctor --json
+  $ fairlead doctor --config fairlead.json --env-file fairlead.env`,
   )
-  .action(async ({ json = false }: { json?: boolean }) => {
-    const { diagnose, diagnosisText } = await import('./cli/doctor/doctor.js');
-    const diagnosis = await diagnose();
+  .action(async ({ json = false, ...of }: DoctorFlags) => {
+    const [{ diagnose, diagnosisText }, { subjectOf }] = await Promise.all([
+      import('./cli/doctor/doctor.js'),
+      import('./cli/doctor/subject.js'),
+    ]);
+    const { env, cwd, ...subject } = await subjectOf(of);
+    const diagnosis = await diagnose(env, cwd, subject);
     const text = json ? `${JSON.stringify(diagnosis, null, 2)}\n` : diagnosisText(diagnosis, colorsFor(process.stdout));
     process.stdout.write(text);
     process.exitCode = diagnosis.ok ? 0 : FAILED;
@@ -243,6 +262,7 @@ addReloadCommand(program, TOKEN_HELP);
 addPolicyCommand(program);
 addServiceCommands(program);
 addUsageCommand(program);
+addStatusCommand(program, TOKEN_HELP);
 addAuditCommand(program);
 addAdminCommand(program, TOKEN_HELP);
 addCredentialCommands(program, token, TOKEN_HELP);

@@ -20,6 +20,7 @@ import { LiveConfig, type ReloadReport } from './boot/live-config.js';
 import { forThreads, liveParts, unsafeHere } from './boot/live-parts.js';
 import { startJanitor } from './boot/janitor.js';
 import { ModelWatch } from './boot/model-watch.js';
+import { Outages } from './boot/outages.js';
 import { chooseParts, type Parts } from './boot/parts.js';
 import { Readiness } from './boot/readiness.js';
 import { McpPins, type McpPinsOptions } from './boot/mcp-pins.js';
@@ -27,6 +28,7 @@ import { PinFile } from './boot/pin-file.js';
 import { ServerBook } from './boot/server-book.js';
 import type { Service } from './boot/service-manager.js';
 import { StartWaits } from './boot/start-waits.js';
+import { engineStatus } from './boot/status.js';
 import { SocketClaims } from './front/socket-claims.js';
 import { withDeadline } from './shared/abort.js';
 import { Credentials } from './credentials/credentials.js';
@@ -132,7 +134,8 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
   });
   onStop.add(() => broker.close());
   const all = new AllAgents(agents, log);
-  const readiness = new Readiness(agents, () => auditLog.reasons());
+  const outages = new Outages(log);
+  const readiness = new Readiness(agents, () => auditLog.reasons(), outages);
   const pinFile = new PinFile(config.dataDir);
   const book = new ServerBook(
     config,
@@ -221,6 +224,14 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     notServing: () => readiness.refusal(),
     claims: socketClaims(config, { agents, instance: data.instance, shared: chosen.store.kind === 'redis', log }),
     metrics: () => scrape(docker, all),
+    status: () =>
+      engineStatus({
+        readiness: () => readiness.read(),
+        outages,
+        threads: agents,
+        parts: chosen,
+        metrics: () => allMetrics(docker, all),
+      }),
     sandboxes: () => sandboxCounts(docker),
     mcp: {
       health: async (user, who) => book.health(await all.mcpStatus(user, who), who),
@@ -372,10 +383,14 @@ function silent(): FairleadError {
 
 /** The metrics of all threads that answer in time. */
 async function scrape(docker: DockerPool | undefined, all: AllAgents): Promise<string> {
+  return joinMetrics(await allMetrics(docker, all));
+}
+
+async function allMetrics(docker: DockerPool | undefined, all: AllAgents): Promise<object[][]> {
   const [own, ofDocker, ofAgents] = await Promise.all([
     registry.getMetricsAsJSON(),
     dockerMetrics(docker),
     all.metrics(),
   ]);
-  return joinMetrics([own, ofDocker, ...ofAgents]);
+  return [own, ofDocker, ...ofAgents];
 }

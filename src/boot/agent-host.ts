@@ -74,6 +74,7 @@ export function agentHost(parts: AgentHostParts): AgentHost {
       'session-gone': ({ session, closeCode, reason }) => front.hub.gone(session, closeCode, reason),
       'session-seq': ({ session, seq }) => front.hub.noteSeq(session, seq),
       health: ({ thread, store, why }) => readiness.storeHealth(thread, store, why),
+      'model-health': ({ thread, why }) => readiness.modelCalls(thread, why),
       audit: ({ entries }) => auditLog.post(entries),
       'server-tools': (listing) => book.note(listing),
       'server-trouble': ({ server }) => void all.refresh(server),
@@ -93,7 +94,9 @@ export function agentHost(parts: AgentHostParts): AgentHost {
     // A sandbox that floods the thread goes before the thread does; if Docker’s thread does not answer, nothing is lost.
     onSlow: (index) => void docker.run('cut-loud', { thread: index, threads: agents.size }).catch(() => undefined),
     onRestarted: async (index, channel) => {
-      readiness.storeHealth(index, true); // it has opened its store; what its predecessor said last would stand for ever
+      // It has opened its store, and asked no model; what its predecessor said last would stand for ever.
+      readiness.storeHealth(index, true);
+      readiness.modelCalls(index, undefined);
       // The new thread was not told to drain, so nothing is resumed here; the next start resumes it.
       if (readiness.isDraining) return;
       // As of now: what it started with may be older.

@@ -37,6 +37,7 @@ import { RefusalLog } from '../front/refusal-log.js';
 import { RefusedActs } from '../front/refused-acts.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
+import type { EngineStatus } from '../front/routes/admin-status.js';
 import { allRoutes } from '../front/routes/all.js';
 import type { Reload } from '../front/routes/admin-reload.js';
 import type { BrowserRoutesOptions } from '../front/routes/browser-login.js';
@@ -91,6 +92,8 @@ export interface FrontOptions {
   metrics: () => Promise<string>;
   mcp: McpAdmin;
   pins: PinRoutesOptions;
+  /** How all but the front does. */
+  status: () => Promise<EngineStatus>;
   /** The sandboxes by server and state. Absent: none are known. */
   sandboxes?: () => Promise<object[]>;
   /** Tells all threads that the user has logged in to an MCP server, or out. */
@@ -200,6 +203,7 @@ export function createFront(options: FrontOptions): Front {
       erasures: options.erasures,
     },
     adminSessions: { desk: options.desk, support: () => config.auth.support, system },
+    status: { engine: options.status, presence, hub },
     oauth: {
       forget: forgetLogin,
       identity: ownIdentity,

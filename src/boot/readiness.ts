@@ -2,6 +2,7 @@
 import type { BreakerState } from '../../workers/docker/contract/messages.js';
 import { pending } from '../shared/abort.js';
 import { FairleadError } from '../shared/errors.js';
+import type { Outages } from './outages.js';
 
 const RETRY_MS = 5_000;
 
@@ -24,11 +25,17 @@ export class Readiness {
   readonly #threads: { readonly size: number; readonly alive: number };
 
   readonly #more: () => string[];
+  readonly #outages: Pick<Outages, 'note'> | undefined;
 
-  /** `more`: further reasons, of parts that keep their own. */
-  constructor(threads: { readonly size: number; readonly alive: number }, more: () => string[] = () => []) {
+  /** `more`: further reasons, of parts that keep their own. `outages` is told what goes away while the server runs. */
+  constructor(
+    threads: { readonly size: number; readonly alive: number },
+    more: () => string[] = () => [],
+    outages?: Pick<Outages, 'note'>,
+  ) {
     this.#threads = threads;
     this.#more = more;
+    this.#outages = outages;
   }
 
   /** The start waits for a part; undefined: no more. */
@@ -71,11 +78,17 @@ export class Readiness {
   storeHealth(thread: number, healthy: boolean, why = ''): void {
     if (healthy) this.#withoutStore.delete(thread);
     else this.#withoutStore.set(thread, why);
+    this.#outages?.note('store', healthy ? undefined : why || 'it does not answer', thread);
   }
 
   /** Why the model cannot be used; undefined when it answers. */
   modelHealth(reason: string | undefined): void {
     this.#model = reason;
+  }
+
+  /** An agent thread reports that the model's API is away or unwell; undefined: it answers. Users may be served without it. */
+  modelCalls(thread: number, why: string | undefined): void {
+    this.#outages?.note('model', why, thread);
   }
 
   /** Why tokens and blocks may be old; undefined when they are not. */
@@ -86,6 +99,7 @@ export class Readiness {
   /** The docker thread reports its circuit breaker. */
   dockerBreaker(state: BreakerState): void {
     this.#breaker = state;
+    this.#outages?.note('docker', state === 'closed' ? undefined : `the circuit breaker is ${state}`);
   }
 
   read(): { ready: boolean; reasons: string[] } {

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { startStack } from '../helpers/stack.js';
 import { text, tool } from '../helpers/model-server.js';
+import { serverStatusSchema, type ServerStatus } from '../../src/shared/server-status.js';
 import { connect } from '../helpers/ws-client.js';
 
 const stack = await startStack();
@@ -29,6 +30,23 @@ t.test('a key that is refused, and an overloaded model are plain words', async (
   model.enqueue({ status: 529 }, text('made it'));
   t.match(await client.ask('go', { timeoutMs: 20_000 }), { stopReason: 'end_turn' });
   t.equal(model.count - before, 2, '529 was tried again by the SDK');
+});
+
+t.test('a model that answers nobody is an outage in the log and in the status, until it answers', async (t) => {
+  const client = await connect(engine.wsUrl);
+  t.teardown(() => client.close());
+  const status = async (): Promise<ServerStatus> =>
+    serverStatusSchema.parse(await (await fetch(`${engine.url}/v1/admin/status`)).json());
+  for (let time = 0; time < 3; time++) {
+    model.enqueue({ status: 401 });
+    t.match(await client.ask('go'), { stopReason: 'error' });
+  }
+  await engine.waitForLog(({ level, msg }) => level === 50 && msg === 'an outage has begun: model');
+  const during = await status();
+  t.match(during, { ready: true, outages: [{ part: 'model' }], people: { users: 1 }, threads: { alive: Number } });
+  t.match(await client.ask('go'), { stopReason: 'end_turn' });
+  await engine.waitForLog(({ msg }) => /^an outage has ended after [\d.]+ s: model$/.test(msg));
+  t.same((await status()).outages, []);
 });
 
 t.test('a model that answers nothing ends the turn, and the next one works', async (t) => {

@@ -30,11 +30,14 @@ t.test(
     t.match(await client.waitFor('error'), { code: 'ERR_UNAVAILABLE', id: 'lost' });
     await engine.waitForLog((line) => line.msg === 'the store does not answer');
     await engine.waitForReadiness(503);
+    await engine.waitForLog(({ level, msg }) => level === 50 && msg === 'an outage has begun: store');
     redis.resume();
     const end = await client.turnEnd();
     // What was written before the deadline, and not answered, counts.
     t.ok(end.stopReason === 'end_turn' || end.error?.code === 'ERR_UNAVAILABLE', JSON.stringify(end));
     await engine.waitForLog((line) => line.msg === 'the store answers again');
+    const ended = await engine.waitForLog(({ msg }) => /^an outage has ended after [\d.]+ s: store$/.test(msg));
+    t.match(ended, { part: 'store', began: String, ms: Number });
     await engine.waitForReadiness(200);
     model.enqueue(text('back'));
     t.match(await client.ask('and now?'), { stopReason: 'end_turn' });

@@ -15,6 +15,7 @@ import { loadUrlPart } from './mcp/url-servers.js';
 import type { AgentContract, AgentHostContract } from './contract/messages.js';
 import type { AgentWorkerData } from './contract/lifecycle.js';
 import { createModel } from './model/create-model.js';
+import { ModelHealth } from './model/model-health.js';
 
 const data = workerData as AgentWorkerData;
 if (!parentPort) throw new Error('workers/agent runs as a worker thread');
@@ -40,7 +41,8 @@ try {
     onError: (operation, error) => log.warn({ operation, err: errorToData(error).message }, 'store'),
   });
   const createUrlPart = await loadUrlPart(data.config);
-  const model = createModel(data.model, live.view);
+  const modelHealth = new ModelHealth((why) => channel.notify('model-health', { thread: data.index, why }));
+  const model = createModel(data.model, live.view, modelHealth);
   const onClosed = (): void => {
     auditBox.close();
     watch.close();

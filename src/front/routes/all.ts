@@ -10,6 +10,7 @@ import { reloadRoutes, type Reload } from './admin-reload.js';
 import { sandboxRoutes } from './admin-sandboxes.js';
 import { adminUserRoutes, type AdminUserParts } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
+import { statusRoutes, type StatusRouteParts } from './admin-status.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
 import { mcpRoutes } from './mcp-endpoint.js';
@@ -33,6 +34,7 @@ export interface RouteParts {
   credentials?: Credentials | undefined;
   adminUsers: AdminUserParts;
   adminSessions: Omit<AdminSessionParts, 'agents'>;
+  status: StatusRouteParts;
   /** Absent: it cannot be drained. */
   drain?: Drain | undefined;
   /** Absent: the configuration stays as it is. */
@@ -43,7 +45,7 @@ export interface RouteParts {
 
 export function allRoutes(parts: RouteParts): Route[] {
   const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions } = parts;
-  const { adminUsers, drain, reload, sandboxDesk } = parts;
+  const { adminUsers, status, drain, reload, sandboxDesk } = parts;
   const { agents } = turns;
   return [
     ...healthRoutes(health),
@@ -57,6 +59,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...(browsers ? browserRoutes(browsers, (user) => credentials?.blocked.has(user) ?? false) : []),
     ...(credentials ? credentialRoutes(credentials, () => adminUsers.presence.users) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
+    ...statusRoutes(status),
     ...adminUserRoutes(adminUsers),
     ...(drain ? drainRoutes(drain) : []),
     ...(reload ? reloadRoutes(reload) : []),

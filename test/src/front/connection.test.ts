@@ -312,7 +312,7 @@ t.test('a port in use is ERR_START in plain words', async (t) => {
   const fixture = await startFront();
   t.teardown(() => fixture.close());
   const { createFront } = await import('../../../src/boot/front.js');
-  const { testConfig, testDesk } = await import('./front-fixture.js');
+  const { ENGINE_STATUS, testConfig, testDesk } = await import('./front-fixture.js');
   const { default: pino } = await import('pino');
   const config = testConfig();
   const agents = { request: () => Promise.reject(new Error('unused')) };
@@ -324,6 +324,7 @@ t.test('a port in use is ERR_START in plain words', async (t) => {
     log: pino({ level: 'silent' }),
     readiness: () => ({ ready: true, reasons: [] }),
     metrics: async () => '',
+    status: async () => ENGINE_STATUS,
     mcp: { health: async () => [], refresh: () => undefined },
     pins: { read: async () => ({ tools: {} }), pin: async () => ({ tools: {} }), unpin: async () => ({ tools: {} }) },
     forgetLogin: async () => undefined,

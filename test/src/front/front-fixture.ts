@@ -25,6 +25,25 @@ import { Channel } from '../../../src/shared/threads/channel.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
 import { TestAgent } from './test-agent.js';
 
+/** What the rest of the engine says of itself. */
+export const ENGINE_STATUS = {
+  version: '0.0.0',
+  node: '20.0.0',
+  pid: 1,
+  startedAt: '2026-01-01T00:00:00.000Z',
+  uptimeMs: 60_000,
+  ready: true,
+  reasons: [],
+  outages: [],
+  sessionsInMemory: 3,
+  turns: { running: 2 },
+  modelCalls: { running: 1, waiting: 0 },
+  sandboxes: [{ server: 'workspace', state: 'leased', count: 3 }],
+  sandboxLine: 0,
+  threads: { size: 1, alive: 1 },
+  parts: { store: 'LMDB', sandbox: 'Docker', model: 'demo' },
+};
+
 /** A request without anything. */
 export const HEAD: RequestHead = {
   method: 'GET',
@@ -203,6 +222,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
     readiness: () => readiness,
     metrics: async () => 'test_metric 1\n',
     mcp: { health: async () => [], refresh: () => undefined },
+    status: async () => ENGINE_STATUS,
     pins: { read: async () => ({ tools: {} }), pin: async () => ({ tools: {} }), unpin: async () => ({ tools: {} }) },
     forgetLogin: async () => undefined,
   });
@@ -228,6 +248,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
       'session-gone': ({ session, closeCode, reason }) => front.hub.gone(session, closeCode, reason),
       'session-seq': ({ session, seq }) => front.hub.noteSeq(session, seq),
       health: () => undefined,
+      'model-health': () => undefined,
       'server-tools': () => undefined,
       'server-trouble': () => undefined,
       audit: () => undefined,

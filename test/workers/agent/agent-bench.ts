@@ -223,6 +223,7 @@ export class AgentBench {
         ready: () => ready.resolve(),
         'start-failed': () => undefined,
         health: () => undefined,
+        'model-health': () => undefined,
         'server-tools': () => undefined,
         'server-trouble': () => undefined,
         audit: () => undefined,

@@ -68,6 +68,13 @@ export interface ThreadHealth {
   why?: string;
 }
 
+/** Sent when the model's API goes away, and when it is back. */
+export interface ModelHealthReport {
+  thread: number;
+  /** Absent: it answers. */
+  why?: string | undefined;
+}
+
 /** Entries of the audit log, as JSON, in their order. */
 export interface AuditEntries {
   entries: string[];

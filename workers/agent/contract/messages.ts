@@ -14,6 +14,7 @@ import type {
   CollectMetricsResult,
   DrainRequest,
   HibernateAllResult,
+  ModelHealthReport,
   Nothing,
   ResumeResult,
   SetConfigRequest,
@@ -225,6 +226,7 @@ export interface AgentHostContract {
     /** A call found this server unreachable: the thread that lists it should look. */
     'server-trouble': ServerName;
     health: ThreadHealth;
+    'model-health': ModelHealthReport;
     /** A request to the model waits for its turn; answered by 'model-calls'. */
     'model-ask': ModelCallAsk;
     'model-leave': ModelCallLeft;

@@ -12,6 +12,7 @@ import { brokeOff, modelError, toModelError, toStreamError } from './model-error
 import { createModelFetch } from './model-fetch.js';
 import { ModelTraits } from './model-traits.js';
 import type { Model, ModelEvent, ModelRequest } from './model.js';
+import type { ModelHealth } from './model-health.js';
 import { Retries } from './retries.js';
 import { atMost, cancelled, onAbort } from '../../../src/shared/abort.js';
 
@@ -22,6 +23,8 @@ export interface AnthropicOptions {
   maxRetries?: number;
   /** Of one answer's events. */
   maxAnswerBytes?: number;
+  /** Is told of each answer and each failure. */
+  health?: ModelHealth;
 }
 
 const IDLE_MS = 120_000;
@@ -33,7 +36,7 @@ const END_MS = 1_000;
 
 export function createAnthropicModel(config: Config, options: AnthropicOptions = {}): Model {
   const address = modelAddress(config.anthropic);
-  const { idleMs = IDLE_MS, maxRetries = MAX_RETRIES, maxAnswerBytes = MAX_ANSWER_BYTES } = options;
+  const { idleMs = IDLE_MS, maxRetries = MAX_RETRIES, maxAnswerBytes = MAX_ANSWER_BYTES, health } = options;
   const client = new Anthropic({
     authToken: config.anthropic.apiKey || config.anthropic.authToken,
     defaultHeaders: modelHeaders(config.anthropic), // the start's check sends the same
@@ -97,13 +100,16 @@ export function createAnthropicModel(config: Config, options: AnthropicOptions =
           if (!builder.isComplete) continue;
         }
         finished = true;
+        health?.answered();
         void letEnd(events, abort);
         yield { type: 'done', answer: builder.answer() };
         return;
       }
     } catch (error) {
       if (signal.aborted) throw cancelled();
-      throw gaveUp ?? toModelError(error, body.model);
+      const failure = gaveUp ?? toModelError(error, body.model);
+      health?.failed(failure);
+      throw failure;
     } finally {
       clearTimeout(timer);
       stopListening();

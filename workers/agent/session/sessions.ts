@@ -54,6 +54,9 @@ export class Sessions {
       onIdle: (session) => this.#evict(session),
     };
     this.#recent = new RecentSessions(options.parts.config.agents.recentMb * 1024 * 1024);
+    gauge('fairlead_turns_running', 'Turns at work, without those that wait for their user', [], (g) => {
+      g.set([...this.#open.values()].filter(({ works }) => works).length);
+    });
     gauge('fairlead_sessions_in_memory', 'Sessions with something happening', [], (g) => g.set(this.#open.size));
   }
 

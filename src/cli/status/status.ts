@@ -1,0 +1,102 @@
+/** Looks at a server as an operator would: its probe, its status, and, when it does not run, what systemd knows. Command line's process. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { ConfigError, loadConfig } from '../../shared/config.js';
+import { isFairleadError } from '../../shared/errors.js';
+import { serverStatusSchema, type ServerStatus } from '../../shared/server-status.js';
+import { DEFAULT_URL } from '../defaults.js';
+import { isOnThisMachine, safeEndpoint } from '../endpoint.js';
+import { HttpApi } from '../http-api.js';
+import { messageOf } from '../report.js';
+import { askSystemd, type UnitState } from './unit-state.js';
+
+const PROBE_MS = 5_000;
+const WATCH_MS = 2_000;
+
+export interface Seen {
+  state: 'ready' | 'not ready' | 'not running';
+  url: string;
+  /** What is wrong, in words. */
+  reasons: string[];
+  status?: ServerStatus;
+  /** Why there are no numbers. */
+  note?: string;
+  /** Of the unit, where systemd has one and the server does not run. */
+  service?: UnitState;
+}
+
+export interface StatusLookOptions {
+  url: string;
+  /** Throws what keeps a token from being sent. */
+  token: () => string | undefined;
+  insecure: boolean;
+  /** Asked about a server of this machine that does not run. */
+  unit: string;
+}
+
+const readyzSchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
+
+export class StatusLook {
+  readonly #options: StatusLookOptions;
+
+  constructor(options: StatusLookOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects for an address or a token that cannot be used; a server that is not there is an answer. */
+  async now(): Promise<Seen> {
+    const { url, insecure, unit } = this.#options;
+    const open = safeEndpoint({ url, token: undefined, insecure });
+    const probe = await readyz(open.http);
+    if ('why' in probe) {
+      const seen: Seen = { state: 'not running', url, reasons: [`no server answers at ${url} (${probe.why})`] };
+      const service = isOnThisMachine(open) ? await askSystemd(unit) : undefined;
+      return service ? { ...seen, service } : seen;
+    }
+    const { ready, reasons } = probe;
+    const seen: Seen = { state: ready ? 'ready' : 'not ready', url, reasons };
+    try {
+      const token = this.#options.token();
+      const { http } = safeEndpoint({ url, token, insecure });
+      const status = await new HttpApi(http, token).ask('/v1/admin/status', serverStatusSchema);
+      return { ...seen, state: status.ready ? 'ready' : 'not ready', reasons: status.reasons, status };
+    } catch (error) {
+      if (isFairleadError(error, 'ERR_UNAUTHORIZED') || isFairleadError(error, 'ERR_FORBIDDEN')) {
+        return { ...seen, note: `no numbers: ${messageOf(error)}. They need a token of the role operator (--token)` };
+      }
+      return { ...seen, note: `no numbers: ${messageOf(error)}` };
+    }
+  }
+
+  /** Until the process is told to end. */
+  async repeat(show: () => Promise<unknown>): Promise<void> {
+    for (;;) {
+      await show();
+      await delay(WATCH_MS);
+    }
+  }
+}
+
+/** The address in this machine's configuration, as `serve` would read it here. */
+export function urlOfConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): string {
+  try {
+    const { host, port } = loadConfig(env, cwd).listen;
+    const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
+    return port === 0 ? DEFAULT_URL : `http://${name}:${port}`;
+  } catch (error) {
+    if (error instanceof ConfigError) return DEFAULT_URL; // the reason why it does not run, perhaps: systemd tells
+    throw error;
+  }
+}
+
+async function readyz(base: string): Promise<z.infer<typeof readyzSchema> | { why: string }> {
+  try {
+    const response = await fetch(`${base}/readyz`, { signal: AbortSignal.timeout(PROBE_MS) });
+    const parsed = readyzSchema.safeParse(await response.json());
+    return parsed.success ? parsed.data : { why: 'what answers there is not Fairlead' };
+  } catch (error) {
+    const { message, cause } = error as Error;
+    if (error instanceof SyntaxError) return { why: 'what answers there is not Fairlead' };
+    return { why: (cause as NodeJS.ErrnoException | undefined)?.code ?? message };
+  }
+}
