@@ -9,8 +9,12 @@ import type { Finding } from './doctor.js';
 
 const ANSWER_MS = 2_000;
 
-export async function checkAccess(config: Config, signal: AbortSignal): Promise<Finding[]> {
-  return [...(await checkTokens(config, signal)), ...(await checkIssuer(config))];
+/** `owner`: the account that the server runs as. */
+export async function checkAccess(
+  config: Config,
+  { owner = process.geteuid?.(), signal }: { owner?: number | undefined; signal: AbortSignal },
+): Promise<Finding[]> {
+  return [...(await checkTokens(config, owner, signal)), ...(await checkIssuer(config))];
 }
 
 async function checkIssuer({ auth: { oidc }, proxies }: Config): Promise<Finding[]> {
@@ -24,7 +28,11 @@ async function checkIssuer({ auth: { oidc }, proxies }: Config): Promise<Finding
   }
 }
 
-async function checkTokens({ auth, dataDir, listen }: Config, signal: AbortSignal): Promise<Finding[]> {
+async function checkTokens(
+  { auth, dataDir, listen }: Config,
+  owner: number | undefined,
+  signal: AbortSignal,
+): Promise<Finding[]> {
   if (auth.mode === 'none') {
     const hint = 'set auth.mode to token';
     return [{ status: 'warning', detail: 'auth.mode is none: every account of this machine is let in', hint }];
@@ -33,13 +41,13 @@ async function checkTokens({ auth, dataDir, listen }: Config, signal: AbortSigna
     return [{ status: 'ok', detail: `${counted(auth.tokens.length, 'token')} of auth.tokens` }];
   let token: string | undefined;
   try {
-    token = readTokenFile(dataDir, { owner: process.geteuid?.() });
+    token = readTokenFile(dataDir, { owner });
   } catch (error) {
     return [{ status: 'failed', detail: messageOf(error) }];
   }
   if (token === undefined) return [{ status: 'ok', detail: `the first start makes a token, in ${tokenFile(dataDir)}` }];
   const found: Finding = { status: 'ok', detail: `the token in ${tokenFile(dataDir)}` };
-  const [stranger] = strangersAt(listen.port, new Set([0, process.geteuid?.() ?? 0]));
+  const [stranger] = strangersAt(listen.port, new Set([0, owner ?? 0]));
   if (stranger !== undefined) {
     const hint = 'it would learn what clients send: end it, or set PORT to another';
     return [{ status: 'failed', detail: `the account ${stranger} listens on the port ${listen.port}`, hint }];

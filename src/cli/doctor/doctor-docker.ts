@@ -29,9 +29,9 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
   const docker = dockerClient(config.dockerHost, CALL_MS);
   const ask = <T>(operation: string, call: () => Promise<T>): Promise<T> =>
     callDocker({ operation, timeoutMs: CALL_MS, signal }, call);
-  let info: { ServerVersion?: string; NCPU?: number; Runtimes?: Record<string, unknown> };
+  let info: DaemonInfo;
   try {
-    info = (await ask('info', () => docker.info())) as typeof info;
+    info = (await ask('info', () => docker.info())) as DaemonInfo;
   } catch (error) {
     const { what, todo } = dockerAway(config, error);
     return [{ status: 'failed', detail: what, hint: todo }];
@@ -45,8 +45,62 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
     const detail = `sandbox.cpus is ${cpus}, and Docker has ${info.NCPU}`;
     findings.push({ status: 'failed', detail, hint: `set it to ${info.NCPU} or less` });
   }
+  findings.push(...lacks(config, info));
   const images = [...new Set(serversOf(config.mcpServers, isImageServer).map(([, { image }]) => image))];
   return [...findings, ...(await Promise.all(images.map((image) => checkImage(docker, image, ask))))];
+}
+
+/** What of `docker info` is judged. */
+export interface DaemonInfo {
+  ServerVersion?: string;
+  NCPU?: number;
+  Runtimes?: Record<string, unknown>;
+  LiveRestoreEnabled?: boolean;
+  LoggingDriver?: string;
+  CgroupVersion?: string;
+  CgroupDriver?: string;
+  Driver?: string;
+  SecurityOptions?: string[];
+}
+
+/** What a daemon works without, and what that costs. */
+export function lacks({ sandbox }: Pick<Config, 'sandbox'>, info: DaemonInfo): Finding[] {
+  const findings: Finding[] = [];
+  const warn = (detail: string, hint: string): void => void findings.push({ status: 'warning', detail, hint });
+  if (info.LiveRestoreEnabled === false) {
+    const hint =
+      'put "live-restore": true into /etc/docker/daemon.json and reload Docker: else each of its upgrades ends all sandboxes';
+    warn('live-restore is off', hint);
+  }
+  if (info.LoggingDriver === 'json-file') {
+    const hint =
+      'put "log-driver": "local" into daemon.json, which has a limit: json-file has none, and other containers may fill the disk';
+    warn('the log driver is json-file', hint);
+  }
+  if (info.CgroupVersion === '1') {
+    const hint =
+      'boot with systemd.unified_cgroup_hierarchy=1, or a newer release: with v1 a sandbox out of memory is noticed late';
+    warn('cgroup v1', hint);
+  }
+  if (sandbox.cgroupParent.endsWith('.slice') && info.CgroupDriver === 'cgroupfs') {
+    const detail = `sandbox.cgroupParent is ${sandbox.cgroupParent}, and Docker’s cgroup driver is cgroupfs`;
+    const hint = 'put "exec-opts": ["native.cgroupdriver=systemd"] into daemon.json, or clear sandbox.cgroupParent';
+    findings.push({ status: 'failed', detail, hint });
+  }
+  if (info.Driver === 'vfs' || info.Driver === 'devicemapper') {
+    const hint =
+      'use overlay2 (the data folder of Docker on ext4 or xfs with ftype=1): each sandbox is a whole copy of its image now';
+    warn(`the storage driver is ${info.Driver}`, hint);
+  }
+  const options = info.SecurityOptions ?? [];
+  if (options.length > 0 && !options.some((option) => /name=(userns|rootless)/.test(option))) {
+    // No warning: sandboxes run as users of their own without it, and it needs the images to be pulled again.
+    findings.push({
+      status: 'ok',
+      detail: 'without userns-remap: root in a container would be root on the host (sandboxes run as nobody’s ids)',
+    });
+  }
+  return findings;
 }
 
 async function checkImage(

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { Agent, request } from 'undici';
 import type { Config } from '../../shared/config.js';
-import { WANTED_FILES } from '../../shared/open-files.js';
+import { openFilesLimit, WANTED_FILES } from '../../shared/open-files.js';
 import type { Finding } from './doctor.js';
 
 const run = promisify(execFile);
@@ -65,11 +65,13 @@ function reason(error: unknown): string {
   return line ?? message.split('\n')[0] ?? 'the child process failed';
 }
 
-export async function checkFiles(): Promise<Finding[]> {
-  // Node raises its soft limit to the hard one by itself, so only the hard one counts.
-  const { stdout } = await run('sh', ['-c', 'ulimit -Hn'], { timeout: CHILD_TIMEOUT_MS });
-  const limit = stdout.trim() === 'unlimited' ? Number.POSITIVE_INFINITY : Number(stdout);
-  const detail = `limit ${stdout.trim()}, one a connection`;
+/** The limit of the running server counts, then that of its unit, then this shell's. */
+export async function checkFiles({ pid, openFiles }: { pid?: number; openFiles?: number } = {}): Promise<Finding[]> {
+  const running = pid === undefined ? undefined : openFilesLimit(pid);
+  const limit = running ?? openFiles ?? openFilesLimit() ?? Number.POSITIVE_INFINITY;
+  const whose =
+    running === undefined ? (openFiles === undefined ? 'of this shell' : 'of the unit') : 'of the running server';
+  const detail = `limit ${limit} ${whose}, one a connection`;
   if (limit >= WANTED_FILES) return [{ status: 'ok', detail }];
   return [
     {

@@ -2,13 +2,41 @@
 import { withDeadline } from '../../shared/abort.js';
 import { loadConfig, ConfigError, parseConfig, type Config } from '../../shared/config.js';
 import { checkAccess } from './doctor-access.js';
+import { checkCertificate } from './doctor-certificate.js';
+import { checkClock } from './doctor-clock.js';
 import { checkDocker } from './doctor-docker.js';
 import { checkAddons, checkFiles, checkNode, checkPort } from './doctor-host.js';
+import { checkDataFolder, checkDisk } from './doctor-place.js';
+import { checkSandbox } from './doctor-sandbox.js';
 import { checkModel, checkStore } from './doctor-services.js';
+import type { Subject } from './subject.js';
 import { messageOf, type Colors } from '../report.js';
 import { clean } from '../terminal-text.js';
 
 const DEADLINE_MS = 15_000;
+
+/** In the order in which they are told; docs/troubleshooting.md has a row for each. */
+export const CHECK_NAMES = [
+  'service',
+  'node',
+  'uWebSockets',
+  'lz4',
+  'lmdb',
+  'open files',
+  'configuration',
+  'auth',
+  'data folder',
+  'disk',
+  'store',
+  'docker',
+  'sandbox',
+  'model',
+  'clock',
+  'certificate',
+  'port',
+] as const;
+
+export type CheckName = (typeof CHECK_NAMES)[number];
 
 export type Status = 'ok' | 'warning' | 'failed';
 
@@ -21,7 +49,7 @@ export interface Finding {
 }
 
 export interface Check extends Finding {
-  name: string;
+  name: CheckName;
 }
 
 export interface Diagnosis {
@@ -30,19 +58,30 @@ export interface Diagnosis {
 }
 
 /** Never rejects: a check that throws or hangs is reported as failed. `ok` is false when any check failed. */
-export async function diagnose(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): Promise<Diagnosis> {
+export async function diagnose(
+  env: NodeJS.ProcessEnv = process.env,
+  cwd = process.cwd(),
+  subject: Pick<Subject, 'findings' | 'account' | 'pid' | 'openFiles'> = { findings: [] },
+): Promise<Diagnosis> {
   const { config, findings } = readConfig(env, cwd);
+  const { account } = subject;
   const groups = await Promise.all([
+    run('service', async () => subject.findings),
     run('node', async () => [checkNode()]),
     run('uWebSockets', checkAddons.uWebSockets),
     run('lz4', checkAddons.lz4),
     config.store.redisUrl === '' ? run('lmdb', checkAddons.lmdb) : [],
-    run('open files', checkFiles),
+    run('open files', () => checkFiles(subject)),
     Promise.resolve(findings),
-    run('auth', (signal) => checkAccess(config, signal)),
+    run('auth', (signal) => checkAccess(config, { owner: account?.uid, signal })),
+    run('data folder', () => checkDataFolder(config, account)),
+    run('disk', () => checkDisk(config)),
     run('store', (signal) => checkStore(config, signal)),
     run('docker', (signal) => checkDocker(config, signal)),
+    run('sandbox', (signal) => checkSandbox(config, signal)),
     run('model', (signal) => checkModel(config, signal)),
+    run('clock', () => checkClock(config)),
+    run('certificate', () => checkCertificate(config)),
     run('port', (signal) => checkPort(config, signal)),
   ]);
   const checks = groups.flat();
@@ -61,7 +100,7 @@ export function diagnosisText({ ok, checks }: Diagnosis, { green, yellow, red, d
   );
 }
 
-async function run(name: string, check: (signal: AbortSignal) => Promise<Finding[]>): Promise<Check[]> {
+async function run(name: CheckName, check: (signal: AbortSignal) => Promise<Finding[]>): Promise<Check[]> {
   const late = (): Error => new Error(`no answer within ${DEADLINE_MS / 1000} s`);
   const findings = await withDeadline({ timeoutMs: DEADLINE_MS, late }, check).catch((error: unknown): Finding[] => [
     { status: 'failed', detail: messageOf(error) },
@@ -71,7 +110,7 @@ async function run(name: string, check: (signal: AbortSignal) => Promise<Finding
 
 /** When the configuration is invalid, the other checks use the environment alone. */
 function readConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Config; findings: Check[] } {
-  const name = 'configuration';
+  const name = 'configuration' as const;
   try {
     const config = loadConfig(env, cwd);
     const file = env['FAIRLEAD_CONFIG'] || 'fairlead.json if present';

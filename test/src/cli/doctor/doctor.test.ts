@@ -141,11 +141,11 @@ t.test('the data folder must be one', async (t) => {
 
 t.test('the text is aligned, a hint under its check', async (t) => {
   const checks: Check[] = [
-    { name: 'a', status: 'ok', detail: 'fine' },
-    { name: 'long name', status: 'failed', detail: 'broken', hint: 'mend it' },
+    { name: 'auth', status: 'ok', detail: 'fine' },
+    { name: 'open files', status: 'failed', detail: 'broken', hint: 'mend it' },
   ];
   const text = diagnosisText({ ok: false, checks }, pc.createColors(false));
-  t.match(text, '✓ a          fine\n✗ long name  broken\n             → mend it\n');
+  t.match(text, '✓ auth        fine\n✗ open files  broken\n              → mend it\n');
 });
 
 t.test('versions compare by number', async (t) => {
