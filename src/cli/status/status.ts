@@ -1,10 +1,12 @@
 /** Looks at a server as an operator would: its probe, its status, and, when it does not run, what systemd knows. Command line's process. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { Agent, request } from 'undici';
 import { z } from 'zod';
 import { ConfigError, loadConfig } from '../../shared/config.js';
 import { isFairleadError } from '../../shared/errors.js';
 import { serverStatusSchema, type ServerStatus } from '../../shared/server-status.js';
 import { DEFAULT_URL } from '../defaults.js';
+import { cutWords, tlsWords } from '../tls-words.js';
 import { isOnThisMachine, safeEndpoint } from '../endpoint.js';
 import { HttpApi } from '../http-api.js';
 import { messageOf } from '../report.js';
@@ -14,7 +16,8 @@ const PROBE_MS = 5_000;
 const WATCH_MS = 2_000;
 
 export interface Seen {
-  state: 'ready' | 'not ready' | 'not running';
+  /** Not reachable: it is another machine's, so nobody here knows whether it runs. */
+  state: 'ready' | 'not ready' | 'not running' | 'not reachable';
   url: string;
   /** What is wrong, in words. */
   reasons: string[];
@@ -47,10 +50,12 @@ export class StatusLook {
   async now(): Promise<Seen> {
     const { url, insecure, unit } = this.#options;
     const open = safeEndpoint({ url, token: undefined, insecure });
-    const probe = await readyz(open.http);
+    const here = isOnThisMachine(open);
+    const probe = await readyz(open.http, here);
     if ('why' in probe) {
-      const seen: Seen = { state: 'not running', url, reasons: [`no server answers at ${url} (${probe.why})`] };
-      const service = isOnThisMachine(open) ? await askSystemd(unit) : undefined;
+      const reasons = [`no server answers at ${url} (${probe.why})`];
+      const seen: Seen = { state: here ? 'not running' : 'not reachable', url, reasons };
+      const service = here ? await askSystemd(unit) : undefined;
       return service ? { ...seen, service } : seen;
     }
     const { ready, reasons } = probe;
@@ -80,23 +85,27 @@ export class StatusLook {
 /** The address in this machine's configuration, as `serve` would read it here. */
 export function urlOfConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): string {
   try {
-    const { host, port } = loadConfig(env, cwd).listen;
+    const { host, port, tls } = loadConfig(env, cwd).listen;
     const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
-    return port === 0 ? DEFAULT_URL : `http://${name}:${port}`;
+    return port === 0 ? DEFAULT_URL : `${tls ? 'https' : 'http'}://${name}:${port}`;
   } catch (error) {
     if (error instanceof ConfigError) return DEFAULT_URL; // the reason why it does not run, perhaps: systemd tells
     throw error;
   }
 }
 
-async function readyz(base: string): Promise<z.infer<typeof readyzSchema> | { why: string }> {
+/** `here`: by its address a certificate would not be trusted, and nothing is told to whoever answers. */
+async function readyz(base: string, here: boolean): Promise<z.infer<typeof readyzSchema> | { why: string }> {
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: !here } });
   try {
-    const response = await fetch(`${base}/readyz`, { signal: AbortSignal.timeout(PROBE_MS) });
-    const parsed = readyzSchema.safeParse(await response.json());
+    const { body } = await request(`${base}/readyz`, { dispatcher, signal: AbortSignal.timeout(PROBE_MS) });
+    const parsed = readyzSchema.safeParse(await body.json());
     return parsed.success ? parsed.data : { why: 'what answers there is not Fairlead' };
   } catch (error) {
-    const { message, cause } = error as Error;
     if (error instanceof SyntaxError) return { why: 'what answers there is not Fairlead' };
-    return { why: (cause as NodeJS.ErrnoException | undefined)?.code ?? message };
+    const { code, message } = error as NodeJS.ErrnoException;
+    return { why: tlsWords(error) ?? cutWords(error, base) ?? code ?? message };
+  } finally {
+    await dispatcher.destroy();
   }
 }
