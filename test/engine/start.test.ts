@@ -1,13 +1,14 @@
 import t from 'tap';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { docker, dockerHost } from '../helpers/docker.js';
-import { EngineStartError, startEngine, type EngineOptions } from '../helpers/engine.js';
+import { CLI, EngineStartError, startEngine, type EngineOptions } from '../helpers/engine.js';
 import { startModelServer } from '../helpers/model-server.js';
-import { freePort } from '../helpers/processes.js';
+import { eachLine, freePort, watchExit } from '../helpers/processes.js';
 import { makeTinyImage, tinyServer } from '../helpers/tiny-image.js';
 import { until } from '../helpers/until.js';
 import { connect } from '../helpers/ws-client.js';
@@ -63,6 +64,31 @@ t.test('beyond loopback without auth is refused', async (t) => {
   const { code, said } = await refusedStart({ config: { ...process_, auth: {} }, env: { HOST: '0.0.0.0' } });
   t.equal(code, 78);
   t.match(said, 'fairlead token');
+});
+
+t.test('a limit of open files that is too low is a warning with both numbers, and the server starts', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'fl-files-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const child = spawn('sh', ['-c', 'ulimit -n 4096 && exec "$0" "$@"', process.execPath, CLI, 'serve'], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '', PORT: '0', FAIRLEAD_DATA: join(folder, 'data') },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = watchExit(child);
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  const lines: { level: number; msg: string }[] = [];
+  await new Promise<void>((resolve) => {
+    eachLine(child.stdout, (text) => {
+      const line = JSON.parse(text) as { level: number; msg: string };
+      lines.push(line);
+      if (/listening on/.test(line.msg)) resolve();
+    });
+  });
+  const warning = lines.find(({ msg }) => msg.includes('open 4096 files'));
+  t.match(warning, { level: 40, msg: /65536 are wanted.*LimitNOFILE/ });
 });
 
 t.test('a port in use is an error that names it', async (t) => {

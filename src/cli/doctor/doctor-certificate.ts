@@ -1,6 +1,8 @@
 /** The doctor's check of the certificate that clients see at the public address. Command line's process. */
 import { connect } from 'node:tls';
+import { ownNames, readCertificate } from '../../shared/certificate.js';
 import type { Config } from '../../shared/config.js';
+import { isFairleadError } from '../../shared/errors.js';
 import { messageOf } from '../report.js';
 import type { Finding } from './doctor.js';
 
@@ -8,8 +10,32 @@ const CONNECT_MS = 5_000;
 const DAY_MS = 86_400_000;
 const SOON_DAYS = 14;
 
-/** Nothing where no address with TLS is configured. */
-export async function checkCertificate({ mcp }: Config): Promise<Finding[]> {
+/** Nothing where neither `listen.tls` nor a public address with TLS is configured. */
+export async function checkCertificate(config: Config): Promise<Finding[]> {
+  return [...ownCertificate(config), ...(await publicCertificate(config))];
+}
+
+/** That of `listen.tls`, as the start reads it. */
+function ownCertificate(config: Config): Finding[] {
+  const { tls } = config.listen;
+  if (!tls) return [];
+  try {
+    const { names, endsAt, warnings } = readCertificate(tls, ownNames(config));
+    if (warnings.length > 0) return warnings.map((detail): Finding => ({ status: 'warning', detail }));
+    return [{ status: 'ok', detail: `${tls.cert}: ${names}, until ${endsAt.toISOString().slice(0, 10)}` }];
+  } catch (error) {
+    if (!isFairleadError(error, 'ERR_START')) throw error;
+    return [
+      {
+        status: 'failed',
+        detail: error.message,
+        hint: 'correct the files of listen.tls: the server does not start so',
+      },
+    ];
+  }
+}
+
+async function publicCertificate({ mcp }: Config): Promise<Finding[]> {
   const { publicUrl } = mcp;
   const url = publicUrl && URL.canParse(publicUrl) ? new URL(publicUrl) : undefined;
   if (url?.protocol !== 'https:') return [];

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { chmodSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 import t from 'tap';
@@ -37,4 +38,16 @@ t.test('a certificate that has ended, ends soon or has another name is told with
   t.match(judge('DEPTH_ZERO_SELF_SIGNED_CERT', '2027-11-01'), { status: 'failed', hint: /NODE_EXTRA_CA_CERTS/ });
   t.match(judge(undefined, '2027-11-01'), { status: 'ok', detail: /until 2027-11-01/ });
   t.end();
+});
+
+t.test('the files of listen.tls are read as the start reads them', async (t) => {
+  const folder = t.testdir({ 'cert.pem': CERTIFICATE, 'key.pem': KEY, 'broken.pem': 'x' });
+  chmodSync(`${folder}/key.pem`, 0o600);
+  const check = (cert: string, host: string) =>
+    checkCertificate(
+      parseConfig({ listen: { tls: { cert: `${folder}/${cert}`, key: `${folder}/key.pem` }, hosts: [host] } }, {}),
+    );
+  t.match(await check('cert.pem', 'mcp.example'), [{ status: 'ok', detail: /mcp\.example, until 2126/ }]);
+  t.match(await check('cert.pem', 'other.example'), [{ status: 'warning', detail: /is not for other\.example/ }]);
+  t.match(await check('broken.pem', 'mcp.example'), [{ status: 'failed', detail: /no certificate in PEM/ }]);
 });
