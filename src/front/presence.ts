@@ -28,11 +28,6 @@ export class Presence {
     this.#options = options;
   }
 
-  /** People with at least one connection. */
-  get users(): number {
-    return this.#byUser.size;
-  }
-
   get size(): number {
     return this.#present.size;
   }

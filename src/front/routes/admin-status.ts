@@ -16,7 +16,7 @@ export interface StatusRouteParts {
 export function statusRoutes({ engine, presence, hub }: StatusRouteParts): Route[] {
   const read = async (): Promise<ServerStatus> => {
     const { sessionsInMemory, ...rest } = await engine();
-    const people = { users: presence.users, connections: presence.size };
+    const people = { users: presence.users.size, connections: presence.size };
     return { ...rest, people, sessions: { attached: hub.sessions, inMemory: sessionsInMemory } };
   };
   return [get('/v1/admin/status', async ({ exchange }) => exchange.json(200, await read()), { access: 'operator' })];
