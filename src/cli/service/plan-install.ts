@@ -116,7 +116,7 @@ function linkOf({ current }: Facts): string | undefined {
   return current === undefined ? undefined : join('releases', current);
 }
 
-function account(facts: Facts, layout: Layout): Step[] {
+export function account(facts: Facts, layout: Layout): Step[] {
   if (facts.account) return [];
   const argv = ['useradd', '--system', '--user-group', '--home-dir', layout.data, '--no-create-home'];
   return [
@@ -129,7 +129,7 @@ function account(facts: Facts, layout: Layout): Step[] {
 }
 
 /** `install -d` leaves what is there, apart from its mode and owner. A folder that is empty after all goes again. */
-function folder(path: string, mode: string, group: string, title: string): Step[] {
+export function folder(path: string, mode: string, group: string, title: string): Step[] {
   const undo = [{ argv: ['rmdir', '--ignore-fail-on-non-empty', path] }];
   return [{ title, argv: ['install', '-d', '-m', mode, '-o', 'root', '-g', group, path], undo }];
 }

@@ -49,6 +49,13 @@ Examples:
       process.exitCode = await install({ dryRun: dry, from, admin, redis, domain, image, waitSeconds: wait, write });
     });
 
+  dryRun(service.command('configure', { hidden: true }))
+    .description('what the Debian package runs: make account, folders, key and configuration; what is there is kept')
+    .action(async ({ dryRun: dry = false }: Flags) => {
+      const { configure } = await import('./service-commands.js');
+      process.exitCode = await configure({ dryRun: dry, write });
+    });
+
   dryRun(service.command('status'))
     .description('whether the service runs and is ready; exits with 1 when it is not ready, 3 when it does not run')
     .option('--json', 'print JSON')

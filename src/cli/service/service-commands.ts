@@ -1,5 +1,6 @@
 /** `fairlead service install | status | upgrade | uninstall`. Command line's process. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +10,7 @@ import { execute } from './execute.js';
 import { addressOf, bytesNeeded, lookAt, nodeToBring, portProblem, type Facts } from './facts.js';
 import { layoutAt, SLICE, UNIT } from './layout.js';
 import { installProblems, planInstall, type Brought } from './plan-install.js';
+import { planConfigure } from './plan-configure.js';
 import { planUninstall, uninstallProblems } from './plan-uninstall.js';
 import { planCleanUp, planUpgrade, spaceProblems, upgradeProblems } from './plan-upgrade.js';
 import { askState, describeState, lastLines, SHOW_STATE, waitForState } from './service-state.js';
@@ -20,6 +22,9 @@ const OWN_FOLDER = fileURLToPath(new URL('../../../../', import.meta.url));
 /** Only one of them at a time on a machine: an abstract socket, which ends with its process. */
 const LOCK = '\0fairlead-service';
 const JOURNAL_LINES = 5;
+
+/** Where the Debian package has its files: dpkg owns them and the unit. */
+const PACKAGE_FOLDER = '/usr/lib/fairlead/';
 
 export interface Shared {
   dryRun: boolean;
@@ -54,7 +59,7 @@ export async function install(flags: InstallFlags): Promise<number> {
   const layout = layoutAt();
   const source = await findSource(flags.from ?? OWN_FOLDER, layout);
   const facts = lookAt(layout);
-  const problems = installProblems(facts, layout, flags);
+  const problems = [...packageProblems(), ...installProblems(facts, layout, flags)];
   problems.push(...space(facts, source));
   const where = addressOf(layout, facts);
   if ('problems' in where) problems.push(...where.problems.map((problem) => `the configuration is wrong: ${problem}`));
@@ -84,6 +89,24 @@ export async function install(flags: InstallFlags): Promise<number> {
   });
 }
 
+/** What a Debian package does in its postinst, without systemd: an image of a machine has none. */
+export async function configure(flags: Shared): Promise<number> {
+  const layout = layoutAt();
+  const facts = lookAt(layout);
+  const steps = planConfigure(facts, layout, {
+    secretKey: randomBytes(32).toString('hex'),
+    environmentExample: readFileSync(join(OWN_FOLDER, 'systemd/fairlead.env.example'), 'utf8'),
+    schema: join(OWN_FOLDER, 'fairlead.schema.json'),
+  });
+  const problems = facts.root ? [] : ['it needs root: put sudo in front'];
+  if (flags.dryRun) return printed(steps, problems, flags);
+  refuse('configured', problems);
+  return alone(async () => {
+    await execute(steps, { say: sayTo(flags) });
+    return 0;
+  });
+}
+
 export async function upgrade(flags: UpgradeFlags): Promise<number> {
   const layout = layoutAt();
   const facts = lookAt(layout);
@@ -93,7 +116,7 @@ export async function upgrade(flags: UpgradeFlags): Promise<number> {
     throw new FairleadError('ERR_START', `name a tarball, a folder, or one of the releases that are there: ${there}`);
   }
   const source = await findSource(flags.source ?? OWN_FOLDER, layout);
-  const problems = upgradeProblems(facts, layout, needed(facts, source));
+  const problems = [...packageProblems(), ...upgradeProblems(facts, layout, needed(facts, source))];
   const state = facts.systemd ? await askState() : undefined;
   if (facts.current === source.version && state?.ready === true) {
     flags.write(`${source.version} runs already\n`);
@@ -120,7 +143,7 @@ export async function upgrade(flags: UpgradeFlags): Promise<number> {
 export async function uninstall(flags: Shared & { purge: boolean }): Promise<number> {
   const layout = layoutAt();
   const facts = lookAt(layout);
-  const problems = uninstallProblems(facts);
+  const problems = [...packageProblems(), ...uninstallProblems(facts)];
   const steps = planUninstall(facts, layout, flags);
   if (flags.dryRun) return printed(steps, problems, flags);
   refuse('removed', problems);
@@ -154,6 +177,11 @@ export async function status(flags: StatusFlags): Promise<number> {
   }
   if (fits) return 0;
   return state.active ? 1 : 3;
+}
+
+function packageProblems(): string[] {
+  if (OWN_FOLDER !== PACKAGE_FOLDER) return [];
+  return ['this `fairlead` is of the Debian package: apt installs, upgrades and removes the service'];
 }
 
 function space(facts: Facts, source: Source): string[] {

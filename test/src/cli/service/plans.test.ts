@@ -1,5 +1,6 @@
 import t from 'tap';
 import { layoutAt } from '../../../../src/cli/service/layout.js';
+import { planConfigure } from '../../../../src/cli/service/plan-configure.js';
 import { installProblems, planInstall, type InstallChoices } from '../../../../src/cli/service/plan-install.js';
 import { planUninstall } from '../../../../src/cli/service/plan-uninstall.js';
 import {
@@ -223,4 +224,16 @@ t.test('a line is added to a file once, and taken out without a trace', async (t
     t.equal(withLine(withIt, 'x'), withIt);
     t.equal(withoutLine(withIt, 'x').trimEnd(), text.trimEnd());
   }
+});
+
+t.test('a Debian package makes account, key and configuration without a token, and keeps what is there', async (t) => {
+  const choices = { secretKey: KEY, environmentExample: BROUGHT.environmentExample, schema: '/s.json' };
+  const steps = planConfigure(machine(), layout, choices);
+  t.match(shellText(steps), /useradd --system.*fairlead\.env\.new.*fairlead\.json\.new/s);
+  t.notMatch(shellText(steps), KEY, 'apt keeps what is printed');
+  t.ok(steps.some(({ input }) => input?.includes(KEY)));
+  const config = steps.find(({ input }) => input?.startsWith('{'))?.input ?? '';
+  t.match(parseConfig(JSON.parse(config), {}), { auth: { mode: 'token', tokens: [] }, sandbox: { driver: 'docker' } });
+  const again = planConfigure(machine({ account: true }, { environment: 'X=1\n', config: '{}' }), layout, choices);
+  t.same(lines(again), ['install -d -m 0750 -o root -g fairlead /etc/fairlead']);
 });
