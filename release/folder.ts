@@ -40,6 +40,8 @@ export async function makeReleaseFolder(
   }
   log('prune');
   await prune(join(path, 'node_modules'), { platform, arch, modules });
+  // Node loads them and nobody runs them: some packages ship all of their files as programs.
+  await run('find', [join(path, 'node_modules'), '-type', 'f', '-exec', 'chmod', 'a-x', '{}', '+']);
   // Everybody may read it, and its owner alone may write.
   await run('chmod', ['-R', 'u+rwX,go=rX', path]);
   return { path, version };

@@ -1,6 +1,6 @@
 /**
- * `npm run release [-- --out FOLDER]`: makes fairlead-VERSION-linux-ARCH.tar.gz, which runs on a machine without a network, a Node or a
- * compiler, and SHA256SUMS beside it.
+ * `npm run release [-- --out FOLDER --deb]`: makes fairlead-VERSION-linux-ARCH.tar.gz, which runs on a machine without a network, a Node or a
+ * compiler, a Debian package of the same, and SHA256SUMS beside them.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -10,6 +10,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { makeDeb } from './deb.js';
 import { makeReleaseFolder } from './folder.js';
 import { run } from './run.js';
 
@@ -17,19 +18,24 @@ import { run } from './run.js';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const USAGE = `Makes what an operator installs: a tarball with its packages and a Node, and SHA256SUMS.
 
-Usage: npm run release [-- --out FOLDER]
+Usage: npm run release [-- --out FOLDER] [--deb]
 
-  --out FOLDER   where to (default: .out-release)`;
+  --out FOLDER   where to (default: .out-release)
+  --deb          a Debian package, too: needs debhelper`;
 
 const log = (line: string): void => console.log(`# ${line}`);
 
 const { values } = parseArgs({
-  options: { out: { type: 'string', default: join(ROOT, '.out-release') }, help: { type: 'boolean' } },
+  options: {
+    out: { type: 'string', default: join(ROOT, '.out-release') },
+    deb: { type: 'boolean', default: false },
+    help: { type: 'boolean' },
+  },
 });
 if (values.help === true) console.log(USAGE);
-else await makeRelease(resolve(values.out));
+else await makeRelease(resolve(values.out), values.deb);
 
-async function makeRelease(out: string): Promise<void> {
+async function makeRelease(out: string, deb: boolean): Promise<void> {
   if (process.platform !== 'linux') throw new Error('a release is made on Linux, for Linux');
   await mkdir(out, { recursive: true });
   const work = await mkdtemp(join(tmpdir(), 'fl-release-'));
@@ -39,7 +45,12 @@ async function makeRelease(out: string): Promise<void> {
     const said = await run(join(path, 'node/bin/node'), [join(path, 'dist/src/cli.js'), '--version'], { cwd: work });
     if (said.trim() !== version) throw new Error(`the release says that it is ${said.trim()}, and not ${version}`);
     log(`${basename(path)}: ${await megabytes(path)} MB`);
-    const files = [await makeTarball(path, join(out, `fairlead-${version}-linux-${process.arch}.tar.gz`))];
+    const seconds = await timeOfFiles();
+    const files = [await makeTarball(path, join(out, `fairlead-${version}-linux-${process.arch}.tar.gz`), seconds)];
+    if (deb) {
+      log('dpkg-buildpackage');
+      files.push(await makeDeb(ROOT, { path, version }, { work, out, seconds }));
+    }
     const sums = await Promise.all(files.map(async (file) => `${await sha256(file)}  ${basename(file)}\n`));
     await writeFile(join(out, 'SHA256SUMS'), sums.join(''));
     for (const file of files) log(`${file}: ${Math.round((await stat(file)).size / 1e6)} MB`);
@@ -48,10 +59,14 @@ async function makeRelease(out: string): Promise<void> {
   }
 }
 
-/** Equal files make an equal tarball: sorted, of root, with the time of the last commit or SOURCE_DATE_EPOCH. */
-async function makeTarball(folder: string, file: string): Promise<string> {
-  const seconds = process.env['SOURCE_DATE_EPOCH'] ?? (await run('git', ['log', '-1', '--format=%ct'], { cwd: ROOT }));
-  const same = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=@${seconds.trim()}`];
+/** Equal files make an equal release: SOURCE_DATE_EPOCH, or the time of the last commit. */
+async function timeOfFiles(): Promise<number> {
+  return Number(process.env['SOURCE_DATE_EPOCH'] ?? (await run('git', ['log', '-1', '--format=%ct'], { cwd: ROOT })));
+}
+
+/** Sorted, and all of it root's. */
+async function makeTarball(folder: string, file: string, seconds: number): Promise<string> {
+  const same = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=@${seconds}`];
   const tar = ['-C', dirname(folder), ...same, '--use-compress-program=gzip -9n', '-cf', file, basename(folder)];
   await run('tar', tar);
   return file;

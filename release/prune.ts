@@ -23,6 +23,7 @@ export function isKept(path: string, target: Target): boolean {
   const parts = path.split('/');
   const name = parts.at(-1) ?? '';
   if (LICENCE.test(name)) return true;
+  if (parts.some((part) => part.startsWith('.'))) return false;
   if (parts.length > 1 && NOT_RUN.test(parts[0] ?? '')) return false;
   if (!LOADED.test(name)) return false;
   return !name.endsWith('.node') || fits(path, target);

@@ -21,6 +21,8 @@ const PROGRAMS = [
   'caddy',
   'mandoc',
   'groff',
+  'dh',
+  'lintian',
 ] as const;
 /** For the Python client in examples/. */
 const PYTHON_MODULE = 'websockets';
@@ -39,6 +41,8 @@ const PACKAGES = [
   'caddy',
   'mandoc',
   'groff-base',
+  'debhelper',
+  'lintian',
 ];
 export const INSTALL_LINE =
   'apt-get update && apt-get install -y --no-install-recommends ' +

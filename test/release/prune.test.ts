@@ -30,6 +30,8 @@ t.test('what Node loads stays, and so does each licence', async (t) => {
 t.test('sources, types, maps, tests and binaries for other machines go', async (t) => {
   const gone = [
     'index.js.map',
+    '.eslintrc.js',
+    '.github/a.js',
     'index.d.ts',
     'src/a.ts',
     'README.md',

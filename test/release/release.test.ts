@@ -1,4 +1,4 @@
-/** The tarball of `npm run release`, unpacked as an operator does. */
+/** What `npm run release -- --deb` makes, unpacked as an operator does. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { startModelServer, text } from '../helpers/model-server.js';
 import { ROOT } from '../helpers/packed.js';
 import { connect } from '../helpers/ws-client.js';
 
-t.setTimeout(900_000); // npm compiles an addon, on a machine that may be busy
+t.setTimeout(1_800_000); // npm compiles an addon, on a machine that may be busy
 
 const MAX_BYTES = 150e6;
 const MAIN = fileURLToPath(new URL('../../release/main.js', import.meta.url));
@@ -24,16 +24,17 @@ t.teardown(() => rm(folder, { recursive: true, force: true }));
 const out = join(folder, 'out');
 const empty = join(folder, 'empty');
 await mkdir(empty);
-await run(process.execPath, [MAIN, '--out', out]);
+await run(process.execPath, [MAIN, '--out', out, '--deb']);
 const tarball = `fairlead-${VERSION}-linux-${process.arch}.tar.gz`;
 await run('tar', ['-xzf', join(out, tarball), '-C', folder]);
+const deb = `fairlead_${VERSION}_amd64.deb`;
 const release = join(folder, `fairlead-${VERSION}`);
 const NODE = join(release, 'node/bin/node');
 const CLI = join(release, 'dist/src/cli.js');
 
 t.test('the sums are those of the tarball, and all of it is in one folder', async (t) => {
-  t.equal((await run('sha256sum', ['-c', 'SHA256SUMS'], { cwd: out })).stdout, `${tarball}: OK\n`);
-  t.same((await readdir(out)).sort(), ['SHA256SUMS', tarball]);
+  t.equal((await run('sha256sum', ['-c', 'SHA256SUMS'], { cwd: out })).stdout, `${tarball}: OK\n${deb}: OK\n`);
+  t.same((await readdir(out)).sort(), ['SHA256SUMS', tarball, deb].sort());
   t.same((await readdir(release)).sort(), [
     'CHANGELOG.md',
     'LICENSE',
@@ -106,6 +107,36 @@ t.test('its server answers with the model that it is given', async (t) => {
   client.say('Hello');
   t.match(await client.turnEnd(), { stopReason: 'end_turn' });
   t.equal(client.text(1), 'hello from the release');
+});
+
+t.test('lintian finds no fault in the Debian package', async (t) => {
+  const { stdout } = await run('lintian', ['--allow-root', '--fail-on', 'none', join(out, deb)]);
+  t.equal(stdout, '');
+});
+
+t.test('the Debian package has the release, the command, and units that name the places of dpkg', async (t) => {
+  const root = join(folder, 'deb');
+  await run('dpkg-deb', ['-x', join(out, deb), root]);
+  const { stdout } = await run(join(root, 'usr/bin/fairlead'), ['--version'], { env: { PATH: '/usr/bin:/bin' } });
+  t.equal(stdout, `${VERSION}\n`);
+  const unit = await readFile(join(root, 'lib/systemd/system/fairlead.service'), 'utf8');
+  t.match(unit, /^ExecStart=\/usr\/bin\/fairlead serve$/m);
+  t.notMatch(unit, /\/opt\/|\/usr\/local\//);
+  const { stdout: fields } = await run('dpkg-deb', ['-f', join(out, deb), 'Version', 'Depends']);
+  t.ok(fields.split('\n').includes(`Version: ${VERSION}`));
+  t.match(fields, /docker\.io \| docker-ce.*libc6/);
+});
+
+t.test('the Debian package is installed, installed again, removed and purged, and leaves nothing', async (t) => {
+  const script = join(ROOT, 'test/release/deb-life.sh');
+  const life = await run('unshare', ['--mount', 'sh', script, join(out, deb)]).catch((error: unknown) => error);
+  const { stdout } = life as { stdout: string };
+  t.match(stdout, /== nothing is left\n$/);
+  t.match(stdout, /^750 root:fairlead \/etc\/fairlead$/m);
+  t.match(stdout, /^600 root:root \/etc\/fairlead\/fairlead\.env$/m);
+  t.match(stdout, /^640 root:fairlead \/etc\/fairlead\/fairlead\.json$/m);
+  t.match(stdout, /of the Debian package: apt installs, upgrades and removes the service/);
+  t.notMatch(stdout, /flt_|[0-9a-f]{64}/, 'apt keeps what is printed');
 });
 
 interface Manifest {
