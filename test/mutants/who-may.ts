@@ -78,6 +78,20 @@ export const FRONT: readonly Mutant[] = [
     ['audience: clientId', 'audience: undefined'],
   ),
   ...slips(
+    'src/shared/certificate.js',
+    ['src/shared/certificate.test.js'],
+    ['if (!found.checkPrivateKey(secret))', 'if (false)'],
+    ['if (endsAt.getTime() <= now)', 'if (false)'],
+    ['if (beginsAt.getTime() > now)', 'if (false)'],
+  ),
+  ...slips(
+    'src/shared/sealer.js',
+    ['src/shared/sealer.test.js'],
+    ['const [first, ...others] = secretKeys;', 'const [first, ...others] = secretKeys.toReversed();'],
+    ['if (!by)', 'if (false)'],
+    ['by === this.#first ?', 'true ?'],
+  ),
+  ...slips(
     'src/front/browser/cookie-seal.js',
     front('browser/browsers'),
     ["sealed.toString('base64url') !== cookie", 'false'],

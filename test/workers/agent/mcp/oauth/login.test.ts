@@ -6,6 +6,8 @@ import { closeQuestions } from '../../../../../workers/agent/turn/questions.js';
 import { NO_USAGE } from '../../../../../workers/agent/log/usage.js';
 import { IDENTITY, oauthServer, storeDir, TestHost, type Person } from './oauth-kit.js';
 
+t.setTimeout(240_000); // hundreds of logins, on a machine that may be busy
+
 const nobodyIsAsked: Person = () => Promise.reject(new Error('nobody should be asked'));
 
 t.test('a call waits for the person to log in, goes on with the token, and the next one asks nothing', async (t) => {
@@ -221,25 +223,6 @@ t.test('another key is a clear error, until the person logs in again', async (t)
   t.match(await other.comeBack(await other.logIn(url)), { ok: true, of: { user: 'alice', server: 'remote' } });
   t.equal(await other.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
 });
-
-t.test(
-  'while both keys are there, a login is sealed with the new one when it is used, and then the old one may go',
-  async (t) => {
-    const as = await oauthServer(t);
-    const dir = await storeDir(t);
-    const [older, newer] = ['22'.repeat(32), '33'.repeat(32)];
-    const first = await TestHost.start(t, { url: as.url, dir, secretKeys: older });
-    await first.call('alice');
-    await first.call('bob');
-    await first.close();
-    const both = await TestHost.start(t, { url: as.url, dir, secretKeys: `${newer},${older}` });
-    t.equal(await both.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
-    await both.close();
-    const last = await TestHost.start(t, { url: as.url, dir, secretKeys: newer });
-    t.equal(await last.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
-    await t.rejects(last.call('bob', 'whoami', nobodyIsAsked), { code: 'ERR_MCP', message: /FAIRLEAD_SECRET_KEYS/ });
-  },
-);
 
 t.test('a login that the model has asked for stays open while other calls of the turn end', async (t) => {
   const question = {
