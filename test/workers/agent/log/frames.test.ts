@@ -40,8 +40,8 @@ void t.test('events that 0.1.0 logged, with their turn elsewhere, are read the s
 void t.test('no frame has half a surrogate pair, also where an earlier version logged one', async (t) => {
   const text = 'a\ud83d b';
   const made = durableFrame({ type: 'tool:start', callId: 'c', name: 'n', server: 's', args: { text } }, 4);
-  t.match(made.json, '"a\ufffd b"');
-  t.match(passingFrame({ type: 'text:delta', turn: 3, block: 0, offset: 0, text }).json, '"a\ufffd b"');
+  t.match(made.json, String.raw`"a\ufffd b"`);
+  t.match(passingFrame({ type: 'text:delta', turn: 3, block: 0, offset: 0, text }).json, String.raw`"a\ufffd b"`);
   const logged = JSON.stringify({ type: 'tool:start', seq: 4, callId: 'c', args: { text } });
-  t.match(loggedFrame({ seq: 4, json: logged }).json, '"a\ufffd b"');
+  t.match(loggedFrame({ seq: 4, json: logged }).json, String.raw`"a\ufffd b"`);
 });
