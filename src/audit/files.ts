@@ -50,15 +50,16 @@ export function headText({ n, sha256 }: ChainEnd): string {
   return `${String(n).padStart(12, '0')} ${sha256}\n`;
 }
 
-/** The newest entry that was on the disk when it was written. Undefined: there is no head, or it is damaged. */
-export async function readHead(file: string): Promise<ChainEnd | undefined> {
+/** The newest entry that was on the disk when it was written; or in words what is wrong with the head. */
+export async function readHead(file: string): Promise<ChainEnd | 'missing' | 'damaged'> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
     throw error;
   }
+  if (text === '') return 'missing'; // a full disk leaves it so at the first start
   const [, n, sha256] = /^(\d{12}) ([0-9a-f]{64})\n$/.exec(text) ?? [];
-  return n !== undefined && sha256 !== undefined ? { n: Number(n), sha256 } : undefined;
+  return n !== undefined && sha256 !== undefined ? { n: Number(n), sha256 } : 'damaged';
 }

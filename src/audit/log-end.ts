@@ -15,10 +15,13 @@ export interface LogEnd {
   lost?: { from: number; to: number };
   /** A file that ends with lines that are no entries. */
   unreadable?: string;
+  /** The log has entries, and the head that a server always writes is not there to prove its end. */
+  unproven?: 'missing' | 'damaged';
 }
 
 export async function findEnd(place: LogPlace): Promise<LogEnd> {
-  const head = (await readHead(place.head)) ?? EMPTY;
+  const found = await readHead(place.head);
+  const head = typeof found === 'string' ? EMPTY : found;
   const { log, end, tornBytes, unreadable } = await readNewest(place.folder);
   // An entry reaches the disk before the head names it, so a head that is ahead is no crash's doing.
   const isCut = head.n > end.n;
@@ -29,6 +32,7 @@ export async function findEnd(place: LogPlace): Promise<LogEnd> {
     ...(isWhole && log && { log }),
     ...(isCut && { lost: { from: end.n + 1, to: head.n } }),
     ...(unreadable !== undefined && { unreadable }),
+    ...(typeof found === 'string' && (found === 'damaged' || end.n > 0) && { unproven: found }),
   };
 }
 

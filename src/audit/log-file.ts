@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ChainEnd } from './chain.js';
+import { EMPTY, type ChainEnd } from './chain.js';
 import { headText, logName, type LogName } from './files.js';
 
 export interface LogPlace {
@@ -32,6 +32,7 @@ export class LogFile {
   readonly #head: FileHandle;
   readonly #inode: number;
   #size: number;
+  #headIsSound = false;
 
   private constructor(
     place: LogPlace,
@@ -97,7 +98,11 @@ export class LogFile {
   async sync(end: ChainEnd): Promise<void> {
     await this.#handle.datasync();
     try {
-      await this.#head.write(headText(end), 0);
+      const text = headText(end);
+      await this.#head.write(text, 0);
+      // What somebody else has written behind it would make it unreadable.
+      if (!this.#headIsSound) await this.#head.truncate(text.length);
+      this.#headIsSound = true;
     } catch {
       // An older head proves less, and is no reason to refuse work.
     }
@@ -124,6 +129,18 @@ export class LogFile {
       // Where files can only grow (chattr +a), the piece stays; a reader passes over it.
       throw new TornFile(written.filter((byte) => byte === NEWLINE).length, cause);
     }
+  }
+}
+
+/** Before the first entry: a log with entries and without a head is no log that a server has left. */
+export async function beginHead({ head }: LogPlace): Promise<void> {
+  const file = await open(head, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600);
+  try {
+    await file.write(headText(EMPTY), 0);
+    await file.truncate(headText(EMPTY).length);
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

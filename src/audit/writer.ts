@@ -9,8 +9,8 @@ import { backoffMs } from '../shared/backoff.js';
 import type { AuditConfig } from '../shared/config-audit.js';
 import type { Logger } from '../shared/log.js';
 import { EMPTY, endAfter, nextLine, type ChainEnd } from './chain.js';
-import { findEnd } from './log-end.js';
-import { LogFile, TornFile, type LogPlace } from './log-file.js';
+import { findEnd, type LogEnd } from './log-end.js';
+import { beginHead, LogFile, TornFile, type LogPlace } from './log-file.js';
 import { findOldFiles, removeFiles } from './old-files.js';
 import { AuditQueue, type Caller } from './queue.js';
 
@@ -223,7 +223,8 @@ export class AuditWriter {
     const why = await file.trouble();
     if (why === undefined) return;
     this.#options.log.error({ why }, 'audit log: a file is not as it was written; a new one begins');
-    this.#queue.pushFirst(this.#options.entry({ what: 'audit_missing', outcome: 'failed', about: { why } }));
+    const about = { from: file.log.first, to: end.n, file: file.log.name, why };
+    this.#queue.pushFirst(this.#options.entry({ what: 'audit_missing', outcome: 'failed', about }));
     await this.#leave(file);
   }
 
@@ -248,17 +249,18 @@ export class AuditWriter {
     const { place, log, entry } = this.#options;
     await mkdir(place.folder, { recursive: true, mode: 0o700 });
     if (this.#end) return this.#begin();
-    const { end, log: last, lost, unreadable, tornBytes } = await findEnd(place);
+    const found = await findEnd(place);
+    const { end, log: last, lost, unreadable, tornBytes } = found;
+    if (end.n === 0) await beginHead(place);
     const file = last ? await LogFile.open(place, last) : await LogFile.begin(place, end.n + 1, this.#today());
     this.#end = end;
     this.#synced = end;
     this.#opened.resolve(end.n);
-    if (lost || unreadable !== undefined) {
-      const why = lost
-        ? 'the newest entries were removed while no server ran'
-        : `${unreadable} ends with lines that are no entries`;
-      log.error({ ...lost, why }, 'audit log: it is not as it was written');
-      this.#queue.pushFirst(entry({ what: 'audit_missing', outcome: 'failed', about: { ...lost, why } }));
+    const why = whyNotWhole(found);
+    if (why !== undefined) {
+      const about = { ...lost, ...(unreadable !== undefined && { file: unreadable }), why };
+      log.error(about, 'audit log: it is not as it was written');
+      this.#queue.pushFirst(entry({ what: 'audit_missing', outcome: 'failed', about }));
     }
     if (tornBytes > 0) log.warn({ tornBytes }, 'audit log: a line was being written when the server was killed');
     await this.#removeOld(file);
@@ -316,4 +318,11 @@ export class AuditWriter {
     };
     return this.#options.entry({ what: 'audit_missing', outcome: 'failed', about });
   }
+}
+
+function whyNotWhole({ lost, unreadable, unproven }: LogEnd): string | undefined {
+  if (lost) return 'the newest entries were removed while no server ran';
+  if (unreadable !== undefined) return `${unreadable} ends with lines that are no entries`;
+  if (unproven) return `audit-head was ${unproven} at the start, so entries at the end may have been removed`;
+  return undefined;
 }

@@ -20,7 +20,9 @@ Reads the files of FAIRLEAD_DATA (default fairlead-data), also while the server 
 Examples:
   $ fairlead audit tail -f
   $ fairlead audit search --user ada --what tool --from 2026-11-30
-  $ fairlead audit verify                 exits with 1 and names the first entry that is not as it was written`,
+  $ fairlead audit verify                 exits with 1 and names the first entry that is not as it was written;
+                                         with 2 where nothing is missing but what the log itself says
+  $ fairlead audit verify --after 300:HASH   only what follows an entry that an earlier verify has printed`,
     );
 
   audit
@@ -54,9 +56,10 @@ Examples:
     .command('verify')
     .description('check the chain, and name the first entry that is not as it was written')
     .option('--expect <known...>', 'NUMBER:HASH of an entry, as an earlier verify has printed it')
+    .option('--after <known>', 'NUMBER:HASH of an entry: look only at what follows it')
     .option('--json', 'print JSON')
-    .action(async ({ json, expect = [] }: Shared & { expect?: string[] }) => {
-      process.exitCode = await (await open(json)).verify(expect);
+    .action(async ({ json, expect = [], after }: Shared & { expect?: string[]; after?: string }) => {
+      process.exitCode = await (await open(json)).verify(expect, after);
     });
 }
 

@@ -9,7 +9,7 @@ import { verifyLog } from '../../audit/verify.js';
 import { AUDIT_ACTS, AUDIT_OUTCOMES } from '../../shared/audit.js';
 import { FairleadError } from '../../shared/errors.js';
 import { USER_NAME, USER_NAME_RULE } from '../../shared/person.js';
-import { entryText, verdictText } from './audit-text.js';
+import { entryText, hasAdmitted, verdictText } from './audit-text.js';
 
 const POLL_MS = 250;
 const BATCH = 1_000;
@@ -89,11 +89,15 @@ export class AuditCommands {
     }
   }
 
-  /** Resolves with the exit code: 1 where the chain is broken. ERR_CONFIG for a hash that is none. */
-  async verify(expect: readonly string[]): Promise<number> {
-    const verdict = await verifyLog(this.#options.dataDir, expect.map(toKnown));
+  /** Resolves with the exit code: 1 where the chain is broken, 2 where only what it says itself is missing. ERR_CONFIG for a hash that is none. */
+  async verify(expect: readonly string[], after?: string): Promise<number> {
+    const verdict = await verifyLog(this.#options.dataDir, {
+      expect: expect.map((text) => toKnown('--expect', text)),
+      ...(after !== undefined && { after: toKnown('--after', after) }),
+    });
     this.#options.write(this.#options.json ? `${JSON.stringify(verdict)}\n` : verdictText(verdict));
-    return verdict.break ? 1 : 0;
+    if (verdict.break) return 1;
+    return hasAdmitted(verdict) ? 2 : 0;
   }
 
   #show(entry: ChainedEntry, text: string): void {
@@ -131,10 +135,10 @@ function timeOf(flag: string, given: string | undefined, days: 0 | 1): string | 
   return new Date(time).toISOString();
 }
 
-function toKnown(text: string): ChainEnd {
+function toKnown(flag: string, text: string): ChainEnd {
   const [, n, sha256] = /^(\d{1,12}):([0-9a-f]{64})$/.exec(text) ?? [];
   if (n === undefined || sha256 === undefined) {
-    throw new FairleadError('ERR_CONFIG', `--expect ${text}: write NUMBER:HASH, as verify has printed it`);
+    throw new FairleadError('ERR_CONFIG', `${flag} ${text}: write NUMBER:HASH, as verify has printed it`);
   }
   return { n: Number(n), sha256 };
 }

@@ -2,10 +2,13 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { endAfter } from '../../../src/audit/chain.js';
+import { endAfter, type ChainEnd } from '../../../src/audit/chain.js';
 import { auditFolder, headFile, readHead } from '../../../src/audit/files.js';
 import { verifyLog, type Break } from '../../../src/audit/verify.js';
+import { until } from '../../helpers/until.js';
 import { auditKit, message, type Kit } from './audit-kit.js';
+
+const IN_TIME = { timeoutMs: 20_000 };
 
 /** Three files with three entries each, and a tenth entry in a fourth. */
 async function tenEntries(t: Test): Promise<Kit> {
@@ -89,21 +92,103 @@ t.test('verify misses a whole folder that was deleted, by the head beside it', a
   t.match((await verifyLog(kit.dataDir)).break, { damage: 'missing', why: /1 to 10/ });
 });
 
-t.test('without the head the end is not proven, and a hash that was kept elsewhere proves it', async (t) => {
+for (const [name, spoil] of [
+  ['missing', (file: string): void => rmSync(file)],
+  ['damaged', (file: string): void => writeFileSync(file, 'garbage')],
+] as const) {
+  t.test(
+    `a head that is ${name} is a break, which the next start writes down; a hash that was kept elsewhere proves the end`,
+    async (t) => {
+      const kit = await tenEntries(t);
+      const kept = (await readHead(headFile(kit.dataDir))) as ChainEnd;
+      spoil(headFile(kit.dataDir));
+      t.match((await verifyLog(kit.dataDir)).break, { file: 'audit-head', why: `audit-head is ${name}` });
+      t.equal((await verifyLog(kit.dataDir, { expect: [kept] })).break, undefined);
+      rmSync(join(auditFolder(kit.dataDir), kit.files()[3]!));
+      t.match((await verifyLog(kit.dataDir)).break, { file: 'audit-head' });
+      t.match((await verifyLog(kit.dataDir, { expect: [kept] })).break, { damage: 'missing', n: 10 });
+      const writer = kit.open();
+      writer.post(message(10));
+      await writer.close();
+      t.match(kit.entries()[9], { n: 10, what: 'audit_missing', about: { why: `audit-head was ${name}` } });
+      t.match(await verifyLog(kit.dataDir), { saysMissing: [10], break: undefined, head: { n: 11 } });
+    },
+  );
+}
+
+t.test('a log has its head before its first entry', async (t) => {
+  const kit = auditKit(t);
+  const writer = kit.open();
+  writer.post(message(1));
+  await until('the first entry is written', () => writer.counts.written === 1, IN_TIME);
+  t.equal((await verifyLog(kit.dataDir)).break, undefined);
+});
+
+/** Entries 9 and 10 were cut while no server ran, and entry 11 says so. */
+async function admittedGap(t: Test): Promise<Kit> {
   const kit = await tenEntries(t);
-  const kept = (await readHead(headFile(kit.dataDir)))!;
-  rmSync(headFile(kit.dataDir));
   rmSync(join(auditFolder(kit.dataDir), kit.files()[3]!));
-  const verdict = await verifyLog(kit.dataDir);
-  t.equal(verdict.break, undefined);
-  t.equal(verdict.head, undefined, 'which the verdict says');
-  t.match((await verifyLog(kit.dataDir, [kept])).break, { damage: 'missing', n: 10 });
+  change(kit, 2, ([a, b]) => [a!, b!]);
+  const writer = kit.open({ today: () => '2026-11-05' });
+  for (let n = 12; n < 15; n++) writer.post(message(n));
+  await writer.close();
+  return kit;
+}
+
+t.test('a gap that the log itself admits is named, and what follows it is verified', async (t) => {
+  const kit = await admittedGap(t);
+  t.match(await verifyLog(kit.dataDir), {
+    admitted: [{ damage: 'missing', n: 11, why: /entries 9 to 10/, saidBy: 11 }],
+    break: undefined,
+    last: { n: 14 },
+  });
+  change(kit, 3, ([a, b, c, d]) => [a!, b!, c!.replace('ada', 'eve'), d!]);
+  t.match(await verifyLog(kit.dataDir), { admitted: [{ saidBy: 11 }], break: { damage: 'edited', n: 13 } });
+});
+
+t.test('a gap that grows beyond what the log admits is a break', async (t) => {
+  const kit = await admittedGap(t);
+  change(kit, 2, ([a]) => [a!]);
+  t.match((await verifyLog(kit.dataDir)).break, { damage: 'missing', why: /entries 8 to 10/ });
+});
+
+t.test('an expected entry that lies in a gap is not proven', async (t) => {
+  const kit = await tenEntries(t);
+  const [ninth, tenth] = [endAfter(9, kit.lines()[8]!), endAfter(10, kit.lines()[9]!)];
+  rmSync(join(auditFolder(kit.dataDir), kit.files()[3]!));
+  change(kit, 2, ([a, b]) => [a!, b!]);
+  const writer = kit.open();
+  writer.post(message(12));
+  await writer.close();
+  t.match((await verifyLog(kit.dataDir, { expect: [ninth] })).break, { damage: 'missing', n: 9 });
+  t.equal((await verifyLog(kit.dataDir, { expect: [tenth] })).break, undefined, 'entry 11 names it');
+  t.match((await verifyLog(kit.dataDir, { expect: [{ ...tenth, sha256: ninth.sha256 }] })).break, { damage: 'edited' });
+});
+
+t.test('lines that are no entries at the end of a file are admitted by the next start', async (t) => {
+  const kit = await tenEntries(t);
+  change(kit, 3, ([a]) => [a!, 'hello']);
+  t.match((await verifyLog(kit.dataDir)).break, { damage: 'unreadable' });
+  const writer = kit.open();
+  writer.post(message(12));
+  await writer.close();
+  t.match(await verifyLog(kit.dataDir), { admitted: [{ line: 2, saidBy: 11 }], break: undefined, last: { n: 12 } });
+});
+
+t.test('after an entry that was verified before, only what is new is told', async (t) => {
+  const kit = await admittedGap(t);
+  const after = endAfter(12, kit.lines()[9]!);
+  t.match(await verifyLog(kit.dataDir, { after }), { entries: 2, admitted: [], saysMissing: [], break: undefined });
+  change(kit, 3, ([a, b, c, d]) => [a!, b!, c!.replace('ada', 'eve'), d!]);
+  t.match((await verifyLog(kit.dataDir, { after })).break, { damage: 'edited', n: 13 });
+  const other = { n: 12, sha256: '0'.repeat(64) };
+  t.match((await verifyLog(kit.dataDir, { after: other })).break, { damage: 'missing', n: 12 });
 });
 
 t.test('a chain that was made anew from an edited entry on differs from a hash that was kept elsewhere', async (t) => {
   const kit = await tenEntries(t);
   const kept = endAfter(6, kit.lines()[5]!);
-  t.equal((await verifyLog(kit.dataDir, [kept])).break, undefined);
+  t.equal((await verifyLog(kit.dataDir, { expect: [kept] })).break, undefined);
   let prev = '';
   for (let index = 1; index < 4; index++) {
     change(kit, index, (lines) =>
@@ -117,7 +202,7 @@ t.test('a chain that was made anew from an edited entry on differs from a hash t
   }
   writeFileSync(headFile(kit.dataDir), `000000000010 ${prev}\n`);
   t.equal((await verifyLog(kit.dataDir)).break, undefined, 'who may write all files can make a chain of their own');
-  t.match((await verifyLog(kit.dataDir, [kept])).break, { damage: 'edited', n: 6, line: 3 });
+  t.match((await verifyLog(kit.dataDir, { expect: [kept] })).break, { damage: 'edited', n: 6, line: 3 });
 });
 
 t.test('removing old files as the configuration says is no damage, and removing more is', async (t) => {

@@ -1,11 +1,11 @@
 /** `fairlead audit` as a person calls it, on a log that the server's writer has written. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
-import { auditFolder } from '../../../../src/audit/files.js';
+import { auditFolder, headFile } from '../../../../src/audit/files.js';
 import { AuditCommands } from '../../../../src/cli/audit/audit.js';
 import { CLI } from '../../../helpers/engine.js';
 import { auditKit, entryOf, type Kit } from '../../audit/audit-kit.js';
@@ -103,6 +103,27 @@ t.test('verify says that the chain is whole, or names the first entry that is no
   t.match(broken.stdout, /BROKEN: 000000000003-2026-11-22.jsonl line 1, entry 3: edited/);
   t.match(JSON.parse((await run(t, kit, 'verify', '--json')).stdout), { break: { n: 3, damage: 'edited', line: 1 } });
 });
+
+t.test(
+  'verify exits with 1 without the head, with 2 where the log says what is missing, and with 0 after what is known',
+  async (t) => {
+    const kit = await fiveEntries(t);
+    rmSync(headFile(kit.dataDir));
+    const unproven = await run(t, kit, 'verify');
+    t.equal(unproven.code, 1);
+    t.match(unproven.stdout, /BROKEN: audit-head line 1: missing/);
+    const writer = kit.open();
+    writer.post(ENTRIES[0]!);
+    await writer.close();
+    const admitted = await run(t, kit, 'verify');
+    t.equal(admitted.code, 2, admitted.stdout);
+    t.match(admitted.stdout, /In 1 of them the log itself says that entries are missing: 6\./);
+    t.notMatch(admitted.stdout, 'The chain is whole.');
+    const known = /keep elsewhere: (\S+)/.exec(admitted.stdout)?.[1] ?? '';
+    t.equal((await run(t, kit, 'verify', '--after', known)).code, 0);
+    t.match((await run(t, kit, 'verify', '--after', 'x')).stderr, /--after x: write NUMBER:HASH/);
+  },
+);
 
 t.test('verify counts one file as one file', async (t) => {
   const kit = auditKit(t);
