@@ -7,9 +7,10 @@ import { whoOf, type Person, type Who } from '../shared/person.js';
 import { CLOSE, type ClientFrame } from '../shared/protocol.js';
 import type { Agents } from '../threads/agents.js';
 import type { ByteBudget } from './byte-budget.js';
-import { badFrame, defined, parseFrame, toUserBlocks } from './frames.js';
+import { askAgent } from './ask-agent.js';
+import { badFrame, parseFrame } from './frames.js';
 import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';
-import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, RESTART_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
+import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
 import { newerCredential, refreshedFrame, type CredentialJudges } from './newer-credential.js';
 import { DRAINS, type Presence } from './presence.js';
 import type { RequestRate } from './request-rate.js';
@@ -310,37 +311,8 @@ export class Connection implements Subscriber {
   }
 
   #request(frame: Exclude<ClientFrame, { type: 'ping' }>): Promise<unknown> {
-    const { agents } = this.#context;
-    const session = this.#session;
-    const of = { user: this.user, session };
-    const asked = { ...of, who: this.#who() };
-    const deadline = { timeoutMs: REQUEST_TIMEOUT_MS };
-    switch (frame.type) {
-      case 'message': {
-        const id = frame.id === undefined ? {} : { id: frame.id };
-        return agents
-          .request(session, 'submit-message', { ...asked, ...id, content: toUserBlocks(frame) }, deadline)
-          .then(refuseDuplicate);
-      }
-      case 'tool:approval': {
-        const { type: _type, id: _id, ...answer } = frame;
-        return agents.request(session, 'answer-approval', { ...asked, ...defined(answer) }, deadline);
-      }
-      case 'elicitation:reply': {
-        const { type: _type, id: _id, ...answer } = frame;
-        return agents.request(session, 'answer-elicitation', { ...asked, ...defined(answer) }, deadline);
-      }
-      case 'auth:refresh':
-        return this.#refresh(frame);
-      case 'turn:cancel':
-        return agents.request(session, 'cancel-turn', asked, deadline);
-      case 'history:reset':
-        return agents.request(session, 'reset-history', asked, deadline);
-      case 'sandbox:restart': {
-        const { discard = false } = frame;
-        return agents.request(session, 'restart-sandbox', { ...asked, discard }, { timeoutMs: RESTART_TIMEOUT_MS });
-      }
-    }
+    if (frame.type === 'auth:refresh') return this.#refresh(frame);
+    return askAgent(this.#context.agents, { user: this.user, session: this.#session, who: this.#who() }, frame);
   }
 
   async #refresh({ id, token }: Extract<ClientFrame, { type: 'auth:refresh' }>): Promise<void> {
@@ -403,10 +375,4 @@ function clipBytes(reason: string): string {
     .subarray(0, MAX_REASON - 3)
     .toString()
     .replace(/\uFFFD$/, '');
-}
-
-/** ERR_DUPLICATE_MESSAGE, so that a client that missed the message's `message:accepted` does not wait for it for ever. */
-function refuseDuplicate(accepted: { turn: number; duplicate: boolean }): void {
-  if (!accepted.duplicate) return;
-  throw new FairleadError('ERR_DUPLICATE_MESSAGE', `this message was accepted before, as turn ${accepted.turn}`);
 }
