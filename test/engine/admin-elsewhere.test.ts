@@ -85,6 +85,9 @@ t.test('a look at a session of another server moves nothing: its turn goes on, a
   t.match(await client.ask('and on'), { stopReason: 'end_turn' }, 'on the same connection');
   t.same(client.gaps(), []);
   await client.close();
+  const later = await connect(b.wsUrl, { token: 'token-of-ada', session, after: 0 });
+  t.match(await later.waitFor('notice', { from: 0 }), { code: 'support_look' }, 'whoever comes back sees it, too');
+  await later.close();
 });
 
 t.test('a look that is a HEAD is none, and one at one’s own session is not told to oneself', async (t) => {
