@@ -37,6 +37,6 @@ for (const name of [
     const { code } = await exited;
     const failed = said.split('\n').filter((line) => /^\s*not ok/.test(line));
     t.equal(code, 0, failed.join('\n') || said.slice(-2_000));
-    t.match(said, /# \{ total: [1-9]/, 'its tests ran');
+    t.match(said, /^ok 1 - /m, 'its tests ran');
   });
 }
