@@ -174,6 +174,7 @@ export class AgentBench {
     // Each real agent thread has a registry of its own.
     for (const name of [
       'fairlead_sessions_in_memory',
+      'fairlead_turns_running',
       'fairlead_agent_sandboxes',
       'fairlead_agent_commands',
       'fairlead_served_mcp_sessions',
