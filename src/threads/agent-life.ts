@@ -5,6 +5,7 @@ import { FairleadError, type ErrorCode } from '../shared/errors.js';
 import type { AgentContract, AgentHostContract } from '../../workers/agent/contract/messages.js';
 import { Channel, type NotificationHandlers, type RequestHandlers } from '../shared/threads/channel.js';
 
+/** Until it serves, and again until it is prepared: before that nobody watches whether it hangs. */
 const START_TIMEOUT_MS = 30_000;
 const RETRY_MS = 1_000;
 
@@ -36,6 +37,7 @@ export function startLife(
   worker: Worker,
   host: AgentHost,
   onEnd: (code: number, fault: Error | undefined) => void,
+  timeoutMs = START_TIMEOUT_MS,
 ): AgentLife {
   const channel: AgentChannel = new Channel(worker);
   let fault: Error | undefined;
@@ -59,9 +61,8 @@ export function startLife(
       resolve();
     });
   });
-  const ready = withDeadline({ timeoutMs: START_TIMEOUT_MS, late: lateError }, () => served.promise).then(() =>
-    host.prepare(channel),
-  );
+  const inTime = (work: () => Promise<void>): Promise<void> => withDeadline({ timeoutMs, late: lateError }, work);
+  const ready = inTime(() => served.promise).then(() => inTime(() => host.prepare(channel)));
   // A thread that cannot serve has nothing to close.
   ready.catch(() => void worker.terminate());
   return { worker, channel, ready, ended };

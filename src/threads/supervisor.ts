@@ -25,6 +25,7 @@ export interface SupervisorOptions {
   spawn: (index: number, again: boolean) => Worker;
   /** See RESTART_WAIT_MS. */
   restartWaitMs?: number;
+  startTimeoutMs?: number;
 }
 
 type State =
@@ -101,11 +102,11 @@ export class AgentSupervisor {
   }
 
   #launch(): void {
-    const { index, host, spawn } = this.#options;
+    const { index, host, spawn, startTimeoutMs } = this.#options;
     let life: AgentLife;
     try {
       const worker = spawn(index, this.#served);
-      life = startLife(worker, host, (code, fault) => this.#ended(code, fault));
+      life = startLife(worker, host, (code, fault) => this.#ended(code, fault), startTimeoutMs);
     } catch (error) {
       this.#ended(1, error as Error);
       return;

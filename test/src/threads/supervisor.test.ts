@@ -25,6 +25,11 @@ const REFUSES = `
   const { parentPort } = require('node:worker_threads');
   const body = { code: 'ERR_START', message: 'no store' };
   parentPort.postMessage({ kind: 'notification', name: 'start-failed', body });`;
+/** Serves, and stands still at its first request. */
+const STANDS_STILL = `
+  const { parentPort } = require('node:worker_threads');
+  parentPort.on('message', () => { for (;;); });
+  parentPort.postMessage({ kind: 'notification', name: 'ready', body: {} });`;
 /** Says nothing: neither that it serves nor that it does not. */
 const SILENT = `require('node:worker_threads').parentPort.on('message', () => undefined);`;
 
@@ -42,6 +47,7 @@ function supervise(
   lives: (string | Error)[] = [AGENT],
   host: Partial<AgentHost> = {},
   restartWaitMs = WAIT_MS,
+  startTimeoutMs?: number,
 ): Given {
   const loops = new LoopWatch({ threads: 4, hangTimeoutMs: 0 });
   t.teardown(() => loops.close());
@@ -52,6 +58,7 @@ function supervise(
     log,
     loops,
     restartWaitMs,
+    ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
     host: {
       requests: {} as AgentHost['requests'],
       notifications: {} as AgentHost['notifications'],
@@ -135,6 +142,16 @@ t.test('a restart that is refused is tried again', async (t) => {
   await again;
   t.same(starts, [false, true, true, true]);
   await threadId(supervisor);
+});
+
+t.test('a thread that stands still before it is prepared is ended at a deadline, and another one starts', async (t) => {
+  const { supervisor, restarted, starts } = supervise(t, [AGENT, STANDS_STILL, AGENT], {}, WAIT_MS, 3_000);
+  await supervisor.start();
+  const again = restarted();
+  await kill(t, supervisor);
+  await again;
+  t.equal(starts.length, 3);
+  t.type(await threadId(supervisor), 'number');
 });
 
 t.test('a hook that fails after a restart does not take the thread down', async (t) => {
