@@ -59,6 +59,9 @@ export interface RequestHead {
 
 export type Header = [name: string, value: string];
 
+/** So much of a refused body is taken and dropped. */
+const LINGER_BYTES = 16 * 1024 * 1024;
+
 export class Exchange {
   readonly head: RequestHead;
   readonly #res: ResponseSocket;
@@ -125,8 +128,9 @@ export class Exchange {
     const { status, body, retryAfter } = toProblem(error, requestId);
     if (this.#state === 'streaming') return this.endStream();
     const retry: Header[] = retryAfter === undefined ? [] : [['Retry-After', String(retryAfter)]];
-    // Closes the connection after a body over the limit, rather than read the rest of it.
-    if (error.code === 'ERR_TOO_LARGE') this.isLast = true;
+    // A body over the limit is not read, and its connection is closed. Where the rest is short it is dropped as it comes: closed in
+    // the middle of it, TCP takes the answer back, and a proxy in between says 502.
+    if (error.code === 'ERR_TOO_LARGE' && !(Number(this.head.contentLength) <= LINGER_BYTES)) this.isLast = true;
     return this.answer(status, 'application/problem+json', body, [...headers, ...retry]);
   }
 
