@@ -4,7 +4,8 @@
  * sandbox.
  */
 import { execFile, type ChildProcess } from 'node:child_process';
-import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdtempSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,7 +40,8 @@ export async function withOutputPipes(
   // Taken and replaced in one step: parallel calls must not share a pair.
   const taken = spare ?? makePair();
   spare = makePair();
-  const pair = await taken;
+  // A command before may have removed what was being made: `rm -rf /tmp/*`.
+  const pair = (await taken) ?? (await makePair());
   if (!pair) {
     const child = start('pipe', 'pipe');
     if (child.stdout === null || child.stderr === null) throw new Error('spawn gave no pipes');
@@ -86,7 +88,8 @@ async function makePair(): Promise<Pair | undefined> {
   } catch {
     return undefined;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    // A command may have closed /tmp meanwhile: then it stays, and is empty.
+    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
