@@ -5,7 +5,7 @@ import type { ReleaseFolder } from './folder.js';
 import { run } from './run.js';
 
 const MAINTAINER = 'Fairlead <packages@fairlead.invalid>';
-/** What differs from `fairlead service install`: dpkg owns these places. */
+/** Places that dpkg owns; `fairlead service install` has others. */
 const PLACES = [
   ['/opt/fairlead/current', '/usr/lib/fairlead'],
   ['/usr/local/bin/fairlead', '/usr/bin/fairlead'],

@@ -2,7 +2,7 @@
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What Node loads; dockerode reads its .proto files when it builds an image. */
+/** Kinds of files that Node loads, and .proto files, which dockerode reads when it builds an image. */
 const LOADED = /\.(?:[cm]?js|json|node|wasm|proto)$/;
 const LICENCE = /^(?:licen[cs]e|notice|copying|copyright|patents|authors|third.?party)/i;
 /** Directly below a package. */

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 const execFileAsync = promisify(execFile);
 const RUN_MS = 15 * 60_000;
 const MAX_BYTES = 64 * 1024 * 1024;
-/** What an outer npm tells its scripts about its own package. */
+/** Environment variables with which an outer npm describes its own package to its scripts. */
 const OF_OUTER_NPM = /^npm_(?:package|lifecycle|command|execpath|config_local_prefix)|^INIT_CWD$/;
 
 export interface RunOptions {

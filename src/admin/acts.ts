@@ -1,4 +1,4 @@
-/** What administrators ask of all servers of the store, or of the one that has a session: entries of the shared table. Main thread. */
+/** Acts of administrators that all servers of the store do, or the one that has a session: entries of the shared table. Main thread. */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { CredentialEntry } from '../../workers/agent/contract/credentials.js';
@@ -51,7 +51,7 @@ export class Acts implements View {
   readonly #options: ActsOptions;
   /** Acts of this server that another one is to do. */
   readonly #waiting = new Map<string, Waiting>();
-  /** What the acts that were posted here have ended here. */
+  /** By act that was posted here, the number of connections that it ended at this server. */
   readonly #done = new Map<string, Promise<number>>();
   readonly #mine = new Set<string>();
 
@@ -128,7 +128,7 @@ export class Acts implements View {
       await perform(act);
       await mirror().remove(key);
     } catch (error) {
-      // Whoever has asked waits in vain, and does it there.
+      // The server that asked gets no answer in time, and does it itself.
       log.warn({ ...act, err: errorToData(error).message }, 'what an administrator has asked was not done here');
     }
   }

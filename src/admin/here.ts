@@ -1,4 +1,4 @@
-/** What this server itself does of an administrator's acts. Main thread. */
+/** Carries out administrators' acts at this server. Main thread. */
 import type { SessionSize } from '../../workers/agent/contract/sessions.js';
 import type { Person } from '../shared/person.js';
 import { CLOSE } from '../shared/protocol.js';

@@ -100,7 +100,7 @@ export class LogFile {
     try {
       const text = headText(end);
       await this.#head.write(text, 0);
-      // What somebody else has written behind it would make it unreadable.
+      // Bytes that another program has appended would make the head unreadable.
       if (!this.#headIsSound) await this.#head.truncate(text.length);
       this.#headIsSound = true;
     } catch {

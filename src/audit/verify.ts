@@ -36,7 +36,7 @@ interface Admission {
   file?: unknown;
 }
 
-/** What the server writes about its failure and about old files may come before the entry that admits a gap. */
+/** Entries about the log's failure and about old files may stand before the entry that admits a gap. */
 const ADMITTED_WITHIN = 4;
 
 export interface Verdict {
@@ -49,7 +49,7 @@ export interface Verdict {
   head?: ChainEnd;
   /** Entries in which the log says of itself that some are missing: the disk was full, or somebody changed the files. */
   saysMissing: number[];
-  /** What is damaged and was told by a later entry: the check goes on behind it. */
+  /** Damage that a later entry admits: the check goes on behind it. */
   admitted: Admitted[];
   break?: Break;
 }

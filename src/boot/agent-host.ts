@@ -28,7 +28,7 @@ export interface AgentHostParts {
   readiness: Readiness;
   auditLog: Pick<AuditLog, 'post' | 'stored'>;
   broker: ModelBroker;
-  /** Who is blocked or being deleted. */
+  /** Users who are blocked or being deleted. */
   keptOut: () => string[];
   /** An administrator has the server drained. */
   isResting: () => boolean;

@@ -15,7 +15,7 @@ const TRIES = 4;
 
 export interface BlockedThreadsOptions {
   agents: Pick<AgentPool, 'size' | 'ask' | 'replace'>;
-  /** Who is blocked now. */
+  /** Users who are blocked now. */
   users: () => string[];
   log: Logger;
   answerMs?: number;

@@ -2,6 +2,7 @@
 import { onAbort } from '../../src/shared/abort.js';
 import type { Config } from '../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
+import { stopping } from './driver/docker-errors.js';
 import type { Logger } from '../../src/shared/log.js';
 import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
 import { counter, histogram } from '../../src/shared/metrics.js';
@@ -394,8 +395,4 @@ export class SandboxManager {
     if (!pool) throw new FairleadError('ERR_SANDBOX', `mcpServers has no server ${server}`);
     return pool;
   }
-}
-
-function stopping(cause?: unknown): FairleadError {
-  return new FairleadError('ERR_DRAINING', 'the server is stopping', { cause });
 }

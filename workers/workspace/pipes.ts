@@ -88,7 +88,7 @@ async function makePair(): Promise<Pair | undefined> {
   } catch {
     return undefined;
   } finally {
-    // A command may have closed /tmp meanwhile: then it stays, and is empty.
+    // A command may have closed /tmp meanwhile: then the folder stays, and is empty.
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }

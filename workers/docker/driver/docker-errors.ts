@@ -118,3 +118,7 @@ export function endOf(
   if (code === KILLED) return `out of memory: the sandbox has ${limit}`;
   return `exited with code ${code}; a program in it was out of memory before: the sandbox has ${limit}`;
 }
+
+export function stopping(cause?: unknown): FairleadError {
+  return new FairleadError('ERR_DRAINING', 'the server is stopping', { cause });
+}
