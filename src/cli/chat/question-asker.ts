@@ -1,7 +1,7 @@
 /** Asks the user at the terminal for approvals and MCP servers' questions, one after the other. Command line's process. */
 import type { PendingApproval, PendingElicitation } from '../../shared/protocol.js';
 import type { ChatClient } from './client.js';
-import { describeField, fieldsOf, parseField } from './elicitation-form.js';
+import { describeField, fieldsOf, parseField } from '../elicitation-form.js';
 import { editArgs } from './editor.js';
 import type { Prompt } from './prompt.js';
 import type { Renderer } from './render.js';

@@ -1,6 +1,6 @@
 /** Asks an MCP server's form line by line: reads its fields, describes each, parses a typed line. Pure. */
 import { z } from 'zod';
-import { inline } from '../terminal-text.js';
+import { inline } from './terminal-text.js';
 
 /** The flat schema that MCP allows for a form: string, number, integer, boolean, enum; anything else is typed as text. */
 const propertySchema = z.object({

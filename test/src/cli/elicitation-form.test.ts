@@ -1,5 +1,5 @@
 import t from 'tap';
-import { describeField, fieldsOf, parseField, type Field } from '../../../../src/cli/chat/elicitation-form.js';
+import { describeField, fieldsOf, parseField, type Field } from '../../../src/cli/elicitation-form.js';
 
 function field(property: Record<string, unknown>, required = false): Field {
   const [only] = fieldsOf({ type: 'object', properties: { it: property }, required: required ? ['it'] : [] });
