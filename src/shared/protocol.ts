@@ -119,7 +119,7 @@ export interface WireError {
 }
 
 /** `budget_80`: of this budget 80 % are used, once a period. `support_look`: an administrator has read the session. */
-export type NoticeCode = 'budget_80' | 'support_look';
+export type NoticeCode = 'budget_80' | 'support_look' | 'model_refused';
 
 /** What is left of a budget. */
 export interface BudgetLeft {

@@ -5,6 +5,7 @@
  */
 import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
 import { counter } from '../../../src/shared/metrics.js';
+import { LeftOut } from './left-out.js';
 import { RateRefusal, RefusedRequest } from './model-errors.js';
 import type { ModelTraits } from './model-traits.js';
 import type { ModelEvent, ModelRequest } from './model.js';
@@ -39,6 +40,7 @@ export async function* askAgain(
   let request = whole;
   const withheld = new Withheld(request.withheld);
   let stripping = new Stripping(request, withheld);
+  const leftOut = new LeftOut();
   let first: RefusedRequest | undefined;
   let retries = newRetries();
   for (let requests = 1; ;) {
@@ -47,7 +49,7 @@ export async function* askAgain(
     try {
       for await (const event of ask(body, retries.leftMs)) {
         isShown = true;
-        yield event.type === 'done' && withheld.changed ? withList(event, withheld) : event;
+        yield event.type === 'done' && withheld.changed ? withList(event, withheld, leftOut) : event;
       }
       return;
     } catch (error) {
@@ -79,10 +81,13 @@ export async function* askAgain(
         return 'shorter';
       }
     }
-    return isAboutContent(body, refusal) ? stripping.next(body, refusal) : undefined;
+    if (!isAboutContent(body, refusal)) return undefined;
+    const step = stripping.next(body, refusal);
+    if (step) leftOut.add(step, body, withheld);
+    return step;
   }
 }
 
-function withList(event: ModelEvent & { type: 'done' }, withheld: Withheld): ModelEvent {
-  return { ...event, answer: { ...event.answer, withheld: withheld.list() } };
+function withList(event: ModelEvent & { type: 'done' }, withheld: Withheld, leftOut: LeftOut): ModelEvent {
+  return { ...event, answer: { ...event.answer, withheld: withheld.list(), leftOut: leftOut.toString() } };
 }

@@ -65,6 +65,8 @@ export interface ModelAnswer {
   usage: Usage;
   /** Present when the API refused more of the conversation than `ModelRequest.withheld` says: the whole list, to be stored. */
   withheld?: string[];
+  /** For the person: what was left out beyond what earlier answers have said. Present with `withheld`. */
+  leftOut?: string;
   /** The name that the answering model gives itself. */
   model: string;
 }

@@ -82,7 +82,7 @@ function toolsByName(tools: readonly ToolUnion[], refusal: string): string[] {
   return (found.length > 0 ? found : matching(new Set([...bare, ...joined]))).map(hashOf);
 }
 
-type Step = 'images' | 'definitions' | 'older' | 'results' | 'tools' | 'rest';
+export type Step = 'images' | 'definitions' | 'older' | 'results' | 'tools' | 'rest';
 const STEPS: readonly Step[] = ['images', 'definitions', 'older', 'results', 'tools', 'rest'];
 
 /** Goes from the named part to ever more of the conversation, one step at a time, and never back. */

@@ -59,7 +59,7 @@ export async function runRound(turn: Turn): Promise<LoopEnd | typeof LEFT | unde
   // An answer that was cut off or refused may hold half a call: its calls are dropped, the rest is kept.
   const wantsTools = answer.stopReason === 'tool_use';
   const content = wantsTools ? answer.content : answer.content.filter((block) => !isToolUse(block));
-  const events = [...textEvents(turn.turn, progress.blocks, content), ...noticesOf(bill)];
+  const events = [...textEvents(turn.turn, progress.blocks, content), ...noticesOf(bill), ...refusalNotice(answer)];
   const said: TranscriptMessage[] = content.length > 0 ? [{ role: 'assistant', content }] : [];
   const context = contextAfter(answer.usage, sent.stored, messages + said.length);
   const withheld = answer.withheld ? { withheld: answer.withheld } : {};
@@ -91,6 +91,10 @@ export async function runRound(turn: Turn): Promise<LoopEnd | typeof LEFT | unde
   turn.live.clear();
   for (const call of plan.open) if (!waitsForApproval(call)) turn.startCall(call);
   return undefined;
+}
+
+function refusalNotice({ leftOut }: ModelAnswer): DurableEvent[] {
+  return leftOut === undefined ? [] : [{ type: 'notice', code: 'model_refused', message: leftOut }];
 }
 
 async function streamAnswer(

@@ -79,6 +79,10 @@ for (const [what, [refusal, gone]] of Object.entries(NAMED)) {
     t.match(said(server.requests[1]?.body), /refused/, 'the model is told');
     t.match(said(server.requests[1]?.body), /"three"/);
     t.ok(answer.withheld && answer.withheld.length > 0);
+    t.match(
+      answer.leftOut,
+      what.includes('tool') || what.includes('function') ? /schema of second\.$/ : /a part of a message\.$/,
+    );
     await listen(model, next(request, answer.withheld));
     t.equal(server.count, 3, 'one request is enough now');
     t.notMatch(said(server.requests[2]?.body), gone);
@@ -89,7 +93,8 @@ for (const [what, [refusal, gone]] of Object.entries(NAMED)) {
 t.test('a tool that is refused without its schema too is left out, and the model is told its name', async (t) => {
   const { server, model } = await start(t);
   server.enqueue(refuses('tools.1.custom.input_schema: bad'), refuses('tools.1.custom.name: bad'), OK);
-  await listen(model, ask({ tools }));
+  const { answer } = await listen(model, ask({ tools }));
+  t.match(answer.leftOut, /asked again without: the tool second\.$/);
   const { body } = server.requests[2]!;
   t.same(
     (body['tools'] as { name: string }[]).map(({ name }) => name),
@@ -115,6 +120,7 @@ t.test('a refusal that names nothing costs images, then definitions, then older 
   t.notMatch(bodies[4], /newest result/);
   t.match(bodies[4], /"tools":/, 'results go before the tools do');
   t.match(bodies[4], /"three"/);
+  t.match(answer.leftOut, /images.*tools are described.*earlier messages.*results\.$/);
   await listen(model, next(request, answer.withheld));
   t.equal(server.count, 6);
   t.same(server.violations, []);

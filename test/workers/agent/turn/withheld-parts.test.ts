@@ -22,12 +22,16 @@ void t.test('what was refused before a call is known to the request with its res
   const bench = await startBench(t);
   bench.model.next(async function* (request, signal) {
     for await (const event of callsTools([{ id: 'c-1', name: 'echo', input: { text: 'a' } }])(request, signal)) {
-      yield event.type === 'done' ? { ...event, answer: { ...event.answer, withheld: ['abc'] } } : event;
+      yield event.type === 'done'
+        ? { ...event, answer: { ...event.answer, withheld: ['abc'], leftOut: 'without x' } }
+        : event;
     }
   }, says('done'));
   await bench.say('go');
   await bench.asked('c-1');
   await bench.approve('c-1');
   await bench.turnEnd(1);
+  const notices = bench.durable().filter(({ type }) => type === 'notice');
+  t.match(notices, [{ code: 'model_refused', message: 'without x' }], 'the person is told, once');
   t.same(bench.model.requests[1]?.withheld, ['abc']);
 });
