@@ -126,6 +126,7 @@ Examples:
   $ fairlead mcp list                     each server with its state and its number of tools
   $ fairlead mcp info docs                one server with its tools and its last error
   $ fairlead mcp test                     ask every server now; exits with 1 if one does not answer
+  $ fairlead mcp call docs search '{"text": "lease"}'   call a tool, asking for your yes where the rules ask
   $ fairlead mcp login docs               prints an address to open in the browser, and waits`,
   );
 
@@ -138,6 +139,8 @@ interface McpFlags {
   print?: boolean;
   remove?: boolean;
   look?: boolean;
+  /** Of `call`. */
+  yes?: boolean;
 }
 
 /** Adds a command with the flags that all of them share; `run` resolves to the exit code. */
@@ -145,7 +148,7 @@ function mcpCommand(
   name: string,
   description: string,
   argument: string,
-  run: (commands: McpCommands, server: string | undefined, flags: McpFlags) => Promise<number>,
+  run: (commands: McpCommands, server: string | undefined, flags: McpFlags, more: string[]) => Promise<number>,
 ): Command {
   const command = mcp.command(name).description(description);
   if (argument !== '') command.argument(argument, 'the MCP server’s name in mcpServers');
@@ -169,7 +172,12 @@ function mcpCommand(
         colors: colorsFor(process.stdout),
         write: (text) => void process.stdout.write(text),
       });
-      process.exitCode = await run(commands, typeof given[0] === 'string' ? given[0] : undefined, flags);
+      process.exitCode = await run(
+        commands,
+        typeof given[0] === 'string' ? given[0] : undefined,
+        flags,
+        command.args.slice(1),
+      );
     });
 }
 
@@ -188,6 +196,15 @@ mcpCommand(
   .option('--print', 'print the pins for mcp.pins.servers of the configuration, and store nothing')
   .option('--look', 'say what differs from the pins; exits with 1 when something does')
   .option('--remove', 'remove the pins');
+mcpCommand(
+  'call',
+  'call a tool of an MCP server once, under the rules of a turn',
+  '<server>',
+  (commands, server = '', { yes = false }, [tool = '', json = '{}']) => commands.call(server, tool, json, yes),
+)
+  .argument('<tool>', 'the tool’s own name, as mcp info shows it')
+  .argument('[arguments]', 'a JSON object', '{}')
+  .option('--yes', 'say yes to the call; questions of the server itself are refused without a terminal');
 mcpCommand('login', 'log in to an MCP server in the browser', '<server>', (commands, server = '') =>
   commands.login(server),
 );

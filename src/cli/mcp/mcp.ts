@@ -93,6 +93,14 @@ export class McpCommands {
     return 1;
   }
 
+  /** Calls the tool once, under the rules of a turn, and asks at the terminal. 1 when its result is an error. */
+  async call(server: string, tool: string, json: string, yes: boolean): Promise<number> {
+    const { callTool } = await import('./call.js');
+    const { stdin: input, stdout: output, stderr: errors } = process;
+    const { http } = safeEndpoint(this.#options);
+    return callTool(this.#api, server, tool, json, { ...this.#options, http, yes, input, output, errors });
+  }
+
   async logout(server: string): Promise<number> {
     const { revoked } = await this.#api.logout(server);
     const told = revoked ? 'the login is revoked' : 'the login is forgotten here; that server does not revoke it';

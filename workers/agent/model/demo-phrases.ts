@@ -9,7 +9,7 @@ export interface DemoCall {
 
 export const DEMO_HELP =
   'I understand a few plain phrases, and join them with “and”: “list all files in /workspace”, “write hello to a.txt”, ' +
-  '“read a.txt”, “run ls -l”, “search hello”.';
+  '“read a.txt”, “run ls -l”, “search hello”. “call TOOL {json}” calls any tool, with the arguments that you write.';
 
 interface Phrase {
   pattern: RegExp;
@@ -45,6 +45,33 @@ const PHRASES: readonly Phrase[] = [
     input: ({ groups }) => ({ pattern: escapePattern(unquote(groups?.['text'] ?? '')), path: groups?.['path'] }),
   },
 ];
+
+const CALL = /^(?:please,?\s+)?call\s+(?<name>[\w.-]+)(?:\s+(?<json>\{[^]*))?$/i;
+/** A list of hundreds of tools helps nobody. */
+const MAX_TOLD = 40;
+
+/** `call TOOL {json}`: the call, or what is wrong with it, in words. Undefined for another message. */
+export function readCall(message: string, tools: readonly ModelTool[]): DemoCall | string | undefined {
+  const { name, json = '{}' } = CALL.exec(message.trim())?.groups ?? {};
+  if (name === undefined) return undefined;
+  const tool = findTool(tools, name);
+  if (!tool) {
+    const names = tools.map((each) => each.name);
+    const more = names.length > MAX_TOLD ? ` and ${names.length - MAX_TOLD} more` : '';
+    return `There is no tool ${name} here. There are: ${names.slice(0, MAX_TOLD).join(', ')}${more}.`;
+  }
+  const input = parseObject(json);
+  return typeof input === 'string' ? input : { name: tool.name, input };
+}
+
+function parseObject(json: string): Record<string, unknown> | string {
+  try {
+    return JSON.parse(json) as Record<string, unknown>; // it begins with a brace
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return `The arguments are not valid JSON: ${error.message}.`;
+  }
+}
 
 /** Longer messages are not read, since the patterns take quadratic time on hostile input. */
 const MAX_MESSAGE = 10_000;

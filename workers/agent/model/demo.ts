@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TranscriptMessage } from '../store/store.js';
-import { DEMO_HELP, readPhrases, type DemoCall } from './demo-phrases.js';
+import { DEMO_HELP, readCall, readPhrases, type DemoCall } from './demo-phrases.js';
 import type { Model, ModelAnswer, ModelEvent, ModelRequest } from './model.js';
 import { abortable, cancelled } from '../../../src/shared/abort.js';
 
@@ -57,7 +57,9 @@ function decide({ messages, tools }: ModelRequest): Answer {
   const results = last?.role === 'user' ? last.content.filter(isToolResult) : [];
   const said = last ? messageText(last) : '';
   if (results.length > 0 && said === '') return { text: results.map(tell).join('\n\n'), calls: [] };
-  const calls = readPhrases(said, tools);
+  const call = readCall(said, tools);
+  if (typeof call === 'string') return { text: call, calls: [] };
+  const calls = call ? [call] : readPhrases(said, tools);
   if (calls === undefined) {
     return { text: 'This is the demo model. I understand that, but the tool it needs is not offered here.', calls: [] };
   }

@@ -63,3 +63,24 @@ t.test('a server that is not configured, and a Fairlead that does not run, are e
   t.equal(away.code, 1);
   t.match(away.stderr, 'ECONNREFUSED');
 });
+
+t.test('call runs a tool once, asks as a turn would, and prints its result', async (t) => {
+  const refused = await mcp(t, 'call', 'docs', 'look', '{"at": "b"}');
+  t.equal(refused.code, 1);
+  t.match(refused.stderr, /Allow docs\/look with.*"at": "b"/s);
+  t.match(refused.stderr, /nobody is at the terminal \(--yes/);
+  const before = docs.calls.length;
+  const { code, stdout, stderr } = await mcp(t, 'call', 'docs', 'look', '{"at": "b"}', '--yes');
+  t.equal(code, 0, stderr);
+  t.equal(docs.calls.length, before + 1);
+  t.match(stdout, /\S/);
+  const json = await mcp(t, 'call', 'docs', 'look', '--yes', '--json');
+  t.match(JSON.parse(json.stdout), { content: Array });
+});
+
+t.test('call names what is wrong with the tool, its arguments and its server', async (t) => {
+  t.match(await mcp(t, 'call', 'docs', 'lock'), { code: 1, stderr: /docs has no tool lock; it has: look/ });
+  t.match(await mcp(t, 'call', 'docs', 'look', '{bad'), { code: 1, stderr: /not valid JSON/ });
+  t.match(await mcp(t, 'call', 'docs', 'look', '[1]'), { code: 1, stderr: /must be a JSON object/ });
+  t.match(await mcp(t, 'call', 'nobody', 'look'), { code: 1, stderr: /no MCP server nobody/ });
+});

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readPhrases } from '../../../../workers/agent/model/demo-phrases.js';
+import { readCall, readPhrases } from '../../../../workers/agent/model/demo-phrases.js';
 import type { ModelTool } from '../../../../workers/agent/model/model.js';
 
 const tool = (name: string, ...properties: string[]): ModelTool => ({
@@ -47,6 +47,22 @@ t.test('phrases joined by «and» become several calls, and an «and» inside on
   t.same(readPhrases('write salt and pepper to a.txt', tools), [
     { name: 'workspace__write_file', input: { content: 'salt and pepper', path: 'a.txt' } },
   ]);
+});
+
+t.test('any tool is called by its name, with the arguments that are written', async (t) => {
+  t.same(readCall('call write_file {"path": "a and run b", "more": {"x": [1]}}', tools), {
+    name: 'workspace__write_file',
+    input: { path: 'a and run b', more: { x: [1] } },
+  });
+  t.same(readCall('please call list_files', tools), { name: 'list_files', input: {} });
+  t.same(readCall('call run_command {\n "command": "ls"\n}\n', tools), {
+    name: 'run_command',
+    input: { command: 'ls' },
+  });
+  for (const message of ['call me', 'I call write_file {}', 'call write_file "x"', 'call write_file [1]'])
+    t.not(typeof readCall(message, tools), 'object', message);
+  t.match(readCall('call erase {}', tools), /no tool erase here.*list_files, read_file/);
+  t.match(readCall('call read_file {"path": }', tools), /not valid JSON: /);
 });
 
 t.test('anything else is no call, and a phrase whose tool is not offered is told apart from it', async (t) => {
