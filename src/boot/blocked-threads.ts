@@ -37,7 +37,13 @@ export class BlockedThreads {
   async tell(): Promise<void> {
     const threads = Array.from({ length: this.#options.agents.size }, (_, index) => {
       this.#behind.add(index);
-      const telling = this.#telling.get(index) ?? this.#until(index).finally(() => this.#telling.delete(index));
+      const running = this.#telling.get(index);
+      if (running) {
+        // The answer to the list before may wait for turns to stop, and whoever is let in again must not wait for it.
+        void this.#tryOnce(index);
+        return running;
+      }
+      const telling = this.#until(index).finally(() => this.#telling.delete(index));
       this.#telling.set(index, telling);
       return telling;
     });

@@ -102,6 +102,16 @@ t.test('a block that comes while a thread is being told is told, too', async (t)
   t.same(told.at(-1), ['ada', 'bob']);
 });
 
+t.test('whoever is let in again does not wait for the turns of others to stop', async (t) => {
+  const { blocked, users, told } = await world(t, agent('(asked) => (asked === 1 ? undefined : { left: 0 })'));
+  const first = blocked.tell();
+  users.pop();
+  const second = blocked.tell();
+  t.same(told.at(-1), [], 'it is sent before the list before was answered');
+  await Promise.all([first, second]);
+  t.same(told.at(-1), []);
+});
+
 t.test('a thread that has ended is not waited for', async (t) => {
   const dying = agent("() => { throw new Error('it dies'); }");
   const { blocked, restarted } = await world(t, dying, agent('() => ({ left: 0 })'));
