@@ -43,9 +43,14 @@ export class UsageBook {
     return this.#flushing;
   }
 
-  async close(): Promise<void> {
+  /** Everything that was noted before the call is written, unless the store takes nothing. Never rejects. */
+  async settle(): Promise<void> {
     await this.flush();
     await this.flush(); // what was noted while the first one ran
+  }
+
+  async close(): Promise<void> {
+    await this.settle();
     clearTimeout(this.#timer);
   }
 

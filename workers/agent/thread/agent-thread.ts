@@ -141,7 +141,9 @@ export class AgentThread {
         audit({ what: 'session_deleted', ...auditedAs(of.user, of.who), session: of.session });
       },
     });
-    const exits = new SessionExits({ data, channel, store, sessions, serving: this.#serving, servers, outbox, log });
+    const { usage } = this.#meter;
+    const serving = this.#serving;
+    const exits = new SessionExits({ data, channel, store, sessions, serving, servers, usage, outbox, log });
     this.#requests = new SessionRequests({ data, store, parts, sessions, servers, exits });
     const isMine = (session: string): boolean => threadOf(session, threads) === index;
     this.#blockedTurns = new BlockedTurns({ blocked: this.#blocked, sessions, store, owner: instance, isMine, log });

@@ -9,6 +9,7 @@ import { threadOf } from '../../../src/shared/threads/route.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
 import type { EndSessionResult, SweepSessionsRequest, SweepSessionsResult } from '../contract/sessions.js';
+import type { UsageBook } from '../budget/usage-book.js';
 import type { Outbox } from '../log/outbox.js';
 import type { McpServers } from '../mcp/servers.js';
 import type { ServingDoor } from '../serve/serving-door.js';
@@ -23,6 +24,7 @@ export interface SessionExitsOptions {
   sessions: Pick<Sessions, 'forget' | 'isActive'>;
   serving: Pick<ServingDoor, 'isActive' | 'release'>;
   servers: Pick<McpServers, 'releaseSession' | 'hibernateSession'>;
+  usage: Pick<UsageBook, 'settle'>;
   outbox: Outbox;
   log: Logger;
 }
@@ -35,11 +37,13 @@ export class SessionExits {
   }
 
   async delete(session: Session): Promise<void> {
-    const { store, sessions, serving, outbox } = this.#options;
+    const { store, sessions, serving, usage, outbox } = this.#options;
     await session.close('cancelled');
     session.log.fail(noSuchSession());
     serving.release(session.id);
     try {
+      // Another server that deletes its user with everything must not find its last use come later.
+      await usage.settle();
       await this.#releaseSandboxes(session.id);
       await store.deleteSession(session.id);
     } finally {

@@ -29,8 +29,7 @@ export function userRequests({ store, meter, config }: UserRequestsOptions) {
       return { sessions, workspaceBytes, historyBytes, ...usage, ...(lastActiveAt !== undefined && { lastActiveAt }) };
     },
     'forget-user': async ({ user }) => {
-      await meter.usage.flush();
-      await meter.usage.flush(); // what was noted while the first one ran
+      await meter.usage.settle();
       await store.counters.forgetUser(user);
       await store.ledger.forgetUser(user, remembered(config));
       return null;

@@ -5,6 +5,7 @@ import { FairleadError } from '../../../../src/shared/errors.js';
 import { CLOSE } from '../../../../src/shared/protocol.js';
 import { threadOf } from '../../../../src/shared/threads/route.js';
 import { Outbox } from '../../../../workers/agent/log/outbox.js';
+import type { Session } from '../../../../workers/agent/session/session.js';
 import { SessionExits, type SessionExitsOptions } from '../../../../workers/agent/thread/session-exits.js';
 
 const THREADS = 2;
@@ -29,6 +30,7 @@ function exitsOf(options: Partial<SessionExitsOptions>): { exits: SessionExits; 
     sessions: { forget: () => undefined, isActive: () => false },
     serving: { isActive: () => false, release: () => undefined },
     servers: { releaseSession: note('release'), hibernateSession: note('hibernate') },
+    usage: { settle: note('usage') },
     outbox: new Outbox(() => undefined),
     log: pino({ level: 'silent' }),
     ...options,
@@ -84,4 +86,14 @@ t.test('a session that another server has deleted is released here; a failure is
   const failing = exitsOf({ channel: { request: hangs, notify: () => undefined } });
   await failing.exits.leave(mine, 'deleted');
   t.same(failing.done, [['release', mine]]);
+});
+
+t.test('what a session has used is written before the session is gone', async (t) => {
+  const { exits, done } = exitsOf({});
+  const session = { id: mine, close: async () => done.push(['close']), log: { fail: () => undefined } };
+  await exits.delete(session as unknown as Session);
+  t.same(
+    done.map(([name]) => name),
+    ['close', 'usage', 'release', 'request', 'delete', 'session-gone'],
+  );
 });
