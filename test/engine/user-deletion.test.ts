@@ -80,6 +80,12 @@ async function deleted(engine: Engine, who: string, user: string): Promise<void>
   await until(`${user} is deleted`, gone, { timeoutMs: SOON_MS });
 }
 
+/** A server that has not heard of a deletion's end keeps its user out for a moment more. */
+function letIn(engine: Engine, user: string): Promise<void> {
+  const answers = async (): Promise<boolean> => (await ask(engine, user, 'GET', '/v1/sessions')).status === 200;
+  return until(`${user} is let in again`, answers, { timeoutMs: SOON_MS });
+}
+
 /** Everything in the store that names the user or the session, but for what is kept for a day so that all servers learn of it. */
 async function traces(words: readonly string[]): Promise<string[]> {
   const client = await createClient({ url: redis.url }).connect();
@@ -124,6 +130,8 @@ t.test('everything of a user goes, at both servers, while a turn runs; nobody el
   t.equal((await ask(a, 'root', 'GET', '/v1/admin/users/ada')).status, 404);
   t.equal((await ask(a, 'root', 'DELETE', '/v1/admin/users/ada')).status, 404);
   t.match((await ask(a, 'root', 'GET', '/v1/admin/tokens?user=ada')).body, { tokens: [] });
+  t.equal((await ask(a, 'ada', 'GET', '/v1/sessions')).status, 200, 'at once where it was done');
+  await letIn(b, 'ada');
   for (const engine of [a, b]) {
     t.notMatch(readdirSync(join(engine.dataDir, 'workspaces')).join(' '), session);
     t.match((await ask(engine, 'ada', 'GET', '/v1/sessions')).body, { sessions: [] }, 'who comes back is new');
@@ -137,12 +145,17 @@ t.test(
   async (t) => {
     const made = await Promise.all(Array.from({ length: 20 }, () => ask(b, 'bob', 'POST', '/v1/sessions', {})));
     t.ok(made.every(({ status }) => status === 201));
+    // While it stands still its sessions are waited for, so that the deletion cannot be over before the kill.
+    b.signal('SIGSTOP');
     const cut = ask(a, 'root', 'DELETE', '/v1/admin/users/bob').catch(() => undefined);
-    const begun = async (): Promise<boolean> => 'deleting' in (await ask(b, 'olga', 'GET', '/v1/admin/users/bob')).body;
-    await until('the other server knows of the deletion', begun, { timeoutMs: SOON_MS });
+    const begun = async (engine: Engine): Promise<boolean> =>
+      'deleting' in (await ask(engine, 'olga', 'GET', '/v1/admin/users/bob')).body;
+    await until('the deletion has begun', () => begun(a), { timeoutMs: SOON_MS });
     a.signal('SIGKILL');
     await a.exited;
     await cut;
+    b.signal('SIGCONT');
+    await until('the other server knows of the deletion', () => begun(b), { timeoutMs: SOON_MS });
     t.match(await ask(b, 'bob', 'GET', '/v1/sessions'), { status: 403, body: { code: 'ERR_BLOCKED' } });
     await a.start();
     const gone = async (): Promise<boolean> => (await ask(b, 'olga', 'GET', '/v1/admin/users/bob')).status === 404;
@@ -155,6 +168,7 @@ t.test('two administrators at two servers at once, and names that nobody can hav
   await ask(a, 'cy', 'POST', '/v1/sessions', {});
   await Promise.all([deleted(a, 'root', 'cy'), deleted(b, 'toor', 'cy')]);
   t.same(await traces(['"cy"', ':cy']), []);
+  await letIn(a, 'cy');
   t.equal((await ask(a, 'cy', 'POST', '/v1/sessions', {})).status, 201, 'and the name is free');
   for (const name of ['..%2Fx', 'a%0Ab', 'x'.repeat(200), '%20']) {
     t.match((await ask(a, 'root', 'DELETE', `/v1/admin/users/${name}`)).status, /^4\d\d$/, name.slice(0, 10));
