@@ -50,8 +50,21 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
   return [...findings, ...(await Promise.all(images.map((image) => checkImage(docker, image, ask))))];
 }
 
+/** Where the Docker of this machine keeps images and containers; undefined where there is none, or it does not say. */
+export async function dockerRoot(config: Config, signal: AbortSignal): Promise<string | undefined> {
+  const address = config.dockerHost || `unix://${DEFAULT_DOCKER_SOCKET}`;
+  if (config.sandbox.driver === 'process' || !address.startsWith('unix:')) return undefined;
+  const docker = dockerClient(config.dockerHost, CALL_MS);
+  const asking = callDocker({ operation: 'info', timeoutMs: CALL_MS, signal }, () => docker.info());
+  return asking.then(
+    (info) => (info as DaemonInfo).DockerRootDir,
+    () => undefined, // the check of Docker says why
+  );
+}
+
 /** What of `docker info` is judged. */
 export interface DaemonInfo {
+  DockerRootDir?: string;
   ServerVersion?: string;
   NCPU?: number;
   Runtimes?: Record<string, unknown>;

@@ -6,11 +6,15 @@ import { promisify } from 'node:util';
 import { Agent, request } from 'undici';
 import type { Config } from '../../shared/config.js';
 import { openFilesLimit, WANTED_FILES } from '../../shared/open-files.js';
+import { holdersOf } from '../listeners.js';
 import type { Finding } from './doctor.js';
+import type { Subject } from './subject.js';
 
 const run = promisify(execFile);
 const CHILD_TIMEOUT_MS = 10_000;
 const HEALTH_TIMEOUT_MS = 2_000;
+const HOW_TO_GRANT =
+  'run `sudo fairlead service install` again (where the Debian package is: `sudo fairlead service configure && sudo systemctl daemon-reload`), then `sudo systemctl restart fairlead`';
 
 export function checkNode(): Finding {
   const manifest = JSON.parse(readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8')) as {
@@ -82,16 +86,40 @@ export async function checkFiles({ pid, openFiles }: { pid?: number; openFiles?:
   ];
 }
 
-export async function checkPort(config: Config, signal: AbortSignal): Promise<Finding[]> {
+/** What root may, the service's account may not: `lowPorts` says what its unit grants. */
+export async function checkPort(
+  config: Config,
+  signal: AbortSignal,
+  { lowPorts }: Pick<Subject, 'lowPorts'> = {},
+): Promise<Finding[]> {
   const { host, port, tls } = config.listen;
   const code = await tryListen(host, port);
   const where = `${host}:${port}`;
-  if (code === undefined) return [{ status: 'ok', detail: port === 0 ? 'any free one' : `${where} is free` }];
-  if (code === 'EADDRINUSE' && (await answersHealth({ host, port, tls }, signal))) {
-    return [{ status: 'warning', detail: `a server answers at ${where} already`, hint: 'fine when it is yours' }];
+  if (code === 'EADDRINUSE') {
+    const holder = holdersOf(port);
+    if (!(await answersHealth({ host, port, tls }, signal))) {
+      const hint = 'end that program, or set PORT to a free one';
+      return [{ status: 'failed', detail: `cannot listen on ${where} (${code}): ${holder} has it`, hint }];
+    }
+    const detail = `a server answers at ${where} already: ${holder}`;
+    return [{ status: 'warning', detail, hint: 'fine when it is yours' }];
   }
+  if (lowPorts === false && port > 0 && port < lowestFreePort()) {
+    const detail = `the unit may not listen on ${where}: ports below ${lowestFreePort()} need CAP_NET_BIND_SERVICE`;
+    return [{ status: 'failed', detail, hint: HOW_TO_GRANT }];
+  }
+  if (code === undefined) return [{ status: 'ok', detail: port === 0 ? 'any free one' : `${where} is free` }];
   const hint = code === 'EADDRNOTAVAIL' ? 'set HOST to an address of this machine' : 'set PORT to a free one';
   return [{ status: 'failed', detail: `cannot listen on ${where} (${code})`, hint }];
+}
+
+/** net.ipv4.ip_unprivileged_port_start, which holds for IPv6, too (ip(7)). */
+function lowestFreePort(): number {
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'latin1'));
+  } catch {
+    return 1_024; // a kernel without it
+  }
 }
 
 function tryListen(host: string, port: number): Promise<string | undefined> {

@@ -4,7 +4,7 @@ import { loadConfig, ConfigError, parseConfig, type Config } from '../../shared/
 import { checkAccess } from './doctor-access.js';
 import { checkCertificate } from './doctor-certificate.js';
 import { checkClock } from './doctor-clock.js';
-import { checkDocker } from './doctor-docker.js';
+import { checkDocker, dockerRoot } from './doctor-docker.js';
 import { checkAddons, checkFiles, checkNode, checkPort } from './doctor-host.js';
 import { checkDataFolder, checkDisk } from './doctor-place.js';
 import { checkSandbox } from './doctor-sandbox.js';
@@ -61,7 +61,7 @@ export interface Diagnosis {
 export async function diagnose(
   env: NodeJS.ProcessEnv = process.env,
   cwd = process.cwd(),
-  subject: Pick<Subject, 'findings' | 'account' | 'pid' | 'openFiles'> = { findings: [] },
+  subject: Pick<Subject, 'findings' | 'account' | 'pid' | 'openFiles' | 'lowPorts'> = { findings: [] },
 ): Promise<Diagnosis> {
   const { config, findings } = readConfig(env, cwd);
   const { account } = subject;
@@ -75,14 +75,14 @@ export async function diagnose(
     Promise.resolve(findings),
     run('auth', (signal) => checkAccess(config, { owner: account?.uid, signal })),
     run('data folder', () => checkDataFolder(config, account)),
-    run('disk', () => checkDisk(config)),
+    run('disk', async (signal) => checkDisk(config, await dockerRoot(config, signal))),
     run('store', (signal) => checkStore(config, signal)),
     run('docker', (signal) => checkDocker(config, signal)),
     run('sandbox', (signal) => checkSandbox(config, signal)),
     run('model', (signal) => checkModel(config, signal)),
     run('clock', () => checkClock(config)),
     run('certificate', () => checkCertificate(config)),
-    run('port', (signal) => checkPort(config, signal)),
+    run('port', (signal) => checkPort(config, signal, subject)),
   ]);
   const checks = groups.flat();
   return { ok: checks.every(({ status }) => status !== 'failed'), checks };

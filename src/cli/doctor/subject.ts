@@ -30,6 +30,8 @@ export interface Subject {
   pid?: number;
   /** The unit's LimitNOFILE. */
   openFiles?: number;
+  /** The unit may listen on ports below 1024. Absent: there is no unit, or root runs it. */
+  lowPorts?: boolean;
 }
 
 export interface SubjectOptions {
@@ -65,7 +67,9 @@ export async function subjectOf(options: SubjectOptions): Promise<Subject> {
 type Properties = Map<string, string[]>;
 
 const PROPERTIES =
-  'LoadState,ActiveState,User,EnvironmentFiles,Environment,WorkingDirectory,LimitNOFILE,MainPID,NeedDaemonReload';
+  'LoadState,ActiveState,User,EnvironmentFiles,Environment,WorkingDirectory,LimitNOFILE,MainPID,NeedDaemonReload,' +
+  'AmbientCapabilities,CapabilityBoundingSet';
+const BIND = 'cap_net_bind_service';
 
 async function showUnit(unit: string): Promise<Properties | undefined> {
   const stdout = await run('systemctl', ['show', unit, `--property=${PROPERTIES}`], { timeout: ASK_MS }).then(
@@ -109,6 +113,8 @@ async function subjectOfUnit(unit: string, shown: Properties, env: NodeJS.Proces
   }
   const openFiles = Number(value('LimitNOFILE') === 'infinity' ? Number.POSITIVE_INFINITY : value('LimitNOFILE'));
   const pid = Number(value('MainPID'));
+  const has = (property: string): boolean => value(property).split(' ').includes(BIND);
+  const lowPorts = has('AmbientCapabilities') && has('CapabilityBoundingSet');
   return {
     env: { ...keptOf(env), ...values },
     cwd: value('WorkingDirectory') || '/',
@@ -116,6 +122,7 @@ async function subjectOfUnit(unit: string, shown: Properties, env: NodeJS.Proces
     ...(account && { account }),
     ...(pid > 0 && { pid }),
     ...(openFiles > 0 && { openFiles }),
+    ...(name !== 'root' && { lowPorts }),
   };
 }
 

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import pc from 'picocolors';
 import { diagnose, diagnosisText, type Check, type Diagnosis } from '../../../../src/cli/doctor/doctor.js';
-import { isAtLeast } from '../../../../src/cli/doctor/doctor-host.js';
+import { checkPort, isAtLeast } from '../../../../src/cli/doctor/doctor-host.js';
+import { parseConfig } from '../../../../src/shared/config.js';
 import { JwtIssuer } from '../../../helpers/jwt-issuer.js';
 import { startRedis } from '../../../helpers/redis.js';
 import { runCli } from '../spawn-cli.js';
@@ -95,12 +96,23 @@ t.test('a port in use is a failed check, one that a healthy server has a warning
   t.teardown(() => other.close());
   await once(other, 'listening');
   const taken = await look(t, { PORT: String((other.address() as AddressInfo).port) });
-  t.match(named(taken, 'port'), [{ status: 'failed', detail: /EADDRINUSE/ }]);
+  const pid = new RegExp(`EADDRINUSE.*\\(pid ${process.pid}\\)`);
+  t.match(named(taken, 'port'), [{ status: 'failed', detail: pid, hint: /end that program/ }]);
   const healthy = createHttpServer((_, response) => response.end('{}')).listen(0, '127.0.0.1');
   t.teardown(() => healthy.close());
   await once(healthy, 'listening');
   const ours = await look(t, { PORT: String((healthy.address() as AddressInfo).port) });
   t.match(named(ours, 'port'), [{ status: 'warning' }]);
+});
+
+t.test('a unit that may not listen on a port below 1024 is a cross, also where root may', async (t) => {
+  const { signal } = new AbortController();
+  const config = parseConfig({}, { PORT: '1', HOST: '127.0.0.1' });
+  t.match(await checkPort(config, signal, { lowPorts: false }), [
+    { status: 'failed', detail: /may not listen on 127\.0\.0\.1:1: .*CAP_NET_BIND_SERVICE/, hint: /service install/ },
+  ]);
+  const high = parseConfig({}, { PORT: '0', HOST: '127.0.0.1' });
+  t.match(await checkPort(high, signal, { lowPorts: false }), [{ status: 'ok' }]);
 });
 
 t.test('the model is asked with the key: taken, refused, not there', async (t) => {

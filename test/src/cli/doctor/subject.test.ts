@@ -37,11 +37,19 @@ t.test('where a service is installed its environment, account and limit are judg
     'LimitNOFILE=4096',
     `MainPID=${process.pid}`,
     'NeedDaemonReload=yes',
+    'AmbientCapabilities=cap_net_bind_service',
+    'CapabilityBoundingSet=cap_net_raw cap_net_bind_service',
   ]);
   const env = { PATH: 'p', PORT: '9999', REDIS_URL: 'redis://shell' };
   const subject = await subjectOf({ unit: UNIT, env });
   t.strictSame(subject.env, { PATH: 'p', NODE_ENV: 'production', PORT: '4321', ANTHROPIC_API_KEY: 'sk-secret' });
-  t.match(subject, { cwd: '/var/lib/fairlead', account: { name: 'nobody' }, openFiles: 4_096, pid: process.pid });
+  t.match(subject, {
+    cwd: '/var/lib/fairlead',
+    account: { name: 'nobody' },
+    openFiles: 4_096,
+    pid: process.pid,
+    lowPorts: true,
+  });
   t.match(subject.findings, [
     { status: 'ok', detail: /fairlead\.service \(active\)/ },
     { status: 'warning', hint: /daemon-reload/ },
@@ -60,7 +68,8 @@ t.test(
       'User=no-such-account',
       `EnvironmentFiles=${folder}/gone.env (ignore_errors=no)`,
     ]);
-    const { findings } = await subjectOf({ unit: UNIT, env: {} });
+    const { findings, lowPorts } = await subjectOf({ unit: UNIT, env: {} });
+    t.equal(lowPorts, false, 'its unit grants none');
     t.match(findings, [
       { status: 'ok' },
       { status: 'failed', detail: /gone\.env cannot be read \(ENOENT\)/, hint: String },
