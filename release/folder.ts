@@ -42,6 +42,9 @@ export async function makeReleaseFolder(
   await prune(join(path, 'node_modules'), { platform, arch, modules });
   // Node loads them and nobody runs them: some packages ship all of their files as programs.
   await run('find', [join(path, 'node_modules'), '-type', 'f', '-exec', 'chmod', 'a-x', '{}', '+']);
+  // By these sums an installation sees that a release is whole.
+  const sums = 'find . -type f -not -name SHA256SUMS -print0 | LC_ALL=C sort -z | xargs -0 sha256sum > SHA256SUMS';
+  await run('sh', ['-c', sums], { cwd: path });
   // Everybody may read it, and its owner alone may write.
   await run('chmod', ['-R', 'u+rwX,go=rX', path]);
   return { path, version };

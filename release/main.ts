@@ -39,13 +39,14 @@ async function makeRelease(out: string, deb: boolean): Promise<void> {
   if (process.platform !== 'linux') throw new Error('a release is made on Linux, for Linux');
   await mkdir(out, { recursive: true });
   const work = await mkdtemp(join(tmpdir(), 'fl-release-'));
+  const seconds = await timeOfFiles();
+  process.env['SOURCE_DATE_EPOCH'] = String(seconds); // the manual page has its day
   try {
     const { path, version } = await makeReleaseFolder(ROOT, work, log);
     // It says its own version, or it is no release.
     const said = await run(join(path, 'node/bin/node'), [join(path, 'dist/src/cli.js'), '--version'], { cwd: work });
     if (said.trim() !== version) throw new Error(`the release says that it is ${said.trim()}, and not ${version}`);
     log(`${basename(path)}: ${await megabytes(path)} MB`);
-    const seconds = await timeOfFiles();
     const files = [await makeTarball(path, join(out, `fairlead-${version}-linux-${process.arch}.tar.gz`), seconds)];
     if (deb) {
       log('dpkg-buildpackage');

@@ -39,6 +39,7 @@ t.test('the sums are those of the tarball, and all of it is in one folder', asyn
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'SHA256SUMS',
     'dist',
     'docs',
     'fairlead.schema.json',
@@ -48,6 +49,12 @@ t.test('the sums are those of the tarball, and all of it is in one folder', asyn
     'systemd',
     'workers',
   ]);
+});
+
+t.test('it has the sums of its files, by which an installation sees that it is whole', async (t) => {
+  t.equal((await run('sha256sum', ['--check', '--quiet', '--strict', 'SHA256SUMS'], { cwd: release })).stdout, '');
+  const sums = await readFile(join(release, 'SHA256SUMS'), 'utf8');
+  t.match(sums, /^[0-9a-f]{64} {2}\.\/dist\/src\/cli\.js$/m);
 });
 
 t.test('it takes less than 150 MB with its Node, and has no package of development', async (t) => {
@@ -125,6 +132,15 @@ t.test('the Debian package has the release, the command, and units that name the
   const { stdout: fields } = await run('dpkg-deb', ['-f', join(out, deb), 'Version', 'Depends']);
   t.ok(fields.split('\n').includes(`Version: ${VERSION}`));
   t.match(fields, /docker\.io \| docker-ce.*libc6/);
+  const { stdout: page } = await run('zcat', [join(root, 'usr/share/man/man1/fairlead.1.gz')]);
+  t.match(page, /^\.TH FAIRLEAD 1 /m);
+  const share = join(root, 'usr/share');
+  t.match(
+    await readFile(join(share, 'bash-completion/completions/fairlead'), 'utf8'),
+    'complete -F _fairlead fairlead',
+  );
+  t.match(await readFile(join(share, 'zsh/vendor-completions/_fairlead'), 'utf8'), /^#compdef fairlead/);
+  t.match(await readFile(join(share, 'fish/vendor_completions.d/fairlead.fish'), 'utf8'), 'complete -c fairlead');
 });
 
 t.test('the Debian package is installed, installed again, removed and purged, and leaves nothing', async (t) => {
