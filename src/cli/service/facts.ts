@@ -11,9 +11,12 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { basename, delimiter, join } from 'node:path';
-import { ConfigError, loadConfig } from '../../shared/config.js';
+import { ConfigError, loadConfig, type Config } from '../../shared/config.js';
 import { messageOf } from '../report.js';
+import { holdersOf } from '../listeners.js';
 import { ACCOUNT, type Layout } from './layout.js';
+import { ORIGIN } from './source.js';
+import type { FoundKeys } from './store-keys.js';
 
 export interface Facts {
   root: boolean;
@@ -25,13 +28,25 @@ export interface Facts {
   /** The versions in the releases' folder, and the one that the link leads to. */
   releases: string[];
   current: string | undefined;
+  /** By version: the digest of what the release was made of; those of before have none. */
+  origins: Readonly<Record<string, string>>;
+  /** Names in the releases' folder of what is no release: an installation that was killed has left it. */
+  leftovers: string[];
   /** Where the link of the command leads; `file` = somebody's own file. */
   command: { kind: 'none' | 'file' } | { kind: 'link'; to: string };
   /** Each file's text; undefined = not there. */
   texts: Record<
-    'config' | 'environment' | 'unit' | 'slice' | 'redisConfig' | 'redisInclude' | 'caddyfile' | 'site',
+    'config' | 'environment' | 'unit' | 'slice' | 'portDropIn' | 'redisConfig' | 'redisInclude' | 'caddyfile' | 'site',
     string | undefined
   >;
+  /** By path, of those of the pages that are there: where the link leads; `file` = somebody's own file. */
+  pages: Readonly<Record<string, { kind: 'file' } | { kind: 'link'; to: string }>>;
+  /** Debian's own folders below /usr/local are there. */
+  localMan: boolean;
+  /** Of the Redis of this machine, by name: what is set now; undefined = it does not say, or was not asked. */
+  redis: Readonly<Record<string, string>> | 'stopped' | undefined;
+  /** Keys in Redis; undefined = nobody looked. */
+  keys: FoundKeys | undefined;
   /** The data folder is there. */
   data: boolean;
   /** Of the data folder: the label of its containers. */
@@ -41,6 +56,8 @@ export interface Facts {
 }
 
 export function lookAt(layout: Layout): Facts {
+  const inReleases = existsSync(layout.releases) ? readdirSync(layout.releases).toSorted() : [];
+  const releases = inReleases.filter((name) => !name.startsWith('.'));
   return {
     root: process.getuid?.() === 0,
     // systemd's own way to ask whether it runs this machine: sd_booted(3).
@@ -48,11 +65,11 @@ export function lookAt(layout: Layout): Facts {
     account: names('/etc/passwd').has(ACCOUNT),
     dockerGroup: names('/etc/group').has('docker'),
     dockerCommand: onPath('docker'),
-    releases: existsSync(layout.releases)
-      ? readdirSync(layout.releases)
-          .filter((name) => !name.startsWith('.'))
-          .toSorted()
-      : [],
+    releases,
+    leftovers: inReleases.filter((name) => name.startsWith('.')),
+    origins: Object.fromEntries(
+      releases.map((name) => [name, textOf(join(layout.releases, name, ORIGIN))?.trim() ?? '']),
+    ),
     current: currentOf(layout),
     command: commandOf(layout.command),
     texts: {
@@ -60,11 +77,21 @@ export function lookAt(layout: Layout): Facts {
       environment: textOf(layout.environment),
       unit: textOf(layout.unit),
       slice: textOf(layout.slice),
+      portDropIn: textOf(layout.portDropIn),
       redisConfig: textOf(layout.redisConfig),
       redisInclude: textOf(layout.redisInclude),
       caddyfile: textOf(layout.caddyfile),
       site: textOf(layout.site),
     },
+    pages: Object.fromEntries(
+      layout.pages.flatMap(({ path }) => {
+        const { kind, to } = linkAt(path);
+        return kind === 'none' ? [] : [[path, kind === 'link' ? { kind, to } : { kind }]];
+      }),
+    ),
+    localMan: linkAt(layout.localMan).kind !== 'none',
+    redis: undefined,
+    keys: undefined,
     data: existsSync(layout.data),
     instance: /^[0-9a-f]{16}$/.exec(textOf(join(layout.data, 'instance'))?.trim() ?? '')?.[0],
     freeBytes: freeIn(layout.releases),
@@ -86,8 +113,8 @@ export interface Address {
   port: number;
 }
 
-/** Where the service listens: the problems of a configuration that it would not take, one in a line. */
-export function addressOf(layout: Layout, { texts }: Facts): { address: Address } | { problems: string[] } {
+/** What the service would read: the problems of a configuration that it would not take, one in a line. */
+export function configOf(layout: Layout, { texts }: Pick<Facts, 'texts'>): { config: Config } | { problems: string[] } {
   const env = {
     ...(texts.config === undefined ? {} : { FAIRLEAD_CONFIG: layout.config }),
     ...variablesOf(texts.environment ?? ''),
@@ -95,7 +122,7 @@ export function addressOf(layout: Layout, { texts }: Facts): { address: Address 
   // An environment file of before, whose configuration is yet to be made.
   if (texts.config === undefined && env['FAIRLEAD_CONFIG'] === layout.config) delete env['FAIRLEAD_CONFIG'];
   try {
-    return { address: loadConfig(env, layout.data).listen };
+    return { config: loadConfig(env, layout.data) };
   } catch (error) {
     if (!(error instanceof ConfigError)) return { problems: [messageOf(error)] };
     return { problems: error.problems.map(({ path, message }) => `${path}: ${message}`) };
@@ -107,7 +134,7 @@ export function portProblem({ host, port }: Address): Promise<string | undefined
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', ({ code }: NodeJS.ErrnoException) => {
-      const why = code === 'EADDRINUSE' ? 'another program listens there' : code;
+      const why = code === 'EADDRINUSE' ? `${holdersOf(port)} listens there` : code;
       resolve(`the port ${port} of ${host} cannot be used (${why}): set PORT in the environment file`);
     });
     server.listen(port, host, () => server.close(() => resolve(undefined)));

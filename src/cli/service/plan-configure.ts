@@ -2,11 +2,14 @@
 import type { Facts } from './facts.js';
 import { ACCOUNT, type Layout } from './layout.js';
 import { account, folder } from './plan-install.js';
+import { allowPort } from './plan-unit.js';
 import { writeFile, type Step } from './step.js';
 import { environmentText } from './texts.js';
 
 export interface ConfigureChoices {
   secretKey: string;
+  /** Where the server will listen; undefined = its configuration is wrong. */
+  port: number | undefined;
   environmentExample: string;
   /** The path of the configuration's JSON Schema. */
   schema: string;
@@ -43,5 +46,6 @@ export function planConfigure(facts: Facts, layout: Layout, choices: ConfigureCh
           title: 'write the configuration',
         })
       : []),
+    ...allowPort(facts, layout, choices.port),
   ];
 }

@@ -4,13 +4,14 @@ import type { Facts } from './facts.js';
 import { ACCOUNT, UNIT, wrapperOf, type Layout } from './layout.js';
 import { buildImage, checkConfiguration, prepareRelease } from './prepare.js';
 import type { Source } from './source.js';
+import { linkPages } from './plan-pages.js';
+import { setRedis } from './plan-redis.js';
+import { writeUnit, type UnitFiles } from './plan-unit.js';
 import { setLink, writeFile, type Step } from './step.js';
-import { configText, environmentText, REDIS_INCLUDE, REDIS_SETTINGS, siteText, withLine, type Fresh } from './texts.js';
+import { configText, environmentText, siteText, withLine, type Fresh } from './texts.js';
 
 /** The files that a release brings for the system's folders. */
-export interface Brought {
-  unit: string;
-  slice: string;
+export interface Brought extends UnitFiles {
   environmentExample: string;
 }
 
@@ -22,8 +23,8 @@ export interface InstallChoices {
   node: string | undefined;
   redis: boolean;
   domain: string | undefined;
-  /** Where the server will listen. */
-  port: number;
+  /** Where the server will listen; undefined = its configuration is wrong. */
+  port: number | undefined;
   image: boolean;
   /** How this process is called, for the wait at the end. */
   self: readonly string[];
@@ -64,26 +65,16 @@ export function installProblems(
 
 export function planInstall(facts: Facts, layout: Layout, choices: InstallChoices): InstallPlan {
   const { source, self, waitSeconds } = choices;
-  const prepared = prepareRelease(source, layout, facts.releases, choices.node);
-  const unitSteps = [
-    ...writeFile({
-      path: layout.unit,
-      text: choices.brought.unit,
-      mode: '0644',
-      old: facts.texts.unit,
-      title: 'write the unit',
-    }),
-    ...writeFile({
-      path: layout.slice,
-      text: choices.brought.slice,
-      mode: '0644',
-      old: facts.texts.slice,
-      title: 'write the slice',
-    }),
-  ];
+  const prepared = prepareRelease(source, layout, facts, choices.node);
+  const { port = 0 } = choices;
+  const unitSteps = writeUnit(facts, layout, { ...choices.brought, port: choices.port });
+  const changed = prepared.swap.length > 0 || unitSteps.length > 0;
+  const release = join(layout.releases, source.version);
   const steps = [
     ...account(facts, layout),
     ...prepared.steps,
+    ...(changed ? [noteUnit(facts)] : []),
+    ...prepared.swap,
     ...setLink(
       layout.current,
       join('releases', source.version),
@@ -96,13 +87,14 @@ export function planInstall(facts: Facts, layout: Layout, choices: InstallChoice
       facts.command.kind === 'link' ? facts.command.to : undefined,
       'put fairlead on the PATH',
     ),
+    ...linkPages(facts, layout),
     ...configuration(facts, layout, choices),
-    ...(choices.redis ? redis(facts, layout) : []),
-    checkConfiguration(prepared.release, source.version),
-    ...(choices.image ? [buildImage(prepared.release)] : []),
-    ...(unitSteps.length > 0 ? [noteUnit(facts), ...unitSteps] : []),
-    ...start(facts, layout, unitSteps.length > 0 || facts.current !== source.version),
-    ...(choices.domain === undefined ? [] : proxy(facts, layout, choices.domain, choices.port)),
+    ...(choices.redis ? setRedis(facts, layout) : []),
+    checkConfiguration(release, source.version),
+    ...(choices.image ? [buildImage(release)] : []),
+    ...unitSteps,
+    ...start(facts, layout, changed || facts.current !== source.version),
+    ...(choices.domain === undefined ? [] : proxy(facts, layout, choices.domain, port)),
   ];
   const wait = {
     title: 'wait until the service is ready',
@@ -168,33 +160,12 @@ function configuration(facts: Facts, layout: Layout, choices: InstallChoices): S
   return steps;
 }
 
-/** By CONFIG SET, since a restart of a Redis with data and without a file of appended commands would start it empty. */
-function redis({ texts }: Facts, layout: Layout): Step[] {
-  const old = texts.redisConfig ?? '';
-  const title = 'set what Redis must promise';
-  return [
-    ...writeFile({ path: layout.redisInclude, text: REDIS_INCLUDE, mode: '0644', old: texts.redisInclude, title }),
-    ...writeFile({
-      path: layout.redisConfig,
-      text: withLine(old, `include ${layout.redisInclude}`),
-      shown: `(as it is, and at its end:)\ninclude ${layout.redisInclude}`,
-      mode: '0640',
-      owner: 'redis',
-      group: 'redis',
-      old,
-      title,
-    }),
-    { title, argv: ['systemctl', 'start', 'redis-server.service'] },
-    ...REDIS_SETTINGS.map(([name, value]) => ({ title, argv: ['redis-cli', '-e', 'config', 'set', name, value] })),
-  ];
-}
-
-/** Before the unit's files are written: its undo runs after theirs. */
+/** Before the unit's files and the release are replaced: its undo runs after theirs. */
 function noteUnit(facts: Facts): Step {
   const reload = { argv: ['systemctl', 'daemon-reload'] };
   const again = { argv: ['systemctl', 'restart', UNIT] };
   const undo = facts.texts.unit === undefined ? [reload] : [reload, again];
-  return { title: 'write the unit', argv: ['systemctl', 'daemon-reload'], undo };
+  return { title: 'note the unit', argv: ['systemctl', 'daemon-reload'], undo };
 }
 
 function start(facts: Facts, layout: Layout, changed: boolean): Step[] {

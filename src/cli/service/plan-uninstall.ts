@@ -1,18 +1,25 @@
 /** The steps that take an installation away, and nothing that is not its own. Pure. Command line's process. */
 import { dirname } from 'node:path';
+import { counted } from '../../shared/counted.js';
 import { WORKSPACE_IMAGE } from '../../shared/docker-client.js';
 import type { Facts } from './facts.js';
 import { ACCOUNT, UNIT, wrapperOf, type Layout } from './layout.js';
+import { unlinkPages } from './plan-pages.js';
+import { keptSettings, unsetRedis } from './plan-redis.js';
+import { forbidPort } from './plan-unit.js';
 import { writeFile, type Step } from './step.js';
 import { withoutLine } from './texts.js';
 
 /** A stop saves workspaces and removes containers: TimeoutStopSec of the unit, and a margin. */
 const STOP_MS = 4 * 60_000;
 const CONTAINERS_MS = 2 * 60_000;
+const KEYS_MS = 10 * 60_000;
 
 export interface UninstallChoices {
   /** Also data, configuration and account. */
   purge: boolean;
+  /** How this process is called. */
+  self: readonly string[];
 }
 
 export function uninstallProblems({ root, systemd }: Facts): string[] {
@@ -23,7 +30,8 @@ export function uninstallProblems({ root, systemd }: Facts): string[] {
 }
 
 /** Nothing is taken back: a step that fails ends it, and the next run goes on from there. */
-export function planUninstall(facts: Facts, layout: Layout, { purge }: UninstallChoices): Step[] {
+export function planUninstall(facts: Facts, layout: Layout, choices: UninstallChoices): Step[] {
+  const { purge } = choices;
   const steps: Step[] = [];
   if (facts.texts.unit !== undefined) {
     const title = 'stop the service: workspaces are saved, containers removed';
@@ -32,8 +40,10 @@ export function planUninstall(facts: Facts, layout: Layout, { purge }: Uninstall
   steps.push(
     ...sandboxes(facts),
     ...proxy(facts, layout),
-    ...redis(facts, layout, purge),
+    ...keys(facts, choices),
+    ...unsetRedis(facts, layout),
     ...unit(facts, layout, purge),
+    ...unlinkPages(facts, layout),
   );
   if (facts.command.kind === 'link' && facts.command.to === wrapperOf(layout.current)) {
     steps.push({ title: 'take fairlead off the PATH', argv: ['rm', '-f', layout.command] });
@@ -103,27 +113,25 @@ function proxy({ texts }: Facts, layout: Layout): Step[] {
   return steps;
 }
 
-/** The conversations go with `--purge`, where this Redis was set up for this server. Its running settings stay: others may count on them. */
-function redis({ texts }: Facts, layout: Layout, purge: boolean): Step[] {
-  if (texts.redisInclude === undefined) return [];
-  const title = 'take the settings out of the configuration of Redis';
-  const old = texts.redisConfig;
-  const steps: Step[] = [];
-  if (purge) {
-    steps.push({
-      title: 'remove the conversations in Redis',
-      argv: ['sh', '-c', "redis-cli --scan --pattern 'fairlead:*' | xargs -r redis-cli unlink"],
-      optional: 'Redis may not run: remove the keys fairlead:* later',
-    });
-  }
-  if (old !== undefined) {
-    const line = `include ${layout.redisInclude}`;
-    const change = { text: withoutLine(old, line), shown: without(line) };
-    const owned = { mode: '0640', owner: 'redis', group: 'redis' };
-    steps.push(...writeFile({ path: layout.redisConfig, ...change, ...owned, old, title }));
-  }
-  steps.push({ title, argv: ['rm', '-f', layout.redisInclude] });
-  return steps;
+/** The conversations go with `--purge`, where all keys in Redis are this server's. */
+function keys({ keys: found }: Facts, { purge, self }: UninstallChoices): Step[] {
+  if (!purge || found === undefined || found.kept !== undefined) return [];
+  return [
+    {
+      title: `remove the ${counted(found.count, 'key')} fairlead:* in ${found.address}: all are of this server`,
+      argv: [...self, 'service', 'forget-keys'],
+      optional: 'look at them, and remove them by hand',
+      timeoutMs: KEYS_MS,
+    },
+  ];
+}
+
+/** What stays although it is this server's, or might be, each in one sentence. */
+export function keptByUninstall(facts: Facts, { purge }: Pick<UninstallChoices, 'purge'>): string[] {
+  const kept = keptSettings(facts);
+  const { keys: found } = facts;
+  if (purge && found?.kept !== undefined) kept.push(`the keys fairlead:* in ${found.address} are kept: ${found.kept}`);
+  return kept;
 }
 
 function without(line: string): string {
@@ -132,7 +140,8 @@ function without(line: string): string {
 
 function unit({ texts }: Facts, layout: Layout, purge: boolean): Step[] {
   // The operator's own. An uninstall before may have taken the unit alone.
-  const dropIns = purge ? [{ title: 'remove the drop-ins', argv: ['rm', '-rf', layout.dropIns] }] : [];
+  const ours = texts.portDropIn === undefined ? [] : forbidPort(layout, texts.portDropIn);
+  const dropIns = purge ? [{ title: 'remove the drop-ins', argv: ['rm', '-rf', layout.dropIns] }] : ours;
   if (texts.unit === undefined && texts.slice === undefined) return dropIns;
   const title = 'remove the unit';
   return [

@@ -2,10 +2,12 @@
 import { join } from 'node:path';
 import type { Facts } from './facts.js';
 import { UNIT, type Layout } from './layout.js';
-import { buildImage, checkConfiguration, prepareRelease } from './prepare.js';
+import { buildImage, checkConfiguration, prepareRelease, removeLeftovers } from './prepare.js';
 import type { Brought } from './plan-install.js';
+import { linkPages } from './plan-pages.js';
+import { writeUnit } from './plan-unit.js';
 import type { Source } from './source.js';
-import { setLink, writeFile, type Step } from './step.js';
+import { setLink, type Step } from './step.js';
 
 /** The drain of 30 s, 140 s for workspaces and stores, 120 s for the start. */
 const RESTART_MS = 6 * 60_000;
@@ -16,6 +18,8 @@ export interface UpgradeChoices {
   node: string | undefined;
   image: boolean;
   self: readonly string[];
+  /** Where the server will listen; undefined = its configuration is wrong. */
+  port: number | undefined;
   waitSeconds: number;
   /** It was ready before, so the new one must be; else it must run. */
   wasReady: boolean;
@@ -39,28 +43,17 @@ export function spaceProblems({ freeBytes }: Facts, layout: Layout, neededBytes:
 }
 
 export function planUpgrade(facts: Facts, layout: Layout, choices: UpgradeChoices): Step[] {
-  const { source, brought, self, waitSeconds, wasReady } = choices;
+  const { source, brought, port, self, waitSeconds, wasReady } = choices;
   const { version } = source;
-  const prepared = prepareRelease(source, layout, facts.releases, choices.node);
+  const prepared = prepareRelease(source, layout, facts, choices.node);
   const before = [...prepared.steps, checkConfiguration(prepared.release, version)];
   if (choices.image) before.push(buildImage(prepared.release));
   const old = facts.current === undefined ? undefined : join('releases', facts.current);
   const switched = [
+    ...prepared.swap,
     ...setLink(layout.current, join('releases', version), old, `make ${version} the current release`),
-    ...writeFile({
-      path: layout.unit,
-      text: brought.unit,
-      mode: '0644',
-      old: facts.texts.unit,
-      title: 'write the unit',
-    }),
-    ...writeFile({
-      path: layout.slice,
-      text: brought.slice,
-      mode: '0644',
-      old: facts.texts.slice,
-      title: 'write the slice',
-    }),
+    ...linkPages(facts, layout),
+    ...writeUnit(facts, layout, { ...brought, port }),
   ];
   const wait = [...self, 'service', 'status', '--wait', String(waitSeconds)];
   return [
@@ -86,10 +79,11 @@ export function planUpgrade(facts: Facts, layout: Layout, choices: UpgradeChoice
   ];
 }
 
-/** After an upgrade: all releases but the one that runs and the one before it. */
+/** After an upgrade: all releases but the one that runs and the one before it, and what is no release. */
 export function planCleanUp(facts: Facts, layout: Layout, version: string): Step[] {
   const kept = new Set([version, facts.current]);
-  return facts.releases
+  const old = facts.releases
     .filter((name) => !kept.has(name))
     .map((name) => ({ title: `remove the old release ${name}`, argv: ['rm', '-rf', join(layout.releases, name)] }));
+  return [...old, ...removeLeftovers(facts, layout)];
 }

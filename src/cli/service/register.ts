@@ -56,6 +56,14 @@ Examples:
       process.exitCode = await configure({ dryRun: dry, write });
     });
 
+  service
+    .command('forget-keys', { hidden: true })
+    .description('what uninstall --purge runs: removes the keys in Redis when all of them are this server’s')
+    .action(async () => {
+      const { forgetKeys } = await import('./service-commands.js');
+      process.exitCode = await forgetKeys();
+    });
+
   dryRun(service.command('status'))
     .description('whether the service runs and is ready; exits with 1 when it is not ready, 3 when it does not run')
     .option('--json', 'print JSON')

@@ -7,15 +7,18 @@ import { fileURLToPath } from 'node:url';
 import { FairleadError } from '../../shared/errors.js';
 import { makeToken } from '../token.js';
 import { execute } from './execute.js';
-import { addressOf, bytesNeeded, lookAt, nodeToBring, portProblem, type Facts } from './facts.js';
+import { bytesNeeded, configOf, lookAt, nodeToBring, portProblem, type Facts } from './facts.js';
 import { layoutAt, SLICE, UNIT } from './layout.js';
 import { installProblems, planInstall, type Brought } from './plan-install.js';
 import { planConfigure } from './plan-configure.js';
-import { planUninstall, uninstallProblems } from './plan-uninstall.js';
+import { keptByUninstall, planUninstall, uninstallProblems } from './plan-uninstall.js';
 import { planCleanUp, planUpgrade, spaceProblems, upgradeProblems } from './plan-upgrade.js';
+import { isThere, removeLeftovers } from './prepare.js';
+import { settingsOfRedis } from './redis-settings.js';
 import { askState, describeState, lastLines, SHOW_STATE, waitForState } from './service-state.js';
 import { findSource, readFrom, type Source } from './source.js';
 import { shellText, type Step } from './step.js';
+import { lookAtKeys, removeKeys } from './store-keys.js';
 
 /** dist/src/cli/service → the package of this process. */
 const OWN_FOLDER = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -58,13 +61,13 @@ export interface StatusFlags extends Shared {
 export async function install(flags: InstallFlags): Promise<number> {
   const layout = layoutAt();
   const source = await findSource(flags.from ?? OWN_FOLDER, layout);
-  const facts = lookAt(layout);
+  const facts = { ...lookAt(layout), redis: flags.redis ? await settingsOfRedis() : undefined };
   const problems = [...packageProblems(), ...installProblems(facts, layout, flags)];
   problems.push(...space(facts, source));
-  const where = addressOf(layout, facts);
-  if ('problems' in where) problems.push(...where.problems.map((problem) => `the configuration is wrong: ${problem}`));
+  const read = configOf(layout, facts);
+  if ('problems' in read) problems.push(...read.problems.map((problem) => `the configuration is wrong: ${problem}`));
   else if (facts.systemd && !(await askState()).active) {
-    const problem = await portProblem(where.address);
+    const problem = await portProblem(read.config.listen);
     if (problem !== undefined) problems.push(problem);
   }
   const { token, entry } = makeToken(flags.admin);
@@ -74,7 +77,7 @@ export async function install(flags: InstallFlags): Promise<number> {
     fresh: { secretKey: randomBytes(32).toString('hex'), admin: entry },
     brought: await broughtBy(source),
     node: nodeToBring(),
-    port: 'address' in where ? where.address.port : 0,
+    port: portOf(read),
     self: ownCommand(),
   });
   if (flags.dryRun) return printed([...plan.steps, plan.wait], problems, flags);
@@ -83,7 +86,7 @@ export async function install(flags: InstallFlags): Promise<number> {
     await perform(plan.steps, flags);
     if (plan.madeAdmin)
       flags.write(`\nThe token of the administrator ${flags.admin}, shown only this once:\n\n${token}\n\n`);
-    await execute([plan.wait], { say: sayTo(flags) });
+    await execute([plan.wait, ...removeLeftovers(lookAt(layout), layout)], { say: sayTo(flags) });
     flags.write(`${describeState(await askState())}\n`);
     return 0;
   });
@@ -94,6 +97,7 @@ export async function configure(flags: Shared): Promise<number> {
   const layout = layoutAt();
   const facts = lookAt(layout);
   const steps = planConfigure(facts, layout, {
+    port: portOf(configOf(layout, facts)),
     secretKey: randomBytes(32).toString('hex'),
     environmentExample: readFileSync(join(OWN_FOLDER, 'systemd/fairlead.env.example'), 'utf8'),
     schema: join(OWN_FOLDER, 'fairlead.schema.json'),
@@ -118,7 +122,7 @@ export async function upgrade(flags: UpgradeFlags): Promise<number> {
   const source = await findSource(flags.source ?? OWN_FOLDER, layout);
   const problems = [...packageProblems(), ...upgradeProblems(facts, layout, needed(facts, source))];
   const state = facts.systemd ? await askState() : undefined;
-  if (facts.current === source.version && state?.ready === true) {
+  if (facts.current === source.version && isThere(facts, source) && state?.ready === true) {
     flags.write(`${source.version} runs already\n`);
     return 0;
   }
@@ -128,13 +132,15 @@ export async function upgrade(flags: UpgradeFlags): Promise<number> {
     brought: await broughtBy(source),
     node: nodeToBring(),
     self: ownCommand(),
+    port: portOf(configOf(layout, facts)),
     wasReady: state?.ready ?? true,
   });
   if (flags.dryRun) return printed(steps, problems, flags);
   refuse('upgraded', problems);
   return alone(async () => {
     await perform(steps, flags);
-    await execute(planCleanUp(facts, layout, source.version), { say: sayTo(flags) });
+    const { leftovers } = lookAt(layout);
+    await execute(planCleanUp({ ...facts, leftovers }, layout, source.version), { say: sayTo(flags) });
     flags.write(`${describeState(await askState())}\n`);
     return 0;
   });
@@ -142,16 +148,42 @@ export async function upgrade(flags: UpgradeFlags): Promise<number> {
 
 export async function uninstall(flags: Shared & { purge: boolean }): Promise<number> {
   const layout = layoutAt();
-  const facts = lookAt(layout);
+  const facts = await withRedis(lookAt(layout), flags);
   const problems = [...packageProblems(), ...uninstallProblems(facts)];
-  const steps = planUninstall(facts, layout, flags);
-  if (flags.dryRun) return printed(steps, problems, flags);
+  const steps = planUninstall(facts, layout, { ...flags, self: ownCommand() });
+  const kept = keptByUninstall(facts, flags);
+  if (flags.dryRun) {
+    for (const words of kept) flags.write(`# ${words}\n`);
+    return printed(steps, problems, flags);
+  }
   refuse('removed', problems);
   return alone(async () => {
     await execute(steps, { say: sayTo(flags) });
+    for (const words of kept) flags.write(`${words}\n`);
     if (!flags.purge) flags.write(`${layout.data} and ${layout.folder} are kept: --purge removes them\n`);
     return 0;
   });
+}
+
+/** What an uninstall must know of Redis. */
+async function withRedis(facts: Facts, { purge }: { purge: boolean }): Promise<Facts> {
+  if (!facts.root) return facts; // the environment file says where it is, and is root's
+  const redis = facts.texts.redisInclude === undefined ? undefined : await settingsOfRedis();
+  if (!purge) return { ...facts, redis };
+  const read = configOf(layoutAt(), facts);
+  if ('config' in read) return { ...facts, redis, keys: await lookAtKeys(read.config.store.redisUrl, facts.instance) };
+  const kept = 'the configuration is wrong, so that it does not say where they are';
+  return { ...facts, redis, keys: { address: 'Redis', count: 0, kept } };
+}
+
+/** What `uninstall --purge` runs: takes this server's keys out of Redis, once more only when all are its own. ERR_START. */
+export async function forgetKeys(): Promise<number> {
+  const layout = layoutAt();
+  const facts = lookAt(layout);
+  const read = configOf(layout, facts);
+  const found = 'config' in read ? await removeKeys(read.config.store.redisUrl, facts.instance) : undefined;
+  if (found?.kept === undefined) return 0;
+  throw new FairleadError('ERR_START', `the keys fairlead:* in ${found.address} are kept: ${found.kept}`);
 }
 
 /** 0: as wanted. 1: it runs and is not ready. 3: it does not run (as systemctl says it). */
@@ -190,7 +222,7 @@ function space(facts: Facts, source: Source): string[] {
 
 /** Bytes of a release that is yet to be put beside the others. */
 function needed(facts: Facts, source: Source): number {
-  return source.kind === 'installed' || facts.releases.includes(source.version) ? 0 : bytesNeeded(source.path);
+  return isThere(facts, source) ? 0 : bytesNeeded(source.path);
 }
 
 /** Of the new release, which may bring another unit than this process has. A tarball's are read from it. */
@@ -200,6 +232,10 @@ async function broughtBy(source: Source): Promise<Brought> {
     slice: await readFrom(source, `systemd/${SLICE}`),
     environmentExample: await readFrom(source, 'systemd/fairlead.env.example'),
   };
+}
+
+function portOf(read: ReturnType<typeof configOf>): number | undefined {
+  return 'config' in read ? read.config.listen.port : undefined;
 }
 
 function ownCommand(): string[] {

@@ -1,7 +1,9 @@
 /** What is to be installed: a folder, a tarball, or a release that is there already. Command line's process. */
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { FairleadError } from '../../shared/errors.js';
 import type { Layout } from './layout.js';
@@ -13,6 +15,10 @@ const MAX_LIST_BYTES = 64 * 1024 * 1024;
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 
 const NODE = 'node/bin/node';
+/** In a release: the sums of its files. */
+export const MANIFEST = 'SHA256SUMS';
+/** In an installed release: the digest of what it was made of. */
+export const ORIGIN = '.origin';
 
 export interface Source {
   kind: 'folder' | 'tarball' | 'installed';
@@ -22,22 +28,18 @@ export interface Source {
   hasDependencies: boolean;
   /** It brings a Node, for which its addons were compiled. */
   hasNode: boolean;
+  /** Of the tarball, or of the folder's files; '' for a release that is there already. */
+  digest: string;
 }
 
 /** ERR_START when it is no release. */
 export async function findSource(given: string, layout: Layout): Promise<Source> {
   const path = resolve(given);
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat?.isDirectory()) return folder(path);
+  if (stat?.isDirectory()) return folder(path, layout);
   if (stat?.isFile()) return tarball(path);
   if (VERSION.test(given) && existsSync(join(layout.releases, given))) {
-    return {
-      kind: 'installed',
-      path: join(layout.releases, given),
-      version: given,
-      hasDependencies: true,
-      hasNode: true,
-    };
+    return installed(layout, given);
   }
   throw new FairleadError('ERR_START', `${given} is no file, no folder, and no release in ${layout.releases}`);
 }
@@ -53,7 +55,12 @@ export async function readFrom({ kind, path }: Source, name: string): Promise<st
   }
 }
 
-function folder(path: string): Source {
+function installed(layout: Layout, version: string): Source {
+  const path = join(layout.releases, version);
+  return { kind: 'installed', path, version, hasDependencies: true, hasNode: true, digest: '' };
+}
+
+function folder(path: string, layout: Layout): Source {
   const manifest = join(path, 'package.json');
   if (!existsSync(manifest)) throw notOurs(path, 'it has no package.json');
   const version = versionOf(readFileSync(manifest, 'utf8'), path);
@@ -61,12 +68,15 @@ function folder(path: string): Source {
   if (existsSync(join(path, 'tsconfig.json')))
     throw notOurs(path, 'it is a checkout: `npm run release` makes one of it');
   if (!existsSync(join(path, 'dist/src/cli.js'))) throw notOurs(path, 'it has no dist/src/cli.js');
+  const there = join(layout.releases, version);
+  if (existsSync(there) && realpathSync(there) === realpathSync(path)) return installed(layout, version);
   return {
     kind: 'folder',
     path,
     version,
     hasDependencies: existsSync(join(path, 'node_modules')),
     hasNode: existsSync(join(path, NODE)),
+    digest: digestOfFolder(path),
   };
 }
 
@@ -94,7 +104,29 @@ async function tarball(path: string): Promise<Source> {
     version,
     hasNode: names.includes(`${top}${NODE}`),
     hasDependencies: names.some((name) => name.startsWith(`${top}node_modules/`)),
+    digest: await digestOfFile(path),
   };
+}
+
+async function digestOfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}
+
+/** Of the sums of its files, or of their names, sizes and times. */
+function digestOfFolder(path: string): string {
+  const hash = createHash('sha256');
+  const sums = join(path, MANIFEST);
+  if (existsSync(sums)) return hash.update(readFileSync(sums)).digest('hex');
+  const files = readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name));
+  for (const file of files.toSorted()) {
+    const { size, mtimeMs } = lstatSync(file);
+    hash.update(`${relative(path, file)}\0${size}\0${mtimeMs}\0`);
+  }
+  return hash.digest('hex');
 }
 
 function versionOf(manifest: string, path: string): string {

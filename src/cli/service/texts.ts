@@ -51,7 +51,20 @@ export const REDIS_SETTINGS = [
   ['maxmemory-policy', 'noeviction'],
 ] as const;
 
-export const REDIS_INCLUDE = `# Of Fairlead: \`fairlead service uninstall\` removes it.\n${REDIS_SETTINGS.map((pair) => `${pair.join(' ')}\n`).join('')}`;
+const BEFORE = '# before: ';
+
+/** `before` is what was set until then: `service uninstall` puts it back. */
+export function redisInclude(before: Readonly<Record<string, string>>): string {
+  const notes = Object.entries(before).map((pair) => `${BEFORE}${pair.join(' ')}\n`);
+  const settings = REDIS_SETTINGS.map((pair) => `${pair.join(' ')}\n`);
+  return `# Of Fairlead: \`fairlead service uninstall\` removes it.\n${notes.join('')}${settings.join('')}`;
+}
+
+/** What an include says of before; an older one says nothing. */
+export function settingsBefore(include: string): Record<string, string> {
+  const lines = include.split('\n').filter((line) => line.startsWith(BEFORE));
+  return Object.fromEntries(lines.map((line) => line.slice(BEFORE.length).split(' ') as [string, string]));
+}
 
 /** The file with our line at its end, once. */
 export function withLine(text: string, line: string): string {
@@ -66,10 +79,23 @@ export function withoutLine(text: string, line: string): string {
     .join('\n');
 }
 
-/** Caddy gets the certificate by itself, and passes WebSockets and streams on. */
+/** The unit's own sets are empty, and what stands here is added to them. */
+export const PORT_DROP_IN = `# Of Fairlead: the port of its configuration is below 1024. \`fairlead service uninstall\` removes it.
+[Service]
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+`;
+
+/** Whether only root or a capability may listen there (ip(7)). 0 is any free one. */
+export function isPrivileged(port: number): boolean {
+  return port > 0 && port < 1_024;
+}
+
+/** Caddy gets the certificate by itself, and passes WebSockets and streams on. docs/tls.md shows the same. */
 export function siteText(domain: string, port: number): string {
   return `# Of Fairlead: \`fairlead service uninstall\` removes it.
 ${domain} {
+	respond /metrics 404
 	reverse_proxy 127.0.0.1:${port} {
 		flush_interval -1
 		transport http {

@@ -17,6 +17,7 @@ export function machine(differs: Partial<Facts> = {}, texts: Partial<Facts['text
     environment: undefined,
     unit: undefined,
     slice: undefined,
+    portDropIn: undefined,
     redisConfig: undefined,
     redisInclude: undefined,
     caddyfile: undefined,
@@ -30,6 +31,12 @@ export function machine(differs: Partial<Facts> = {}, texts: Partial<Facts['text
     dockerCommand: true,
     releases: [],
     current: undefined,
+    origins: {},
+    leftovers: [],
+    pages: {},
+    localMan: true,
+    redis: undefined,
+    keys: undefined,
     command: { kind: 'none' },
     data: false,
     instance: undefined,
@@ -40,5 +47,13 @@ export function machine(differs: Partial<Facts> = {}, texts: Partial<Facts['text
 }
 
 export function release(version: string, differs: Partial<Source> = {}): Source {
-  return { kind: 'tarball', path: `/tmp/${version}.tgz`, version, hasDependencies: true, hasNode: false, ...differs };
+  return {
+    kind: 'tarball',
+    path: `/tmp/${version}.tgz`,
+    version,
+    hasDependencies: true,
+    hasNode: false,
+    digest: `digest-${version}`,
+    ...differs,
+  };
 }

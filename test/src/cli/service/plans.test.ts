@@ -1,8 +1,9 @@
 import t from 'tap';
 import { layoutAt } from '../../../../src/cli/service/layout.js';
 import { planConfigure } from '../../../../src/cli/service/plan-configure.js';
+import type { Facts } from '../../../../src/cli/service/facts.js';
 import { installProblems, planInstall, type InstallChoices } from '../../../../src/cli/service/plan-install.js';
-import { planUninstall } from '../../../../src/cli/service/plan-uninstall.js';
+import { keptByUninstall, planUninstall } from '../../../../src/cli/service/plan-uninstall.js';
 import {
   planCleanUp,
   planUpgrade,
@@ -36,22 +37,33 @@ function installation(differs: Partial<InstallChoices> = {}): InstallChoices {
 
 function upgrade(differs: Partial<UpgradeChoices> = {}): UpgradeChoices {
   const others = { brought: BROUGHT, node: undefined, image: false, self: SELF, waitSeconds: 60, wasReady: true };
-  return { source: release('2.0.0'), ...others, ...differs };
+  return { source: release('2.0.0'), port: 3000, ...others, ...differs };
 }
 
 const lines = (steps: readonly Step[]): string[] => steps.map(({ argv }) => argv.join(' '));
+const undone = (steps: readonly Step[]): string[] =>
+  steps.toReversed().flatMap(({ undo = [] }) => undo.map(({ argv }) => argv.join(' ')));
+const uninstall = (facts: Facts, purge: boolean): Step[] => planUninstall(facts, layout, { purge, self: SELF });
+const pagesOf = (): Facts['pages'] =>
+  Object.fromEntries(layout.pages.map(({ path, to }) => [path, { kind: 'link' as const, to }]));
 /** All installed, as the first installation leaves it. */
 const installed = machine(
   {
     account: true,
     releases: ['1.0.0'],
     current: '1.0.0',
+    origins: { '1.0.0': 'digest-1.0.0' },
+    pages: pagesOf(),
     command: { kind: 'link', to: '/opt/fairlead/current/systemd/fairlead' },
     data: true,
     instance: '0123456789abcdef',
   },
   { config: '{}', environment: '', unit: BROUGHT.unit, slice: BROUGHT.slice },
 );
+
+/** The step that compares the release's files with their sums. */
+const looksAt = (version: string): string =>
+  `sh -c cd "$0" && { ! [ -e SHA256SUMS ] || sha256sum --check --quiet --strict SHA256SUMS; } /opt/fairlead/releases/${version}`;
 
 t.test('the commands that are printed show no key', async (t) => {
   const { steps, wait } = planInstall(machine(), layout, installation());
@@ -72,6 +84,7 @@ t.test('a second installation of the same release changes nothing, and keeps con
   t.same(
     lines(steps).filter((line) => !line.startsWith('install -d')),
     [
+      looksAt('1.0.0'),
       '/opt/fairlead/releases/1.0.0/systemd/fairlead serve --check-config',
       'systemctl daemon-reload',
       'systemctl enable fairlead.service',
@@ -82,10 +95,10 @@ t.test('a second installation of the same release changes nothing, and keeps con
 
 t.test('a first installation that fails leaves nothing: unit, files and account go, the service first', async (t) => {
   const { steps } = planInstall(machine(), layout, installation());
-  const undone = steps.toReversed().flatMap(({ undo = [] }) => undo.map(({ argv }) => argv.join(' ')));
-  t.equal(undone[0], 'systemctl disable --now fairlead.service');
-  t.equal(undone.at(-1), 'userdel fairlead');
-  const at = (line: string): number => undone.indexOf(line);
+  const back = undone(steps);
+  t.equal(back[0], 'systemctl disable --now fairlead.service');
+  t.equal(back.at(-1), 'userdel fairlead');
+  const at = (line: string): number => back.indexOf(line);
   t.ok(at('rm -f /etc/systemd/system/fairlead.service') < at('systemctl daemon-reload'), 'systemd forgets the unit');
   for (const path of ['/etc/fairlead/fairlead.json', '/etc/fairlead/fairlead.env', '/opt/fairlead/current']) {
     t.ok(at(`rm -f ${path}`) > 0, path);
@@ -151,11 +164,11 @@ t.test(
   'an upgrade that is not ready is taken back to the old link, the old unit, and only then a restart',
   async (t) => {
     const steps = planUpgrade(installed, layout, upgrade({ brought: { ...BROUGHT, unit: '[Unit]\nX\n' } }));
-    const undone = steps.toReversed().flatMap(({ undo = [] }) => undo);
-    const text = undone.map(({ argv }) => argv.join(' '));
+    const commands = steps.toReversed().flatMap(({ undo = [] }) => undo);
+    const text = commands.map(({ argv }) => argv.join(' '));
     const restart = text.indexOf('systemctl restart fairlead.service');
     t.equal(text[restart - 1], 'systemctl daemon-reload');
-    const unit = undone.findIndex(({ argv, input }) => argv.at(-1) === layout.unit && input === BROUGHT.unit);
+    const unit = commands.findIndex(({ argv, input }) => argv.at(-1) === layout.unit && input === BROUGHT.unit);
     t.ok(unit >= 0 && unit < restart);
     const link = text.indexOf('ln -sfn releases/1.0.0 /opt/fairlead/current');
     t.ok(link >= 0 && link < restart);
@@ -190,7 +203,7 @@ t.test('uninstall keeps what is the operator’s, and touches no file that it di
     redisInclude: 'x',
     redisConfig: `port 1\n${include}\n# end\n`,
   });
-  const steps = planUninstall(facts, layout, { purge: false });
+  const steps = uninstall(facts, false);
   const text = shellText(steps);
   for (const kept of ['/var/lib/fairlead', '/etc/fairlead', 'userdel', 'fairlead.service.d', 'caddy', 'unlink']) {
     t.notMatch(text, kept);
@@ -201,19 +214,19 @@ t.test('uninstall keeps what is the operator’s, and touches no file that it di
   );
   t.match(text, 'label=fairlead.instance=0123456789abcdef');
   const foreign = machine({ ...installed, command: { kind: 'link', to: '/elsewhere' } }, installed.texts);
-  t.notMatch(shellText(planUninstall(foreign, layout, { purge: false })), '/usr/local/bin/fairlead');
+  t.notMatch(shellText(uninstall(foreign, false)), '/usr/local/bin/fairlead');
 });
 
 t.test(
   'uninstall --purge takes data, configuration, drop-ins and account; after it there is nothing to do',
   async (t) => {
-    const text = shellText(planUninstall(installed, layout, { purge: true }));
+    const text = shellText(uninstall(installed, true));
     t.match(text, 'rm -rf /var/lib/fairlead /etc/fairlead');
     t.match(text, 'fairlead.service.d');
     t.match(text, 'userdel fairlead');
-    const second = lines(planUninstall(machine({ dockerCommand: false }), layout, { purge: true }));
+    const second = lines(uninstall(machine({ dockerCommand: false }), true));
     t.same(second, ['rm -rf /etc/systemd/system/fairlead.service.d', 'rm -rf /var/lib/fairlead /etc/fairlead']);
-    const rest = lines(planUninstall(machine({ dockerCommand: false }), layout, { purge: false }));
+    const rest = lines(uninstall(machine({ dockerCommand: false }), false));
     t.same(rest, []);
   },
 );
@@ -227,7 +240,7 @@ t.test('a line is added to a file once, and taken out without a trace', async (t
 });
 
 t.test('a Debian package makes account, key and configuration without a token, and keeps what is there', async (t) => {
-  const choices = { secretKey: KEY, environmentExample: BROUGHT.environmentExample, schema: '/s.json' };
+  const choices = { secretKey: KEY, environmentExample: BROUGHT.environmentExample, schema: '/s.json', port: 3000 };
   const steps = planConfigure(machine(), layout, choices);
   t.match(shellText(steps), /useradd --system.*fairlead\.env\.new.*fairlead\.json\.new/s);
   t.notMatch(shellText(steps), KEY, 'apt keeps what is printed');
@@ -236,4 +249,169 @@ t.test('a Debian package makes account, key and configuration without a token, a
   t.match(parseConfig(JSON.parse(config), {}), { auth: { mode: 'token', tokens: [] }, sandbox: { driver: 'docker' } });
   const again = planConfigure(machine({ account: true }, { environment: 'X=1\n', config: '{}' }), layout, choices);
   t.same(lines(again), ['install -d -m 0750 -o root -g fairlead /etc/fairlead']);
+});
+
+const RELEASE = '/opt/fairlead/releases/2.0.0';
+const both = { ...installed, releases: ['1.0.0', '2.0.0'] };
+
+t.test(
+  'a release of that version that was made of something else is not run: the new one takes its place',
+  async (t) => {
+    for (const origins of [{}, { '2.0.0': '' }, { '2.0.0': 'digest of another tarball' }]) {
+      const steps = planUpgrade({ ...both, origins }, layout, upgrade());
+      const text = lines(steps);
+      const at = (line: string): number => text.indexOf(line);
+      const checked = at('/opt/fairlead/releases/.2.0.0.new/systemd/fairlead serve --check-config');
+      const aside = at(`mv -T ${RELEASE} /opt/fairlead/releases/.2.0.0.old`);
+      t.ok(checked > 0 && checked < aside, 'it is tried where it was unpacked');
+      t.equal(text[aside + 1], `mv -T /opt/fairlead/releases/.2.0.0.new ${RELEASE}`);
+      t.ok(aside < text.findIndex((line) => line.includes('systemctl restart')));
+      t.equal(steps.find(({ argv }) => argv.at(-1)?.endsWith('/.origin'))?.input, 'digest-2.0.0\n');
+      const back = undone(steps);
+      const restored = back.findIndex((line) => line.endsWith(`/opt/fairlead/releases/.2.0.0.old ${RELEASE}`));
+      t.ok(restored > back.indexOf(`rm -rf ${RELEASE}`), 'a roll-back puts the other one back');
+      t.ok(restored < back.indexOf('systemctl restart fairlead.service'), 'before the service starts again');
+    }
+  },
+);
+
+t.test('the same release that is there is compared with its sums, and used', async (t) => {
+  const same = { ...both, origins: { '2.0.0': 'digest-2.0.0' } };
+  const named = release('2.0.0', { kind: 'installed', path: RELEASE, digest: '' });
+  for (const [facts, source] of [
+    [same, release('2.0.0')],
+    [both, named],
+  ] as const) {
+    const text = lines(planUpgrade(facts, layout, upgrade({ source })));
+    t.same(text.slice(0, 2), [looksAt('2.0.0'), `${RELEASE}/systemd/fairlead serve --check-config`]);
+    t.notOk(text.some((line) => line.includes('.new/')));
+  }
+});
+
+t.test('a release is written to the disk before it gets its name, and what a killed run has left goes', async (t) => {
+  const text = lines(planUpgrade(installed, layout, upgrade()));
+  const named = text.indexOf(`mv -T /opt/fairlead/releases/.2.0.0.new ${RELEASE}`);
+  t.equal(text[named - 1], 'sync --file-system /opt/fairlead/releases/.2.0.0.new');
+  t.ok(text.indexOf('rm -rf /opt/fairlead/releases/.2.0.0.new') < text.findIndex((line) => line.startsWith('tar ')));
+  const leftovers = ['.2.0.0.old', '.3.0.0.new'];
+  t.same(
+    lines(planCleanUp({ ...installed, leftovers }, layout, '2.0.0')),
+    leftovers.map((name) => `rm -rf /opt/fairlead/releases/${name}`),
+  );
+});
+
+t.test(
+  'a configuration with a port below 1024 grants the unit the privilege, and another one takes it back',
+  async (t) => {
+    const { steps } = planInstall(installed, layout, installation({ port: 443 }));
+    const granted = steps.find(({ argv }) => argv.at(-1) === `${layout.portDropIn}.new`)?.input ?? '';
+    t.match(
+      granted,
+      /^\[Service\]\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE$/m,
+    );
+    const text = lines(steps);
+    t.ok(
+      text.indexOf(`mv -T ${layout.portDropIn}.new ${layout.portDropIn}`) < text.lastIndexOf('systemctl daemon-reload'),
+    );
+    t.ok(text.includes('systemctl restart fairlead.service'), 'it counts at once');
+    const has = machine(installed, { ...installed.texts, portDropIn: granted });
+    const again = lines(planInstall(has, layout, installation({ port: 443 })).steps);
+    t.ok(again.includes('systemctl start fairlead.service'), 'nothing has changed');
+    const back = lines(planInstall(has, layout, installation()).steps);
+    t.ok(back.includes(`rm -f ${layout.portDropIn}`));
+    t.ok(back.includes('systemctl restart fairlead.service'));
+    t.ok(lines(uninstall(has, false)).includes(`rm -f ${layout.portDropIn}`));
+    t.ok(
+      lines(planUpgrade(installed, layout, upgrade({ port: 443 }))).some((line) => line.includes(layout.portDropIn)),
+    );
+    const choices = { secretKey: KEY, environmentExample: BROUGHT.environmentExample, schema: '/s.json', port: 80 };
+    t.ok(lines(planConfigure(installed, layout, choices)).some((line) => line.includes(layout.portDropIn)));
+  },
+);
+
+const LINKED = '/opt/fairlead/current/dist/man/fairlead.1 /usr/local/share/man/man1/fairlead.1.new';
+
+t.test(
+  'the manual page and the completion are links that an upgrade takes along, and uninstall takes away',
+  async (t) => {
+    const { steps } = planInstall(machine(), layout, installation());
+    t.ok(lines(steps).includes(`ln -sfn ${LINKED}`));
+    for (const shell of [
+      'bash-completion/completions/fairlead',
+      'zsh/site-functions/_fairlead',
+      'fish/vendor_completions.d/fairlead.fish',
+    ]) {
+      t.ok(
+        lines(steps).some((line) => line.endsWith(` /usr/local/share/${shell}`)),
+        shell,
+      );
+    }
+    const older = { ...installed, pages: {} };
+    t.ok(lines(planUpgrade(older, layout, upgrade())).includes(`ln -sfn ${LINKED}`), 'an older installation gets them');
+    const text = lines(uninstall(installed, false));
+    const removed = text.find((line) => line.startsWith('rm -f') && line.includes('man1/fairlead.1')) ?? '';
+    t.match(removed, 'fish/vendor_completions.d/fairlead.fish');
+    t.notMatch(text.join('\n'), / \/usr\/local\/share( |$)/m, 'Debian’s own folders stay');
+  },
+);
+
+t.test('a manual page or completion that is somebody’s own is left alone', async (t) => {
+  const [manual, ...others] = layout.pages;
+  const facts = { ...installed, pages: { ...pagesOf(), [manual!.path]: { kind: 'file' as const } } };
+  t.notMatch(lines(planInstall(facts, layout, installation()).steps).join('\n'), manual!.path);
+  const removed = lines(uninstall(facts, true)).find((line) => line.startsWith('rm -f /usr/local/share')) ?? '';
+  t.notMatch(removed, manual!.path);
+  for (const { path } of others) t.match(removed, path);
+});
+
+const REDIS_NOW = { appendonly: 'no', appendfsync: 'everysec', 'maxmemory-policy': 'volatile-lru' };
+const REDIS_OURS = { appendonly: 'yes', appendfsync: 'everysec', 'maxmemory-policy': 'noeviction' };
+const withRedis = machine({ redis: REDIS_NOW }, { redisConfig: 'port 6379\n' });
+const redisSets = (commands: readonly string[]): string[] =>
+  commands.filter((line) => line.includes('redis-cli config set')).map((line) => line.split('exit 1; } ')[1] ?? line);
+
+t.test('an installation that fails sets the running Redis as it was', async (t) => {
+  const { steps } = planInstall(withRedis, layout, installation({ redis: true }));
+  t.same(redisSets(lines(steps)), ['appendonly yes', 'maxmemory-policy noeviction'], 'only what differs');
+  t.same(redisSets(undone(steps)), ['maxmemory-policy volatile-lru', 'appendonly no']);
+  const stopped = planInstall({ ...withRedis, redis: 'stopped' }, layout, installation({ redis: true })).steps;
+  t.ok(undone(stopped).includes('systemctl stop redis-server.service'), 'one that was started is stopped');
+});
+
+t.test('uninstall sets the running Redis as it was before the first installation', async (t) => {
+  const { steps } = planInstall(withRedis, layout, installation({ redis: true }));
+  const include = steps.find(({ argv }) => argv.at(-1) === `${layout.redisInclude}.new`)?.input ?? '';
+  t.match(include, /^# before: maxmemory-policy volatile-lru$/m);
+  const texts = {
+    ...installed.texts,
+    redisInclude: include,
+    redisConfig: `port 6379\ninclude ${layout.redisInclude}\n`,
+  };
+  const again = planInstall(machine({ ...installed, redis: REDIS_OURS }, texts), layout, installation({ redis: true }));
+  t.notMatch(lines(again.steps).join('\n'), layout.redisInclude, 'a second one keeps what the first has noted');
+  const after = (redis: Facts['redis']): string[] =>
+    redisSets(lines(uninstall(machine({ ...installed, redis }, texts), false)));
+  t.same(after(REDIS_OURS), ['appendonly no', 'maxmemory-policy volatile-lru']);
+  t.same(after({ ...REDIS_OURS, appendonly: 'no' }), ['maxmemory-policy volatile-lru'], 'what was changed since stays');
+  t.same(after('stopped'), []);
+  const older = machine({ ...installed, redis: REDIS_OURS }, { ...texts, redisInclude: 'appendonly yes\n' });
+  t.same(redisSets(lines(uninstall(older, false))), []);
+  t.match(keptByUninstall(older, { purge: false }), [/keeps appendonly yes, .* was set before is not known/]);
+});
+
+t.test('uninstall --purge removes keys in Redis when all are this server’s, and else says why they stay', async (t) => {
+  const found = { address: 'redis://127.0.0.1:6379/2', count: 12 };
+  const mine = { ...installed, keys: found };
+  t.match(
+    shellText(uninstall(mine, true)),
+    '# remove the 12 keys fairlead:* in redis://127.0.0.1:6379/2: all are of this server',
+  );
+  t.ok(lines(uninstall(mine, true)).includes('node cli.js service forget-keys'));
+  t.same(keptByUninstall(mine, { purge: true }), []);
+  t.notMatch(shellText(uninstall(mine, false)), 'forget-keys');
+  const shared = { ...installed, keys: { ...found, kept: 'another server has keys there, too' } };
+  t.notMatch(shellText(uninstall(shared, true)), 'forget-keys');
+  t.same(keptByUninstall(shared, { purge: true }), [
+    'the keys fairlead:* in redis://127.0.0.1:6379/2 are kept: another server has keys there, too',
+  ]);
 });

@@ -43,6 +43,31 @@ t.test('a tarball and a folder are releases, with or without their packages', as
   }
 });
 
+t.test(
+  'a tarball is known by its bytes, a folder by its sums or its files, and an installed one is no new one',
+  async (t) => {
+    const folder = await files(t, RELEASE);
+    const layout = layoutAt(folder);
+    const digestOf = async (given: string): Promise<string> => (await findSource(given, layout)).digest;
+    const file = await tarball(folder);
+    const [first, of] = [await digestOf(file), await digestOf(join(folder, 'p'))];
+    t.match(first, /^[0-9a-f]{64}$/);
+    t.equal(await digestOf(file), first);
+    t.equal(await digestOf(join(folder, 'p')), of);
+    await writeFile(join(folder, 'p/dist/src/cli.js'), 'another build');
+    t.not(await digestOf(join(folder, 'p')), of);
+    t.not(await digestOf(await tarball(folder)), first);
+    const release = { 'package.json': manifest({}), 'dist/src/cli.js': '', SHA256SUMS: 'sums' };
+    const there = await files(
+      t,
+      Object.fromEntries(Object.entries(release).map(([name, text]) => [`opt/fairlead/releases/1.2.3/${name}`, text])),
+    );
+    const path = join(there, 'opt/fairlead/releases/1.2.3');
+    t.match(await findSource(path, layoutAt(there)), { kind: 'installed', version: '1.2.3', path });
+    t.match(await findSource(path, layout), { kind: 'folder', digest: /^[0-9a-f]{64}$/ }, 'of another installation');
+  },
+);
+
 t.test('a version names a release that is there', async (t) => {
   const folder = await files(t, { 'opt/fairlead/releases/1.0.0/package.json': manifest({}) });
   const layout = layoutAt(folder);
