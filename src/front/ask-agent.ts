@@ -12,19 +12,18 @@ export interface Asker {
   who: Who;
 }
 
-/** Resolves when the thread has taken it; rejects with the error for this client. */
-export function askAgent(
-  agents: Agents,
-  asker: Asker,
-  frame: Exclude<ClientFrame, { type: 'ping' | 'auth:refresh' }>,
-): Promise<unknown> {
+/** A frame that the socket itself does not answer. */
+export type AskingFrame = Exclude<ClientFrame, { type: 'ping' | 'auth:refresh' }>;
+
+/** Resolves when the thread has taken it; rejects with the error for this client. `requestId`: of the socket's upgrade. */
+export function askAgent(agents: Agents, asker: Asker, frame: AskingFrame, requestId: string): Promise<unknown> {
   const { session } = asker;
   const deadline = { timeoutMs: REQUEST_TIMEOUT_MS };
   switch (frame.type) {
     case 'message': {
-      const id = frame.id === undefined ? {} : { id: frame.id };
+      const named = { requestId, ...(frame.id === undefined ? {} : { id: frame.id }) };
       return agents
-        .request(session, 'submit-message', { ...asker, ...id, content: toUserBlocks(frame) }, deadline)
+        .request(session, 'submit-message', { ...asker, ...named, content: toUserBlocks(frame) }, deadline)
         .then(refuseDuplicate);
     }
     case 'tool:approval': {

@@ -312,7 +312,8 @@ export class Connection implements Subscriber {
 
   #request(frame: Exclude<ClientFrame, { type: 'ping' }>): Promise<unknown> {
     if (frame.type === 'auth:refresh') return this.#refresh(frame);
-    return askAgent(this.#context.agents, { user: this.user, session: this.#session, who: this.#who() }, frame);
+    const asker = { user: this.user, session: this.#session, who: this.#who() };
+    return askAgent(this.#context.agents, asker, frame, this.#requestId);
   }
 
   async #refresh({ id, token }: Extract<ClientFrame, { type: 'auth:refresh' }>): Promise<void> {

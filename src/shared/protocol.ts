@@ -160,7 +160,8 @@ export type DurableEvent =
       usage: Usage;
       ms: number;
       model: string;
-      error?: WireError;
+      /** `requestId` finds the request, or the socket, by which the turn's message came. */
+      error?: WireError & { requestId?: string };
       /** Absent: no price is known. */
       cost?: { amount: number; currency: string };
       /** Of each that holds, as its last call has left it; absent: none was counted. */

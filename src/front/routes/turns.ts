@@ -51,7 +51,7 @@ async function runMessage(
   const accepted = await parts.agents.request(
     of.session,
     'submit-message',
-    { ...of, who, id, content: toUserBlocks(body) },
+    { ...of, who, id, requestId: exchange.head.requestId, content: toUserBlocks(body) },
     { timeoutMs: REQUEST_TIMEOUT_MS },
   );
   if (!accepted.duplicate || reader.turn !== 0 || !reader.open) return;

@@ -81,3 +81,23 @@ t.test('a refused credential and a refused page are found by their ids', async (
   ]);
   t.notMatch(JSON.stringify(said), 'SECRET');
 });
+
+t.test('a message takes the id of its request, or of its socket, along to the agent thread', async (t) => {
+  const { fixture } = await logged(t);
+  const { agent } = fixture;
+  const client = await connect(fixture.url, { headers: { 'x-request-id': 'upgrade-2' } });
+  t.teardown(() => client.terminate());
+  await client.ready;
+  client.say('hello');
+  t.match(await agent.asked('submit-message'), { requestId: 'upgrade-2' });
+  agent.onMessage = (session, turn) => agent.finish(session, turn, 'done');
+  const created = await fetch(`${fixture.url}/v1/sessions`, { method: 'POST' });
+  const { session } = (await created.json()) as { session: string };
+  const answer = await fetch(`${fixture.url}/v1/sessions/${session}/messages`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-request-id': 'post-1' },
+    body: JSON.stringify({ text: 'hello' }),
+  });
+  await answer.text();
+  t.match(await agent.asked('submit-message', 2), { requestId: 'post-1' });
+});

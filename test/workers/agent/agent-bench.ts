@@ -55,6 +55,8 @@ export class AgentBench {
   readonly hibernated: string[] = [];
   readonly sandboxes: PortServer[] = [];
   readonly streamed: McpStreamPart[] = [];
+  /** The thread's lines from warnings up, unless LOG_LEVEL has them printed. */
+  readonly logged: Record<string, unknown>[] = [];
   /** Batches of frames as they crossed the thread. */
   batches = 0;
   /** Requests to the model that asked for their turn. */
@@ -258,7 +260,7 @@ export class AgentBench {
       channel: new Channel<AgentContract, AgentHostContract>(port2),
       store: cuttable(this.store, life),
       model: this.model,
-      log: pino({ level: process.env['LOG_LEVEL'] ?? 'silent' }),
+      log: this.#log(),
       onClosed: () => closed.resolve(),
     }).serve();
     await ready.promise;
@@ -270,6 +272,13 @@ export class AgentBench {
     this.sandboxes.push(await serveOnPort(port, createToolServer(this.box)));
     this.#note(() => undefined);
     return { sandbox: `box-${this.sandboxes.length}`, handshake: HANDSHAKE, generation: 0, waitedMs: 1 };
+  }
+
+  #log(): pino.Logger {
+    const level = process.env['LOG_LEVEL'];
+    if (level !== undefined) return pino({ level });
+    const write = (line: string): void => void this.logged.push(JSON.parse(line) as Record<string, unknown>);
+    return pino({ level: 'warn' }, { write });
   }
 
   #note(change: () => unknown): void {

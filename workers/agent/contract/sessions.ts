@@ -100,6 +100,8 @@ export interface CatchUpResult {
 export interface SubmitMessageRequest extends SessionRef, Asked {
   /** The client's id of its message: a second message with the same id is not accepted again. */
   id?: string;
+  /** Of the HTTP request, or of the socket's upgrade. */
+  requestId?: string;
   content: UserBlock[];
 }
 

@@ -10,6 +10,7 @@ import { titleOf, toModelBlock } from './user-content.js';
 export interface UserMessage {
   /** The client's own. */
   id?: string;
+  requestId?: string;
   content: UserBlock[];
   /** As what the user was let in. */
   standing: Standing;
@@ -23,14 +24,18 @@ export interface UserMessage {
  */
 export function acceptStep(
   row: SessionRow,
-  { id, content, standing, sender }: UserMessage,
+  { id, requestId, content, standing, sender }: UserMessage,
   onStart: Step['onStart'],
 ): Step {
   const turn = row.turns + 1;
   const queued = row.openTurns.length;
   const named = { turn, ...(id === undefined ? {} : { id }) };
   const blocks = content.map(toModelBlock);
-  const openTurn: OpenTurn = { ...named, ...(onStart ? { progress: newProgress(row.model) } : { waiting: blocks }) };
+  const openTurn: OpenTurn = {
+    ...named,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(onStart ? { progress: newProgress(row.model) } : { waiting: blocks }),
+  };
   const accepted: DurableEvent = { type: 'message:accepted', ...named, queued };
   const shared = {
     ...(sender && { audit: { who: sender } }),

@@ -11,6 +11,7 @@ import { closeQuestions, type ServerQuestions } from '../turn/questions.js';
 import type { AskedAhead } from '../turn/ask-model.js';
 import { runCall } from '../turn/tool-calls.js';
 import { LEFT, runRound, type LoopEnd } from '../turn/turn-loop.js';
+import type { SessionRow } from '../store/store.js';
 import { toAmount } from '../../../src/shared/prices.js';
 import { addUsage, NO_USAGE, plusNanos } from '../log/usage.js';
 import { stopOf, type AgentParts, type StartedCall, type Turn, type TurnStop } from '../turn/turn.js';
@@ -78,13 +79,16 @@ export class TurnDriver {
       .then(() => this.#drive())
       .catch((error: unknown) => {
         // Only the store can make a turn reject, and the log has reported that.
-        logger.warn(
-          { session: log.row.session, turn, err: (error as Error).message },
-          'a turn was interrupted by the store',
-        );
+        logger.warn({ ...this.#of(), err: (error as Error).message }, 'a turn was interrupted by the store');
         options.onDone(this);
       })
       .finally(() => ahead?.drop());
+  }
+
+  /** What finds the turn in the log. */
+  #of(): { session: string; turn: number; requestId?: string } {
+    const { row } = this.#options.log;
+    return { session: row.session, turn: this.turn, ...requestOf(row, this.turn) };
   }
 
   stop(stop: TurnStop): void {
@@ -133,7 +137,7 @@ export class TurnDriver {
       const { retryAfterMs } = data;
       // ERR_UNAVAILABLE: the history could not be read, which is no bug of ours.
       const isFault = data.code !== 'ERR_UNAVAILABLE';
-      if (isFault) logger.error({ session: log.row.session, turn: this.turn, err: error }, 'a bug ended a turn');
+      if (isFault) logger.error({ ...this.#of(), err: error }, 'a bug ended a turn');
       const told = { code: isFault ? 'ERR_INTERNAL' : data.code, message: publicMessage(data) };
       const failure = retryAfterMs === undefined ? told : { ...told, retryAfterMs };
       return { stopReason: 'error', error: failure, events: [], messages: [] };
@@ -176,7 +180,7 @@ export function endStep({ row }: SessionLog, turn: number, end: LoopEnd & { curr
     usage: addUsage(progress?.usage ?? NO_USAGE, end.usage ?? NO_USAGE),
     ms: Math.max(0, now - (progress?.startedAt ?? now)),
     model: end.model ?? progress?.model ?? row.model,
-    ...(end.error ? { error: end.error } : {}),
+    ...(end.error ? { error: { ...end.error, ...requestOf(row, turn) } } : {}),
     ...(nanos === undefined ? {} : { cost: { amount: toAmount(nanos), currency: end.currency } }),
     ...(budgets.length === 0 ? {} : { budgets }),
   };
@@ -190,6 +194,12 @@ export function endStep({ row }: SessionLog, turn: number, end: LoopEnd & { curr
       ...(end.withheld ? { withheld: end.withheld } : {}),
     },
   };
+}
+
+/** Turns of 0.2.0, and those that nobody has sent, have none. */
+function requestOf({ openTurns }: Pick<SessionRow, 'openTurns'>, turn: number): { requestId?: string } {
+  const requestId = openTurns.find((open) => open.turn === turn)?.requestId;
+  return requestId === undefined ? {} : { requestId };
 }
 
 function stopped(signal: AbortSignal): LoopEnd {

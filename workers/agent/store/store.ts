@@ -81,6 +81,8 @@ export interface OpenTurn {
   turn: number;
   /** The client's id of its message. */
   id?: string;
+  /** Of the request or socket that its message came by, at most 128 characters: what the log and its end say of the turn have it. */
+  requestId?: string;
   /** The message's content blocks while the turn is queued; absent once the turn runs and the history has them. */
   waiting?: unknown[];
   /** Present once the turn runs: all that is needed to resume it after its last step. */

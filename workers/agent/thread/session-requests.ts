@@ -111,10 +111,11 @@ export class SessionRequests {
           parts.outbox.flush();
           return { frames: liveFrames(session) };
         }),
-      'submit-message': ({ id, content, who, ...of }) => {
+      'submit-message': ({ id, requestId, content, who, ...of }) => {
         this.#refuseWhenDraining();
+        const named = { ...(id === undefined ? {} : { id }), ...(requestId === undefined ? {} : { requestId }) };
         const from = { standing: standingOf(who), sender: auditedAs(of.user, who) };
-        return sessions.submit(of, { content, ...from, ...(id === undefined ? {} : { id }) });
+        return sessions.submit(of, { content, ...from, ...named });
       },
       'answer-approval': (answer) => this.#do(answer, (session) => session.answer(answer)),
       'answer-elicitation': ({ user, session: id, who: _who, ...reply }) =>
