@@ -2,13 +2,18 @@
 import { createServer } from 'node:net';
 import { FairleadError } from '../shared/errors.js';
 
-/** Tries to listen there with Node's own server; resolves with ERR_START. */
-export async function listenError(host: string, port: number): Promise<FairleadError> {
-  const code = await new Promise<string>((resolve) => {
+/** Tries to listen there with Node's own server: the error's code, or '' where that works. */
+export function whyNotListen(host: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve('')));
   });
+}
+
+/** Resolves with ERR_START. */
+export async function listenError(host: string, port: number): Promise<FairleadError> {
+  const code = await whyNotListen(host, port);
   return new FairleadError('ERR_START', `cannot listen on ${host} port ${port}: ${wordsFor(code)}`);
 }
 

@@ -130,3 +130,29 @@ t.test('a port that is in use is told, and one that was given is kept over a ren
   t.equal(await ask(kept), 'hello');
   t.equal(await nameAt(t, port), 'first');
 });
+
+t.test(
+  'connections that are being opened while the certificate is renewed are served, later ones get it',
+  async (t) => {
+    const { files, listener, watch } = await world(t);
+    watch.close(); // the test says when
+    const { port } = listener;
+    for (const name of ['third', 'fourth', 'fifth']) {
+      const { cert, key } = await makeCertificate({ folder, name });
+      lead(files.cert, cert);
+      lead(files.key, key);
+      const opening = Array.from({ length: 40 }, () => open(t, { port }));
+      await new Promise<void>((resolve) => process.nextTick(resolve)); // the kernel has taken them, and nobody has accepted them
+      await listener.renew();
+      t.equal(await nameAt(t, port), name);
+      for (const socket of await Promise.all(opening)) t.equal(await ask(socket), 'hello');
+    }
+  },
+);
+
+t.test('a port that another server has is not shared with it', async (t) => {
+  const { files, listener } = await world(t);
+  const other = new Listener({ host: '127.0.0.1', port: listener.port, tls: files, attach });
+  t.teardown(() => other.close());
+  await t.rejects(other.listen(), { code: 'ERR_START', message: /in use/ });
+});
