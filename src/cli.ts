@@ -5,6 +5,7 @@ import { DEFAULT_URL } from './cli/defaults.js';
 import { addCredentialCommands } from './cli/credentials/register.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
 import { addAdminCommand } from './cli/admin/admin-command.js';
+import { addBackupCommands } from './cli/backup/backup-command.js';
 import { addPageCommands } from './cli/pages/register.js';
 import { addAuditCommand } from './cli/audit/audit-command.js';
 import { addServiceCommands } from './cli/service/register.js';
@@ -275,6 +276,7 @@ Examples:
     process.stdout.write(tokenText(makeToken(name), quiet));
   });
 
+addBackupCommands(program);
 addReloadCommand(program, TOKEN_HELP);
 addPolicyCommand(program);
 addServiceCommands(program);

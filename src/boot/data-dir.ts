@@ -1,6 +1,6 @@
 /** Opens the data folder, which one server holds at a time and which keeps the instance's name. Main thread. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { join, relative } from 'node:path';
 import { FairleadError } from '../shared/errors.js';
@@ -12,6 +12,9 @@ export interface DataDir {
   release(): void;
 }
 
+/** A file in the folder while a restore puts things there: until it is gone, the folder holds some of two states. */
+export const UNFINISHED_RESTORE = 'restore-unfinished';
+
 /**
  * A listening Unix socket holds the folder. Unlike a pid file it ends with its process, however that dies, and a reused pid
  * cannot fool it. ERR_START when the folder cannot be used or another server holds it.
@@ -21,7 +24,16 @@ export async function openDataDir(dir: string): Promise<DataDir> {
     // A new folder is private. An existing one keeps its mode, since somebody may share it on purpose.
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const hold = await holdFolder(dir);
+    if (!hold) {
+      throw new FairleadError(
+        'ERR_START',
+        `another Fairlead server uses the data folder ${dir}: stop it, or set FAIRLEAD_DATA`,
+      );
+    }
     try {
+      if (existsSync(join(dir, UNFINISHED_RESTORE))) {
+        throw new FairleadError('ERR_START', `a restore of the data folder ${dir} was cut off: run it again`);
+      }
       return { dir, instance: readInstance(dir), release: () => void hold.close() };
     } catch (error) {
       hold.close();
@@ -39,7 +51,14 @@ export async function openDataDir(dir: string): Promise<DataDir> {
   }
 }
 
-async function holdFolder(dir: string): Promise<Server> {
+/** As a server does, for who changes the folder while none may run. Undefined: one runs. */
+export async function holdDataDir(dir: string): Promise<{ release(): void } | undefined> {
+  const hold = await holdFolder(dir);
+  return hold && { release: () => void hold.close() };
+}
+
+/** Undefined: a server holds it. */
+async function holdFolder(dir: string): Promise<Server | undefined> {
   // The path of a socket is limited to 107 bytes; the relative one is often shorter.
   const full = join(dir, 'server.sock');
   const short = relative(process.cwd(), full);
@@ -47,12 +66,7 @@ async function holdFolder(dir: string): Promise<Server> {
   for (let attempt = 0; attempt < 2; attempt++) {
     const server = await listenOn(path);
     if (server) return server;
-    if (await answers(path)) {
-      throw new FairleadError(
-        'ERR_START',
-        `another Fairlead server uses the data folder ${dir}: stop it, or set FAIRLEAD_DATA`,
-      );
-    }
+    if (await answers(path)) return undefined;
     rmSync(full, { force: true }); // left by a server that was killed
   }
   throw new FairleadError('ERR_START', `the data folder ${dir} cannot be held: another server is starting on it`);

@@ -26,6 +26,8 @@ export interface Subject {
   findings: Finding[];
   /** That the server runs as. Absent: this one. */
   account?: Account;
+  /** That its variables are from. */
+  environmentFiles: string[];
   /** Of the running server. */
   pid?: number;
   /** The unit's LimitNOFILE. */
@@ -50,7 +52,7 @@ export async function subjectOf(options: SubjectOptions): Promise<Subject> {
   if (envFile !== undefined) {
     const { values, finding } = readEnvironmentFile(resolve(cwd, envFile));
     const findings = [finding ?? ok(`the environment of ${envFile}`)];
-    return { env: { ...keptOf(env), ...values, ...named }, cwd, findings };
+    return { env: { ...keptOf(env), ...values, ...named }, cwd, findings, environmentFiles: [resolve(cwd, envFile)] };
   }
   const shown = shell || config !== undefined ? undefined : await showUnit(unit);
   if (shown === undefined) {
@@ -58,7 +60,7 @@ export async function subjectOf(options: SubjectOptions): Promise<Subject> {
       config === undefined
         ? 'no service is installed: this shell’s environment'
         : `${config}, this shell’s environment`;
-    return { env: { ...env, ...named }, cwd, findings: [ok(detail)] };
+    return { env: { ...env, ...named }, cwd, findings: [ok(detail)], environmentFiles: [] };
   }
   return subjectOfUnit(unit, shown, env);
 }
@@ -90,12 +92,14 @@ async function showUnit(unit: string): Promise<Properties | undefined> {
 async function subjectOfUnit(unit: string, shown: Properties, env: NodeJS.ProcessEnv): Promise<Subject> {
   const value = (name: string): string => shown.get(name)?.[0] ?? '';
   const findings: Finding[] = [ok(`${unit} (${value('ActiveState')}): its environment, account and limits`)];
+  const environmentFiles: string[] = [];
   const values: NodeJS.ProcessEnv = parseEnvironmentFile(value('Environment').split(' ').join('\n'));
   for (const line of shown.get('EnvironmentFiles') ?? []) {
     const file = line.replace(/ \(ignore_errors=\w+\)$/, '');
     if (file === '') continue;
     const read = readEnvironmentFile(file);
     Object.assign(values, read.values);
+    environmentFiles.push(file);
     if (read.finding && !line.endsWith('=yes)')) findings.push(read.finding);
   }
   if (value('NeedDaemonReload') === 'yes') {
@@ -119,6 +123,7 @@ async function subjectOfUnit(unit: string, shown: Properties, env: NodeJS.Proces
     env: { ...keptOf(env), ...values },
     cwd: value('WorkingDirectory') || '/',
     findings,
+    environmentFiles,
     ...(account && { account }),
     ...(pid > 0 && { pid }),
     ...(openFiles > 0 && { openFiles }),
