@@ -17,6 +17,7 @@ import type {
 import type { LmdbDoor } from './lmdb-credentials.js';
 import { isNewBatch, levelsIn, renewIn, reserveIn, settleIn } from './lmdb-budgets.js';
 import { keyDigest } from './lmdb-tables.js';
+import { noteNames } from './lmdb-users.js';
 import { addCounts, UsageSums } from './usage-sums.js';
 
 /** So many models and tools of one user or group in one day; more are counted together as `*`. */
@@ -53,9 +54,10 @@ export class LmdbLedger implements Ledger {
 
   async addUsage({ id, day, entries, keepDays }: UsageBatch): Promise<void> {
     const rows = new UsageSums(entries).rows();
-    await this.#door.write('addUsage', ({ usage, budgets }) => {
+    await this.#door.write('addUsage', ({ usage, budgets, users }) => {
       const now = this.#now();
       if (!isNewBatch({ budgets }, id, now)) return;
+      noteNames({ users }, [...new Set(entries.map(({ user }) => user))]);
       const last = dayOf(now) - keepDays;
       for (const key of Array.from(usage.getKeys({ start: [0], end: [last], limit: MAX_REMOVED }))) {
         void usage.remove(key);

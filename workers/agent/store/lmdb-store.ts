@@ -10,6 +10,7 @@ import { findBlock } from './lmdb-history.js';
 import { commitExcess, countCommit, hasSessions, LmdbCounters } from './lmdb-quotas.js';
 import { LmdbCredentials, type LmdbDoor } from './lmdb-credentials.js';
 import { LmdbLedger } from './lmdb-ledger.js';
+import { LmdbUsers, noteNames } from './lmdb-users.js';
 import { appendEvents } from './lmdb-log.js';
 import { definedOf, indexKeys, moveActivity, moveWakeUp, publicRow, remember, removeSession } from './lmdb-rows.js';
 import { getSecret, removeSecret, putSecret } from './lmdb-secrets.js';
@@ -56,6 +57,7 @@ class LmdbStore implements Store {
   readonly counters: LmdbCounters;
   readonly credentials = new LmdbCredentials(this.#door);
   readonly ledger: LmdbLedger;
+  readonly users = new LmdbUsers(this.#door);
   readonly #tables: LmdbTables;
   readonly #options: StoreOptions;
   readonly #background: Background;
@@ -93,6 +95,7 @@ class LmdbStore implements Store {
         logBytes: 0,
       });
       for (const key of indexKeys(row)) void index.put(key, 0);
+      noteNames(tables, [row.user]);
     });
   }
 

@@ -79,6 +79,8 @@ export interface LmdbTables {
   budgets: Database<BudgetValue, BudgetKey>;
   /** [day, kind, digest of the name] → what was used. */
   usage: Database<StoredUsage, UsageKey>;
+  /** Names of users → 0. */
+  users: Database<number, string>;
 }
 
 export type EventKey = [session: string, seq: number, at: number] | [string, number, number, bytes: number];
@@ -114,6 +116,7 @@ export function openTables(dir: string): LmdbTables {
       counts: root.openDB('counts', { encoding: 'json' }),
       budgets: root.openDB('budgets', { encoding: 'json' }),
       usage: root.openDB('usage', { encoding: 'json' }),
+      users: root.openDB('users', { encoding: 'json' }),
     };
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);

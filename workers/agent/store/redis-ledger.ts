@@ -16,6 +16,7 @@ import type {
 import { keyDigest } from './lmdb-tables.js';
 import { ADD_USAGE, COUNTS, LEASES_KEY, LEVELS, RENEW, RESERVE, SETTLE } from './redis-budget-scripts.js';
 import type { RedisLink } from './redis-link.js';
+import { RedisUsers } from './redis-users.js';
 import { escapeText, unescapeText } from './row-codec.js';
 import { UsageSums } from './usage-sums.js';
 
@@ -73,6 +74,8 @@ export class RedisLedger implements Ledger {
   }
 
   async addUsage({ id, day, entries, keepDays }: UsageBatch): Promise<void> {
+    // First: who is in no list could not be found by their use.
+    await new RedisUsers(this.#link).note([...new Set(entries.map(({ user }) => user))]);
     const rows = new UsageSums(entries).rows();
     const ttlMs = String(Math.max(1, dayStart(day + 1 + keepDays) - Date.now()));
     for (let first = 0; first < rows.length; first += MAX_ROWS) {

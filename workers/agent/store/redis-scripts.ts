@@ -114,7 +114,7 @@ return {'ok', now, row[2], tailBytes, uncounted}`,
 );
 
 /**
- * KEYS row, index of the user. ARGV 2 owner, 3 createdAt, 4 user, 5 lastActiveAt, 6 session, 7 maxSessions or 0, 8… field, value …
+ * KEYS row, index of the user, names of all users. ARGV 2 owner, 3 createdAt, 4 user, 5 lastActiveAt, 6 session, 7 maxSessions or 0, 8… field, value …
  * → {'ok'|'conflict'|'over', now} | {'late', now}. The index is the count.
  */
 export const CREATE = script(
@@ -128,6 +128,7 @@ if row[3] then
 end
 local max = tonumber(ARGV[7])
 if max > 0 and redis.call('ZRANGE', KEYS[2], max - 1, max - 1)[1] then return {'over', now} end
+redis.call('ZADD', KEYS[3], 0, ARGV[4])
 redis.call('ZADD', KEYS[2], 'NX', ARGV[5], ARGV[6])
 redis.call('HSET', KEYS[1], unpack(ARGV, 8))
 return {'ok', now}`,

@@ -10,6 +10,7 @@ import { RedisCredentials } from './redis-credentials.js';
 import { IndexMoves, moveInIndexes, SESSIONS_KEY, userKey, wakeUpKey, type IndexChanges } from './redis-indexes.js';
 import { findExpired, listFrom } from './redis-finds.js';
 import { RedisLedger } from './redis-ledger.js';
+import { RedisUsers, USERS_KEY } from './redis-users.js';
 import { RedisLink, type RedisCall } from './redis-link.js';
 import { countArgs, countFields, countKeys } from './redis-count.js';
 import { excessOf, RedisCounters } from './redis-quotas.js';
@@ -57,6 +58,7 @@ export class RedisStore implements Store {
   readonly credentials: RedisCredentials;
   readonly counters: RedisCounters;
   readonly ledger: RedisLedger;
+  readonly users: RedisUsers;
   readonly #link: RedisLink;
   readonly #options: StoreOptions;
   readonly #background: Background;
@@ -72,6 +74,7 @@ export class RedisStore implements Store {
   constructor(link: RedisLink, options: StoreOptions) {
     this.#link = link;
     this.credentials = new RedisCredentials(link);
+    this.users = new RedisUsers(link);
     this.ledger = new RedisLedger(link);
     this.#options = options;
     this.#owner = escapeText(options.owner);
@@ -93,7 +96,7 @@ export class RedisStore implements Store {
         call.send(['ZADD', SESSIONS_KEY, 'NX', String(lastActiveAt), session]),
         call.write<[string, number]>(
           CREATE,
-          [keysOf(session).row, userKey(user)],
+          [keysOf(session).row, userKey(user), USERS_KEY],
           [...head.map(String), ...rowToFields(row)],
         ),
       ]);

@@ -3,6 +3,7 @@ import type { CredentialTable } from './credential-table.js';
 import type { Standing } from '../../../src/shared/person.js';
 import type { QuotaExcess } from '../../../src/shared/quotas.js';
 import type { Ledger } from './ledger.js';
+import type { UserNames } from './user-names.js';
 import type { PendingApproval, PendingElicitation, Usage } from '../../../src/shared/protocol.js';
 
 import type { CommitCount, Counting, QuotaCounters } from './quota-counters.js';
@@ -228,6 +229,7 @@ export interface Store {
   readonly counters: QuotaCounters;
   /** Budgets, and use by day. */
   readonly ledger: Ledger;
+  readonly users: UserNames;
   /** Resolves when the store answers. */
   ping(): Promise<void>;
   /** ERR_STORE_CONFLICT when another session (by owner, user or time) has this id; ERR_QUOTA when the user has `maxSessions` (0: no limit). */

@@ -44,6 +44,7 @@ t.test('all keys of a session lie in one slot, and its log is a stream whose ids
     (await raw.keys('*')).toSorted(),
     [
       'fairlead:sessions',
+      'fairlead:users',
       `fairlead:user:${user}`,
       ...['events', 'history', 'ids', 'row'].map((name) => prefix + name),
     ].toSorted(),

@@ -10,6 +10,7 @@ import { historySuite } from './store-suite-history.js';
 import { readerSuite } from './store-suite-reader.js';
 import { quotaSuite } from './store-suite-quotas.js';
 import { secretSuite } from './store-suite-secrets.js';
+import { userSuite } from './store-suite-users.js';
 
 export function storeSuite(t: Test, backend: Backend): void {
   historySuite(t, backend);
@@ -20,6 +21,7 @@ export function storeSuite(t: Test, backend: Backend): void {
   credentialSuite(t, backend);
   quotaSuite(t, backend);
   ledgerSuite(t, backend);
+  userSuite(t, backend);
 
   t.test('answers a ping and reports how long each operation took', async (t) => {
     const seen: string[] = [];
