@@ -3,21 +3,17 @@
  * once the reader has taken it. So this thread holds a piece of a history, and never parses one. Main thread.
  */
 import type { HistoryPiece, HistoryPlace, SessionRef } from '../../workers/agent/contract/sessions.js';
-import { withDeadline } from '../shared/abort.js';
 import { errorToData, FairleadError } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
 import type { Person } from '../shared/person.js';
 import type { Agents } from '../threads/agents.js';
 import type { Exchange } from './http.js';
-import { REQUEST_TIMEOUT_MS, type Subscriber } from './hub.js';
+import { REQUEST_TIMEOUT_MS } from './hub.js';
+import { LongAnswer } from './long-answer.js';
 import type { Presence } from './presence.js';
-import { errorOfClose } from './problem.js';
 
 /** Whole histories that one user may read at a time. */
 const MAX_OF_USER = 2;
-/** A reader that takes nothing for so long is cut. */
-const STALLED_MS = 60_000;
-
 const BEGIN = '{"transcript":[';
 const END = ']}';
 
@@ -38,7 +34,7 @@ export class HistoryStreams {
 
   /** Rejects with the error to answer with, unless the answer has begun: then the connection is cut, so that a part is not taken for all. */
   async stream(exchange: Exchange, of: SessionRef, person: Person): Promise<void> {
-    const reader = this.#enter(exchange, person);
+    const answer = this.#enter(exchange, person);
     const first = await this.#piece(of);
     if (!exchange.open) return;
     if (!first.next || exchange.head.method === 'HEAD') {
@@ -47,26 +43,17 @@ export class HistoryStreams {
       if (first.next) return exchange.empty(200, [['Content-Type', 'application/json']]);
       return exchange.answer(200, 'application/json', BEGIN + text + END);
     }
-    reader.streaming = true;
-    let resume: (() => void) | undefined;
-    exchange.startStream([['Content-Type', 'application/json']], () => resume?.());
-    exchange.onClose(() => resume?.());
-    const write = async (chunk: string | Uint8Array): Promise<void> => {
-      if (exchange.write(chunk) || !exchange.open) return;
-      const taken = new Promise<void>((resolve) => (resume = resolve));
-      await withDeadline({ timeoutMs: STALLED_MS, late: stalled }, () => taken);
-      resume = undefined;
-    };
+    answer.begin([['Content-Type', 'application/json']]);
     try {
-      await write(BEGIN);
-      await write(first.bytes);
+      await answer.write(BEGIN);
+      await answer.write(first.bytes);
       for (let place: HistoryPlace | undefined = first.next; place && exchange.open;) {
         const piece: HistoryPiece = await this.#piece(of, place);
-        if (piece.bytes.length > 0) await write(piece.bytes);
+        if (piece.bytes.length > 0) await answer.write(piece.bytes);
         place = piece.next;
       }
-      await write(END);
-      exchange.endStream();
+      await answer.write(END);
+      answer.end();
     } catch (error) {
       this.#options.log.warn(
         { session: of.session, err: errorToData(error).message },
@@ -83,9 +70,8 @@ export class HistoryStreams {
   }
 
   /** ERR_TOO_MANY_REQUESTS, and the refusals of `Presence`. */
-  #enter(exchange: Exchange, person: Person): Reader {
+  #enter(exchange: Exchange, person: Person): LongAnswer {
     const { user } = person;
-    const { presence } = this.#options;
     const reading = this.#reading.get(user) ?? 0;
     if (reading >= MAX_OF_USER) {
       throw new FairleadError(
@@ -94,39 +80,13 @@ export class HistoryStreams {
         { retryAfterMs: 1_000 },
       );
     }
-    const reader: Reader = {
-      streaming: false,
-      user,
-      person,
-      seq: 0,
-      get open() {
-        return exchange.open;
-      },
-      send: () => undefined,
-      gone: (code, reason, error) => {
-        if (reader.streaming) exchange.cut();
-        else exchange.fail(error ?? errorOfClose(code, reason));
-      },
-    };
-    const full = presence.enter(user, reader);
-    if (full) throw full;
+    const answer = LongAnswer.enter(this.#options.presence, exchange, person);
     this.#reading.set(user, reading + 1);
     exchange.onClose(() => {
-      presence.leave(user, reader);
       const left = (this.#reading.get(user) ?? 1) - 1;
       if (left > 0) this.#reading.set(user, left);
       else this.#reading.delete(user);
     });
-    return reader;
+    return answer;
   }
-}
-
-/** It gets no events of the session. */
-interface Reader extends Subscriber {
-  /** The answer has begun. */
-  streaming: boolean;
-}
-
-function stalled(): FairleadError {
-  return new FairleadError('ERR_UNAVAILABLE', 'the reader has taken nothing for too long');
 }

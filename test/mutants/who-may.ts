@@ -202,11 +202,15 @@ export const FRONT: readonly Mutant[] = [
     ['left >= 1 ? left - 1 : left', 'left - 1'],
     ['Math.min(full, requests', 'Math.max(0, requests'],
   ),
+  ...slips('src/front/history-streams.js', front('history-streams'), [
+    'if (reading >= MAX_OF_USER)',
+    'if (reading > MAX_OF_USER)',
+  ]),
   ...slips(
-    'src/front/history-streams.js',
-    front('history-streams'),
-    ['if (reading >= MAX_OF_USER)', 'if (reading > MAX_OF_USER)'],
-    ['if (exchange.write(chunk) || !exchange.open)', 'if (exchange.write(chunk) || true)'],
+    'src/front/long-answer.js',
+    front('long-answer', 'history-streams'),
+    ['if (this.#exchange.write(chunk) || !this.#exchange.open)', 'if (this.#exchange.write(chunk) || true)'],
+    ['if (answer.#streaming)', 'if (false)'],
   ),
   ...slips(
     'src/front/client-address.js',
