@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './cli/defaults.js';
 import { addCredentialCommands } from './cli/credentials/register.js';
+import { addExportCommand } from './cli/export/export-command.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
 import { addAdminCommand } from './cli/admin/admin-command.js';
 import { addBackupCommands } from './cli/backup/backup-command.js';
@@ -285,6 +286,7 @@ addStatusCommand(program, TOKEN_HELP);
 addAuditCommand(program);
 addAdminCommand(program, TOKEN_HELP);
 addCredentialCommands(program, token, TOKEN_HELP);
+addExportCommand(program, TOKEN_HELP);
 
 program
   .command('image')

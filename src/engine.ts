@@ -5,13 +5,15 @@ import { AdminDesk } from './admin/desk.js';
 import { Drain } from './admin/drain.js';
 import { Eraser } from './admin/eraser.js';
 import { Erasures } from './admin/erasures.js';
+import { UserExports } from './admin/export/user-export.js';
 import { Here } from './admin/here.js';
 import { SandboxDesk } from './admin/sandbox-desk.js';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { openAuditLog } from './boot/audit-log.js';
 import { BlockedThreads } from './boot/blocked-threads.js';
-import { AllAgents, SANDBOXES_DEADLINE_MS, STATUS_TIMEOUT_MS } from './boot/all-agents.js';
+import { AllAgents, SANDBOXES_DEADLINE_MS } from './boot/all-agents.js';
+import { allMetrics, sandboxCounts, scrape } from './boot/all-metrics.js';
 import { openBrowserAccess } from './boot/browser-access.js';
 import { ImageServers } from './boot/catalogue.js';
 import { openDataDir } from './boot/data-dir.js';
@@ -30,14 +32,13 @@ import type { Service } from './boot/service-manager.js';
 import { StartWaits } from './boot/start-waits.js';
 import { engineStatus } from './boot/status.js';
 import { SocketClaims } from './front/socket-claims.js';
-import { withDeadline } from './shared/abort.js';
 import { Credentials } from './credentials/credentials.js';
 import type { Config } from './shared/config.js';
 import { FairleadError } from './shared/errors.js';
 import type { Logger } from './shared/log.js';
 import { CLOSE } from './shared/protocol.js';
 import { isUrlServer, serversOf } from './shared/config-mcp.js';
-import { joinMetrics, registry, watchThread } from './shared/metrics.js';
+import { watchThread } from './shared/metrics.js';
 import { DOCKER_SLOT, LoopWatch } from './shared/threads/loop-watch.js';
 import { ModelSlots } from './shared/threads/model-slots.js';
 import { ModelBroker } from './threads/model-calls/model-broker.js';
@@ -197,6 +198,17 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     forgetUser: (user) => all.forgetUser(user),
     log,
   });
+  const exports = new UserExports({
+    agents,
+    docker: () => docker,
+    credentials: () => credentials,
+    desk,
+    instance: data.instance,
+    dataDir: config.dataDir,
+    keepDays: () => config.usage.keepDays,
+    log,
+  });
+  await exports.clean();
   const drain = new Drain({
     threads: all,
     front: {
@@ -217,6 +229,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     desk,
     eraser,
     erasures,
+    exports,
     drain,
     sandboxDesk: new SandboxDesk(() => docker),
     noProxy: noProxy(config, chosen.sandbox.driver),
@@ -359,38 +372,4 @@ function socketClaims(
       return config.quotas.failOpen;
     },
   });
-}
-
-/** By server and state; none while the docker thread does not answer. */
-async function sandboxCounts(docker: DockerPool | undefined): Promise<object[]> {
-  const metrics = await dockerMetrics(docker);
-  const counts = metrics.find((metric) => 'name' in metric && metric.name === 'fairlead_sandboxes');
-  const values = counts && 'values' in counts ? (counts.values as { labels: object; value: number }[]) : [];
-  return values.map(({ labels, value }) => ({ ...labels, count: value }));
-}
-
-async function dockerMetrics(docker: DockerPool | undefined): Promise<object[]> {
-  if (!docker) return [];
-  return withDeadline({ timeoutMs: STATUS_TIMEOUT_MS, late: silent }, () => docker.run('collect-metrics', {})).then(
-    ({ metrics }) => metrics,
-    () => [],
-  );
-}
-
-function silent(): FairleadError {
-  return new FairleadError('ERR_UNAVAILABLE', 'the docker thread does not answer');
-}
-
-/** The metrics of all threads that answer in time. */
-async function scrape(docker: DockerPool | undefined, all: AllAgents): Promise<string> {
-  return joinMetrics(await allMetrics(docker, all));
-}
-
-async function allMetrics(docker: DockerPool | undefined, all: AllAgents): Promise<object[][]> {
-  const [own, ofDocker, ofAgents] = await Promise.all([
-    registry.getMetricsAsJSON(),
-    dockerMetrics(docker),
-    all.metrics(),
-  ]);
-  return [own, ofDocker, ...ofAgents];
 }

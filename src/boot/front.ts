@@ -14,6 +14,7 @@ import type { Agents } from '../threads/agents.js';
 import type { Drain } from '../admin/drain.js';
 import type { Eraser } from '../admin/eraser.js';
 import type { Erasures } from '../admin/erasures.js';
+import type { UserExports } from '../admin/export/user-export.js';
 import type { SandboxDesk } from '../admin/sandbox-desk.js';
 import type { AdminDesk } from '../admin/desk.js';
 import type { Credentials } from '../credentials/credentials.js';
@@ -77,6 +78,8 @@ export interface FrontOptions {
   /** Absent: users cannot be deleted. */
   eraser?: Eraser;
   erasures?: Erasures;
+  /** Absent: nothing can be exported. */
+  exports?: UserExports;
   /** Absent: it cannot be drained but by its stop. */
   drain?: Drain;
   /** Absent: it has no sandboxes. */
@@ -201,6 +204,8 @@ export function createFront(options: FrontOptions): Front {
       credentials: options.credentials,
       eraser: options.eraser,
       erasures: options.erasures,
+      exports: options.exports && { exports: options.exports, presence, log },
+      support: () => config.auth.support,
     },
     adminSessions: { desk: options.desk, support: () => config.auth.support, system },
     status: { engine: options.status, presence, hub },

@@ -45,16 +45,40 @@ export class HttpApi {
       });
       answer = response.status === 204 ? null : await response.json();
     } catch (error) {
-      const { message, cause } = error as Error;
-      const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
-      const why = tlsWords(error) ?? cutWords(error, this.#base) ?? code;
-      throw new FairleadError('ERR_UNAVAILABLE', `${method} ${path} failed (${why})`, { cause: error });
+      throw unanswered(error, `${method} ${path}`, this.#base);
     }
     if (!response.ok) throw problemOf(response.status, answer);
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
     throw new FairleadError('ERR_BAD_FRAME', `${method} ${path}: the answer is not of this protocol`);
   }
+
+  /** The body of a long answer, as it comes. ERR_UNAVAILABLE: it was cut, or nothing has come for `idleMs`. Else the server's code. */
+  async *download(path: string, idleMs: number): AsyncGenerator<Uint8Array> {
+    const idle = new AbortController();
+    const timer = setTimeout(() => idle.abort(new Error(`nothing has come for ${idleMs / 1_000} s`)), idleMs);
+    try {
+      const response = await fetch(this.#base + path, { headers: this.#headers, signal: idle.signal });
+      if (!response.ok) throw problemOf(response.status, await response.json().catch(() => undefined));
+      for await (const chunk of response.body ?? []) {
+        timer.refresh();
+        yield chunk as Uint8Array;
+      }
+    } catch (error) {
+      if (error instanceof FairleadError) throw error;
+      throw unanswered(error, `GET ${path}`, this.#base);
+    } finally {
+      clearTimeout(timer);
+      idle.abort();
+    }
+  }
+}
+
+function unanswered(error: unknown, what: string, base: string): FairleadError {
+  const { message, cause } = error as Error;
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+  const why = tlsWords(error) ?? cutWords(error, base) ?? code;
+  return new FairleadError('ERR_UNAVAILABLE', `${what} failed (${why})`, { cause: error });
 }
 
 function problemOf(status: number, body: unknown): FairleadError {

@@ -56,15 +56,6 @@ export interface ShownToken extends Omit<TokenRecord, 'sha256'> {
   lastUsedFrom?: string;
 }
 
-export interface KnownUser {
-  user: string;
-  /** Made here, and not revoked. */
-  tokens: number;
-  /** Connections at this server. */
-  sockets: number;
-  blocked?: BlockRecord;
-}
-
 export class Credentials {
   readonly tokens: LiveTokens;
   readonly blocked: BlockedUsers;
@@ -178,25 +169,6 @@ export class Credentials {
       if (!page.more || page.lost) return { tokens };
       at = page.next;
     }
-  }
-
-  /** Users with a token, a block or a connection, by name. `connected`: how many connections each has. */
-  users(
-    limit: number,
-    after = '',
-    connected: ReadonlyMap<string, number> = new Map(),
-  ): { users: KnownUser[]; next?: string } {
-    const counts = new Map<string, number>();
-    for (const { user } of this.tokens.people()) counts.set(user, (counts.get(user) ?? 0) + 1);
-    for (const user of [...this.blocked.names(), ...connected.keys()]) counts.set(user, counts.get(user) ?? 0);
-    const names = [...counts.keys()].filter((name) => name > after).toSorted();
-    const users = names.slice(0, limit).map((user) => {
-      const blocked = this.blocked.get(user);
-      const sockets = connected.get(user) ?? 0;
-      return { user, tokens: counts.get(user) ?? 0, sockets, ...(blocked && { blocked }) };
-    });
-    const last = users.at(-1)?.user;
-    return names.length > limit && last !== undefined ? { users, next: last } : { users };
   }
 
   /** Resolves when the user is let in here no more. Blocking twice keeps the first block. ERR_FORBIDDEN for oneself. */

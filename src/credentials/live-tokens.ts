@@ -33,6 +33,8 @@ export class LiveTokens implements View {
   readonly #options: LiveTokensOptions;
   readonly #byHash = new Map<string, LiveToken>();
   readonly #byId = new Map<string, LiveToken>();
+  /** By user; without an entry where a user has none. */
+  readonly #ofUser = new Map<string, Set<LiveToken>>();
   /** Tokens with a use that was not written down yet. */
   readonly #used = new Set<LiveToken>();
   readonly #key = randomBytes(32);
@@ -76,9 +78,17 @@ export class LiveTokens implements View {
     return token && token.usedAt > 0 ? { at: token.usedAt, from: token.usedFrom } : undefined;
   }
 
-  /** Of each token, expired ones included. */
-  *people(): Iterable<Person> {
-    for (const { person } of this.#byId.values()) yield person;
+  /** Whoever has a token, in no order. */
+  users(): Iterable<string> {
+    return this.#ofUser.keys();
+  }
+
+  /** How many tokens the user has, expired ones included, and when one was used last, as far as this server knows; 0: never. */
+  heldBy(user: string): { tokens: number; lastUsedAt: number } {
+    let lastUsedAt = 0;
+    const tokens = this.#ofUser.get(user);
+    for (const { usedAt } of tokens ?? []) lastUsedAt = Math.max(lastUsedAt, usedAt);
+    return { tokens: tokens?.size ?? 0, lastUsedAt };
   }
 
   /** At most `limit` uses that are to be written down; each token is in it at most once a minute. */
@@ -111,6 +121,8 @@ export class LiveTokens implements View {
     const token = { person, blinded: this.#blind(sha256), usedAt, usedFrom, notedAt: usedAt };
     this.#byId.set(id, token);
     this.#byHash.set(token.blinded, token);
+    const held = this.#ofUser.get(user) ?? new Set();
+    this.#ofUser.set(user, held.add(token));
     this.#ended.delete(id);
   }
 
@@ -119,6 +131,10 @@ export class LiveTokens implements View {
     if (!token) return;
     this.#byId.delete(id);
     this.#used.delete(token);
+    const { user } = token.person;
+    const held = this.#ofUser.get(user);
+    held?.delete(token);
+    if (held?.size === 0) this.#ofUser.delete(user);
     if (this.#byHash.get(token.blinded) === token) this.#byHash.delete(token.blinded);
     this.#ended.add(id);
   }

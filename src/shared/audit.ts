@@ -26,6 +26,7 @@ export const AUDIT_ACTS = {
   user_blocked: 'A user was blocked',
   user_unblocked: 'A user is no longer blocked',
   user_deleted: 'A user was deleted with everything that was theirs',
+  user_exported: 'A user has exported what is kept of them',
   session_made: 'A session was made',
   session_deleted: 'A session was deleted',
   history_cleared: 'The history of a session was cleared',

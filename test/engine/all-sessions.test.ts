@@ -4,6 +4,8 @@ import t from 'tap';
 import { dockerHost } from '../helpers/docker.js';
 import { startEngine, type Engine } from '../helpers/engine.js';
 import { startStack } from '../helpers/stack.js';
+import { until } from '../helpers/until.js';
+import { connect } from '../helpers/ws-client.js';
 
 t.setTimeout(240_000); // whole processes, on a machine that may be busy
 
@@ -85,4 +87,48 @@ t.test('an operator sees the sessions of all users at both servers, page by page
         .toSorted(),
     );
   }
+});
+
+interface ListedUser {
+  user: string;
+  sessions: number;
+  sockets: number;
+  tokens: number;
+  lastSeenAt?: number;
+  blocked?: object;
+}
+
+/** All pages of one. */
+async function users(engine: Engine): Promise<ListedUser[]> {
+  const found: ListedUser[] = [];
+  for (let after = ''; ;) {
+    const answer = await ask(engine, 'olga', 'GET', `/v1/admin/users?limit=1&after=${encodeURIComponent(after)}`);
+    const page = (await answer.json()) as { users: ListedUser[]; next?: string };
+    found.push(...page.users);
+    if (page.next === undefined) return found;
+    after = page.next;
+  }
+}
+
+t.test('an operator sees every user, wherever they are known from, at both servers and by name', async (t) => {
+  const body = JSON.stringify({ user: 'dora' });
+  const headers = { authorization: 'Bearer token-of-root', 'content-type': 'application/json' };
+  t.equal((await fetch(`${a.url}/v1/admin/tokens`, { method: 'POST', headers, body })).status, 201);
+  t.equal((await ask(a, 'root', 'POST', '/v1/admin/users/mallory/block')).status, 200);
+  const client = await connect(b.wsUrl, { token: 'token-of-bob' });
+  await client.ready;
+  const isKnown = async (): Promise<boolean> => {
+    const names = (await users(b)).map(({ user }) => user);
+    return names.includes('dora') && names.includes('mallory');
+  };
+  await until('the other server has heard of the token and the block', isKnown, { timeoutMs: 60_000 });
+  const [ada, bob, dora, mallory, ...others] = await users(b);
+  t.match(ada, { user: 'ada', sessions: 2, sockets: 0, tokens: 0, lastSeenAt: Number });
+  t.match(bob, { user: 'bob', sessions: 3, sockets: 1 });
+  t.match(dora, { user: 'dora', sessions: 0, tokens: 1 });
+  t.match(mallory, { user: 'mallory', sessions: 0, tokens: 0, blocked: { by: 'root' } });
+  t.same(others, []);
+  t.match(await users(a), [{ user: 'ada' }, { user: 'bob', sockets: 0 }, { user: 'dora' }, { user: 'mallory' }]);
+  t.equal((await ask(a, 'ada', 'GET', '/v1/admin/users')).status, 403);
+  await client.close();
 });

@@ -5,7 +5,6 @@ import { FairleadError, isFairleadError } from '../../src/shared/errors.js';
 import { stopping } from './driver/docker-errors.js';
 import type { Logger } from '../../src/shared/log.js';
 import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
-import { counter, histogram } from '../../src/shared/metrics.js';
 import { threadOfOwner } from '../../src/shared/threads/route.js';
 import { Adoption } from './lease/adoption.js';
 import type { Archives, Saved } from './archive/archives.js';
@@ -15,9 +14,11 @@ import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
 import { ContainerNames } from './lease/container-names.js';
 import { ExecServers } from './lease/exec-servers.js';
 import { mayHaveChanged, type LeaseRecord, type LeaseRecords } from './lease/lease-records.js';
+import { leaseSeconds, leasesTotal } from './lease/lease-metrics.js';
 import type { Losses } from './lease/losses.js';
 import { Leases } from './lease/leases.js';
 import type { Lease } from './lease/lease.js';
+import { exportWorkspaces } from './archive/export.js';
 import type { ExecRequest, LeaseRequest, LeaseResult, ReplaceRequest, SandboxInfo } from './contract/messages.js';
 import { listSandboxes } from './sandbox-list.js';
 import { Orphans } from './lease/orphans.js';
@@ -27,13 +28,6 @@ import { StdioRelay } from './lease/stdio-relay.js';
 import type { Offered, ToolCache } from './pool/tool-cache.js';
 import type { SavedIndex } from './archive/saved-index.js';
 import { Workspaces, type Owner } from './archive/workspaces.js';
-
-const leases = counter('fairlead_sandbox_leases_total', 'Sandboxes asked for', ['outcome']);
-const leaseSeconds = histogram(
-  'fairlead_sandbox_lease_seconds',
-  'From the request to the hand-over of a sandbox',
-  [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-);
 
 export interface SandboxManagerOptions {
   config: Config;
@@ -208,13 +202,13 @@ export class SandboxManager {
       const handshake = this.#handOver(lease, relay);
       leased = lease;
       const waitedMs = performance.now() - began;
-      leases.inc({ outcome: 'ok' });
+      leasesTotal.inc({ outcome: 'ok' });
       leaseSeconds.observe(waitedMs / 1_000);
       const { id, generation, restored } = lease;
       delete lease.restored;
       return { sandbox: id, handshake, generation, waitedMs, ...(restored && { restored }) };
     } catch (error) {
-      leases.inc({ outcome: isFairleadError(error) ? error.code : 'ERR_INTERNAL' });
+      leasesTotal.inc({ outcome: isFairleadError(error) ? error.code : 'ERR_INTERNAL' });
       relay.end(null, 'the sandbox did not start');
       throw this.#closing ? stopping(error) : error;
     }
@@ -252,6 +246,12 @@ export class SandboxManager {
   async release(id: string): Promise<void> {
     const lease = this.#leases.withEnding().find((held) => held.id === id);
     if (lease) await this.#leases.end(lease, 'released');
+  }
+
+  /** Writes the session's workspaces as tars. */
+  exportTo(folder: string, session: string): ReturnType<typeof exportWorkspaces> {
+    const [workspaces, leases] = [this.#workspaces, this.#leases.all()];
+    return exportWorkspaces({ ...this.#options, session, folder, workspaces, leases });
   }
 
   /** The session has ended: removes its sandboxes and archives. */

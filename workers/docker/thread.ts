@@ -109,6 +109,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       'cut-loud': async ({ thread, threads }) => ({ cut: sandboxes.cutLoud(thread, threads) }),
       'replace-sandbox': (request) => sandboxes.replace(request),
       'list-sandboxes': async () => ({ sandboxes: await sandboxes.list() }),
+      'export-workspaces': async ({ session, folder }) => ({ workspaces: await sandboxes.exportTo(folder, session) }),
       'release-session': async ({ session }) => ({ released: await sandboxes.releaseSession(session) }),
       'close-sandboxes': async () => {
         reconciler.close();

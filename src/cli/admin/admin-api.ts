@@ -1,5 +1,6 @@
 /** The server's HTTP routes for operators and administrators, for the command line. Command line's process. */
 import { z } from 'zod';
+import { EXPORT_IDLE_MS } from '../export/export-command.js';
 import { HttpApi } from '../http-api.js';
 
 /** To end a session may save its workspace, and to delete waits for its turn to stop. */
@@ -40,6 +41,8 @@ export type SandboxInfo = z.infer<typeof sandboxSchema>;
 const sandboxPage = z.object({ sandboxes: z.array(sandboxSchema), next: z.string().optional() });
 export type SandboxPage = z.infer<typeof sandboxPage>;
 
+const blockedSchema = z.object({ since: z.number(), by: z.string(), reason: z.string().optional() });
+
 const userSchema = z.object({
   user: z.string(),
   sockets: z.number(),
@@ -51,10 +54,24 @@ const userSchema = z.object({
   usage: z
     .object({ inputTokens: z.number(), outputTokens: z.number(), amount: z.number(), currency: z.string() })
     .optional(),
-  blocked: z.object({ since: z.number(), by: z.string(), reason: z.string().optional() }).optional(),
+  blocked: blockedSchema.optional(),
   deleting: z.object({ since: z.number(), by: z.string() }).optional(),
 });
 export type UserFacts = z.infer<typeof userSchema>;
+
+const listedUserSchema = z.object({
+  user: z.string(),
+  sessions: z.number(),
+  sockets: z.number(),
+  tokens: z.number(),
+  lastSeenAt: z.number().optional(),
+  blocked: blockedSchema.optional(),
+  deleting: z.object({ since: z.number(), by: z.string() }).optional(),
+});
+export type ListedUser = z.infer<typeof listedUserSchema>;
+
+const userPage = z.object({ users: z.array(listedUserSchema), next: z.string().optional() });
+export type UserPage = z.infer<typeof userPage>;
 
 const erasedSchema = z.object({
   user: z.string(),
@@ -117,6 +134,10 @@ export class AdminApi {
     return this.#http.ask('/v1/admin/drain', drainSchema, { method, ...(method === 'POST' && { body: {} }) });
   }
 
+  users(query: Query): Promise<UserPage> {
+    return this.#http.ask(`/v1/admin/users${textOf(query)}`, userPage, { timeoutMs: 35_000 });
+  }
+
   /** ERR_NOT_FOUND: there is nothing of them. */
   user(name: string): Promise<UserFacts> {
     return this.#http.ask(userPath(name), userSchema, { timeoutMs: 35_000 });
@@ -125,6 +146,11 @@ export class AdminApi {
   /** `deleted` false: it goes on, and the same again tells when it is done. ERR_NOT_FOUND. */
   deleteUser(name: string): Promise<Erased> {
     return this.#http.ask(userPath(name), erasedSchema, { method: 'DELETE', timeoutMs: 60_000 });
+  }
+
+  /** A tar. ERR_FORBIDDEN without `auth.support`, ERR_NOT_FOUND. */
+  exportUser(name: string): AsyncGenerator<Uint8Array> {
+    return this.#http.download(`${userPath(name)}/export`, EXPORT_IDLE_MS);
   }
 
   /** How many connections were closed at the server that was asked. */

@@ -7,6 +7,7 @@ import type {
   AdminCommands,
   DrainFlags,
   EndSandboxFlags,
+  PageFlags,
   SandboxListFlags,
   SessionListFlags,
 } from './admin.js';
@@ -44,6 +45,7 @@ Operators see, administrators change; nobody reads what was said. Every act is i
 Examples:
   $ fairlead admin sessions list --user ada --unused 30d
   $ fairlead admin sessions end MJ3EFvyPSDjyiygLQq-gYdqn
+  $ fairlead admin users list
   $ fairlead admin users kick ada
   $ fairlead admin drain --wait --timeout 10m`,
     );
@@ -88,11 +90,21 @@ Examples:
     .description('take work again after `drain`')
     .action(async (flags: ServerFlags) => (await commandsOf(flags)).undrain());
 
-  const users = admin.command('users').description('what administrators do with a user');
+  const users = admin.command('users').description('list users, and what administrators do with one');
+  paged(users.command('list'))
+    .description('list every user who has sessions, tokens, connections or a block, or was seen in the last 30 days')
+    .action(async (flags: ServerFlags & PageFlags) => (await commandsOf(flags)).users(flags));
   onServer(users.command('show'), 'operator')
     .description('show what there is of a user: sessions, connections, tokens, last seen, use')
     .argument('<name>', 'the user')
     .action(async (name: string, flags: ServerFlags) => (await commandsOf(flags)).user(name));
+  onServer(users.command('export'), 'admin')
+    .description(
+      'write all that is kept of a user to a file (tar); needs auth.support, and each session’s user is told',
+    )
+    .argument('<name>', 'the user')
+    .argument('<file>', 'the file, which must not exist yet')
+    .action(async (name: string, file: string, flags: ServerFlags) => (await commandsOf(flags)).exportUser(name, file));
   asking(users.command('delete'))
     .description('delete a user with everything that is theirs, also in the middle of a turn')
     .argument('<name>', 'the user')

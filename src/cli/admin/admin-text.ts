@@ -1,6 +1,6 @@
 /** Shows what operators ask for as tables; makes all that a server says safe first. Pure. */
 import { inline } from '../terminal-text.js';
-import type { SandboxInfo, SessionInfo, UserFacts } from './admin-api.js';
+import type { ListedUser, SandboxInfo, SessionInfo, UserFacts } from './admin-api.js';
 
 const UNITS: [ms: number, letter: string][] = [
   [86_400_000, 'd'],
@@ -39,6 +39,19 @@ export function sandboxesText(sandboxes: readonly SandboxInfo[], now: number): s
     each.image,
   ]);
   return table(['SANDBOX', 'STATE', 'SESSION', 'USER', 'AGE', 'MEMORY', 'MCP SERVER', 'IMAGE'], rows);
+}
+
+export function usersText(users: readonly ListedUser[], now: number): string {
+  if (users.length === 0) return 'no user is known\n';
+  const rows = users.map(({ user, sessions, sockets, tokens, lastSeenAt, blocked, deleting }) => [
+    user,
+    String(sessions),
+    String(sockets),
+    String(tokens),
+    lastSeenAt === undefined ? 'never' : `${agoOf(lastSeenAt, now)} ago`,
+    deleting ? 'is being deleted' : blocked ? `${agoOf(blocked.since, now)} ago by ${blocked.by}` : '',
+  ]);
+  return table(['USER', 'SESSIONS', 'CONNECTIONS', 'TOKENS', 'LAST SEEN', 'BLOCKED'], rows);
 }
 
 /** As `docker ps` prints a container's. */

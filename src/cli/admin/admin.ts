@@ -3,10 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FairleadError, isFairleadError } from '../../shared/errors.js';
 import { parseDuration } from '../credentials/credential-text.js';
 import { safeEndpoint } from '../endpoint.js';
+import { exportText, writeExport } from '../export/export-file.js';
 import type { Colors } from '../report.js';
 import { inline } from '../terminal-text.js';
 import { AdminApi, type DrainInfo } from './admin-api.js';
-import { parseBytes, sandboxesText, sessionsText, userText } from './admin-text.js';
+import { parseBytes, sandboxesText, sessionsText, usersText, userText } from './admin-text.js';
 import { confirm } from './confirm.js';
 
 const WAIT_STEP_MS = 500;
@@ -95,9 +96,19 @@ export class AdminCommands {
     this.#did({ kicked: user, closed }, told);
   }
 
+  async users({ limit, after }: PageFlags): Promise<void> {
+    const page = await this.#api.users({ limit, after });
+    this.#tell(page, usersText(page.users, Date.now()) + this.#more(page.next));
+  }
+
   async user(name: string): Promise<void> {
     const facts = await this.#api.user(name);
     this.#tell(facts, userText(facts, Date.now()));
+  }
+
+  async exportUser(name: string, file: string): Promise<void> {
+    const manifest = await writeExport(file, this.#api.exportUser(name));
+    this.#did(manifest, exportText(manifest, file).trimEnd());
   }
 
   /** Returns when nothing of them is left. */

@@ -60,7 +60,8 @@ export class CredentialCommands {
   }
 
   async users(): Promise<void> {
-    const users = await this.#api.users();
+    const known = await this.#api.users();
+    const users = known.filter(({ tokens, sockets, blocked }) => tokens + sockets > 0 || blocked !== undefined);
     this.#tell({ users }, usersText(users, this.#options.colors));
   }
 

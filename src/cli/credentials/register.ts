@@ -53,7 +53,9 @@ Examples:
 
   const user = program.command('user').description('block and unblock users of a running server, and list them');
   onServer(user.command('list'))
-    .description('list the users who have a token that was made on the server, and those who are blocked')
+    .description(
+      'list users with a token that was made on the server, connected and blocked ones; all: `admin users list`',
+    )
     .action(async (flags: ServerFlags) => (await commandsOf(flags)).users());
   onServer(user.command('block'))
     .description('let a user in no more, with any credential; their connections close and their turns stop')

@@ -1,4 +1,4 @@
-/** Routes of /v1/admin/tokens and /v1/admin/users: tokens that are made live, and blocked users. Main thread. */
+/** Routes of /v1/admin/tokens and of blocks: tokens that are made live, and blocked users. Main thread. */
 import { z } from 'zod';
 import type { Credentials } from '../../credentials/credentials.js';
 import { groupName, role, userName } from '../../shared/config-auth.js';
@@ -40,8 +40,7 @@ const tokenBody = z.strictObject({
 
 const blockBody = z.strictObject({ reason: shortText.nullish() });
 
-/** `connected`: how many connections each user has here. */
-export function credentialRoutes(credentials: Credentials, connected: () => ReadonlyMap<string, number>): Route[] {
+export function credentialRoutes(credentials: Credentials): Route[] {
   return [
     post(
       '/v1/admin/tokens',
@@ -71,15 +70,6 @@ export function credentialRoutes(credentials: Credentials, connected: () => Read
         call.exchange.empty(204);
       },
       ENDING,
-    ),
-    get(
-      '/v1/admin/users',
-      ({ exchange, query }) =>
-        exchange.json(
-          200,
-          credentials.users(limitOf(query), query.get('after') || query.get('cursor') || undefined, connected()),
-        ),
-      { access: 'operator' },
     ),
     post(
       '/v1/admin/users/:user/block',
@@ -116,7 +106,8 @@ export function userOf({ params }: RouteCall): string {
   return parsed.data;
 }
 
-function limitOf(query: URLSearchParams): number {
+/** Of lists of tokens and of users. */
+export function limitOf(query: URLSearchParams): number {
   const text = query.get('limit');
   if (text === null) return DEFAULT_PAGE;
   const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;

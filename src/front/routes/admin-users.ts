@@ -1,18 +1,21 @@
-/** Routes of /v1/admin/users/NAME…: what there is of a user, and what administrators do with them. Main thread. */
+/** Routes of /v1/admin/users…: who there is, what there is of a user, and what administrators do with them. Main thread. */
 import type { AdminDesk } from '../../admin/desk.js';
 import type { Eraser } from '../../admin/eraser.js';
 import type { Erasures } from '../../admin/erasures.js';
+import { UserList } from '../../admin/user-list.js';
 import type { Credentials } from '../../credentials/credentials.js';
 import { audited, auditedAs } from '../../shared/audit.js';
 import { FairleadError } from '../../shared/errors.js';
 import type { Agents } from '../../threads/agents.js';
-import { noBody } from '../frames.js';
+import { badFrame, noBody } from '../frames.js';
 import type { Presence } from '../presence.js';
+import { sendExport, type ExportParts } from './export.js';
 import { del, get, post, type Route, type RouteCall } from '../router.js';
-import { actorOf, userOf } from './admin-credentials.js';
+import { actorOf, limitOf, userOf } from './admin-credentials.js';
 
 const FACTS_MS = 30_000;
 const MAX_TOKENS = 500;
+const MAX_PLACE = 300;
 
 export interface AdminUserParts {
   agents: Agents;
@@ -22,11 +25,23 @@ export interface AdminUserParts {
   /** Absent: users cannot be deleted. */
   eraser?: Eraser | undefined;
   erasures?: Erasures | undefined;
+  /** Absent: nothing can be exported. */
+  exports?: ExportParts | undefined;
+  /** `auth.support` */
+  support: () => boolean;
 }
 
 export function adminUserRoutes(parts: AdminUserParts): Route[] {
-  const { desk, eraser, erasures } = parts;
+  const { desk, eraser, erasures, exports, support } = parts;
+  const list = new UserList(parts);
   return [
+    get(
+      '/v1/admin/users',
+      async ({ exchange, query }) => {
+        exchange.json(200, await list.page(placeOf(query), limitOf(query)));
+      },
+      { access: 'operator' },
+    ),
     get(
       '/v1/admin/users/:user',
       async (call) => {
@@ -47,6 +62,26 @@ export function adminUserRoutes(parts: AdminUserParts): Route[] {
       },
       { access: 'admin' },
     ),
+    ...(exports
+      ? [
+          get(
+            '/v1/admin/users/:user/export',
+            async (call) => {
+              const user = userOf(call);
+              const isOwn = user === call.user;
+              if (!isOwn && !support()) {
+                throw new FairleadError('ERR_FORBIDDEN', 'auth.support is false: nobody reads the sessions of others');
+              }
+              if (!isThere(await factsOf(user, parts))) throw noSuchUser(user);
+              await record(call, 'user_exported', user);
+              const reader = { user: call.user, who: call.who };
+              await sendExport(call, exports, { user, ...(!isOwn && { reader }) });
+            },
+            // A HEAD would be a look at nothing, and be told as one.
+            { access: 'admin', noHead: true },
+          ),
+        ]
+      : []),
     ...(eraser
       ? [
           del(
@@ -66,6 +101,13 @@ export function adminUserRoutes(parts: AdminUserParts): Route[] {
         ]
       : []),
   ];
+}
+
+/** ERR_BAD_FRAME for what no page has named. */
+function placeOf(query: URLSearchParams): string {
+  const after = query.get('after') || query.get('cursor') || '';
+  if (after.length > MAX_PLACE) throw badFrame('after must be `next` of the page before');
+  return after;
 }
 
 function record({ user: admin, who }: RouteCall, act: string, owner: string): Promise<void> {

@@ -6,6 +6,7 @@ import type { Route } from '../router.js';
 import { browserRoutes, type BrowserRoutesOptions } from './browser-login.js';
 import { credentialRoutes } from './admin-credentials.js';
 import { drainRoutes } from './admin-drain.js';
+import { exportRoutes } from './export.js';
 import { reloadRoutes, type Reload } from './admin-reload.js';
 import { sandboxRoutes } from './admin-sandboxes.js';
 import { adminUserRoutes, type AdminUserParts } from './admin-users.js';
@@ -57,10 +58,11 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...turnRoutes(turns),
     ...usageRoutes(agents),
     ...(browsers ? browserRoutes(browsers, (user) => credentials?.blocked.has(user) ?? false) : []),
-    ...(credentials ? credentialRoutes(credentials, () => adminUsers.presence.users) : []),
+    ...(credentials ? credentialRoutes(credentials) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
     ...statusRoutes(status),
     ...adminUserRoutes(adminUsers),
+    ...(adminUsers.exports ? exportRoutes(adminUsers.exports) : []),
     ...(drain ? drainRoutes(drain) : []),
     ...(reload ? reloadRoutes(reload) : []),
     ...(sandboxDesk ? sandboxRoutes(sandboxDesk) : []),

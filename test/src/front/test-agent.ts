@@ -207,6 +207,10 @@ export class TestAgent {
         this.#of(of);
         return { bytes: new Uint8Array() };
       },
+      'read-events': (of) => {
+        this.#of(of);
+        return { lines: '' };
+      },
       'read-history-page': (of) => {
         this.#of(of);
         return { json: '[]', first: 0 };
@@ -218,6 +222,7 @@ export class TestAgent {
       'read-usage': () => ({ currency: 'USD', rows: [] }),
       'user-facts': () => ({ sessions: 0, workspaceBytes: 0, historyBytes: 0, hasUsed: false }),
       'forget-user': () => null,
+      'list-users': () => ({ users: [] }),
       'budgets-left': () => ({ budgets: [] }),
       'mcp-test': () => ({ latencyMs: 1, era: 'modern' }),
       'mcp-request': ({ method }) => ({ method }),

@@ -70,6 +70,8 @@ import type {
   HistoryPage,
   HistoryPiece,
   ReadHistoryPageRequest,
+  ReadEventsRequest,
+  ReadEventsResult,
   ReadHistoryRequest,
   ReadSeqsRequest,
   ReadSeqsResult,
@@ -140,6 +142,8 @@ export interface AgentContract {
       'tell-look': { request: TellLookRequest; result: null };
       /** One piece of the whole history. ERR_UNAVAILABLE when it was cleared since the piece before. */
       'read-history': { request: ReadHistoryRequest; result: HistoryPiece };
+      /** The durable events that the session's log still has. Takes the session from nobody, and is no use of it. */
+      'read-events': { request: ReadEventsRequest; result: ReadEventsResult };
       'read-history-page': { request: ReadHistoryPageRequest; result: HistoryPage };
       /** Deletes sessions past their time to live, by index; each is judged again in the step that deletes it. */
       'sweep-sessions': { request: SweepSessionsRequest; result: SweepSessionsResult };

@@ -158,7 +158,21 @@ export interface HistoryPlace {
   clears: number;
 }
 
+export interface ReadEventsRequest extends SessionRef {
+  after: number;
+  limit: number;
+}
+
+export interface ReadEventsResult {
+  /** One event as JSON each. */
+  lines: string;
+  /** `after` of the next page; absent: these were the last. */
+  next?: number;
+}
+
 export interface ReadHistoryRequest extends SessionRef {
+  /** It is no use of the session by its user: the session is not kept for longer. */
+  quiet?: true;
   /** Absent: from the beginning. */
   place?: HistoryPlace;
 }

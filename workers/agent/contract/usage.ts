@@ -50,7 +50,30 @@ export interface UserFacts {
   hasUsed: boolean;
 }
 
+export interface ListUsersRequest {
+  /** Names behind this one; '' is before all. */
+  after: string;
+  limit: number;
+}
+
+/** A user of whom the store has something. */
+export interface StoredUser {
+  user: string;
+  sessions: number;
+  /** The last activity in a session; without sessions the day of the last use. ms since the epoch. */
+  lastSeenAt?: number;
+}
+
+export interface ListUsersResult {
+  /** By name. A page may have fewer than `limit` and a `next`. */
+  users: StoredUser[];
+  /** No user up to this name is missing; `after` of the next page. Absent: there are no more. */
+  next?: string;
+}
+
 export type UsageRequests = {
+  /** Any thread answers. */
+  'list-users': { request: ListUsersRequest; result: ListUsersResult };
   /** Any thread answers. */
   'user-facts': { request: { user: string }; result: UserFacts };
   /** Forgets counters and use of a user who has no sessions any more. Asked of every thread, since each may hold use that is not stored yet. */

@@ -33,6 +33,7 @@ import { credentialRequests } from './credential-requests.js';
 import { SessionExits } from './session-exits.js';
 import { SessionRequests } from './session-requests.js';
 import { usageRequests } from './usage-requests.js';
+import { UserDirectory } from './user-directory.js';
 import { userRequests } from './user-requests.js';
 
 const NOBODY: ReadonlySet<string> = new Set();
@@ -66,6 +67,7 @@ export class AgentThread {
   readonly #blocked = new BlockedUsers();
   readonly #blockedTurns: BlockedTurns;
   readonly #live: LiveSettings;
+  readonly #directory: UserDirectory;
 
   constructor(options: AgentThreadOptions) {
     this.#options = options;
@@ -147,6 +149,7 @@ export class AgentThread {
     this.#requests = new SessionRequests({ data, store, parts, sessions, servers, exits });
     const isMine = (session: string): boolean => threadOf(session, threads) === index;
     this.#blockedTurns = new BlockedTurns({ blocked: this.#blocked, sessions, store, owner: instance, isMine, log });
+    this.#directory = new UserDirectory({ store, log });
     this.#wakeUps = new WakeUps({ store, isMine, wake: (session) => sessions.wake(session), log });
     this.#health = watchStore(store, log, (healthy, why) =>
       channel.notify('health', { thread: index, store: healthy, ...(why !== undefined && { why }) }),
@@ -165,12 +168,17 @@ export class AgentThread {
 
   #handlers(): RequestHandlers<AgentContract> {
     const mcp = this.#mcp.handlers((of) => this.#sessions.read(of));
+    const { store } = this.#options;
     const starting = { ...this.#requests.handlers(), ...mcp, ...servingRequests(this.#serving) };
     return {
       ...refusingBlocked(starting, this.#blocked),
-      ...credentialRequests(this.#options.store.credentials),
-      ...usageRequests(this.#meter, this.#options.store.ledger),
-      ...userRequests({ store: this.#options.store, meter: this.#meter, config: this.#live.view }),
+      ...credentialRequests(store.credentials),
+      ...usageRequests(this.#meter, store.ledger),
+      ...userRequests({ store, directory: this.#directory, meter: this.#meter, config: this.#live.view }),
+      'sweep-sessions': async (request) => {
+        if (this.#options.data.index === 0) await this.#directory.sweep();
+        return starting['sweep-sessions'](request);
+      },
       'set-config': async ({ generation, config }) => {
         await this.#live.set(generation, config);
         this.#serving.toolsChanged();

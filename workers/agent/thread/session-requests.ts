@@ -152,9 +152,15 @@ export class SessionRequests {
         return { sessions: page.sessions.map(summaryOf), ...(page.next === undefined ? {} : { next: page.next }) };
       },
       'delete-session': (of) => this.#do(of, (session) => exits.delete(session)),
-      'read-history': async ({ place, ...of }) => {
+      'read-events': async ({ after, limit, ...of }) => {
+        const { session } = await sessions.read(of);
+        const { events } = await store.readEvents(session, after, limit);
+        const last = events.length === limit ? events.at(-1) : undefined;
+        return { lines: events.map(({ json }) => `${json}\n`).join(''), ...(last && { next: last.seq }) };
+      },
+      'read-history': async ({ place, quiet, ...of }) => {
         const row = await sessions.read(of);
-        await this.#touch(row);
+        if (!quiet) await this.#touch(row);
         return readPiece(store, row.session, place);
       },
       'read-history-page': async ({ limit, before, ...of }) => {

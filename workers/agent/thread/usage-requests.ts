@@ -4,14 +4,14 @@ import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { dayText } from '../../../src/shared/utc-period.js';
 import type { Meter } from '../budget/meter.js';
 import type { AgentContract } from '../contract/messages.js';
-import type { ReadUsageRequest, ReadUsageResult, UsageLine, UsageRequests } from '../contract/usage.js';
+import type { ReadUsageRequest, ReadUsageResult, UsageLine } from '../contract/usage.js';
 import type { Ledger, UsageCounts, UsageRow } from '../store/ledger.js';
 import { addCounts } from '../store/usage-sums.js';
 
 export function usageRequests(
   meter: Meter,
   ledger: Pick<Ledger, 'readUsage'>,
-): Pick<RequestHandlers<AgentContract>, Exclude<keyof UsageRequests, 'user-facts' | 'forget-user'>> {
+): Pick<RequestHandlers<AgentContract>, 'read-usage' | 'budgets-left'> {
   return {
     'read-usage': async (request) => {
       await meter.usage.flush();

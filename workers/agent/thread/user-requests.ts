@@ -9,15 +9,18 @@ import type { UserFacts } from '../contract/usage.js';
 import type { UsageCounts } from '../store/ledger.js';
 import type { Store } from '../store/store.js';
 import { addCounts } from '../store/usage-sums.js';
+import type { UserDirectory } from './user-directory.js';
 
 export interface UserRequestsOptions {
-  store: Pick<Store, 'listSessions' | 'counters' | 'ledger'>;
+  store: Pick<Store, 'listSessions' | 'counters' | 'ledger' | 'users'>;
+  directory: Pick<UserDirectory, 'list'>;
   meter: Pick<Meter, 'usage'>;
   config: Pick<Config, 'usage' | 'prices'>;
 }
 
-export function userRequests({ store, meter, config }: UserRequestsOptions) {
+export function userRequests({ store, directory, meter, config }: UserRequestsOptions) {
   return {
+    'list-users': (request) => directory.list(request),
     'user-facts': async ({ user }) => {
       await meter.usage.flush();
       const [{ sessions, workspaceBytes, historyBytes }, newest, usage] = await Promise.all([
@@ -32,6 +35,7 @@ export function userRequests({ store, meter, config }: UserRequestsOptions) {
       await meter.usage.settle();
       await store.counters.forgetUser(user);
       await store.ledger.forgetUser(user, remembered(config));
+      await store.users.forget(user);
       return null;
     },
   } satisfies Partial<RequestHandlers<AgentContract>>;

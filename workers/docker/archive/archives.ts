@@ -128,6 +128,16 @@ export class Archives {
     return [...new Set(names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []))];
   }
 
+  /** Its archives that are not broken. Reads the folder. */
+  async savesOf(session: string): Promise<{ server: string; path: string }[]> {
+    const { folder } = this.#options;
+    const found = (await readdir(folder)).flatMap((name) => {
+      const [, of, server, broken] = FILE_NAME.exec(name) ?? [];
+      return of === session && server && broken === undefined ? [{ server, path: join(folder, name) }] : [];
+    });
+    return found.toSorted((a, b) => (a.server < b.server ? -1 : 1));
+  }
+
   /** The newest archive, by what it says about itself; undefined: there is none, or it cannot be read. */
   async newest(session: string, server: string): Promise<SavedWorkspace | undefined> {
     try {

@@ -57,6 +57,21 @@ export interface SavedWorkspace {
   skipped: SkippedFiles;
 }
 
+/** A session's workspace as a tar, for an export of its user. */
+export interface ExportedWorkspace {
+  /** Key in `mcpServers`. */
+  server: string;
+  /** Absent: it could not be written, and `problem` says why. */
+  file?: string;
+  /** Of the tar. */
+  bytes?: number;
+  savedAt?: number;
+  files?: number;
+  /** Paths that the save has left out. */
+  skipped?: number;
+  problem?: string;
+}
+
 /** Bytes of a session's saved workspace on disk; 0: there is none. */
 export interface SavedSize {
   session: string;
@@ -150,6 +165,11 @@ export interface DockerTasks {
   'cut-loud': { request: { thread: number; threads: number }; result: { cut: number } };
   /** All that there are now, warm ones too. */
   'list-sandboxes': { request: Record<string, never>; result: { sandboxes: SandboxInfo[] } };
+  /** Writes the session's workspaces that are here into the folder, each as SERVER.tar; those of running sandboxes are saved first. */
+  'export-workspaces': {
+    request: { session: string; folder: string };
+    result: { workspaces: ExportedWorkspace[] };
+  };
   /** The session has ended: destroys its sandboxes and deletes their archives. */
   'release-session': { request: { session: string }; result: { released: number } };
   /** Destroys every sandbox of this instance; nothing can be leased afterwards. */

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { agoOf, bytesOf, parseBytes, sessionsText, table } from '../../../../src/cli/admin/admin-text.js';
+import { agoOf, bytesOf, parseBytes, sessionsText, table, usersText } from '../../../../src/cli/admin/admin-text.js';
 
 t.test('sizes and ages are told in one short unit', async (t) => {
   t.same([0, 999, 1_000, 1_500_000, 12_345_678, 3e15].map(bytesOf), [
@@ -41,4 +41,19 @@ t.test('a session is waiting when its user is asked, running when a turn is open
   for (const line of [/^s1 +ada +waiting +1m/m, /^s2 +ada +running/m, /^s3 +ada +idle +1m +1m +1 +2\.0 KB/m])
     t.match(text, line);
   t.equal(sessionsText([], 0), 'no session fits\n');
+});
+
+t.test('a user’s line says what they have, when they were last seen, and why they are kept out', async (t) => {
+  const user = { sessions: 0, sockets: 0, tokens: 0 };
+  const text = usersText(
+    [
+      { ...user, user: 'ada', sessions: 3, sockets: 1, tokens: 2, lastSeenAt: 0 },
+      { ...user, user: 'bob', blocked: { since: 0, by: 'root' } },
+      { ...user, user: 'cy', blocked: { since: 0, by: 'root' }, deleting: { since: 0, by: 'root' } },
+    ],
+    60_000,
+  );
+  for (const line of [/^ada +3 +1 +2 +1m ago$/m, /^bob +0 +0 +0 +never +1m ago by root$/m, /^cy .* is being deleted$/m])
+    t.match(text, line);
+  t.equal(usersText([], 0), 'no user is known\n');
 });
