@@ -1,6 +1,6 @@
 /**
  * The store in Redis as a copy of its keys: it needs neither a shell on Redis's machine nor a right beyond `fairlead:*`. One moment of
- * each session; indexes and counters are of other moments, and the indexes are mended when they are restored. Command line's process.
+ * each session; indexes and sums are of other moments, and are mended when they are restored. Command line's process.
  */
 import { encodeRecord, type KeyRecord } from './redis-records.js';
 import type { RedisDoor } from './redis-link.js';
@@ -85,31 +85,15 @@ async function* dumpCredentials(redis: RedisDoor, chunk: Chunk): AsyncGenerator<
   }
 }
 
-/** Puts keys back, and sessions into the indexes. */
-export async function restoreRecords(redis: RedisDoor, records: readonly KeyRecord[], now: number): Promise<void> {
+/** Puts keys back; those that have expired by now stay away. Resolves with the names of the others. */
+export async function restoreRecords(redis: RedisDoor, records: readonly KeyRecord[], now: number): Promise<string[]> {
   const living = records.filter(({ expiresAt }) => expiresAt === 0 || expiresAt > now);
   await Promise.all(
     living.map(({ key, expiresAt, dump }) =>
       redis.send(['RESTORE', key, String(expiresAt), dump, 'REPLACE', ...(expiresAt > 0 ? ['ABSTTL'] : [])]),
     ),
   );
-  await Promise.all(
-    living.flatMap(({ key }) => (ROW.test(key.toString()) ? [mendIndexes(redis, key.toString())] : [])),
-  );
-}
-
-/** As the store keeps them: all sessions and each user's by their last activity, and those that a server must wake. */
-async function mendIndexes(redis: RedisDoor, row: string): Promise<void> {
-  const session = row.slice('fairlead:{'.length, row.lastIndexOf('}'));
-  const fields = ['HMGET', row, 'user', 'lastActiveAt', 'owner', 'due'];
-  const [user, at, owner, due] = await redis.send<(string | null)[]>(fields);
-  if (user === null || user === undefined) return;
-  const add = (key: string, score: string): Promise<unknown> => redis.send(['ZADD', key, 'NX', score, session]);
-  await Promise.all([
-    add('fairlead:sessions', at ?? '0'),
-    add(`fairlead:user:${user}`, at ?? '0'),
-    due && owner ? add(`fairlead:due:${owner}`, due) : undefined,
-  ]);
+  return living.map(({ key }) => key.toString());
 }
 
 export async function removeKeys(redis: RedisDoor): Promise<void> {

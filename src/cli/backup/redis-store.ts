@@ -9,6 +9,7 @@ import type { Progress } from './progress.js';
 import { readBackup, type ReadOptions } from './reader.js';
 import { dumpKeys, hasKeys, removeKeys, restoreRecords, serversIn } from './redis-keys.js';
 import { withRedis, type RedisDoor } from './redis-link.js';
+import { RedisMender } from './redis-mend.js';
 import { decodeRecords } from './redis-records.js';
 import { BackupWriter } from './writer.js';
 
@@ -109,6 +110,7 @@ export class RedisStore {
   }
 
   async #load(options: ReadOptions, progress: Progress): Promise<void> {
+    const mender = new RedisMender(this.#redis);
     await readBackup(options, async ({ name, size, body }) => {
       if (!isRedisEntry(name)) return;
       if (size > MAX_ENTRY_BYTES) throw new FairleadError('ERR_START', `${name} of ${options.file} is too large`);
@@ -117,9 +119,11 @@ export class RedisStore {
       const records = decodeRecords(Buffer.concat(chunks));
       if (!records) throw new FairleadError('ERR_START', `${options.file} is damaged: ${name} holds no keys`);
       for (let at = 0; at < records.length; at += RECORDS_AT_ONCE) {
-        await restoreRecords(this.#redis, records.slice(at, at + RECORDS_AT_ONCE), Date.now());
+        const keys = await restoreRecords(this.#redis, records.slice(at, at + RECORDS_AT_ONCE), Date.now());
+        await Promise.all(keys.map((key) => mender.add(key)));
       }
       progress.add(size);
     });
+    await mender.finish();
   }
 }

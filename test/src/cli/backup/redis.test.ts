@@ -98,6 +98,25 @@ t.test('a session that an index lacks, since it was made meanwhile, is in it aft
   t.same(await there.sessionsToWake(10_000), [row.session]);
 });
 
+t.test('sums of a user that were copied at another moment than the sessions fit them after the restore', async (t) => {
+  const [from, to] = [await redisOf(t), await redisOf(t)];
+  const store = await storeOf(t, from);
+  const client = await raw(t, from);
+  for (let n = 0; n < 3; n++) {
+    const row = newRow({ user: 'ada' });
+    await store.createSession(row);
+    await client.hSet(`fairlead:{${row.session}}:row`, { counted: '100', 'saved:workspace': '7', 'saved:notes': '3' });
+  }
+  await client.hSet('fairlead:quota:ada', { history: '555', saved: '-3', complete: '1' });
+  await store.createSession(newRow({ user: 'bob' }));
+  const file = join(tempDir(t), 'b.tar.gz');
+  t.match(await fairlead(await data(t), ['backup', file], on(from)), { code: 0 });
+  t.match(await fairlead(join(tempDir(t), 'new'), ['restore', file], on(to)), { code: 0 });
+  const there = await raw(t, to);
+  t.match({ ...(await there.hGetAll('fairlead:quota:ada')) }, { history: '300', saved: '30', complete: '1' });
+  t.equal(await there.exists('fairlead:quota:bob'), 0, 'where nothing was counted, nothing is');
+});
+
 t.test('a Redis with conversations needs --force, and those are in a file that restores them', async (t) => {
   const redis = await redisOf(t);
   const store = await storeOf(t, redis);
