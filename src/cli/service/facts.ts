@@ -150,13 +150,17 @@ export function nodeToBring(
   return found ? undefined : node;
 }
 
-/** Bytes of a folder's files, or of a tarball unpacked: gzip makes JavaScript a third or less. */
+/** Of most file systems: a small file takes a whole one. */
+const BLOCK_BYTES = 4_096;
+
+/** Bytes that a folder takes on a disk, or a tarball unpacked: gzip makes JavaScript a third or less. */
 export function bytesNeeded(path: string): number {
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.size * 4;
   let bytes = 0;
   for (const entry of readdirSync(path, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) bytes += lstatSync(join(entry.parentPath, entry.name)).size;
+    const { size } = lstatSync(join(entry.parentPath, entry.name));
+    bytes += Math.ceil(Math.max(size, 1) / BLOCK_BYTES) * BLOCK_BYTES;
   }
   return bytes;
 }
@@ -198,7 +202,7 @@ function onPath(program: string): boolean {
 }
 
 /** Of the nearest folder above that is there. */
-function freeIn(path: string): number {
+export function freeIn(path: string): number {
   let folder = path;
   while (!existsSync(folder)) folder = join(folder, '..');
   const { bavail, bsize } = statfsSync(folder);

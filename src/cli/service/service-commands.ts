@@ -16,6 +16,7 @@ import { planCleanUp, planUpgrade, spaceProblems, upgradeProblems } from './plan
 import { isThere, removeLeftovers } from './prepare.js';
 import { settingsOfRedis } from './redis-settings.js';
 import { askState, describeState, lastLines, SHOW_STATE, waitForState } from './service-state.js';
+import { fullDiskWords } from './room.js';
 import { findSource, readFrom, type Source } from './source.js';
 import { shellText, type Step } from './step.js';
 import { lookAtKeys, removeKeys } from './store-keys.js';
@@ -83,7 +84,7 @@ export async function install(flags: InstallFlags): Promise<number> {
   if (flags.dryRun) return printed([...plan.steps, plan.wait], problems, flags);
   refuse('installed', problems);
   return alone(async () => {
-    await perform(plan.steps, flags);
+    await perform(plan.steps, flags, needed(facts, source));
     if (plan.madeAdmin)
       flags.write(`\nThe token of the administrator ${flags.admin}, shown only this once:\n\n${token}\n\n`);
     await execute([plan.wait, ...removeLeftovers(lookAt(layout), layout)], { say: sayTo(flags) });
@@ -138,7 +139,7 @@ export async function upgrade(flags: UpgradeFlags): Promise<number> {
   if (flags.dryRun) return printed(steps, problems, flags);
   refuse('upgraded', problems);
   return alone(async () => {
-    await perform(steps, flags);
+    await perform(steps, flags, needed(facts, source));
     const { leftovers } = lookAt(layout);
     await execute(planCleanUp({ ...facts, leftovers }, layout, source.version), { say: sayTo(flags) });
     flags.write(`${describeState(await askState())}\n`);
@@ -200,9 +201,8 @@ export async function status(flags: StatusFlags): Promise<number> {
   } else {
     flags.write(`${describeState(state)}\n`);
     if (state.loaded) {
-      flags.write(
-        `releases: ${facts.releases.map((name) => (name === facts.current ? `${name} (current)` : name)).join(', ')}\n`,
-      );
+      const releases = facts.releases.map((name) => (name === facts.current ? `${name} (current)` : name));
+      if (releases.length > 0) flags.write(`releases: ${releases.join(', ')}\n`); // a Debian package has none
       if (!state.enabled) flags.write('it does not start with the machine: systemctl enable fairlead\n');
     }
     if (state.loaded && !state.active) flags.write(`${await lastLines(JOURNAL_LINES)}\n`);
@@ -247,14 +247,15 @@ function sayTo({ write }: Shared): (line: string) => void {
 }
 
 /** The steps, with the journal's last lines when one fails: systemctl names no reason. */
-async function perform(steps: readonly Step[], flags: Shared): Promise<void> {
+async function perform(steps: readonly Step[], flags: Shared, neededBytes: number): Promise<void> {
   try {
     await execute(steps, { say: sayTo(flags) });
   } catch (error) {
     const { message } = error as Error;
     const lines = /could not (?:start|restart|wait)/.test(message) ? await lastLines(JOURNAL_LINES) : '';
     const journal = lines === '' ? '' : `\nThe journal's last lines:\n${lines}`;
-    throw new FairleadError('ERR_START', `${message}${journal}`, { cause: error });
+    const full = fullDiskWords(message, layoutAt(), neededBytes);
+    throw new FairleadError('ERR_START', `${message}${full}${journal}`, { cause: error });
   }
 }
 

@@ -30,16 +30,18 @@ export interface FileToWrite {
   shown?: string;
 }
 
-/** Writes the file whole or not at all: a full disk leaves the old one. No steps when it holds that text already. */
+/** In one command, since what takes steps back runs on after a failure. Its arguments: the unfinished file, mode, owner, group, and the path. */
+const INSTALL_WHOLE = 'install -m "$1" -o "$2" -g "$3" /dev/stdin "$0" && mv -T "$0" "$4" || { rm -f "$0"; exit 1; }';
+
+/** Writes the file whole or not at all, and takes it back so: a full disk leaves one or the other. No steps when it holds that text already. */
 export function writeFile(file: FileToWrite): Step[] {
   const { path, text, mode, owner = 'root', group = 'root', old, title, shown } = file;
   if (old === text) return [];
   const unfinished = `${path}.new`;
-  const install = (to: string): string[] => ['install', '-m', mode, '-o', owner, '-g', group, '/dev/stdin', to];
   return [
     {
       title,
-      argv: install(unfinished),
+      argv: ['install', '-m', mode, '-o', owner, '-g', group, '/dev/stdin', unfinished],
       input: text,
       ...(shown === undefined ? {} : { shown }),
       undo: [{ argv: ['rm', '-f', unfinished] }],
@@ -47,7 +49,11 @@ export function writeFile(file: FileToWrite): Step[] {
     {
       title,
       argv: ['mv', '-T', unfinished, path],
-      undo: [old === undefined ? { argv: ['rm', '-f', path] } : { argv: install(path), input: old }],
+      undo: [
+        old === undefined
+          ? { argv: ['rm', '-f', path] }
+          : { argv: ['sh', '-c', INSTALL_WHOLE, unfinished, mode, owner, group, path], input: old },
+      ],
     },
   ];
 }

@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { execute } from '../../../../src/cli/service/execute.js';
+import { fullDiskWords } from '../../../../src/cli/service/room.js';
+import { layoutAt } from '../../../../src/cli/service/layout.js';
 import { setLink, writeFile as writeStep, type Step } from '../../../../src/cli/service/step.js';
+import { mountSmallDisk } from '../../../helpers/small-disk.js';
 
 async function folder(t: Test): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), 'fl-steps-'));
@@ -109,4 +112,30 @@ t.test('a file is written whole, with its mode, through a program that opens its
   await t.rejects(execute(failing, { say: () => undefined }));
   t.equal(await readFile(path, 'utf8'), 'one\n');
   t.same(await readdir(place), ['file']);
+});
+
+t.test(
+  'a file that cannot be taken back, since the disk has filled, is the new one and no half of the old',
+  async (t) => {
+    const disk = mountSmallDisk(256);
+    t.teardown(() => disk.remove());
+    const path = join(disk.dir, 'unit');
+    const old = 'old\n'.repeat(40_000);
+    await writeFile(path, old);
+    const steps = writeStep({ path, text: 'new\n', mode: '0644', old, title: 'write the unit' });
+    const fills = `head -c 1M /dev/zero > ${join(disk.dir, 'filler')}`;
+    await t.rejects(execute([...steps, { title: 'fill', argv: ['sh', '-c', fills] }], { say: () => undefined }), {
+      message: /could not fill: .*No space left.*\nNot taken back:\n.*No space left/s,
+    });
+    t.equal(await readFile(path, 'utf8'), 'new\n');
+    t.same((await readdir(disk.dir)).sort(), ['filler', 'unit']);
+  },
+);
+
+t.test('a full disk is told with what is needed and what is free; another failure is not', async (t) => {
+  const layout = layoutAt(await folder(t));
+  const words = fullDiskWords('tar: file: Cannot write: No space left on device', layout, 81_200_000);
+  t.match(words, `A disk was full: make room and run it again. The release needs 82 MB in ${layout.releases}.`);
+  t.match(words, new RegExp(`Free now: \\d+ MB in ${layout.releases}, \\d+ MB in ${layout.folder}, \\d+ MB in`));
+  t.equal(fullDiskWords('tar: file: Cannot open: Permission denied', layout, 81_200_000), '');
 });
