@@ -3,8 +3,8 @@
  * shell has other variables, other rights and other limits than the service. Command line's process.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { parseEnvironmentFile } from './environment-file.js';
 import type { Finding } from './doctor.js';
@@ -55,6 +55,11 @@ export async function subjectOf(options: SubjectOptions): Promise<Subject> {
     return { env: { ...keptOf(env), ...values, ...named }, cwd, findings, environmentFiles: [resolve(cwd, envFile)] };
   }
   const shown = shell || config !== undefined ? undefined : await showUnit(unit);
+  if (shown === 'silent') {
+    const detail = `${unit} is installed, and systemd does not answer this account: this shell’s environment is judged`;
+    const hint = 'run the doctor with sudo';
+    return { env: { ...env, ...named }, cwd, findings: [{ status: 'failed', detail, hint }], environmentFiles: [] };
+  }
   if (shown === undefined) {
     const detail =
       config === undefined
@@ -73,12 +78,16 @@ const PROPERTIES =
   'AmbientCapabilities,CapabilityBoundingSet';
 const BIND = 'cap_net_bind_service';
 
-async function showUnit(unit: string): Promise<Properties | undefined> {
+/** Where `fairlead service install` and the Debian package put the unit. */
+const UNIT_FOLDERS = ['/etc/systemd/system', '/lib/systemd/system'];
+
+/** `silent`: without a D-Bus systemd answers root alone. */
+async function showUnit(unit: string): Promise<Properties | 'silent' | undefined> {
   const stdout = await run('systemctl', ['show', unit, `--property=${PROPERTIES}`], { timeout: ASK_MS }).then(
     (answer) => answer.stdout,
-    () => undefined, // no systemd here, or not one that answers: there is no service then
+    () => undefined,
   );
-  if (stdout === undefined) return undefined;
+  if (stdout === undefined) return UNIT_FOLDERS.some((folder) => existsSync(join(folder, unit))) ? 'silent' : undefined;
   const properties: Properties = new Map();
   for (const line of stdout.split('\n')) {
     const at = line.indexOf('=');
