@@ -21,7 +21,9 @@ export function isWorkspaceImage(image: string): boolean {
 
 /** What to do when an image is missing. */
 export function howToGetImage(image: string): string {
-  return isWorkspaceImage(image) ? 'run `npm run image`' : `run \`docker pull ${image}\``;
+  return isWorkspaceImage(image)
+    ? 'run `fairlead image` (in a checkout `npm run image`)'
+    : `run \`docker pull ${image}\``;
 }
 
 /**

@@ -128,7 +128,11 @@ async function checkImage(
   }
   if (labels?.[LABEL_VERSION] !== undefined && !labels[LABEL_RUNNER]) {
     const detail = `image ${image} is an old one: its commands run as its server's own user`;
-    return { status: 'warning', detail, hint: 'rebuild the image: `npm run image`, and then what is made from it' };
+    return {
+      status: 'warning',
+      detail,
+      hint: 'rebuild the image: `fairlead image` (in a checkout `npm run image`), and then what is made from it',
+    };
   }
   return { status: 'ok', detail: `image ${image}` };
 }

@@ -69,7 +69,7 @@ async function runTrue(
     return {
       status: 'failed',
       detail: `the program of the image ended at once, with ${State.ExitCode}${tail === '' ? '' : `: ${tail}`}`,
-      hint: 'docker run -i the image, and look; rebuild it: `npm run image`',
+      hint: 'docker run -i the image, and look; rebuild it: `fairlead image`',
     };
   }
 }
