@@ -2,14 +2,23 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { makeBundle } from '../../src/cli/image/image-bundler.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** The front ships a binary for each platform and Node: a release has the one that it runs. */
 const OWN_BINARY = `uws_linux_${process.arch}_${process.versions.modules}.node`;
+
+/** What `npm pack` makes before it packs. */
+const MADE = [
+  ['man/fairlead.1', 'man'],
+  ['completion/fairlead.bash', 'completion', 'bash'],
+  ['completion/_fairlead', 'completion', 'zsh'],
+  ['completion/fairlead.fish', 'completion', 'fish'],
+] as const;
 
 interface Manifest {
   version: string;
@@ -26,19 +35,26 @@ export async function makeRelease(folder: string, version: string): Promise<void
   for (const name of [
     'dist/src',
     'dist/workers',
-    'dist/image',
     'docs',
     'systemd',
     'workers/workspace',
     'fairlead.schema.json',
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
   ]) {
     const from = join(ROOT, name);
-    await cp(from, join(folder, name), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error; // the image's bundle is there once a package has been made
-    });
+    await cp(from, join(folder, name), { recursive: true });
   }
   const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as Manifest;
   await writeFile(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }));
+  await mkdir(join(folder, 'dist/image'));
+  for (const { name, content } of await makeBundle()) await writeFile(join(folder, 'dist/image', name), content);
+  for (const [file, ...args] of MADE) {
+    await mkdir(dirname(join(folder, 'dist', file)), { recursive: true });
+    const { stdout } = await run(process.execPath, [join(ROOT, 'dist/src/cli.js'), ...args]);
+    await writeFile(join(folder, 'dist', file), stdout);
+  }
   await linkPackages(folder);
 }
 
@@ -46,6 +62,17 @@ export async function makeRelease(folder: string, version: string): Promise<void
 export async function copyRelease(from: string, to: string, version: string): Promise<void> {
   await run('cp', ['-al', from, to]);
   await patch(join(to, 'package.json'), (text) => JSON.stringify({ ...(JSON.parse(text) as Manifest), version }));
+}
+
+/** Packs it beside itself, as a release's tarball is. Another test's hard link to a file, made meanwhile, is for tar a change of the file. */
+export async function packRelease(folder: string): Promise<string> {
+  const tarball = `${folder}.tar.gz`;
+  const args = ['-C', dirname(folder), '--use-compress-program=gzip -1', '-cf', tarball, basename(folder)];
+  await run('tar', args).catch((error: { code?: number; stderr?: string }) => {
+    const said = (error.stderr ?? '').trim().split('\n');
+    if (error.code !== 1 || !said.every((line) => line.endsWith('file changed as we read it'))) throw error;
+  });
+  return tarball;
 }
 
 /** Replaces the file instead of writing to it: the other releases share it. */

@@ -1,6 +1,6 @@
 /**
  * A machine with a real systemd, in a container without a network: /usr is this machine's, all else is its own. It has a Redis that
- * systemd runs, and the Docker of `host`.
+ * systemd runs, and the Docker of `host`, whose socket is a link that a test may take away.
  */
 import { execFile } from 'node:child_process';
 import { chown, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
@@ -36,10 +36,17 @@ const FOLDERS = [
   'root',
   'opt',
   'home',
+  'mnt',
+  'host',
   'var/log',
   'var/tmp',
   'var/lib',
 ];
+
+const DOCKER_SOCKET = '/run/docker.sock';
+/** As seen by whoever runs there, Docker goes away and comes back. */
+export const STOP_DOCKER = `rm ${DOCKER_SOCKET}`;
+export const START_DOCKER = `ln -s /host/docker.sock ${DOCKER_SOCKET}`;
 
 export interface Ran {
   code: number;
@@ -57,19 +64,51 @@ export interface SystemdMachine {
   stop(): Promise<void>;
 }
 
+export interface MachineOptions {
+  /**
+   * dpkg and apt may work: /usr is a layer in memory over this machine's, and what is installed here counts as installed there. What
+   * they write into /usr does not outlive a reboot.
+   */
+  dpkg?: boolean;
+}
+
+/** What runs before systemd where dpkg writes. */
+const DPKG = [
+  'mount -t tmpfs -o size=2g tmpfs /mnt',
+  'mkdir /mnt/upper /mnt/work',
+  'mount -t overlay overlay -o lowerdir=/usr,upperdir=/mnt/upper,workdir=/mnt/work /usr',
+  // This machine's own programs are nobody's there.
+  'mount -t tmpfs tmpfs /usr/local',
+  'mkdir /usr/local/bin /usr/local/sbin',
+  // An image of a container forbids packages to start their services.
+  'rm -f /usr/sbin/policy-rc.d',
+  'rm -rf /var/lib/dpkg && cp -a /host/dpkg /var/lib/',
+  'mkdir -p /etc/apt/apt.conf.d /etc/apt/preferences.d /etc/apt/sources.list.d /var/lib/apt/lists/partial /var/cache/apt/archives/partial',
+].join(' && ');
+
 /** `shared` is a folder of this machine that it sees at /shared. */
-export async function bootSystemd(host: string, shared: string): Promise<SystemdMachine> {
+export async function bootSystemd(
+  host: string,
+  shared: string,
+  { dpkg = false }: MachineOptions = {},
+): Promise<SystemdMachine> {
   const engine = docker(host);
   await importRoot(engine);
   const socket = host.replace(/^unix:\/\//, '');
   const options: Docker.ContainerCreateOptions & { HostConfig: { CgroupnsMode: string } } = {
     Image: IMAGE,
-    Cmd: ['/lib/systemd/systemd'],
+    Cmd: dpkg ? ['sh', '-c', `${DPKG} && exec /lib/systemd/systemd`] : ['/lib/systemd/systemd'],
     Env: ['container=docker', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
     StopSignal: 'SIGRTMIN+3', // systemd's “halt”
-    Volumes: { '/usr/local': {} },
+    Volumes: dpkg ? {} : { '/usr/local': {} },
     HostConfig: {
-      Binds: ['/usr:/usr:ro', '/sys/fs/cgroup:/sys/fs/cgroup:rw', `${socket}:/run/docker.sock`, `${shared}:/shared:ro`],
+      Binds: [
+        '/usr:/usr:ro',
+        '/sys/fs/cgroup:/sys/fs/cgroup:rw',
+        `${socket}:/host/docker.sock`,
+        `${shared}:/shared:ro`,
+        ...(dpkg ? ['/var/lib/dpkg:/host/dpkg:ro'] : []),
+      ],
       Tmpfs: { '/run': '', '/tmp': '' },
       CapAdd: ['SYS_ADMIN'],
       SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'],
@@ -79,16 +118,10 @@ export async function bootSystemd(host: string, shared: string): Promise<Systemd
     },
   };
   const container = await engine.createContainer(options);
-  const sh = (command: string): Promise<Ran> => exec(container, command);
-  const must = async (command: string): Promise<string> => {
-    const { code, output } = await sh(command);
-    if (code !== 0) throw new Error(`${command} ended with ${code}:\n${output}`);
-    return output;
-  };
-  const booted = async () => /running|degraded/.test((await sh('systemctl is-system-running 2>&1')).output);
+  const { sh, must } = shellIn(container);
   const boot = async (): Promise<void> => {
     await container.start();
-    await until('systemd has booted', booted, { timeoutMs: BOOT_MS });
+    await untilBooted(sh);
   };
   const stop = async (): Promise<void> => container.remove({ force: true, v: true });
   try {
@@ -102,6 +135,22 @@ export async function bootSystemd(host: string, shared: string): Promise<Systemd
     await boot();
   };
   return { sh, must, reboot, stop };
+}
+
+export async function untilBooted(sh: SystemdMachine['sh']): Promise<void> {
+  const booted = async () => /running|degraded/.test((await sh('systemctl is-system-running 2>&1')).output);
+  await until('systemd has booted', booted, { timeoutMs: BOOT_MS });
+}
+
+/** A shell of root in a container. */
+export function shellIn(container: Docker.Container): Pick<SystemdMachine, 'sh' | 'must'> {
+  const sh = (command: string): Promise<Ran> => exec(container, command);
+  const must = async (command: string): Promise<string> => {
+    const { code, output } = await sh(command);
+    if (code !== 0) throw new Error(`${command} ended with ${code}:\n${output}`);
+    return output;
+  };
+  return { sh, must };
 }
 
 /** The few files that systemd needs of its own. */
@@ -125,6 +174,8 @@ async function importRoot(engine: Docker): Promise<void> {
     for (const name of ['docker.service', 'docker.socket', 'containerd.service']) {
       await symlink('/dev/null', join(root, 'etc/systemd/system', name));
     }
+    await mkdir(join(root, 'etc/tmpfiles.d'));
+    await writeFile(join(root, 'etc/tmpfiles.d/docker.conf'), `L ${DOCKER_SOCKET} - - - - /host/docker.sock\n`);
     // A user namespace inside the container's would need more rights than the container has.
     await mkdir(join(root, `etc/systemd/system/${redis}.d`));
     await writeFile(join(root, `etc/systemd/system/${redis}.d/container.conf`), '[Service]\nPrivateUsers=no\n');
@@ -138,16 +189,20 @@ async function importRoot(engine: Docker): Promise<void> {
     const tar = join(root, '..', `${root.split('/').at(-1)}.tar`);
     try {
       await run('tar', ['-cf', tar, '-C', root, '.']);
-      const progress = await engine.importImage(tar, { repo: IMAGE, tag: 'latest' });
-      await new Promise<void>((resolve, reject) =>
-        engine.modem.followProgress(progress, (error) => (error ? reject(error) : resolve())),
-      );
+      await importTar(engine, tar, IMAGE);
     } finally {
       await rm(tar, { force: true });
     }
   } finally {
     await rm(root, { recursive: true, force: true });
   }
+}
+
+export async function importTar(engine: Docker, tar: string, image: string): Promise<void> {
+  const progress = await engine.importImage(tar, { repo: image, tag: 'latest' });
+  await new Promise<void>((resolve, reject) =>
+    engine.modem.followProgress(progress, (error) => (error ? reject(error) : resolve())),
+  );
 }
 
 async function exec(container: Docker.Container, command: string): Promise<Ran> {

@@ -1,20 +1,17 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import t from 'tap';
 import { buildImage } from '../../src/cli/image/image.js';
 import { docker } from '../helpers/docker.js';
 import { startDockerd } from '../helpers/dockerd.js';
-import { copyRelease, makeRelease, patch } from '../helpers/release-folder.js';
+import { copyRelease, makeRelease, packRelease, patch } from '../helpers/release-folder.js';
 import { bootSystemd } from '../helpers/systemd-machine.js';
 import { until } from '../helpers/until.js';
 
 /** A machine boots, twice, beside other tests. */
 t.setTimeout(900_000);
 const WAIT = { timeoutMs: 180_000 };
-const run = promisify(execFile);
 
 const shared = await mkdtemp(join(tmpdir(), 'fl-releases-'));
 t.teardown(() => rm(shared, { recursive: true, force: true }));
@@ -26,7 +23,7 @@ const [one, two, three] = ['1.0.0', '2.0.0', '3.0.0'].map((version) => join(shar
 await mkdir(one);
 await makeRelease(one, '1.0.0');
 await copyRelease(one, two, '2.0.0');
-await run('tar', ['-C', shared, '--use-compress-program=gzip -1', '-cf', `${two}.tar.gz`, '2.0.0']);
+await packRelease(two);
 await copyRelease(one, three, '3.0.0');
 await patch(join(three, 'dist/src/boot/service-manager.js'), (text) =>
   text.replace('service.readiness()', "({ ready: false, reasons: ['a part of 3.0.0 is missing'] })"),
