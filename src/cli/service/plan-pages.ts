@@ -4,14 +4,12 @@ import type { Facts } from './facts.js';
 import type { Layout } from './layout.js';
 import { setLink, type Step } from './step.js';
 
-/** Somebody's own files in their places stay. */
+/** What is in their places stays: ours, or somebody's own. */
 export function linkPages({ pages, localMan }: Facts, layout: Layout): Step[] {
   const title = 'put the manual page and the completion of shells in place';
-  const links = layout.pages.flatMap(({ path, to }) => {
-    const found = pages[path];
-    if (found?.kind === 'file') return [];
-    return setLink(path, to, found?.to, title);
-  });
+  const links = layout.pages
+    .filter(({ path }) => pages[path] === undefined)
+    .flatMap(({ path, to }) => setLink(path, to, undefined, title));
   if (links.length === 0) return [];
   const folders = layout.pages.map(({ path }) => dirname(path));
   const undo = [{ argv: removeFolders(layout, localMan) }];

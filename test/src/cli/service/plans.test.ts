@@ -356,11 +356,18 @@ t.test(
 );
 
 t.test('a manual page or completion that is somebody’s own is left alone', async (t) => {
-  const [manual, ...others] = layout.pages;
-  const facts = { ...installed, pages: { ...pagesOf(), [manual!.path]: { kind: 'file' as const } } };
-  t.notMatch(lines(planInstall(facts, layout, installation()).steps).join('\n'), manual!.path);
+  const [manual, bash, ...others] = layout.pages;
+  const facts = {
+    ...installed,
+    pages: {
+      ...pagesOf(),
+      [manual!.path]: { kind: 'file' as const },
+      [bash!.path]: { kind: 'link' as const, to: '/elsewhere' },
+    },
+  };
+  const made = lines(planInstall(facts, layout, installation()).steps).join('\n');
   const removed = lines(uninstall(facts, true)).find((line) => line.startsWith('rm -f /usr/local/share')) ?? '';
-  t.notMatch(removed, manual!.path);
+  for (const { path } of [manual!, bash!]) t.notMatch(`${made}${removed}`, path);
   for (const { path } of others) t.match(removed, path);
 });
 
