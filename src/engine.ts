@@ -31,6 +31,7 @@ import { ServerBook } from './boot/server-book.js';
 import type { Service } from './boot/service-manager.js';
 import { StartWaits } from './boot/start-waits.js';
 import { engineStatus } from './boot/status.js';
+import { CONSOLE_FOLDER, readConsole } from './front/console-files.js';
 import { SocketClaims } from './front/socket-claims.js';
 import { Credentials } from './credentials/credentials.js';
 import type { Config } from './shared/config.js';
@@ -222,6 +223,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
   const front: Front = createFront({
     config,
     ...(browsers && { browsers }),
+    console: readConsole(CONSOLE_FOLDER),
     agents,
     log,
     auth: access.auth,

@@ -72,7 +72,7 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
     transcript: 'array?',
     transcriptNext: 'string?',
   },
-  'message:accepted': { seq: 'number', id: 'string?', turn: 'number', queued: 'number' },
+  'message:accepted': { seq: 'number', id: 'string?', turn: 'number', queued: 'number', said: 'object?' },
   'turn:waiting': { turn: 'number', reason: 'string', retryAfterMs: 'number?' },
   'turn:start': { seq: 'number', turn: 'number' },
   'text:delta': { turn: 'number', block: 'number', offset: 'number', text: 'string' },

@@ -21,6 +21,7 @@ import type { Credentials } from '../credentials/credentials.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import type { Site } from '../front/browser/cookie-text.js';
 import { ByteBudget } from '../front/byte-budget.js';
+import type { ConsoleFiles } from '../front/console-files.js';
 import { ClientAddresses } from '../front/client-address.js';
 import { Connection, type ConnectionContext } from '../front/connection.js';
 import { Exchange, type RequestHead } from '../front/http.js';
@@ -71,6 +72,8 @@ export interface FrontOptions {
   reload?: Reload | undefined;
   /** How browsers log in. Absent: they do not. */
   browsers?: BrowserRoutesOptions;
+  /** The page that people work in. Absent: there is none. */
+  console?: ConsoleFiles | undefined;
   /** Tokens that are made live, and blocked users. */
   credentials?: Credentials;
   /** Does what administrators ask. */
@@ -166,6 +169,7 @@ export function createFront(options: FrontOptions): Front {
   const { oidc } = config.auth;
   const jwts = oidc && new JwtPeople({ oidc, proxies: config.proxies, log });
   const auth = new Auth(options.auth, { jwts, browsers: options.browsers?.browsers, live: options.credentials });
+  if (options.browsers) options.browsers.browsers.findToken = (sha256, address) => auth.tokenHolder(sha256, address);
   const refusals = new RefusalLog(log);
   // A list of its own: bad tokens by the thousand must not hide the line of a page that is refused.
   const refusedLogIns = new RefusalLog(log);
@@ -215,6 +219,7 @@ export function createFront(options: FrontOptions): Front {
       sees: (server, who) => seesServer(config.mcpServers, server, who),
     },
     browsers: options.browsers,
+    console: { auth, strangers, logIns, files: options.console },
     credentials: options.credentials,
     drain: options.drain,
     reload: options.reload,

@@ -26,6 +26,8 @@ export function readHead(
     origin: req.getHeader('origin'),
     authorization: req.getHeader('authorization'),
     accept: req.getHeader('accept'),
+    acceptEncoding: req.getHeader('accept-encoding'),
+    ifNoneMatch: req.getHeader('if-none-match'),
     contentType: req.getHeader('content-type'),
     contentLength: req.getHeader('content-length'),
     chunked: req.getHeader('transfer-encoding') !== '',

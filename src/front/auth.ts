@@ -29,6 +29,8 @@ export interface CookieSource {
   identify(head: CookieHead): Identified | undefined;
   /** The person came with a cookie whose login has ended since. */
   hasEnded(person: Person): boolean;
+  /** Whose token stands behind the person's cookie. */
+  tokenOf(person: Person): Person | undefined;
   /** A Set-Cookie, when the person's cookie is to be given anew. */
   renewal(person: Person): string | undefined;
 }
@@ -94,7 +96,13 @@ export class Auth {
 
   /** The person came with a token of the configuration that is there no more. */
   hasEnded(person: Person): boolean {
-    return this.#ended.has(person);
+    return this.#ended.has(this.#browsers?.tokenOf(person) ?? person);
+  }
+
+  /** Whose token has this SHA-256: one of the configuration, or one that was made here. ERR_UNAUTHORIZED, ERR_BLOCKED. */
+  tokenHolder(sha256: string, address: string): Identified {
+    const known = this.#holder(sha256, address);
+    return known ? this.#admitted(known) : unauthorized('this token is not valid, or is no more');
   }
 
   /** Answers at once where the credential is known here, as most are. Never rejects. */
@@ -109,7 +117,7 @@ export class Auth {
     if (!this.#required || person.user === '') return undefined;
     if (person.expiresAt !== undefined && person.expiresAt <= Date.now())
       return unauthorized('the credential has ended');
-    if (this.#ended.has(person)) return unauthorized('the token is no more in the configuration');
+    if (this.hasEnded(person)) return unauthorized('the token is no more in the configuration');
     if (this.#browsers?.hasEnded(person) === true) return unauthorized('this browser has logged out');
     return this.#live?.refusal(person);
   }
@@ -118,10 +126,13 @@ export class Auth {
     // A cookie counts only without a token: a client that sends both means the token.
     if (token === undefined) return this.#browsers?.identify({ ...NO_HEADERS, ...credentials }) ?? unauthorized();
     const sha256 = hashToken(token);
-    const key = this.#blind(sha256);
-    const known = this.#people.get(key) ?? this.#live?.find(sha256, credentials.address ?? '');
+    const known = this.#holder(sha256, credentials.address ?? '');
     if (known) return known;
-    return this.#jwts?.takes(token) === true ? this.#jwts.identify(token, key) : unauthorized();
+    return this.#jwts?.takes(token) === true ? this.#jwts.identify(token, this.#blind(sha256)) : unauthorized();
+  }
+
+  #holder(sha256: string, address: string): Person | undefined {
+    return this.#people.get(this.#blind(sha256)) ?? this.#live?.find(sha256, address);
   }
 
   /** A Set-Cookie for the answer to this person's request. */

@@ -35,6 +35,12 @@ const userBlock = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** One line, as the list shows it. */
+const title = z
+  .string()
+  .transform((text) => text.trim().replaceAll(/\s+/g, ' '))
+  .pipe(words.max(200));
+
 const messageFields = {
   id: id.optional(),
   text: words.optional(),
@@ -95,6 +101,7 @@ const FRAME_TYPES = [
 
 export const noBody = z.strictObject({});
 export const sessionBody = z.strictObject({ model: z.string().min(1).max(200).optional() });
+export const renameBody = z.strictObject({ title });
 export const messageBody = z.strictObject(messageFields).refine(hasOne, ONE_OF);
 export const approvalBody = z.strictObject(approvalFields);
 export const restartBody = z.strictObject(restartFields);

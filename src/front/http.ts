@@ -12,7 +12,7 @@ export interface ResponseSocket {
   writeHeader(name: string, value: string): unknown;
   /** False when the reader is behind; the chunk waits then. */
   write(chunk: string | Uint8Array): boolean;
-  end(body?: string, closeConnection?: boolean): unknown;
+  end(body?: string | Uint8Array, closeConnection?: boolean): unknown;
   endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): unknown;
   close(): unknown;
   /** Reads no more from the connection until `resume`. */
@@ -34,6 +34,8 @@ export interface RequestHead {
   origin: string;
   authorization: string;
   accept: string;
+  acceptEncoding: string;
+  ifNoneMatch: string;
   contentType: string;
   contentLength: string;
   /** The body comes in chunks, so its length is unknown until its end. */
@@ -138,14 +140,14 @@ export class Exchange {
     this.answer(status, '', undefined, headers);
   }
 
-  answer(status: number, type: string, body: string | undefined, headers: readonly Header[] = []): void {
+  answer(status: number, type: string, body: string | Uint8Array | undefined, headers: readonly Header[] = []): void {
     if (this.#state !== 'open') return;
     this.#dropHeld();
     this.#res.cork(() => {
       this.#begin(status, [...(type === '' ? [] : [['Content-Type', type] as Header]), ...headers]);
-      // Given no length, and an undefined one becomes 2^63, it writes no Content-Length: a 204 has none. Without one a client
+      // Given no length, and an undefined one becomes 2^63, it writes no Content-Length: a 204 and a 304 have none. Without one a client
       // waits for the body of any other answer until the connection ends.
-      if (body === undefined && status === 204 && !this.isLast) this.#res.endWithoutBody();
+      if (body === undefined && (status === 204 || status === 304) && !this.isLast) this.#res.endWithoutBody();
       else if (body === undefined) this.#res.endWithoutBody(0, this.isLast);
       else if (this.head.method === 'HEAD') this.#res.endWithoutBody(Buffer.byteLength(body), this.isLast);
       else this.#res.end(body, this.isLast);
@@ -195,9 +197,10 @@ export class Exchange {
   #begin(status: number, headers: readonly Header[]): void {
     httpRequestsTotal.inc({ route: this.route, status });
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Client Closed Request'}`);
-    for (const [name, value] of [...this.headers, ...headers]) this.#res.writeHeader(name, value);
+    const all = [...this.headers, ...headers];
+    for (const [name, value] of all) this.#res.writeHeader(name, value);
     this.#res.writeHeader('X-Request-Id', this.head.requestId);
-    this.#res.writeHeader('Cache-Control', 'no-store');
+    if (!all.some(([name]) => name === 'Cache-Control')) this.#res.writeHeader('Cache-Control', 'no-store');
     this.#res.writeHeader('X-Content-Type-Options', 'nosniff');
   }
 

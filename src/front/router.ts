@@ -36,8 +36,11 @@ const MAX_OPEN_BODY_BYTES = 16_384;
 /** Shorter ones have mostly come with the head. */
 const LONG_BODY_BYTES = 65_536;
 
-/** A role: credentials of a person who has at least it. `probe` and `open` need none, and a `probe` is never refused; `metrics` needs the scrape token. */
-type Access = Role | 'open' | 'probe' | 'metrics';
+/**
+ * A role: credentials of a person who has at least it. `probe`, `open` and `page` need none; a `probe` is never refused, and a `page` is
+ * there while the server is not ready, since it says so itself. `metrics` needs the scrape token.
+ */
+type Access = Role | 'open' | 'page' | 'probe' | 'metrics';
 
 /** Who asks on a route that needs no credentials. */
 const NOBODY: Person = { user: '', role: 'user', groups: [], credential: '' };
@@ -86,6 +89,23 @@ export function del(
 /** A form of one of our own pages, without fields: its body is dropped. */
 export function postForm(path: string, handle: (call: RouteCall) => Promise<void> | void): Route {
   return { method: 'POST', path, segments: path.split('/'), access: 'open', noHead: true, body: 'none', handle };
+}
+
+/** What somebody sends to get in: JSON without credentials. */
+export function postOpen<T>(
+  path: string,
+  schema: z.ZodType<T>,
+  handle: (call: RouteCall, body: T) => Promise<void> | void,
+): Route {
+  return {
+    method: 'POST',
+    path,
+    segments: path.split('/'),
+    access: 'open',
+    noHead: true,
+    body: 'json',
+    handle: (call, json) => handle(call, parseBody(schema, json ?? {})),
+  };
 }
 
 /** What another server sends as a form, without credentials of ours. */
@@ -216,7 +236,8 @@ export class Router {
     const { access } = hit.route;
     const cookie = this.#options.auth.renewal(person);
     if (cookie !== undefined) exchange.headers.push(['Set-Cookie', cookie]);
-    const unready = access === 'probe' || access === 'metrics' ? undefined : notServing?.();
+    const always = access === 'probe' || access === 'page' || access === 'metrics';
+    const unready = always ? undefined : notServing?.();
     if (unready) throw unready;
     if (needsRecord(hit.route)) refuseUnaudited();
     const tooOften = user !== '' && hit.route.method === 'GET' && reads.take(user);
@@ -239,7 +260,7 @@ export class Router {
   #person(exchange: Exchange, route: Route, asker: Identified): Person {
     const { head } = exchange;
     if (route.access === 'probe' || this.#mayScrape(route, head)) return NOBODY;
-    if (route.access === 'open') {
+    if (route.access === 'open' || route.access === 'page') {
       this.#enter(exchange);
       return NOBODY;
     }

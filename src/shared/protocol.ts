@@ -134,9 +134,17 @@ export interface BudgetLeft {
   resetAt?: number;
 }
 
+/** What a message says, for the user's other pages. Earlier versions stored none. */
+export interface Said {
+  /** The beginning, where it is long. */
+  text: string;
+  truncated?: true;
+  images?: number;
+}
+
 /** Durable events, without the `seq` that the session's log gives them. */
 export type DurableEvent =
-  | { type: 'message:accepted'; id?: string; turn: number; queued: number }
+  | { type: 'message:accepted'; id?: string; turn: number; queued: number; said?: Said }
   | { type: 'turn:start'; turn: number }
   | { type: 'text'; turn: number; block: number; text: string }
   | ({ type: 'tool:approval_required' } & Omit<PendingApproval, 'kind'>)

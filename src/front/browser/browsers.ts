@@ -37,7 +37,12 @@ interface Kept {
 interface Opened extends Kept {
   /** Sealed with a key that may go soon. */
   isOld: boolean;
+  /** Whose token stands behind the login. */
+  tokenOf?: Person;
 }
+
+/** Whose token has this SHA-256 now, or why it lets nobody in. */
+export type TokenLookUp = (sha256: string, address: string) => Person | FairleadError;
 
 export class Browsers {
   readonly ended: EndedLogins;
@@ -46,6 +51,8 @@ export class Browsers {
   readonly #now: () => number;
   /** Of whom a cookie was read. Sockets keep the person. */
   readonly #kept = new WeakMap<Person, Opened>();
+  /** The front sets it, which knows the tokens. */
+  findToken: TokenLookUp = () => new FairleadError('ERR_UNAUTHORIZED', 'no tokens are known here');
 
   constructor(options: BrowsersOptions) {
     this.#options = options;
@@ -78,11 +85,37 @@ export class Browsers {
       return new FairleadError('ERR_UNAUTHORIZED', 'the login of this browser has ended, or is not of this server');
     if (this.ended.has(kept.login)) return new FairleadError('ERR_UNAUTHORIZED', 'this browser has logged out');
     const { id, user, groups, by, endsAt } = kept.login;
+    if (by.kind === 'token') return this.#behindToken(kept, by.sha256, head.address ?? '');
     const role = by.kind === 'link' ? 'admin' : this.#options.issuer?.roleOf(groups);
     if (role === undefined) return new FairleadError('ERR_UNAUTHORIZED', `${user} is in no group that is let in here`);
     const person: Person = { user, role, groups, credential: `cookie:${id}`, expiresAt: endsAt };
     this.#kept.set(person, kept);
     return person;
+  }
+
+  /** As the token says now: whoever has logged in with it is nobody else than who sends it. */
+  #behindToken(kept: Opened, sha256: string, address: string): Person | FairleadError {
+    const found = this.findToken(sha256, address);
+    if (found instanceof FairleadError) return found;
+    const person: Person = {
+      user: found.user,
+      credential: found.credential,
+      expiresAt: Math.min(kept.login.endsAt, found.expiresAt ?? Infinity),
+      // Read when they are asked for: a reload may change them under an open socket.
+      get role() {
+        return found.role;
+      },
+      get groups() {
+        return found.groups;
+      },
+    };
+    this.#kept.set(person, { ...kept, tokenOf: found });
+    return person;
+  }
+
+  /** Whose token stands behind this person's cookie; undefined for people with other credentials. */
+  tokenOf(person: Person): Person | undefined {
+    return this.#kept.get(person)?.tokenOf;
   }
 
   /** The login that a person's cookie told; undefined for people with other credentials. */
@@ -120,6 +153,11 @@ export class Browsers {
     return this.#begin({ user: LOCAL_USER, groups: [], by: { kind: 'link', token: localToken } });
   }
 
+  /** `person`: whose token it is. */
+  logInByToken({ user, groups }: Person, sha256: string): { login: Login; cookie: string } {
+    return this.#begin({ user, groups, by: { kind: 'token', sha256 } });
+  }
+
   dropCookie(): string {
     return dropCookie(this.site, sessionCookieName(this.site));
   }
@@ -137,7 +175,8 @@ export class Browsers {
     if (name.length + value.length > MAX_COOKIE_BYTES) {
       throw new FairleadError('ERR_TOO_LARGE', 'the groups of this user do not fit into a cookie');
     }
-    return setCookie(this.site, { name, value, maxAgeMs: Math.min(this.#options.idleMs, login.endsAt - at) });
+    const maxAgeMs = Math.min(this.#options.idleMs, login.endsAt - at);
+    return setCookie(this.site, { name, value, maxAgeMs, strict: login.by.kind !== 'issuer' });
   }
 
   #values(cookie: string): string[] {
@@ -159,6 +198,7 @@ export class Browsers {
     if (login.endsAt <= now || at + this.#options.idleMs <= now) return false;
     const { issuer, localToken } = this.#options;
     // The configuration may have changed since.
+    if (login.by.kind === 'token') return true; // the token is looked up
     return login.by.kind === 'link' ? login.by.token === localToken : login.by.issuer === issuer?.issuer;
   }
 }

@@ -29,11 +29,19 @@ export function flowCookieName(site: Site, state: string): string {
   return `${prefix}fairlead-in-${createHash('sha256').update(state).digest('hex').slice(0, 16)}`;
 }
 
+export interface CookieOrder {
+  name: string;
+  value: string;
+  maxAgeMs: number;
+  /** No other site leads to the log-in, as an issuer does: the cookie comes along from our own pages alone. */
+  strict?: boolean;
+}
+
 /** Lax: it comes along when a link or an issuer leads here, and not with what other sites' pages load or send. */
-export function setCookie(site: Site, { name, value, maxAgeMs }: { name: string; value: string; maxAgeMs: number }) {
+export function setCookie(site: Site, { name, value, maxAgeMs, strict = false }: CookieOrder): string {
   const secure = isSecure(site) ? '; Secure' : '';
   const maxAge = Math.max(0, Math.ceil(maxAgeMs / 1_000));
-  return `${name}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure}`;
+  return `${name}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=${strict ? 'Strict' : 'Lax'}${secure}`;
 }
 
 export function dropCookie(site: Site, name: string): string {

@@ -20,12 +20,19 @@ export interface LinkLogin {
   token: string;
 }
 
+/** A token that was typed in. The login is good as long as the token is, and gives what the token gives. */
+export interface TokenLogin {
+  kind: 'token';
+  /** Of the token: the cookie is sealed, and the configuration's lines say no more. */
+  sha256: string;
+}
+
 export interface Login {
   /** No secret: without the key nobody makes a cookie of it. */
   id: string;
   user: string;
   groups: readonly string[];
-  by: IssuerLogin | LinkLogin;
+  by: IssuerLogin | LinkLogin | TokenLogin;
   /** ms since the epoch, by the clock of the server where it began. */
   beganAt: number;
   /** ms since the epoch: it ends then, however much it is used. */

@@ -8,6 +8,8 @@ export interface CookieHead {
   cookie: string;
   fetchSite: string;
   fetchMode: string;
+  /** The client's, for the last use of the token behind the cookie. */
+  address?: string;
   /** Given with an upgrade alone, '' without any. */
   protocols?: string;
 }

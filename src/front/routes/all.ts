@@ -12,6 +12,7 @@ import { sandboxRoutes } from './admin-sandboxes.js';
 import { adminUserRoutes, type AdminUserParts } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { statusRoutes, type StatusRouteParts } from './admin-status.js';
+import { consoleRoutes, type ConsoleParts } from './console.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
 import { mcpRoutes } from './mcp-endpoint.js';
@@ -25,6 +26,7 @@ import type { McpExchanges } from '../mcp-exchanges.js';
 export interface RouteParts {
   /** Absent: no browser logs in. */
   browsers?: BrowserRoutesOptions | undefined;
+  console: Omit<ConsoleParts, 'browsers' | 'isBlocked'>;
   health: HealthParts;
   turns: TurnParts;
   mcpExchanges: McpExchanges;
@@ -48,6 +50,7 @@ export function allRoutes(parts: RouteParts): Route[] {
   const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions } = parts;
   const { adminUsers, status, drain, reload, sandboxDesk } = parts;
   const { agents } = turns;
+  const isBlocked = (user: string): boolean => credentials?.blocked.has(user) ?? false;
   return [
     ...healthRoutes(health),
     ...sessionRoutes(turns),
@@ -57,7 +60,8 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...oauthRoutes({ agents, ...oauth }),
     ...turnRoutes(turns),
     ...usageRoutes(agents),
-    ...(browsers ? browserRoutes(browsers, (user) => credentials?.blocked.has(user) ?? false) : []),
+    ...(browsers ? browserRoutes(browsers, isBlocked) : []),
+    ...consoleRoutes({ ...parts.console, browsers, isBlocked }),
     ...(credentials ? credentialRoutes(credentials) : []),
     ...adminSessionRoutes({ agents, ...adminSessions }),
     ...statusRoutes(status),

@@ -2,7 +2,16 @@
 import type { SessionRef } from '../../../workers/agent/contract/sessions.js';
 import type { Logger } from '../../shared/log.js';
 import type { AgentRequestName, Agents } from '../../threads/agents.js';
-import { approvalBody, badFrame, defined, elicitationBody, noBody, restartBody, sessionBody } from '../frames.js';
+import {
+  approvalBody,
+  badFrame,
+  defined,
+  elicitationBody,
+  noBody,
+  renameBody,
+  restartBody,
+  sessionBody,
+} from '../frames.js';
 import { REQUEST_TIMEOUT_MS, RESTART_TIMEOUT_MS } from '../hub.js';
 import { drainingError, type Presence } from '../presence.js';
 import { del, get, post, type Route, type RouteCall } from '../router.js';
@@ -38,6 +47,10 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
     get('/v1/sessions/:session', async (call) => {
       const of = ofCall(call);
       call.exchange.json(200, await ask(of.session, 'get-session', of));
+    }),
+    post('/v1/sessions/:session', renameBody, async (call, { title }) => {
+      const of = ofCall(call);
+      call.exchange.json(200, await ask(of.session, 'rename-session', { ...of, who: call.who, title }));
     }),
     del('/v1/sessions/:session', async (call) => {
       const of = ofCall(call);

@@ -34,9 +34,11 @@ t.test('every route that takes a body refuses too many parts, levels and bytes, 
   t.teardown(() => fixture.close());
   const taking = fixture.front.routes.filter(({ method, path }) => method === 'POST' && !isForm(path));
   t.ok(taking.length >= 9, 'all POST routes');
-  for (const { path } of taking) {
+  for (const { path, access } of taking) {
     const url = fixture.url + path.replaceAll(/:\w+/g, 'x');
-    for (const [name, body, status] of EVIL) {
+    for (const [name, body, known] of EVIL) {
+      // Without credentials a body is no longer than a form.
+      const status = access === 'open' && body.length > 16_384 ? 413 : known;
       const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
       const answer = await fetch(url, { method: 'POST', headers, body });
       t.equal(answer.status, status, `${path}: ${name}`);

@@ -14,6 +14,7 @@ import { METRICS } from '../../helpers/metrics.js';
 import { browserAccess, type BrowserAccess } from '../../../src/boot/browser-access.js';
 import { createFront, type Front } from '../../../src/boot/front.js';
 import type { EndedEntry } from '../../../src/front/browser/ended-logins.js';
+import type { ConsoleFiles } from '../../../src/front/console-files.js';
 import type { RequestHead } from '../../../src/front/http.js';
 import { Acts } from '../../../src/admin/acts.js';
 import { AdminDesk } from '../../../src/admin/desk.js';
@@ -53,6 +54,8 @@ export const HEAD: RequestHead = {
   origin: '',
   authorization: '',
   accept: '',
+  acceptEncoding: '',
+  ifNoneMatch: '',
   contentType: '',
   contentLength: '',
   chunked: false,
@@ -68,6 +71,7 @@ export const HEAD: RequestHead = {
 };
 
 export interface Fixture {
+  config: Config;
   front: Front;
   agent: TestAgent;
   url: string;
@@ -122,6 +126,7 @@ export interface FixtureOptions {
   /** Browsers log in, as at a server with this token in its data folder, and this key. */
   browsers?: { localToken?: string; key?: string };
   metrics?: { listen?: { host?: string; port: number }; tokenSha256?: string };
+  console?: ConsoleFiles | undefined;
 }
 
 export function testConfig({
@@ -191,7 +196,9 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   const agent = new TestAgent(port2);
   const channel = new Channel<AgentHostContract, AgentContract>(port1);
   const readiness = { ready: true, reasons: [] as string[] };
-  const config = testConfig(options);
+  const frozen = testConfig(options);
+  // Its tokens may change, as a reload changes them.
+  const config: Config = { ...frozen, auth: { ...frozen.auth } };
   const kept: EndedEntry[] = [];
   const store = { away: false };
   const browsers =
@@ -213,6 +220,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   const front: Front = createFront({
     config,
     ...(browsers && { browsers }),
+    console: options.console,
     ...(options.blocked && { credentials: credentialsWith(agents, options.blocked) }),
     auth: config.auth,
     noProxy: options.noProxy,
@@ -268,7 +276,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
   };
   try {
     const { url, port } = await front.listen();
-    return { front, agent, url, port, readiness, kept, store, ...(browsers && { browsers }), close };
+    return { config, front, agent, url, port, readiness, kept, store, ...(browsers && { browsers }), close };
   } catch (error) {
     await close();
     throw error;

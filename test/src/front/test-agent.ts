@@ -18,6 +18,7 @@ export function frameOf(event: ServerEvent): OutFrame {
 interface TestSession {
   user: string;
   model: string;
+  title?: string;
   seq: number;
   turns: number;
   log: OutFrame[];
@@ -190,7 +191,12 @@ export class TestAgent {
         this.emit(of.session, { type: 'history:cleared' });
         return null;
       },
-      'get-session': (of) => ({ ...summary(of.session, this.#of(of)), running: false, pending: [] }),
+      'rename-session': ({ title, ...of }) => {
+        const state = this.#of(of);
+        state.title = title;
+        return { ...summary(of.session, state), pending: [] };
+      },
+      'get-session': (of) => ({ ...summary(of.session, this.#of(of)), pending: [] }),
       'list-sessions': ({ user, limit, cursor }) => {
         const all = [...this.sessions].filter(([, state]) => state.user === user);
         const from = Number(cursor ?? 0);
@@ -288,7 +294,7 @@ export class TestAgent {
   }
 }
 
-function summary(session: string, state: TestSession): Omit<SessionInfo, 'running' | 'pending'> {
-  const { model, seq, turns } = state;
-  return { session, model, title: '', createdAt: 1, lastActiveAt: 1, seq, turns };
+function summary(session: string, state: TestSession): Omit<SessionInfo, 'pending'> {
+  const { model, title = '', seq, turns } = state;
+  return { session, model, title, createdAt: 1, lastActiveAt: 1, seq, turns, running: false, waiting: 0 };
 }

@@ -76,6 +76,7 @@ import type {
   ReadSeqsRequest,
   ReadSeqsResult,
   RenewSocketsRequest,
+  RenameSessionRequest,
   ReplayRequest,
   ReplayResult,
   SessionFrames,
@@ -128,6 +129,7 @@ export interface AgentContract {
       'note-saved': { request: SavedSize; result: null };
       /** Saves the session's sandboxes and ends them. ERR_SANDBOX: one cannot be saved and stays, unless `discard` is set. */
       'restart-sandbox': { request: SessionRef & Asked & { discard: boolean }; result: { restarted: number } };
+      'rename-session': { request: RenameSessionRequest; result: SessionInfo };
       'get-session': { request: SessionRef; result: SessionInfo };
       /** Any thread answers for any user. */
       'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };

@@ -45,16 +45,23 @@ export interface ListedSession {
   lastActiveAt: number;
   seq: number;
   turns: number;
+  /** A turn runs, or waits for its user. */
+  running: boolean;
+  /** Approvals and questions that wait for the user. */
+  waiting: number;
 }
 
 export interface SessionInfo extends ListedSession {
-  running: boolean;
   pending: Pending[];
 }
 
 export interface CreateSessionRequest extends SessionRef, Asked {
   /** Absent: the configuration's. */
   model?: string;
+}
+
+export interface RenameSessionRequest extends SessionRef, Asked {
+  title: string;
 }
 
 export interface CreateSessionResult {

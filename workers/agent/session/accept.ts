@@ -5,7 +5,7 @@ import type { DurableEvent, UserBlock } from '../../../src/shared/protocol.js';
 import { newProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
 import type { OpenTurn, SessionRow } from '../store/store.js';
-import { titleOf, toModelBlock } from './user-content.js';
+import { saidOf, titleOf, toModelBlock } from './user-content.js';
 
 export interface UserMessage {
   /** The client's own. */
@@ -36,7 +36,7 @@ export function acceptStep(
     ...(requestId === undefined ? {} : { requestId }),
     ...(onStart ? { progress: newProgress(row.model) } : { waiting: blocks }),
   };
-  const accepted: DurableEvent = { type: 'message:accepted', ...named, queued };
+  const accepted: DurableEvent = { type: 'message:accepted', ...named, queued, said: saidOf(content) };
   const shared = {
     ...(sender && { audit: { who: sender } }),
     ...(id === undefined ? {} : { accept: { id, turn } }),

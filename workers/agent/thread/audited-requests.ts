@@ -4,7 +4,8 @@ import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentContract } from '../contract/messages.js';
 import type { ActedBy, Asked, SessionRef } from '../contract/sessions.js';
 
-type Refused = 'submit-message' | 'answer-approval' | 'answer-elicitation' | 'reset-history' | 'restart-sandbox';
+type Refused =
+  'submit-message' | 'answer-approval' | 'answer-elicitation' | 'reset-history' | 'restart-sandbox' | 'rename-session';
 type Handlers = Pick<RequestHandlers<AgentContract>, Refused | 'delete-session'>;
 
 /** Reading goes on, and so does stopping a turn: neither does what would have to be recorded first. */
@@ -16,6 +17,7 @@ export function auditedRequests<H extends Handlers>(handlers: H): H {
     'answer-elicitation': recorded(handlers['answer-elicitation']),
     'reset-history': recorded(handlers['reset-history']),
     'restart-sandbox': recorded(handlers['restart-sandbox']),
+    'rename-session': recorded(handlers['rename-session']),
     'delete-session': recorded(noted('session_deleted', handlers['delete-session'])),
   };
 }

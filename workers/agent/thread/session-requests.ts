@@ -151,6 +151,10 @@ export class SessionRequests {
         const page = await store.listSessions(user, { limit, ...(cursor === undefined ? {} : { cursor }) });
         return { sessions: page.sessions.map(summaryOf), ...(page.next === undefined ? {} : { next: page.next }) };
       },
+      'rename-session': async ({ title, who: _who, ...of }) => {
+        await this.#do(of, (session) => session.rename(title));
+        return infoOf(await sessions.read(of));
+      },
       'delete-session': (of) => this.#do(of, (session) => exits.delete(session)),
       'read-events': async ({ after, limit, ...of }) => {
         const { session } = await sessions.read(of);
@@ -225,9 +229,10 @@ function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'> & {
 
 function summaryOf(row: SessionRow): ListedSession {
   const { session, model, title, createdAt, lastActiveAt, seq, turns } = row;
-  return { session, model, title, createdAt, lastActiveAt, seq, turns };
+  const [running, waiting] = [runningTurn(row) !== undefined, pendingOf(row).length];
+  return { session, model, title, createdAt, lastActiveAt, seq, turns, running, waiting };
 }
 
 function infoOf(row: SessionRow): SessionInfo {
-  return { ...summaryOf(row), running: runningTurn(row) !== undefined, pending: pendingOf(row) };
+  return { ...summaryOf(row), pending: pendingOf(row) };
 }
