@@ -118,3 +118,35 @@ for (const kind of ['the embedded store', 'Redis'] as const) {
     },
   );
 }
+
+t.test('files that were only in a sandbox at the backup are told as lost on another machine', async (t) => {
+  const model = await startModelServer();
+  t.teardown(() => model.close());
+  const options = {
+    config: { sandbox: { pool: { min: 0 }, checkpoint: { enabled: false } }, approvals: { default: 'allow' } },
+    env: { DOCKER_HOST: dockerHost(), ANTHROPIC_API_KEY: 'sk-x', ANTHROPIC_BASE_URL: model.url },
+  };
+  const engine = await startEngine(options);
+  t.teardown(() => engine.stop());
+  const client = await connect(engine.wsUrl);
+  const { session } = await client.ready;
+  model.enqueue(tool('write_file', { path: 'notes.txt', content: 'only here' }), text('done'));
+  await client.ask('write');
+  const folder = await mkdtemp(join(tmpdir(), 'fl-backups-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'b.tar.gz');
+  t.match(await fairlead(engine.dataDir, ['backup', '--config', engine.configPath, file]), { code: 0 });
+  await client.close();
+  engine.signal('SIGTERM');
+  t.same(await engine.exited, { code: 0, signal: null });
+  const other = await anotherMachine(t, options);
+  t.match(await fairlead(other.dataDir, ['restore', file]), { code: 0 });
+  await other.start();
+  const again = await connect(other.wsUrl, { session, after: 0 });
+  t.match(await again.waitFor('sandbox:lost', { from: 0 }), { reason: 'its container was gone' });
+  model.enqueue(tool('read_file', { path: 'notes.txt' }), text('read'));
+  again.say('read');
+  t.match(await again.waitFor('tool:result'), { ok: false });
+  await again.turnEnd();
+  await again.close();
+});
