@@ -17,7 +17,10 @@ export interface Place {
 export async function placeOf(options: SubjectOptions): Promise<Place> {
   const { env, cwd, account, findings, environmentFiles } = await subjectOf(options);
   const failed = findings.find(({ status }) => status === 'failed');
-  if (failed) throw new FairleadError('ERR_START', [failed.detail, failed.hint].filter(Boolean).join(': '));
+  if (failed) {
+    const todo = failed.detail.includes('EACCES') ? 'put sudo in front' : failed.hint;
+    throw new FairleadError('ERR_START', [failed.detail, todo].filter(Boolean).join(': '));
+  }
   const config = loadConfig(env, cwd);
   const { dataDir, store } = config;
   return { config, dataDir, redisUrl: store.redisUrl, environmentFiles, ...(account && { account }) };

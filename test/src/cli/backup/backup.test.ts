@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import {
+  appendFileSync,
   chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   utimesSync,
@@ -137,6 +139,33 @@ t.test('what is restored belongs to the account of the data folder', async (t) =
     const { uid, gid } = statSync(join(dataDir, name));
     t.same([name, uid, gid], [name, 65_534, 65_533]);
   }
+});
+
+t.test('the audit log is taken up to its last whole line, since a server may be writing the next', async (t) => {
+  const { dataDir } = await makeData(t);
+  const [log = ''] = readdirSync(join(dataDir, 'audit'));
+  const whole = readFileSync(join(dataDir, 'audit', log), 'utf8');
+  appendFileSync(join(dataDir, 'audit', log), '{"n":6,"at":"2026-11-30T');
+  const file = join(tempDir(t), 'b.tar.gz');
+  t.match(await fairlead(dataDir, ['backup', file]), { code: 0 });
+  const empty = join(tempDir(t), 'new');
+  t.match(await restoreHere(empty, file), { code: 0 });
+  t.equal(readFileSync(join(empty, 'audit', log), 'utf8'), whole);
+  t.same((await verifyLog(empty)).break, undefined);
+});
+
+t.test('a backup by root leaves nothing in the data folder that its server could not open', async (t) => {
+  const { dataDir } = await makeData(t);
+  rmSync(join(dataDir, 'store/lock.mdb'), { force: true });
+  for (const name of ['.', ...(readdirSync(dataDir, { recursive: true }) as string[])]) {
+    chownSync(join(dataDir, name), 65_534, 65_533);
+  }
+  t.match(await fairlead(dataDir, ['backup', join(tempDir(t), 'b.tar.gz')]), { code: 0 });
+  for (const name of readdirSync(dataDir, { recursive: true }) as string[]) {
+    const { uid, gid } = statSync(join(dataDir, name));
+    t.same([name, uid, gid], [name, 65_534, 65_533]);
+  }
+  t.ok(existsSync(join(dataDir, 'store/lock.mdb')));
 });
 
 t.test('a file that is not as it was written is refused with the entry, and nothing is restored', async (t) => {
