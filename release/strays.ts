@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const COMPILED = /\.js(?:\.map)?$/;
+const COMPILED = /\.js(?:\.map)?$|\.d\.ts$/;
 
 /** Removes them from dist/FOLDER, and returns their paths below `root`. */
 export async function removeStrays(root: string, folders: readonly string[]): Promise<string[]> {

@@ -75,6 +75,7 @@ async function startClient(t: Test, command: string, file: string, engine: Engin
 }
 
 for (const [command, file] of [
+  [process.execPath, 'client.mjs'],
   [process.execPath, 'websocket-client.mjs'],
   [findPython() ?? 'python3', 'websocket_client.py'],
 ] as const) {

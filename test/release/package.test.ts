@@ -29,26 +29,32 @@ const env = { PATH: process.env['PATH'] ?? '', HOME: folder, DOCKER_HOST: proces
 const fairlead = async (...args: string[]): Promise<string> =>
   (await run('npx', ['--no-install', 'fairlead', ...args], { cwd: empty, env })).stdout;
 
-t.test('it holds what runs and what is read, and no tests, benches, sources or source maps', async (t) => {
-  const kinds =
-    /^(?:dist\/(?:src|workers|image|man|completion)|docs|systemd)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
-  const others = files.filter((path) => !kinds.test(path)).sort();
-  t.same(others, ['fairlead.schema.json', 'workers/workspace/Dockerfile']);
-  t.same(
-    files.filter((path) => /\.(?:ts|map)$|\.test\.|tsbuildinfo/.test(path)),
-    [],
-  );
-  for (const needed of [
-    'dist/man/fairlead.1',
-    'dist/completion/fairlead.bash',
-    'dist/src/cli.js',
-    'dist/workers/agent/index.js',
-    'LICENSE',
-    'systemd/fairlead.service',
-  ]) {
-    t.ok(files.includes(needed), needed);
-  }
-});
+t.test(
+  'it holds what runs and what is read, the types of the client, and no tests, benches, sources or source maps',
+  async (t) => {
+    const kinds =
+      /^(?:dist\/(?:src|workers|image|man|completion)|docs|systemd)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+    const others = files.filter((path) => !kinds.test(path)).sort();
+    t.same(others, ['fairlead.schema.json', 'workers/workspace/Dockerfile']);
+    t.same(
+      files.filter((path) => /(?<!\.d)\.ts$|\.map$|\.test\.|tsbuildinfo/.test(path)),
+      [],
+    );
+    for (const needed of [
+      'dist/man/fairlead.1',
+      'dist/completion/fairlead.bash',
+      'dist/src/cli.js',
+      'dist/src/client/index.js',
+      'dist/src/client/index.d.ts',
+      'dist/src/client/node.js',
+      'dist/workers/agent/index.js',
+      'LICENSE',
+      'systemd/fairlead.service',
+    ]) {
+      t.ok(files.includes(needed), needed);
+    }
+  },
+);
 
 t.test('npx fairlead prints its help and version, and checks a configuration, in an empty folder', async (t) => {
   t.equal(await fairlead('--version'), `${VERSION}\n`);
@@ -61,6 +67,15 @@ t.test('npx fairlead prints its help and version, and checks a configuration, in
   });
   await t.rejects(wrong, { code: 78, stderr: /lisen/ });
   await fairlead('serve', '--check-config');
+});
+
+t.test('a program beside it imports the client library, and the WebSocket of Node 20 is there', async (t) => {
+  const script = `import { Fairlead } from 'fairlead/client';
+    const session = new Fairlead({ url: 'http://127.0.0.1:9' }).open();
+    for await (const event of session) { console.log(event.type, event.why); break; }
+    await session.close();`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: empty, env });
+  t.equal(stdout, 'connection:reconnecting ECONNREFUSED\n');
 });
 
 t.test('the doctor finds that the addons load', async (t) => {

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { answer, askApproval, ProtocolServer, type ServerOptions } from './protocol-server.js';
+import { answer, askApproval, ProtocolServer, type ServerOptions } from '../../../helpers/protocol-server.js';
 import { runCli } from '../spawn-cli.js';
 
 async function serverFor(test: Test, options?: ServerOptions): Promise<ProtocolServer> {

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { ChatClient, type ChatClientOptions } from '../../../../src/cli/chat/client.js';
-import { isFairleadError, type FairleadError } from '../../../../src/shared/errors.js';
+import { FairleadError, isFairleadError } from '../../../../src/shared/errors.js';
 import type { ServerEvent } from '../../../../src/shared/protocol.js';
-import { answer, askApproval, ProtocolServer, type ServerOptions } from './protocol-server.js';
+import { answer, askApproval, ProtocolServer, type ServerOptions } from '../../../helpers/protocol-server.js';
 
 async function serverFor(test: Test, options?: ServerOptions): Promise<ProtocolServer> {
   const server = new ProtocolServer(options);
@@ -315,4 +316,34 @@ t.test('a gap in the log ends turns that the transcript shows as over', async (t
   const ready = await until('session:ready');
   t.equal(ready.reset, true);
   t.equal(client.busy, false);
+});
+
+t.test('where the token must not be sent nothing is connected to, at a reconnect neither', async (t) => {
+  let connections = 0;
+  const server = await serverFor(t);
+  const front = createServer((socket) => {
+    connections++;
+    socket.on('error', () => undefined); // cut by the test
+    const back = connect(Number(new URL(server.url).port), '127.0.0.1');
+    back.on('error', () => undefined);
+    socket.pipe(back).pipe(socket);
+    back.on('close', () => socket.destroy());
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => front.close());
+  await once(front, 'listening');
+  let strange = false;
+  const { client, until } = clientFor(t, {
+    ws: `ws://127.0.0.1:${(front.address() as AddressInfo).port}/v1/ws`,
+    token: 'flt_x',
+    guard: () => {
+      if (strange) throw new FairleadError('ERR_CONFIG', 'a stranger listens there');
+    },
+  });
+  client.start();
+  await until('session:ready');
+  strange = true;
+  const end = ended(client);
+  server.cut();
+  t.match(await end, { code: 'ERR_CONFIG', message: 'a stranger listens there' });
+  t.equal(connections, 1);
 });

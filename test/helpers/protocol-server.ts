@@ -1,16 +1,10 @@
-/** A small server of the wire contract for the command line's tests: keeps each session's log, replays it, records what arrives. */
+/** A small server of the wire contract for the tests of clients: keeps each session's log, replays it, records what arrives. */
 import { createHash, randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
-import type {
-  ClientFrame,
-  DurableEvent,
-  Pending,
-  StreamingEvent,
-  TranscriptEntry,
-} from '../../../../src/shared/protocol.js';
+import type { ClientFrame, DurableEvent, Pending, StreamingEvent, TranscriptEntry } from '../../src/shared/protocol.js';
 
 type Numbered = DurableEvent & { seq: number };
 type Message = Extract<ClientFrame, { type: 'message' }>;
@@ -70,6 +64,8 @@ export interface ServerOptions {
   onFrame?: (session: Session, frame: ClientFrame) => void;
   token?: string;
   maxFrameBytes?: number;
+  /** How long a credential lasts. */
+  expiresInMs?: number;
 }
 
 export class ProtocolServer extends EventEmitter<{ attach: [Attach]; frame: [Received]; detach: [code: number] }> {
@@ -158,6 +154,7 @@ export class ProtocolServer extends EventEmitter<{ attach: [Attach]; frame: [Rec
       model: model ?? 'stand-in',
       pending: session.pending,
       limits: { maxFrameBytes: this.#options.maxFrameBytes ?? 1_048_576, maxInFlight: 5 },
+      ...(this.#options.expiresInMs === undefined ? {} : { expiresAt: Date.now() + this.#options.expiresInMs }),
       ...(gap ? { reset: true, transcript: session.transcript } : {}),
     };
     socket.send(JSON.stringify(ready));

@@ -1,5 +1,5 @@
 /** Makes streamed text exact: passes each part on once and in order, also when it comes twice or the client joins midway. Pure. */
-import type { DurableEvent, StreamingEvent } from '../../shared/protocol.js';
+import type { DurableEvent, StreamingEvent } from '../shared/protocol.js';
 
 type TextBlock = Extract<DurableEvent, { type: 'text' }>;
 
@@ -37,7 +37,8 @@ export class Assembly {
   }
 }
 
-function keyOf(event: StreamingEvent): string {
+/** Names the text that the piece belongs to. */
+export function keyOf(event: StreamingEvent): string {
   return event.type === 'tool:output'
     ? `call ${event.callId} ${event.stream}`
     : `turn ${event.turn} ${event.block} ${event.type}`;
