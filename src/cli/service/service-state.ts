@@ -26,6 +26,8 @@ export interface ServiceState {
   /** systemd knows the unit. */
   loaded: boolean;
   active: boolean;
+  /** A process runs and does not listen yet. */
+  starting: boolean;
   enabled: boolean;
   /** It listens and says that all parts are there. */
   ready: boolean;
@@ -37,6 +39,8 @@ export interface ServiceState {
   /** How the last process ended, where none runs: `exit-code`, `watchdog`, …; and its code. */
   result: string;
   exitCode: string;
+  /** Starts by systemd itself since somebody has started it. */
+  restarts: number;
   /** No restart comes: it was stopped, or its configuration is wrong. */
   over: boolean;
 }
@@ -53,6 +57,7 @@ export function parseState(shown: string): ServiceState {
   return {
     loaded: value('LoadState') === 'loaded',
     active,
+    starting: value('ActiveState') === 'activating' && value('SubState').startsWith('start'),
     enabled: value('UnitFileState') === 'enabled',
     ready: active && /^ready\b/.test(status),
     version,
@@ -60,6 +65,7 @@ export function parseState(shown: string): ServiceState {
     since: value('ActiveEnterTimestamp'),
     result: value('Result'),
     exitCode: value('ExecMainStatus'),
+    restarts: Number(value('NRestarts')) || 0,
     over:
       value('ActiveState') === 'inactive' ||
       (value('ActiveState') === 'failed' &&
@@ -95,10 +101,12 @@ export async function waitForState(wanted: Wanted, ask = askState): Promise<{ fi
 
 /** One sentence. */
 export function describeState(state: ServiceState): string {
-  const { loaded, active, version, status, since, result, exitCode } = state;
+  const { loaded, active, starting, version, status, since, result, exitCode, restarts } = state;
   if (!loaded) return 'the service is not installed';
   const name = version === undefined ? 'Fairlead' : `Fairlead ${version}`;
   if (active) return `${name} runs since ${since}: ${status || 'it does not say how it is'}`;
+  if (starting)
+    return `${name} is being started${restarts > 0 ? `, and was tried ${restarts + 1} times` : ''}: ${status || 'it does not listen yet'}`;
   if (exitCode === MISCONFIGURED) return `${name} does not run: its configuration is wrong (exit code 78)`;
   if (result === 'success' || result === '') return `${name} does not run: it was stopped`;
   return `${name} does not run: ${result}${exitCode === '0' ? '' : `, exit code ${exitCode}`}; systemd tries again every five seconds`;

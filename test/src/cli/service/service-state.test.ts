@@ -43,6 +43,9 @@ t.test('a wrong configuration and a stop are over, a failed start is not: system
   );
   t.notOk(again.over);
   t.match(describeState(again), 'exit code 1; systemd tries again');
+  const once = parseState(shown({ ActiveState: 'activating', SubState: 'start', NRestarts: '2' }));
+  t.notOk(once.over);
+  t.match(describeState(once), 'is being started, and was tried 3 times');
   t.match(describeState(parseState(shown({ LoadState: 'not-found', ActiveState: 'inactive' }))), 'not installed');
 });
 
