@@ -19,7 +19,7 @@ Usage: npm run bench -- [NAME...] [--full [--hours N]] [--people N]
   NAME     one of: ${BENCH_NAMES.join(', ')}; without one, all
   --full   the full form, which takes minutes to hours
   --hours  duration of a full form: soak 2, the acceptance of turns 1
-  --people most people of alternatives: 20, in the full form 500
+  --people most people of alternatives (20, in the full form 500) and upgrade (100, 500)
   --list   prints the question of each bench
   --help   prints this
 

@@ -12,6 +12,7 @@ export const BENCH_NAMES = [
   'durability',
   'revocation',
   'reload',
+  'upgrade',
   'outage',
   'remote',
   'alternatives',
