@@ -8,6 +8,7 @@ import { capabilitiesFor } from '../../src/shared/mcp-capabilities.js';
 import { threadOfOwner } from '../../src/shared/threads/route.js';
 import { Adoption } from './lease/adoption.js';
 import type { Archives, Saved } from './archive/archives.js';
+import { Files } from './files/files.js';
 import { Checkpoints } from './archive/checkpoints.js';
 import type { ContainerPool } from './pool/container-pool.js';
 import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
@@ -57,6 +58,7 @@ export class SandboxManager {
   readonly #leases: Leases;
   readonly #names = new ContainerNames();
   readonly #checkpoints: Checkpoints;
+  readonly files: Files;
   /** Why this thread cannot lease at all. */
   #failure: unknown;
   #closing: Promise<number> | undefined;
@@ -81,6 +83,7 @@ export class SandboxManager {
       onEnd: (lease, reason) => this.#noteEnd(lease, reason),
       settled: (lease, timeoutMs) => this.#orphans.settled(lease, timeoutMs),
     });
+    this.files = new Files({ leases: this.#leases, workspaces, archives });
     this.#checkpoints = new Checkpoints({
       config: config.sandbox.checkpoint,
       workspaces,
@@ -124,7 +127,10 @@ export class SandboxManager {
   /** Adopts the sandboxes of an earlier run, and fills the warm pools from then on. */
   open(): void {
     this.#options.driver.watch({
-      onDead: (name) => this.#noteDead(name),
+      onDead: (name) => {
+        const found = this.#pools.find(name);
+        if (found) void found.pool.noteDead(found.sandbox);
+      },
       onBack: (again) => {
         for (const pool of this.#pools.distinct()) pool.noteBack(again);
       },
@@ -289,11 +295,6 @@ export class SandboxManager {
     await this.#options.losses?.close();
     await this.#options.driver.close();
     return results.filter(({ status }) => status === 'fulfilled').length;
-  }
-
-  #noteDead(name: string): void {
-    const found = this.#pools.find(name);
-    if (found) void found.pool.noteDead(found.sandbox);
   }
 
   /** The session's own sandbox, if it runs on since its agent thread or an earlier run died. */

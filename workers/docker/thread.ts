@@ -126,6 +126,17 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
         await live.set(generation, next);
         return null;
       },
+      'list-files': async (request) => (await sandboxes.files.list(request)) ?? {},
+      'open-file': (request) => sandboxes.files.open(request),
+      'write-file': (request) => sandboxes.files.write(request),
+      'delete-file': async (request) => {
+        await sandboxes.files.delete(request);
+        return null;
+      },
+      'move-file': async (request) => {
+        await sandboxes.files.move(request);
+        return null;
+      },
       'collect-metrics': async () => ({ metrics: await registry.getMetricsAsJSON() }),
     },
     { 'fill-pools': () => sandboxes.fillPools() },

@@ -19,6 +19,7 @@ export interface TarEntry {
   path: Buffer;
   isFolder: boolean;
   isFile: boolean;
+  isSymlink: boolean;
   /** It is the workspace itself. */
   isRoot: boolean;
   mode: number;
@@ -99,10 +100,11 @@ export class TarReader {
     this.#longPath = this.#longLink = undefined;
     const isFolder = type === '5' || (type === '0' && path.at(-1) === 0x2f);
     const isFile = type === '0' && !isFolder;
+    const isSymlink = type === '2';
     const isRoot = isFolder && /^\.?\/?$/.test(path.toString('latin1'));
     const mode = (octal(block, 100, 8) ?? 0) & 0o7777;
     const mtime = octal(block, 136, 12) ?? 0;
-    this.#onPart(block, { path, isFolder, isFile, isRoot, mode, size, mtime, hardLinkTo }, false);
+    this.#onPart(block, { path, isFolder, isFile, isSymlink, isRoot, mode, size, mtime, hardLinkTo }, false);
   }
 
   #endExtension({ type, size, parts }: { type: string; size: number; parts: Buffer[] }): void {

@@ -210,6 +210,11 @@ export class Archives {
     });
   }
 
+  /** Undefined: there is none. Not in turn, since a save that replaces it leaves the opened file as it is. Errors as `restore`. */
+  async openToRead(session: string, server: string, signal: AbortSignal): Promise<ArchiveReader | undefined> {
+    return this.has(session, server) ? this.#open(session, server, signal) : undefined;
+  }
+
   #describe(path: string, { savedAt, files, skipped }: SavedWorkspace): SavedWorkspace {
     const later = this.#unchanged.get(path);
     return { savedAt: later?.savedAt === savedAt ? later.at : savedAt, files, skipped };

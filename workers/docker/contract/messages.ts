@@ -7,6 +7,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../../../src/shared/config.js';
 import type { LostFiles } from '../../../src/shared/loss-text.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
+import type { FileTasks } from './files.js';
 
 /** The MCP server's answer to the handshake, unchanged: the session's client is given it and does not ask again. */
 export type Handshake = { era: 'legacy'; initialize: InitializeResult } | { era: 'modern'; discover: DiscoverResult };
@@ -137,7 +138,7 @@ export interface LeaseResult {
  * Piscina drops an error's code. The other requests go over the control port, so that leases which hang neither delay nor
  * refuse them.
  */
-export interface DockerTasks {
+export interface DockerTasks extends FileTasks {
   /** ERR_SANDBOX when the image is missing, the limits are refused or the container exits; ERR_UNAVAILABLE when the daemon does not answer. */
   'lease-sandbox': { request: LeaseRequest; result: LeaseResult };
   /** Starts a `command` server in a sandbox. It ends with its port or with the sandbox. ERR_SANDBOX, ERR_UNAVAILABLE. */
