@@ -39,6 +39,7 @@ export const AUDIT_ACTS = {
   tool_done: 'A tool has ended',
   tool_pinned: 'Definitions of tools were pinned, or differ from their pins',
   resource_read: 'A resource or a prompt of an MCP server was asked for',
+  files_changed: 'Somebody uploads, moves or deletes files of a session',
   mcp_login: 'Somebody has logged in to an MCP server, or out of it',
   budget_reached: 'A budget is used up',
   admin: 'An administrator’s or operator’s act',

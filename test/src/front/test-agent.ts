@@ -117,6 +117,11 @@ export class TestAgent {
 
   #handlers(): RequestHandlers<AgentContract> {
     const handlers: RequestHandlers<AgentContract> = {
+      'hold-workspace': (of) => {
+        this.#of(of);
+        return { server: of.server ?? 'workspace', hold: 'held' };
+      },
+      'release-workspace': () => null,
       'create-session': ({ session, user, model }) => {
         if (model === 'forbidden') throw new FairleadError('ERR_MODEL_NOT_ALLOWED', 'not in model.allow');
         this.make(session, user);

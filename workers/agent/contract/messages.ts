@@ -48,7 +48,7 @@ import type {
 } from './model-calls.js';
 import type { QuotaExcess } from '../../../src/shared/quotas.js';
 import type { UsageRequests } from './usage.js';
-import type { ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
+import type { HeldWorkspace, HoldWorkspaceRequest, ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
 import type {
   ActedBy,
   AllSessionsRequest,
@@ -130,6 +130,14 @@ export interface AgentContract {
       /** Saves the session's sandboxes and ends them. ERR_SANDBOX: one cannot be saved and stays, unless `discard` is set. */
       'restart-sandbox': { request: SessionRef & Asked & { discard: boolean }; result: { restarted: number } };
       'rename-session': { request: RenameSessionRequest; result: SessionInfo };
+      /**
+       * Keeps the session's sandbox from hibernation until `release-workspace`, for files that go in or out. ERR_NO_SUCH_SESSION;
+       * ERR_STORE_CONFLICT: another server has the session, and its files; ERR_NOT_FOUND: no such server, or it has no workspace of
+       * the session's own. With `act` the errors of a lease, ERR_QUOTA, ERR_DRAINING.
+       */
+      'hold-workspace': { request: HoldWorkspaceRequest; result: HeldWorkspace };
+      /** Idempotent. */
+      'release-workspace': { request: { hold: string }; result: null };
       'get-session': { request: SessionRef; result: SessionInfo };
       /** Any thread answers for any user. */
       'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };

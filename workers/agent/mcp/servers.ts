@@ -1,5 +1,5 @@
 /** All MCP servers of the configuration, each with the backend that reaches it. Agent threads. */
-import { isCommandServer, isImageServer } from '../../../src/shared/config-mcp.js';
+import { isCommandServer, isImageServer, serversOf } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import { seesServer } from '../../../src/shared/kept-for-groups.js';
@@ -30,6 +30,26 @@ export class McpServers implements ServerConnections {
     const isOurs = caller.user === NO_USER;
     if (!isOurs && !seesServer(this.#config.mcpServers, server, caller.who)) throw noServer(server);
     return this.#backendOf(server).get(caller, server);
+  }
+
+  /**
+   * Keeps the session's sandbox for files that go in or out: see `SessionSandboxes.hold`. ERR_NOT_FOUND: there is no such server, or its
+   * sandbox is not the session's own. `server` undefined: the first that is.
+   */
+  async holdWorkspace(
+    caller: Caller,
+    server: string | undefined,
+    open: boolean,
+  ): Promise<{ server: string; release: (() => void) | undefined }> {
+    const own = serversOf(this.#config.mcpServers, isImageServer).filter(
+      ([name, { scope }]) => scope === 'session' && seesServer(this.#config.mcpServers, name, caller.who),
+    );
+    const [name] = own.find(([each]) => server === undefined || each === server) ?? [];
+    if (name === undefined) {
+      const which = server === undefined ? 'no MCP server here has' : `there is no MCP server ${server} with`;
+      throw new FairleadError('ERR_NOT_FOUND', `${which} a workspace of the session’s own`);
+    }
+    return { server: name, release: await this.#backends.sandboxes.hold(caller, name, open) };
   }
 
   /** The session has been deleted: releases all that it holds. */

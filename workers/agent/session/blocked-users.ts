@@ -30,6 +30,7 @@ const STARTING = [
   'answer-elicitation',
   'mcp-exchange',
   'mcp-request',
+  'hold-workspace',
 ] as const;
 
 type Handlers = Partial<Record<(typeof STARTING)[number], (request: never) => unknown>>;

@@ -21,6 +21,7 @@ import type { SessionRow, Store } from '../store/store.js';
 import type { AgentParts } from '../turn/turn.js';
 import { adminRequests } from './admin-requests.js';
 import { auditedRequests, recordAct } from './audited-requests.js';
+import { workspaceRequests } from './workspace-requests.js';
 import type { SessionExits } from './session-exits.js';
 
 /** Activity that no step writes (an attach, a read) moves the session's row at most this often. */
@@ -31,7 +32,7 @@ export interface SessionRequestsOptions {
   store: Store;
   parts: AgentParts;
   sessions: Sessions;
-  servers: Pick<McpServers, 'restartSandboxes'>;
+  servers: Pick<McpServers, 'restartSandboxes' | 'holdWorkspace'>;
   exits: SessionExits;
 }
 
@@ -89,7 +90,13 @@ export class SessionRequests {
   }
 
   handlers() {
-    return { ...auditedRequests(this.#handlers()), ...adminRequests(this.#options) };
+    const { data, sessions, servers } = this.#options;
+    const refuseWhenDraining = (): void => this.#refuseWhenDraining();
+    return {
+      ...auditedRequests(this.#handlers()),
+      ...adminRequests(this.#options),
+      ...workspaceRequests({ owner: data.instance, sessions, servers, refuseWhenDraining }),
+    };
   }
 
   #handlers() {

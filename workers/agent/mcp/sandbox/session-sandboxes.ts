@@ -67,6 +67,16 @@ export class SessionSandboxes implements ServerBackend {
     return entry ? entry.opening : this.#open(session, server, caller);
   }
 
+  /**
+   * Its sandbox does not hibernate until the returned function is called. Undefined: it has none, and `open` does not ask for one. Errors of
+   * the lease.
+   */
+  async hold(caller: Caller, server: string, open: boolean): Promise<(() => void) | undefined> {
+    if (!open && !this.#table.get(caller.session, server)) return undefined;
+    const connection = await this.get(caller, server);
+    return connection.countIn({ idleMs: 0 });
+  }
+
   async releaseSession(session: string): Promise<void> {
     const released = this.#table.removeOwner(session);
     await Promise.allSettled(released.map(async ({ opening }) => (await opening).close()));
