@@ -7,7 +7,6 @@ import { Eraser } from './admin/eraser.js';
 import { Erasures } from './admin/erasures.js';
 import { UserExports } from './admin/export/user-export.js';
 import { Here } from './admin/here.js';
-import { SandboxDesk } from './admin/sandbox-desk.js';
 import { noProxy, openAccess, type Access } from './boot/access.js';
 import { agentHost } from './boot/agent-host.js';
 import { openAuditLog } from './boot/audit-log.js';
@@ -233,7 +232,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
     erasures,
     exports,
     drain,
-    sandboxDesk: new SandboxDesk(() => docker),
+    docker: () => docker,
     noProxy: noProxy(config, chosen.sandbox.driver),
     readiness: () => readiness.read(),
     notServing: () => readiness.refusal(),

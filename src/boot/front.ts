@@ -11,11 +11,12 @@ import type { Logger } from '../shared/log.js';
 import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
 import type { Agents } from '../threads/agents.js';
+import type { DockerPool } from '../threads/docker-pool.js';
 import type { Drain } from '../admin/drain.js';
 import type { Eraser } from '../admin/eraser.js';
 import type { Erasures } from '../admin/erasures.js';
 import type { UserExports } from '../admin/export/user-export.js';
-import type { SandboxDesk } from '../admin/sandbox-desk.js';
+import { SandboxDesk } from '../admin/sandbox-desk.js';
 import type { AdminDesk } from '../admin/desk.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
@@ -86,7 +87,7 @@ export interface FrontOptions {
   /** Absent: it cannot be drained but by its stop. */
   drain?: Drain;
   /** Absent: it has no sandboxes. */
-  sandboxDesk?: SandboxDesk;
+  docker?: () => Pick<DockerPool, 'run'> | undefined;
   /** Why requests that came through a proxy are refused; undefined: they are served. */
   noProxy?: string | undefined;
   readiness: () => { ready: boolean; reasons: string[] };
@@ -198,6 +199,7 @@ export function createFront(options: FrontOptions): Front {
   const routes = allRoutes({
     health: { presence, readiness, metrics: readMetrics, withMetrics: metricsAccess.onUsersListener },
     turns: { agents, hub, presence, reads, heartbeats, maxUnsentBytes, log },
+    files: options.docker && { docker: options.docker, limits, sandbox: config.sandbox },
     mcpExchanges,
     mcp,
     pins,
@@ -223,7 +225,7 @@ export function createFront(options: FrontOptions): Front {
     credentials: options.credentials,
     drain: options.drain,
     reload: options.reload,
-    sandboxDesk: options.sandboxDesk,
+    sandboxDesk: options.docker && new SandboxDesk(options.docker),
   });
   const router = new Router({
     routes,

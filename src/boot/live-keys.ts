@@ -33,6 +33,7 @@ export const LIVE_KEYS = [
   'limits.maxModelCalls',
   'limits.modelWaitMs',
   'limits.maxSocketsPerUser',
+  'limits.maxFileTransfers',
   'limits.maxConnections',
   'limits.maxToolResultBytes',
   'limits.maxToolImageBytes',

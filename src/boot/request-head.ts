@@ -33,6 +33,14 @@ export function readHead(
     chunked: req.getHeader('transfer-encoding') !== '',
     lastEventId: req.getHeader('last-event-id'),
     cookie: req.getHeader('cookie'),
+    ...(path.endsWith('/files/content') && {
+      conditions: {
+        range: req.getHeader('range'),
+        ifRange: req.getHeader('if-range'),
+        ifMatch: req.getHeader('if-match'),
+        ifNoneMatch: req.getHeader('if-none-match'),
+      },
+    }),
     mcp: isMcpPath(path) ? mcpHeaders((visit) => req.forEach(visit)) : {},
     fetchSite: req.getHeader('sec-fetch-site'),
     fetchMode: req.getHeader('sec-fetch-mode'),

@@ -13,6 +13,9 @@ export interface ResponseSocket {
   /** False when the reader is behind; the chunk waits then. */
   write(chunk: string | Uint8Array): boolean;
   end(body?: string | Uint8Array, closeConnection?: boolean): unknown;
+  /** Sends a part of a body of `totalSize`: what does not fit now is not sent, and must be given again from the offset on. */
+  tryEnd(chunk: string | Uint8Array, totalSize: number): [ok: boolean, done: boolean];
+  getWriteOffset(): number;
   endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): unknown;
   close(): unknown;
   /** Reads no more from the connection until `resume`. */
@@ -45,6 +48,8 @@ export interface RequestHead {
   cookie: string;
   /** MCP's own headers of a request to /mcp, names in lower case. */
   mcp: Record<string, string>;
+  /** Of a request for a file's content. */
+  conditions?: FileConditions;
   /** `Sec-Fetch-Site`, `-Mode` and `-Dest`, which browsers send and pages cannot change. */
   fetchSite: string;
   fetchMode: string;
@@ -59,6 +64,14 @@ export interface RequestHead {
   malformed?: string;
 }
 
+/** Headers as they came, '' where there are none. */
+export interface FileConditions {
+  range: string;
+  ifRange: string;
+  ifMatch: string;
+  ifNoneMatch: string;
+}
+
 export type Header = [name: string, value: string];
 
 /** So much of a refused body is taken and dropped. */
@@ -70,6 +83,8 @@ export class Exchange {
   readonly #log: Logger;
   readonly #onClose: (() => void)[] = [];
   #state: 'open' | 'streaming' | 'closed' = 'open';
+  /** Of an answer with a known length: its bytes, and what the socket did not take yet with the place where that begins. */
+  #sized: { bytes: number; rest?: { chunk: Uint8Array; at: number } } | undefined;
   /** Present while the body waits for its reader. */
   #held: { chunk: ArrayBuffer; isLast: boolean }[] | undefined;
   /** The route's pattern, for the metrics. */
@@ -107,13 +122,23 @@ export class Exchange {
 
   /**
    * For a handler that must wait before it knows whether the body is wanted: uWebSockets drops what comes while nobody reads.
-   * What has come with the head is kept, and no more is read.
+   * What has come with the head is kept, and no more is read. Idempotent.
    */
   holdBody(): void {
+    if (this.#held) return;
     const held: { chunk: ArrayBuffer; isLast: boolean }[] = [];
     this.#held = held;
     this.#res.onData((chunk, isLast) => held.push({ chunk: chunk.slice(0), isLast }));
     this.#res.pause();
+  }
+
+  /** Reads no more of the body until `resumeBody`; pieces that are on their way still come. */
+  pauseBody(): void {
+    if (this.open) this.#res.pause();
+  }
+
+  resumeBody(): void {
+    if (this.open) this.#res.resume();
   }
 
   json(status: number, value: unknown, headers: readonly Header[] = []): void {
@@ -175,6 +200,55 @@ export class Exchange {
       ok = this.#res.write(chunk);
     });
     return ok;
+  }
+
+  /** Begins an answer of exactly `bytes`, at least one. Calls `onWritable` when a reader that was behind has caught up. */
+  startSized(status: number, headers: readonly Header[], bytes: number, onWritable: () => void): void {
+    if (this.#state !== 'open') return;
+    this.#dropHeld();
+    this.#state = 'streaming';
+    this.#sized = { bytes };
+    this.#res.onWritable((offset) => {
+      const rest = this.#sized?.rest;
+      if (!this.open || !rest) return true;
+      if (!this.#trySized(rest.chunk.subarray(offset - rest.at))) return false;
+      onWritable();
+      return true;
+    });
+    this.#res.cork(() => this.#begin(status, headers));
+  }
+
+  /** False when the reader is behind: the chunk is kept, and must be sent before the next one. The last byte ends the answer. */
+  writeSized(chunk: Uint8Array): boolean {
+    if (this.#state !== 'streaming' || !this.#sized) return true;
+    return this.#trySized(chunk);
+  }
+
+  #trySized(chunk: Uint8Array): boolean {
+    const sized = this.#sized!;
+    const at = this.#res.getWriteOffset();
+    let [ok, done] = [false, false];
+    this.#res.cork(() => {
+      [ok, done] = this.#res.tryEnd(chunk, sized.bytes);
+    });
+    delete sized.rest;
+    if (done) this.#closed();
+    else if (!ok) {
+      const offset = this.#res.getWriteOffset();
+      sized.rest = { chunk: chunk.subarray(offset - at), at: offset };
+    }
+    return ok || done;
+  }
+
+  /** The answer to a HEAD whose GET would have so many bytes. */
+  headOnly(status: number, headers: readonly Header[], bytes: number): void {
+    if (this.#state !== 'open') return;
+    this.#dropHeld();
+    this.#res.cork(() => {
+      this.#begin(status, headers);
+      this.#res.endWithoutBody(bytes, this.isLast);
+    });
+    this.#closed();
   }
 
   endStream(): void {

@@ -56,7 +56,10 @@ export class Origins {
     if (origin === '' || !this.#isListed(origin)) return [];
     return [
       ['Access-Control-Allow-Origin', origin],
-      ['Access-Control-Expose-Headers', 'Retry-After, Mcp-Session-Id, X-Request-Id'],
+      [
+        'Access-Control-Expose-Headers',
+        'Retry-After, Mcp-Session-Id, X-Request-Id, ETag, Content-Range, Content-Disposition',
+      ],
       ['Vary', 'Origin'],
     ];
   }

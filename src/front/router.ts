@@ -16,7 +16,7 @@ import type { RefusedActs } from './refused-acts.js';
 import type { RequestRate } from './request-rate.js';
 import type { Strangers } from './strangers.js';
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export interface RouteCall {
   exchange: Exchange;
@@ -52,8 +52,8 @@ export interface Route {
   segments: string[];
   /** True for streams, which have no HEAD. */
   noHead: boolean;
-  /** The router reads it, so that no route can parse a body by itself. */
-  body: BodyKind;
+  /** The router reads it, so that no route can parse a body by itself. `stream`: bytes that nobody parses, held back for the route. */
+  body: BodyKind | 'stream';
   /** An administrator's act that is done also while it cannot be recorded: it lets nobody in. */
   always?: boolean;
   handle(call: RouteCall, body: unknown): Promise<void> | void;
@@ -84,6 +84,11 @@ export function del(
   { access = 'user', always = false }: ChangeOptions = {},
 ): Route {
   return { method: 'DELETE', path, segments: path.split('/'), access, noHead: true, body: 'none', always, handle };
+}
+
+/** Bytes, which the route takes from the exchange as they come. */
+export function put(path: string, handle: (call: RouteCall) => Promise<void> | void): Route {
+  return { method: 'PUT', path, segments: path.split('/'), access: 'user', noHead: true, body: 'stream', handle };
 }
 
 /** A form of one of our own pages, without fields: its body is dropped. */
@@ -242,6 +247,10 @@ export class Router {
     if (needsRecord(hit.route)) refuseUnaudited();
     const tooOften = user !== '' && hit.route.method === 'GET' && reads.take(user);
     if (tooOften) throw tooOften;
+    if (hit.route.body === 'stream') {
+      exchange.holdBody(); // before the route first waits
+      return hit.route.handle(this.#callOf(exchange, hit, person), undefined);
+    }
     const maxBytes = user === '' ? Math.min(MAX_OPEN_BODY_BYTES, maxBodyBytes) : maxBodyBytes;
     const charge = user === '' ? undefined : (bytes: number) => budget.spend(user, bytes);
     // A length is charged before the body is read. A chunked body has none, so its pieces are charged as they come.
@@ -251,9 +260,13 @@ export class Router {
     const body = await readBody(exchange, hit.route.body, { maxBytes, ...(head.chunked && charge && { charge }) });
     const ended = this.#options.auth.refusal(person); // a body may come slowly
     if (ended) throw ended;
+    return hit.route.handle(this.#callOf(exchange, hit, person), body);
+  }
+
+  #callOf(exchange: Exchange, { params }: { params: Record<string, string> }, person: Person): RouteCall {
+    const { head } = exchange;
     const who = whoOf(person, head.address);
-    const { params } = hit;
-    return hit.route.handle({ exchange, user, person, who, params, query: new URLSearchParams(head.query) }, body);
+    return { exchange, user: person.user, person, who, params, query: new URLSearchParams(head.query) };
   }
 
   /** ERR_FORBIDDEN for a role below the route's, and the refusal of the credentials. */

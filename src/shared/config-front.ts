@@ -90,6 +90,9 @@ export const limitsSchema = z
       .default(1_800_000)
       .describe('How long a turn waits for its turn at the model, and for an API that is over its rate limit'),
     maxSocketsPerUser: positive.default(20),
+    maxFileTransfers: positive
+      .default(4)
+      .describe('Requests for files of workspaces, of one user, that are served at once'),
     maxConnections: positive.default(100_000),
     maxUnsentBytes: z.number().int().min(65_536).default(4_194_304),
     maxToolResultBytes: positive

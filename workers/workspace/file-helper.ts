@@ -57,7 +57,7 @@ const bytes = (path: string): Buffer => Buffer.from(path, 'latin1');
 const realpath = (path: string): string => fs.realpathSync.native(bytes(path), 'latin1' as BufferEncoding);
 const lstat = (path: string): fs.BigIntStats | undefined =>
   fs.lstatSync(bytes(path), { bigint: true, throwIfNoEntry: false });
-const errnoOf = (error: unknown): string => String((error as NodeJS.ErrnoException).code ?? 'IO');
+const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'IO';
 
 const root = realpath(asked.root);
 const absolute = (path: string): string => (path === '' ? root : `${root}/${path}`);

@@ -13,6 +13,7 @@ import { adminUserRoutes, type AdminUserParts } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { statusRoutes, type StatusRouteParts } from './admin-status.js';
 import { consoleRoutes, type ConsoleParts } from './console.js';
+import { fileRoutes, type FileParts } from './files.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
 import { mcpRoutes } from './mcp-endpoint.js';
@@ -29,6 +30,8 @@ export interface RouteParts {
   console: Omit<ConsoleParts, 'browsers' | 'isBlocked'>;
   health: HealthParts;
   turns: TurnParts;
+  /** Absent: it has no sandboxes. */
+  files?: FileParts | undefined;
   mcpExchanges: McpExchanges;
   mcp: McpAdmin;
   pins: PinRoutesOptions;
@@ -48,12 +51,13 @@ export interface RouteParts {
 
 export function allRoutes(parts: RouteParts): Route[] {
   const { browsers, health, turns, mcpExchanges, mcp, pins, oauth, credentials, adminSessions } = parts;
-  const { adminUsers, status, drain, reload, sandboxDesk } = parts;
+  const { adminUsers, status, drain, reload, sandboxDesk, files } = parts;
   const { agents } = turns;
   const isBlocked = (user: string): boolean => credentials?.blocked.has(user) ?? false;
   return [
     ...healthRoutes(health),
     ...sessionRoutes(turns),
+    ...(files ? fileRoutes({ ...turns, ...files }) : []),
     ...mcpRoutes(mcpExchanges),
     ...serverRoutes({ agents, mcp }),
     ...pinRoutes(pins),

@@ -21,6 +21,8 @@ function exchangeOf(takes: () => boolean) {
       done.push(String(chunk));
       return takes();
     },
+    tryEnd: () => [true, true],
+    getWriteOffset: () => 0,
     end: () => done.push('end'),
     endWithoutBody: () => done.push('end'),
     close: () => {

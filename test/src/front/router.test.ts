@@ -40,6 +40,8 @@ async function statusOf(head: Partial<RequestHead>): Promise<string> {
     writeStatus: (text) => (status = text),
     writeHeader: () => undefined,
     write: () => true,
+    tryEnd: () => [true, true],
+    getWriteOffset: () => 0,
     end: () => undefined,
     endWithoutBody: () => undefined,
     close: () => undefined,

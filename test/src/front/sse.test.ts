@@ -20,6 +20,12 @@ class ManualResponse implements ResponseSocket {
     this.onChunk();
     return this.takes;
   }
+  tryEnd(): [boolean, boolean] {
+    return [true, true];
+  }
+  getWriteOffset(): number {
+    return 0;
+  }
   end(): void {
     this.ended = true;
   }

@@ -14,6 +14,10 @@ import {
 /** The main thread cuts a client that neither sends nor takes anything earlier than this. */
 const STALL_MS = 120_000;
 
+function late(): FairleadError {
+  return new FairleadError('ERR_UNAVAILABLE', 'the transfer stands still');
+}
+
 interface Wake {
   promise: Promise<void>;
   resolve: () => void;
@@ -49,7 +53,6 @@ abstract class FilePort<To, From> {
 
   /** Resolves when a message has come. The reason of `closed`; ERR_UNAVAILABLE after a long silence. */
   protected async heard(): Promise<void> {
-    const late = (): FairleadError => new FairleadError('ERR_UNAVAILABLE', 'the transfer stands still');
     const { promise } = this.#wake;
     await withDeadline({ timeoutMs: STALL_MS, late, signal: this.closed }, () => promise);
   }

@@ -144,13 +144,14 @@ export class HelperRun {
     }
     const fault = (value as { fault?: unknown } | null)?.fault;
     if (fault === undefined) return value;
+    if (typeof fault !== 'string') throw broken('a fault is no text');
     const { path, to } = this.#ask;
-    throw fileError(String(fault), fault === 'EEXIST' ? (to ?? path) : path);
+    throw fileError(fault, fault === 'EEXIST' ? (to ?? path) : path);
   }
 
   async #next(timeoutMs: number): Promise<Buffer | undefined> {
     const { value, done } = await this.#wait(() => this.#chunks.next(), timeoutMs);
-    return done === true ? undefined : (value as Buffer);
+    return done === true ? undefined : value;
   }
 
   async #ended(): Promise<FairleadError> {
