@@ -151,7 +151,8 @@ function announce(engine: Engine, log: Logger, listens: boolean): void {
     ];
     if (access.newToken !== undefined) rows.push(row('', `${pc.bold(access.newToken)} (shown only this once)`));
     const link = engine.makeLoginLink();
-    if (link !== undefined) rows.push(row('browser', `${link} logs a browser in, once, within 15 minutes`));
+    if (link === undefined) rows.push(row('console', `${engine.url}/`));
+    else rows.push(row('console', `${link} opens it logged in, once, within 15 minutes`));
     for (const warning of warnings) rows.push('', pc.bold(pc.yellow(`  ! ${warning}`)));
     process.stdout.write(`\n${rows.join('\n')}\n\n`);
   } else {

@@ -32,8 +32,8 @@ export interface BrowserAccess extends BrowserRoutesOptions {
 
 /** Undefined where no browser can log in. The caller holds the data folder. ERR_START when its key is not to be trusted. */
 export function openBrowserAccess(options: Omit<BrowserAccessOptions, 'keys'>): BrowserAccess | undefined {
-  const { config, access } = options;
-  if (access.localToken === undefined && !config.auth.oidc?.clientId) return undefined;
+  const { config } = options;
+  if (config.auth.mode === 'none') return undefined;
   return browserAccess({ ...options, keys: openBrowserKeys(config) });
 }
 
@@ -64,7 +64,7 @@ export function browserAccess({ config, access, keys, site, close, keep }: Brows
       closeEnded();
       await keep(entry);
     },
-    makeLink: () => (localToken === undefined ? undefined : `${site().base}/auth/once?code=${links.make()}`),
+    makeLink: () => (localToken === undefined ? undefined : `${site().base}/#once=${links.make()}`),
   };
 }
 

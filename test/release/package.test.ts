@@ -33,7 +33,7 @@ t.test(
   'it holds what runs and what is read, the types of the client, and no tests, benches, sources or source maps',
   async (t) => {
     const kinds =
-      /^(?:dist\/(?:src|workers|image|man|completion)|docs|systemd)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+      /^(?:dist\/(?:src|workers|console|image|man|completion)|docs|systemd)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
     const others = files.filter((path) => !kinds.test(path)).sort();
     t.same(others, ['fairlead.schema.json', 'workers/workspace/Dockerfile']);
     t.same(
@@ -43,6 +43,7 @@ t.test(
     for (const needed of [
       'dist/man/fairlead.1',
       'dist/completion/fairlead.bash',
+      'dist/console/index.html.br',
       'dist/src/cli.js',
       'dist/src/client/index.js',
       'dist/src/client/index.d.ts',

@@ -1,0 +1,123 @@
+/** A call of a tool: what it is asked with, what it prints, what came of it; and the question whether it may run. */
+import { useEffect, useState } from 'react';
+import type { ContentBlock } from '../../../src/shared/protocol.js';
+import type { SessionStore } from '../live/session-store.js';
+import type { ToolItem } from '../model/items.js';
+import { argumentText, oneLine, terminalText } from '../model/plain.js';
+import { durationWords } from '../model/words.js';
+import { Approval } from './Approval.js';
+import { LongText } from './LongText.js';
+
+const STATES: Record<ToolItem['state'], string> = {
+  asked: 'waits for you',
+  approved: 'begins',
+  running: 'runs',
+  ok: 'done',
+  failed: 'failed',
+  denied: 'denied',
+};
+
+export function ToolCard({ call, store }: { call: ToolItem; store: SessionStore }) {
+  const { name, server, args, state, ms, by, reason, edited, content, output } = call;
+  const isOpen = state !== 'ok' && state !== 'denied';
+  const [open, setOpen] = useState(isOpen);
+  // Close to one line when it has succeeded, as long as nobody has opened it.
+  const [touched, setTouched] = useState(false);
+  useEffect(() => {
+    if (!touched) setOpen(isOpen);
+  }, [isOpen, touched]);
+  const printed = Object.entries(output);
+  return (
+    <section className={`card ${state}`} aria-label={`${oneLine(name, 60)}: ${STATES[state]}`}>
+      <button
+        className="card-head"
+        type="button"
+        aria-expanded={open}
+        onClick={() => {
+          setTouched(true);
+          setOpen(!open);
+        }}
+      >
+        <span className="card-name">{oneLine(name, 60)}</span>
+        <span className="card-brief">{brief(args)}</span>
+        <span className="card-state">
+          {STATES[state]}
+          {ms !== undefined && ` · ${durationWords(ms)}`}
+        </span>
+      </button>
+      {open && (
+        <div className="card-body">
+          {server !== '' && <p className="hint">a tool of {oneLine(server, 60)}</p>}
+          <Arguments args={args} />
+          {edited && <p className="hint">The arguments were edited by the user.</p>}
+          {state === 'asked' && <Approval call={call} store={store} />}
+          {state === 'denied' && <p className="note">{deniedWords(by, reason)}</p>}
+          {content === undefined &&
+            printed.map(([stream, { text, length }]) => (
+              <div key={stream}>
+                <p className="hint">
+                  {stream}
+                  {length > text.length && `, the end of ${length.toLocaleString()} characters`}
+                </p>
+                <LongText mono tail text={terminalText(text)} label={stream} />
+              </div>
+            ))}
+          {content?.map((block, place) => (
+            <Result key={place} block={block} />
+          ))}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Arguments({ args }: { args: Record<string, unknown> }) {
+  const entries = Object.entries(args);
+  if (entries.length === 0) return <p className="hint">without arguments</p>;
+  return (
+    <dl className="arguments">
+      {entries.map(([name, value]) => (
+        <div key={name}>
+          <dt>{oneLine(name, 100)}</dt>
+          <dd>
+            <pre className="mono whole">{argumentText(value)}</pre>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Result({ block }: { block: ContentBlock }) {
+  switch (block.type) {
+    case 'text':
+      return <LongText mono text={terminalText(block.text)} label="Result" />;
+    case 'image':
+      // SVG is a document: only what is pixels is shown.
+      return /^image\/(?:png|jpeg|gif|webp)$/.test(block.mimeType) ? (
+        <img
+          className="picture"
+          alt="A picture that the tool gave"
+          src={`data:${block.mimeType};base64,${block.data}`}
+        />
+      ) : (
+        <p className="hint">a picture of the kind {oneLine(block.mimeType, 60)}</p>
+      );
+    case 'audio':
+      return <p className="hint">a sound of the kind {oneLine(block.mimeType, 60)}</p>;
+    default:
+      return <LongText mono text={argumentText(block)} label="Result" />;
+  }
+}
+
+/** What one looks for: the command, the path, or the first short text. */
+function brief(args: Record<string, unknown>): string {
+  const first = args['command'] ?? args['path'] ?? Object.values(args).find((value) => typeof value === 'string');
+  return typeof first === 'string' ? oneLine(first, 80) : '';
+}
+
+function deniedWords(by: ToolItem['by'], reason: string | undefined): string {
+  const why = reason === undefined || reason === '' ? '' : `: ${oneLine(reason, 10_000)}`;
+  if (by === 'policy') return `A rule has denied it${why}.`;
+  return by === 'timeout' ? 'Nobody has answered in time: it was denied.' : `Denied${why}.`;
+}
