@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { CredentialEntry } from '../../workers/agent/contract/credentials.js';
 import type { CredentialMirror, View } from '../credentials/mirror.js';
+import { readRecord } from '../credentials/records.js';
 import { userName } from '../shared/config-auth.js';
 import { errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
@@ -101,7 +102,7 @@ export class Acts implements View {
   }
 
   put(id: string, value: string, { endsAt = 0 }: Pick<CredentialEntry, 'endsAt'>): void {
-    const found = readAct(value);
+    const found = readRecord(stored, value);
     if (!found) return this.#options.log.warn({ act: id }, 'an act of a newer server is not understood here');
     if (found.taken) return this.#waiting.get(id)?.taken();
     if (endsAt <= Date.now()) return undefined;
@@ -141,13 +142,4 @@ export class Acts implements View {
 
 function newId(): string {
   return randomBytes(12).toString('base64url');
-}
-
-function readAct(value: string): z.infer<typeof stored> | undefined {
-  try {
-    return stored.safeParse(JSON.parse(value)).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

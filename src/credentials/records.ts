@@ -27,14 +27,15 @@ export type BlockRecord = z.infer<typeof blockRecord>;
 
 /** Undefined: nobody can read it. */
 export function readToken(value: string): TokenRecord | undefined {
-  return read(tokenRecord, value);
+  return readRecord(tokenRecord, value);
 }
 
 export function readBlock(value: string): BlockRecord | undefined {
-  return read(blockRecord, value);
+  return readRecord(blockRecord, value);
 }
 
-function read<T>(schema: z.ZodType<T>, value: string): T | undefined {
+/** Undefined: it is not of this kind, or no JSON. */
+export function readRecord<T>(schema: z.ZodType<T>, value: string): T | undefined {
   try {
     return schema.safeParse(JSON.parse(value)).data;
   } catch (error) {
