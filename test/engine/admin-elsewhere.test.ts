@@ -4,11 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { auditFolder } from '../../src/audit/files.js';
-import { dockerHost } from '../helpers/docker.js';
-import { startEngine } from '../helpers/engine.js';
 import { text } from '../helpers/model-server.js';
 import { deferred } from '../helpers/processes.js';
-import { startStack } from '../helpers/stack.js';
+import { startTwoServers } from '../helpers/two-servers.js';
 import { until } from '../helpers/until.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';
 
@@ -24,19 +22,7 @@ const config = {
     ],
   },
 };
-const stack = await startStack({ config });
-t.teardown(() => stack.stop());
-const { engine: a, model, redis } = stack;
-const b = await startEngine({
-  config,
-  env: {
-    REDIS_URL: redis.url,
-    DOCKER_HOST: dockerHost(),
-    ANTHROPIC_API_KEY: 'sk-test-key',
-    ANTHROPIC_BASE_URL: model.url,
-  },
-});
-t.teardown(() => b.stop());
+const { a, b, model } = await startTwoServers(t, { config, docker: true });
 
 interface Busy {
   client: TestClient;

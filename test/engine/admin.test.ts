@@ -1,26 +1,14 @@
 /** An administrator acts on sessions and users at one server; the server that has them does it. Two servers on one Redis. */
 import t from 'tap';
-import { startEngine, type Engine } from '../helpers/engine.js';
-import { startModelServer, text } from '../helpers/model-server.js';
+import type { Engine } from '../helpers/engine.js';
+import { text } from '../helpers/model-server.js';
 import { deferred, within } from '../helpers/processes.js';
-import { startRedis } from '../helpers/redis.js';
+import { startTwoServers } from '../helpers/two-servers.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';
 import { runCli } from '../src/cli/spawn-cli.js';
 
 const SOON_MS = 30_000;
-const redis = await startRedis();
-t.teardown(() => redis.stop());
-const model = await startModelServer();
-t.teardown(() => model.close());
-const start = async (): Promise<Engine> => {
-  const engine = await startEngine({
-    config: { sandbox: { driver: 'process' } },
-    env: { REDIS_URL: redis.url, DOCKER_HOST: '', ANTHROPIC_API_KEY: 'sk-x', ANTHROPIC_BASE_URL: model.url },
-  });
-  t.teardown(() => engine.stop());
-  return engine;
-};
-const [a, b] = [await start(), await start()];
+const { a, b, model, redis } = await startTwoServers(t);
 
 const closed = (client: TestClient): Promise<{ code: number; reason: string }> =>
   within(client.closed, SOON_MS, () => 'the socket is still open');

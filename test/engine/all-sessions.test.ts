@@ -1,9 +1,8 @@
 /** What an operator sees of everybody's sessions, on Redis and from two servers. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { dockerHost } from '../helpers/docker.js';
-import { startEngine, type Engine } from '../helpers/engine.js';
-import { startStack } from '../helpers/stack.js';
+import type { Engine } from '../helpers/engine.js';
+import { startTwoServers } from '../helpers/two-servers.js';
 import { until } from '../helpers/until.js';
 import { connect } from '../helpers/ws-client.js';
 
@@ -20,11 +19,7 @@ const config = {
     ],
   },
 };
-const stack = await startStack({ config });
-t.teardown(() => stack.stop());
-const { engine: a, redis } = stack;
-const b = await startEngine({ config, env: { REDIS_URL: redis.url, DOCKER_HOST: dockerHost() } });
-t.teardown(() => b.stop());
+const { a, b } = await startTwoServers(t, { config, docker: true });
 
 interface Listed {
   sessions: { session: string; user: string; server: string }[];

@@ -4,12 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { auditFolder } from '../../src/audit/files.js';
-import { startEngine, type Engine } from '../helpers/engine.js';
+import type { Engine } from '../helpers/engine.js';
 import { text, tool } from '../helpers/model-server.js';
 import { startMcpHttpServer } from '../helpers/mcp-http-server.js';
 import { deferred, within } from '../helpers/processes.js';
-import { startStack } from '../helpers/stack.js';
-import { dockerHost } from '../helpers/docker.js';
+import { startTwoServers } from '../helpers/two-servers.js';
 import { until } from '../helpers/until.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';
 import { connectMcp } from '../src/front/routes/mcp-clients.js';
@@ -33,19 +32,7 @@ const config = {
     ],
   },
 };
-const stack = await startStack({ config });
-t.teardown(() => stack.stop());
-const { engine: a, model, redis } = stack;
-const b = await startEngine({
-  config,
-  env: {
-    REDIS_URL: redis.url,
-    DOCKER_HOST: dockerHost(),
-    ANTHROPIC_API_KEY: 'sk-test-key',
-    ANTHROPIC_BASE_URL: model.url,
-  },
-});
-t.teardown(() => b.stop());
+const { a, b, model } = await startTwoServers(t, { config, docker: true });
 
 async function admin(engine: Engine, method: string, path: string, token = 'token-of-olga'): Promise<Response> {
   return fetch(engine.url + path, {

@@ -7,9 +7,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from 'redis';
 import t from 'tap';
 import { auditFolder } from '../../src/audit/files.js';
-import { startEngine, type Engine } from '../helpers/engine.js';
+import type { Engine } from '../helpers/engine.js';
 import { within } from '../helpers/processes.js';
-import { startRedis } from '../helpers/redis.js';
+import { startTwoServers } from '../helpers/two-servers.js';
 import { connect } from '../helpers/ws-client.js';
 import { until } from '../helpers/until.js';
 import { runCli } from '../src/cli/spawn-cli.js';
@@ -17,17 +17,10 @@ import { runCli } from '../src/cli/spawn-cli.js';
 /** A second is the promise; a loaded machine gets more before the test gives up. */
 const SOON_MS = 10_000;
 
-const redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
-t.teardown(() => redis.stop());
-const start = async (): Promise<Engine> => {
-  const engine = await startEngine({
-    config: { sandbox: { driver: 'process' }, auth: {}, store: { timeoutMs: 1_000 } },
-    env: { REDIS_URL: redis.url, DOCKER_HOST: '' },
-  });
-  t.teardown(() => engine.stop());
-  return engine;
-};
-const [a, b] = [await start(), await start()];
+const { a, b, redis } = await startTwoServers(t, {
+  config: { auth: {}, store: { timeoutMs: 1_000 } },
+  redisArgs: ['--appendonly', 'yes', '--appendfsync', 'always'],
+});
 
 /** What the server's audit log says of this token. */
 function recorded({ dataDir }: Engine, id: string): string[] {

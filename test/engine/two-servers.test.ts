@@ -1,23 +1,10 @@
 import t from 'tap';
-import { startEngine, type Engine } from '../helpers/engine.js';
-import { lastText, startModelServer, text, tool } from '../helpers/model-server.js';
+import { lastText, text, tool } from '../helpers/model-server.js';
 import { deferred } from '../helpers/processes.js';
-import { startRedis } from '../helpers/redis.js';
+import { startTwoServers } from '../helpers/two-servers.js';
 import { connect } from '../helpers/ws-client.js';
 
-const redis = await startRedis();
-t.teardown(() => redis.stop());
-const model = await startModelServer();
-t.teardown(() => model.close());
-const start = async (): Promise<Engine> => {
-  const engine = await startEngine({
-    config: { sandbox: { driver: 'process' } },
-    env: { REDIS_URL: redis.url, DOCKER_HOST: '', ANTHROPIC_API_KEY: 'sk-x', ANTHROPIC_BASE_URL: model.url },
-  });
-  t.teardown(() => engine.stop());
-  return engine;
-};
-const [a, b] = [await start(), await start()];
+const { a, b, model } = await startTwoServers(t);
 
 t.test('a second server that opens a session takes it over, in the middle of a turn', async (t) => {
   const old = await connect(a.wsUrl);

@@ -4,11 +4,10 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from 'redis';
 import t, { type Test } from 'tap';
-import { dockerHost } from '../helpers/docker.js';
 import { startEngine, type Engine } from '../helpers/engine.js';
 import { text, tool } from '../helpers/model-server.js';
 import { deferred, within } from '../helpers/processes.js';
-import { startStack } from '../helpers/stack.js';
+import { startTwoServers } from '../helpers/two-servers.js';
 import { until } from '../helpers/until.js';
 import { connect, type TestClient } from '../helpers/ws-client.js';
 import { runCli } from '../src/cli/spawn-cli.js';
@@ -27,16 +26,7 @@ const config = {
   },
   quotas: { default: { maxTurns: 100, maxHistoryBytes: 100_000_000, maxWorkspaceBytes: 100_000_000 } },
 };
-const stack = await startStack({ config });
-t.teardown(() => stack.stop());
-const { engine: a, model, redis } = stack;
-const env = {
-  DOCKER_HOST: dockerHost(),
-  ANTHROPIC_API_KEY: 'sk-test-key',
-  ANTHROPIC_BASE_URL: model.url,
-};
-const b = await startEngine({ config, env: { ...env, REDIS_URL: redis.url } });
-t.teardown(() => b.stop());
+const { a, b, model, redis, env } = await startTwoServers(t, { config, docker: true });
 
 interface Answer {
   status: number;
