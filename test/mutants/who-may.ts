@@ -140,7 +140,7 @@ export const FRONT: readonly Mutant[] = [
   ...slips('src/boot/environment.js', ['src/boot/environment.test.js'], ['overwriteBlock();', '']),
   ...slips(
     'src/front/hub.js',
-    front('hub', 'connection'),
+    front('hub', 'connection', 'connection-ends'),
     ['if (seq > subscriber.seq + 1)', 'if (seq > subscriber.seq + 2)'],
     ['seq > 0 && seq <= before', 'seq > 0 && seq < before'],
     ['subscriber.seq < seq && !this.#behind.has(subscriber)', 'subscriber.seq < seq'],
@@ -159,7 +159,7 @@ export const FRONT: readonly Mutant[] = [
   ),
   ...slips(
     'src/front/presence.js',
-    front('presence', 'connection', 'http'),
+    front('presence', 'connection-ends', 'http'),
     ['count >= limits.maxSocketsPerUser', 'count > limits.maxSocketsPerUser'],
     ['this.#present.size >= limits.maxConnections', 'this.#present.size > limits.maxConnections'],
     ['if (!this.#present.delete(subscriber))', 'if (this.#present.delete(subscriber) === undefined)'],
@@ -167,7 +167,7 @@ export const FRONT: readonly Mutant[] = [
   ),
   ...slips(
     'src/front/connection.js',
-    front('connection', 'slow-reader'),
+    front('connection', 'connection-ends', 'slow-reader'),
     ['this.#outstanding >= MAX_OUTSTANDING', 'this.#outstanding > MAX_OUTSTANDING'],
     ['early.texts.length > MAX_EARLY_FRAMES', 'early.texts.length > 2 * MAX_EARLY_FRAMES'],
     ['this.#context.presence.leave(this.user, this);', ''],
