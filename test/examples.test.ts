@@ -78,6 +78,7 @@ for (const [command, file] of [
   [process.execPath, 'client.mjs'],
   [process.execPath, 'websocket-client.mjs'],
   [findPython() ?? 'python3', 'websocket_client.py'],
+  [findPython() ?? 'python3', 'python/resuming_client.py'],
 ] as const) {
   void t.test(`${file} asks before the tool runs and prints the answer`, async (t) => {
     const client = await startClient(t, command, file, await startDemo(t));
