@@ -4,6 +4,7 @@ import type { FileStat } from '../../../workers/docker/contract/files.js';
 import { withDeadline } from '../../shared/abort.js';
 import { errorToData, FairleadError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log.js';
+import { freeNow } from '../../shared/threads/free-now.js';
 import type { Exchange, FileConditions, Header } from '../http.js';
 import type { RouteCall } from '../router.js';
 import type { FileDesk, Held } from './file-desk.js';
@@ -95,6 +96,7 @@ async function send(exchange: Exchange, source: FileSource, wanted: Wanted, log:
         await withDeadline({ timeoutMs: STALLED_MS, late: stalled }, () => taken);
       }
       source.ack(chunk.length);
+      freeNow(chunk);
     }
     if (exchange.open) exchange.cut(); // fewer bytes than were announced
   } catch (error) {

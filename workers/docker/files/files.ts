@@ -6,6 +6,7 @@ import { bulkhead, BulkheadRejectedError } from 'cockatiel';
 import { z } from 'zod';
 import { withDeadline } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { freeNow } from '../../../src/shared/threads/free-now.js';
 import { shownPath, type BytePath } from '../../workspace/names.js';
 import type { ArchiveReader } from '../archive/archive-file.js';
 import type { Archives } from '../archive/archives.js';
@@ -164,8 +165,9 @@ export class Files {
       });
       let part = await port.next();
       for (; part.type === 'data'; part = await port.next()) {
-        await run.frame('D', part.data);
-        port.taken(part.data.length);
+        const { length } = part.data;
+        if (await run.frame('D', part.data)) freeNow(part.data);
+        port.taken(length);
       }
       const { expect } = part;
       const { done } = await this.#alone(of, async () => {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { onAbort, pending, untilAborted, withDeadline } from '../../../src/shared/abort.js';
 import { FairleadError } from '../../../src/shared/errors.js';
+import { freeNow } from '../../../src/shared/threads/free-now.js';
 import type { RunningSandbox, SandboxProgram } from '../driver/driver.js';
 import { isProcess, Stderr, workspaceOf } from '../archive/programs.js';
 import { fileError } from './file-errors.js';
@@ -88,7 +89,7 @@ export class HelperRun {
     }
   }
 
-  /** The bytes after the lines, to the end of the output. */
+  /** The bytes after the lines, to the end of the output. Each piece must be copied before the next one is asked for. */
   async *bytes(): AsyncGenerator<Buffer> {
     const rest = this.#rest;
     this.#rest = Buffer.alloc(0);
@@ -97,21 +98,18 @@ export class HelperRun {
       const next = await this.#next(STALL_MS);
       if (!next) return;
       yield next;
+      freeNow(next);
     }
   }
 
-  /** Resolves when more may be written. ERR_SANDBOX when it takes nothing for too long. */
-  async write(bytes: Buffer | string): Promise<void> {
+  /** True: they are on their way, and the bytes are nobody's any more. ERR_SANDBOX when it takes nothing for too long. */
+  async write(bytes: Buffer | string): Promise<boolean> {
     const { stdin } = this.#program;
-    if (this.#isOver || !stdin.writable || stdin.write(bytes)) return; // its end is told by its output
-    const { promise, resolve } = pending<void>();
-    this.#onOver = resolve;
-    stdin.once('drain', resolve);
-    try {
-      await this.#wait(() => promise);
-    } finally {
-      stdin.off('drain', resolve);
-    }
+    if (this.#isOver || !stdin.writable) return false; // its end is told by its output
+    const { promise, resolve } = pending<boolean>();
+    this.#onOver = () => resolve(false);
+    stdin.write(bytes, (error) => resolve(!error));
+    return this.#wait(() => promise);
   }
 
   /** It reads no more: nobody waits for it to. */
@@ -120,12 +118,13 @@ export class HelperRun {
     this.#onOver();
   }
 
-  async frame(kind: 'D' | 'C', content: Uint8Array): Promise<void> {
+  /** As `write`. */
+  async frame(kind: 'D' | 'C', content: Uint8Array): Promise<boolean> {
     const header = Buffer.alloc(FRAME_HEADER_BYTES);
     header.write(kind, 'latin1');
     header.writeUInt32BE(content.length, 1);
     this.#program.stdin.write(header);
-    await this.write(Buffer.from(content.buffer, content.byteOffset, content.length));
+    return this.write(Buffer.from(content.buffer, content.byteOffset, content.length));
   }
 
   /** The end of its input ends it, whatever it does. Idempotent. */
