@@ -344,7 +344,7 @@ async function boot(first: Config, log: Logger, options: StartOptions, onStop: S
   onStop.add(() => front.stopAccepting());
   onStop.add(() => readiness.draining());
   readiness.booted();
-  for (const part of liveParts({ live, front, docker: sandboxes, agents, log })) live.add(part);
+  for (const part of liveParts({ live, front, docker: sandboxes, agents, book, images, log })) live.add(part);
   live.open();
   onStop.add(() => live.close());
 

@@ -10,7 +10,6 @@ import type { AllAgents } from './all-agents.js';
 import type { AuditLog } from './audit-log.js';
 import type { Front } from './front.js';
 import type { LiveConfig } from './live-config.js';
-import { forThreads } from './live-parts.js';
 import type { Readiness } from './readiness.js';
 import type { ServerBook } from './server-book.js';
 
@@ -32,12 +31,12 @@ export interface AgentHostParts {
   keptOut: () => string[];
   /** An administrator has the server drained. */
   isResting: () => boolean;
-  live: Pick<LiveConfig, 'current' | 'generation'>;
+  live: Pick<LiveConfig, 'generation'>;
 }
 
 export function agentHost(parts: AgentHostParts): AgentHost {
   const { agents, all, docker, front, book, readiness, auditLog, broker, keptOut, isResting, live } = parts;
-  const newest = (): SetConfigRequest => ({ generation: live.generation, config: forThreads(live.current) });
+  const newest = (): SetConfigRequest => agents.newest(live.generation);
   return {
     requests: {
       'lease-sandbox': (request) => docker.run('lease-sandbox', request, [request.port]),

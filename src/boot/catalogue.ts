@@ -3,6 +3,7 @@ import type { ServerListing } from '../../workers/agent/contract/mcp.js';
 import { backoffMs, type Backoff } from '../shared/backoff.js';
 import { isImageServer, serversOf } from '../shared/config-mcp.js';
 import type { Config } from '../shared/config.js';
+import type { ServerChanges } from '../shared/server-changes.js';
 import { cutText } from '../shared/cut-text.js';
 import { errorToData } from '../shared/errors.js';
 import type { Logger } from '../shared/log.js';
@@ -25,6 +26,8 @@ export interface ImageServersOptions {
 export class ImageServers {
   readonly #options: ImageServersOptions;
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** The list of each server that counts: one that changes is listed anew. */
+  readonly #lists = new Map<string, symbol>();
   #closed = false;
 
   constructor(options: ImageServersOptions) {
@@ -37,7 +40,19 @@ export class ImageServers {
    */
   async start(): Promise<void> {
     const { mcpServers } = this.#options.config;
-    await Promise.all(serversOf(mcpServers, isImageServer).map(([server]) => this.#list(server, 1)));
+    await Promise.all(serversOf(mcpServers, isImageServer).map(([server]) => this.#listNew(server)));
+  }
+
+  /** Lists what is new or changed in the background. */
+  applyConfig({ added, changed, removed }: ServerChanges): void {
+    if (this.#closed) return;
+    for (const server of [...changed, ...removed]) {
+      clearTimeout(this.#timers.get(server));
+      this.#timers.delete(server);
+      this.#lists.delete(server);
+    }
+    const images = new Set(serversOf(this.#options.config.mcpServers, isImageServer).map(([server]) => server));
+    for (const server of [...added, ...changed]) if (images.has(server)) void this.#listNew(server);
   }
 
   close(): void {
@@ -45,21 +60,27 @@ export class ImageServers {
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
 
-  async #list(server: string, attempt: number): Promise<void> {
+  #listNew(server: string): Promise<void> {
+    const list = Symbol(server);
+    this.#lists.set(server, list);
+    return this.#list(server, 1, list);
+  }
+
+  async #list(server: string, attempt: number, list: symbol): Promise<void> {
     const { docker, log, note, again = AGAIN } = this.#options;
     try {
       const { tools, resources = false, prompts = false } = await docker.run('read-tools', { server });
-      if (this.#closed) return;
+      if (this.#closed || this.#lists.get(server) !== list) return;
       if (attempt > 1) log.info({ server, tools: tools.length }, 'mcp server: its image can be used now');
       note({ server, tools, ...(resources ? { resources } : {}), ...(prompts ? { prompts } : {}) });
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#closed || this.#lists.get(server) !== list) return;
       const { code, message } = errorToData(error);
       const retryMs = Math.round(backoffMs(attempt, again));
       log.error({ server, code, retryMs }, `mcpServers.${server} cannot be used, the others can: ${message}`);
       // Every user sees it: of a sandbox that no user has used its text tells, of Docker the code alone.
       note({ server, down: code === 'ERR_SANDBOX' ? `${code}: ${cutText(message, MAX_TEXT)}` : code });
-      const timer = setTimeout(() => void this.#list(server, attempt + 1), retryMs);
+      const timer = setTimeout(() => void this.#list(server, attempt + 1, list), retryMs);
       timer.unref(); // must not keep the process alive
       this.#timers.set(server, timer);
     }

@@ -1,6 +1,5 @@
 /** Which settings count at once when the file is read again, and which need a restart; and what two configurations differ in. Pure; main thread. */
 import { isDeepStrictEqual } from 'node:util';
-import { diffServers, effectiveServers } from './live-servers.js';
 import { deepFreeze, type Config } from '../shared/config.js';
 
 /** Each is a key of the schema that is no section: a test compares this list and the next one with the schema. */
@@ -58,8 +57,10 @@ export const LIVE_KEYS = [
   'mcp.pins.servers',
   'mcp.requestTimeoutMs',
   'mcp.silenceMs',
+  'mcp.allowLoopback',
+  'mcp.allowHosts',
   'logLevel',
-  'mcpServers', // in part: see live-servers.ts
+  'mcpServers',
 ] as const;
 
 /** A section stands for all its keys, also those of a later version: what nobody has made live needs a restart. */
@@ -103,13 +104,17 @@ export const RESTART_KEYS = [
   'mcp.publicUrl', // cookies, and the client ids that authorization servers know
   'mcp.idleMs',
   'mcp.maxConnections',
-  'mcp.allowLoopback',
-  'mcp.allowHosts',
   'allowHostCommands',
 ] as const;
 
 /** Of maps: what was added, removed or changed in them is told by name. */
-const MAPS: ReadonlySet<string> = new Set(['quotas.groups', 'quotas.users', 'model.groups', 'mcp.pins.servers']);
+const MAPS: ReadonlySet<string> = new Set([
+  'quotas.groups',
+  'quotas.users',
+  'model.groups',
+  'mcp.pins.servers',
+  'mcpServers',
+]);
 
 export interface ConfigDiff {
   /** Keys that count from now on. Of maps each entry: `quotas.users.ada added`. */
@@ -120,26 +125,21 @@ export interface ConfigDiff {
 
 export function diffConfigs(before: Config, after: Config): ConfigDiff {
   const changed = (key: string): boolean => differs(key, before, after);
-  const servers = diffServers(before.mcpServers, after.mcpServers);
-  const live = LIVE_KEYS.filter((key) => key !== 'mcpServers' && changed(key));
+  const live = LIVE_KEYS.filter((key) => changed(key));
   const blocked = live.filter((key) => switchesAccess(key, before, after));
   return {
-    live: live
-      .filter((key) => !blocked.includes(key))
-      .flatMap((key) => told(key, before, after))
-      .concat(servers.live),
-    restart: [...RESTART_KEYS.filter((key) => changed(key)), ...blocked, ...servers.restart],
+    live: live.filter((key) => !blocked.includes(key)).flatMap((key) => told(key, before, after)),
+    restart: [...RESTART_KEYS.filter((key) => changed(key)), ...blocked],
   };
 }
 
 /** What counts when `after` is read while `before` runs: the live keys of `after`, all else of `before`. */
 export function effectiveConfig(before: Config, after: Config): Config {
   const { source: _source, ...kept } = before;
-  const mcpServers = effectiveServers(before.mcpServers, after.mcpServers);
-  const result: Config = { ...kept, mcpServers, ...(after.source && { source: after.source }) };
+  const result: Config = { ...kept, ...(after.source && { source: after.source }) };
   const own = new Set<string>();
   for (const key of LIVE_KEYS) {
-    if (key !== 'mcpServers' && !switchesAccess(key, before, after)) setAt(result, key, valueAt(after, key), own);
+    if (!switchesAccess(key, before, after)) setAt(result, key, valueAt(after, key), own);
   }
   return deepFreeze(result);
 }

@@ -6,7 +6,10 @@ import { setLogLevel, type Logger } from '../shared/log.js';
 import type { AgentPool } from '../threads/agent-pool.js';
 import type { DockerPool } from '../threads/docker-pool.js';
 import type { Front } from './front.js';
+import { serverChanges } from '../shared/server-changes.js';
+import type { ImageServers } from './catalogue.js';
 import type { LiveConfig, LivePart } from './live-config.js';
+import type { ServerBook } from './server-book.js';
 
 /** A thread takes its configuration in milliseconds, but may be in the middle of a long step. */
 const TAKE_MS = 10_000;
@@ -16,10 +19,12 @@ export interface LivePartsOptions {
   front: Pick<Front, 'applyConfig'>;
   docker: Pick<DockerPool, 'run' | 'endThread'>;
   agents: Pick<AgentPool, 'setConfig'>;
+  book: Pick<ServerBook, 'applyConfig'>;
+  images: Pick<ImageServers, 'applyConfig'>;
   log: Logger;
 }
 
-export function liveParts({ live, front, docker, agents, log }: LivePartsOptions): LivePart[] {
+export function liveParts({ live, front, docker, agents, book, images, log }: LivePartsOptions): LivePart[] {
   return [
     { name: 'log', apply: ({ logLevel }) => setLogLevel(logLevel) },
     {
@@ -45,9 +50,18 @@ export function liveParts({ live, front, docker, agents, log }: LivePartsOptions
     },
     {
       name: 'agents',
-      apply: async (config) => {
-        const ended = await agents.setConfig({ generation: live.generation, config: forThreads(config) }, TAKE_MS);
+      apply: async () => {
+        const ended = await agents.setConfig(live.generation, TAKE_MS);
         return ended.map((index) => `agent thread ${index} did not take the configuration in time and is replaced`);
+      },
+    },
+    {
+      // After the agent threads, which forget the tools of servers that are gone by themselves.
+      name: 'servers',
+      apply: ({ mcpServers }, before) => {
+        const changes = serverChanges(before.mcpServers, mcpServers);
+        book.applyConfig(changes);
+        images.applyConfig(changes);
       },
     },
   ];

@@ -16,6 +16,7 @@ import { seesServer } from '../shared/kept-for-groups.js';
 import { gauge } from '../shared/metrics.js';
 import { toolFilter } from '../shared/name-globs.js';
 import type { Standing } from '../shared/person.js';
+import type { ServerChanges } from '../shared/server-changes.js';
 import type { ToolDefinition } from '../shared/tool-definition.js';
 import { differenceText, pinDifference, type Pins } from '../shared/tool-pins.js';
 
@@ -56,6 +57,7 @@ export class ServerBook {
     this.#pins = pins;
     this.#publish = publish;
     gauge('fairlead_mcp_server_state', 'MCP servers by state', ['server', 'state'], (g) => {
+      g.reset(); // of servers that are gone
       for (const name of Object.keys(config.mcpServers)) {
         const now = this.#stateOf(name, this.#entries.get(name));
         for (const state of STATES) g.set({ server: name, state }, state === now ? 1 : 0);
@@ -79,6 +81,16 @@ export class ServerBook {
     if (before && JSON.stringify([before.tools, before.note]) === JSON.stringify([entry.tools, entry.note])) return;
     this.#entries.set(server, entry);
     this.#noteDifferences(server, tools ?? []);
+    this.#publishSoon();
+  }
+
+  /** What a changed server has listed stands until it is listed again, so that its tools are not away meanwhile. */
+  applyConfig({ removed }: Pick<ServerChanges, 'removed'>): void {
+    for (const server of removed) this.#entries.delete(server);
+    this.#publishSoon();
+  }
+
+  #publishSoon(): void {
     if (this.#publishing) return;
     this.#publishing = true;
     setImmediate(() => {

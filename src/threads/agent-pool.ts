@@ -8,9 +8,9 @@ import type { Logger } from '../shared/log.js';
 import type { AgentWorkerData, SetConfigRequest } from '../../workers/agent/contract/lifecycle.js';
 import type { AgentHost } from './agent-life.js';
 import type { LoopWatch } from '../shared/threads/loop-watch.js';
-import { isUrlServer, serversOf } from '../shared/config-mcp.js';
-import { createSlots, forgetThread } from '../shared/threads/shared-slots.js';
+import { forgetThread } from '../shared/threads/shared-slots.js';
 import { threadOf } from '../shared/threads/route.js';
+import { SlotPlaces } from './slot-places.js';
 import { SpareAgent } from './spare-agent.js';
 import { AgentSupervisor } from './supervisor.js';
 
@@ -22,15 +22,14 @@ const RETRY_MS = 1_000;
 const CLOSE_MS = 5_000;
 
 /** The workerData that all agent threads share; each starts with the configuration of its start. */
-export type AgentPoolData = Omit<AgentWorkerData, 'index' | 'config'> & { config: () => Config };
+export type AgentPoolData = Omit<AgentWorkerData, 'index' | 'config' | 'slots'> & { config: () => Config };
 
 export class AgentPool implements Agents {
   readonly #data: AgentPoolData;
   readonly #log: Logger;
   readonly #loops: LoopWatch;
   readonly #spare: SpareAgent | undefined;
-  /** Absent: the configuration has no `url` servers. */
-  readonly #slots: SharedArrayBuffer | undefined;
+  readonly #slots: SlotPlaces;
   /** Empty until `start`. */
   #threads: AgentSupervisor[] = [];
 
@@ -39,10 +38,9 @@ export class AgentPool implements Agents {
     this.#log = log;
     this.#loops = loops;
     const config = data.config();
-    const servers = serversOf(config.mcpServers, isUrlServer).length;
-    if (servers > 0) this.#slots = createSlots(servers, data.threads);
+    this.#slots = new SlotPlaces(config.mcpServers, data.threads);
     const spawn = (): Worker => this.#spawn(SPARE, -1, 'agent-spare');
-    if (config.agents.spare) this.#spare = new SpareAgent({ spawn, config: data.config, log });
+    if (config.agents.spare) this.#spare = new SpareAgent({ spawn, now: () => this.#now(), log });
   }
 
   get size(): number {
@@ -59,7 +57,7 @@ export class AgentPool implements Agents {
    */
   async start(host: AgentHost): Promise<void> {
     const spawn = (index: number, again: boolean): Worker => {
-      if (this.#slots && again) forgetThread(this.#slots, index, this.size);
+      if (again) forgetThread(this.#slots.memory, index, this.size);
       const spared = again ? this.#spare?.take(index) : undefined;
       return spared ?? this.#spawn(DOORWAY, index, `agent-${index}`);
     };
@@ -138,11 +136,18 @@ export class AgentPool implements Agents {
     this.#threads[index]?.notify(name, body);
   }
 
+  /** What counts now, for a thread. */
+  newest(generation: number): SetConfigRequest {
+    const { config, slots } = this.#now();
+    return { generation, config, places: slots.places };
+  }
+
   /**
    * Every live thread gets the configuration; one that does not take it in time is ended, and its successor starts with the newest. Resolves
    * with the numbers of those that were ended.
    */
-  async setConfig(request: SetConfigRequest, timeoutMs: number): Promise<number[]> {
+  async setConfig(generation: number, timeoutMs: number): Promise<number[]> {
+    const request = this.newest(generation);
     const taking = this.#threads.map(async (thread, index) => {
       if (!thread.alive) return []; // it starts with the newest
       try {
@@ -167,10 +172,16 @@ export class AgentPool implements Agents {
   }
 
   #spawn(file: URL, index: number, name: string): Worker {
-    const config = this.#data.config();
-    const { maxHeapMb } = config.agents;
+    const now = this.#now();
+    const { maxHeapMb } = now.config.agents;
     const resourceLimits = maxHeapMb === 0 ? {} : { maxOldGenerationSizeMb: maxHeapMb };
-    const workerData: AgentWorkerData = { ...this.#data, config, index, ...(this.#slots && { slots: this.#slots }) };
+    const workerData: AgentWorkerData = { ...this.#data, ...now, index };
     return new Worker(file, { workerData, resourceLimits, name });
+  }
+
+  #now(): Pick<AgentWorkerData, 'config'> & Required<Pick<AgentWorkerData, 'slots'>> {
+    const config = this.#data.config();
+    const { memory } = this.#slots;
+    return { config, slots: { memory, places: this.#slots.of(config.mcpServers) } };
   }
 }

@@ -1,6 +1,5 @@
 /** Keeps one loaded agent thread as a spare, which replaces a dead one in a fraction of the time. Main thread. */
 import type { Worker } from 'node:worker_threads';
-import type { Config } from '../shared/config.js';
 import type { Logger } from '../shared/log.js';
 import type { TakePlace } from '../../workers/agent/spare.js';
 
@@ -9,7 +8,8 @@ const BOOT_AFTER_MS = 5_000;
 
 export interface SpareOptions {
   spawn: () => Worker;
-  config: () => Config;
+  /** What a thread starts with now. */
+  now: () => Omit<TakePlace, 'index'>;
   log: Logger;
   bootAfterMs?: number;
 }
@@ -40,7 +40,7 @@ export class SpareAgent {
     const worker = this.#worker;
     if (!worker || !this.#loaded) return undefined;
     this.#forget(worker);
-    worker.postMessage({ index, config: this.#options.config() } satisfies TakePlace);
+    worker.postMessage({ index, ...this.#options.now() } satisfies TakePlace);
     worker.ref();
     return worker;
   }

@@ -1,7 +1,7 @@
 /** A real MCP server over HTTP for tests, both eras: its tools change as the test wants, it dies and comes back. Runs in tests. */
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, McpServer, ResourceTemplate, type McpHttpHandler } from '@modelcontextprotocol/server';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
 
@@ -29,6 +29,8 @@ export class McpHttpServer {
   readonly tools: Map<string, HttpTool>;
   /** Of each tool call, in the order they came. */
   readonly calls: string[] = [];
+  /** Of each request, in the order they came. */
+  readonly headers: IncomingHttpHeaders[] = [];
   port = 0;
   readonly #rich: boolean;
   #http: Server | undefined;
@@ -47,7 +49,10 @@ export class McpHttpServer {
   async start(): Promise<void> {
     this.#handler = createMcpHandler(() => this.#make());
     const handle = toNodeHandler(this.#handler);
-    const http = createServer((request, response) => void handle(request as Parameters<typeof handle>[0], response));
+    const http = createServer((request, response) => {
+      this.headers.push(request.headers);
+      void handle(request as Parameters<typeof handle>[0], response);
+    });
     this.#http = http;
     await new Promise<void>((resolve, reject) => {
       http.once('error', reject);

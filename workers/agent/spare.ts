@@ -12,7 +12,7 @@ import './model/anthropic.js';
 import './model/create-model.js';
 
 /** Tells the spare which thread it becomes, with the configuration of now. */
-export type TakePlace = Pick<AgentWorkerData, 'index' | 'config'>;
+export type TakePlace = Pick<AgentWorkerData, 'index' | 'config' | 'slots'>;
 
 await loadUrlPart((workerData as AgentWorkerData).config);
 if (!parentPort) throw new Error('workers/agent runs as a worker thread');

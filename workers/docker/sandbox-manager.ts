@@ -145,14 +145,14 @@ export class SandboxManager {
       this.#options.log.error({ err: error }, 'no sandbox can be leased');
       return;
     }
-    if (this.#adoption) void this.#openAfter(this.#adoption.firstLook);
-    else this.#pools.open();
+    if (!this.#adoption) return this.#pools.open();
+    // Adopted sandboxes count: a pool that opens earlier would start as many again.
+    void this.#adoption.firstLook.then(() => this.#pools.open());
   }
 
-  /** Adopted sandboxes count: a pool that opens earlier would start as many again. */
-  async #openAfter(firstLook: Promise<unknown>): Promise<void> {
-    await firstLook;
-    this.#pools.open();
+  /** The images are those of the configuration from now on. */
+  applyConfig(): void {
+    this.#pools.applyConfig();
   }
 
   fillPools(): void {
@@ -204,7 +204,7 @@ export class SandboxManager {
       await this.#ready();
       await this.#leases.left(owner);
       const lease =
-        (await this.#takeOrphan(owner, relay.closed)) ?? (await this.#takeFresh(owner, pool, relay.closed, user));
+        (await this.#takeOrphan(owner, pool, relay.closed)) ?? (await this.#takeFresh(owner, pool, relay.closed, user));
       const handshake = this.#handOver(lease, relay);
       leased = lease;
       const waitedMs = performance.now() - began;
@@ -298,10 +298,13 @@ export class SandboxManager {
   }
 
   /** The session's own sandbox, if it runs on since its agent thread or an earlier run died. */
-  async #takeOrphan(owner: Owner, signal: AbortSignal): Promise<Lease | undefined> {
+  async #takeOrphan(owner: Owner, pool: ContainerPool, signal: AbortSignal): Promise<Lease | undefined> {
     const { leaseTimeoutMs } = this.#options.config.sandbox;
     await this.#adoption?.settled(owner, signal, leaseTimeoutMs);
-    return this.#orphans.take(owner, signal, leaseTimeoutMs);
+    const orphan = await this.#orphans.take(owner, signal, leaseTimeoutMs);
+    if (!orphan || orphan.pool === pool) return orphan;
+    await this.#leases.saveAndEnd(orphan, 'its server has been changed in the configuration');
+    return undefined;
   }
 
   async #takeFresh(owner: Owner, pool: ContainerPool, signal: AbortSignal, user?: string): Promise<Lease> {
@@ -309,15 +312,15 @@ export class SandboxManager {
     if (this.#workspaces.takeMissing(owner)) await this.#leases.missingSave(owner);
     // First: the next result that the session gets from this server is that of an empty, or older, workspace.
     await this.#options.losses?.settled(owner, signal, this.#options.config.sandbox.leaseTimeoutMs);
-    const sandbox = await pool.take(signal, user);
+    const { sandbox, pool: from } = await this.#pools.take(pool, owner.server, signal, user);
     const { running } = sandbox;
     if (!running) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
     const used = this.#workspaces.has(owner);
-    const lease: Lease = { id: running.id, ...owner, sandbox, pool, leasedAt: Date.now(), generation: 0, used };
+    const lease: Lease = { id: running.id, ...owner, sandbox, pool: from, leasedAt: Date.now(), generation: 0, used };
     try {
       this.#leases.record(lease, lease.used); // first: after a crash, no other session may get this sandbox
     } catch (error) {
-      pool.putBack(sandbox);
+      from.putBack(sandbox);
       throw error;
     }
     if (!lease.used) return lease;
@@ -328,7 +331,7 @@ export class SandboxManager {
     } catch (error) {
       if (!this.#workspaces.has(owner)) await this.#leases.lostSave(lease, error);
       this.#options.records?.end(sandbox.name);
-      pool.drain(sandbox).catch((failure: unknown) => this.#leases.leftOver(lease, failure));
+      from.drain(sandbox).catch((failure: unknown) => this.#leases.leftOver(lease, failure));
       signal.throwIfAborted();
       throw error;
     }
@@ -392,8 +395,6 @@ export class SandboxManager {
 
   #poolOf(server: string): ContainerPool {
     if (this.#closing) throw stopping();
-    const pool = this.#pools.of(server);
-    if (!pool) throw new FairleadError('ERR_SANDBOX', `mcpServers has no server ${server}`);
-    return pool;
+    return this.#pools.get(server);
   }
 }

@@ -72,6 +72,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
     saved: new SavedIndex(join(config.dataDir, 'saved'), log),
     fillLater: true,
   });
+  live.onChange(() => sandboxes.applyConfig());
   const reconciler = new Reconciler({
     driver,
     isKnown: (name) => sandboxes.isKnown(name),

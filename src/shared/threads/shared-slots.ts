@@ -37,14 +37,14 @@ export function forgetThread(memory: SharedArrayBuffer, thread: number, threads:
   const servers = memory.byteLength / (8 * (1 + 2 * threads));
   const channel = new BroadcastChannel(SLOTS_CHANNEL);
   for (let server = 0; server < servers; server++) {
-    new SlotLedger(memory, { server, thread, threads }).forget();
-    channel.postMessage({ server, wake: 'freed' } satisfies WakeMessage);
+    const held = new SlotLedger(memory, { server, thread, threads }).forget();
+    if (held) channel.postMessage({ server, wake: 'freed' } satisfies WakeMessage);
   }
   channel.close();
 }
 
 export interface LedgerPlace {
-  /** Its place in the list of servers. */
+  /** Its place: see slot-places.ts. */
   server: number;
   thread: number;
   threads: number;
@@ -105,10 +105,12 @@ export class SlotLedger {
     return false;
   }
 
-  /** The thread has died: it holds nothing and waits for nothing. */
-  forget(): void {
+  /** The thread has died: it holds nothing and waits for nothing. Returns whether it has held anything. */
+  forget(): boolean {
     Atomics.store(this.#waiting, this.#own, 0n);
-    Atomics.sub(this.#words, 0, Atomics.exchange(this.#words, 1 + this.#own, 0n));
+    const held = Atomics.exchange(this.#words, 1 + this.#own, 0n);
+    Atomics.sub(this.#words, 0, held);
+    return held !== 0n;
   }
 }
 

@@ -2,6 +2,7 @@
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 
@@ -36,6 +37,11 @@ function createServer(): McpServer {
   server.registerTool('read', { inputSchema: z.object({ file: z.string() }) }, async ({ file }) =>
     text(await readFile(file, 'utf8')),
   );
+  server.registerTool('pid-after', { inputSchema: z.object({ file: z.string() }) }, async ({ file }) => {
+    await writeFile(`${file}.begun`, '');
+    while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20));
+    return text(process.pid);
+  });
   server.registerTool('more', { inputSchema: z.object({}) }, async () => {
     server.registerTool('extra', { inputSchema: z.object({}) }, async () => text('extra'));
     return text('more');

@@ -83,37 +83,35 @@ t.test('between no tokens and some a restart is needed, and until then the ones 
   t.equal(effectiveConfig(some, none).auth.tokens.length, 1);
 });
 
-t.test(
-  'of a server it is live who may use it and which of its tools; how it is reached, and a new one, needs a restart',
-  async (t) => {
-    const before = configOf({ mcpServers: { a: { image: 'a' }, b: { image: 'b' }, c: { image: 'c' } } });
-    const after = configOf({
-      mcpServers: {
-        a: { image: 'a', groups: ['staff'] },
-        b: { image: 'b:2', tools: { deny: ['x'] } },
-        d: { image: 'd' },
-      },
-    });
-    t.same(diffConfigs(before, after), {
-      live: ['mcpServers.a', 'mcpServers.b'],
-      restart: ['mcpServers.b', 'mcpServers.c', 'mcpServers.d'],
-    });
-    t.match(effectiveConfig(before, after).mcpServers, {
-      a: { image: 'a', groups: ['staff'] },
-      b: { image: 'b', tools: { deny: ['x'] } },
-      c: { image: 'c' },
-      d: undefined,
-    });
-    const back = effectiveConfig(after, configOf({ mcpServers: { a: { image: 'a' } } }));
-    t.equal(back.mcpServers['a']?.groups, undefined, 'groups that are gone are gone');
-    const [one, two] = [
-      { x: { image: 'x' }, y: { image: 'y' } },
-      { y: { image: 'y' }, x: { image: 'x' } },
-    ];
-    const moved = diffConfigs(configOf({ mcpServers: one }), configOf({ mcpServers: two }));
-    t.same(moved, { live: [], restart: ['mcpServers'] });
-  },
-);
+const settings = (mcpServers: object): Config => configOf({ allowHostCommands: true, mcpServers });
+
+t.test('servers are live, with their order', async (t) => {
+  const before = settings({
+    kept: { url: 'https://kept.example/mcp' },
+    moved: { url: 'https://a.example/mcp' },
+    run: { command: 'x', args: ['1'] },
+    box: { image: 'a', groups: ['staff'] },
+    gone: { url: 'https://gone.example/mcp' },
+  });
+  const after = settings({
+    fresh: { command: 'y', sandbox: 'box' },
+    box: { image: 'b' },
+    run: { command: 'x', args: ['2'] },
+    moved: { url: 'https://b.example/mcp' },
+    kept: { url: 'https://kept.example/mcp' },
+  });
+  t.same(diffConfigs(before, after), {
+    live: ['mcpServers.moved', 'mcpServers.run', 'mcpServers.box', 'mcpServers.gone removed', 'mcpServers.fresh added'],
+    restart: [],
+  });
+  const { mcpServers } = effectiveConfig(before, after);
+  t.same(mcpServers, after.mcpServers);
+  t.same(Object.keys(mcpServers), ['fresh', 'box', 'run', 'moved', 'kept']);
+  t.equal(mcpServers['box']?.groups, undefined, 'groups that are gone are gone');
+  const one = { x: { url: 'https://x.example' }, y: { url: 'https://y.example' } };
+  const two = { y: one.y, x: one.x };
+  t.same(diffConfigs(settings(one), settings(two)), { live: ['mcpServers'], restart: [] });
+});
 
 t.test('the documentation names the live keys and no others', async (t) => {
   const text = readFileSync(new URL('../../../../docs/configuration.md', import.meta.url), 'utf8');

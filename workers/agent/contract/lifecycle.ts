@@ -9,7 +9,7 @@ export interface AgentWorkerData {
   /** Number of agent threads; a session belongs to the thread `hash(id) % threads`. */
   threads: number;
   /** How many connections `url` servers have from all threads, see shared-slots.ts. Absent: each thread counts its own. */
-  slots?: SharedArrayBuffer;
+  slots?: { memory: SharedArrayBuffer; places: SlotPlaces };
   /** The parts that the boot has chosen. */
   store: 'redis' | 'lmdb';
   model: 'anthropic' | 'demo';
@@ -17,10 +17,15 @@ export interface AgentWorkerData {
   modelSlots: SharedArrayBuffer;
 }
 
+/** The place of each `url` server in the memory of the slots. */
+export type SlotPlaces = Readonly<Record<string, number>>;
+
 /** What counts from now on; a higher number is newer. */
 export interface SetConfigRequest {
   generation: number;
   config: Config;
+  /** Absent: there are no slots that threads share. */
+  places?: SlotPlaces;
 }
 
 export type Nothing = Record<string, never>;

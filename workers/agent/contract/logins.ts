@@ -3,6 +3,8 @@ import type { OAuthIdentity } from '../../../src/shared/oauth-identity.js';
 import type { UserServer } from './mcp.js';
 
 export interface TokenRequest extends UserServer {
+  /** Where the token will be sent. A login at another address gives none. */
+  url: string;
   /** The token that the server has refused: another one is wanted. */
   refused?: string;
 }

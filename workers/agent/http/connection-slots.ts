@@ -45,6 +45,7 @@ export class ConnectionSlots {
   readonly #shared: SharedSlots;
   /** Closes the connections of this thread on which nothing runs. */
   readonly #closeIdle: () => void;
+  readonly #unlisten: () => void;
   /** The next free slot is for another thread, where one waits. */
   #yields = false;
   /** Exchanges of this thread. */
@@ -63,11 +64,16 @@ export class ConnectionSlots {
     this.#waiting = { call: new WaitQueue(server), control: new WaitQueue(server), turn: new WaitQueue(server) };
     this.#shared = shared;
     this.#closeIdle = closeIdle;
-    shared.listen((wake) => {
+    this.#unlisten = shared.listen((wake) => {
       if (wake === 'freed') return this.#serve();
       if (this.#kept > 0) this.#closeIdle();
       else this.#evict();
     });
+  }
+
+  /** Other threads are heard no more; what is held is given back when it ends. */
+  close(): void {
+    this.#unlisten();
   }
 
   connected(): void {

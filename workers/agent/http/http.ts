@@ -168,6 +168,7 @@ export class SafeHttp {
 
   /** Aborts running requests. */
   async close(): Promise<void> {
+    this.#slots.close();
     await Promise.all([...[this.#agent, ...this.#retired].map((agent) => agent.destroy()), this.#route.close()]);
   }
 

@@ -30,6 +30,11 @@ export function addressProblem(address: string, host: string, rules: OutboundRul
   return `is not a public address (${range})${remedy}`;
 }
 
+/** Whether this host may have an address that is not public. */
+export function mayBePrivate({ hostname }: URL, { allowLoopback, allowHosts }: OutboundRules): boolean[] {
+  return [allowLoopback, allowHosts.includes(bare(hostname))];
+}
+
 /** Checks the protocol, before any lookup. Throws ERR_MCP. */
 export function checkUrl({ protocol, hostname }: URL, { allowLoopback }: OutboundRules): void {
   if (protocol === 'https:' || (protocol === 'http:' && allowLoopback)) return;

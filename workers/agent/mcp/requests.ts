@@ -6,6 +6,7 @@ import { FairleadError } from '../../../src/shared/errors.js';
 import { noSuchServer, seesServer } from '../../../src/shared/kept-for-groups.js';
 import type { Logger } from '../../../src/shared/log.js';
 import type { Asker } from '../../../src/shared/policy/policy.js';
+import type { ServerChanges } from '../../../src/shared/server-changes.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
 import { admitRequest } from './calls/admit-request.js';
@@ -44,6 +45,8 @@ export interface McpPartOptions {
 
 export interface McpPart {
   catalogue: ToolCatalogue;
+  /** Forgets what is known of servers that are gone or changed, and lists those that are new or changed. */
+  applyConfig(changes: ServerChanges): void;
   /** `checkOwner` rejects with ERR_NO_SUCH_SESSION for a session that is not the user's. */
   handlers(checkOwner: (of: SessionRef) => Promise<unknown>): Pick<RequestHandlers<AgentContract>, Handled>;
   close(): void;
@@ -51,10 +54,9 @@ export interface McpPart {
 
 export function createMcpPart(options: McpPartOptions): McpPart {
   const { config, index, threads, channel, servers, commands, remotes, changed, log } = options;
-  const { mcpServers } = config;
-  const urls = serversOf(mcpServers, isUrlServer).map(([server]) => server);
-  const health = new HealthBook(Object.keys(mcpServers), (server) =>
-    urls.includes(server) ? remotes.status(server) : undefined,
+  const health = new HealthBook(
+    () => Object.keys(config.mcpServers),
+    (server) => remotes.status(server),
   );
   const lists = new ServerLists({ config, index, servers, health });
   const catalogue = new ToolCatalogue({
@@ -66,11 +68,18 @@ export function createMcpPart(options: McpPartOptions): McpPart {
     onTrouble: (server) => channel.notify('server-trouble', { server }),
     log,
   });
-  const isCommand = (server: string): boolean => isCommandServer(mcpServers[server]!);
-  const listed = [...urls, ...serversOf(mcpServers, isCommandServer).map(([server]) => server)];
   // Thread 0 lists for all threads, which would only list the same.
+  const listed = (): string[] => {
+    const { mcpServers } = config;
+    const all = [...serversOf(mcpServers, isUrlServer), ...serversOf(mcpServers, isCommandServer)];
+    return index === 0 ? all.map(([server]) => server) : [];
+  };
+  const isCommand = (server: string): boolean => {
+    const settings = config.mcpServers[server];
+    return settings !== undefined && isCommandServer(settings);
+  };
   const lister = new ServerLister({
-    servers: index === 0 ? listed : [],
+    servers: listed(),
     list: (server, signal) => lists.list(lists.nobody, server, { signal }),
     watch: (server, onChanged) =>
       isCommand(server) ? commands.watch(server, onChanged) : remotes.watch(lists.nobody, server, onChanged),
@@ -81,6 +90,12 @@ export function createMcpPart(options: McpPartOptions): McpPart {
 
   return {
     catalogue,
+    applyConfig: ({ changed: others, removed }) => {
+      const gone = [...others, ...removed];
+      health.forget(gone);
+      catalogue.applyConfig(gone, removed);
+      lister.replace(listed(), others);
+    },
     handlers: (checkOwner) => ({
       'set-catalogue': ({ catalogue: tools, notes = {}, pins = {} }) => {
         options.policy.setPins(pins);

@@ -11,7 +11,9 @@ import { judge, pinRefusal, type Judgement, type JudgeParts } from '../mcp/calls
 import { permissionKey, ruledTool } from '../mcp/calls/policy.js';
 import { definitionHash } from '../../../src/shared/definition-hash.js';
 import type { ToolDefinition } from '../../../src/shared/tool-definition.js';
+import { BUILT_IN } from '../mcp/catalogue/built-in.js';
 import type { KnownTool } from '../mcp/catalogue/tool-names.js';
+import type { Denial } from '../turn/result-messages.js';
 import { withAllowed } from '../turn/shown-tool.js';
 import { approvalOf, startEvent } from '../turn/tool-calls.js';
 import type { AgentParts, StartedCall } from '../turn/turn.js';
@@ -45,13 +47,13 @@ export function answerStep(
   }
   const lastActiveAt = Date.now();
   const audit = { who: auditedAs(row.user, answer.who) };
-  if (!answer.approved) {
-    const denial = { by: 'user' as const, ...(answer.reason ? { reason: answer.reason } : {}) };
+  const tool = parts.toolSet(row).of(call.server, call.name);
+  const denial = denialOf(answer, call, tool, parts);
+  if (denial) {
     const { events, messages, callIds } = closeCalls([{ call, denial }]);
     const openTurns = withoutCalls(row, running.turn, callIds);
     return { step: { events, messages, row: { lastActiveAt, openTurns }, audit }, starts: [] };
   }
-  const tool = parts.toolSet(row).of(call.server, call.name);
   if (!tool) throw toolGone(call);
   // Its definition may have changed while the call waited.
   if (parts.policy.pinned(tool)?.isRefused) throw new FairleadError('ERR_DENIED', pinRefusal(parts.policy, tool));
@@ -91,6 +93,18 @@ export function answerStep(
     },
     starts,
   };
+}
+
+/** The user says no, or a yes comes too late. */
+function denialOf(
+  { approved, reason }: AnswerApprovalRequest,
+  { server }: OpenCall,
+  tool: KnownTool | undefined,
+  { config }: AnswerParts,
+): Denial | undefined {
+  if (!approved) return { by: 'user', ...(reason ? { reason } : {}) };
+  const isThere = tool !== undefined || server === BUILT_IN || Object.hasOwn(config.mcpServers, server);
+  return isThere ? undefined : { by: 'removal', server };
 }
 
 /** The tool is not what the user was shown: their yes runs nothing, and the call waits for another one. */

@@ -24,6 +24,8 @@ function closeCall(call: OpenCall, denial: Denial, now: number): { event: Durabl
     case 'timeout':
     case 'policy':
       return { event: { type: 'tool:denied', callId, by: denial.by }, result };
+    case 'removal':
+      return { event: { type: 'tool:denied', callId, by: 'policy', reason: denialText(denial) }, result };
     default:
       return { event: { type: 'tool:denied', callId, by: 'user', reason: 'the turn was stopped' }, result };
   }

@@ -2,6 +2,7 @@
 import type { Logger } from '../../../src/shared/log.js';
 import { standingOf } from '../../../src/shared/person.js';
 import { quotaOf } from '../../../src/shared/quotas.js';
+import type { ServerChanges } from '../../../src/shared/server-changes.js';
 import type { Channel } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
@@ -16,7 +17,7 @@ import type { SandboxHost } from '../mcp/sandbox/connection.js';
 import { SandboxClaims } from '../mcp/sandbox/sandbox-claims.js';
 import { SessionSandboxes } from '../mcp/sandbox/session-sandboxes.js';
 import { McpServers } from '../mcp/servers.js';
-import type { CreateUrlPart, UrlPart } from '../mcp/url-servers.js';
+import { UrlServers, type CreateUrlPart } from '../mcp/url-servers.js';
 import type { Store } from '../store/store.js';
 
 /** The docker thread has deadlines of its own, and its line for a sandbox is long when the box is full. */
@@ -35,7 +36,9 @@ export interface AgentMcpOptions {
 
 export class AgentMcp {
   readonly servers: McpServers;
-  readonly #urls: UrlPart;
+  readonly #urls: UrlServers;
+  readonly #commands: Commands;
+  readonly #sandboxes: SessionSandboxes;
   readonly #part: McpPart;
 
   constructor({ data, policy, store, channel, createUrlPart, log }: AgentMcpOptions) {
@@ -59,7 +62,9 @@ export class AgentMcp {
     });
     const sandboxes = new SessionSandboxes({ host, config, claims, shared, sessionTools, log });
     const commands = new Commands({ config, place: data, sandboxes, host, sessionTools, log });
-    this.#urls = createUrlPart({ ...data, store, channel, log });
+    this.#commands = commands;
+    this.#sandboxes = sandboxes;
+    this.#urls = new UrlServers({ ...data, store, channel, log }, createUrlPart);
     const { remotes } = this.#urls;
     this.servers = new McpServers(config, { sandboxes, commands, remotes });
     this.#part = createMcpPart({
@@ -76,6 +81,14 @@ export class AgentMcp {
 
   get catalogue(): ToolCatalogue {
     return this.#part.catalogue;
+  }
+
+  /** The servers are those of the configuration from now on: calls that run end on the server of before. */
+  applyConfig(changes: ServerChanges): void {
+    this.#urls.applyConfig();
+    this.#commands.applyConfig(changes);
+    this.#sandboxes.applyConfig(changes);
+    this.#part.applyConfig(changes); // last: it lists the new servers
   }
 
   /** `checkOwner` rejects with ERR_NO_SUCH_SESSION for a session that is not the user's. */
@@ -97,7 +110,7 @@ export class AgentMcp {
   }
 }
 
-type McpHandlers = ReturnType<McpPart['handlers']> & UrlPart['handlers'];
+type McpHandlers = ReturnType<McpPart['handlers']> & UrlServers['handlers'];
 
 /** The docker thread, behind the main thread. */
 function sandboxHost(channel: HostChannel): SandboxHost {

@@ -5,6 +5,7 @@ import { liveView } from '../../../src/shared/live-view.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { registry } from '../../../src/shared/metrics.js';
 import { LiveSettings } from '../../../src/shared/live-settings.js';
+import { serverChanges } from '../../../src/shared/server-changes.js';
 import { CLOSE } from '../../../src/shared/protocol.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
 import { threadOf } from '../../../src/shared/threads/route.js';
@@ -96,10 +97,10 @@ export class AgentThread {
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
     this.#meter = new Meter({ config, ledger: store.ledger, model, log });
-    live.onChange(() => {
+    live.onChange(({ mcpServers }, before) => {
       policy.applyConfig();
       this.#meter.applyConfig();
-      catalogue.applyConfig();
+      this.#mcp.applyConfig(serverChanges(before.mcpServers, mcpServers));
     });
     const parts: AgentParts = {
       config,
@@ -179,7 +180,9 @@ export class AgentThread {
         if (this.#options.data.index === 0) await this.#directory.sweep();
         return starting['sweep-sessions'](request);
       },
-      'set-config': async ({ generation, config }) => {
+      'set-config': async ({ generation, config, places }) => {
+        const { slots } = this.#options.data;
+        if (slots && places) slots.places = places;
         await this.#live.set(generation, config);
         this.#serving.toolsChanged();
         return null;

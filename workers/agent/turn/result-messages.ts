@@ -9,6 +9,8 @@ export type Denial =
   | { by: 'user'; reason?: string }
   | { by: 'policy' }
   | { by: 'timeout' }
+  /** Its server has been taken out of the configuration while it waited. */
+  | { by: 'removal'; server: string }
   /** The question was closed without a yes or a no. */
   | { by: 'dismissed' }
   /** Nobody is there who could be asked. */
@@ -26,6 +28,8 @@ export function denialText(denial: Denial): string {
       return DENIED_BY_RULES;
     case 'timeout':
       return 'Nobody approved this call in time, so it did not run.';
+    case 'removal':
+      return `The MCP server ${denial.server} has been removed from the configuration, so this call did not run.`;
     case 'dismissed':
       return 'Nobody approved this call: the question was closed without an answer. It did not run.';
     case 'unasked':

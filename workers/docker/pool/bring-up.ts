@@ -1,6 +1,7 @@
 /** Brings a sandbox to warm: starts, adopts or resets it, does the MCP handshake and learns its tools. Docker thread. */
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { onAbort } from '../../../src/shared/abort.js';
+import type { ImageServerConfig } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
@@ -37,9 +38,15 @@ export class BringUp {
   /** Fingerprint of the first sandbox, unused. A reset one must have the same. */
   #fingerprint: string | undefined;
   #fingerprinted = false;
+  /** As its server had them when the pool was made: its sandboxes outlive that by a reload. */
+  readonly #era: ImageServerConfig['era'];
+  readonly #capabilities: ClientCapabilities;
 
   constructor(options: BringUpOptions) {
     this.#options = options;
+    const { server, config } = options;
+    this.#era = config.mcpServers[server]?.era ?? 'auto';
+    this.#capabilities = capabilitiesFor(config.mcpServers, server);
   }
 
   /** Undefined until the image's first sandbox, of this run or an earlier one. ERR_SANDBOX, ERR_UNAVAILABLE: no image id. */
@@ -91,14 +98,9 @@ export class BringUp {
   }
 
   #handshakeOptions(timeoutMs: number): HandshakeOptions {
-    const { server, config, env } = this.#options;
-    const era = config.mcpServers[server]?.era ?? 'auto';
-    return { server, capabilities: this.#capabilities, timeoutMs, modern: this.#known?.modern ?? false, era, env };
-  }
-
-  get #capabilities(): ClientCapabilities {
-    const { server, config } = this.#options;
-    return capabilitiesFor(config.mcpServers, server);
+    const { server, env } = this.#options;
+    const modern = this.#known?.modern ?? false;
+    return { server, capabilities: this.#capabilities, timeoutMs, modern, era: this.#era, env };
   }
 
   #useOf(imageId: string): ImageUse {

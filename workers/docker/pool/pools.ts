@@ -1,12 +1,12 @@
 /** All warm pools of the host: one per image and environment, one budget for all, planned together. Docker thread. */
 import { availableParallelism, freemem } from 'node:os';
-import { isImageServer, poolKey, serversOf } from '../../../src/shared/config-mcp.js';
+import { isImageServer, poolKey, serversOf, type ImageServerConfig } from '../../../src/shared/config-mcp.js';
 import type { Config } from '../../../src/shared/config.js';
-import type { FairleadError } from '../../../src/shared/errors.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { ContainerPool } from './container-pool.js';
 import type { SandboxDriver } from '../driver/driver.js';
-import { planPools } from './plan-pool.js';
+import { planPools, type PoolCounts, type PoolLimits } from './plan-pool.js';
 import type { Sandbox, SandboxState } from './sandbox.js';
 import type { ToolCache } from './tool-cache.js';
 
@@ -35,6 +35,11 @@ export class Pools {
   readonly #options: PoolsOptions;
   /** By server; servers with the same image and environment share one. */
   readonly #byServer = new Map<string, ContainerPool>();
+  /** By `poolKey`. */
+  readonly #byKey = new Map<string, ContainerPool>();
+  /** Those that no server has any more, until their last sandbox is gone. */
+  readonly #retired = new Set<ContainerPool>();
+  readonly #limits: PoolLimits;
   #releaseMs = FIRST_RELEASE_MS;
   #releasedAt = performance.now();
   #planning: NodeJS.Immediate | undefined;
@@ -49,31 +54,46 @@ export class Pools {
     const { config, driver } = options;
     const { min, max, maxStarting, idleMs } = config.sandbox.pool;
     const maxWarm = Math.min(max, driver.maxWarm);
-    const limits = {
+    this.#limits = {
       min: Math.min(min, maxWarm),
       max: maxWarm,
       maxStarting,
       maxStartingAhead: Math.min(maxStarting, halfOfTheProcessors()),
       idleMs,
     };
-    const byImage = new Map<string, ContainerPool>();
-    for (const [server, settings] of serversOf(config.mcpServers, isImageServer)) {
-      const { image, env } = settings;
+    this.applyConfig();
+  }
+
+  /** Each image of the configuration has a pool from now on. One that no server has any more leases nothing; what is leased of it goes on. */
+  applyConfig(): void {
+    if (this.#closed) return;
+    const unused = new Map(this.#byKey);
+    this.#byServer.clear();
+    for (const [server, settings] of serversOf(this.#options.config.mcpServers, isImageServer)) {
       const key = poolKey(settings);
-      const pool =
-        byImage.get(key) ??
-        new ContainerPool({
-          ...options,
-          server,
-          image,
-          env,
-          limits,
-          onChange: () => this.#planSoon(),
-          forecast: () => ({ room: this.#room(this.distinct()), releaseMs: this.#releaseMs }),
-        });
-      byImage.set(key, pool);
+      const pool = this.#byKey.get(key) ?? this.#newPool(server, settings);
+      this.#byKey.set(key, pool);
       this.#byServer.set(server, pool);
+      unused.delete(key);
     }
+    for (const [key, pool] of unused) {
+      this.#byKey.delete(key);
+      this.#retired.add(pool);
+      pool.close(new FairleadError('ERR_SANDBOX', 'the server has been changed in the configuration, or removed'));
+    }
+    this.#planSoon();
+  }
+
+  #newPool(server: string, { image, env }: ImageServerConfig): ContainerPool {
+    return new ContainerPool({
+      ...this.#options,
+      server,
+      image,
+      env,
+      limits: this.#limits,
+      onChange: () => this.#planSoon(),
+      forecast: () => ({ room: this.#room(this.distinct()), releaseMs: this.#releaseMs }),
+    });
   }
 
   /** Starts to plan: sandboxes on demand, and warm ones ahead of it. */
@@ -94,12 +114,40 @@ export class Pools {
     this.#planSoon();
   }
 
+  /**
+   * A sandbox of that pool, with the pool that it is of: who waits in the line of an image that a reload takes away waits on in that of the
+   * server's new one. Errors as `ContainerPool.take`.
+   */
+  async take(
+    first: ContainerPool,
+    server: string,
+    signal: AbortSignal,
+    user?: string,
+  ): Promise<{ sandbox: Sandbox; pool: ContainerPool }> {
+    for (let pool = first; ;) {
+      try {
+        return { sandbox: await pool.take(signal, user), pool };
+      } catch (error) {
+        const now = this.of(server);
+        if (!now || now === pool) throw error;
+        pool = now;
+      }
+    }
+  }
+
+  /** ERR_SANDBOX. */
+  get(server: string): ContainerPool {
+    const pool = this.of(server);
+    if (!pool) throw new FairleadError('ERR_SANDBOX', `mcpServers has no server ${server}`);
+    return pool;
+  }
+
   of(server: string): ContainerPool | undefined {
     return this.#byServer.get(server);
   }
 
   distinct(): ContainerPool[] {
-    return [...new Set(this.#byServer.values())];
+    return [...this.#byKey.values(), ...this.#retired];
   }
 
   find(name: string): { pool: ContainerPool; sandbox: Sandbox } | undefined {
@@ -138,7 +186,11 @@ export class Pools {
   }
 
   #plan(): void {
-    const pools = this.distinct();
+    for (const pool of this.#retired) {
+      pool.apply({ start: 0, stop: pool.counts.warm, target: 0 });
+      if (isEmpty(pool.counts)) this.#retired.delete(pool);
+    }
+    const pools = [...this.#byKey.values()];
     const state = pools.map(({ counts, demand, limits, health, churn }) => ({
       counts,
       demand,
@@ -146,7 +198,7 @@ export class Pools {
       health,
       churn,
     }));
-    const plans = planPools({ pools: state, room: this.#room(pools), now: performance.now() });
+    const plans = planPools({ pools: state, room: this.#room(this.distinct()), now: performance.now() });
     for (const [index, plan] of plans.entries()) pools[index]?.apply(plan);
   }
 
@@ -162,6 +214,10 @@ export class Pools {
     const freeMb = freemem() / MIB - minFreeMemoryMb - starting * START_MB;
     return Math.max(0, Math.min(containers - total, Math.floor(freeMb / START_MB)));
   }
+}
+
+function isEmpty({ starting, warm, leased, draining }: PoolCounts): boolean {
+  return starting + warm + leased + draining === 0;
 }
 
 /** The other half is for those who work in their sandboxes meanwhile. */

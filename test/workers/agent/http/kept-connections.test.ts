@@ -44,7 +44,7 @@ async function world(t: Test): Promise<World> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const memory = createSlots(1, 2);
-  const wakes = [0, 1].map((thread) => new SlotWakes(memory, ['it'], { thread, threads: 2 }));
+  const wakes = [0, 1].map((thread) => new SlotWakes(memory, () => ({ it: 0 }), { thread, threads: 2 }));
   const threads = wakes.map(
     (each) =>
       new SafeHttp({

@@ -19,7 +19,7 @@ const { parentPort, workerData } = require('node:worker_threads');
 parentPort.on('message', () => undefined); // keeps the thread, as its port does in a server
 const { memory, counts, thread, threads, max, rounds, urls } = workerData;
 Promise.all(urls.map((url) => import(url))).then(async ([{ ConnectionSlots }, { SlotWakes }]) => {
-  const wakes = new SlotWakes(memory, ['it'], { thread, threads });
+  const wakes = new SlotWakes(memory, () => ({ it: 0 }), { thread, threads });
   const slots = new ConnectionSlots('it', max, { shared: wakes.of('it') });
   const held = new Int32Array(counts);
   const signal = new AbortController().signal;
@@ -57,9 +57,9 @@ t.test('all threads together hold as many slots as the limit says, and each gets
 
 t.test('a request that waits gets the slot of a thread that has died', async (t) => {
   const memory = createSlots(1, 2);
-  const wakes = [0, 1].map((thread) => new SlotWakes(memory, ['it'], { thread, threads: 2 }));
+  const wakes = [0, 1].map((thread) => new SlotWakes(memory, () => ({ it: 0 }), { thread, threads: 2 }));
   t.teardown(() => wakes.forEach((each) => each.close()));
-  const [dead, other] = wakes.map((each) => new ConnectionSlots('it', 2, { shared: each.of('it') }));
+  const [dead, other] = wakes.map((each) => new ConnectionSlots('it', 2, { shared: each.of('it')! }));
   const held = await Promise.all([dead!.acquire('control', never), dead!.acquire('control', never)]);
   const waiting = other!.acquire('control', never);
   forgetThread(memory, 0, 2);
@@ -69,9 +69,9 @@ t.test('a request that waits gets the slot of a thread that has died', async (t)
 
 t.test('an idle stream of another thread is closed when its slot is needed', async (t) => {
   const memory = createSlots(1, 2);
-  const wakes = [0, 1].map((thread) => new SlotWakes(memory, ['it'], { thread, threads: 2 }));
+  const wakes = [0, 1].map((thread) => new SlotWakes(memory, () => ({ it: 0 }), { thread, threads: 2 }));
   t.teardown(() => wakes.forEach((each) => each.close()));
-  const [one, other] = wakes.map((each) => new ConnectionSlots('it', 4, { shared: each.of('it') })); // three for calls, one of them for a stream
+  const [one, other] = wakes.map((each) => new ConnectionSlots('it', 4, { shared: each.of('it')! })); // three for calls, one of them for a stream
   const ended: string[] = [];
   const holder: StreamHolder = {
     isIdle: () => true,

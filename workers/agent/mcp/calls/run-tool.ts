@@ -6,11 +6,13 @@ import { isImageServer } from '../../../../src/shared/config-mcp.js';
 import { errorToData, FairleadError, isFairleadError, publicMessage } from '../../../../src/shared/errors.js';
 import type { Who } from '../../../../src/shared/person.js';
 import { histogram, SECONDS_SLOW } from '../../../../src/shared/metrics.js';
+import { definitionKey } from '../../../../src/shared/server-changes.js';
 import type { Bill } from '../../budget/bill.js';
 import { payerOf } from '../../budget/budget-rules.js';
 import { neverRan, type Meter, type OpenFee } from '../../budget/meter.js';
 import { BUILT_IN } from '../catalogue/built-in.js';
 import type { InputAnswers, InputWanted } from '../host/input-wanted.js';
+import { closedServer } from '../host/last-calls.js';
 import type { Caller, ToolCall } from '../host/server-connection.js';
 import { callTimeoutMs } from './call-timeout.js';
 import { callBuiltIn, type BuiltInParts } from './built-in-calls.js';
@@ -165,7 +167,14 @@ async function callServer(
     timeoutMs: callTimeoutMs(config, server),
     onOutput,
   };
-  if (sendAll) return sendAll(async (answers) => (await connect()).sendToolCall(request, answers));
+  if (sendAll) {
+    const began = keyOf(config, server);
+    return sendAll(async (answers) => {
+      // What it has asked for, and what its user has said to that, is not for another one of the same name.
+      if (keyOf(config, server) !== began) throw closedServer(server);
+      return (await connect()).sendToolCall(request, answers);
+    });
+  }
   return (await connect()).callTool(request);
 }
 
@@ -183,6 +192,11 @@ async function noticed<T>(onWait: ((waits: boolean) => void) | undefined, work: 
     clearTimeout(timer);
     if (isTold) onWait(false);
   }
+}
+
+function keyOf({ mcpServers }: RunParts['config'], name: string): string | undefined {
+  const server = mcpServers[name];
+  return server && definitionKey(server);
 }
 
 function needsSandbox({ mcpServers }: RunParts['config'], name: string): boolean {

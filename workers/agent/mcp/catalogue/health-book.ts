@@ -6,14 +6,14 @@ import { HealthTracker } from '../host/health-tracker.js';
 const DOWN_AFTER = 3;
 
 export class HealthBook {
-  readonly #servers: readonly string[];
+  readonly #servers: () => readonly string[];
   readonly #ofConnections: (server: string) => ServerHealth | undefined;
   /** Bounded: it takes servers of the configuration only. */
   readonly #trackers = new Map<string, HealthTracker>();
 
   /** `ofConnections`: what the server's own connections know; it outweighs what calls have shown. */
   constructor(
-    servers: readonly string[],
+    servers: () => readonly string[],
     ofConnections: (server: string) => ServerHealth | undefined = () => undefined,
   ) {
     this.#servers = servers;
@@ -29,9 +29,14 @@ export class HealthBook {
     this.#of(server)?.failed(error, { isNobodys });
   }
 
+  /** Other servers have these names now, or none. */
+  forget(servers: readonly string[]): void {
+    for (const server of servers) this.#trackers.delete(server);
+  }
+
   /** By server name; without the servers of which nothing is known. */
   read(): Record<string, ServerHealth> {
-    const known = this.#servers.flatMap((server): [string, ServerHealth][] => {
+    const known = this.#servers().flatMap((server): [string, ServerHealth][] => {
       const ofCalls = this.#trackers.get(server)?.current;
       const ofConnections = this.#ofConnections(server);
       const health = ofConnections ? { ...ofCalls, ...ofConnections } : ofCalls;
@@ -41,7 +46,7 @@ export class HealthBook {
   }
 
   #of(server: string): HealthTracker | undefined {
-    if (!this.#servers.includes(server)) return undefined;
+    if (!this.#servers().includes(server)) return undefined;
     const tracker = this.#trackers.get(server) ?? new HealthTracker({ downAfter: DOWN_AFTER });
     this.#trackers.set(server, tracker);
     return tracker;

@@ -55,20 +55,18 @@ interface ListedServer {
   /** Hash of the last report: an equal one would make all threads rebuild their tools for nothing. */
   told?: string;
   timer?: NodeJS.Timeout;
+  readonly abort: AbortController;
 }
 
 export class ServerLister {
   readonly #options: ServerListerOptions;
   readonly #times: typeof TIMES;
   readonly #listed = new Map<string, ListedServer>();
-  readonly #abort = new AbortController();
 
   constructor(options: ServerListerOptions) {
     this.#options = options;
     this.#times = { ...TIMES, ...options.times };
-    for (const server of options.servers) {
-      this.#listed.set(server, { failures: 0, startedAt: -Infinity, running: false, again: false });
-    }
+    for (const server of options.servers) this.#listed.set(server, newlyListed());
   }
 
   start(): void {
@@ -78,7 +76,7 @@ export class ServerLister {
   /** Lists the server soon. Does nothing for a server that is not listed here. */
   refresh(server: string): void {
     const listed = this.#listed.get(server);
-    if (!listed || this.#abort.signal.aborted) return;
+    if (!listed) return;
     if (listed.running) {
       listed.again = true;
       return;
@@ -86,9 +84,27 @@ export class ServerLister {
     this.#schedule(server, listed, listed.startedAt + this.#times.minGapMs - performance.now());
   }
 
+  /** These servers are listed from now on, the new ones at once. Of those in `changed` nothing counts that was known. */
+  replace(servers: readonly string[], changed: readonly string[]): void {
+    for (const server of this.#listed.keys()) {
+      if (!servers.includes(server) || changed.includes(server)) this.#end(server);
+    }
+    for (const server of servers) {
+      if (this.#listed.has(server)) continue;
+      this.#listed.set(server, newlyListed());
+      this.refresh(server);
+    }
+  }
+
   close(): void {
-    this.#abort.abort();
-    for (const { timer } of this.#listed.values()) clearTimeout(timer);
+    for (const server of this.#listed.keys()) this.#end(server);
+  }
+
+  #end(server: string): void {
+    const listed = this.#listed.get(server);
+    this.#listed.delete(server);
+    clearTimeout(listed?.timer);
+    listed?.abort.abort();
   }
 
   #schedule(server: string, listed: ListedServer, delayMs: number): void {
@@ -108,14 +124,15 @@ export class ServerLister {
       nextMs = this.#failed(server, listed, error);
     }
     listed.running = false;
-    if (this.#abort.signal.aborted) return;
+    if (listed.abort.signal.aborted) return;
     const soon = listed.startedAt + this.#times.minGapMs - performance.now();
     this.#schedule(server, listed, listed.again ? soon : nextMs);
   }
 
   async #list(server: string, listed: ListedServer): Promise<number> {
     const { list, watch, log } = this.#options;
-    const { tools, ttlMs, leftOut, resources = false, prompts = false } = await list(server, this.#abort.signal);
+    const { tools, ttlMs, leftOut, resources = false, prompts = false } = await list(server, listed.abort.signal);
+    if (listed.abort.signal.aborted) return 0;
     if (listed.failures > 0) log.info({ server, tools: tools.length }, 'mcp server: reachable again');
     listed.failures = 0;
     const isNews = this.#tell(listed, { server, tools, resources, prompts, ...(leftOut ? { leftOut } : {}) });
@@ -136,7 +153,7 @@ export class ServerLister {
 
   #failed(server: string, listed: ListedServer, error: unknown): number {
     const { log } = this.#options;
-    if (this.#abort.signal.aborted) return 0;
+    if (listed.abort.signal.aborted) return 0;
     if (isFairleadError(error, 'ERR_MCP_LOGIN')) {
       this.#tell(listed, { server, perUser: true });
       return jittered(this.#times.ageMs);
@@ -149,6 +166,10 @@ export class ServerLister {
     const { firstBackoffMs: firstMs, maxBackoffMs: maxMs } = this.#times;
     return backoffMs(listed.failures, { firstMs, maxMs });
   }
+}
+
+function newlyListed(): ListedServer {
+  return { failures: 0, startedAt: -Infinity, running: false, again: false, abort: new AbortController() };
 }
 
 function updateHash(listing: ServerListing): string {

@@ -91,16 +91,20 @@ export class ToolCatalogue {
     const listed = Object.keys(mcpServers).filter((server) => !isImageServer(mcpServers[server]!));
     this.#firstNews = new FirstListing(listed, this.#times.waitMs);
     this.applyConfig();
-    this.set({}, {});
   }
 
-  /** Who sees which servers, and which of their tools, as the configuration says now. */
-  applyConfig(): void {
+  /**
+   * Who sees which servers, and which of their tools, as the configuration says now. Of the servers in `gone` nobody's own list counts
+   * any more; those in `removed` have no tools.
+   */
+  applyConfig(gone: readonly string[] = [], removed: readonly string[] = []): void {
+    for (const own of this.#users.values()) for (const server of gone) own.delete(server);
+    for (const server of gone) this.#troubles.delete(server);
     const { mcpServers } = this.#options.config;
     const filters = new Map(Object.entries(mcpServers).map(([server, { tools }]) => [server, toolFilter(tools)]));
     this.#isAllowed = (server, name) => filters.get(server)?.(name) ?? true;
     this.#kept = keptServers(mcpServers);
-    this.#sets.clear();
+    this.set(without(this.#catalogue, removed), without(this.#notes, removed));
   }
 
   set(catalogue: Catalogue, notes: ServerNotes): void {
@@ -109,7 +113,11 @@ export class ToolCatalogue {
     const urls = serversOf(this.#options.config.mcpServers, isUrlServer).map(([server]) => server);
     this.#perUser = urls.filter((server) => notes[server]?.perUser === true);
     this.#sets.clear();
-    this.#firstNews.note((server) => Object.hasOwn(catalogue, server) || Object.hasOwn(notes, server));
+    const { mcpServers } = this.#options.config;
+    this.#firstNews.note(
+      (server) =>
+        Object.hasOwn(catalogue, server) || Object.hasOwn(notes, server) || !Object.hasOwn(mcpServers, server),
+    );
   }
 
   toolSet(caller: Caller): ToolSet {
@@ -297,6 +305,10 @@ export class ToolCatalogue {
   #ageOf({ ttlMs }: ListedTools): number {
     return Math.max(this.#times.minAgeMs, Math.min(ttlMs || Infinity, this.#times.ageMs));
   }
+}
+
+function without<T>(of: Record<string, T>, names: readonly string[]): Record<string, T> {
+  return Object.fromEntries(Object.entries(of).filter(([name]) => !names.includes(name)));
 }
 
 function ownKey(own: Own | undefined): unknown[] {

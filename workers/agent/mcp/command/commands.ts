@@ -7,8 +7,10 @@ import { errorToData, FairleadError, publicMessage } from '../../../../src/share
 import type { Logger } from '../../../../src/shared/log.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
 import { gauge } from '../../../../src/shared/metrics.js';
+import type { ServerChanges } from '../../../../src/shared/server-changes.js';
 import { StderrTail } from '../../../../src/shared/stderr-tail.js';
 import { ConnectionTable, type TableEntry } from '../host/connection-table.js';
+import { lastCalls } from '../host/last-calls.js';
 import { sharedSession } from '../host/shared-sessions.js';
 import type { SandboxHost } from '../sandbox/connection.js';
 import type { SessionSandboxes } from '../sandbox/session-sandboxes.js';
@@ -47,6 +49,8 @@ export class Commands implements ServerBackend {
   /** The owner of shared servers: this thread. */
   readonly #shared: string;
   readonly #table: ConnectionTable<CommandConnection>;
+  /** Of servers that a reload has changed or taken away, until their last calls have ended. */
+  readonly #retired = new Set<CommandEntry>();
   readonly #pauses = new RestartPauses();
   readonly #legacyServers = new LegacyServers();
   readonly #listeners = new Map<string, () => void>();
@@ -88,13 +92,36 @@ export class Commands implements ServerBackend {
     this.#listeners.set(server, onChanged);
   }
 
+  /** The next call to a changed server starts it anew; no call reaches one that is removed. */
+  applyConfig({ changed, removed }: Pick<ServerChanges, 'changed' | 'removed'>): void {
+    for (const server of [...changed, ...removed]) {
+      this.#pauses.forget(server);
+      this.#legacyServers.forget(server);
+      this.#listeners.delete(server);
+      for (const entry of this.#table.to(server)) {
+        this.#retired.add(entry);
+        this.#table.remove(entry);
+        void this.#endQuiet(entry);
+      }
+    }
+  }
+
+  async #endQuiet(entry: CommandEntry): Promise<void> {
+    const connection = await entry.opening.catch(() => undefined); // that failure has been told to its caller
+    if (connection) await lastCalls(connection, () => this.#retired.has(entry));
+    if (this.#retired.delete(entry)) await connection?.close();
+  }
+
   async releaseSession(session: string): Promise<void> {
-    await Promise.allSettled(this.#table.removeOwner(session).map(closeEntry));
+    const retired = [...this.#retired].filter(({ owner }) => owner === session);
+    for (const entry of retired) this.#retired.delete(entry);
+    await Promise.allSettled([...this.#table.removeOwner(session), ...retired].map(closeEntry));
   }
 
   async disconnect(): Promise<void> {
     this.#closed = true;
-    const all = this.#table.clear();
+    const all = [...this.#table.clear(), ...this.#retired];
+    this.#retired.clear();
     this.#listeners.clear();
     await this.#swept;
     await Promise.allSettled(all.map(closeEntry));
@@ -121,9 +148,11 @@ export class Commands implements ServerBackend {
       onEnd: (end) => {
         log.warn({ session: owner, server, reason: end.how }, 'mcp server ended');
         this.#table.remove(entry);
-        if (owner === this.#shared) this.#pauses.noteEnd(server, performance.now() - openedAt, end);
+        if (owner === this.#shared && !this.#retired.has(entry))
+          this.#pauses.noteEnd(server, performance.now() - openedAt, end);
       },
       onToolsChanged: () => {
+        if (this.#retired.has(entry)) return;
         if (owner === this.#shared) this.#listeners.get(server)?.();
         else void this.#table.toolsChanged(entry);
       },
@@ -131,7 +160,8 @@ export class Commands implements ServerBackend {
     const entry = this.#table.add(owner, server, opening);
     // The caller gets the error.
     opening.catch((error: unknown) => {
-      if (owner === this.#shared) this.#pauses.noteFailedStart(server, publicMessage(errorToData(error)));
+      if (owner === this.#shared && !this.#retired.has(entry))
+        this.#pauses.noteFailedStart(server, publicMessage(errorToData(error)));
     });
     return opening;
   }

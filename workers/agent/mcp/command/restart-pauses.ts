@@ -43,6 +43,12 @@ export class RestartPauses {
     else this.#pause(server, end, users);
   }
 
+  /** Another server has this name now, or none. */
+  forget(server: string): void {
+    this.#pauses.delete(server);
+    this.#users.delete(server);
+  }
+
   /** `why` may be shown to every user: it has run no call. */
   noteFailedStart(server: string, why: string): void {
     this.#users.delete(server);

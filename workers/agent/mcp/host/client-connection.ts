@@ -24,6 +24,11 @@ export abstract class ClientConnection implements ServerConnection {
     return this.client.idleMs;
   }
 
+  /** How long no request has run, whatever is watched. */
+  get quietMs(): number {
+    return this.client.quietMs;
+  }
+
   callTool(call: ToolCall): Promise<CallToolResult> {
     return this.client.callTool(call);
   }

@@ -36,6 +36,10 @@ export class ConnectionTable<C extends ServerConnection> {
     return [...this.#byOwner.values()].flatMap((servers) => [...servers.values()]);
   }
 
+  to(server: string): TableEntry<C>[] {
+    return this.all().filter((entry) => entry.server === server);
+  }
+
   of(owner: string): TableEntry<C>[] {
     return [...(this.#byOwner.get(owner)?.values() ?? [])];
   }

@@ -129,7 +129,12 @@ export class HostClient implements ServerConnection {
 
   /** How long no request has run; 0 while one runs, and while a resource is watched. */
   get idleMs(): number {
-    return this.#running.size > 0 || this.#watches.size > 0 ? 0 : performance.now() - this.#usedAt;
+    return this.#watches.size > 0 ? 0 : this.quietMs;
+  }
+
+  /** How long no request has run, whatever is watched. */
+  get quietMs(): number {
+    return this.#running.size > 0 ? 0 : performance.now() - this.#usedAt;
   }
 
   callTool(call: ToolCall): Promise<CallToolResult> {

@@ -44,6 +44,13 @@ export function issuerOf({ authorizationServerMetadata, authorizationServerUrl }
   return authorizationServerMetadata?.issuer ?? authorizationServerUrl;
 }
 
+/** Whether what was granted by this authorization server is meant for the MCP server at `url`. */
+export function isFor({ resourceMetadata, authorizationServerUrl }: OAuthDiscoveryState, url: string): boolean {
+  if (resourceMetadata) return isResourceOf(url, resourceMetadata.resource);
+  // Without metadata the server's own origin is its authorization server.
+  return new URL(authorizationServerUrl).origin === new URL(url).origin;
+}
+
 /** One slash at the end is tolerated, as with an issuer. */
 function isResourceOf(url: string, resource: string): boolean {
   const configuredResource = new URL(resource);

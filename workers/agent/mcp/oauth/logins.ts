@@ -77,9 +77,9 @@ export class Logins {
     this.#flows = new LoginFlows(secrets);
   }
 
-  /** ERR_UNAVAILABLE, ERR_MCP. */
+  /** ERR_UNAVAILABLE, ERR_MCP. A thread that has a newer configuration may ask for a server that is not known here yet: it gets none. */
   async token(request: TokenRequest): Promise<TokenLease> {
-    return this.#keeper.token(request, this.#auth(request.server));
+    return this.#keeper.token(request, serverAuth(this.#options.config, request.server));
   }
 
   /** ERR_UNAVAILABLE, ERR_MCP; ERR_NOT_FOUND for a server without logins. */

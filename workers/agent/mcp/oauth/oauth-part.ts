@@ -1,6 +1,7 @@
 /** Authorization in one agent thread: tokens for its own requests, and the logins of its users. */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import type { Config } from '../../../../src/shared/config.js';
+import { liveView } from '../../../../src/shared/live-view.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { Store } from '../../store/store.js';
 import type { Channel, RequestHandlers } from '../../../../src/shared/threads/channel.js';
@@ -36,7 +37,7 @@ export function createOAuthPart({ config, threads, store, channel, log }: OAuthP
   const https = new Map<string, SafeHttp>();
   const fetchFor = (server: string): FetchLike => {
     const known = https.get(server) ?? newHttp(server, config);
-    https.set(server, known); // one for each server of the configuration
+    https.set(server, known); // one for each server that the configuration has had
     return known.fetch;
   };
   const secrets = openSecrets(store, config.secretKeys);
@@ -68,11 +69,11 @@ export function createOAuthPart({ config, threads, store, channel, log }: OAuthP
   };
 }
 
-function newHttp(server: string, { mcp, proxies }: Config): SafeHttp {
-  const { allowLoopback, allowHosts } = mcp;
+function newHttp(server: string, config: Config): SafeHttp {
+  const { proxies } = config;
   return new SafeHttp({
     name: `the authorization server of ${server}`,
-    rules: { allowLoopback, allowHosts },
+    rules: liveView(['allowLoopback', 'allowHosts'], () => config.mcp),
     proxies,
     maxConnections: MAX_CONNECTIONS,
     timeoutMs: FETCH_TIMEOUT_MS,

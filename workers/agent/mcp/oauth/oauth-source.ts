@@ -4,6 +4,7 @@
  */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import type { UserServer } from '../../contract/mcp.js';
+import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import type { Config } from '../../../../src/shared/config.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { AnsweredElsewhere } from '../host/question.js';
@@ -15,7 +16,7 @@ import { appToken } from './app-tokens.js';
 import { readable } from './oauth-answers.js';
 import { challengeOf, type Challenge } from '../../http/challenge.js';
 import type { LoginHost, LoginRequest, LoginStarted } from '../../contract/logins.js';
-import { serverAuth } from './server-auth.js';
+import { authOf, serverAuth, type ServerAuth } from './server-auth.js';
 import { TokenLeases } from './token-leases.js';
 
 /** A renewed token, then a login, then a login with wider scopes. */
@@ -34,58 +35,64 @@ export class OAuthSource implements AuthSource {
   readonly #asking = new Map<string, Promise<void>>();
 
   constructor(options: OAuthSourceOptions) {
-    const fetchFor = (server: string): FetchLike => {
-      const auth = serverAuth(options.config, server);
-      const fetch = options.fetchFor(server);
-      return auth ? readable(fetch, { resource: auth.url, isUsers: false }) : fetch;
-    };
-    this.#options = { ...options, fetchFor };
+    this.#options = options;
   }
 
-  async credentialsFor({ user }: Caller, server: string): Promise<ServerCredentials | undefined> {
-    const auth = serverAuth(this.#options.config, server);
-    if (!auth || auth.type === 'none') return undefined;
-    const { host, fetchFor } = this.#options;
+  async credentialsFor(
+    { user }: Caller,
+    server: string,
+    config: UrlServerConfig,
+  ): Promise<ServerCredentials | undefined> {
+    const auth = authOf(config);
+    if (auth.type === 'none') return undefined;
+    const { host } = this.#options;
     const key = auth.type === 'oauth' ? user : '';
-    const provider = this.#leases.provider(leaseKey(key, server), () =>
-      auth.type === 'oauth' ? host.token({ user, server }) : appToken(server, auth, { fetch: fetchFor(server) }),
+    const provider = this.#leases.provider(leaseKey(key, server, auth), () =>
+      auth.type === 'oauth'
+        ? host.token({ user, server, url: auth.url })
+        : appToken(server, auth, { fetch: this.#fetchFor(server, auth) }),
     );
     return { key, provider };
   }
 
   /** After a change of the login: the user's next request asks for a new token. */
   forget({ user, server }: UserServer): void {
-    this.#leases.set(leaseKey(user, server), undefined);
+    const auth = serverAuth(this.#options.config, server);
+    if (auth) this.#leases.set(leaseKey(user, server, auth), undefined);
+  }
+
+  #fetchFor(server: string, { url }: ServerAuth): FetchLike {
+    return readable(this.#options.fetchFor(server), { resource: url, isUsers: false });
   }
 
   async whenUnauthorized(need: AuthNeed): Promise<void> {
-    const { server, error, round } = need;
-    const auth = serverAuth(this.#options.config, server);
-    if (!auth || auth.type === 'none') throw credentialsRefused(server, error);
+    const { server, config, error, round } = need;
+    const auth = authOf(config);
+    if (auth.type === 'none') throw credentialsRefused(server, error);
     const challenge = challengeOf(error);
     if (round > MAX_ROUNDS || (round === MAX_ROUNDS && !challenge.insufficient)) throw stillRefused(server, challenge);
-    if (auth.type === 'oauth') return this.#renewOrLogin(need, challenge);
+    if (auth.type === 'oauth') return this.#renewOrLogin(need, auth, challenge);
     if (round > 1) throw stillRefused(server, challenge);
-    const { fetchFor } = this.#options;
     const { insufficient: _insufficient, token: _token, ...wanted } = challenge;
-    const lease = await appToken(server, auth, { fetch: fetchFor(server), ...wanted });
-    this.#leases.set(leaseKey('', server), lease);
+    const lease = await appToken(server, auth, { fetch: this.#fetchFor(server, auth), ...wanted });
+    this.#leases.set(leaseKey('', server, auth), lease);
   }
 
-  async #renewOrLogin(need: AuthNeed, challenge: Challenge): Promise<void> {
+  async #renewOrLogin(need: AuthNeed, auth: ServerAuth, challenge: Challenge): Promise<void> {
     const { caller, server, round, asks = NOBODY, signal } = need;
     const { user } = caller;
     const { insufficient, token, ...wanted } = challenge;
     if (!insufficient && token !== undefined && round === 1) {
-      const lease = await abortable(() => this.#options.host.token({ user, server, refused: token }), signal);
-      if (lease.token !== undefined) return this.#leases.set(leaseKey(user, server), lease);
+      const request = { user, server, url: auth.url, refused: token };
+      const lease = await abortable(() => this.#options.host.token(request), signal);
+      if (lease.token !== undefined) return this.#leases.set(leaseKey(user, server, auth), lease);
     }
     if (asks === NOBODY) {
       throw new FairleadError('ERR_MCP_LOGIN', `${server} wants you to log in: «fairlead mcp login ${server}»`);
     }
     const request = { user, server, ...wanted, ...(insufficient ? { stepUp: true } : {}) };
     await this.#login(request, { session: caller.session, asks, signal });
-    this.forget({ user, server });
+    this.#leases.set(leaseKey(user, server, auth), undefined);
   }
 
   /** Joins a login that another call of the session waits for. When that call is cancelled, this one asks itself. */
@@ -135,8 +142,9 @@ export class OAuthSource implements AuthSource {
   }
 }
 
-function leaseKey(user: string, server: string): string {
-  return JSON.stringify([user, server]);
+/** A server whose address or authorization has changed is another one to its tokens. */
+function leaseKey(user: string, server: string, auth: ServerAuth): string {
+  return JSON.stringify([user, server, auth]);
 }
 
 function loginPrompt(server: string, { issuer }: LoginStarted): string {

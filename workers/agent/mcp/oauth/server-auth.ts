@@ -11,8 +11,10 @@ export type ServerAuth = { url: string } & (
 /** Undefined when there is no `url` server of that name. */
 export function serverAuth(config: Pick<Config, 'mcpServers'>, name: string): ServerAuth | undefined {
   const server = Object.hasOwn(config.mcpServers, name) ? config.mcpServers[name] : undefined;
-  if (!server || !isUrlServer(server)) return undefined;
-  const { url, auth, headers } = server;
+  return server && isUrlServer(server) ? authOf(server) : undefined;
+}
+
+export function authOf({ url, auth, headers }: UrlServerConfig): ServerAuth {
   if (auth) return { url, ...auth };
   const fixed = Object.keys(headers).some((header) => header.toLowerCase() === 'authorization');
   return { url, type: fixed ? 'none' : 'oauth' };

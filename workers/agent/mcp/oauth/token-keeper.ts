@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isFairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import type { TokenLease, TokenRequest } from '../../contract/logins.js';
-import { discover, issuerOf, resourceOf } from './discovery.js';
+import { discover, isFor, issuerOf, resourceOf } from './discovery.js';
 import { authFailure, isSpent } from './failures.js';
 import { KeyedLock } from './keyed-lock.js';
 import { KEPT_MS, loginName, newLogin, type LoginRecord } from './records.js';
@@ -47,13 +47,20 @@ export class TokenKeeper {
   }
 
   /** A lease without a token: there is none, or only the refused one. ERR_UNAVAILABLE, ERR_MCP. */
-  async token(request: TokenRequest, auth: ServerAuth): Promise<TokenLease> {
-    const { user, server, refused } = request;
-    const kept = await this.read(user, server);
+  async token(request: TokenRequest, auth: ServerAuth | undefined): Promise<TokenLease> {
+    if (!auth) return leaseOf(undefined);
+    const { user, refused } = request;
+    const kept = await this.#meant(request);
     if (kept?.isOld) await this.#reseal(request, kept);
     if (!kept || !wantsRenewal(kept.login, refused)) return leaseOf(kept?.login);
     const issuer = issuerOf(kept.login.discovery);
     return this.#renewals.run(`${user} ${issuer}`, () => this.#renew(request, auth));
+  }
+
+  /** A login at the address that the server had before is none at its present one: its token must not go there. */
+  async #meant({ user, server, url }: TokenRequest): Promise<KeptLogin | undefined> {
+    const kept = await this.read(user, server);
+    return kept && isFor(kept.login.discovery, url) ? kept : undefined;
   }
 
   async read(user: string, server: string): Promise<KeptLogin | undefined> {
@@ -73,10 +80,10 @@ export class TokenKeeper {
   }
 
   async #renew(request: TokenRequest, auth: ServerAuth): Promise<TokenLease> {
-    const { user, server, refused } = request;
+    const { server, refused } = request;
     const giveUpAt = Date.now() + CLAIM_MS;
     for (;;) {
-      const kept = await this.read(user, server);
+      const kept = await this.#meant(request);
       if (!kept || !wantsRenewal(kept.login, refused)) return leaseOf(kept?.login);
       if (kept.login.tokens.refresh_token === undefined) return leaseOf(undefined);
       const claimed = (kept.login.renewingUntil ?? 0) > Date.now();
@@ -125,7 +132,7 @@ export class TokenKeeper {
       });
       // A login or a logout meanwhile takes precedence.
       const written = await this.#write(request, renewed, version);
-      return leaseOf(written === undefined ? (await this.read(request.user, server))?.login : renewed);
+      return leaseOf(written === undefined ? (await this.#meant(request))?.login : renewed);
     } catch (error) {
       if (isSpent(error)) {
         this.#options.log.info({ server, user: request.user }, 'the login has expired: the user must log in again');

@@ -1,5 +1,6 @@
 /** The source of tokens for `url` servers, as connections use it. Agent threads. */
 import type { AuthProvider, OAuthClientProvider } from '@modelcontextprotocol/client';
+import type { UrlServerConfig } from '../../../../src/shared/config-mcp.js';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Caller, ServerAsks } from '../host/server-connection.js';
 
@@ -14,6 +15,8 @@ export interface ServerCredentials {
 export interface AuthNeed {
   caller: Caller;
   server: string;
+  /** By which the server was asked; the configuration may have another by now. */
+  config: UrlServerConfig;
   /** The transport's: UnauthorizedError, InsufficientScopeError, SdkHttpError, or the provider's error. */
   error: unknown;
   /**
@@ -28,7 +31,7 @@ export interface AuthNeed {
 
 export interface AuthSource {
   /** Undefined: the server gets only the headers of its configuration. Called for each request, so it must be cheap. */
-  credentialsFor(caller: Caller, server: string): Promise<ServerCredentials | undefined>;
+  credentialsFor(caller: Caller, server: string, config: UrlServerConfig): Promise<ServerCredentials | undefined>;
   /**
    * Resolves when the request is worth repeating: after a login or a renewed token. Rejects with the caller's error:
    * ERR_CANCELLED, or ERR_MCP that says what to do.

@@ -52,12 +52,22 @@ export class RemoteServer {
   readonly #unsettled = new Map<string, KeptConnection>();
   #detected: Detected | undefined;
   #usedAt = -Infinity;
-  #closed = false;
+  /** Calls that run, from before their connection is open. */
+  #calls = 0;
+  #calledAt = performance.now();
+  #closed: FairleadError | undefined;
 
   constructor(options: RemoteServerOptions) {
     const { server, config, http, log } = options;
     this.#options = options;
-    this.#http = new SafeHttp({ ...http, name: server, onAnswer: (ms) => this.#resilience.health.measured(ms) });
+    this.#http = new SafeHttp({
+      ...http,
+      get timeoutMs() {
+        return http.timeoutMs;
+      },
+      name: server,
+      onAnswer: (ms) => this.#resilience.health.measured(ms),
+    });
     this.#resilience = new Resilience({ server, log, probe: () => probe(this.#http, server, config) });
   }
 
@@ -81,8 +91,17 @@ export class RemoteServer {
     return this.#kept.size;
   }
 
+  /** How long no call has run; 0 while one runs. */
+  get quietMs(): number {
+    return this.#calls > 0 ? 0 : performance.now() - this.#calledAt;
+  }
+
   /** Connects before the first request. Undefined when the user must log in first. */
-  async connect(caller: Caller): Promise<OpenedConnection | undefined> {
+  connect(caller: Caller): Promise<OpenedConnection | undefined> {
+    return this.#counted(() => this.#connectFirst(caller));
+  }
+
+  async #connectFirst(caller: Caller): Promise<OpenedConnection | undefined> {
     const known = await this.#openNow(caller);
     if (known) return known;
     const timeoutMs = 2 * this.#options.http.timeoutMs;
@@ -102,7 +121,8 @@ export class RemoteServer {
 
   /** Opens a connection outside the table; the caller closes it. */
   async openOwn(caller: Caller): Promise<OpenedConnection> {
-    const credentials = await this.#options.auth.credentialsFor(caller, this.#options.server);
+    const { auth, server, config } = this.#options;
+    const credentials = await auth.credentialsFor(caller, server, config);
     return this.#connect(credentials, this.#known(credentials?.key ?? ''));
   }
 
@@ -130,8 +150,9 @@ export class RemoteServer {
     });
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
+  /** `why`: for calls that come after it. */
+  async close(why = new FairleadError('ERR_DRAINING', 'the thread ends')): Promise<void> {
+    this.#closed = why;
     const all = [...this.#kept.values()];
     this.#kept.clear();
     await Promise.all(all.map((kept) => kept.end()));
@@ -142,7 +163,26 @@ export class RemoteServer {
    * Sends a request over the caller's connection. Repeats it after a login, after the server has lost the session, and as
    * `Resilience` says.
    */
-  async run<T>(
+  run<T>(
+    caller: Caller,
+    method: string,
+    options: ServerRequestOptions,
+    send: (opened: OpenedConnection) => Promise<T>,
+  ): Promise<T> {
+    return this.#counted(() => this.#run(caller, method, options, send));
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    this.#calls++;
+    try {
+      return await work();
+    } finally {
+      this.#calls--;
+      this.#calledAt = performance.now();
+    }
+  }
+
+  async #run<T>(
     caller: Caller,
     method: string,
     { signal, asks }: ServerRequestOptions,
@@ -156,8 +196,8 @@ export class RemoteServer {
         return await this.#attempts(method, signal, async () => send((opened = await this.open(caller))));
       } catch (error) {
         if (refusals < MAX_REFUSALS && needsAuthorization(error)) {
-          const { auth, server } = this.#options;
-          await auth.whenUnauthorized({ caller, server, error, round: ++refusals, asks, signal });
+          const { auth, server, config } = this.#options;
+          await auth.whenUnauthorized({ caller, server, config, error, round: ++refusals, asks, signal });
         } else if (!renewed && opened && this.#hasForgotten(opened, error)) {
           // Any request may be repeated: the server has refused it without running it.
           renewed = true;
@@ -189,8 +229,8 @@ export class RemoteServer {
 
   /** What `open` would return, if it is open already. */
   async #openNow({ session, user }: Caller): Promise<OpenedConnection | undefined> {
-    const { auth, server } = this.#options;
-    const key = (await auth.credentialsFor({ session, user }, server))?.key ?? '';
+    const { auth, server, config } = this.#options;
+    const key = (await auth.credentialsFor({ session, user }, server, config))?.key ?? '';
     const own = this.#kept.get(ownId(session));
     if (own) return own.key === key ? own.opened : undefined;
     const shared = this.#kept.get(`k ${key}`)?.opened;
@@ -199,9 +239,9 @@ export class RemoteServer {
 
   /** The session's own connection, or the one that it shares. Callers that come meanwhile share one start. */
   async open(caller: Caller): Promise<OpenedConnection> {
-    if (this.#closed) throw new FairleadError('ERR_DRAINING', 'the thread ends');
-    const { auth, server } = this.#options;
-    const credentials = await auth.credentialsFor(caller, server);
+    if (this.#closed) throw this.#closed;
+    const { auth, server, config } = this.#options;
+    const credentials = await auth.credentialsFor(caller, server, config);
     const key = credentials?.key ?? '';
     const own = this.#kept.get(ownId(caller.session));
     if (own?.key === key) return own.opening;

@@ -139,6 +139,11 @@ export class SandboxConnection extends ClientConnection {
     return Math.min(super.idleMs, performance.now() - this.#hibernateTriedAt, ...others);
   }
 
+  /** How long no call has run, also none of another server in the sandbox. */
+  override get quietMs(): number {
+    return Math.min(super.quietMs, ...[...this.#otherServers].map(({ idleMs }) => idleMs));
+  }
+
   /** Counts another server's calls in this sandbox as its own, until the returned function is called. */
   countIn(other: { readonly idleMs: number }): () => void {
     this.#otherServers.add(other);

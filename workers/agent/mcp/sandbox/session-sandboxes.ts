@@ -4,7 +4,9 @@ import type { Config } from '../../../../src/shared/config.js';
 import type { Logger } from '../../../../src/shared/log.js';
 import { gauge } from '../../../../src/shared/metrics.js';
 import { capabilitiesFor } from '../../../../src/shared/mcp-capabilities.js';
+import type { ServerChanges } from '../../../../src/shared/server-changes.js';
 import { ConnectionTable, type TableEntry } from '../host/connection-table.js';
+import { lastCalls } from '../host/last-calls.js';
 import type { Caller, ServerBackend, SessionToolsListener } from '../host/server-connection.js';
 import { FREE, type SandboxClaims } from './sandbox-claims.js';
 import { SandboxConnection, SILENT, type SandboxHost } from './connection.js';
@@ -75,6 +77,26 @@ export class SessionSandboxes implements ServerBackend {
     if (!open && !this.#table.get(caller.session, server)) return undefined;
     const connection = await this.get(caller, server);
     return connection.countIn({ idleMs: 0 });
+  }
+
+  /**
+   * Sandboxes of a changed server, or of one that is gone, end with their last calls: their files are saved. A call that comes meanwhile
+   * waits, since a session's files are in one sandbox at a time.
+   */
+  applyConfig({ changed, removed }: Pick<ServerChanges, 'changed' | 'removed'>): void {
+    for (const server of [...changed, ...removed]) {
+      for (const entry of this.#table.to(server)) void this.#note(entry, false, this.#endQuiet(entry));
+    }
+  }
+
+  async #endQuiet(entry: SandboxEntry): Promise<boolean> {
+    const before = this.#leaving.get(entry);
+    if (before && (await before.gone)) return true;
+    const connection = await entry.opening.catch(() => undefined); // its caller has got that error
+    if (!connection) return true;
+    const isHeld = (): boolean => this.#table.get(entry.owner, entry.server) === entry;
+    await lastCalls(connection, isHeld);
+    return isHeld() ? connection.hibernate(this.#options.log) : true;
   }
 
   async releaseSession(session: string): Promise<void> {

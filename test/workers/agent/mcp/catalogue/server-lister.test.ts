@@ -117,3 +117,39 @@ t.test('after a close nothing is listed or reported', async (t) => {
   t.same(news, []);
   t.equal(lists(), 1);
 });
+
+t.test(
+  'a server that is added is listed at once, a changed one anew, and of one that is gone nothing is told',
+  async (t) => {
+    const { lister, news, asked } = make(t, () => tools('a'));
+    lister.start();
+    await asked(1);
+    lister.replace(['s', 'new'], []);
+    await asked(2);
+    t.match(news, [{ server: 's' }, { server: 'new' }]);
+    lister.replace(['s', 'new'], ['s']);
+    await asked(3);
+    t.match(news.slice(2), [{ server: 's' }], 'what it listed before says nothing of the new one');
+    lister.replace(['new'], []);
+    lister.refresh('s');
+    lister.refresh('new');
+    await asked(4);
+    t.equal(news.length, 3);
+  },
+);
+
+t.test('a list that is under way when its server changes counts no more', async (t) => {
+  const gate = deferred<void>();
+  const { lister, news, asked } = make(t, async (time) => {
+    if (time === 1) await gate.promise;
+    return tools(time === 1 ? 'old' : 'new');
+  });
+  lister.start();
+  await asked(1);
+  lister.replace(['s'], ['s']);
+  await asked(2);
+  gate.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.match(news, [{ server: 's', tools: [{ name: 'new' }] }]);
+  t.equal(news.length, 1);
+});

@@ -34,7 +34,7 @@ function make(
   published: Published = HEARD_OF,
 ) {
   const troubles: string[] = [];
-  const health = new HealthBook(Object.keys(config.mcpServers));
+  const health = new HealthBook(() => Object.keys(config.mcpServers));
   const log = pino({ level: 'silent' });
   const onTrouble = (server: string): void => void troubles.push(server);
   const changed = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
@@ -173,7 +173,7 @@ t.test('a server that is kept for groups gives others no tool, no name and no no
   const kept = parseConfig({ mcpServers: { common: { image: 'a' }, lab: { image: 'b', groups: ['research'] } } }, {});
   const log = pino({ level: 'silent' });
   const changed = new SessionTools({ timeoutMs: 10_000, shared: 'all', log });
-  const health = new HealthBook(Object.keys(kept.mcpServers));
+  const health = new HealthBook(() => Object.keys(kept.mcpServers));
   const catalogue = new ToolCatalogue({
     config: kept,
     health,

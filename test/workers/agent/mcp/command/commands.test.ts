@@ -68,7 +68,7 @@ void t.test(
       else if (id !== undefined) console.log(JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32601, message: 'no' } }));
     });`;
     const { commands } = startCommands(t, { servers: { dies: { ...node(script), scope: 'shared' } } });
-    const book = new HealthBook(['dies']);
+    const book = new HealthBook(() => ['dies']);
     const call = async (caller: Caller): Promise<Error> => {
       const error: unknown = await commands.get(caller, 'dies').then(
         (connection) => connection.callTool(callOf('any')).catch((thrown: unknown) => thrown),

@@ -39,10 +39,10 @@ t.test(
       return host.store.writeSecret(name, new LoginSealer([older]).seal(name, text));
     };
     const version = await sealedBefore(Date.now() + 60_000);
-    t.match(await host.logins.token({ user: 'alice', server: 'remote' }), { token: /\S/ });
+    t.match(await host.token({ user: 'alice', server: 'remote' }), { token: /\S/ });
     t.equal((await host.store.readSecret(name))?.version, version);
     await sealedBefore(Date.now() - 1);
-    t.match(await host.logins.token({ user: 'alice', server: 'remote' }), { token: /\S/ });
+    t.match(await host.token({ user: 'alice', server: 'remote' }), { token: /\S/ });
     t.equal(both.open(name, (await host.store.readSecret(name))!.bytes).isOld, false);
   },
 );

@@ -1,9 +1,11 @@
 import t from 'tap';
 import { BUILT_IN } from '../../../../../workers/agent/mcp/catalogue/built-in.js';
+import { isFor } from '../../../../../workers/agent/mcp/oauth/discovery.js';
 import { NOBODY } from '../../../../../workers/agent/mcp/catalogue/nobody.js';
 import { AnsweredElsewhere } from '../../../../../workers/agent/mcp/host/question.js';
 import { closeQuestions } from '../../../../../workers/agent/turn/questions.js';
 import { NO_USAGE } from '../../../../../workers/agent/log/usage.js';
+import { serve } from '../remote/remote-kit.js';
 import { IDENTITY, oauthServer, storeDir, TestHost, type Person } from './oauth-kit.js';
 
 t.setTimeout(240_000); // hundreds of logins, on a machine that may be busy
@@ -136,7 +138,14 @@ t.test('where nobody can be asked, the error says what to do and no login starts
   const as = await oauthServer(t);
   const host = await TestHost.start(t, { url: as.url });
   const caller = { session: 'none', user: 'alice' };
-  const need = { caller, server: 'remote', error: new Error('refused'), round: 1, signal: AbortSignal.timeout(5_000) };
+  const need = {
+    caller,
+    server: 'remote',
+    config: host.server,
+    error: new Error('refused'),
+    round: 1,
+    signal: AbortSignal.timeout(5_000),
+  };
   for (const asks of [{}, { asks: NOBODY }]) {
     await t.rejects(host.source.whenUnauthorized({ ...need, ...asks }), {
       code: 'ERR_MCP_LOGIN',
@@ -175,7 +184,7 @@ t.test('a logout forgets the login here and at the authorization server', async 
   t.strictSame(await host.logins.logout(of), { revoked: true });
   t.equal(as.live, 0);
   host.source.forget(of);
-  t.equal((await host.logins.token(of)).token, undefined);
+  t.equal((await host.token(of)).token, undefined);
   t.equal(await host.call('alice'), 'whoami: Alice');
   t.equal(host.questions.length, 2);
 });
@@ -256,7 +265,7 @@ t.test('who comes back in another browser than the one that began is refused, an
     t.match(await host.comeBack(back, cookies), { ok: false, message: /another browser/ });
   }
   t.strictSame(as.grants, [], 'no code was exchanged');
-  t.equal((await host.logins.token(of)).token, undefined);
+  t.equal((await host.token(of)).token, undefined);
   t.match(await host.comeBack(back), { ok: true, of }, 'the browser that began is let in');
   t.equal(await host.logins.begin(ticket), null, 'once');
 });
@@ -300,4 +309,39 @@ t.test('a login that has ended gives its place back: many in a row lock nobody o
     t.equal((await host.comeBack(await host.logIn(url))).ok, n % 2 === 1);
     await host.logins.loginEnd({ flow });
   }
+});
+
+t.test('the token of a login never goes to the server’s new address, and counts again at the old one', async (t) => {
+  const as = await oauthServer(t);
+  const dir = await storeDir(t);
+  const before = await TestHost.start(t, { url: as.url, dir });
+  t.equal(await before.call('alice'), 'whoami: Alice');
+  await before.close();
+
+  // It asks for tokens of the same authorization server, and names no metadata of its own.
+  const other = await serve(t, (_request, response) => {
+    response.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"' }).end();
+  });
+  const moved = await TestHost.start(t, { url: other.url, dir });
+  await t.rejects(moved.call('alice', 'whoami', nobodyIsAsked));
+  t.ok(other.seen.length > 0);
+  t.same(
+    other.seen.filter(({ headers }) => headers.authorization !== undefined),
+    [],
+  );
+  await moved.close();
+
+  const back = await TestHost.start(t, { url: as.url, dir });
+  t.equal(await back.call('alice', 'whoami', nobodyIsAsked), 'whoami: Alice');
+});
+
+t.test('a login without metadata of its server is for that server’s origin alone', async (t) => {
+  const discovery = { authorizationServerUrl: 'https://a.example/' };
+  t.ok(isFor(discovery, 'https://a.example/mcp'));
+  t.notOk(isFor(discovery, 'https://a.example:8443/mcp'));
+  t.notOk(isFor(discovery, 'https://b.example/mcp'));
+  const named = { ...discovery, resourceMetadata: { resource: 'https://b.example/mcp' } };
+  t.ok(isFor(named, 'https://b.example/mcp'));
+  t.notOk(isFor(named, 'https://b.example/other'));
+  t.notOk(isFor(named, 'https://a.example/mcp'));
 });

@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import type { Test } from 'tap';
+import type { UrlServerConfig } from '../../../../../src/shared/config-mcp.js';
 import { parseConfig } from '../../../../../src/shared/config.js';
 import { registry } from '../../../../../src/shared/metrics.js';
 import { openStore } from '../../../../../workers/agent/store/open.js';
+import type { TokenLease, TokenRequest } from '../../../../../workers/agent/contract/logins.js';
 import type { Store } from '../../../../../workers/agent/store/store.js';
 import { Logins } from '../../../../../workers/agent/mcp/oauth/logins.js';
 import { OAuthSource } from '../../../../../workers/agent/mcp/oauth/oauth-source.js';
@@ -58,6 +60,8 @@ export class TestHost {
   /** state → the cookie of the browser in which that login was begun. */
   readonly cookies = new Map<string, string>();
   readonly store: Store;
+  /** Of the server named remote. */
+  readonly server: UrlServerConfig;
   readonly #remotes: Remotes;
   readonly #http: SafeHttp;
   #closed = false;
@@ -67,6 +71,7 @@ export class TestHost {
       { mcp: { allowLoopback: true }, mcpServers: { remote: { url, ...(auth ? { auth } : {}) } } },
       { FAIRLEAD_SECRET_KEYS: secretKeys, ...(dir === undefined ? {} : { FAIRLEAD_DATA: dir }) },
     );
+    this.server = config.mcpServers['remote'] as UrlServerConfig;
     const log = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
     const rules = { allowLoopback: true, allowHosts: [] };
     this.#http = new SafeHttp({ name: 'the authorization server', rules, maxConnections: 4, timeoutMs: TIMEOUT_MS });
@@ -113,6 +118,11 @@ export class TestHost {
     });
     const [block] = result.content;
     return block?.type === 'text' ? block.text : JSON.stringify(result);
+  }
+
+  /** For the address of its configuration. */
+  token(request: Omit<TokenRequest, 'url'>): Promise<TokenLease> {
+    return this.logins.token({ ...request, url: this.server.url });
   }
 
   asks(person: Person): ServerAsks {

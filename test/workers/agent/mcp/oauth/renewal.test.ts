@@ -36,11 +36,11 @@ t.test('of two servers with one store one renews the token, and the other uses t
     await TestHost.start(t, { url: as.url, dir }),
   ];
   await first.call('alice');
-  const { token: old = '' } = await second.logins.token(OF);
+  const { token: old = '' } = await second.token(OF);
   as.revokeAll({ refreshTokens: false });
   let open: (() => void) | undefined;
   as.gate = new Promise<void>((resolve) => (open = resolve));
-  const both = Promise.all([first, second].map((host) => host.logins.token({ ...OF, refused: old })));
+  const both = Promise.all([first, second].map((host) => host.token({ ...OF, refused: old })));
   while (as.grants.length < 2) await nextTurn();
   open?.();
   const [one, two] = await both;
@@ -75,9 +75,9 @@ t.test(
     const host = await TestHost.start(t, { url: as.url });
     await host.call('alice');
     as.tokenStatus = 500;
-    const { token = '' } = await host.logins.token(OF);
-    await t.rejects(host.logins.token({ ...OF, refused: token }), { code: 'ERR_UNAVAILABLE' });
-    t.equal((await host.logins.token(OF)).token, token, 'it was not given away');
+    const { token = '' } = await host.token(OF);
+    await t.rejects(host.token({ ...OF, refused: token }), { code: 'ERR_UNAVAILABLE' });
+    t.equal((await host.token(OF)).token, token, 'it was not given away');
     as.revokeAll({ refreshTokens: false });
     await t.rejects(host.call('alice', 'whoami', nobodyIsAsked), { code: 'ERR_UNAVAILABLE' });
     as.tokenStatus = 0;
@@ -89,13 +89,13 @@ t.test('somebody who logs out while the token is renewed is logged out', async (
   const as = await oauthServer(t);
   const host = await TestHost.start(t, { url: as.url });
   await host.call('alice');
-  const { token: refused = '' } = await host.logins.token(OF);
+  const { token: refused = '' } = await host.token(OF);
   let open: (() => void) | undefined;
   as.gate = new Promise<void>((resolve) => (open = resolve));
-  const renewed = host.logins.token({ ...OF, refused });
+  const renewed = host.token({ ...OF, refused });
   while (as.grants.length < 2) await nextTurn();
   await host.logins.logout(OF);
   open?.();
   t.equal((await renewed).token, undefined);
-  t.equal((await host.logins.token(OF)).token, undefined);
+  t.equal((await host.token(OF)).token, undefined);
 });
