@@ -10,7 +10,7 @@ import { bootSystemd } from '../helpers/systemd-machine.js';
 import { until } from '../helpers/until.js';
 
 /** A machine boots, twice, beside other tests. */
-t.setTimeout(900_000);
+t.setTimeout(1_200_000);
 const WAIT = { timeoutMs: 180_000 };
 
 const shared = await mkdtemp(join(tmpdir(), 'fl-releases-'));
@@ -157,6 +157,26 @@ t.test('a server that is killed, or hangs, is there again by itself', async (t) 
 
 t.test('after a reboot the service is there, and the conversation with its files', async (t) => {
   await machine.reboot();
+  t.match(await status(), 'ready');
+  t.match(await chat('read notes.txt'), 'kept');
+});
+
+t.test('a backup of the running service brings back what is lost, for its account', async (t) => {
+  const file = '/root/backup.tar.gz';
+  const made = await sh(`fairlead backup --with-secrets ${file} 2>&1`);
+  t.equal(made.code, 0, made.output);
+  t.equal((await must(`stat -c "%a %U" ${file}`)).trim(), '600 root');
+  t.match(await must(`fairlead backup verify ${file}`), /is whole: .*keys of Redis; with keys/);
+  const configuration = await must(`tar -xzOf ${file} config/fairlead.json config/fairlead.env`);
+  t.match(configuration, /"ada".*FAIRLEAD_SECRET_KEYS=[0-9a-f]{64}/s);
+  const refused = await sh(`fairlead restore --force ${file} 2>&1`);
+  t.equal(refused.code, 1);
+  t.match(refused.output, 'a server uses /var/lib/fairlead: stop it first');
+  await must('systemctl stop fairlead.service && redis-cli flushall && rm -r /var/lib/fairlead/workspaces');
+  const restored = await sh(`fairlead restore --force ${file} 2>&1`);
+  t.equal(restored.code, 0, restored.output);
+  t.equal(await must('find /var/lib/fairlead ! -user fairlead'), '');
+  await must('systemctl start fairlead.service');
   t.match(await status(), 'ready');
   t.match(await chat('read notes.txt'), 'kept');
 });
