@@ -27,8 +27,9 @@ const CSI = /\u001B\[([0-?]*)[ -/]*([@-~])/y;
 const BEGUN = /\u001B(?:\[[0-?]*[ -/]*|[ -/]*)$/y;
 // oxlint-disable-next-line no-control-regex -- as above
 const STRING = /\u001B[\]PX^_]/y;
+// A string ends where another sequence begins: `ESC \\` is one that does nothing else, and may come in two pieces.
 // oxlint-disable-next-line no-control-regex -- as above
-const STRING_END = /\u0007|\u001B\\?|\u009C|\u0018|\u001A|(?=\n)/g;
+const STRING_END = /\u0007|\u009C|\u0018|\u001A|(?=[\u001B\n])/g;
 // oxlint-disable-next-line no-control-regex -- as above
 const SHORT = /\u001B[ -/]*([0-~])/y;
 

@@ -62,6 +62,11 @@ t.test('it does not matter how the output was cut into pieces', async () => {
   );
 });
 
+t.test('a link whose end was cut in two is dropped whole, and a title that another sequence ends', async (t) => {
+  t.equal(inPieces(`${ESC}]8;;http://x${ESC}\\text`, [13]), 'text');
+  t.equal(inPieces(`${ESC}]0;title${ESC}[31mred`, []), 'red');
+});
+
 t.test('the cursor goes back fifty rows and no further, however the output was cut', async (t) => {
   const text = `${Array.from({ length: 80 }, (_, index) => `${index}\n`).join('')}${ESC}[70AX`;
   const shown = inPieces(text, []).split('\n');
