@@ -75,7 +75,7 @@ class Backup {
   }
 
   async make(): Promise<BackupDone> {
-    const { withSecrets } = this.#options;
+    const { withSecrets, force } = this.#options;
     const { dataDir } = this.#place;
     const store = this.#storeKind();
     this.#storeBytes = store === 'lmdb' ? await sizeOfLmdb(dataDir) : 0;
@@ -89,7 +89,7 @@ class Backup {
       store,
       withSecrets,
     };
-    const writer = await this.#inWords(BackupWriter.create(this.#file, head));
+    const writer = await this.#inWords(BackupWriter.create(this.#file, head, force));
     try {
       return await this.#inWords(this.#fill(writer, store));
     } catch (error) {
@@ -187,6 +187,7 @@ async function targetOf({ file, force, cwd = process.cwd() }: BackupOptions): Pr
   const found = await stat(path).catch(ifMissing(undefined));
   if (found?.isDirectory())
     return join(path, `fairlead-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}Z.tar.gz`);
+  if (!found && !existsSync(dirname(path))) throw new FairleadError('ERR_START', `there is no folder ${dirname(path)}`);
   if (found && !force) throw new FairleadError('ERR_START', `${path} is there already: name another, or add --force`);
   if (found && !found.isFile()) throw new FairleadError('ERR_START', `${path} is no file`);
   return path;

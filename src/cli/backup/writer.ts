@@ -4,13 +4,14 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { once } from 'node:events';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { pending } from '../../shared/abort.js';
+import { FairleadError } from '../../shared/errors.js';
 import { HEAD, MANIFEST, type Head, type Manifest } from './format.js';
 
 /** Archives are packed already, and blocks of histories too: more effort would cost the server's processors and save little. */
@@ -44,14 +45,16 @@ async function timesIn(folder: string): Promise<number[]> {
 export class BackupWriter {
   readonly #file: string;
   readonly #unfinished: string;
+  readonly #replaces: boolean;
   readonly #pack = pack();
   readonly #stream;
   readonly #written: Promise<void>;
   readonly #entries: Manifest['entries'] = [];
   #failure: unknown;
 
-  private constructor(file: string, unfinished: string) {
+  private constructor(file: string, unfinished: string, replaces: boolean) {
     this.#file = file;
+    this.#replaces = replaces;
     this.#unfinished = unfinished;
     this.#stream = createWriteStream(unfinished, { flags: 'wx', mode: 0o600, flush: true });
     this.#written = pipeline(this.#pack, createGzip({ level: GZIP_LEVEL }), this.#stream);
@@ -61,8 +64,9 @@ export class BackupWriter {
     });
   }
 
-  static async create(file: string, head: Head): Promise<BackupWriter> {
-    const writer = new BackupWriter(file, unfinishedBeside(file));
+  /** `replaces`: what has the name by the end goes. */
+  static async create(file: string, head: Head, replaces = false): Promise<BackupWriter> {
+    const writer = new BackupWriter(file, unfinishedBeside(file), replaces);
     try {
       await writer.#own(HEAD, `${JSON.stringify(head, null, 2)}\n`);
       return writer;
@@ -94,9 +98,27 @@ export class BackupWriter {
     await this.#own(MANIFEST, JSON.stringify(manifest));
     this.#pack.finalize();
     await this.#written;
-    await rename(this.#unfinished, this.#file);
+    if (this.#replaces) await rename(this.#unfinished, this.#file);
+    else await this.#name();
     const folder = await open(dirname(this.#file), 'r');
     await folder.sync().finally(() => folder.close());
+  }
+
+  /** Another backup may have taken the name meanwhile: a link, unlike a rename, does not replace. */
+  async #name(): Promise<void> {
+    try {
+      await link(this.#unfinished, this.#file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return rename(this.#unfinished, this.#file); // a file system without links
+      throw new FairleadError(
+        'ERR_START',
+        `${this.#file} was made by another meanwhile: name another, or add --force`,
+        {
+          cause: error,
+        },
+      );
+    }
+    await rm(this.#unfinished);
   }
 
   /** Nothing is left of it. Idempotent. */

@@ -101,6 +101,23 @@ t.test('a folder gets a file that is named after the time, and a name that is ta
   t.match(await fairlead(dataDir, ['backup', '--force', join(folder, name)]), { code: 0 });
 });
 
+t.test('of two backups to one name at once one is made, and the other says so', async (t) => {
+  const { dataDir } = await makeData(t);
+  const folder = tempDir(t);
+  const file = join(folder, 'x.tar.gz');
+  const ended = await Promise.all([fairlead(dataDir, ['backup', file]), fairlead(dataDir, ['backup', file])]);
+  const refused = ended.filter(({ code }) => code !== 0);
+  t.match(refused, [
+    { code: 1, stderr: /(is there already|was made by another meanwhile): name another, or add --force/ },
+  ]);
+  t.same(readdirSync(folder), ['x.tar.gz'], 'nothing is left of it');
+  t.match(await fairlead(dataDir, ['backup', 'verify', file]), { code: 0 });
+  t.match(await fairlead(dataDir, ['backup', join(folder, 'none', 'x')]), {
+    code: 1,
+    stderr: /there is no folder .*none/,
+  });
+});
+
 t.test('a restore over a running server is refused, and changes nothing', async (t) => {
   const { dataDir, file } = await makeBackup(t);
   const data = await openDataDir(dataDir);
