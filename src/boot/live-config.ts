@@ -9,7 +9,7 @@ import { errorToData, FairleadError } from '../shared/errors.js';
 import { liveView } from '../shared/live-view.js';
 import type { Logger } from '../shared/log.js';
 import { configDigest } from './config-digest.js';
-import { warningsOf } from './config-warnings.js';
+import { lostAdmins, warningsOf } from './config-warnings.js';
 import { diffConfigs, effectiveConfig } from './live-keys.js';
 
 export interface ReloadReport {
@@ -125,7 +125,7 @@ export class LiveConfig {
     const problems = [...mixedProblems(next, restart), ...(this.#options.refuse?.(next) ?? [])];
     if (problems.length > 0) throw new ConfigError(problems);
     this.#current = next;
-    const warnings = warningsOf(next);
+    const warnings = [...warningsOf(next), ...lostAdmins(before, next)];
     if (live.length > 0) {
       this.#generation++;
       for (const part of this.#parts) warnings.push(...((await part.apply(next, before)) ?? []));
