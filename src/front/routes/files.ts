@@ -88,7 +88,7 @@ function pathOf({ query }: RouteCall): string {
 function pageOf(query: URLSearchParams): number {
   const text = query.get('limit');
   if (text === null) return DEFAULT_PAGE;
-  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  const limit = /^\d{1,15}$/.test(text) ? Number(text) : 0;
   if (limit < 1) throw badFrame('limit must be an integer of 1 or more');
   return Math.min(limit, MAX_PAGE);
 }
