@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command `fairlead`: reads the command line, loads only what the command needs, and sets the exit code. Command line's process; main thread of `serve`. */
 import { Command, CommanderError } from 'commander';
-import { DEFAULT_URL } from './cli/defaults.js';
+import { URL_HELP } from './cli/defaults.js';
 import { addCredentialCommands } from './cli/credentials/register.js';
 import { addExportCommand } from './cli/export/export-command.js';
 import type { McpCommands } from './cli/mcp/mcp.js';
@@ -88,7 +88,7 @@ interface ChatFlags {
 program
   .command('chat')
   .description('talk to a server; with piped input each line is one message')
-  .argument('[url]', 'the server’s address', DEFAULT_URL)
+  .argument('[url]', URL_HELP)
   .option('--token <token>', TOKEN_HELP)
   .option('--insecure', 'send the token over plain http beyond this machine')
   .option('--session <id>', 'resume this session instead of starting a new one')
@@ -106,8 +106,13 @@ Examples:
   $ fairlead chat --session MJ3EFvyPSDjyiygLQq-gYdqn
   $ echo "List all files in /workspace" | fairlead chat --yes`,
   )
-  .action(async (url: string, { token, session, model, yes = false, insecure = false }: ChatFlags) => {
-    const [{ chat }, { tokenFor }] = await Promise.all([import('./cli/chat/chat.js'), import('./cli/local-token.js')]);
+  .action(async (given: string | undefined, { token, session, model, yes = false, insecure = false }: ChatFlags) => {
+    const [{ chat }, { tokenFor }, { urlOr }] = await Promise.all([
+      import('./cli/chat/chat.js'),
+      import('./cli/local-token.js'),
+      import('./cli/local-url.js'),
+    ]);
+    const url = urlOr(given);
     process.exitCode = await chat({
       url,
       ...tokenFor({ given: token, url }),
@@ -133,7 +138,7 @@ Examples:
   );
 
 interface McpFlags {
-  url: string;
+  url?: string;
   token?: string;
   json?: boolean;
   insecure?: boolean;
@@ -155,17 +160,19 @@ function mcpCommand(
   const command = mcp.command(name).description(description);
   if (argument !== '') command.argument(argument, 'the MCP server’s name in mcpServers');
   return command
-    .option('--url <url>', 'the server’s address', DEFAULT_URL)
+    .option('--url <url>', URL_HELP)
     .option('--token <token>', TOKEN_HELP)
     .option('--insecure', 'send the token over plain http beyond this machine')
     .option('--json', 'print JSON')
     .action(async (...given: unknown[]) => {
       const flags = command.opts<McpFlags>();
-      const { url, token, json = false, insecure = false } = flags;
-      const [{ McpCommands }, { tokenFor }] = await Promise.all([
+      const { token, json = false, insecure = false } = flags;
+      const [{ McpCommands }, { tokenFor }, { urlOr }] = await Promise.all([
         import('./cli/mcp/mcp.js'),
         import('./cli/local-token.js'),
+        import('./cli/local-url.js'),
       ]);
+      const url = urlOr(flags.url);
       const commands = new McpCommands({
         url,
         token: tokenFor({ given: token, url }).token,

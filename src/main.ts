@@ -11,6 +11,7 @@ import { ConfigFile } from './boot/config-file.js';
 import { warningsOf } from './boot/config-warnings.js';
 import { hideEnvironment } from './boot/environment.js';
 import { ReloadNote } from './boot/reload-note.js';
+import { writeServerNote } from './boot/server-note.js';
 import { openServiceManager, type Service, type ServiceManager } from './boot/service-manager.js';
 import { sayChecked } from './boot/start-words.js';
 import { VERSION } from './shared/version.js';
@@ -54,6 +55,7 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
     waited = true;
     manager.follow(service);
     const { url } = service;
+    noteServer(config, url, log);
     log.info({ url }, `listening on ${url}; until all parts are there, only /healthz, /readyz and /metrics are served`);
   };
   const starting = startEngine(config, log, { signal: stop.signal, onWait, reread: () => file.read() });
@@ -67,7 +69,17 @@ export async function serve(options: { checkConfig: boolean }): Promise<void> {
     throw error;
   }
   announce(engine, log, waited);
-  if (!waited) manager.follow(engine);
+  if (waited) return;
+  noteServer(config, engine.url, log);
+  manager.follow(engine);
+}
+
+function noteServer({ dataDir }: Config, url: string, log: Logger): void {
+  try {
+    writeServerNote(dataDir, url);
+  } catch (error) {
+    log.warn({ err: (error as Error).message }, 'where the server listens cannot be written down for commands here');
+  }
 }
 
 interface Signalled {

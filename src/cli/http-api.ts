@@ -45,7 +45,7 @@ export class HttpApi {
       });
       answer = response.status === 204 ? null : await response.json();
     } catch (error) {
-      throw unanswered(error, `${method} ${path}`, this.#base);
+      throw unanswered(error, `${method} ${this.#base}${path}`, this.#base, timeoutMs);
     }
     if (!response.ok) throw problemOf(response.status, answer);
     const parsed = schema.safeParse(answer);
@@ -66,7 +66,7 @@ export class HttpApi {
       }
     } catch (error) {
       if (error instanceof FairleadError) throw error;
-      throw unanswered(error, `GET ${path}`, this.#base);
+      throw unanswered(error, `GET ${this.#base}${path}`, this.#base);
     } finally {
       clearTimeout(timer);
       idle.abort();
@@ -74,7 +74,17 @@ export class HttpApi {
   }
 }
 
-function unanswered(error: unknown, what: string, base: string): FairleadError {
+/** Of `AbortSignal.timeout`. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError';
+}
+
+function unanswered(error: unknown, what: string, base: string, timeoutMs?: number): FairleadError {
+  if (timeoutMs !== undefined && isTimeout(error)) {
+    const done = what.startsWith('GET ') ? '' : '. It may be done all the same: look, before you ask again';
+    const text = `${what}: no answer within ${Math.ceil(timeoutMs / 1_000)} s${done}`;
+    return new FairleadError('ERR_UNAVAILABLE', text, { cause: error });
+  }
   const { message, cause } = error as Error;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
   const why = tlsWords(error) ?? cutWords(error, base) ?? code;

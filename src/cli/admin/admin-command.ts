@@ -1,6 +1,6 @@
 /** The command line of `fairlead admin`. Command line's process. */
 import type { Command } from 'commander';
-import { DEFAULT_URL } from '../defaults.js';
+import { URL_HELP } from '../defaults.js';
 import { colorsFor } from '../report.js';
 import type {
   ActFlags,
@@ -13,7 +13,7 @@ import type {
 } from './admin.js';
 
 interface ServerFlags {
-  url: string;
+  url?: string;
   token?: string;
   json?: boolean;
   insecure?: boolean;
@@ -23,7 +23,7 @@ interface ServerFlags {
 export function addAdminCommand(program: Command, tokenHelp: string): void {
   const onServer = (command: Command, role: 'operator' | 'admin'): Command =>
     command
-      .option('--url <url>', 'the server’s address', DEFAULT_URL)
+      .option('--url <url>', URL_HELP)
       .option('--token <token>', `${tokenHelp}; its role must be ${role === 'admin' ? 'admin' : 'operator or admin'}`)
       .option('--insecure', 'send the token over plain http beyond this machine')
       .option('--json', 'print JSON');
@@ -115,8 +115,13 @@ Examples:
     .action(async (name: string, flags: ServerFlags & ActFlags) => (await commandsOf(flags)).kick(name, flags));
 }
 
-async function commandsOf({ url, token, json = false, insecure = false }: ServerFlags): Promise<AdminCommands> {
-  const [{ AdminCommands }, { tokenFor }] = await Promise.all([import('./admin.js'), import('../local-token.js')]);
+async function commandsOf({ url: given, token, json = false, insecure = false }: ServerFlags): Promise<AdminCommands> {
+  const [{ AdminCommands }, { tokenFor }, { urlOr }] = await Promise.all([
+    import('./admin.js'),
+    import('../local-token.js'),
+    import('../local-url.js'),
+  ]);
+  const url = urlOr(given);
   return new AdminCommands({
     url,
     token: tokenFor({ given: token, url }).token,

@@ -1,11 +1,11 @@
 /** Adds `token create|list|revoke` and `user …` to the command line; loads what they need when they run. Command line's process. */
 import type { Command } from 'commander';
-import { DEFAULT_URL } from '../defaults.js';
+import { URL_HELP } from '../defaults.js';
 import { colorsFor } from '../report.js';
 import type { CreateFlags, CredentialCommands } from './credentials.js';
 
 interface ServerFlags {
-  url: string;
+  url?: string;
   token?: string;
   json?: boolean;
   insecure?: boolean;
@@ -15,7 +15,7 @@ interface ServerFlags {
 export function addCredentialCommands(program: Command, token: Command, tokenHelp: string): void {
   const onServer = (command: Command): Command =>
     command
-      .option('--url <url>', 'the server’s address', DEFAULT_URL)
+      .option('--url <url>', URL_HELP)
       .option('--token <token>', `${tokenHelp}; its role must be admin`)
       .option('--insecure', 'send the token over plain http beyond this machine')
       .option('--json', 'print JSON');
@@ -74,11 +74,18 @@ function append(value: string, before: string[]): string[] {
   return [...before, value];
 }
 
-async function commandsOf({ url, token, json = false, insecure = false }: ServerFlags): Promise<CredentialCommands> {
-  const [{ CredentialCommands }, { tokenFor }] = await Promise.all([
+async function commandsOf({
+  url: given,
+  token,
+  json = false,
+  insecure = false,
+}: ServerFlags): Promise<CredentialCommands> {
+  const [{ CredentialCommands }, { tokenFor }, { urlOr }] = await Promise.all([
     import('./credentials.js'),
     import('../local-token.js'),
+    import('../local-url.js'),
   ]);
+  const url = urlOr(given);
   return new CredentialCommands({
     url,
     token: tokenFor({ given: token, url }).token,

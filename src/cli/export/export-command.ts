@@ -1,9 +1,9 @@
 /** The command line of `fairlead export`: one's own data, as a tar. Command line's process. */
 import type { Command } from 'commander';
-import { DEFAULT_URL } from '../defaults.js';
+import { URL_HELP } from '../defaults.js';
 
 interface ExportFlags {
-  url: string;
+  url?: string;
   token?: string;
   json?: boolean;
   insecure?: boolean;
@@ -17,7 +17,7 @@ export function addExportCommand(program: Command, tokenHelp: string): void {
     .command('export')
     .description('write all that a server keeps of you to a file (tar)')
     .argument('<file>', 'the file, which must not exist yet')
-    .option('--url <url>', 'the server’s address', DEFAULT_URL)
+    .option('--url <url>', URL_HELP)
     .option('--token <token>', tokenHelp)
     .option('--insecure', 'send the token over plain http beyond this machine')
     .option('--json', 'print JSON')
@@ -31,13 +31,15 @@ Examples:
   $ fairlead export mine.tar
   $ tar -tf mine.tar`,
     )
-    .action(async (file: string, { url, token, json = false, insecure = false }: ExportFlags) => {
-      const [{ writeExport, exportText }, { tokenFor }, { safeEndpoint }, { HttpApi }] = await Promise.all([
+    .action(async (file: string, { url: given, token, json = false, insecure = false }: ExportFlags) => {
+      const [{ writeExport, exportText }, { tokenFor }, { urlOr }, { safeEndpoint }, { HttpApi }] = await Promise.all([
         import('./export-file.js'),
         import('../local-token.js'),
+        import('../local-url.js'),
         import('../endpoint.js'),
         import('../http-api.js'),
       ]);
+      const url = urlOr(given);
       const bearer = tokenFor({ given: token, url }).token;
       const api = new HttpApi(safeEndpoint({ url, token: bearer, insecure }).http, bearer);
       const manifest = await writeExport(file, api.download('/v1/export', EXPORT_IDLE_MS));

@@ -1,10 +1,10 @@
 /** The command line of `fairlead reload`. Command line's process. */
 import type { Command } from 'commander';
-import { DEFAULT_URL } from '../defaults.js';
+import { URL_HELP } from '../defaults.js';
 
 interface ReloadFlags {
   pid?: string;
-  url: string;
+  url?: string;
   token?: string;
   insecure?: boolean;
   json?: boolean;
@@ -19,7 +19,7 @@ export function addReloadCommand(program: Command, tokenHelp: string): void {
     .command('reload')
     .description('have a running server read its configuration file again')
     .option('--pid <pid>', 'ask this process of this machine by a signal, without a token, as systemd does')
-    .option('--url <url>', 'the server’s address', DEFAULT_URL)
+    .option('--url <url>', URL_HELP)
     .option('--token <token>', `${tokenHelp}; needs the role admin`)
     .option('--insecure', 'send the token over plain http beyond this machine')
     .option('--json', 'print JSON')
@@ -35,10 +35,11 @@ Examples:
   $ fairlead reload --url https://ai.example.org --token flt_…
   $ fairlead reload --pid "$(systemctl show --value --property MainPID fairlead)"`,
     )
-    .action(async ({ pid, url, token, insecure = false, json = false }: ReloadFlags) => {
+    .action(async ({ pid, url: given, token, insecure = false, json = false }: ReloadFlags) => {
       const { reloadByHttp, reloadBySignal } = await import('./reload.js');
       if (pid !== undefined) return reloadBySignal({ pid, json, write });
-      const { tokenFor } = await import('../local-token.js');
+      const [{ tokenFor }, { urlOr }] = await Promise.all([import('../local-token.js'), import('../local-url.js')]);
+      const url = urlOr(given);
       return reloadByHttp({ url, token: tokenFor({ given: token, url }).token, insecure, json, write });
     });
 }

@@ -1,5 +1,6 @@
 /** The command line of `fairlead status`. Command line's process. */
 import type { Command } from 'commander';
+import { URL_HELP } from '../defaults.js';
 
 interface StatusFlags {
   url?: string;
@@ -16,7 +17,7 @@ export function addStatusCommand(program: Command, tokenHelp: string): void {
     .description(
       'show how the server does: since when, people, turns, sandboxes, what is wrong; also when it does not run',
     )
-    .option('--url <url>', 'the server’s address (default: that of this machine’s configuration)')
+    .option('--url <url>', URL_HELP)
     .option('--token <token>', tokenHelp)
     .option('--unit <name>', 'the systemd unit that is asked why it does not run', 'fairlead.service')
     .option('--insecure', 'send the token over plain http beyond this machine')
@@ -34,14 +35,21 @@ Examples:
   $ fairlead status --url https://ai.example.org --token flt_…`,
     )
     .action(async ({ url, token, unit, insecure = false, json = false, watch = false }: StatusFlags) => {
-      const [{ StatusLook, urlOfConfig }, { statusText }, { tokenFor }, { colorsFor }] = await Promise.all([
+      const [{ StatusLook }, { statusText }, { tokenFor }, { localUrl }, { colorsFor }] = await Promise.all([
         import('./status.js'),
         import('./status-text.js'),
         import('../local-token.js'),
+        import('../local-url.js'),
         import('../report.js'),
       ]);
-      const at = url ?? urlOfConfig();
-      const look = new StatusLook({ url: at, token: () => tokenFor({ given: token, url: at }).token, insecure, unit });
+      const { url: at, isGuess } = url === undefined ? localUrl() : { url, isGuess: false };
+      const look = new StatusLook({
+        url: at,
+        token: () => tokenFor({ given: token, url: at }).token,
+        insecure,
+        unit,
+        isGuess,
+      });
       const colors = colorsFor(process.stdout);
       const show = async (): Promise<boolean> => {
         const seen = await look.now();

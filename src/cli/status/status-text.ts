@@ -24,7 +24,7 @@ export function statusText(seen: Seen, colors: Colors): string {
     ...rows.map(([label, text]) => `  ${dim(label.padEnd(9))} ${clean(text)}`),
     ...wrong.map((text) => `  ${red('✗')} ${clean(text)}`),
     ...(service?.errors ?? []).map((text) => `  ${dim('journal')}   ${clean(text)}`),
-    ...(state === 'not running'
+    ...(state === 'not running' || state === 'not answering'
       ? [`  ${dim('→')} fairlead doctor; journalctl -u fairlead -p err; docs/troubleshooting.md`]
       : []),
   ];

@@ -2,22 +2,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
-import { ConfigError, loadConfig } from '../../shared/config.js';
 import { isFairleadError } from '../../shared/errors.js';
 import { serverStatusSchema, type ServerStatus } from '../../shared/server-status.js';
-import { DEFAULT_URL } from '../defaults.js';
 import { cutWords, tlsWords } from '../tls-words.js';
 import { isOnThisMachine, safeEndpoint } from '../endpoint.js';
-import { HttpApi } from '../http-api.js';
+import { HttpApi, isTimeout } from '../http-api.js';
 import { messageOf } from '../report.js';
 import { askSystemd, type UnitState } from './unit-state.js';
 
 const PROBE_MS = 5_000;
 const WATCH_MS = 2_000;
+const GUESSED =
+  'the configuration has problems, so this address is not from it: `fairlead serve --check-config` names them';
 
 export interface Seen {
-  /** Not reachable: it is another machine's, so nobody here knows whether it runs. */
-  state: 'ready' | 'not ready' | 'not running' | 'not reachable';
+  /** Not answering: something has the port, and says nothing. Not reachable: it is another machine's, so nobody here knows whether it runs. */
+  state: 'ready' | 'not ready' | 'not answering' | 'not running' | 'not reachable';
   url: string;
   /** What is wrong, in words. */
   reasons: string[];
@@ -35,6 +35,8 @@ export interface StatusLookOptions {
   insecure: boolean;
   /** Asked about a server of this machine that does not run. */
   unit: string;
+  /** The address is not from the configuration, which cannot be read. */
+  isGuess?: boolean;
 }
 
 const readyzSchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
@@ -48,23 +50,29 @@ export class StatusLook {
 
   /** Rejects for an address or a token that cannot be used; a server that is not there is an answer. */
   async now(): Promise<Seen> {
-    const { url, insecure, unit } = this.#options;
+    const { url, insecure, unit, isGuess = false } = this.#options;
+    const guessed = isGuess ? [GUESSED] : [];
     const open = safeEndpoint({ url, token: undefined, insecure });
     const here = isOnThisMachine(open);
     const probe = await readyz(open.http, here);
     if ('why' in probe) {
-      const reasons = [`no server answers at ${url} (${probe.why})`];
-      const seen: Seen = { state: here ? 'not running' : 'not reachable', url, reasons };
+      const reasons = [`no server answers at ${url} (${probe.why})`, ...guessed];
+      const seen: Seen = {
+        state: probe.isSilent ? 'not answering' : here ? 'not running' : 'not reachable',
+        url,
+        reasons,
+      };
       const service = here ? await askSystemd(unit) : undefined;
       return service ? { ...seen, service } : seen;
     }
-    const { ready, reasons } = probe;
+    const { ready } = probe;
+    const reasons = [...probe.reasons, ...guessed];
     const seen: Seen = { state: ready ? 'ready' : 'not ready', url, reasons };
     try {
       const token = this.#options.token();
       const { http } = safeEndpoint({ url, token, insecure });
       const status = await new HttpApi(http, token).ask('/v1/admin/status', serverStatusSchema);
-      return { ...seen, state: status.ready ? 'ready' : 'not ready', reasons: status.reasons, status };
+      return { ...seen, state: status.ready ? 'ready' : 'not ready', reasons: [...status.reasons, ...guessed], status };
     } catch (error) {
       if (isFairleadError(error, 'ERR_UNAUTHORIZED') || isFairleadError(error, 'ERR_FORBIDDEN')) {
         return { ...seen, note: `no numbers: ${messageOf(error)}. They need a token of the role operator (--token)` };
@@ -82,20 +90,14 @@ export class StatusLook {
   }
 }
 
-/** The address in this machine's configuration, as `serve` would read it here. */
-export function urlOfConfig(env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): string {
-  try {
-    const { host, port, tls } = loadConfig(env, cwd).listen;
-    const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
-    return port === 0 ? DEFAULT_URL : `${tls ? 'https' : 'http'}://${name}:${port}`;
-  } catch (error) {
-    if (error instanceof ConfigError) return DEFAULT_URL; // the reason why it does not run, perhaps: systemd tells
-    throw error;
-  }
+interface Unanswered {
+  why: string;
+  /** It was not refused: nothing came in time. */
+  isSilent?: boolean;
 }
 
 /** `here`: by its address a certificate would not be trusted, and nothing is told to whoever answers. */
-async function readyz(base: string, here: boolean): Promise<z.infer<typeof readyzSchema> | { why: string }> {
+async function readyz(base: string, here: boolean): Promise<z.infer<typeof readyzSchema> | Unanswered> {
   const dispatcher = new Agent({ connect: { rejectUnauthorized: !here } });
   try {
     const { body } = await request(`${base}/readyz`, { dispatcher, signal: AbortSignal.timeout(PROBE_MS) });
@@ -103,6 +105,7 @@ async function readyz(base: string, here: boolean): Promise<z.infer<typeof ready
     return parsed.success ? parsed.data : { why: 'what answers there is not Fairlead' };
   } catch (error) {
     if (error instanceof SyntaxError) return { why: 'what answers there is not Fairlead' };
+    if (isTimeout(error)) return { why: `no answer within ${PROBE_MS / 1_000} s`, isSilent: true };
     const { code, message } = error as NodeJS.ErrnoException;
     return { why: tlsWords(error) ?? cutWords(error, base) ?? code ?? message };
   } finally {

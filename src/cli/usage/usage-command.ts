@@ -1,13 +1,13 @@
 /** The command line of `fairlead usage`. Command line's process. */
 import type { Command } from 'commander';
-import { DEFAULT_URL } from '../defaults.js';
+import { URL_HELP } from '../defaults.js';
 
 interface UsageFlags {
   by?: string;
   user?: string;
   from?: string;
   to?: string;
-  url: string;
+  url?: string;
   token?: string;
   insecure?: boolean;
   csv?: boolean;
@@ -25,7 +25,7 @@ export function addUsageCommand(program: Command): void {
     .option('--user <name>', 'of this user alone, by day or model; needs the role operator')
     .option('--from <day>', 'the first day, YYYY-MM-DD in UTC (default: the first of this month)')
     .option('--to <day>', 'the last day (default: today)')
-    .option('--url <url>', 'the server’s address', DEFAULT_URL)
+    .option('--url <url>', URL_HELP)
     .option(
       '--token <token>',
       'bearer token (default: FAIRLEAD_TOKEN; for this machine’s server the one in its data folder)',
@@ -43,8 +43,13 @@ Examples:
   $ fairlead usage --by user --from 2026-11-01 --to 2026-11-30
   $ fairlead usage --by model --csv > models.csv`,
     )
-    .action(async ({ url, token, insecure = false, csv = false, json = false, ...asked }: UsageFlags) => {
-      const [{ printUsage }, { tokenFor }] = await Promise.all([import('./usage.js'), import('../local-token.js')]);
+    .action(async ({ url: given, token, insecure = false, csv = false, json = false, ...asked }: UsageFlags) => {
+      const [{ printUsage }, { tokenFor }, { urlOr }] = await Promise.all([
+        import('./usage.js'),
+        import('../local-token.js'),
+        import('../local-url.js'),
+      ]);
+      const url = urlOr(given);
       await printUsage({
         ...asked,
         url,

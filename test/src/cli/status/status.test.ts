@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { freePort } from '../../../helpers/processes.js';
@@ -64,6 +66,19 @@ t.test('a server that is not ready says why, and exits with 1', async (t) => {
   t.equal(code, 1);
   t.match(stdout, /is not ready/);
   t.match(stdout, /✗ the store does not answer: ECONNREFUSED/);
+});
+
+t.test('a server that hangs is told apart from one that does not run', async (t) => {
+  const silent = createServer((socket) => socket.on('error', () => undefined));
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => silent.close());
+  const { code, stdout } = await runCli(t, [
+    'status',
+    '--url',
+    `http://127.0.0.1:${(silent.address() as AddressInfo).port}`,
+  ]);
+  t.equal(code, 1);
+  t.match(stdout, /is not answering .*no answer within 5 s/s);
 });
 
 t.test('where no server runs, systemd and its journal say why', async (t) => {
