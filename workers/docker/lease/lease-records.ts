@@ -3,11 +3,11 @@
  * Docker thread.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
+import { syncPath } from './sync-path.js';
 
 /** Not a part of a container's name. */
 const TEMPORARY = '~new';
@@ -67,14 +67,7 @@ export class LeaseRecords {
 
   /** Resolves when the record is on the disk. Rejects with the disk's error. */
   async sync(name: string): Promise<void> {
-    for (const path of [this.#pathOf(name), this.#folder]) {
-      const handle = await open(path, 'r');
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    }
+    for (const path of [this.#pathOf(name), this.#folder]) await syncPath(path);
   }
 
   /** Empties the record: the sandbox was leased, and nobody may get it again. What is left of it is destroyed. */

@@ -2,8 +2,8 @@
  * Losses of files on their way to their sessions: kept on disk until the session's log has them, so that a session that is not
  * loaded is told too, and so that no crash in between swallows one. Docker thread.
  */
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
@@ -13,6 +13,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import { counter } from '../../../src/shared/metrics.js';
 import { ownerKey, type Owner, type Workspaces } from '../archive/workspaces.js';
 import type { Loss, LossTold, SavedWorkspace } from '../contract/messages.js';
+import { syncPath } from './sync-path.js';
 
 const AGAIN_MS = 1_000;
 const MAX_AGAIN_MS = 30_000;
@@ -147,16 +148,10 @@ export class Losses {
     const loss = await coming;
     const path = this.#pathOf(loss);
     try {
-      const handle = await open(`${path}${TEMPORARY}`, 'w', 0o600);
-      try {
-        await handle.writeFile(JSON.stringify(loss));
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      writeFileSync(`${path}${TEMPORARY}`, JSON.stringify(loss), { mode: 0o600 });
+      await syncPath(`${path}${TEMPORARY}`);
       await rename(`${path}${TEMPORARY}`, path);
-      const folder = await open(this.#options.folder, 'r');
-      await folder.sync().finally(() => folder.close());
+      await syncPath(this.#options.folder);
     } catch (error) {
       this.#options.log.error({ err: error, ...loss }, 'a loss of files could not be written down');
     }
