@@ -8,10 +8,14 @@ interface Keys {
   pTTL(key: string): Promise<number>;
 }
 
-/** All keys but those of usage that end by themselves. */
+/** Names of users, which a sweep forgets when nothing of them is left, their usage included. */
+const NAMES = 'fairlead:users';
+
+/** All keys but those of usage that end by themselves, and of names. */
 export async function keysLeft(redis: Keys): Promise<string[]> {
   const left: string[] = [];
   for (const key of await redis.keys('*')) {
+    if (key === NAMES) continue;
     if (!key.startsWith(USAGE) || (await redis.pTTL(key)) === -1) left.push(key);
   }
   return left;
