@@ -86,6 +86,15 @@ const DPKG = [
   'mkdir -p /etc/apt/apt.conf.d /etc/apt/preferences.d /etc/apt/sources.list.d /var/lib/apt/lists/partial /var/cache/apt/archives/partial',
 ].join(' && ');
 
+/**
+ * systemd mounts each controller that the kernel has. A hierarchy of cgroup v1 that this machine has not mounted would begin to exist for
+ * all of it, and containerd, which then finds no place for it, tells nobody any more that a container was out of memory.
+ */
+export const KNOWN_CONTROLLERS = [
+  String.raw`mawk 'FNR == NR { if ($3 == "cgroup") { n = split($4, o, ","); for (i = 1; i <= n; i++) m[o[i]] = 1 } next } /^#/ || ($1 in m)' /proc/mounts /proc/cgroups > /run/cgroups`,
+  'mount --bind /run/cgroups /proc/cgroups',
+].join(' && ');
+
 /** `shared` is a folder of this machine that it sees at /shared. */
 export async function bootSystemd(
   host: string,
@@ -97,7 +106,7 @@ export async function bootSystemd(
   const socket = host.replace(/^unix:\/\//, '');
   const options: Docker.ContainerCreateOptions & { HostConfig: { CgroupnsMode: string } } = {
     Image: IMAGE,
-    Cmd: dpkg ? ['sh', '-c', `${DPKG} && exec /lib/systemd/systemd`] : ['/lib/systemd/systemd'],
+    Cmd: ['sh', '-c', `${KNOWN_CONTROLLERS} && ${dpkg ? `${DPKG} && ` : ''}exec /lib/systemd/systemd`],
     Env: ['container=docker', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
     StopSignal: 'SIGRTMIN+3', // systemd's “halt”
     Volumes: dpkg ? {} : { '/usr/local': {} },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { run } from '../../release/run.js';
 import { docker } from '../helpers/docker.js';
-import { importTar, shellIn, untilBooted, type SystemdMachine } from '../helpers/systemd-machine.js';
+import { importTar, KNOWN_CONTROLLERS, shellIn, untilBooted, type SystemdMachine } from '../helpers/systemd-machine.js';
 
 const IMAGE = 'fairlead-try-debian';
 const SOURCES = '/etc/apt/sources.list.d/debian.sources';
@@ -32,7 +32,7 @@ export async function bootDebian(host: string, log: (line: string) => void): Pro
     HostConfig: { CgroupnsMode: string; MaskedPaths: string[]; ReadonlyPaths: string[] };
   } = {
     Image: IMAGE,
-    Cmd: ['/lib/systemd/systemd'],
+    Cmd: ['sh', '-c', `${KNOWN_CONTROLLERS} && exec /lib/systemd/systemd`],
     Env: ['container=docker', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
     StopSignal: 'SIGRTMIN+3',
     // Docker's layers cannot lie on the layers of another Docker.
