@@ -18,6 +18,9 @@ interface Value {
   value: number;
 }
 
+/** A login is for each user to make. */
+const FINE = new Set(['healthy', 'needs_login']);
+
 /** Once: a clock that is set, or rounding, must not look like another start. */
 const STARTED_AT = new Date(performance.timeOrigin).toISOString();
 
@@ -40,6 +43,9 @@ export async function engineStatus(from: StatusParts): Promise<EngineStatus> {
     outages: from.outages
       .current()
       .map(({ part, since, why }) => ({ part, since: new Date(since).toISOString(), why })),
+    mcpServers: values('fairlead_mcp_server_state').flatMap(({ labels: { server, state }, value }) =>
+      value === 1 && server !== undefined && state !== undefined && !FINE.has(state) ? [{ name: server, state }] : [],
+    ),
     sessionsInMemory: sum('fairlead_sessions_in_memory'),
     turns: { running: sum('fairlead_turns_running') },
     modelCalls: { running: sum('fairlead_model_calls'), waiting: sum('fairlead_model_calls_waiting') },

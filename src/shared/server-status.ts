@@ -12,6 +12,8 @@ export const serverStatusSchema = z.object({
   /** Why it is not ready, as `/readyz` tells. */
   reasons: z.array(z.string()),
   outages: z.array(z.object({ part: z.string(), since: z.string(), why: z.string() })),
+  /** MCP servers that cannot be used as they should; of an older server: none. */
+  mcpServers: z.array(z.object({ name: z.string(), state: z.string() })).default([]),
   people: z.object({ users: z.number(), connections: z.number() }),
   sessions: z.object({ attached: z.number(), inMemory: z.number() }),
   turns: z.object({ running: z.number() }),

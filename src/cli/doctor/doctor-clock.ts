@@ -49,12 +49,15 @@ async function redisTime(url: string): Promise<number> {
     socket: { connectTimeout: ASK_MS, reconnectStrategy: false },
   });
   client.on('error', () => undefined); // `connect` rejects with it
+  // One that takes the connection and says nothing would be waited for.
+  const deadline = setTimeout(() => client.destroy(), ASK_MS);
   try {
     await client.connect();
     const [seconds = '', micros = ''] = await client.sendCommand<string[]>(['TIME']);
     return Number(seconds) * 1_000 + Number(micros) / 1_000;
   } finally {
-    client.destroy();
+    clearTimeout(deadline);
+    if (client.isOpen) client.destroy();
   }
 }
 

@@ -86,6 +86,11 @@ export async function checkFiles({ pid, openFiles }: { pid?: number; openFiles?:
   ];
 }
 
+const HOW_TO_LISTEN: Partial<Record<string, string>> = {
+  EADDRNOTAVAIL: 'set HOST to an address of this machine',
+  EACCES: HOW_TO_GRANT,
+};
+
 /** What root may, the service's account may not: `lowPorts` says what its unit grants. */
 export async function checkPort(
   config: Config,
@@ -109,7 +114,7 @@ export async function checkPort(
     return [{ status: 'failed', detail, hint: HOW_TO_GRANT }];
   }
   if (code === undefined) return [{ status: 'ok', detail: port === 0 ? 'any free one' : `${where} is free` }];
-  const hint = code === 'EADDRNOTAVAIL' ? 'set HOST to an address of this machine' : 'set PORT to a free one';
+  const hint = HOW_TO_LISTEN[code] ?? 'set PORT to a free one';
   return [{ status: 'failed', detail: `cannot listen on ${where} (${code})`, hint }];
 }
 
@@ -146,7 +151,7 @@ async function answersHealth(
   } catch {
     return false; // a listener that does not speak HTTP is not Fairlead: that is an answer, not an error
   } finally {
-    await dispatcher.close();
+    await dispatcher.destroy(); // `close` waits for a listener that says nothing
   }
 }
 

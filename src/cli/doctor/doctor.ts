@@ -103,7 +103,7 @@ export function diagnosisText({ ok, checks }: Diagnosis, { green, yellow, red, d
 async function run(name: CheckName, check: (signal: AbortSignal) => Promise<Finding[]>): Promise<Check[]> {
   const late = (): Error => new Error(`no answer within ${DEADLINE_MS / 1000} s`);
   const findings = await withDeadline({ timeoutMs: DEADLINE_MS, late }, check).catch((error: unknown): Finding[] => [
-    { status: 'failed', detail: messageOf(error) },
+    { status: 'failed', detail: messageOf(error), hint: 'docs/troubleshooting.md says what it may be' },
   ]);
   return findings.map((finding) => ({ name, ...finding }));
 }
@@ -121,6 +121,7 @@ function readConfig(env: NodeJS.ProcessEnv, cwd: string): { config: Config; find
       name,
       status: 'failed',
       detail: `${path}: ${message}`,
+      hint: 'mend it (docs/configuration.md has every key), then `fairlead serve --check-config`',
     }));
     return { config: environmentOnly(env, cwd), findings };
   }

@@ -22,6 +22,10 @@ export function statusText(seen: Seen, colors: Colors): string {
   const lines = [
     `${bold(name)} is ${bold(word)} ${dim(clean(url))}`,
     ...rows.map(([label, text]) => `  ${dim(label.padEnd(9))} ${clean(text)}`),
+    ...(status?.mcpServers ?? []).map(
+      (server) =>
+        `  ${yellow('!')} ${clean(`MCP server ${server.name}: ${server.state} (fairlead mcp info ${server.name})`)}`,
+    ),
     ...wrong.map((text) => `  ${red('✗')} ${clean(text)}`),
     ...(service?.errors ?? []).map((text) => `  ${dim('journal')}   ${clean(text)}`),
     ...(state === 'not running' || state === 'not answering'

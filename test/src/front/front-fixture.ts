@@ -36,6 +36,7 @@ export const ENGINE_STATUS = {
   ready: true,
   reasons: [],
   outages: [],
+  mcpServers: [{ name: 'docs', state: 'down' }],
   sessionsInMemory: 3,
   turns: { running: 2 },
   modelCalls: { running: 1, waiting: 0 },

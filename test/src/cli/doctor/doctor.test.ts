@@ -81,6 +81,20 @@ t.test('a Redis that is there is named with its version, and its unsafe settings
   t.ok(settings.every(({ status }) => status === 'warning'));
 });
 
+t.test('a program that has the port and says nothing is named, and soon', async (t) => {
+  const silent = createServer((socket) => socket.on('error', () => undefined));
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const config = parseConfig({ listen: { port } }, {});
+  const [finding] = await checkPort(config, AbortSignal.timeout(60_000));
+  t.match(finding, {
+    status: 'failed',
+    detail: new RegExp(`cannot listen .*EADDRINUSE.*${process.pid}`),
+    hint: /end that program/,
+  });
+});
+
 t.test('every problem of the configuration is a failed check, and the others still look', async (t) => {
   const cwd = folder(t);
   writeFileSync(join(cwd, 'fairlead.json'), JSON.stringify({ listen: { port: -1 }, nonsense: 1 }));

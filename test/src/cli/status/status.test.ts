@@ -43,6 +43,7 @@ t.test('a server that is ready is shown with its numbers, and the exit code is 0
     /2 turns running/,
     /demo: 1 requests run, 0 wait/,
     /workspace 3 leased; 0 wait for one/,
+    /! MCP server docs: down \(fairlead mcp info docs\)/,
   ]) {
     t.match(stdout, said);
   }
