@@ -29,16 +29,19 @@ export function tokenFor({ given, url, env = process.env, cwd = process.cwd() }:
   const endpoint = parseEndpoint(url);
   if (token !== undefined || !isOnThisMachine(endpoint)) return { token };
   const dataDir = dataDirOf(env, cwd);
-  const found = readTokenFile(dataDir, { owner: undefined });
+  // Of root, where a service is installed; else that of the first start.
+  const ofRoot = env['FAIRLEAD_LOCAL_TOKEN'] || undefined;
+  const found = ofRoot ?? readTokenFile(dataDir, { owner: undefined });
   if (found === undefined) return { token: undefined };
   const { port, protocol } = new URL(endpoint.http);
-  const known = new Set([0, statSync(tokenFile(dataDir)).uid]);
+  const owned = ofRoot === undefined ? tokenFile(dataDir) : dataDir;
+  const known = new Set([0, statSync(owned, { throwIfNoEntry: false })?.uid ?? 0]);
   const guard = (): void => {
     const [stranger] = strangersAt(Number(port) || (protocol === 'https:' ? 443 : 80), known);
     if (stranger === undefined) return;
     throw new FairleadError(
       'ERR_CONFIG',
-      `the account ${stranger} listens at ${url}, and the token of ${dataDir} is not for it: is the server running? Name another with --token, if that is right`,
+      `the account ${stranger} listens at ${url}, and the token of this machine is not for it: is the server running? Name another with --token, if that is right`,
     );
   };
   guard();

@@ -57,6 +57,13 @@ t.test(
   },
 );
 
+t.test('root’s own file beside it is read, too, and gives way to both', async (t) => {
+  const made = await release(t);
+  await writeFile(join(made.folder, 'env'), 'A=service\n');
+  await writeFile(join(made.folder, 'admin.env'), '# of root\nA=root\nB=root\nC=root\n');
+  t.match(JSON.parse(run(made, [], { C: 'caller' }).stdout), { A: 'service', B: 'root', C: 'caller' });
+});
+
 t.test('the environment file is read as systemd reads it, runs nothing, and gives way to the caller', async (t) => {
   const made = await release(t);
   const lines = [

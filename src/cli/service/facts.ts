@@ -36,7 +36,16 @@ export interface Facts {
   command: { kind: 'none' | 'file' } | { kind: 'link'; to: string };
   /** Each file's text; undefined = not there. */
   texts: Record<
-    'config' | 'environment' | 'unit' | 'slice' | 'portDropIn' | 'redisConfig' | 'redisInclude' | 'caddyfile' | 'site',
+    | 'config'
+    | 'environment'
+    | 'adminEnvironment'
+    | 'unit'
+    | 'slice'
+    | 'portDropIn'
+    | 'redisConfig'
+    | 'redisInclude'
+    | 'caddyfile'
+    | 'site',
     string | undefined
   >;
   /** By path, of those of the pages that are there: where the link leads; `file` = somebody's own file. */
@@ -75,6 +84,7 @@ export function lookAt(layout: Layout): Facts {
     texts: {
       config: textOf(layout.config),
       environment: textOf(layout.environment),
+      adminEnvironment: textOf(layout.adminEnvironment),
       unit: textOf(layout.unit),
       slice: textOf(layout.slice),
       portDropIn: textOf(layout.portDropIn),

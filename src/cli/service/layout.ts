@@ -22,6 +22,8 @@ export interface Layout {
   folder: string;
   config: string;
   environment: string;
+  /** For root's own commands on this machine: the first administrator's token. */
+  adminEnvironment: string;
   data: string;
   redisConfig: string;
   redisInclude: string;
@@ -61,6 +63,7 @@ export function layoutAt(root = '/'): Layout {
     folder: at('etc/fairlead'),
     config: at('etc/fairlead/fairlead.json'),
     environment: at('etc/fairlead/fairlead.env'),
+    adminEnvironment: at('etc/fairlead/admin.env'),
     data: at('var/lib/fairlead'),
     redisConfig: at('etc/redis/redis.conf'),
     redisInclude: at('etc/redis/fairlead.conf'),

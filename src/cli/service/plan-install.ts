@@ -8,7 +8,7 @@ import { linkPages } from './plan-pages.js';
 import { setRedis } from './plan-redis.js';
 import { writeUnit, type UnitFiles } from './plan-unit.js';
 import { setLink, writeFile, type Step } from './step.js';
-import { configText, environmentText, siteText, withLine, type Fresh } from './texts.js';
+import { adminEnvironmentText, configText, environmentText, siteText, withLine, type Fresh } from './texts.js';
 
 /** The files that a release brings for the system's folders. */
 export interface Brought extends UnitFiles {
@@ -41,6 +41,7 @@ export interface InstallPlan {
 }
 
 const FRESH = '(a fresh key)';
+const HOST_NAME = /^(?=.{1,253}$)[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?(?:\.[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?)*$/i;
 
 /** Why the installation cannot be, each in one sentence; none = it can. */
 export function installProblems(
@@ -56,6 +57,9 @@ export function installProblems(
   if (facts.command.kind === 'file') problems.push(`${layout.command} is somebody’s own file: move it away`);
   if (choices.redis && facts.texts.redisConfig === undefined) {
     problems.push(`--redis: there is no ${layout.redisConfig}: apt-get install redis-server`);
+  }
+  if (choices.domain !== undefined && !HOST_NAME.test(choices.domain)) {
+    problems.push(`--domain: ${choices.domain} is no host name: without scheme and port, such as ai.example.org`);
   }
   if (choices.domain !== undefined && facts.texts.caddyfile === undefined) {
     problems.push(`--domain: there is no ${layout.caddyfile}: apt-get install caddy`);
@@ -93,7 +97,8 @@ export function planInstall(facts: Facts, layout: Layout, choices: InstallChoice
     checkConfiguration(release, source.version),
     ...(choices.image ? [buildImage(release)] : []),
     ...unitSteps,
-    ...start(facts, layout, changed || facts.current !== source.version),
+    // A configuration that was made anew has other tokens than the one that the service has read.
+    ...start(facts, layout, changed || facts.current !== source.version || facts.texts.config === undefined),
     ...(choices.domain === undefined ? [] : proxy(facts, layout, choices.domain, port)),
   ];
   const wait = {
@@ -154,6 +159,14 @@ function configuration(facts: Facts, layout: Layout, choices: InstallChoices): S
         group: ACCOUNT,
         old: undefined,
         title: `write the configuration with a first administrator, ${fresh.admin.user}`,
+      }),
+      ...writeFile({
+        path: layout.adminEnvironment,
+        text: adminEnvironmentText(fresh.token),
+        shown: adminEnvironmentText('(the token of the administrator)'),
+        mode: '0600',
+        old: facts.texts.adminEnvironment,
+        title: 'write that administrator’s token for root’s commands on this machine',
       }),
     );
   }

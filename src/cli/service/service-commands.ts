@@ -75,7 +75,7 @@ export async function install(flags: InstallFlags): Promise<number> {
   const plan = planInstall(facts, layout, {
     ...flags,
     source,
-    fresh: { secretKey: randomBytes(32).toString('hex'), admin: entry },
+    fresh: { secretKey: randomBytes(32).toString('hex'), admin: entry, token },
     brought: await broughtBy(source),
     node: nodeToBring(),
     port: portOf(read),

@@ -8,6 +8,8 @@ export interface Fresh {
   secretKey: string;
   /** The first administrator: a name, and the SHA-256 of a token. */
   admin: { user: string; sha256: string };
+  /** Of that administrator. */
+  token: string;
 }
 
 export interface EnvironmentChoices {
@@ -25,6 +27,11 @@ export function environmentText(example: string, { secretKey, redisUrl }: Enviro
     text = line.test(text) ? text.replace(line, () => set) : `${text.trimEnd()}\n${set}\n`;
   }
   return text;
+}
+
+/** For root's commands on this machine, sent to no other. */
+export function adminEnvironmentText(token: string): string {
+  return `# Of \`fairlead service install\`, for root's own commands on this machine (status, reload, admin). Only root may read it.\nFAIRLEAD_LOCAL_TOKEN=${token}\n`;
 }
 
 export interface ConfigChoices {

@@ -20,6 +20,17 @@ t.test('a given token is sent, then the environment’s, then that of the data f
   t.equal(tokenFor({ given: undefined, url, env: {}, cwd }).token, undefined, 'there is no fairlead-data here');
 });
 
+t.test('root’s token of an installed service goes to this machine alone, before that of the data folder', async (t) => {
+  const { cwd, env } = folder(t);
+  const given = { ...env, FAIRLEAD_LOCAL_TOKEN: 'r' };
+  t.equal(tokenFor({ given: undefined, url: 'http://127.0.0.1:1', env: given, cwd }).token, 'r');
+  t.equal(
+    tokenFor({ given: undefined, url: 'http://127.0.0.1:1', env: { ...given, FAIRLEAD_TOKEN: 'b' }, cwd }).token,
+    'b',
+  );
+  t.equal(tokenFor({ given: undefined, url: 'https://ai.example.org', env: given, cwd }).token, undefined);
+});
+
 t.test('the data folder’s token goes to this machine alone', async (t) => {
   const { cwd, token, env } = folder(t);
   for (const url of ['localhost:1', 'http://127.0.0.1:1', 'ws://[::1]:1', 'https://127.0.0.2:1']) {

@@ -15,6 +15,7 @@ export function machine(differs: Partial<Facts> = {}, texts: Partial<Facts['text
   const none = {
     config: undefined,
     environment: undefined,
+    adminEnvironment: undefined,
     unit: undefined,
     slice: undefined,
     portDropIn: undefined,

@@ -22,7 +22,7 @@ const admin = { user: 'ada', sha256: 'cd'.repeat(32) };
 function installation(differs: Partial<InstallChoices> = {}): InstallChoices {
   return {
     source: release('1.0.0'),
-    fresh: { secretKey: KEY, admin },
+    fresh: { secretKey: KEY, admin, token: 'flt_fresh' },
     brought: BROUGHT,
     node: undefined,
     redis: false,
@@ -64,6 +64,23 @@ const installed = machine(
 /** The step that compares the release's files with their sums. */
 const looksAt = (version: string): string =>
   `sh -c cd "$0" && { ! [ -e SHA256SUMS ] || sha256sum --check --quiet --strict SHA256SUMS; } /opt/fairlead/releases/${version}`;
+
+t.test(
+  'root’s commands get the administrator’s token in a file of root’s, and a new one restarts the service',
+  async (t) => {
+    const { steps } = planInstall(machine(), layout, installation());
+    const [written] = steps.filter(({ argv }) => argv.includes('/etc/fairlead/admin.env.new') && argv[0] === 'install');
+    t.match(written, {
+      argv: ['install', '-m', '0600', '-o', 'root', '-g', 'root'],
+      input: /^FAIRLEAD_LOCAL_TOKEN=flt_fresh$/m,
+    });
+    t.notMatch(shellText(steps), 'flt_fresh');
+    const lost = { ...installed, texts: { ...installed.texts, config: undefined } };
+    const again = planInstall(lost, layout, installation()).steps;
+    t.ok(lines(again).includes('systemctl restart fairlead.service'), 'the one that runs has the tokens of before');
+    t.notMatch(lines(planInstall(installed, layout, installation()).steps).join('\n'), /admin\.env|restart fairlead/);
+  },
+);
 
 t.test('the commands that are printed show no key', async (t) => {
   const { steps, wait } = planInstall(machine(), layout, installation());
@@ -112,6 +129,12 @@ t.test('all reasons against an installation are told at once', async (t) => {
   const problems = installProblems(bare, layout, { redis: true, domain: 'ai.example.org' });
   t.match(problems.join('\n'), /root.*systemd.*docker\.io.*\/usr\/local\/bin\/fairlead.*redis-server.*caddy/s);
   t.same(installProblems(machine(), layout, { redis: false, domain: undefined }), []);
+  for (const domain of ['https://ai.example.org', 'ai.example.org:8443', 'a b;rm x', '*', '-a.b'])
+    t.match(
+      installProblems(machine(), layout, { redis: false, domain }).join(),
+      /--domain: .* is no host name/,
+      domain,
+    );
 });
 
 t.test('the server takes the files that an installation writes', async (t) => {
