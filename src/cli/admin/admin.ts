@@ -126,7 +126,7 @@ export class AdminCommands {
       if (erased === undefined || erased.deleted) {
         this.#did(
           erased ?? { user: name, deleted: true },
-          `${inline(name)} is deleted: nothing of them is left but the audit log`,
+          `${inline(name)} is deleted: nothing of them is left but the audit log; whom auth.tokens or the issuer still names may come back, as a new user`,
         );
         return;
       }

@@ -1,6 +1,7 @@
 /** Writes an export to a file that is there only when it is whole, and reads what the export says about itself. Command line's process. */
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
 import { z } from 'zod';
@@ -40,7 +41,23 @@ export async function writeExport(file: string, chunks: AsyncIterable<Uint8Array
     return manifest;
   } catch (error) {
     await rm(part, { force: true });
-    throw error;
+    throw unwritable(file, error);
+  }
+}
+
+function unwritable(file: string, error: unknown): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return new FairleadError('ERR_CONFIG', `there is no folder ${dirname(resolve(file))}`, { cause: error });
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new FairleadError('ERR_UNAVAILABLE', `the disk of ${file} is full`, { cause: error });
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new FairleadError('ERR_CONFIG', `${file} cannot be written here: name a file elsewhere`, { cause: error });
+    default:
+      return error;
   }
 }
 
