@@ -1,7 +1,9 @@
 /** Calls the server's HTTP routes with a deadline, checks the answers, and throws problems as errors. Command line's process. */
+import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import { ConfigError } from '../shared/config.js';
 import { ERROR_TABLE, FairleadError, type ErrorCode } from '../shared/errors.js';
+import { localDispatcher } from './local-tls.js';
 import { cutWords, tlsWords } from './tls-words.js';
 
 const DEADLINE_MS = 10_000;
@@ -19,9 +21,25 @@ export interface ApiRequest {
   timeoutMs?: number;
 }
 
+interface Asked {
+  method?: string;
+  headers: Record<string, string>;
+  signal: AbortSignal;
+  body?: string;
+}
+
+/** What Node's own fetch and undici's have in common. */
+interface Answer {
+  ok: boolean;
+  status: number;
+  body: AsyncIterable<unknown> | null;
+  json(): Promise<unknown>;
+}
+
 export class HttpApi {
   readonly #base: string;
   readonly #headers: Record<string, string>;
+  #dispatcher: Promise<Dispatcher | undefined> | undefined;
 
   constructor(base: string, token: string | undefined) {
     this.#base = base;
@@ -34,10 +52,10 @@ export class HttpApi {
     schema: z.ZodType<T>,
     { method = 'GET', body, timeoutMs = DEADLINE_MS }: ApiRequest = {},
   ): Promise<T> {
-    let response: Response;
+    let response: Answer;
     let answer: unknown;
     try {
-      response = await fetch(this.#base + path, {
+      response = await this.#fetch(path, {
         method,
         headers: { ...this.#headers, ...(body ? { 'content-type': 'application/json' } : {}) },
         signal: AbortSignal.timeout(timeoutMs),
@@ -53,12 +71,20 @@ export class HttpApi {
     throw new FairleadError('ERR_BAD_FRAME', `${method} ${path}: the answer is not of this protocol`);
   }
 
+  async #fetch(path: string, options: Asked): Promise<Answer> {
+    this.#dispatcher ??= localDispatcher(this.#base);
+    const dispatcher = await this.#dispatcher;
+    if (!dispatcher) return fetch(this.#base + path, options);
+    const { fetch: fetchBy } = await import('undici');
+    return fetchBy(this.#base + path, { ...options, dispatcher });
+  }
+
   /** The body of a long answer, as it comes. ERR_UNAVAILABLE: it was cut, or nothing has come for `idleMs`. Else the server's code. */
   async *download(path: string, idleMs: number): AsyncGenerator<Uint8Array> {
     const idle = new AbortController();
     const timer = setTimeout(() => idle.abort(new Error(`nothing has come for ${idleMs / 1_000} s`)), idleMs);
     try {
-      const response = await fetch(this.#base + path, { headers: this.#headers, signal: idle.signal });
+      const response = await this.#fetch(path, { headers: this.#headers, signal: idle.signal });
       if (!response.ok) throw problemOf(response.status, await response.json().catch(() => undefined));
       for await (const chunk of response.body ?? []) {
         timer.refresh();
@@ -86,7 +112,7 @@ function unanswered(error: unknown, what: string, base: string, timeoutMs?: numb
     return new FairleadError('ERR_UNAVAILABLE', text, { cause: error });
   }
   const { message, cause } = error as Error;
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? message;
+  const { code = (cause as Error | undefined)?.message ?? message } = (cause ?? {}) as NodeJS.ErrnoException;
   const why = tlsWords(error) ?? cutWords(error, base) ?? code;
   return new FairleadError('ERR_UNAVAILABLE', `${what} failed (${why})`, { cause: error });
 }

@@ -1,5 +1,5 @@
 /** A server with a certificate of its own, and the commands that talk to it. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -49,6 +49,25 @@ t.test('a certificate that is not trusted, or of another name, is named with wha
     t.match(cut, { code: 1, stderr: /where it speaks TLS, write https:\/\// });
   }
 });
+
+t.test(
+  'on the server’s own machine commands know it by the certificate of the configuration, at any address',
+  async (t) => {
+    const env = { FAIRLEAD_CONFIG: engine.configPath, FAIRLEAD_DATA: engine.dataDir };
+    for (const args of [['status'], ['reload'], ['admin', 'users', 'list']]) {
+      const { code, stdout, stderr } = await runCli(t, args, { env });
+      t.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+      t.notMatch(stdout, /no numbers/);
+    }
+    const wrong = JSON.stringify({ listen: { port: Number(port), tls: { cert: other.cert, key: other.key } } });
+    const file = join(folder, 'wrong.json');
+    await writeFile(file, wrong);
+    const refused = await runCli(t, ['reload', '--url', `https://127.0.0.1:${port}`], {
+      env: { ...env, FAIRLEAD_CONFIG: file },
+    });
+    t.match(refused, { code: 1, stderr: /another certificate than that of listen\.tls/ });
+  },
+);
 
 t.test('a key of another certificate is refused by the check of the configuration and by the start', async (t) => {
   await t.rejects(
