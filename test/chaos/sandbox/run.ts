@@ -92,8 +92,11 @@ class Judge {
     const users = this.#users;
     const holders = users.slice(0, HOLDERS);
     await Promise.all(users.map((user) => user.stopNap()));
-    const written = await Promise.all(users.slice(HOLDERS, 2 * HOLDERS).map((user) => user.write()));
-    this.#same('outcomes of writing', new Set(written), new Set(['ok']));
+    const writing = users.slice(HOLDERS, 2 * HOLDERS).map(async (user) => {
+      const outcome = await user.write();
+      return outcome === 'ok' ? outcome : `${outcome}: ${user.said}`;
+    });
+    this.#same('outcomes of writing', new Set(await Promise.all(writing)), new Set(['ok']));
     await this.#world.reconcile();
     for (const user of holders) this.#same('outcome of a nap', await user.nap(), 'ok');
     await this.settled(holders);

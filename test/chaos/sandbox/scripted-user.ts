@@ -56,6 +56,9 @@ export class ScriptedUser {
     return this.write();
   }
 
+  /** What the last call that was answered said. */
+  said = '';
+
   async write(): Promise<Outcome> {
     const marker = ++this.#written;
     const harm = this.#harm;
@@ -178,6 +181,7 @@ export class ScriptedUser {
       const end = await client.turnEnd(turn, { timeoutMs: ANSWER_MS });
       const result = resultOf(client.events, turn);
       const said = textOf(result);
+      this.said = said;
       this.#world.note(`${this.session} ${call}: ${end.stopReason} ${end.error?.code ?? ''} ${said}`);
       return { outcome: result?.ok === true ? 'ok' : 'failed', text: said };
     };

@@ -69,12 +69,13 @@ t.test('only the router reads bodies, and only the checked parser parses what cl
     await filesWith(/\bJSON\.parse\(|\.json\(\)/),
     [
       'src/boot/pin-file.ts',
+      'src/boot/server-note.ts',
       'src/front/browser/cookie-seal.ts',
       'src/front/parse-json.ts',
       'src/front/turn-filter.ts',
       'src/front/turn-readers.ts',
       'src/front/turn-result.ts',
     ],
-    'the others parse events that this server made, cookies that it has sealed, and a file of its own',
+    'the others parse events that this server made, cookies that it has sealed, and files of its own',
   );
 });
