@@ -83,10 +83,13 @@ t.test('one command from an empty machine to a service that is ready, with a tok
   t.not(token, '');
   t.match(output, /Fairlead 1\.0\.0 runs since .*: ready at http:\/\/127\.0\.0\.1:3000/);
   t.equal(await show('StatusText'), 'Fairlead 1.0.0: ready at http://127.0.0.1:3000');
+  t.match(await must('fairlead status'), /people +0 with 0 connections/, 'root’s own commands have a credential');
+  t.match(await must('fairlead reload'), 'nothing has changed');
   t.match(
     await must('stat -c "%n %a %U %G" /etc/fairlead /etc/fairlead/* /var/lib/fairlead'),
     [
       '/etc/fairlead 750 root fairlead',
+      '/etc/fairlead/admin.env 600 root root',
       '/etc/fairlead/fairlead.env 600 root root',
       '/etc/fairlead/fairlead.json 640 root fairlead',
       '/var/lib/fairlead 700 fairlead fairlead',
