@@ -1,28 +1,15 @@
 /** The front: serves WebSockets and HTTP with uWebSockets. Main thread. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HttpResponse, TemplatedApp, WebSocket } from 'uWebSockets.js';
-import type { UserServer } from '../../workers/agent/contract/mcp.js';
 import { ownNames } from '../shared/certificate.js';
-import type { Config } from '../shared/config.js';
-import type { FairleadError } from '../shared/errors.js';
 import { seesServer } from '../shared/kept-for-groups.js';
 import { liveSection } from '../shared/live-view.js';
-import type { Logger } from '../shared/log.js';
 import type { Person } from '../shared/person.js';
 import { oauthIdentity, publicBase, type OAuthIdentity } from '../shared/oauth-identity.js';
-import type { Agents } from '../threads/agents.js';
-import type { DockerPool } from '../threads/docker-pool.js';
-import type { Drain } from '../admin/drain.js';
-import type { Eraser } from '../admin/eraser.js';
-import type { Erasures } from '../admin/erasures.js';
-import type { UserExports } from '../admin/export/user-export.js';
 import { SandboxDesk } from '../admin/sandbox-desk.js';
-import type { AdminDesk } from '../admin/desk.js';
-import type { Credentials } from '../credentials/credentials.js';
 import { answeredProtocol, Auth } from '../front/auth.js';
 import type { Site } from '../front/browser/cookie-text.js';
 import { ByteBudget } from '../front/byte-budget.js';
-import type { ConsoleFiles } from '../front/console-files.js';
 import { ClientAddresses } from '../front/client-address.js';
 import { Connection, type ConnectionContext } from '../front/connection.js';
 import { Exchange, type RequestHead } from '../front/http.js';
@@ -40,17 +27,12 @@ import { RefusalLog } from '../front/refusal-log.js';
 import { RefusedActs } from '../front/refused-acts.js';
 import { RequestRate } from '../front/request-rate.js';
 import { Router, type Route } from '../front/router.js';
-import type { EngineStatus } from '../front/routes/admin-status.js';
 import { allRoutes } from '../front/routes/all.js';
-import type { Reload } from '../front/routes/admin-reload.js';
-import type { BrowserRoutesOptions } from '../front/routes/browser-login.js';
-import type { McpAdmin } from '../front/routes/mcp.js';
-import type { PinRoutesOptions } from '../front/routes/mcp-pins.js';
-import type { SocketClaims } from '../front/socket-claims.js';
 import { Heartbeats } from '../front/sse.js';
 import { Strangers } from '../front/strangers.js';
 import { judgeUpgrade } from '../front/upgrade.js';
 import { CertificateWatch } from './certificate-watch.js';
+import type { FrontOptions } from './front-options.js';
 import { Listener } from './listener.js';
 import { readHead } from './request-head.js';
 
@@ -60,51 +42,6 @@ const CLOSE_GRACE_MS = 100;
 /** A plain object, since uWebSockets copies its properties onto its own socket object: a class would not survive that. */
 interface UserData {
   connection: Connection;
-}
-
-export interface FrontOptions {
-  /** Its live keys may change: see live-keys.ts. */
-  config: Config;
-  agents: Agents;
-  log: Logger;
-  /** All valid tokens, that of the data folder too. */
-  auth: Config['auth'];
-  /** Reads the configuration file again. Absent: nobody can. */
-  reload?: Reload | undefined;
-  /** How browsers log in. Absent: they do not. */
-  browsers?: BrowserRoutesOptions;
-  /** The page that people work in. Absent: there is none. */
-  console?: ConsoleFiles | undefined;
-  /** Tokens that are made live, and blocked users. */
-  credentials?: Credentials;
-  /** Does what administrators ask. */
-  desk: AdminDesk;
-  /** Absent: users cannot be deleted. */
-  eraser?: Eraser;
-  erasures?: Erasures;
-  /** Absent: nothing can be exported. */
-  exports?: UserExports;
-  /** Absent: it cannot be drained but by its stop. */
-  drain?: Drain;
-  /** Absent: it has no sandboxes. */
-  docker?: () => Pick<DockerPool, 'run'> | undefined;
-  /** Why requests that came through a proxy are refused; undefined: they are served. */
-  noProxy?: string | undefined;
-  readiness: () => { ready: boolean; reasons: string[] };
-  /** Why no request but a probe is served yet. Absent: all are. */
-  notServing?: () => FairleadError | undefined;
-  /** Absent: no other server has the same store. */
-  claims?: SocketClaims | undefined;
-  /** The metrics of all threads in Prometheus' text format. */
-  metrics: () => Promise<string>;
-  mcp: McpAdmin;
-  pins: PinRoutesOptions;
-  /** How all but the front does. */
-  status: () => Promise<EngineStatus>;
-  /** The sandboxes by server and state. Absent: none are known. */
-  sandboxes?: () => Promise<object[]>;
-  /** Tells all threads that the user has logged in to an MCP server, or out. */
-  forgetLogin: (of: UserServer) => Promise<void>;
 }
 
 export interface Front {
