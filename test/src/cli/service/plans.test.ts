@@ -1,65 +1,12 @@
 import t from 'tap';
-import { layoutAt } from '../../../../src/cli/service/layout.js';
 import { planConfigure } from '../../../../src/cli/service/plan-configure.js';
-import type { Facts } from '../../../../src/cli/service/facts.js';
-import { installProblems, planInstall, type InstallChoices } from '../../../../src/cli/service/plan-install.js';
-import { keptByUninstall, planUninstall } from '../../../../src/cli/service/plan-uninstall.js';
-import {
-  planCleanUp,
-  planUpgrade,
-  upgradeProblems,
-  type UpgradeChoices,
-} from '../../../../src/cli/service/plan-upgrade.js';
-import { shellText, type Step } from '../../../../src/cli/service/step.js';
+import { installProblems, planInstall } from '../../../../src/cli/service/plan-install.js';
+import { planCleanUp, planUpgrade, upgradeProblems } from '../../../../src/cli/service/plan-upgrade.js';
+import { shellText } from '../../../../src/cli/service/step.js';
 import { configText, environmentText, withLine, withoutLine } from '../../../../src/cli/service/texts.js';
 import { parseConfig } from '../../../../src/shared/config.js';
-import { BROUGHT, machine, release, SELF } from './host.js';
-
-const layout = layoutAt();
-const KEY = 'ab'.repeat(32);
-const admin = { user: 'ada', sha256: 'cd'.repeat(32) };
-
-function installation(differs: Partial<InstallChoices> = {}): InstallChoices {
-  return {
-    source: release('1.0.0'),
-    fresh: { secretKey: KEY, admin, token: 'flt_fresh' },
-    brought: BROUGHT,
-    node: undefined,
-    redis: false,
-    domain: undefined,
-    port: 3000,
-    image: true,
-    self: SELF,
-    waitSeconds: 60,
-    ...differs,
-  };
-}
-
-function upgrade(differs: Partial<UpgradeChoices> = {}): UpgradeChoices {
-  const others = { brought: BROUGHT, node: undefined, image: false, self: SELF, waitSeconds: 60, wasReady: true };
-  return { source: release('2.0.0'), port: 3000, ...others, ...differs };
-}
-
-const lines = (steps: readonly Step[]): string[] => steps.map(({ argv }) => argv.join(' '));
-const undone = (steps: readonly Step[]): string[] =>
-  steps.toReversed().flatMap(({ undo = [] }) => undo.map(({ argv }) => argv.join(' ')));
-const uninstall = (facts: Facts, purge: boolean): Step[] => planUninstall(facts, layout, { purge, self: SELF });
-const pagesOf = (): Facts['pages'] =>
-  Object.fromEntries(layout.pages.map(({ path, to }) => [path, { kind: 'link' as const, to }]));
-/** All installed, as the first installation leaves it. */
-const installed = machine(
-  {
-    account: true,
-    releases: ['1.0.0'],
-    current: '1.0.0',
-    origins: { '1.0.0': 'digest-1.0.0' },
-    pages: pagesOf(),
-    command: { kind: 'link', to: '/opt/fairlead/current/systemd/fairlead' },
-    data: true,
-    instance: '0123456789abcdef',
-  },
-  { config: '{}', environment: '', unit: BROUGHT.unit, slice: BROUGHT.slice },
-);
+import { BROUGHT, machine, release } from './host.js';
+import { admin, installation, installed, KEY, layout, lines, pagesOf, undone, uninstall, upgrade } from './plan-kit.js';
 
 /** The step that compares the release's files with their sums. */
 const looksAt = (version: string): string =>
@@ -392,56 +339,4 @@ t.test('a manual page or completion that is somebody’s own is left alone', asy
   const removed = lines(uninstall(facts, true)).find((line) => line.startsWith('rm -f /usr/local/share')) ?? '';
   for (const { path } of [manual!, bash!]) t.notMatch(`${made}${removed}`, path);
   for (const { path } of others) t.match(removed, path);
-});
-
-const REDIS_NOW = { appendonly: 'no', appendfsync: 'everysec', 'maxmemory-policy': 'volatile-lru' };
-const REDIS_OURS = { appendonly: 'yes', appendfsync: 'everysec', 'maxmemory-policy': 'noeviction' };
-const withRedis = machine({ redis: REDIS_NOW }, { redisConfig: 'port 6379\n' });
-const redisSets = (commands: readonly string[]): string[] =>
-  commands.filter((line) => line.includes('redis-cli config set')).map((line) => line.split('exit 1; } ')[1] ?? line);
-
-t.test('an installation that fails sets the running Redis as it was', async (t) => {
-  const { steps } = planInstall(withRedis, layout, installation({ redis: true }));
-  t.same(redisSets(lines(steps)), ['appendonly yes', 'maxmemory-policy noeviction'], 'only what differs');
-  t.same(redisSets(undone(steps)), ['maxmemory-policy volatile-lru', 'appendonly no']);
-  const stopped = planInstall({ ...withRedis, redis: 'stopped' }, layout, installation({ redis: true })).steps;
-  t.ok(undone(stopped).includes('systemctl stop redis-server.service'), 'one that was started is stopped');
-});
-
-t.test('uninstall sets the running Redis as it was before the first installation', async (t) => {
-  const { steps } = planInstall(withRedis, layout, installation({ redis: true }));
-  const include = steps.find(({ argv }) => argv.at(-1) === `${layout.redisInclude}.new`)?.input ?? '';
-  t.match(include, /^# before: maxmemory-policy volatile-lru$/m);
-  const texts = {
-    ...installed.texts,
-    redisInclude: include,
-    redisConfig: `port 6379\ninclude ${layout.redisInclude}\n`,
-  };
-  const again = planInstall(machine({ ...installed, redis: REDIS_OURS }, texts), layout, installation({ redis: true }));
-  t.notMatch(lines(again.steps).join('\n'), layout.redisInclude, 'a second one keeps what the first has noted');
-  const after = (redis: Facts['redis']): string[] =>
-    redisSets(lines(uninstall(machine({ ...installed, redis }, texts), false)));
-  t.same(after(REDIS_OURS), ['appendonly no', 'maxmemory-policy volatile-lru']);
-  t.same(after({ ...REDIS_OURS, appendonly: 'no' }), ['maxmemory-policy volatile-lru'], 'what was changed since stays');
-  t.same(after('stopped'), []);
-  const older = machine({ ...installed, redis: REDIS_OURS }, { ...texts, redisInclude: 'appendonly yes\n' });
-  t.same(redisSets(lines(uninstall(older, false))), []);
-  t.match(keptByUninstall(older, { purge: false }), [/keeps appendonly yes, .* was set before is not known/]);
-});
-
-t.test('uninstall --purge removes keys in Redis when all are this server’s, and else says why they stay', async (t) => {
-  const found = { address: 'redis://127.0.0.1:6379/2', count: 12 };
-  const mine = { ...installed, keys: found };
-  t.match(
-    shellText(uninstall(mine, true)),
-    '# remove the 12 keys fairlead:* in redis://127.0.0.1:6379/2: all are of this server',
-  );
-  t.ok(lines(uninstall(mine, true)).includes('node cli.js service forget-keys'));
-  t.same(keptByUninstall(mine, { purge: true }), []);
-  t.notMatch(shellText(uninstall(mine, false)), 'forget-keys');
-  const shared = { ...installed, keys: { ...found, kept: 'another server has keys there, too' } };
-  t.notMatch(shellText(uninstall(shared, true)), 'forget-keys');
-  t.same(keptByUninstall(shared, { purge: true }), [
-    'the keys fairlead:* in redis://127.0.0.1:6379/2 are kept: another server has keys there, too',
-  ]);
 });
