@@ -89,6 +89,11 @@ export class Connection {
     if (socket) abandon(socket);
   }
 
+  reconnect(): void {
+    if (this.#waiting) this.#wake();
+    else this.drop('asked for');
+  }
+
   /** No connection until `resume`. */
   pause(): void {
     if (this.#paused || this.#ended) return;

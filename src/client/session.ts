@@ -215,9 +215,9 @@ export class Session implements AsyncIterable<SessionEvent> {
     await closing;
   }
 
-  /** Drops the connection and gets a new one. */
+  /** Gets a new connection at once, also where a retry is waited for. */
   reconnect(): void {
-    this.#connection.drop('asked for');
+    this.#connection.reconnect();
   }
 
   #query(): string {

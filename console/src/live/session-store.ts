@@ -26,7 +26,7 @@ export interface Problem {
 export interface Snapshot {
   view: Conversation;
   connection: Connection;
-  /** What has failed last, until it is dismissed. */
+  /** The last failure, until the person dismisses it. */
   problem: Problem | undefined;
   /** All events up to here were seen once, so that what is empty is empty. */
   loaded: boolean;
@@ -84,9 +84,9 @@ export class SessionStore {
     if (!this.#session.cancel()) this.#failed(new ClientError('ERR_UNAVAILABLE', 'there is no connection now'));
   }
 
-  /** Does not wait for the countdown: the client tries at once when the network is back. */
+  /** Does not wait for the countdown. */
   reconnect(): void {
-    dispatchEvent(new Event('online'));
+    this.#session.reconnect();
   }
 
   dismiss(): void {

@@ -85,6 +85,17 @@ t.test('after a cut the stream goes on: no event twice, and no text that was giv
   t.match(server.attaches[1], { session: session.id, after: '2' });
 });
 
+t.test('whoever asks for a connection does not wait for the countdown', async (t) => {
+  const server = await serverFor(t);
+  const session = openAt(t, server, { backoffMs: () => 3_600_000 });
+  await readTo(session, 'connection:live');
+  session.reconnect();
+  await readTo(session, 'connection:reconnecting');
+  session.reconnect();
+  await readTo(session, 'connection:live');
+  t.equal(server.attaches.length, 2);
+});
+
 t.test('a listener gets what nobody has read yet, and then every event as it comes', async (t) => {
   const server = await serverFor(t);
   const session = openAt(t, server);
