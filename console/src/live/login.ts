@@ -1,4 +1,4 @@
-/** Who is logged in, and how somebody logs in. */
+/** Asks the server who is logged in, and logs in and out. */
 import { ClientError, type Fairlead } from 'fairlead/client';
 
 export interface Somebody {

@@ -254,7 +254,7 @@ class Draft {
     if (known) this.#put({ ...known, ...change } as Item);
   }
 
-  /** What has no `text` by now was cut, and is in no transcript. */
+  /** Removes texts of the turn that never ended with a `text` event: they were cut, and the transcript has none of them. */
   #closeTurn(turn: number): void {
     const isCut = (item: Item): boolean => item.kind === 'text' && item.turn === turn && !item.done;
     const items = this.#items.filter((item) => !isCut(item));

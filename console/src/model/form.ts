@@ -36,7 +36,7 @@ export function fieldsOf(schema: Json | undefined): Field[] {
   });
 }
 
-/** What is left empty is left out: the server knows the defaults. */
+/** Leaves out the fields that are empty, since the server knows the defaults. */
 export function readForm(
   fields: readonly Field[],
   entered: Pick<FormData, 'get'>,

@@ -1,4 +1,4 @@
-/** What a conversation is made of, as the page shows it. Types only. */
+/** The items of a conversation as the page shows it. Types only. */
 import type {
   BudgetLeft,
   ContentBlock,
@@ -120,6 +120,6 @@ export interface Conversation {
   /** `before` of the page of history that comes before what is shown. */
   earlier: string | undefined;
   budgets: readonly BudgetLeft[];
-  /** What waits for the user as of `seq`: told with `session:ready`, before the events that may have asked it. */
+  /** The calls and questions that waited for the user as of `seq`. `session:ready` lists them, before the events that asked them. */
   told: { seq: number; pending: readonly Pending[] } | undefined;
 }

@@ -9,7 +9,7 @@ export function pieces(text: string): string[] {
     const isCode = fence !== undefined;
     if (fence === undefined && mark !== undefined) fence = mark;
     else if (fence !== undefined && mark !== undefined && mark.startsWith(fence)) fence = undefined;
-    // What is indented may belong to a list above.
+    // An indented line may belong to a list above it, so it begins no piece.
     const begins = !isCode && lines.at(-1)?.trim() === '' && /^\S/.test(line) && !/^(?:[-*+]|\d+[.)])\s/.test(line);
     if (begins && lines.length > 0) {
       found.push(lines.join('\n'));

@@ -5,7 +5,7 @@ const ESCAPES =
   // oxlint-disable-next-line no-control-regex -- it is about control characters
   /[\u001B\u009B](?:\[[\d:;<=>?]*[ -/]*[@-~]|\][^\u0007\u001B]*(?:\u0007|\u001B\\)?|[PX^_][^\u001B]*(?:\u001B\\)?|[ -/]*[0-~])?/g;
 
-/** What turns text around or hides in it: bidi controls, zero-width characters but the joiners that scripts and emoji need, line separators. */
+/** Characters that turn text around or hide in it: bidi controls, zero-width characters but the joiners that scripts and emoji need, line separators. */
 const TURNING = /[\u061C\u200B\u200E\u200F\u2028\u2029\u202A-\u202E\u2060-\u2064\u2066-\u206F\uFEFF]/g;
 
 // oxlint-disable-next-line no-control-regex -- it is about control characters
@@ -23,7 +23,7 @@ export function visible(text: string): string {
     .replaceAll(TURNING, (char) => `<U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`);
 }
 
-/** What a terminal would show of it at the end, nearly: colours and moves go, a line that is written anew shows its last text. */
+/** Nearly the text that a terminal shows at the end: without colours and cursor moves; of a line that is written again, the last text. */
 export function terminalText(text: string): string {
   const plain = text.replaceAll(ESCAPES, '').replaceAll('\r\n', '\n');
   const lines = plain.split('\n').map((line) => {
