@@ -91,9 +91,14 @@ export function put(path: string, handle: (call: RouteCall) => Promise<void> | v
   return { method: 'PUT', path, segments: path.split('/'), access: 'user', noHead: true, body: 'stream', handle };
 }
 
+/** Without credentials. */
+function postWithout(path: string, body: Route['body'], handle: Route['handle']): Route {
+  return { method: 'POST', path, segments: path.split('/'), access: 'open', noHead: true, body, handle };
+}
+
 /** A form of one of our own pages, without fields: its body is dropped. */
 export function postForm(path: string, handle: (call: RouteCall) => Promise<void> | void): Route {
-  return { method: 'POST', path, segments: path.split('/'), access: 'open', noHead: true, body: 'none', handle };
+  return postWithout(path, 'none', handle);
 }
 
 /** What somebody sends to get in: JSON without credentials. */
@@ -102,15 +107,7 @@ export function postOpen<T>(
   schema: z.ZodType<T>,
   handle: (call: RouteCall, body: T) => Promise<void> | void,
 ): Route {
-  return {
-    method: 'POST',
-    path,
-    segments: path.split('/'),
-    access: 'open',
-    noHead: true,
-    body: 'json',
-    handle: (call, json) => handle(call, parseBody(schema, json ?? {})),
-  };
+  return postWithout(path, 'json', (call, json) => handle(call, parseBody(schema, json ?? {})));
 }
 
 /** What another server sends as a form, without credentials of ours. */
@@ -118,15 +115,7 @@ export function postFields(
   path: string,
   handle: (call: RouteCall, fields: URLSearchParams) => Promise<void> | void,
 ): Route {
-  return {
-    method: 'POST',
-    path,
-    segments: path.split('/'),
-    access: 'open',
-    noHead: true,
-    body: 'form',
-    handle: (call, fields) => handle(call, fields as URLSearchParams),
-  };
+  return postWithout(path, 'form', (call, fields) => handle(call, fields as URLSearchParams));
 }
 
 /** Checks the body against `schema`; an absent body counts as `{}`. */

@@ -288,11 +288,6 @@ export class Session {
     }
   }
 
-  /** Another title. The session stays as recently used as it was. */
-  async rename(title: string): Promise<void> {
-    await this.log.commit(() => ({ events: [], row: { title } }));
-  }
-
   /** From now on no turn starts. */
   pause(): void {
     this.#pauses++;

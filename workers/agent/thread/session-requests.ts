@@ -159,7 +159,8 @@ export class SessionRequests {
         return { sessions: page.sessions.map(summaryOf), ...(page.next === undefined ? {} : { next: page.next }) };
       },
       'rename-session': async ({ title, who: _who, ...of }) => {
-        await this.#do(of, (session) => session.rename(title));
+        // The session stays as recently used as it was.
+        await this.#do(of, async ({ log }) => void (await log.commit(() => ({ events: [], row: { title } }))));
         return infoOf(await sessions.read(of));
       },
       'delete-session': (of) => this.#do(of, (session) => exits.delete(session)),
