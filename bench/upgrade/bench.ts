@@ -73,7 +73,7 @@ async function measure(sizes: Sizes, parts: Parts, { signal, progress }: BenchCo
     await orInterrupted(upgradeOnce(engine, measured), signal);
     const turns = people.map(({ talk }) => talk.whole);
     const spoken = (): boolean => people.every(({ talk, error }, at) => error || talk.whole > turns[at]! + 1);
-    // Who is never answered is a lost turn below.
+    // A person who gets no answer counts as a lost turn below.
     await orInterrupted(
       until('everybody talks again', spoken, { timeoutMs: REST_MS }).catch(() => undefined),
       signal,

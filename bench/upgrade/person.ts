@@ -11,7 +11,7 @@ export interface PersonOptions {
   token: string;
   /** Pause between an answer and the next message. */
   thinkMs: () => number;
-  /** What each answer must hold, whole. */
+  /** The whole text of each answer. */
   answer: string;
 }
 
@@ -20,7 +20,7 @@ export interface Talk {
   turns: number;
   /** Of these, those that ended with their whole answer. */
   whole: number;
-  /** What went wrong with the others, a word each. */
+  /** Why each of the other turns counts as lost, in a word. */
   faults: string[];
 }
 

@@ -7,7 +7,7 @@ import { FAULT_KINDS, FaultyProxy, type Fault, type FaultKind } from './faulty-p
 
 /** Seconds without an event. They are counted one by one, since a busy machine may stop a whole process for minutes. */
 const PATIENCE_S = 120;
-/** Each kind is the first fault of as many seeds as any other; a kill hits everybody, so it comes once in so many seeds. */
+/** All kinds of faults but the kill come first in equally many seeds. A kill hits every person, so only one seed in so many has one. */
 const KILL_EVERY = 16;
 const OTHERS = FAULT_KINDS.filter((kind) => kind !== 'kill');
 /** Bytes until a fault: of the upgrade and a few frames, and of the answer to it and some events. */

@@ -37,7 +37,7 @@ export class Pools {
   readonly #byServer = new Map<string, ContainerPool>();
   /** By `poolKey`. */
   readonly #byKey = new Map<string, ContainerPool>();
-  /** Those that no server has any more, until their last sandbox is gone. */
+  /** Pools that no server uses any more. Each is closed and forgotten when its last sandbox is gone. */
   readonly #retired = new Set<ContainerPool>();
   readonly #limits: PoolLimits;
   #releaseMs = FIRST_RELEASE_MS;
@@ -64,7 +64,7 @@ export class Pools {
     this.applyConfig();
   }
 
-  /** Each image of the configuration has a pool from now on. One that no server has any more leases nothing; what is leased of it goes on. */
+  /** Makes a pool for each image of the configuration, and retires the other pools: they lease nothing more, and their leased sandboxes go on. */
   applyConfig(): void {
     if (this.#closed) return;
     const unused = new Map(this.#byKey);
