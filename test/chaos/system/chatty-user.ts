@@ -1,12 +1,15 @@
-/** A user who wants one turn after another done, reconnects whenever cut, and repeats what was not answered. Runs in tests. */
-import { WebSocket } from 'ws';
+/** A user who wants one turn after another done, through the client library: it comes back and repeats what was not answered. Runs in tests. */
+import { Fairlead } from '../../../src/client/node.js';
+import type { Session } from '../../../src/client/session.js';
+import type { SessionEvent } from '../../../src/client/session-event.js';
 import { within } from '../../helpers/processes.js';
-import { connect, type ServerEvent, type TestClient } from '../../helpers/ws-client.js';
+import { connect, type TestClient } from '../../helpers/ws-client.js';
 import type { TurnWish } from '../model-script.js';
 import { pick } from '../random.js';
 import type { ServerName } from '../parts.js';
 import type { World } from '../world.js';
 import { SessionRecord } from './session-record.js';
+import { socketsOf, type UserSocket } from './user-socket.js';
 
 /** Whoever waits longer waits for ever. */
 const PATIENCE_MS = 120_000;
@@ -27,19 +30,16 @@ export class ChattyUser {
   readonly others: { record: SessionRecord; client: TestClient }[] = [];
   readonly violations: string[] = [];
   readonly wishes = new Map<string, TurnWish>();
-  session = '';
   server: ServerName = 'a';
   turns = 0;
   /** Whether the session changed servers: its files stay where they were made. */
   moved = false;
   readonly #world: World;
   readonly #random: () => number;
-  /** Messages that are sent and not accepted yet, by id. */
-  readonly #unanswered = new Map<string, string>();
   readonly #watchers = new Set<() => void>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  #client: TestClient | undefined;
-  #connecting: Promise<void> | undefined;
+  readonly #sockets = new Set<UserSocket>();
+  #session: Session | undefined;
   #wantsCancel = false;
   #left = false;
 
@@ -49,15 +49,19 @@ export class ChattyUser {
     this.#random = random;
   }
 
+  get session(): string {
+    return this.#session?.id ?? '';
+  }
+
   /** Takes turn after turn until `enough` says so. */
   async live(enough: () => boolean): Promise<void> {
-    await this.#connect();
+    this.#session = this.#open();
     while (!enough()) await this.#takeTurn();
   }
 
   /** One more turn, without faults: how it ended, and what its tool said. */
   async lastTurn(): Promise<{ stopReason: string; text: string }> {
-    const id = await this.#say({ rounds: [['effects:x']], pieces: 1 });
+    const id = this.#say({ rounds: [['effects:x']], pieces: 1 });
     const turn = await this.#accepted(id);
     await this.#until(`the end of turn ${turn}`, () => this.record.ended.has(turn));
     const result = this.record.events.findLast((event) => event.type === 'tool:result');
@@ -67,19 +71,19 @@ export class ChattyUser {
 
   /** The socket is cut without a close frame. */
   cut(): void {
-    this.#client?.socket.terminate();
+    for (const socket of this.#sockets) if (!socket.isLeft) socket.terminate();
   }
 
   slowDown(ms: number): void {
-    const client = this.#client;
-    if (!client) return;
-    client.pause();
-    this.#later(() => client.resume(), ms);
+    for (const socket of this.#sockets) {
+      socket.pause();
+      this.#later(() => socket.resume(), ms);
+    }
   }
 
   async storm(): Promise<void> {
     for (let i = 0; i < STORM && !this.#left; i++) {
-      await this.#connect();
+      await this.#until('a connection', () => this.#left || this.#session?.state === 'live');
       this.cut();
     }
   }
@@ -101,31 +105,24 @@ export class ChattyUser {
     }
   }
 
-  /** Goes on at the other server and tells this one nothing. */
-  async move(): Promise<void> {
+  /** Goes on at the other server and tells this one nothing: the socket there stays until that server notices the takeover, or the user leaves. */
+  move(): void {
     this.server = this.server === 'a' ? 'b' : 'a';
     this.moved = true;
-    const before = this.#client;
-    this.#client = undefined;
-    await this.#connecting; // an attempt that has just succeeded must not be taken for the new one
-    await new Promise(setImmediate);
-    await this.#connect();
-    // The socket at the old server stays open until that server notices the takeover, or the user leaves.
-    if (before && before.socket.readyState === WebSocket.OPEN)
-      this.others.push({ record: this.record, client: before });
+    for (const socket of this.#sockets) socket.isLeft = true;
+    this.#session?.reconnect();
   }
 
   async leave(): Promise<void> {
     this.#left = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    const clients = [this.#client, ...this.others.map(({ client }) => client)];
-    for (const client of clients) {
-      if (!client) continue;
+    await this.#session?.close();
+    for (const socket of this.#sockets) socket.cut();
+    for (const { record, client } of this.others) {
       client.resume();
       client.socket.terminate();
-      this.violations.push(...client.gaps().filter((problem) => !problem.startsWith('socket:')));
+      this.violations.push(...client.gaps().filter((problem) => !problem.startsWith('socket:')), ...record.violations);
     }
-    for (const { record } of this.others) if (record !== this.record) this.violations.push(...record.violations);
   }
 
   async #takeTurn(): Promise<void> {
@@ -135,9 +132,9 @@ export class ChattyUser {
     const rounds = Array.from({ length: Math.floor(random() * 3) }, calls);
     const naps = random() < 0.08;
     const pieces = 1 + Math.floor(random() * 12);
-    const ids = [await this.#say({ rounds: naps ? [...rounds, ['nap:x']] : rounds, pieces })];
+    const ids = [this.#say({ rounds: naps ? [...rounds, ['nap:x']] : rounds, pieces })];
     // Sometimes one more message is queued behind it.
-    if (random() < 0.15) ids.push(await this.#say({ rounds: [], pieces: 2 }));
+    if (random() < 0.15) ids.push(this.#say({ rounds: [], pieces: 2 }));
     const cancels = naps || random() < 0.12;
     const turns: number[] = [];
     for (const id of ids) turns.push(await this.#accepted(id));
@@ -151,29 +148,26 @@ export class ChattyUser {
 
   #cancel(): void {
     this.#wantsCancel = true;
-    this.#send({ type: 'turn:cancel' });
+    this.#session?.cancel();
   }
 
   /** Each effect has the name of its call, so a repetition anywhere shows. */
-  async #say({ rounds, pieces }: Pick<TurnWish, 'rounds' | 'pieces'>): Promise<string> {
+  #say({ rounds, pieces }: Pick<TurnWish, 'rounds' | 'pieces'>): string {
     const id = `${this.name}-${this.wishes.size + 1}`;
     const named = rounds.map((calls, round) =>
       calls.map((call, index) => call.replace(/x$/, `${id}-${round}-${index}`)),
     );
     const wish: TurnWish = { id, rounds: named, pieces };
     this.wishes.set(id, wish);
-    this.#unanswered.set(id, JSON.stringify(wish));
-    this.#send({ type: 'message', id, text: JSON.stringify(wish) });
+    const refused = (error: Error): unknown =>
+      this.#left || this.violations.push(`${id} was refused: ${error.message}`);
+    void this.#session?.send(JSON.stringify(wish), { id }).catch(refused);
     return id;
   }
 
   async #accepted(id: string): Promise<number> {
     await this.#until(`${id} to be accepted`, () => this.record.accepted.has(id));
     return this.record.accepted.get(id)!;
-  }
-
-  #send(frame: Parameters<TestClient['send']>[0]): void {
-    if (this.#client?.socket.readyState === WebSocket.OPEN) this.#client.send(frame);
   }
 
   #later(work: () => void, ms: number): void {
@@ -206,94 +200,42 @@ export class ChattyUser {
 
   #tell(): string {
     const last = this.record.events.slice(-4).map((event) => JSON.stringify(event).slice(0, 200));
-    return `asked ${[...this.record.asked].join()}, socket ${this.#client?.socket.readyState}, last ${last.join(' ')}`;
+    return `asked ${[...this.record.asked].join()}, ${this.#session?.state ?? 'never connected'}, last ${last.join(' ')}`;
   }
 
-  /** Resolves when a socket is open and ready; concurrent callers share one attempt. */
-  #connect(): Promise<void> {
-    this.#connecting ??= this.#tryToConnect().finally(() => (this.#connecting = undefined));
-    return this.#connecting;
-  }
-
-  async #tryToConnect(): Promise<void> {
-    const deadline = performance.now() + PATIENCE_MS;
-    let why = '';
-    while (!this.#left) {
-      if (this.#client?.socket.readyState === WebSocket.OPEN) return;
-      if (performance.now() > deadline) {
-        this.violations.push(`could not come back: ${why}`);
-        throw new Error(`${this.name} could not come back: ${why}`);
-      }
-      try {
-        await this.#attach();
-        return;
-      } catch (error) {
-        why = (error as Error).message;
-        if (/4404|4400/.test(why)) this.violations.push(`was refused: ${why}`);
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      }
-    }
-  }
-
-  async #attach(): Promise<void> {
-    const { wsUrl } = this.#world.server(this.server);
-    this.#client = undefined; // frames of a closing socket would come twice, with the replay
-    const resume = this.session === '' ? {} : { session: this.session, after: this.record.lastSeq };
-    const client = await connect(wsUrl, { ...resume, crashes: true });
-    this.#client = client;
-    client.follow((event) => {
-      if (this.#client === client) this.#receive(event);
+  #open(): Session {
+    const WebSocket = socketsOf(this.#sockets, () => this.#world.server(this.server).wsUrl);
+    const session = new Fairlead({ url: this.#world.server(this.server).url, WebSocket }).open({
+      backoffMs: () => AGAIN_MS,
+      giveUpAfterMs: Infinity,
+      maxResends: Infinity,
     });
-    client.socket.once('close', () => {
-      this.violations.push(...client.gaps().filter((problem) => !problem.startsWith('socket:')));
-      if (this.#client !== client) return;
-      this.#client = undefined;
-      // Deferred: an attempt that has just succeeded must not be taken for one under way.
-      if (!this.#left) setImmediate(() => void this.#connect().catch(() => undefined)); // recorded as a violation
-    });
-    try {
-      const ready = await client.ready;
-      this.session = ready.session;
-      for (const call of ready.pending) if (call.kind === 'approval') this.#answerLate(call.callId);
-    } catch (error) {
-      if (this.#client === client) this.#client = undefined;
-      client.socket.terminate();
-      throw error;
-    }
-    for (const [id, text] of this.#unanswered) this.#send({ type: 'message', id, text });
-    if (this.#wantsCancel) this.#send({ type: 'turn:cancel' });
+    session.on((event) => this.#receive(session, event));
+    return session;
   }
 
-  #receive(event: ServerEvent): void {
-    if (this.record.take(event)) {
-      if (event.type === 'message:accepted' && event.id !== undefined) this.#unanswered.delete(event.id);
-      if (event.type === 'tool:approval_required') this.#answerLate(event.callId);
-    } else if (event.type === 'error') this.#sendAgain(event);
+  #receive(session: Session, event: SessionEvent): void {
+    if (event.type === 'connection:closed') {
+      if (!this.#left) this.violations.push(`could not come back: ${event.error?.message ?? event.why}`);
+    } else if (event.type === 'error') {
+      this.#world.note(`${this.name}: ${event.code} ${event.id ?? ''}`);
+      if (this.#wantsCancel) this.#later(() => session.cancel(), Math.min(event.retryAfterMs ?? AGAIN_MS, 1_000));
+    } else if ('seq' in event) {
+      if (this.record.take(event)) {
+        if (event.type === 'tool:approval_required') this.#answerLate(event.callId);
+        // The client keeps no cancel: it could hit another turn.
+      } else if (this.#wantsCancel) session.cancel();
+    }
     for (const watcher of this.#watchers) watcher();
   }
-
-  /** The server refused for now: repeats the message later, under the same id. */
-  #sendAgain({ id, code, retryAfterMs }: ServerEvent & { type: 'error' }): void {
-    this.#world.note(`${this.name}: ${code} ${id ?? ''}`);
-    if (code === 'ERR_CALL_NOT_PENDING' || code === 'ERR_DUPLICATE_MESSAGE') return;
-    this.#later(
-      () => {
-        const text = id === undefined ? undefined : this.#unanswered.get(id);
-        if (id !== undefined && text !== undefined) this.#send({ type: 'message', id, text });
-        for (const callId of this.record.asked) this.#answerLate(callId);
-        if (this.#wantsCancel) this.#send({ type: 'turn:cancel' });
-      },
-      Math.min(retryAfterMs ?? AGAIN_MS, 1_000),
-    );
-  }
-
   /** Approves most calls, denies some, and leaves some to their timeout. */
   #answerLate(callId: string): void {
     const draw = this.#random();
     if (draw < 0.04) return;
     this.#later(() => {
       if (!this.record.asked.has(callId)) return;
-      this.#send({ type: 'tool:approval', callId, approved: draw < 0.85, ...(draw < 0.85 ? {} : { reason: 'no' }) });
+      // A refusal comes as an event, and what became of the call too.
+      void (draw < 0.85 ? this.#session?.approve(callId) : this.#session?.deny(callId, 'no'));
     }, this.#random() * LATE_MS);
   }
 }
