@@ -41,11 +41,11 @@ export class Crowd {
     }
   }
 
-  /** Cuts all sockets at once. */
+  /** All leave at once. */
   async abandon(): Promise<void> {
     this.#open = false;
     this.#abandoned = true;
-    for (const person of this.#present) person.cut();
+    for (const person of this.#present) person.leave();
     await Promise.all(this.#lanes);
   }
 

@@ -1,6 +1,10 @@
-/** One user of the soak: a session from its first socket to its deletion, with cuts and returns in between. */
+/** One user of the soak with the client library: a session from its first socket to its deletion, with cuts and returns in between. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect, type TestClient } from '../../test/helpers/ws-client.js';
+import { Fairlead } from '../../src/client/node.js';
+import { NodeSocket } from '../../src/client/node-socket.js';
+import type { Session } from '../../src/client/session.js';
+import type { SessionEvent } from '../../src/client/session-event.js';
+import { within } from '../../test/helpers/processes.js';
 import type { Random } from '../history/random.js';
 
 const PATIENCE_MS = 60_000;
@@ -22,14 +26,28 @@ export interface PersonOptions {
   onTurn: (kind: 'text' | 'tool') => void;
 }
 
+type EventOf<T extends SessionEvent['type']> = Extract<SessionEvent, { type: T }>;
+
 export class Person {
   readonly #options: PersonOptions;
-  #client: TestClient | undefined;
+  readonly #fairlead: Fairlead;
+  #socket: NodeSocket | undefined;
+  #open: Session | undefined;
   #session = '';
-  #lastSeq = 0;
+  #seq: number | undefined;
 
   constructor(options: PersonOptions) {
     this.#options = options;
+    const keep = (socket: NodeSocket): void => {
+      this.#socket = socket;
+    };
+    class Kept extends NodeSocket {
+      constructor(url: string, protocols: string[]) {
+        super(url, protocols);
+        keep(this);
+      }
+    }
+    this.#fairlead = new Fairlead({ url: options.url, WebSocket: Kept });
   }
 
   /** Rejects with the failure; deletes the session in any case, if it can. */
@@ -44,95 +62,103 @@ export class Person {
         if (random.chance(LEAVES)) await this.#leaveAndReturn();
         await this.#wait(thinkMs);
       }
-      await this.#detach();
     } finally {
-      this.#client?.socket.terminate();
+      await this.#detach();
       await this.#delete();
     }
   }
 
-  /** Cuts the socket without a close frame. */
-  cut(): void {
-    this.#client?.socket.terminate();
+  /** What it waits for is rejected. */
+  leave(): void {
+    void this.#open?.close();
   }
 
   async #textTurn(): Promise<void> {
     const { random } = this.#options;
-    const turn = await this.#say('What do you think of it?');
     const fate = random.next();
-    if (fate < CANCELS) {
-      await this.#attached.waitFor('text:delta', { timeoutMs: PATIENCE_MS });
-      this.#attached.send({ type: 'turn:cancel' });
-      await this.#end(turn, ['cancelled', 'end_turn']); // the turn may have ended just before
-      return;
-    }
-    if (fate < CANCELS + CUTS) {
-      await this.#attached.waitFor('text:delta', { timeoutMs: PATIENCE_MS });
-      if (await this.#cutAndReturn(turn)) return;
-    }
-    await this.#end(turn, ['end_turn']);
+    const written = this.#next('text:delta');
+    const turn = await this.#say('What do you think of it?');
+    if (fate >= CANCELS + CUTS) return this.#end(turn, ['end_turn']);
+    const ended = this.#end(turn, fate < CANCELS ? ['cancelled', 'end_turn'] : ['end_turn']); // it may have ended just before
+    await written;
+    if (fate < CANCELS) this.#attached.cancel();
+    else this.#cut();
+    return ended;
   }
 
   async #toolTurn(): Promise<void> {
+    const asked = this.#next('tool:approval_required');
+    const told = this.#next('tool:result');
     const turn = await this.#say('List all files in /workspace');
-    const { callId } = await this.#attached.waitFor('tool:approval_required', { timeoutMs: PATIENCE_MS });
-    this.#attached.approve(callId);
-    const result = await this.#attached.waitFor('tool:result', { timeoutMs: PATIENCE_MS });
+    const ended = this.#end(turn, ['end_turn']);
+    await this.#attached.approve((await asked).callId);
+    const result = await told;
     if (!result.ok) throw new Error(`a tool failed: ${JSON.stringify(result.content).slice(0, 200)}`);
-    await this.#end(turn, ['end_turn']);
+    return ended;
+  }
+
+  /** Cuts the socket without a close frame; the client comes back by itself. */
+  #cut(): void {
+    this.#socket?.terminate();
   }
 
   async #say(text: string): Promise<number> {
-    this.#attached.say(text);
-    return (await this.#attached.waitFor('message:accepted', { timeoutMs: PATIENCE_MS })).turn;
+    const { turn } = await within(this.#attached.send(text), PATIENCE_MS, () => 'a message was not accepted');
+    if (turn === undefined) throw new Error('the acceptance of a message was lost');
+    return turn;
   }
 
   async #end(turn: number, expected: readonly string[]): Promise<void> {
-    const { stopReason } = await this.#attached.turnEnd(turn, { timeoutMs: PATIENCE_MS });
+    const { stopReason } = await this.#next('turn:end', (event) => event.turn === turn);
     if (!expected.includes(stopReason)) throw new Error(`a turn ended with ${stopReason}`);
   }
 
-  /** Cuts in the middle of a turn. Resolves with whether its end came before the cut. */
-  async #cutAndReturn(turn: number): Promise<boolean> {
-    const { events } = this.#attached;
-    await this.#detach(true);
-    await this.#attach();
-    return events.some((event) => event.type === 'turn:end' && event.turn === turn);
+  /** The next one that comes. A rejection is told to whoever waits for it. */
+  #next<T extends SessionEvent['type']>(
+    type: T,
+    matches: (event: EventOf<T>) => boolean = () => true,
+  ): Promise<EventOf<T>> {
+    const session = this.#attached;
+    let stop: (() => void) | undefined;
+    const come = new Promise<EventOf<T>>((resolve, reject) => {
+      stop = session.on((event) => {
+        if (event.type === type && matches(event as EventOf<T>)) resolve(event as EventOf<T>);
+        else if (event.type === 'connection:closed') reject(new Error(`no ${type}: ${event.why}`));
+      });
+    });
+    const timely = within(come, PATIENCE_MS, () => `no ${type} came`).finally(() => stop?.());
+    timely.catch(() => undefined);
+    return timely;
   }
 
   async #leaveAndReturn(): Promise<void> {
-    await this.#detach(this.#options.random.chance(0.5));
+    if (this.#options.random.chance(0.5)) this.#cut();
+    await this.#detach();
     await this.#wait(this.#options.awayMs);
     await this.#attach();
   }
 
   async #attach(): Promise<void> {
-    const { url, signal } = this.#options;
-    signal.throwIfAborted();
-    const resumed = this.#session === '' ? {} : { session: this.#session, after: this.#lastSeq };
-    this.#client = await connect(url, resumed);
-    this.#session = (await this.#client.ready).session;
+    this.#options.signal.throwIfAborted();
+    const resumed = this.#session === '' ? {} : { session: this.#session, after: this.#seq };
+    this.#open = this.#fairlead.open({ ...resumed, giveUpAfterMs: PATIENCE_MS });
+    this.#session = (await this.#next('session:ready')).session;
   }
 
-  async #detach(cut = false): Promise<void> {
-    const client = this.#attached;
-    await (cut ? client.terminate() : client.close());
-    this.#client = undefined;
-    this.#lastSeq = Math.max(this.#lastSeq, client.lastSeq);
-    const [gap] = client.gaps();
-    if (gap !== undefined) throw new Error(`the protocol was broken: ${gap}`);
+  async #detach(): Promise<void> {
+    this.#seq = this.#open?.seq;
+    await this.#open?.close();
+    this.#open = undefined;
   }
 
   async #delete(): Promise<void> {
     if (this.#session === '' || this.#options.signal.aborted) return;
-    const answer = await fetch(`${this.#options.url}/v1/sessions/${this.#session}`, { method: 'DELETE' });
-    if (answer.status !== 204)
-      throw new Error(`a session’s deletion was answered with ${answer.status}: ${await answer.text()}`);
+    await this.#fairlead.deleteSession(this.#session);
   }
 
-  get #attached(): TestClient {
-    if (!this.#client) throw new Error('there is no socket');
-    return this.#client;
+  get #attached(): Session {
+    if (!this.#open) throw new Error('the session is not open');
+    return this.#open;
   }
 
   /** Users pause, so that this is a soak and not a load test. */
