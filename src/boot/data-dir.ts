@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { FairleadError } from '../shared/errors.js';
 
 export interface DataDir {
@@ -22,7 +22,7 @@ export const UNFINISHED_RESTORE = 'restore-unfinished';
 export async function openDataDir(dir: string): Promise<DataDir> {
   try {
     // A new folder is private. An existing one keeps its mode, since somebody may share it on purpose.
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeFolder(dir);
     const hold = await holdFolder(dir);
     if (!hold) {
       throw new FairleadError(
@@ -48,6 +48,17 @@ export async function openDataDir(dir: string): Promise<DataDir> {
         cause: error,
       },
     );
+  }
+}
+
+/** Node's own `recursive` never ends where a file system says ENOENT to each attempt, as /proc does. */
+function makeFolder(dir: string): void {
+  if (existsSync(dir)) return;
+  makeFolder(dirname(dir));
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (error) {
+    if (!existsSync(dir)) throw error; // a server that starts beside this one has made it
   }
 }
 

@@ -37,6 +37,13 @@ async function holdInChild(t: Teardown, dir: string): Promise<{ instance: string
   return { instance: await within(line, 20_000, () => 'the child holds nothing'), kill };
 }
 
+void t.test(
+  'a folder that cannot be made is refused at once, also where the kernel says that its parent is missing',
+  async (t) => {
+    await t.rejects(openDataDir('/proc/fairlead/data'), { code: 'ERR_START', message: /set FAIRLEAD_DATA/ });
+  },
+);
+
 void t.test('the folder is made, for its owner alone, and has an instance that survives restarts', async (t) => {
   const dir = join(await makeFolder(t), 'deep', 'data');
   const first = await openDataDir(dir);
