@@ -14,5 +14,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     emptyOutDir: true,
+    rollupOptions: { input: ['index.html', 'docs.html'].map((name) => fileURLToPath(new URL(name, import.meta.url))) },
   },
 });

@@ -35,6 +35,8 @@ export interface ConsoleFile {
 
 export interface ConsoleFiles {
   page: ConsoleFile;
+  /** The page of the descriptions. */
+  docs: ConsoleFile;
   /** By name. A name holds a hash of the content, so that it is good for ever. */
   assets: ReadonlyMap<string, ConsoleFile>;
 }
@@ -48,7 +50,7 @@ export function readConsole(folder: string): ConsoleFiles | undefined {
   for (const name of names) {
     if (extname(name) in TYPES) assets.set(name, readOne(join(folder, 'assets', name)));
   }
-  return { page: readOne(page), assets };
+  return { page: readOne(page), docs: readOne(join(folder, 'docs.html')), assets };
 }
 
 /** What the client takes of what is there; undefined: the file as it is. */

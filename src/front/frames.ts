@@ -9,10 +9,12 @@ const id = z.string().min(1).max(128);
 /** Ids that the server has given. */
 const serverId = z.string().min(1).max(256);
 /** Unlike `z.record`, this does not copy the object key by key. */
-const jsonObject = z.custom<Record<string, unknown>>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'must be an object',
-);
+const jsonObject = z
+  .custom<Record<string, unknown>>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'must be an object',
+  )
+  .meta({ type: 'object' });
 /** The model's API refuses text without a visible character. The frame limits its length. */
 const words = z.string().regex(/\S/, 'must not be empty');
 
@@ -68,7 +70,7 @@ function hasOne(message: { text?: string | undefined; content?: UserBlock[] | un
   return (message.text === undefined) !== (message.content === undefined);
 }
 
-const frameSchema = z.discriminatedUnion('type', [
+export const frameSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('message'), ...messageFields }).refine(hasOne, ONE_OF),
   z.strictObject({ type: z.literal('tool:approval'), id: id.optional(), callId: serverId, ...approvalFields }),
   z.strictObject({

@@ -56,6 +56,8 @@ export interface Route {
   body: BodyKind | 'stream';
   /** An administrator's act that is done also while it cannot be recorded: it lets nobody in. */
   always?: boolean;
+  /** What checks a JSON body, for the description. */
+  schema?: z.ZodType;
   handle(call: RouteCall, body: unknown): Promise<void> | void;
 }
 
@@ -107,7 +109,7 @@ export function postOpen<T>(
   schema: z.ZodType<T>,
   handle: (call: RouteCall, body: T) => Promise<void> | void,
 ): Route {
-  return postWithout(path, 'json', (call, json) => handle(call, parseBody(schema, json ?? {})));
+  return { ...postWithout(path, 'json', (call, json) => handle(call, parseBody(schema, json ?? {}))), schema };
 }
 
 /** What another server sends as a form, without credentials of ours. */
@@ -133,6 +135,7 @@ export function post<T>(
     noHead: true,
     body: 'json',
     always,
+    schema,
     handle: (call, json) => handle(call, parseBody(schema, json ?? {})),
   };
 }

@@ -89,6 +89,23 @@ t.test('the link of the terminal opens the console logged in, once, and leaves n
   t.same(faults, []);
 });
 
+t.test('both interfaces can be read as a page, without logging in', async (t) => {
+  const { page, context, faults } = await openPage(browser, engine.url, { width: 375 });
+  t.teardown(() => context.close());
+  await page.goto(`${engine.url}/docs#sessions`);
+  await page.getByRole('heading', { name: 'HTTP: Sessions' }).waitFor();
+  const entry = page.locator('details', { hasText: 'POST /v1/sessions/{session}/messages' });
+  await entry.locator('summary').click();
+  t.match(await entry.textContent(), /text\/event-stream/);
+  await page.locator('details', { hasText: 'tool:approval_required' }).locator('summary').click();
+  await page.getByText('What differs from the definition that the user saw last').first().waitFor();
+  t.equal(await page.evaluate('document.documentElement.scrollWidth'), 375, 'nothing stands out at the side');
+  t.same(await violations(page), []);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  t.same(await violations(page), []);
+  t.same(faults, []);
+});
+
 t.test('what attacks is shown as text, and the page stays quick', async (t) => {
   const { page, context, faults } = await openPage(browser, engine.url);
   t.teardown(() => context.close());

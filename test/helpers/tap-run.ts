@@ -9,6 +9,7 @@ const TAP = 'node_modules/.bin/tap';
 /** What tap generates from its plugins; the TypeScript plugin is in it until `tap build` has read .taprc. */
 const TAP_BUILT = 'node_modules/@tapjs/test/test-built/dist/esm/index.js';
 const NO_HOOKS = new URL('no-hooks.js', import.meta.url).href;
+const CHECKED_FETCH = new URL('checked-fetch.js', import.meta.url).href;
 
 /** Once after an install: tap's TypeScript plugin does not work with TypeScript 7, and only a build leaves it out. */
 export async function ensureTapBuilt(root: string, log: (line: string) => void): Promise<void> {
@@ -25,7 +26,15 @@ export function tapArguments(root: string, output: string, extra: string[]): str
   const args = extra.map((arg) => (isFolder(arg) ? join(arg, '**/*.test.js') : arg));
   const chosen = extra.some((arg) => arg.startsWith('--reporter') || arg.startsWith('-R'));
   const hooks = extra.includes('--no-disable-coverage') ? [] : [`--node-arg=--import=${NO_HOOKS}`];
-  return [join(root, TAP), 'run', `--output-file=${output}`, ...(chosen ? [] : ['--reporter=base']), ...hooks, ...args];
+  return [
+    join(root, TAP),
+    'run',
+    `--output-file=${output}`,
+    ...(chosen ? [] : ['--reporter=base']),
+    ...hooks,
+    `--node-arg=--import=${CHECKED_FETCH}`,
+    ...args,
+  ];
 }
 
 function isFolder(path: string): boolean {

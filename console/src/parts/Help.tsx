@@ -23,6 +23,9 @@ export function Help({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </dl>
+      <p>
+        For programs: <a href="/docs">the interfaces</a>
+      </p>
       <div className="acts">
         <button className="button" type="button" autoFocus onClick={onClose}>
           Close

@@ -12,6 +12,7 @@ import { sandboxRoutes } from './admin-sandboxes.js';
 import { adminUserRoutes, type AdminUserParts } from './admin-users.js';
 import { adminSessionRoutes, type AdminSessionParts } from './admin-sessions.js';
 import { statusRoutes, type StatusRouteParts } from './admin-status.js';
+import { descriptionRoutes } from './descriptions.js';
 import { consoleRoutes, type ConsoleParts } from './console.js';
 import { fileRoutes, type FileParts } from './files.js';
 import { healthRoutes, type HealthParts } from './health.js';
@@ -54,7 +55,7 @@ export function allRoutes(parts: RouteParts): Route[] {
   const { adminUsers, status, drain, reload, sandboxDesk, files } = parts;
   const { agents } = turns;
   const isBlocked = (user: string): boolean => credentials?.blocked.has(user) ?? false;
-  return [
+  const routes: Route[] = [
     ...healthRoutes(health),
     ...sessionRoutes(turns),
     ...(files ? fileRoutes({ ...turns, ...files }) : []),
@@ -74,5 +75,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...(drain ? drainRoutes(drain) : []),
     ...(reload ? reloadRoutes(reload) : []),
     ...(sandboxDesk ? sandboxRoutes(sandboxDesk) : []),
+    ...descriptionRoutes(() => routes),
   ];
+  return routes;
 }

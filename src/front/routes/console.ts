@@ -6,10 +6,11 @@ import type { Person } from '../../shared/person.js';
 import { hashToken, LOCAL_USER } from '../../shared/token-file.js';
 import { unauthorized, type Auth } from '../auth.js';
 import { isOwnPage } from '../browser/same-origin.js';
-import { encodingFor, type ConsoleFile, type ConsoleFiles } from '../console-files.js';
+import type { ConsoleFiles } from '../console-files.js';
 import type { Exchange, Header } from '../http.js';
 import type { LogIns } from '../log-ins.js';
 import { get, postOpen, type Route } from '../router.js';
+import { sendFile } from '../send-file.js';
 import type { Strangers } from '../strangers.js';
 import type { BrowserRoutesOptions } from './browser-login.js';
 
@@ -124,14 +125,15 @@ export function consoleRoutes(parts: ConsoleParts): Route[] {
   }
 }
 
-function fileRoutes({ page, assets }: ConsoleFiles): Route[] {
+function fileRoutes({ page, docs, assets }: ConsoleFiles): Route[] {
   return [
+    get('/docs', ({ exchange }) => sendFile(exchange, docs, PAGE_HEADERS), { access: 'page' }),
     get(
       '/',
       ({ exchange }) => {
         // Programs that look at the address get what they have always got.
         if (!exchange.head.accept.includes('text/html')) throw new FairleadError('ERR_NOT_FOUND', 'no such resource');
-        send(exchange, page, PAGE_HEADERS);
+        sendFile(exchange, page, PAGE_HEADERS);
       },
       { access: 'page' },
     ),
@@ -140,22 +142,11 @@ function fileRoutes({ page, assets }: ConsoleFiles): Route[] {
       ({ exchange, params }) => {
         const asset = assets.get(params['name'] ?? '');
         if (!asset) throw new FairleadError('ERR_NOT_FOUND', 'no such resource');
-        send(exchange, asset, ASSET_HEADERS);
+        sendFile(exchange, asset, ASSET_HEADERS);
       },
       { access: 'page' },
     ),
   ];
-}
-
-function send(exchange: Exchange, file: ConsoleFile, headers: readonly Header[]): void {
-  const { acceptEncoding, ifNoneMatch } = exchange.head;
-  const encoding = encodingFor(acceptEncoding, file);
-  // A copy that is compressed is another one to a cache.
-  const etag = encoding === undefined ? file.etag : file.etag.replace(/"$/, `-${encoding}"`);
-  const all: Header[] = [...headers, ['ETag', etag], ['Vary', 'Accept-Encoding']];
-  if (ifNoneMatch.split(',').some((each) => each.trim().replace(/^W\//, '') === etag)) return exchange.empty(304, all);
-  if (encoding === undefined) return exchange.answer(200, file.type, file.body, all);
-  return exchange.answer(200, file.type, file.compressed[encoding], [...all, ['Content-Encoding', encoding]]);
 }
 
 function shown({ user, role, groups, expiresAt }: Person): object {
