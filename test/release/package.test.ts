@@ -43,6 +43,7 @@ t.test(
     for (const needed of [
       'dist/man/fairlead.1',
       'dist/completion/fairlead.bash',
+      'dist/console/docs.html.br',
       'dist/console/index.html.br',
       'dist/src/cli.js',
       'dist/src/client/index.js',

@@ -13,6 +13,7 @@ async function builtConsole(t: Test): Promise<string> {
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   await mkdir(join(folder, 'assets'));
   await writeFile(join(folder, 'index.html'), '<!doctype html><title>Fairlead</title>');
+  await writeFile(join(folder, 'docs.html'), '<!doctype html><title>Interfaces</title>');
   await writeFile(join(folder, 'assets/app-1a2b.js'), 'let whole = 1;');
   await writeFile(join(folder, 'assets/app-1a2b.js.br'), 'brotli');
   await writeFile(join(folder, 'assets/app-1a2b.js.gz'), 'gzip');
