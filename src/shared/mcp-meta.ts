@@ -2,3 +2,5 @@
 
 /** In a `tools/call`: the bytes of text that the result may have. A server that heeds it can say what is missing, and how to get it. */
 export const MAX_RESULT_META = 'fairlead/maxResultBytes';
+/** In the first `tools/call` of run_command in a sandbox whose files come from a save: what else the session had there is gone. */
+export const RESTORED_META = 'fairlead/restored';

@@ -42,7 +42,7 @@ t.test(
     const ada = await connect(engine.wsUrl, { token: 'token-of-ada' });
     t.teardown(() => ada.close());
     const { session } = await ada.ready;
-    model.enqueue(tool('run_command', { command: 'echo kept > file' }), text('done'));
+    model.enqueue(tool('run_command', { command: 'mkdir sub; cd sub; echo kept > ../file' }), text('done'));
     ada.say('write');
     ada.approve((await ada.waitFor('tool:approval_required')).callId);
     await ada.turnEnd(1);
@@ -81,7 +81,7 @@ t.test(
     ada.say('read');
     ada.approve((await ada.waitFor('tool:approval_required')).callId);
     const result = await ada.waitFor('tool:result');
-    t.match(JSON.stringify(result.content), 'kept');
+    t.match(JSON.stringify(result.content), /kept.*a new shell, since the sandbox was saved and restored meanwhile/);
     await ada.turnEnd(2);
     const table = await runCli(t, ['admin', 'sandboxes', 'list', '--url', engine.url], {
       env: { FAIRLEAD_TOKEN: 'token-of-olga' },

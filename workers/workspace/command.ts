@@ -1,11 +1,11 @@
 /** run_command: runs a shell in its own process group, killed at its timeout or on cancel. Runs in the sandbox. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { errnoOf, ToolFault } from './fault.js';
 import { killFirst, programsOutOfMemory } from './out-of-memory.js';
 import { withOutputPipes, type OutputPipes } from './pipes.js';
 import { addCommandGroup, killCommandGroup, markedEnvironment, removeCommandGroup } from './process-groups.js';
 import type { StreamName } from './progress.js';
+import type { Shell, ShellRun } from './shell.js';
 import { ShownOutput } from './shown-output.js';
 
 const MAX_AT_ONCE = 32;
@@ -16,9 +16,10 @@ const KILL_GRACE_MS = 2000;
 
 export interface CommandRequest {
   command: string;
-  /** Absolute, below the root. */
-  cwd: string;
-  /** HOME of the command. */
+  shell: Shell;
+  /** Absolute, below the root. Absent: where the last command ended. */
+  cwd?: string | undefined;
+  /** HOME of the first command, and its folder. */
   home: string;
   timeoutMs: number;
   signal: AbortSignal;
@@ -37,13 +38,8 @@ export interface CommandResult {
   ms: number;
   stdout: ShownOutput;
   stderr: ShownOutput;
-}
-
-let shell: string | undefined;
-
-function findShell(): string {
-  shell ??= ['/bin/bash', '/usr/bin/bash', '/usr/local/bin/bash'].find((path) => existsSync(path)) ?? '/bin/sh';
-  return shell;
+  /** What the model has to know of its shell. */
+  notes: string[];
 }
 
 let active = 0;
@@ -54,17 +50,22 @@ export async function runCommand(request: CommandRequest): Promise<CommandResult
     throw new ToolFault('BUSY', `${MAX_AT_ONCE} commands are running already. Try again when one has ended.`);
   }
   active++;
+  const run = request.shell.begin(request.cwd);
   try {
-    return await runNow(request);
+    const result = await runNow(request, run);
+    return { ...result, notes: await run.end() };
+  } catch (error) {
+    await run.end();
+    throw error;
   } finally {
     active--;
   }
 }
 
-async function runNow(request: CommandRequest): Promise<CommandResult> {
+async function runNow(request: CommandRequest, run: ShellRun): Promise<Omit<CommandResult, 'notes'>> {
   const started = performance.now();
   const killedBefore = programsOutOfMemory() ?? 0;
-  const { child, pipes } = await start(request);
+  const { child, pipes } = await start(request, run).finally(() => run.started());
   if (child.pid !== undefined) killFirst(child.pid);
   const stdout = new ShownOutput(request.keptEndBytes);
   const stderr = new ShownOutput(request.keptEndBytes);
@@ -77,14 +78,20 @@ async function runNow(request: CommandRequest): Promise<CommandResult> {
   return { ...end, outOfMemory, ms: Math.round(performance.now() - started), stdout, stderr };
 }
 
-async function start(request: CommandRequest): Promise<{ child: ChildProcess; pipes: OutputPipes }> {
+async function start(
+  { command, home }: CommandRequest,
+  { shell, script, folder, stateFd }: ShellRun,
+): Promise<{ child: ChildProcess; pipes: OutputPipes }> {
+  const cwd = folder ?? home;
+  // A state has the whole environment, also what was unset.
+  const environment = stateFd === undefined ? { ...process.env, HOME: home } : {};
   try {
     return await withOutputPipes((stdout, stderr) =>
-      spawn(findShell(), ['-c', request.command], {
-        cwd: request.cwd,
+      spawn(shell, ['-c', script, shell, command], {
+        cwd,
         detached: true,
-        stdio: ['ignore', stdout, stderr],
-        env: { ...markedEnvironment(), HOME: request.home, PWD: request.cwd },
+        stdio: ['ignore', stdout, stderr, ...(stateFd === undefined ? [] : [stateFd])],
+        env: { ...markedEnvironment(environment), PWD: cwd },
       }),
     );
   } catch (error) {

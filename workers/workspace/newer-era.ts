@@ -1,7 +1,7 @@
 /** Serves newer MCP revisions with the SDK; loaded only when a client does not send `initialize` first. Runs in the sandbox. */
 import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
 import { serveStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio';
-import { CAPABILITIES, maxBytesOf, progressOf, SERVER_INFO } from './server.js';
+import { CAPABILITIES, progressOf, SERVER_INFO, toldBy } from './server.js';
 import type { Tool } from './tools.js';
 
 /** Ends the process with the connection, whose every end calls `close`: stdin closed, stdout broken, message over the limit. */
@@ -28,11 +28,11 @@ function newerEraServer(tools: readonly Tool[]): Server {
     if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Tool ${params.name} not found`);
     const token = mcpReq._meta?.progressToken;
     const { signal } = mcpReq;
-    const maxBytes = maxBytesOf(mcpReq._meta);
-    if (token === undefined) return tool.call(params.arguments ?? {}, { signal, maxBytes });
+    const told = toldBy(mcpReq._meta);
+    if (token === undefined) return tool.call(params.arguments ?? {}, { ...told, signal });
     return tool.call(params.arguments ?? {}, {
+      ...told,
       signal,
-      maxBytes,
       report: async (piece) => mcpReq.notify({ method: 'notifications/progress', params: progressOf(piece, token) }),
     });
   });

@@ -2,16 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { errnoOf } from './fault.js';
+import { MARK_NAME } from './shell-script.js';
 
-/** Environment variable of every command, by which its background processes are found. */
-const MARK_NAME = 'FAIRLEAD_COMMANDS_OF';
 const mark = randomUUID();
 const running = new Set<number>();
 let anyStarted = false;
 
-export function markedEnvironment(): NodeJS.ProcessEnv {
+/** By it the background processes of commands are found. */
+export function markedEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   anyStarted = true;
-  return { ...process.env, [MARK_NAME]: mark };
+  return { ...environment, [MARK_NAME]: mark };
 }
 
 export function addCommandGroup(leader: number): void {

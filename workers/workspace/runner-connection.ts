@@ -68,8 +68,9 @@ export class RunnerConnection {
       return await new Promise((resolve, reject) => {
         if (this.#closed) throw ended();
         this.#calls.set(id, { context, resolve, reject });
-        const { report, maxBytes } = context;
-        this.send({ type: 'call', id, name, args, progress: report !== undefined, maxBytes });
+        const { report, maxBytes, isRestored } = context;
+        const told = { progress: report !== undefined, maxBytes, ...(isRestored === true && { isRestored }) };
+        this.send({ type: 'call', id, name, args, ...told });
         if (context.signal.aborted) cancel();
         context.signal.addEventListener('abort', cancel);
         this.#keepPulse();

@@ -25,6 +25,7 @@ export type ToRunner =
       args: Readonly<Record<string, unknown>>;
       progress: boolean;
       maxBytes: number;
+      isRestored?: boolean;
     }
   | { type: 'cancel'; id: number }
   /** The client has taken the call's last piece of progress. */

@@ -17,6 +17,7 @@ import {
   type FromRunner,
   type ToRunner,
 } from './runner-wire.js';
+import { removeLeftStates, Shell } from './shell.js';
 import type { Tool } from './tools.js';
 
 const CONNECT_FOR_MS = 30_000;
@@ -39,12 +40,14 @@ async function connectToServer(): Promise<Socket> {
 
 class Runner {
   readonly #tools: Map<string, Tool>;
+  readonly #shell: Shell;
   readonly #socket: Socket;
   readonly #calls = new Map<number, AbortController>();
   /** Resolve when the client has taken the last piece of a call's progress. */
   readonly #taken = new Map<number, () => void>();
 
-  constructor(tools: readonly Tool[], socket: Socket) {
+  constructor(tools: readonly Tool[], shell: Shell, socket: Socket) {
+    this.#shell = shell;
     this.#tools = new Map(tools.map((tool) => [tool.listed.name, tool]));
     this.#socket = socket;
   }
@@ -68,7 +71,10 @@ class Runner {
   #receive(message: ToRunner): void {
     switch (message.type) {
       case 'welcome':
-        if (message.replaces !== undefined) kill(message.replaces);
+        if (message.replaces === undefined) return;
+        kill(message.replaces);
+        removeLeftStates();
+        this.#shell.isNewBecause('the process that runs the tools has ended meanwhile');
         return;
       case 'call':
         void this.#call(message);
@@ -85,11 +91,18 @@ class Runner {
     }
   }
 
-  async #call({ id, name, args, progress, maxBytes }: Extract<ToRunner, { type: 'call' }>): Promise<void> {
+  async #call({
+    id,
+    name,
+    args,
+    progress,
+    maxBytes,
+    isRestored = false,
+  }: Extract<ToRunner, { type: 'call' }>): Promise<void> {
     const call = new AbortController();
     this.#calls.set(id, call);
     const report = progress ? (piece: Parameters<Report>[0]) => this.#report(id, piece) : undefined;
-    const result = await this.#tools.get(name)?.call(args, { signal: call.signal, report, maxBytes });
+    const result = await this.#tools.get(name)?.call(args, { signal: call.signal, report, maxBytes, isRestored });
     this.#calls.delete(id);
     this.#taken.delete(id);
     this.#send({ type: 'result', id, result: result ?? { isError: true, content: [] } });
@@ -124,7 +137,8 @@ async function main(): Promise<void> {
   delete process.env[RUNNER_SECRET];
   delete process.env[RUNNER_HASH];
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => process.exit(0));
-  new Runner(await openTools(), await connectToServer()).serve(secret);
+  const shell = new Shell();
+  new Runner(await openTools(shell), shell, await connectToServer()).serve(secret);
 }
 
 void main();

@@ -4,10 +4,10 @@
  * revisions are served by the SDK, see newer-era.ts.
  */
 import type { Writable } from 'node:stream';
-import { MAX_RESULT_META } from '../../src/shared/mcp-meta.js';
+import { MAX_RESULT_META, RESTORED_META } from '../../src/shared/mcp-meta.js';
 import type { ProgressPiece } from './progress.js';
 import { DEFAULT_RESULT_BYTES } from './tool-list.js';
-import type { Tool } from './tools.js';
+import type { CallContext, Tool } from './tools.js';
 
 export { COMMAND_META, FAULT_META, type CommandMeta } from './tool-list.js';
 
@@ -135,14 +135,13 @@ export class WorkspaceServer {
     const tool = this.#tools.get(name);
     if (tool === undefined) throw new RequestError(INVALID_PARAMS, `Tool ${name} not found`);
     const token = isRecord(meta) ? meta['progressToken'] : undefined;
-    const maxBytes = maxBytesOf(meta);
     const report = isId(token)
       ? async (piece: ProgressPiece) => {
           if (signal.aborted) return;
           await this.#send({ method: 'notifications/progress', params: progressOf(piece, token) });
         }
       : undefined;
-    return tool.call(given, { signal, report, maxBytes });
+    return tool.call(given, { ...toldBy(meta), signal, report });
   }
 
   /** Resolves when the output takes more. A broken output ends the process, see index.ts. */
@@ -152,10 +151,12 @@ export class WorkspaceServer {
   }
 }
 
-/** As the client says in a call's `_meta`. */
-export function maxBytesOf(meta: unknown): number {
-  const value = isRecord(meta) ? meta[MAX_RESULT_META] : undefined;
-  return typeof value === 'number' && value > 0 ? Math.min(value, DEFAULT_RESULT_BYTES) : DEFAULT_RESULT_BYTES;
+/** What the client says in a call's `_meta`. */
+export function toldBy(meta: unknown): Pick<CallContext, 'maxBytes' | 'isRestored'> {
+  const told = isRecord(meta) ? meta : {};
+  const value = told[MAX_RESULT_META];
+  const maxBytes = typeof value === 'number' && value > 0 ? value : DEFAULT_RESULT_BYTES;
+  return { maxBytes: Math.min(maxBytes, DEFAULT_RESULT_BYTES), isRestored: told[RESTORED_META] === true };
 }
 
 /**

@@ -138,12 +138,17 @@ export const RUN_COMMAND = declare({
   name: 'run_command',
   title: 'Run a command',
   description:
-    'Run a shell command (bash if installed, else sh) without standard input. The result has the beginning and the end ' +
+    'Run a shell command (bash if installed, else sh) without standard input. Folder, variables and aliases stay for the ' +
+    'next command, in bash also functions; set options, traps and jobs do not. The result has the beginning and the end ' +
     'of a long output. At its timeout the command is killed with all that it started. ' +
     'A background process keeps running if its output is redirected.',
   properties: {
     command: { type: 'string', minLength: 1 },
-    cwd: { ...aFolder, description: `Where to run it: ${FOLDER}` },
+    cwd: {
+      type: 'string',
+      minLength: 1,
+      description: `Go there first: ${FOLDER} (default: where the last command ended)`,
+    },
     timeout_ms: { ...aCount, maximum: MAX_COMMAND_TIMEOUT_MS, default: DEFAULT_COMMAND_TIMEOUT_MS },
   },
   required: ['command'],

@@ -9,6 +9,7 @@ import type { Workspace, WorkspacePath } from './paths.js';
 import { ProgressStream, type ProgressPiece } from './progress.js';
 import { readFileLines } from './read.js';
 import { searchFiles } from './search.js';
+import type { Shell } from './shell.js';
 import {
   COMMAND_META,
   EDIT_FILE,
@@ -31,6 +32,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Of text in the result; see MAX_RESULT_META. */
   readonly maxBytes: number;
+  /** See RESTORED_META. */
+  readonly isRestored?: boolean;
   /** Set if the client asked for progress. Resolves when the output takes more. */
   readonly report?: ((piece: ProgressPiece) => Promise<void>) | undefined;
 }
@@ -41,7 +44,7 @@ export interface Tool {
   call(given: Readonly<Record<string, unknown>>, call: CallContext): Promise<CallToolResult>;
 }
 
-export function workspaceTools(workspace: Workspace): Tool[] {
+export function workspaceTools(workspace: Workspace, shell: Shell): Tool[] {
   const writer = new FileWriter(workspace);
   const implement: Implement = (declared, run) =>
     toolOf(declared, async (args, call) => {
@@ -58,27 +61,32 @@ export function workspaceTools(workspace: Workspace): Tool[] {
     implement(SEARCH_FILES, async ({ ignore_case: ignoreCase, ...rest }, call) =>
       texts(await searchFiles(workspace, { ...rest, ignoreCase }, bounded(call))),
     ),
-    implement(RUN_COMMAND, async ({ command, cwd, timeout_ms: timeoutMs }, { signal, report, maxBytes }) => {
-      const place = await workspace.locateFolder(cwd);
-      const progress = report && new ProgressStream(report);
-      const onOutput: ProgressStream['push'] = (stream, chunk) => progress?.push(stream, chunk);
-      try {
-        const request = {
-          command,
-          cwd: startFolder(place),
-          home: looseText(workspace.root),
-          timeoutMs,
-          signal,
-          onOutput,
-          // Two ends of two streams.
-          keptEndBytes: Math.floor((maxBytes - NOTE_BYTES) / 4),
-        };
-        return commandResult(await runCommand(request), timeoutMs);
-      } finally {
-        // Before the result: a client drops its progress handler when the result arrives.
-        await progress?.end();
-      }
-    }),
+    implement(
+      RUN_COMMAND,
+      async ({ command, cwd, timeout_ms: timeoutMs }, { signal, report, maxBytes, isRestored }) => {
+        const place = cwd === undefined ? undefined : await workspace.locateFolder(cwd);
+        if (isRestored === true) shell.isNewBecause('the sandbox was saved and restored meanwhile');
+        const progress = report && new ProgressStream(report);
+        const onOutput: ProgressStream['push'] = (stream, chunk) => progress?.push(stream, chunk);
+        try {
+          const request = {
+            command,
+            shell,
+            cwd: place && startFolder(place),
+            home: looseText(workspace.root),
+            timeoutMs,
+            signal,
+            onOutput,
+            // Two ends of two streams.
+            keptEndBytes: Math.floor((maxBytes - NOTE_BYTES) / 4),
+          };
+          return commandResult(await runCommand(request), timeoutMs);
+        } finally {
+          // Before the result: a client drops its progress handler when the result arrives.
+          await progress?.end();
+        }
+      },
+    ),
   ];
 }
 
@@ -141,6 +149,7 @@ function commandResult(result: CommandResult, timeoutMs: number): CallToolResult
   };
   const blocks = [stdout.text, stderr.text === '' ? '' : `[stderr]\n${stderr.text}`, describeEnd(result, timeoutMs)];
   if (result.outOfMemory) blocks.push(OUT_OF_MEMORY);
+  blocks.push(...result.notes);
   return {
     // A non-zero exit code is an answer, as grep's 1; a command that was killed has not done its work.
     isError: result.endedBy !== 'itself' || result.exitCode === null,

@@ -129,7 +129,13 @@ t.test('a command that kills or stops all it can costs its own call, and the nex
     const killed = await tools.call('run_command', { command: attack });
     t.match(killed, { isError: true, _meta: { [FAULT_META]: 'NO_RUNNER' }, content: [{ text: /Files stay/ }] }, attack);
     t.match(await tools.call('read_file', { path: 'kept' }), { content: [{ text: /kept/ }] });
-    t.match(await said(tools, 'whoami'), /^fairlead\n/);
+    t.match(
+      await said(tools, 'whoami'),
+      /^fairlead\n[\s\S]*\[a new shell, since the process that runs the tools has ended/,
+    );
+    t.notMatch(await said(tools, 'cd /tmp; export A=kept'), 'a new shell');
+    t.match(await said(tools, 'pwd; echo "$A"; ls -A | grep -c fairlead-shell'), /^\/tmp\nkept\n0\n/);
+    await said(tools, 'cd /workspace');
   }
   const { State } = await docker().getContainer(box.id).inspect();
   t.equal(State.Running, true);

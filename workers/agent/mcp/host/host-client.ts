@@ -64,6 +64,8 @@ export interface HostClientOptions {
   describeFailure?: (error: unknown) => FairleadError | undefined;
   /** Told to the server with each call of a tool. */
   maxResultBytes?: number;
+  /** More to tell with one call of that tool; asked once for each. */
+  callMeta?: (tool: string) => Record<string, unknown> | undefined;
   /** Absent: a silent server may take all of a request's time. */
   life?: Omit<ProofOfLifeOptions, 'ask'>;
 }
@@ -177,8 +179,11 @@ export class HostClient implements ServerConnection {
 
   #sendToolCall(call: ToolCall, answers: InputAnswers): Promise<CallToolResult | InputRequiredResult> {
     const { name, args, definition } = call;
-    const { maxResultBytes } = this.#options;
-    const meta = maxResultBytes === undefined ? undefined : { [MAX_RESULT_META]: maxResultBytes };
+    const { maxResultBytes, callMeta } = this.#options;
+    const meta = {
+      ...(maxResultBytes !== undefined && { [MAX_RESULT_META]: maxResultBytes }),
+      ...callMeta?.(name),
+    };
     const params = this.#paramsOf(call, { name, arguments: args }, answers, meta);
     return this.client.callTool(params as typeof params & { name: string }, {
       ...sdkOptions(call),

@@ -3,6 +3,7 @@ import type { CallToolResult, ClientCapabilities } from '@modelcontextprotocol/c
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import type { Logger } from '../../../../src/shared/log.js';
+import { RESTORED_META } from '../../../../src/shared/mcp-meta.js';
 import { StderrTail } from '../../../../src/shared/stderr-tail.js';
 import type { ExecRequest, LeaseRequest, LeaseResult, ReplaceRequest } from '../../../docker/contract/messages.js';
 import { ClientConnection } from '../host/client-connection.js';
@@ -50,6 +51,8 @@ export interface ConnectOptions {
 }
 
 export const SILENT = 'the server in the sandbox does not answer';
+/** The tool that has more than files in a sandbox: its shell's folder and variables. */
+const SHELL_TOOL = 'run_command';
 const LOST = 'the sandbox is replaced, and its files are lost';
 const SAVED = 'the sandbox is replaced, and the next call gets a fresh one with its files';
 
@@ -87,6 +90,7 @@ export class SandboxConnection extends ClientConnection {
       stderr.add(text);
     });
     const open: { connection?: SandboxConnection } = {};
+    let isRestored = false;
     const client = new HostClient({
       server,
       capabilities,
@@ -95,6 +99,11 @@ export class SandboxConnection extends ClientConnection {
       log,
       onToolsChanged,
       ...(options.maxResultBytes === undefined ? {} : { maxResultBytes: options.maxResultBytes }),
+      callMeta: (tool) => {
+        if (!isRestored || tool !== SHELL_TOOL) return undefined;
+        isRestored = false;
+        return { [RESTORED_META]: true };
+      },
       describeFailure: (error) => describeEnd(transport, open.connection?.replaced ?? '', stderr, error),
       life: {
         silenceMs: options.silenceMs,
@@ -120,6 +129,7 @@ export class SandboxConnection extends ClientConnection {
       throw error;
     }
     const { handshake, generation } = lease;
+    isRestored = lease.restored !== undefined;
     transport.useHandshake(handshake, generation);
     const { era } = handshake;
     await client.connect(transport, {

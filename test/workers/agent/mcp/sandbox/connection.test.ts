@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { parseConfig } from '../../../../../src/shared/config.js';
 import { untilAborted } from '../../../../../src/shared/abort.js';
 import { FairleadError } from '../../../../../src/shared/errors.js';
+import { RESTORED_META } from '../../../../../src/shared/mcp-meta.js';
 import { registry } from '../../../../../src/shared/metrics.js';
 import type { LeaseRequest, LeaseResult, ReplaceRequest } from '../../../../../workers/docker/contract/messages.js';
 import { SandboxConnection, type SandboxHost } from '../../../../../workers/agent/mcp/sandbox/connection.js';
@@ -91,6 +92,33 @@ const call = (name: string, args: Record<string, unknown>, signal = new AbortCon
   timeoutMs: 15_000,
   asks,
   onOutput: () => undefined,
+});
+
+const RESTORED = { savedAt: 1, files: 2, skipped: { count: 0, paths: [] } };
+
+void t.test('a restored sandbox is told so with the first command, and with no other call', async (t) => {
+  const host = new TestHost();
+  const seen: unknown[] = [];
+  host.make = () => {
+    const server = new McpServer({ name: 'test', version: '1' });
+    for (const name of ['read_file', 'run_command']) {
+      server.registerTool(name, {}, ({ mcpReq }) => {
+        seen.push([name, mcpReq._meta?.[RESTORED_META]]);
+        return { content: [] };
+      });
+    }
+    return server;
+  };
+  const lease = host.lease.bind(host);
+  host.lease = async (request) => ({ ...(await lease(request)), restored: RESTORED });
+  const connection = await open(host);
+  t.teardown(() => connection.close());
+  for (const name of ['read_file', 'run_command', 'run_command']) await connection.callTool(call(name, {}));
+  t.same(seen, [
+    ['read_file', undefined],
+    ['run_command', true],
+    ['run_command', undefined],
+  ]);
 });
 
 void t.test('a connection needs no handshake, calls tools, and releases its sandbox', async (t) => {
