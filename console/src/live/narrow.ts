@@ -1,13 +1,26 @@
-/** Whether the page shows one thing at a time, as styles.css does. */
+/** Whether the page shows one thing at a time, as its stylesheets do. */
 import { useSyncExternalStore } from 'react';
 
-const query = matchMedia('(max-width: 720px)');
+const phone = watch('(max-width: 720px)');
+const tablet = watch('(max-width: 1000px)');
 
-const subscribe = (listener: () => void): (() => void) => {
-  query.addEventListener('change', listener);
-  return () => query.removeEventListener('change', listener);
-};
+function watch(words: string): { subscribe: (listener: () => void) => () => void; read: () => boolean } {
+  const query = matchMedia(words);
+  return {
+    subscribe: (listener) => {
+      query.addEventListener('change', listener);
+      return () => query.removeEventListener('change', listener);
+    },
+    read: () => query.matches,
+  };
+}
 
+/** The list of conversations is a page of its own. */
 export function useNarrow(): boolean {
-  return useSyncExternalStore(subscribe, () => query.matches);
+  return useSyncExternalStore(phone.subscribe, phone.read);
+}
+
+/** What stands beside a conversation takes its place. */
+export function useOneColumn(): boolean {
+  return useSyncExternalStore(tablet.subscribe, tablet.read);
 }

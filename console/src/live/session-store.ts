@@ -1,9 +1,11 @@
 /** One open session: takes what the client gives, and hands the page one view for each frame that it paints. */
 import { ClientError, type ConnectionEvent, type Fairlead, type Session, type SessionEvent } from 'fairlead/client';
-import type { ServerEvent } from '../../../src/shared/protocol.js';
+import type { ServerEvent, UserBlock } from '../../../src/shared/protocol.js';
 import { addEarlier, addOwn, dropOwn, EMPTY, failOwn, fold } from '../model/fold.js';
 import type { Conversation } from '../model/items.js';
 import { itemsOfTranscript } from '../model/transcript.js';
+import { blocksOf } from './attachments.js';
+import { Workspace } from './workspace.js';
 
 /** Nobody looks at a hidden page; its title and what it announces may come a little later. */
 const HIDDEN_MS = 250;
@@ -32,18 +34,28 @@ export interface Snapshot {
   loaded: boolean;
 }
 
+export interface SayOptions {
+  /** The same id twice is one message. */
+  id?: string;
+  files?: readonly File[];
+}
+
 export class SessionStore {
   readonly id: string;
+  readonly workspace: Workspace;
   readonly #client: Fairlead;
   readonly #session: Session;
   readonly #listeners = new Set<() => void>();
   #snapshot: Snapshot = { view: EMPTY, connection: { state: 'connecting' }, problem: undefined, loaded: false };
+  /** Messages that the server has not taken. */
+  readonly #unsent = new Map<string, { text: string; files: readonly File[] }>();
   #waiting: ServerEvent[] = [];
   #scheduled: (() => void) | undefined;
   #loadedAt: number | undefined;
 
   constructor(client: Fairlead, id: string) {
     this.id = id;
+    this.workspace = new Workspace(client, id);
     this.#client = client;
     this.#session = client.open({ session: id, after: 0, giveUpAfterMs: Infinity });
     this.#session.on((event) => this.#take(event));
@@ -56,15 +68,32 @@ export class SessionStore {
 
   readonly read = (): Snapshot => this.#snapshot;
 
-  say(text: string, id = newMessageId()): void {
-    this.#show({ view: addOwn(this.#snapshot.view, id, text) });
-    this.#session.send(text, { id }).catch((error: unknown) => {
-      this.#show({ view: failOwn(this.#snapshot.view, id, problemOf(error)) });
-    });
+  /** Files go to the workspace first, or into the message where the model can look at them. */
+  say(text: string, { id = newMessageId(), files = [] }: SayOptions = {}): void {
+    const shown = [text, ...files.map(({ name }) => name)].join('\n').trim();
+    this.#show({ view: addOwn(this.#snapshot.view, id, shown) });
+    this.#unsent.set(id, { text, files });
+    this.#send(text, id, files).then(
+      () => this.#unsent.delete(id),
+      (error: unknown) => this.#show({ view: failOwn(this.#snapshot.view, id, problemOf(error)) }),
+    );
+  }
+
+  /** What has failed, anew, with its files. */
+  sayAgain(id: string): void {
+    const message = this.#unsent.get(id);
+    this.forget(id);
+    if (message) this.say(message.text, { files: message.files });
+  }
+
+  async #send(text: string, id: string, files: readonly File[]): Promise<void> {
+    const message: string | UserBlock[] = files.length === 0 ? text : await blocksOf(text, files, this.workspace);
+    await this.#session.send(message, { id });
   }
 
   /** Takes a message back that the server has not taken. */
   forget(id: string): void {
+    this.#unsent.delete(id);
     this.#show({ view: dropOwn(this.#snapshot.view, id) });
   }
 

@@ -30,6 +30,14 @@ export function countWords(count: number): string {
   return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(count < 10_000 ? 1 : 0)}k`;
 }
 
+export function sizeWords(bytes: number): string {
+  if (bytes < 1_024) return `${bytes} B`;
+  const units = ['KB', 'MB', 'GB', 'TB'];
+  const power = Math.min(Math.floor(Math.log2(bytes) / 10), units.length);
+  const value = bytes / 1_024 ** power;
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${units[power - 1]}`;
+}
+
 export function costWords({ amount, currency }: { amount: number; currency: string }): string {
   const digits = amount !== 0 && Math.abs(amount) < 0.01 ? 4 : 2;
   return `${amount.toFixed(digits)} ${currency}`;

@@ -18,9 +18,11 @@ export interface ChatProps {
   onBack: () => void;
   onNew: () => void;
   onRefused: () => void;
+  hasFiles: boolean;
+  onFiles: () => void;
 }
 
-export function Chat({ store, title, onChanged, onBack, onNew, onRefused }: ChatProps) {
+export function Chat({ store, title, onChanged, onBack, onNew, onRefused, hasFiles, onFiles }: ChatProps) {
   const snapshot = useSyncExternalStore(store.subscribe, store.read);
   const { view, connection, problem, loaded } = snapshot;
   const list = useRef<VirtuosoHandle>(null);
@@ -49,6 +51,9 @@ export function Chat({ store, title, onChanged, onBack, onNew, onRefused }: Chat
         </button>
         <h1 dir="auto">{title === '' ? 'Conversation' : oneLine(title)}</h1>
         <span className="model">{oneLine(view.model, 40)}</span>
+        <button className="button quiet small" type="button" aria-expanded={hasFiles} onClick={onFiles}>
+          Files
+        </button>
         <ConnectionMark connection={connection} onRetry={() => store.reconnect()} />
       </header>
       <div className="log" aria-busy={!loaded}>
@@ -99,7 +104,7 @@ export function Chat({ store, title, onChanged, onBack, onNew, onRefused }: Chat
       <Composer
         draftKey={store.id}
         running={running}
-        onSend={(text) => store.say(text)}
+        onSend={(text, files) => store.say(text, { files })}
         onCancel={() => store.cancel()}
       />
     </main>

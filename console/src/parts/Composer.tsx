@@ -1,12 +1,17 @@
-/** Where a message is written. What is written is kept when the page goes. */
-import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
+/** Where a message is written, with files beside it. What is written is kept when the page goes; files are not. */
+import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from 'react';
+import { oneLine } from '../model/plain.js';
+import { sizeWords } from '../model/words.js';
+
+/** The content of a message has 100 blocks. */
+const MOST_FILES = 50;
 
 export interface ComposerProps {
   /** Names the draft. */
   draftKey: string;
   running: boolean;
   /** Rejects where nothing was taken: then it stays written. */
-  onSend: (text: string) => Promise<void> | void;
+  onSend: (text: string, files: readonly File[]) => Promise<void> | void;
   onCancel?: () => void;
 }
 
@@ -14,7 +19,10 @@ export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps)
   const key = `fairlead-draft-${draftKey}`;
   const [text, setText] = useState(() => sessionStorage.getItem(key) ?? '');
   const ref = useRef<HTMLTextAreaElement>(null);
-  const isEmpty = text.trim() === '';
+  const [files, setFiles] = useState<readonly File[]>([]);
+  const [over, setOver] = useState(false);
+  const picker = useRef<HTMLInputElement>(null);
+  const isEmpty = text.trim() === '' && files.length === 0;
 
   // A phone would cover half of the page with its keyboard.
   useEffect(() => {
@@ -33,12 +41,31 @@ export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps)
   async function send(): Promise<void> {
     if (isEmpty) return;
     setText('');
+    setFiles([]);
     try {
-      await onSend(text);
+      await onSend(text, files);
     } catch {
       // Said beside it by whoever was asked.
       setText(text);
+      setFiles(files);
     }
+  }
+
+  function attach(more: Iterable<File>): void {
+    setFiles((all) => [...all, ...more].slice(0, MOST_FILES));
+    ref.current?.focus();
+  }
+
+  function onPaste(event: ClipboardEvent): void {
+    if (event.clipboardData.files.length === 0) return;
+    event.preventDefault();
+    attach(event.clipboardData.files);
+  }
+
+  function onDrop(event: DragEvent): void {
+    event.preventDefault();
+    setOver(false);
+    attach(event.dataTransfer.files);
   }
 
   function onKeyDown(event: KeyboardEvent<HTMLTextAreaElement>): void {
@@ -52,12 +79,50 @@ export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps)
 
   return (
     <form
-      className="composer"
+      className={over ? 'composer over' : 'composer'}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={onDrop}
       onSubmit={(event) => {
         event.preventDefault();
         void send();
       }}
     >
+      {files.length > 0 && (
+        <ul className="attached" aria-label="Attached files">
+          {files.map((file, place) => (
+            <li key={place}>
+              <span dir="auto">{oneLine(file.name, 40)}</span>
+              <span className="hint">{sizeWords(file.size)}</span>
+              <button
+                className="button quiet small"
+                type="button"
+                aria-label={`Leave ${oneLine(file.name, 40)} out`}
+                onClick={() => setFiles(files.filter((each) => each !== file))}
+              >
+                ✕
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <input
+        ref={picker}
+        type="file"
+        multiple
+        hidden
+        aria-label="Files to attach"
+        onChange={(event) => {
+          attach(event.target.files ?? []);
+          event.target.value = '';
+        }}
+      />
+      <button className="button quiet" type="button" onClick={() => picker.current?.click()}>
+        Attach
+      </button>
       <textarea
         id="message"
         ref={ref}
@@ -68,6 +133,7 @@ export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps)
         value={text}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
+        onPaste={onPaste}
       />
       {running && (
         <button className="button" type="button" onClick={onCancel}>

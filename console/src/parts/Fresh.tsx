@@ -5,14 +5,20 @@ import { wordsOf } from './words-of.js';
 
 const TRIES = ['List all files in /workspace', 'Write hello to notes.txt', 'Run uname -a'];
 
-export function Fresh({ onBegin, onBack }: { onBegin: (text: string) => Promise<void>; onBack: () => void }) {
+export function Fresh({
+  onBegin,
+  onBack,
+}: {
+  onBegin: (text: string, files: readonly File[]) => Promise<void>;
+  onBack: () => void;
+}) {
   const [problem, setProblem] = useState('');
   const [busy, setBusy] = useState(false);
 
-  async function begin(text: string): Promise<void> {
+  async function begin(text: string, files: readonly File[] = []): Promise<void> {
     setBusy(true);
     try {
-      await onBegin(text);
+      await onBegin(text, files);
     } catch (error) {
       setProblem(`Nothing was sent: ${wordsOf(error)}`);
       setBusy(false);

@@ -21,14 +21,7 @@ export function UserMessage({ item, store }: { item: UserItem; store: SessionSto
       {state === 'failed' && (
         <p className="problem" role="alert">
           Not sent: {error?.message ?? 'the server has refused it'} <code>{error?.code}</code>
-          <button
-            className="button quiet small"
-            type="button"
-            onClick={() => {
-              if (id !== undefined) store.forget(id);
-              if (text !== undefined) store.say(text);
-            }}
-          >
+          <button className="button quiet small" type="button" onClick={() => id !== undefined && store.sayAgain(id)}>
             Send again
           </button>
           <button className="button quiet small" type="button" onClick={() => id !== undefined && store.forget(id)}>

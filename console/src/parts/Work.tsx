@@ -6,6 +6,7 @@ import { go, usePlace } from '../live/place.js';
 import { newMessageId, SessionStore } from '../live/session-store.js';
 import { useSessions } from '../live/sessions.js';
 import { Chat } from './Chat.js';
+import { FilesPane } from './FilesPane.js';
 import { Fresh } from './Fresh.js';
 import { Help } from './Help.js';
 import { Rail } from './Rail.js';
@@ -15,6 +16,7 @@ interface First {
   session: string;
   text: string;
   id: string;
+  files: readonly File[];
 }
 
 export interface WorkProps {
@@ -64,10 +66,10 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
   }, []);
   const { refresh } = sessions;
   const begin = useCallback(
-    async (text: string) => {
+    async (text: string, files: readonly File[]) => {
       const { session } = await client.createSession();
       // The same id each time it is said: it runs once.
-      first.current = { session, text, id: newMessageId() };
+      first.current = { session, text, id: newMessageId(), files };
       open(session);
     },
     [client, open],
@@ -122,9 +124,16 @@ function Opened({ client, id, first, ...rest }: OpenedProps) {
   const [begun] = useState(first);
   useEffect(() => {
     const opened = new SessionStore(client, id);
-    if (begun) opened.say(begun.text, begun.id);
+    if (begun) opened.say(begun.text, begun);
     setStore(opened);
     return () => opened.close();
   }, [client, id, begun]);
-  return store ? <Chat store={store} {...rest} /> : <main className="chat" aria-busy="true" />;
+  const [hasFiles, setHasFiles] = useState(false);
+  if (!store) return <main className="chat" aria-busy="true" />;
+  return (
+    <div className={hasFiles ? 'opened with-pane' : 'opened'}>
+      <Chat store={store} hasFiles={hasFiles} onFiles={() => setHasFiles(!hasFiles)} {...rest} />
+      {hasFiles && <FilesPane store={store} onClose={() => setHasFiles(false)} />}
+    </div>
+  );
 }

@@ -1,0 +1,34 @@
+/** What a message with files says: pictures as they are, other files by their place in the workspace. */
+import type { UserBlock } from '../../../src/shared/protocol.js';
+import { pictureType } from '../model/preview.js';
+import type { Workspace } from './workspace.js';
+
+/** Of a picture in a message: what the frame takes, in base64, with others beside it. */
+const PICTURE_BYTES = 600_000;
+
+/** Uploads what is no small picture. Rejects where a file cannot be uploaded: then nothing is said. */
+export async function blocksOf(text: string, files: readonly File[], workspace: Workspace): Promise<UserBlock[]> {
+  const pictures: UserBlock[] = [];
+  const paths: string[] = [];
+  let left = PICTURE_BYTES;
+  for (const file of files) {
+    const type = file.size <= left ? pictureType(new Uint8Array(await file.slice(0, 16).arrayBuffer())) : undefined;
+    if (type === undefined) paths.push(await workspace.add(file));
+    else {
+      left -= file.size;
+      pictures.push({ type: 'image', mimeType: type, data: await base64Of(file) });
+    }
+  }
+  const named = paths.length === 0 ? '' : `Attached files, in /workspace: ${paths.join(', ')}`;
+  const words = [text.trim(), named].filter((part) => part !== '').join('\n\n');
+  return [...pictures, { type: 'text', text: words === '' ? 'See the attached picture.' : words }];
+}
+
+function base64Of(file: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve((reader.result as string).replace(/^[^,]*,/, ''));
+    reader.onerror = () => reject(reader.error ?? new Error('the file cannot be read'));
+    reader.readAsDataURL(file);
+  });
+}
