@@ -20,6 +20,7 @@ t.test('texts that hold a secret lose it, and keep their rest', async (t) => {
   for (const secret of secrets) {
     t.equal(redactText(`before ${secret} after`), `before ${REDACTED} after`, secret.slice(0, 6));
   }
+  t.equal(redactText(`a session-${JWT} b`), `a ${REDACTED} b`);
   t.equal(redactText('Authorization: Bearer abcdefgh12345'), `Authorization: Bearer ${REDACTED}`);
   t.equal(redactText('postgres://ada:hunter2@db.example/x'), `postgres://ada:${REDACTED}@db.example/x`);
   t.equal(redactText('curl -d "api_key=0123456789" x'), `curl -d "api_key=${REDACTED}" x`);
@@ -128,5 +129,13 @@ t.test('a megabyte of anything takes no second', async (t) => {
     redact(text);
     const { user } = process.cpuUsage(startedAt);
     t.ok(user < 1_000_000, `${text.slice(0, 12)}…: ${Math.round(user / 1000)} ms`);
+  }
+});
+
+t.test('a long row of beginnings of secrets is looked at once', async (t) => {
+  // Looked at from each of its beginnings, it would take minutes.
+  for (const row of ['eyJaaaaaaaa-', 'eyJaaaaaaaa.', 'bearer ', 'sk-', '://a:', '-----BEGIN PRIVATE KEY-----']) {
+    const text = row.repeat(100_000);
+    t.ok(redactText(text).length <= text.length, row);
   }
 });
