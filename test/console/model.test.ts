@@ -1,4 +1,5 @@
 import t from 'tap';
+import { runsOf } from '../../console/src/model/ansi.js';
 import { fieldsOf, readForm } from '../../console/src/model/form.js';
 import { pieces } from '../../console/src/model/pieces.js';
 import { oneLine, safeLink, terminalText, visible } from '../../console/src/model/plain.js';
@@ -97,4 +98,22 @@ t.test('times and costs in words', async (t) => {
     [costWords({ amount: 0.0072, currency: 'USD' }), costWords({ amount: 4.2, currency: 'EUR' })],
     ['0.0072 USD', '4.20 EUR'],
   );
+});
+
+t.test('colours of a terminal become names of styles, and what it writes over is gone', async (t) => {
+  t.same(runsOf('a \u001B[31mred\u001B[0m b'), [
+    { text: 'a ', style: '' },
+    { text: 'red', style: 'ansi-1' },
+    { text: ' b', style: '' },
+  ]);
+  t.same(runsOf('\u001B[1;32mok\n\u001B[39mbold\u001B[m'), [
+    { text: 'ok\n', style: 'ansi-2 ansi-bold' },
+    { text: 'bold', style: 'ansi-bold' },
+  ]);
+  t.same(runsOf('\u001B[31m10%\r100%'), [{ text: '100%', style: 'ansi-1' }], 'the colour goes on');
+  t.same(runsOf('\u001B[38;5;200mx\u001B[48;2;1;2;3my\u001B[38:2::1:2:3mz'), [{ text: 'xyz', style: '' }]);
+  t.same(runsOf('\u001B[2J\u001B[Hx\u001B]0;t\u0007\u202E'), [{ text: 'x<U+202E>', style: '' }], 'moves do nothing');
+  t.same(runsOf(`\u001B[${'1;'.repeat(10_000)}mx`), [{ text: 'x', style: '' }], 'a long one is none');
+  t.same(runsOf(`${'\r'.repeat(1_000_000)}x`), [{ text: 'x', style: '' }], 'a row of returns takes no time');
+  t.equal(terminalText(`${'\r'.repeat(1_000_000)}x`), 'x');
 });

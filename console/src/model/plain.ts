@@ -27,10 +27,17 @@ export function visible(text: string): string {
 export function terminalText(text: string): string {
   const plain = text.replaceAll(ESCAPES, '').replaceAll('\r\n', '\n');
   const lines = plain.split('\n').map((line) => {
-    const at = line.replace(/\r+$/, '').lastIndexOf('\r');
-    return at < 0 ? line.replace(/\r+$/, '') : line.slice(at + 1).replace(/\r+$/, '');
+    const kept = withoutReturns(line);
+    return kept.slice(kept.lastIndexOf('\r') + 1);
   });
   return visible(lines.join('\n'));
+}
+
+/** Without carriage returns at its end. A pattern would look at each of a long row of them again and again. */
+export function withoutReturns(line: string): string {
+  let end = line.length;
+  while (line[end - 1] === '\r') end--;
+  return line.slice(0, end);
 }
 
 /** A name in one line. */

@@ -1,5 +1,5 @@
 /** Text as it was written. What is long shows its beginning, and the rest when it is asked for. */
-import { useState } from 'react';
+import { useState, type ComponentType } from 'react';
 
 const SHORT = 6_000;
 /** A browser lays out one line of millions of characters for seconds. */
@@ -12,9 +12,11 @@ export interface LongTextProps {
   /** Shows the end, as a terminal does. */
   tail?: boolean;
   label?: string;
+  /** Shows the part that is shown. */
+  render?: ComponentType<{ text: string }>;
 }
 
-export function LongText({ text, mono = false, tail = false, label }: LongTextProps) {
+export function LongText({ text, mono = false, tail = false, label, render: Render }: LongTextProps) {
   const [all, setAll] = useState(false);
   const max = all ? MOST : SHORT;
   const cut = text.length > max;
@@ -32,7 +34,7 @@ export function LongText({ text, mono = false, tail = false, label }: LongTextPr
       {mono ? (
         // It scrolls, so the keyboard must reach it.
         <pre className="mono" tabIndex={0} role="group" aria-label={label ?? 'Text'}>
-          {shown}
+          {Render ? <Render text={shown} /> : shown}
         </pre>
       ) : (
         <p className="plain" dir="auto">

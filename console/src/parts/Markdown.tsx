@@ -4,6 +4,7 @@ import ReactMarkdown, { type Components } from 'react-markdown';
 import remarkGfm from 'remark-gfm';
 import { pieces } from '../model/pieces.js';
 import { safeLink, visible } from '../model/plain.js';
+import { Highlighted } from './Highlighted.js';
 import { LongText } from './LongText.js';
 
 /** The parser takes long for more, and nobody reads so much in letters of a book. */
@@ -15,6 +16,12 @@ const components: Components = {
     <Link href={typeof src === 'string' ? src : undefined}>{`picture: ${alt || 'without a name'}`}</Link>
   ),
   pre: ({ children }) => <Code>{children}</Code>,
+  code: ({ className, children }) => {
+    // Only a block says its language.
+    const language = /language-([\w+#-]+)/.exec(className ?? '')?.[1];
+    if (language === undefined || typeof children !== 'string') return <code>{children}</code>;
+    return <Highlighted language={language.toLowerCase()} text={children} />;
+  },
   table: ({ children }) => (
     // It scrolls, so the keyboard must reach it.
     <div className="table" tabIndex={0} role="group" aria-label="Table">

@@ -3,10 +3,11 @@ import { useEffect, useState } from 'react';
 import type { ContentBlock } from '../../../src/shared/protocol.js';
 import type { SessionStore } from '../live/session-store.js';
 import type { ToolItem } from '../model/items.js';
-import { argumentText, oneLine, terminalText } from '../model/plain.js';
+import { argumentText, oneLine } from '../model/plain.js';
 import { durationWords } from '../model/words.js';
 import { Approval } from './Approval.js';
 import { LongText } from './LongText.js';
+import { TerminalText } from './TerminalText.js';
 
 const STATES: Record<ToolItem['state'], string> = {
   asked: 'waits for you',
@@ -59,7 +60,7 @@ export function ToolCard({ call, store }: { call: ToolItem; store: SessionStore 
                   {stream}
                   {length > text.length && `, the end of ${length.toLocaleString()} characters`}
                 </p>
-                <LongText mono tail text={terminalText(text)} label={stream} />
+                <TerminalText tail text={text} label={stream} />
               </div>
             ))}
           {content?.map((block, place) => (
@@ -91,7 +92,7 @@ function Arguments({ args }: { args: Record<string, unknown> }) {
 function Result({ block }: { block: ContentBlock }) {
   switch (block.type) {
     case 'text':
-      return <LongText mono text={terminalText(block.text)} label="Result" />;
+      return <TerminalText text={block.text} label="Result" />;
     case 'image':
       // SVG is a document: only what is pixels is shown.
       return /^image\/(?:png|jpeg|gif|webp)$/.test(block.mimeType) ? (
