@@ -1,6 +1,11 @@
 /** Files of a session's workspace over HTTP, in and out, with real sandboxes: what works, and what is tried against it. */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { text, tool } from '../helpers/model-server.js';
 import { startStack } from '../helpers/stack.js';
@@ -8,6 +13,7 @@ import { connect, type TestClient } from '../helpers/ws-client.js';
 
 t.setTimeout(600_000); // whole processes, on a machine that may be busy
 
+const run = promisify(execFile);
 const MIB = 1_048_576;
 const stack = await startStack({
   config: {
@@ -54,8 +60,8 @@ class Opened {
     return fetch(this.url('/content', { path }), { method: 'PUT', body, headers });
   }
 
-  delete(path: string, query: Record<string, string> = {}): Promise<Response> {
-    return fetch(this.url('/content', { path, ...query }), { method: 'DELETE' });
+  delete(path: string, query: Record<string, string> = {}, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(this.url('/content', { path, ...query }), { method: 'DELETE', headers });
   }
 
   move(body: object): Promise<Response> {
@@ -153,6 +159,9 @@ t.test('an upload replaces what its conditions name, and nothing else', async (t
     'ERR_FILE_CHANGED',
   );
   t.equal(await (await it.get('f.txt')).text(), 'second');
+  const old = { 'if-match': first.headers.get('etag') ?? '' };
+  await problem(t, await it.delete('f.txt', {}, old), 412, 'ERR_FILE_CHANGED', 'nor is another one deleted');
+  t.equal((await it.delete('f.txt', {}, { 'if-match': second.headers.get('etag') ?? '' })).status, 204);
   const both = await Promise.all(['a', 'b'].map((name) => it.put('race', name.repeat(MIB), { 'if-none-match': '*' })));
   t.same(
     both.map(({ status }) => status).toSorted((one, other) => one - other),
@@ -340,6 +349,84 @@ t.test('a workspace without a sandbox is listed and read in its save, and a chan
   t.match(await it.sh('cat docs/a.txt docs/b.txt'), /newtoo/);
 });
 
+/** Unpacks an archive of `path`, as a user would; resolves with the folder. */
+async function unpacked(t: Test, it: Opened, query: Record<string, string>): Promise<string> {
+  const answer = await fetch(it.url('/archive', query));
+  if (answer.status !== 200) throw new Error(await answer.text());
+  const folder = t.testdir({ out: {} });
+  const file = join(folder, 'archive');
+  await writeFile(file, Buffer.from(await answer.arrayBuffer()));
+  const out = join(folder, 'out');
+  if (query['format'] === 'zip') await run('python3', ['-m', 'zipfile', '-e', file, out]);
+  else await run('tar', ['-xzf', file, '-C', out]);
+  return out;
+}
+
+t.test('a folder comes as one archive, out of the sandbox and out of its save', async (t) => {
+  const it = await open(t);
+  t.same(await readdir(await unpacked(t, it, {})), [], 'of a session without files it is empty');
+  const content = randomBytes(2 * MIB);
+  await it.put('d/data.bin', content);
+  await it.put('d/deep/ü "q".txt', 'text');
+  await it.sh(
+    'ln -s /etc/passwd out; ln -s data.bin d/here; mkfifo pipe; truncate -s 1M d/sparse; truncate -s 10G huge; mkdir shut; echo x > shut/f; chmod 0 shut; echo old > "$(printf "broken\\377")"',
+  );
+  const live = await unpacked(t, it, {});
+  t.ok((await readFile(join(live, 'd/data.bin'))).equals(content));
+  t.equal(await readFile(join(live, 'd/deep/ü "q".txt'), 'utf8'), 'text');
+  t.ok((await readFile(join(live, 'd/sparse'))).equals(Buffer.alloc(MIB)));
+  t.equal(await readlink(join(live, 'out')), '/etc/passwd', 'a link is one, and nothing that it names');
+  t.equal(await readlink(join(live, 'd/here')), 'data.bin');
+  t.equal(await readFile(join(live, 'broken\\xff'), 'utf8'), 'old\n');
+  const told = await readFile(join(live, 'NOT-IN-THIS-ARCHIVE.txt'), 'utf8');
+  for (const [name, why] of [
+    ['pipe', 'it is a device'],
+    ['huge', 'with it the archive'],
+    ['shut', 'it is closed'],
+  ]) {
+    t.match(told, new RegExp(`^${name}: ${why}`, 'm'));
+  }
+  const part = await fetch(it.url('/archive', { path: '/workspace/d', format: 'zip' }));
+  t.match(part.headers.get('content-disposition'), /^attachment; filename="d\.zip"/);
+  t.equal(part.headers.get('content-type'), 'application/zip');
+  t.equal(part.headers.get('content-security-policy'), "sandbox; default-src 'none'");
+  await part.arrayBuffer();
+  t.ok((await readFile(join(await unpacked(t, it, { path: 'd', format: 'zip' }), 'data.bin'))).equals(content));
+
+  await it.sh('chmod 755 shut; rm huge; ln d/deep/* hard; mkdir e; echo x > e/plain');
+  await it.end();
+  const { leases } = it;
+  const saved = await unpacked(t, it, {});
+  t.ok((await readFile(join(saved, 'd/data.bin'))).equals(content));
+  t.equal(await readlink(join(saved, 'out')), '/etc/passwd');
+  t.equal(await readFile(join(saved, 'hard'), 'utf8'), 'text');
+  t.same(await readdir(await unpacked(t, it, { path: 'e' })), ['plain']);
+  await problem(t, await fetch(it.url('/archive', { path: 'nope' })), 404, 'ERR_NO_SUCH_FILE');
+  await problem(t, await fetch(it.url('/archive', { path: 'd/data.bin' })), 409, 'ERR_FILE_CONFLICT');
+  t.equal(it.leases, leases, 'for that nobody has started a sandbox');
+  const zip = await unpacked(t, it, { format: 'zip' });
+  t.equal(await readFile(join(zip, 'hard'), 'utf8'), 'text', 'a file of two names is whole twice');
+  t.equal(it.leases, leases + 1);
+
+  await problem(t, await fetch(it.url('/archive', { format: 'rar' })), 400, 'ERR_BAD_FRAME');
+  await problem(t, await fetch(it.url('/archive', { path: '../etc' })), 400, 'ERR_BAD_PATH');
+  await problem(t, await fetch(it.url('/archive', { path: 'out' })), 400, 'ERR_BAD_PATH');
+  await problem(t, await fetch(it.url('/archive', { path: 'pipe' })), 409, 'ERR_FILE_CONFLICT');
+});
+
+t.test('of a file that shrinks while it is packed the archive says so', async (t) => {
+  const it = await open(t);
+  await it.put('a-first', randomBytes(40 * MIB));
+  const asked = request(it.url('/archive')).end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  t.teardown(() => answer.destroy());
+  await it.sh(': > a-first');
+  const file = join(t.testdir(), 'a.tar.gz');
+  await writeFile(file, answer);
+  const { stdout } = await run('tar', ['-xzOf', file, 'NOT-IN-THIS-ARCHIVE.txt']);
+  t.match(stdout, /^a-first: it became shorter/);
+});
+
 t.test('files are their session’s own, and an upload is recorded', async (t) => {
   const it = await open(t);
   await it.put('mine', 'x');
@@ -353,4 +440,5 @@ t.test('files are their session’s own, and an upload is recorded', async (t) =
   );
   await problem(t, await fetch(it.url('', { server: 'other' })), 404, 'ERR_NOT_FOUND');
   await problem(t, await fetch(it.url('/content')), 400, 'ERR_BAD_FRAME');
+  await problem(t, await fetch(`${foreign}/archive`), 404, 'ERR_NO_SUCH_SESSION');
 });

@@ -9,6 +9,7 @@ import { threadOfOwner } from '../../src/shared/threads/route.js';
 import { Adoption } from './lease/adoption.js';
 import type { Archives, Saved } from './archive/archives.js';
 import { Files } from './files/files.js';
+import { Packing } from './files/packing.js';
 import { Checkpoints } from './archive/checkpoints.js';
 import type { ContainerPool } from './pool/container-pool.js';
 import type { FoundSandbox, SandboxDriver } from './driver/driver.js';
@@ -59,6 +60,7 @@ export class SandboxManager {
   readonly #names = new ContainerNames();
   readonly #checkpoints: Checkpoints;
   readonly files: Files;
+  readonly packing: Packing;
   /** Why this thread cannot lease at all. */
   #failure: unknown;
   #closing: Promise<number> | undefined;
@@ -84,6 +86,7 @@ export class SandboxManager {
       settled: (lease, timeoutMs) => this.#orphans.settled(lease, timeoutMs),
     });
     this.files = new Files({ leases: this.#leases, workspaces, archives });
+    this.packing = new Packing({ files: this.files, archives });
     this.#checkpoints = new Checkpoints({
       config: config.sandbox.checkpoint,
       workspaces,

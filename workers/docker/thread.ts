@@ -129,6 +129,7 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
       },
       'list-files': async (request) => (await sandboxes.files.list(request)) ?? {},
       'open-file': (request) => sandboxes.files.open(request),
+      'pack-files': (request) => sandboxes.packing.pack(request),
       'write-file': (request) => sandboxes.files.write(request),
       'delete-file': async (request) => {
         await sandboxes.files.delete(request);

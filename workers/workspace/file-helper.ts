@@ -12,7 +12,7 @@ import { setImmediate } from 'node:timers/promises';
 
 interface Asked {
   root: string;
-  op: 'list' | 'read' | 'write' | 'delete' | 'move';
+  op: 'list' | 'read' | 'write' | 'delete' | 'move' | 'archive';
   path: string;
   recursive?: boolean;
   after?: string;
@@ -158,7 +158,12 @@ async function list({ path, recursive = false, after, limit = 0 }: Asked): Promi
 }
 
 /** In the order of names, by their bytes; what is in a folder comes right after it. `from`: names up to this path are left out. */
-function* entriesIn(folder: string, recursive: boolean, from: readonly string[]): Generator<[string, fs.BigIntStats]> {
+function* entriesIn(
+  folder: string,
+  recursive: boolean,
+  from: readonly string[],
+  onClosed?: (folder: string, code: string) => void,
+): Generator<[string, fs.BigIntStats]> {
   const [first, ...rest] = from;
   for (const name of namesIn(folder).toSorted((one, other) => (one < other ? -1 : 1))) {
     if (first !== undefined && name < first) continue;
@@ -170,10 +175,12 @@ function* entriesIn(folder: string, recursive: boolean, from: readonly string[])
     if (!isBefore) yield [name, stat];
     if (!recursive || !stat.isDirectory()) continue;
     try {
-      for (const [below, found] of entriesIn(path, true, isBefore ? rest : [])) yield [`${name}/${below}`, found];
+      const inside = entriesIn(path, true, isBefore ? rest : [], onClosed);
+      for (const [below, found] of inside) yield [`${name}/${below}`, found];
     } catch (error) {
       // It has gone meanwhile, or is closed: its own line says that it is there.
       if (!['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error))) throw error;
+      onClosed?.(path, errnoOf(error));
     }
   }
 }
@@ -347,7 +354,67 @@ async function move({ path, to = '', overwrite = false }: Asked): Promise<void> 
   await say({});
 }
 
-const OPERATIONS = { list, read, write, delete: remove, move };
+/** A line for each entry below, and after that of a file its bytes; `size`: so many of them together. */
+async function archive({ path, size = 0 }: Asked): Promise<void> {
+  const { real, stat } = locate(path);
+  if (!stat) throw new Fault('ENOENT');
+  if (!stat.isDirectory()) throw new Fault('NOT_A_FOLDER');
+  namesIn(real); // closed: before anything is said
+  await say({ begin: true });
+  let left = size;
+  const closed: [string, string][] = [];
+  const onClosed = (folder: string, code: string): void => void closed.push([folder.slice(real.length + 1), code]);
+  for (const [name, found] of entriesIn(real, true, [], onClosed))
+    left -= await pack(`${real}/${name}`, name, found, left);
+  for (const [name, missing] of closed) await say([name, 'folder', 0, 0, 0, { missing }]);
+  await say({ end: true });
+}
+
+/** Resolves with how many bytes it had. Of a file that becomes shorter zeros are the end, and a line says so. */
+async function pack(real: string, name: string, stat: fs.BigIntStats, left: number): Promise<number> {
+  const [type] = statOf(stat);
+  const line = (about: object, size = 0): Promise<void> =>
+    say([name, type, size, Number(stat.mtimeNs / 1_000_000_000n), Number(stat.mode & 0o7777n), about]);
+  let handle: number | undefined;
+  try {
+    if (type === 'link') await line({ target: fs.readlinkSync(bytes(real), 'latin1' as BufferEncoding) });
+    else if (type !== 'file') await line({});
+    else handle = openInside(real, O_RDONLY);
+  } catch (error) {
+    await line({ missing: errnoOf(error) });
+  }
+  if (handle === undefined) return 0;
+  try {
+    const { size } = fs.fstatSync(handle);
+    if (size > left) await line({ missing: 'TOO_LARGE' });
+    if (size > left) return 0;
+    await line({}, size);
+    if (!(await copy(handle, size))) await say({ short: true });
+    return size;
+  } finally {
+    fs.closeSync(handle);
+  }
+}
+
+/** False: it has become shorter. */
+async function copy(handle: number, size: number): Promise<boolean> {
+  const piece = Buffer.allocUnsafe(PIECE_BYTES);
+  let isWhole = true;
+  for (let at = 0; at < size;) {
+    const wanted = Math.min(size - at, PIECE_BYTES);
+    const read = isWhole ? fs.readSync(handle, piece, 0, wanted, at) : 0;
+    if (read === 0) {
+      isWhole = false;
+      piece.fill(0);
+    }
+    await put(piece.subarray(0, read || wanted));
+    await setImmediate();
+    at += read || wanted;
+  }
+  return isWhole;
+}
+
+const OPERATIONS = { list, read, write, delete: remove, move, archive };
 
 process.stdin.on('end', quit);
 process.stdin.on('error', quit);

@@ -103,6 +103,12 @@ const FILES: Record<string, Operation> = {
       ...SAME,
     },
   },
+  'GET /v1/sessions/:session/files/archive': {
+    tag: 'Files',
+    summary: 'Read a folder with all that is in it, as one archive',
+    query: { path: 'The folder; without it the whole workspace', format: '`tar.gz` or `zip`', ...SERVER },
+    answers: { 200: { words: 'The archive', types: ['application/gzip', 'application/zip'] } },
+  },
   'PUT /v1/sessions/:session/files/content': {
     tag: 'Files',
     summary: 'Write a file, whole or not at all',
@@ -120,6 +126,7 @@ const FILES: Record<string, Operation> = {
     tag: 'Files',
     summary: 'Delete a file or a folder',
     query: { 'path!': 'The file', recursive: 'Also a folder with files', ...SERVER },
+    headers: { 'If-Match': 'The entity tag of the file to delete' },
     answers: GONE,
   },
   'POST /v1/sessions/:session/files/move': {

@@ -12,7 +12,7 @@ import { downloadHeaders, etagOf, namesVersion, rangeOf } from './file-headers.j
 import { FileSource } from './file-port.js';
 
 /** A reader that takes nothing for so long is cut. */
-const STALLED_MS = 60_000;
+export const STALLED_MS = 60_000;
 export const NO_CONDITIONS: FileConditions = { range: '', ifRange: '', ifMatch: '', ifNoneMatch: '' };
 
 /** Undefined: see `FileDesk.look`. ERR_FILE_CHANGED, ERR_RANGE, and the errors of the file. */
@@ -106,6 +106,6 @@ async function send(exchange: Exchange, source: FileSource, wanted: Wanted, log:
   }
 }
 
-function stalled(): FairleadError {
+export function stalled(): FairleadError {
   return new FairleadError('ERR_UNAVAILABLE', 'the reader has taken nothing for too long');
 }

@@ -18,7 +18,7 @@ const HOLD_TIMEOUT_MS = 150_000;
 const RETRY_MS = 1_000;
 
 type Docker = Pick<DockerPool, 'run'>;
-type FileTask = 'list-files' | 'open-file' | 'write-file' | 'delete-file' | 'move-file';
+type FileTask = 'list-files' | 'open-file' | 'pack-files' | 'write-file' | 'delete-file' | 'move-file';
 type Act = NonNullable<HoldWorkspaceRequest['act']>;
 
 export interface FileDeskOptions {

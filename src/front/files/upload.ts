@@ -1,7 +1,7 @@
 /** Takes a file: its bytes go to the sandbox as they come, a window of them at a time, and get their name when all are there. Main thread. */
 import { MessageChannel } from 'node:worker_threads';
 import { FairleadError } from '../../shared/errors.js';
-import type { FileStat } from '../../../workers/docker/contract/files.js';
+import type { FileStat, WorkspaceOf } from '../../../workers/docker/contract/files.js';
 import type { Exchange, FileConditions } from '../http.js';
 import type { RouteCall } from '../router.js';
 import { NO_CONDITIONS } from './download.js';
@@ -62,6 +62,22 @@ export function expected({ ifMatch, ifNoneMatch }: FileConditions, stat: FileSta
     throw new FairleadError('ERR_FILE_CHANGED', 'the file is another one than If-Match names');
   }
   return stat.version;
+}
+
+/** The version that a file must still have to be deleted; undefined: whatever. ERR_FILE_CHANGED, and the errors of the file. */
+export async function matched(
+  desk: FileDesk,
+  of: WorkspaceOf & { path: string },
+  { ifMatch }: FileConditions,
+): Promise<string | undefined> {
+  if (ifMatch === '') return undefined;
+  const { port1, port2 } = new MessageChannel();
+  try {
+    const { stat } = await desk.ask('open-file', { ...of, port: port2 }, [port2]);
+    return expected({ ...NO_CONDITIONS, ifMatch }, stat);
+  } finally {
+    port1.close();
+  }
 }
 
 class Body {

@@ -5,9 +5,10 @@ import type { Config } from '../../shared/config.js';
 import type { Logger } from '../../shared/log.js';
 import { badFrame } from '../frames.js';
 import { FileDesk, type FileDeskOptions } from '../files/file-desk.js';
-import { download } from '../files/download.js';
+import { archive, formatOf } from '../files/archive.js';
+import { download, NO_CONDITIONS } from '../files/download.js';
 import { etagOf } from '../files/file-headers.js';
-import { upload } from '../files/upload.js';
+import { matched, upload } from '../files/upload.js';
 import { del, get, post, put, type Route, type RouteCall } from '../router.js';
 
 const DEFAULT_PAGE = 200;
@@ -51,6 +52,15 @@ export function fileRoutes({ sandbox, log, ...options }: FileRoutesOptions): Rou
       const path = pathOf(call);
       await desk.look(call, (held) => download(call, { desk, log, path }, held));
     }),
+    get(
+      '/v1/sessions/:session/files/archive',
+      async (call) => {
+        const { query } = call;
+        const asked = { desk, log, path: query.get('path') ?? '', format: formatOf(query.get('format')) };
+        await desk.look(call, (held) => archive(call, asked, held));
+      },
+      { noHead: true }, // its length is known at its end
+    ),
     put('/v1/sessions/:session/files/content', async (call) => {
       const path = pathOf(call);
       const maxBytes = sandbox.workspaceMb * MIB;
@@ -59,9 +69,11 @@ export function fileRoutes({ sandbox, log, ...options }: FileRoutesOptions): Rou
     del('/v1/sessions/:session/files/content', async (call) => {
       const path = pathOf(call);
       const recursive = flagOf(call.query, 'recursive');
-      await desk.with(call, 'delete', ({ session, server }) =>
-        desk.ask('delete-file', { session, server, path, recursive }),
-      );
+      await desk.with(call, 'delete', async ({ session, server }) => {
+        const of = { session, server, path };
+        const expect = await matched(desk, of, call.exchange.head.conditions ?? NO_CONDITIONS);
+        await desk.ask('delete-file', { ...of, recursive, ...(expect !== undefined && { expect }) });
+      });
       call.exchange.empty(204);
     }),
     post('/v1/sessions/:session/files/move', moveBody, async (call, { from, to, overwrite = false }) => {

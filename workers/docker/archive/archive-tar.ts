@@ -29,6 +29,8 @@ export interface TarEntry {
   mtime: number;
   /** Of a hard link: the path of the entry whose file it names too. */
   hardLinkTo: Buffer | undefined;
+  /** Of a symbolic link: where it leads, as it stands there. */
+  linkTo: Buffer | undefined;
 }
 
 /** `entry` comes with its header block. Its extension headers (before) and its content (after) come without. */
@@ -97,6 +99,7 @@ export class TarReader {
     if (!'017'.includes(type) && size > 0) return this.#fail(`an entry of type ${type} has content`);
     const path = this.#longPath ?? shortPath(block);
     const hardLinkTo = type === '1' ? (this.#longLink ?? untilZero(block.subarray(157, 257))) : undefined;
+    const linkTo = type === '2' ? (this.#longLink ?? untilZero(block.subarray(157, 257))) : undefined;
     this.#longPath = this.#longLink = undefined;
     const isFolder = type === '5' || (type === '0' && path.at(-1) === 0x2f);
     const isFile = type === '0' && !isFolder;
@@ -104,7 +107,7 @@ export class TarReader {
     const isRoot = isFolder && /^\.?\/?$/.test(path.toString('latin1'));
     const mode = (octal(block, 100, 8) ?? 0) & 0o7777;
     const mtime = octal(block, 136, 12) ?? 0;
-    this.#onPart(block, { path, isFolder, isFile, isSymlink, isRoot, mode, size, mtime, hardLinkTo }, false);
+    this.#onPart(block, { path, isFolder, isFile, isSymlink, isRoot, mode, size, mtime, hardLinkTo, linkTo }, false);
   }
 
   #endExtension({ type, size, parts }: { type: string; size: number; parts: Buffer[] }): void {

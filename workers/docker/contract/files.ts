@@ -53,6 +53,18 @@ export interface OpenFileRequest extends WorkspaceOf {
   port: MessagePort;
 }
 
+export type ArchiveFormat = 'tar.gz' | 'zip';
+
+/** The port gets the archive from the answer on, without a range. */
+export interface PackFilesRequest extends OpenFileRequest {
+  format: ArchiveFormat;
+}
+
+/** Not packed: only a sandbox can do it, since a link is on the way, or a file has several names. */
+export interface PackFilesResult {
+  packed: boolean;
+}
+
 /** `stat` undefined: only a sandbox can say, since a link is on the way. */
 export type OpenFileResult = { stat: FileStat } | { stat?: undefined };
 
@@ -113,6 +125,7 @@ export interface FileTasks {
   /** Without `files`: only a sandbox can say, since a link is on the way. */
   'list-files': { request: ListFilesRequest; result: ListFilesResult | { files?: undefined } };
   'open-file': { request: OpenFileRequest; result: OpenFileResult };
+  'pack-files': { request: PackFilesRequest; result: PackFilesResult };
   'write-file': { request: WriteFileRequest; result: WriteFileResult };
   'delete-file': { request: DeleteFileRequest; result: null };
   'move-file': { request: MoveFileRequest; result: null };

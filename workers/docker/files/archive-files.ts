@@ -103,6 +103,22 @@ export async function openArchived(
   return { stat: statOf(entry), content: () => contentOf(archive, path) };
 }
 
+/** False: a link is on the way, or a further name of a file has its content elsewhere. ERR_NO_SUCH_FILE, ERR_FILE_CONFLICT. */
+export async function canPackArchived(archive: ArchiveReader, path: BytePath, hasLinks: boolean): Promise<boolean> {
+  const prefix = path === '' ? '' : `${path}/`;
+  const seen = new Aside(path);
+  let isWhole = true;
+  await eachEntry(archive, (entry, name) => {
+    seen.note(entry, name);
+    if (!entry.hardLinkTo || !name.startsWith(prefix)) return;
+    if (!hasLinks || !plainPath(entry.hardLinkTo).startsWith(prefix)) isWhole = false;
+  });
+  if (seen.isLink) return false;
+  if (path !== '' && !seen.entry) throw fileError('ENOENT', path);
+  if (seen.entry && !seen.entry.isFolder) throw fileError('NOT_A_FOLDER', path);
+  return isWhole;
+}
+
 /** Of the last entry with that name, as tar unpacks it. A save has each name once. */
 async function* contentOf(archive: ArchiveReader, path: BytePath): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [];
@@ -136,7 +152,7 @@ async function eachEntry(archive: ArchiveReader, look: (entry: TarEntry, name: s
 }
 
 /** Without `./` and a slash at the end; `''` for the root. */
-function plainPath(path: Buffer): string {
+export function plainPath(path: Buffer): string {
   const names = path.toString('latin1').split('/');
   return names.filter((name) => name !== '' && name !== '.').join('/');
 }

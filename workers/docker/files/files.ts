@@ -81,7 +81,7 @@ export class Files {
     const { recursive, limit } = request;
     const path = pathOf(request.path);
     const after = request.after === undefined ? undefined : pathOf(request.after);
-    const sandbox = await this.#sandboxOf(request);
+    const sandbox = await this.sandboxOf(request);
     if (sandbox) return paged(await this.#listIn(sandbox, { op: 'list', path, recursive, after, limit }), limit);
     const listed = await this.#inArchive(request, (archive) =>
       listArchived(archive, { path, recursive, after, limit }),
@@ -99,7 +99,7 @@ export class Files {
     const port = new ReadPort(request.port);
     try {
       const path = pathOf(request.path);
-      const sandbox = await this.#sandboxOf(request);
+      const sandbox = await this.sandboxOf(request);
       const opened = sandbox ? await this.#openIn(sandbox, path, port) : await this.#openSaved(request, path, port);
       if (!opened) port.close();
       return opened ? { stat: opened } : {};
@@ -308,7 +308,7 @@ export class Files {
   }
 
   /** Undefined: it has none now. One that is being saved is waited for. */
-  async #sandboxOf(of: WorkspaceOf): Promise<RunningSandbox | undefined> {
+  async sandboxOf(of: WorkspaceOf): Promise<RunningSandbox | undefined> {
     const lease = this.#leaseOf(of);
     if (lease && !lease.leaving && !lease.dead) return this.#heldBy(of).running;
     await lease?.leaving;

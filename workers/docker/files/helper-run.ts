@@ -25,7 +25,7 @@ const FRAME_HEADER_BYTES = 5;
 const NEWLINE = 0x0a;
 
 export interface HelperAsk {
-  op: 'list' | 'read' | 'write' | 'delete' | 'move';
+  op: 'list' | 'read' | 'write' | 'delete' | 'move' | 'archive';
   path: string;
   recursive?: boolean | undefined;
   after?: string | undefined;
@@ -43,7 +43,7 @@ export class HelperRun {
   readonly #chunks: AsyncIterator<Buffer>;
   readonly #controller: AbortController;
   readonly #stop: () => void;
-  #rest = Buffer.alloc(0);
+  #rest: Buffer = Buffer.alloc(0);
   #isOver = false;
   #onOver: () => void = () => undefined;
 
@@ -86,6 +86,21 @@ export class HelperRun {
       const next = await this.#next(timeoutMs);
       if (!next) throw await this.#ended();
       this.#rest = Buffer.concat([this.#rest, next]);
+    }
+  }
+
+  /** So many bytes after the last line; more lines follow. */
+  async *exactly(bytes: number): AsyncGenerator<Buffer> {
+    for (let left = bytes; left > 0;) {
+      if (this.#rest.length === 0) {
+        const next = await this.#next(STALL_MS);
+        if (!next) throw await this.#ended();
+        this.#rest = next;
+      }
+      const part = this.#rest.subarray(0, left);
+      this.#rest = this.#rest.subarray(part.length);
+      left -= part.length;
+      yield part;
     }
   }
 
