@@ -1,12 +1,10 @@
 /** 100 sessions through faulty networks to a real server. `FAULT_SEED=N` repeats one, `FAULT_SEEDS=N` takes more. */
 import t from 'tap';
-import type { SessionEvent } from '../../src/client/session-event.js';
-import type { DurableEvent } from '../../src/shared/protocol.js';
 import { startEngine } from '../helpers/engine.js';
 import { freePort } from '../helpers/processes.js';
-import { connect, type ServerEvent } from '../helpers/ws-client.js';
 import { planOf, talk, type Talk } from './faulty-person.js';
 import { FAULT_KINDS } from './faulty-proxy.js';
+import { durable, judge, readLog } from './judge.js';
 
 t.setTimeout(900_000);
 
@@ -14,38 +12,6 @@ const AT_ONCE = 8;
 const only = Number(process.env['FAULT_SEED'] ?? 0);
 const count = Number(process.env['FAULT_SEEDS'] ?? 100);
 const SEEDS = only > 0 ? [only] : Array.from({ length: count }, (_, index) => index + 1);
-
-type Numbered = DurableEvent & { seq: number };
-
-const durable = (events: readonly (SessionEvent | ServerEvent)[]): Numbered[] =>
-  events.filter((event): event is Numbered => 'seq' in event && event.type !== 'session:ready');
-
-/** In words; nothing when each message ran once and each event came once, in order and whole. */
-function judge({ texts, turns, events }: Talk, truth: readonly Numbered[]): string[] {
-  const problems: string[] = [];
-  const seen = durable(events);
-  if (JSON.stringify(seen) !== JSON.stringify(truth)) {
-    problems.push(`it saw ${seen.map(({ seq }) => seq).join()}, and the log has ${truth.map(({ seq }) => seq).join()}`);
-  }
-  const accepted = truth.filter(({ type }) => type === 'message:accepted').length;
-  if (accepted !== texts.length) problems.push(`${texts.length} messages were accepted ${accepted} times`);
-  const told = turns.filter((turn) => turn !== undefined); // of an earlier connection's acceptance the turn is not told
-  if (new Set(told).size !== told.length) problems.push(`the messages were told to be the turns ${turns.join()}`);
-  const streamed = new Map<string, string>();
-  for (const event of events) {
-    if (event.type !== 'text:delta') continue;
-    const key = `${event.turn}/${event.block}`;
-    const before = streamed.get(key) ?? '';
-    if (event.offset !== before.length) problems.push(`block ${key} went on at ${event.offset}, not ${before.length}`);
-    streamed.set(key, before + event.text);
-  }
-  for (const event of truth) {
-    if (event.type !== 'text') continue;
-    const key = `${event.turn}/${event.block}`;
-    if (streamed.get(key) !== event.text) problems.push(`block ${key} was streamed as ${streamed.get(key)}`);
-  }
-  return problems;
-}
 
 t.test('0 of all messages and events are lost, and 0 are repeated', async (t) => {
   const engine = await startEngine({
@@ -87,12 +53,7 @@ t.test('0 of all messages and events are lost, and 0 are repeated', async (t) =>
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   await restart;
   for (const each of talks) {
-    const client = await connect(engine.wsUrl, { session: each.session, after: 0 });
-    const { seq } = await client.ready;
-    if (seq > 0) await client.waitFor((event) => 'seq' in event && event.type !== 'session:ready' && event.seq === seq);
-    const problems = judge(each, durable(client.events));
-    await client.close();
-    t.same(problems, [], `seed ${each.seed}`);
+    t.same(judge(each, await readLog(engine.wsUrl, each.session)), [], `seed ${each.seed}`);
     const answer = await fetch(`${engine.url}/v1/sessions/${each.session}/history`);
     const history = await answer.text();
     for (const text of each.texts) t.equal(history.split(`"${text}"`).length - 1, 1, `${text} stands once`);
