@@ -17,7 +17,7 @@ export interface Loss {
   cause?: unknown;
   /** Whether the session was ever attached. */
   wasLive: boolean;
-  /** Since when there is no connection, ms. */
+  /** Without a connection, ms. The time that the machine or the page has slept is not in it. */
   awayMs: number;
   /** Refused credentials in a row. */
   refusals: number;
@@ -50,6 +50,8 @@ export class Connection {
   #socket: SocketLike | undefined;
   /** One at a time: the attempt's deadline, the silence, or the wait for the next attempt. */
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When it is due, as performance.now() counts. */
+  #dueAt = Infinity;
   #waiting = false;
   #paused = false;
   #ended = false;
@@ -59,6 +61,8 @@ export class Connection {
   #liveAt: number | undefined;
   #awaySince = performance.now();
   #heardAt = 0;
+  /** When the server was asked whether it is there. Later than `heardAt`: it has not answered. */
+  #askedAt = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -164,12 +168,13 @@ export class Connection {
   }
 
   #lost(code: number, why: string, cause?: unknown): void {
-    const now = performance.now();
-    if (this.#liveAt !== undefined) {
-      this.#awaySince = now;
-      if (now - this.#liveAt >= STABLE_MS) this.#failures = 0;
-    }
+    const liveAt = this.#liveAt;
     this.#forget();
+    const now = performance.now();
+    if (liveAt !== undefined) {
+      this.#awaySince = now;
+      if (now - liveAt >= STABLE_MS) this.#failures = 0;
+    }
     if (code === 4401) this.#refusals++;
     const loss: Loss = {
       code,
@@ -198,7 +203,7 @@ export class Connection {
 
   /** The socket that was counts no longer. */
   #forget(): void {
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     this.#attempt = undefined;
     this.#socket = undefined;
     this.#liveAt = undefined;
@@ -215,7 +220,7 @@ export class Connection {
 
   #listen(): void {
     const { silenceMs } = this.#options;
-    this.#set(silenceMs - (performance.now() - this.#heardAt), () => {
+    this.#set(Math.max(0, this.#heardAt + silenceMs - performance.now()), () => {
       if (performance.now() - this.#heardAt < silenceMs) this.#listen();
       else this.#ask();
     });
@@ -223,26 +228,39 @@ export class Connection {
 
   /** A frame of the protocol, since a page cannot send WebSocket's own pings. */
   #ask(): void {
-    const askedAt = performance.now();
+    this.#askedAt = performance.now();
     this.send('{"type":"ping"}');
     this.#set(this.#options.answerMs, () => {
-      if (this.#heardAt > askedAt) this.#listen();
+      if (this.#heardAt > this.#askedAt) this.#listen();
       else this.drop('no answer to a ping');
     });
   }
 
   /** The network is back, or somebody looks: what seems to live may be dead, and what waits need not. */
   #wake(): void {
-    if (this.#liveAt !== undefined) this.#ask();
-    else if (this.#waiting) {
+    if (this.#liveAt !== undefined) {
+      // A question that is open keeps its deadline, however often somebody looks.
+      if (this.#heardAt >= this.#askedAt) this.#ask();
+    } else if (this.#waiting) {
       this.#forget();
       void this.#try();
     }
   }
 
   #set(ms: number, work: () => void): void {
+    this.#stopTimer();
+    this.#dueAt = performance.now() + ms;
+    this.#timer = setTimeout(() => {
+      this.#stopTimer();
+      work();
+    }, ms);
+  }
+
+  /** A timer that is late tells that the machine slept, or the page: nothing could be tried, so that time is no reason to give up. */
+  #stopTimer(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(work, Math.max(0, ms));
+    this.#awaySince += Math.max(0, performance.now() - this.#dueAt);
+    this.#dueAt = Infinity;
   }
 }
 

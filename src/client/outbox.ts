@@ -14,7 +14,7 @@ interface Entry {
   frame: KeptFrame;
   json: string;
   sent: boolean;
-  /** Not before this, as Date.now() counts. */
+  /** Not before this, as performance.now() counts: the clock may be set while it waits. */
   dueAt: number;
   refusals: number;
   resolve: (answer: unknown) => void;
@@ -128,13 +128,13 @@ export class Outbox {
 
   #hold(entry: Entry, ms: number): void {
     entry.sent = false;
-    entry.dueAt = Date.now() + ms;
+    entry.dueAt = performance.now() + ms;
   }
 
   #flush(): void {
     clearTimeout(this.#timer);
     if (!this.#open) return;
-    const now = Date.now();
+    const now = performance.now();
     let next = Infinity;
     for (const entry of this.#entries.values()) {
       if (entry.sent) continue;
