@@ -58,6 +58,7 @@ type OfType<T, E = ServerEvent> = E extends { type: infer U } ? (T extends U ? O
 
 /** Every event and every field of it: one that src/shared/protocol.ts gains or loses does not compile here. */
 const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
+  'files:changed': { turn: 'number?', changes: 'array', truncated: 'boolean?', seq: 'number' },
   'session:ready': {
     session: 'string',
     seq: 'number',

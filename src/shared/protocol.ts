@@ -142,6 +142,22 @@ export interface Said {
   images?: number;
 }
 
+/** A file of the workspace. `path` is as docs/files.md shows names. */
+export interface FileChange {
+  path: string;
+  change: 'created' | 'changed' | 'deleted' | 'moved';
+  /** Bytes. */
+  size?: number;
+  /** Of `moved`. */
+  from?: string;
+}
+
+export interface FileChanges {
+  changes: FileChange[];
+  /** There are more, or not all was looked at. */
+  truncated?: true;
+}
+
 /** Durable events, without the `seq` that the session's log gives them. */
 export type DurableEvent =
   | { type: 'message:accepted'; id?: string; turn: number; queued: number; said?: Said }
@@ -178,7 +194,9 @@ export type DurableEvent =
   /** What the user should know; `code` says what kind. */
   | { type: 'notice'; code: NoticeCode; message: string; budget?: BudgetLeft }
   | { type: 'history:cleared' }
-  | ({ type: 'sandbox:lost' } & LostFiles);
+  | ({ type: 'sandbox:lost' } & LostFiles)
+  /** `turn`: of the call that has made it; absent: its user has, over HTTP. */
+  | ({ type: 'files:changed'; turn?: number } & FileChanges);
 
 /** Streaming events have no `seq`. With block and offset a client that joins midway is exact. Offsets count UTF-16 units. */
 export type StreamingEvent =

@@ -98,6 +98,26 @@ async function problem(t: Test, answer: Response, status: number, code: string, 
   t.equal(answer.status, status, about);
 }
 
+t.test('clients are told what calls and uploads have changed, also those that come later', async (t) => {
+  const box = await open(t);
+  const { client, session } = box;
+  const told = async (): Promise<object> => client.waitFor('files:changed', { from: 'cursor' });
+  model.enqueue(tool('run_command', { command: 'echo hello > made.txt' }), text('done'));
+  client.say('run it');
+  t.match(await told(), { turn: 1, changes: [{ path: 'made.txt', change: 'created', size: 6 }] });
+  await client.turnEnd();
+  t.equal((await box.put('/workspace/up.txt', 'up')).status, 201);
+  t.match(await told(), { changes: [{ path: 'up.txt', change: 'created', size: 2 }] });
+  await box.move({ from: 'up.txt', to: 'down.txt' });
+  t.match(await told(), { changes: [{ path: 'down.txt', change: 'moved', from: 'up.txt' }] });
+  await box.delete('down.txt');
+  t.match(await told(), { changes: [{ path: 'down.txt', change: 'deleted' }] });
+  const again = await connect(engine.wsUrl, { session, after: 0 });
+  t.teardown(() => again.close());
+  for (let i = 0; i < 4; i++) await again.waitFor('files:changed');
+  t.same(again.gaps(), []);
+});
+
 t.test('what is uploaded is listed, read by a tool, and comes back whole, in part and not at all', async (t) => {
   const it = await open(t);
   t.same(await it.list(), { files: [], server: 'workspace' }, 'nothing is started to list nothing');

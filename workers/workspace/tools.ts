@@ -1,6 +1,8 @@
 /** The six tools for MCP: what they do and how they answer. Runs in the sandbox. */
 import type { CallToolResult } from '@modelcontextprotocol/server';
+import { CHANGES_META } from '../../src/shared/mcp-meta.js';
 import { checkArguments, type ArgumentsOf, type Properties } from './arguments.js';
+import { ChangeWatch } from './changes.js';
 import { runCommand, type CommandResult } from './command.js';
 import { ToolFault, type TextResult } from './fault.js';
 import { listFiles } from './list.js';
@@ -53,9 +55,11 @@ export function workspaceTools(workspace: Workspace, shell: Shell): Tool[] {
     });
   return [
     implement(READ_FILE, async (args, call) => texts(await readFileLines(workspace, args, bounded(call)))),
-    implement(WRITE_FILE, async ({ path, content }) => texts({ text: await writer.write(path, content) })),
+    implement(WRITE_FILE, async ({ path, content }) =>
+      watched(workspace, async () => texts({ text: await writer.write(path, content) })),
+    ),
     implement(EDIT_FILE, async ({ path, old_text: oldText, new_text: newText, replace_all: replaceAll }) =>
-      texts({ text: await writer.edit({ path, oldText, newText, replaceAll }) }),
+      watched(workspace, async () => texts({ text: await writer.edit({ path, oldText, newText, replaceAll }) })),
     ),
     implement(LIST_FILES, async (args, call) => texts(await listFiles(workspace, args, bounded(call)))),
     implement(SEARCH_FILES, async ({ ignore_case: ignoreCase, ...rest }, call) =>
@@ -80,7 +84,7 @@ export function workspaceTools(workspace: Workspace, shell: Shell): Tool[] {
             // Two ends of two streams.
             keptEndBytes: Math.floor((maxBytes - NOTE_BYTES) / 4),
           };
-          return commandResult(await runCommand(request), timeoutMs);
+          return await watched(workspace, async () => commandResult(await runCommand(request), timeoutMs));
         } finally {
           // Before the result: a client drops its progress handler when the result arrives.
           await progress?.end();
@@ -88,6 +92,14 @@ export function workspaceTools(workspace: Workspace, shell: Shell): Tool[] {
       },
     ),
   ];
+}
+
+/** Tells what was changed meanwhile. */
+async function watched(workspace: Workspace, run: () => Promise<CallToolResult>): Promise<CallToolResult> {
+  const watch = await ChangeWatch.start(workspace);
+  const result = await run();
+  const changes = await watch.end();
+  return changes ? { ...result, _meta: { ...result._meta, [CHANGES_META]: changes } } : result;
 }
 
 /** Leaves room for the note that says what is missing. */

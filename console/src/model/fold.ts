@@ -13,6 +13,7 @@ export const EMPTY: Conversation = {
   items: [],
   line: [],
   seq: 0,
+  filesAt: 0,
   turn: undefined,
   waiting: undefined,
   model: '',
@@ -163,6 +164,9 @@ class Draft {
       }
       case 'notice':
         return this.#put({ kind: 'notice', key: `n:${event.seq}`, tone: 'info', text: event.message });
+      case 'files:changed':
+        this.#state = { ...this.#state, filesAt: event.seq };
+        return undefined;
       case 'sandbox:lost':
         return this.#put({ kind: 'notice', key: `n:${event.seq}`, tone: 'warning', text: lossWords(event) });
       case 'history:cleared':

@@ -112,6 +112,8 @@ export interface Conversation {
   line: readonly UserItem[];
   /** The newest durable event in it. */
   seq: number;
+  /** `seq` of the newest event that says that files have changed. */
+  filesAt: number;
   /** The turn that runs. */
   turn: number | undefined;
   /** Why it does not go on. */

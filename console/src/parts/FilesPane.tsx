@@ -28,8 +28,8 @@ export function FilesPane({ store, onClose }: FilesPaneProps) {
   const [Tag, Title] = isAlone ? (['main', 'h1'] as const) : (['aside', 'h2'] as const);
   const { workspace } = store;
   const { view } = useSyncExternalStore(store.subscribe, store.read);
-  /** Calls that have ended: each may have changed something. */
-  const ended = view.items.filter((item) => item.kind === 'tool' && item.ms !== undefined).length;
+  /** Changes when a call has ended, which may have changed something, and when it is said that something has changed. */
+  const ended = `${view.items.filter((item) => item.kind === 'tool' && item.ms !== undefined).length} ${view.filesAt}`;
   const [folders, setFolders] = useState<ReadonlyMap<string, Folder>>(new Map());
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set(['']));
   const [changes, setChanges] = useState<ReadonlyMap<string, Change>>(new Map());

@@ -17,6 +17,7 @@ import { clean, cut, endsInHalfPair, inline } from '../terminal-text.js';
 /** Longest streamed output that is shown of one call; the model gets all of it. */
 const MAX_OUTPUT_CHARS = 65_536;
 const MAX_RESULT_LINES = 8;
+const MAX_CHANGES = 5;
 const MAX_APPROVAL_LINES = 40;
 const MAX_LINE = 1_000;
 const MAX_DESCRIPTION_LINES = 8;
@@ -89,6 +90,8 @@ export class Renderer {
         return this.line(dim('the conversation is forgotten, the workspace stays'));
       case 'sandbox:lost':
         return this.line(yellow(`! ${inline(lossText(event), 2_000)}`));
+      case 'files:changed':
+        return this.line(dim(changedText(event)));
       case 'sandbox:restarted':
         return this.line(
           dim(
@@ -290,6 +293,14 @@ const WAITS: Record<TurnWait, string> = {
 };
 
 /** A newer server may know more reasons. */
+/** What a turn has made; what its user does to files they know. */
+function changedText({ changes, truncated }: Extract<ServerEvent, { type: 'files:changed' }>): string {
+  const shown = changes.slice(0, MAX_CHANGES).map(({ path, change }) => `${change} ${inline(path, 200)}`);
+  const left = changes.length - shown.length;
+  const more = left > 0 ? `, and ${left} more` : truncated ? ', and more' : '';
+  return `files: ${shown.join(', ')}${more}`;
+}
+
 function waitText({ reason, retryAfterMs }: TurnWaiting): string {
   const text = WAITS[reason] ?? 'the turn waits';
   return retryAfterMs === undefined ? text : `${text}, for about ${Math.max(1, Math.round(retryAfterMs / 1000))} s`;

@@ -217,6 +217,20 @@ export const EVENTS = {
     since: time.exactOptional(),
     missing: z.array(z.string()).exactOptional(),
   }),
+  'files:changed': z.object({
+    type: z.literal('files:changed'),
+    seq,
+    turn: turn.exactOptional().describe('Of the call that has made it; absent: its user has'),
+    changes: z.array(
+      z.object({
+        path: z.string(),
+        change: z.enum(['created', 'changed', 'deleted', 'moved']),
+        size: count.exactOptional(),
+        from: z.string().exactOptional(),
+      }),
+    ),
+    truncated: z.literal(true).exactOptional(),
+  }),
   // Facts of some errors stand beside the code.
   error: z.looseObject({ type: z.literal('error'), id, requestId: requestId.exactOptional(), ...errorFields }),
   pong: z.object({ type: z.literal('pong'), id }),
@@ -245,6 +259,7 @@ export const EVENT_WORDS: Record<ServerEvent['type'], string> = {
   notice: 'What the user should know',
   'history:cleared': 'The conversation was forgotten',
   'sandbox:lost': 'Files are gone with their sandbox',
+  'files:changed': 'Files of the workspace have changed',
   error: 'A frame failed',
   pong: 'The answer to a ping',
   'auth:refreshed': 'The socket stands on a newer credential',

@@ -2,8 +2,10 @@
 import type { DockerTasks } from '../../../workers/docker/contract/messages.js';
 import type { WorkspaceOf } from '../../../workers/docker/contract/files.js';
 import type { HoldWorkspaceRequest } from '../../../workers/agent/contract/sandboxes.js';
-import { FairleadError } from '../../shared/errors.js';
+import { errorToData, FairleadError } from '../../shared/errors.js';
 import type { Config } from '../../shared/config.js';
+import type { Logger } from '../../shared/log.js';
+import type { FileChange } from '../../shared/protocol.js';
 import type { Agents } from '../../threads/agents.js';
 import type { DockerPool } from '../../threads/docker-pool.js';
 import type { Exchange } from '../http.js';
@@ -15,6 +17,7 @@ import { toSessionId } from '../session-id.js';
 
 /** A lease waits in a line, and then for the files of its session. */
 const HOLD_TIMEOUT_MS = 150_000;
+const TELL_TIMEOUT_MS = 10_000;
 const RETRY_MS = 1_000;
 
 type Docker = Pick<DockerPool, 'run'>;
@@ -26,6 +29,7 @@ export interface FileDeskOptions {
   docker: () => Docker | undefined;
   presence: Presence;
   limits: Pick<Config['limits'], 'maxFileTransfers'>;
+  log: Logger;
 }
 
 /** A request for files, while it is served. It gets no events of the session. */
@@ -68,6 +72,19 @@ export class FileDesk {
       return found;
     } finally {
       this.#leave(call.user, transfer);
+    }
+  }
+
+  /** Tells the session's clients what was done. Never rejects: it is done, and a list shows it. */
+  async tell(call: RouteCall, change: FileChange): Promise<void> {
+    const { agents, log } = this.#options;
+    const of = { user: call.user, session: toSessionId(call.params['session'] ?? '') };
+    const { path, from } = change;
+    const named = { ...change, path: fromRoot(path), ...(from !== undefined && { from: fromRoot(from) }) };
+    try {
+      await agents.request(of.session, 'note-files', { ...of, changes: [named] }, { timeoutMs: TELL_TIMEOUT_MS });
+    } catch (error) {
+      log.warn({ session: of.session, err: errorToData(error).message }, 'a change of a file was not told');
     }
   }
 
@@ -127,6 +144,11 @@ export class FileDesk {
     if (left > 0) this.#running.set(user, left);
     else this.#running.delete(user);
   }
+}
+
+/** `/workspace/x` is `x`, as lists have it. */
+function fromRoot(path: string): string {
+  return path.replace(/^\/workspace\//, '');
 }
 
 function makeTransfer(exchange: Exchange, user: string, person: Subscriber['person']): Transfer {

@@ -41,6 +41,7 @@ export async function upload(call: RouteCall, { desk, path, maxBytes }: UploadOp
     target.commit(expect);
     const written = await target.done;
     const { size: bytes, mtimeMs } = written;
+    await desk.tell(call, { path, change: stat ? 'changed' : 'created', size: bytes });
     exchange.json(stat ? 200 : 201, { path, size: bytes, mtimeMs, etag: etagOf(written) }, [['ETag', etagOf(written)]]);
   } catch (error) {
     body.drop();

@@ -31,7 +31,7 @@ export interface FileRoutesOptions extends FileParts, FileDeskOptions {
 }
 
 export function fileRoutes({ sandbox, log, ...options }: FileRoutesOptions): Route[] {
-  const desk = new FileDesk(options);
+  const desk = new FileDesk({ ...options, log });
   return [
     get('/v1/sessions/:session/files', async (call) => {
       const { query } = call;
@@ -74,12 +74,14 @@ export function fileRoutes({ sandbox, log, ...options }: FileRoutesOptions): Rou
         const expect = await matched(desk, of, call.exchange.head.conditions ?? NO_CONDITIONS);
         await desk.ask('delete-file', { ...of, recursive, ...(expect !== undefined && { expect }) });
       });
+      await desk.tell(call, { path, change: 'deleted' });
       call.exchange.empty(204);
     }),
     post('/v1/sessions/:session/files/move', moveBody, async (call, { from, to, overwrite = false }) => {
       await desk.with(call, 'move', ({ session, server }) =>
         desk.ask('move-file', { session, server, from, to, overwrite }),
       );
+      await desk.tell(call, { path: to, change: 'moved', from });
       call.exchange.json(200, { from, to });
     }),
   ];

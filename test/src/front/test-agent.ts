@@ -122,6 +122,7 @@ export class TestAgent {
         return { server: of.server ?? 'workspace', hold: 'held' };
       },
       'release-workspace': () => null,
+    'note-files': () => null,
       'create-session': ({ session, user, model }) => {
         if (model === 'forbidden') throw new FairleadError('ERR_MODEL_NOT_ALLOWED', 'not in model.allow');
         this.make(session, user);

@@ -48,7 +48,13 @@ import type {
 } from './model-calls.js';
 import type { QuotaExcess } from '../../../src/shared/quotas.js';
 import type { UsageRequests } from './usage.js';
-import type { HeldWorkspace, HoldWorkspaceRequest, ReleaseSessionRequest, SandboxRef } from './sandboxes.js';
+import type {
+  HeldWorkspace,
+  HoldWorkspaceRequest,
+  NoteFilesRequest,
+  ReleaseSessionRequest,
+  SandboxRef,
+} from './sandboxes.js';
 import type {
   ActedBy,
   AllSessionsRequest,
@@ -136,6 +142,8 @@ export interface AgentContract {
        * the session's own. With `act` the errors of a lease, ERR_QUOTA, ERR_DRAINING.
        */
       'hold-workspace': { request: HoldWorkspaceRequest; result: HeldWorkspace };
+      /** Tells the session's clients. */
+      'note-files': { request: NoteFilesRequest; result: null };
       /** Idempotent. */
       'release-workspace': { request: { hold: string }; result: null };
       'get-session': { request: SessionRef; result: SessionInfo };

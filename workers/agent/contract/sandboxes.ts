@@ -1,4 +1,5 @@
 /** Messages about a session's sandboxes that are not those of the docker thread. Types only. */
+import type { FileChange } from '../../../src/shared/protocol.js';
 import type { Asked, SessionRef } from './sessions.js';
 
 export interface SandboxRef {
@@ -15,6 +16,11 @@ export interface HoldWorkspaceRequest extends SessionRef, Asked {
   server?: string;
   /** What is done to files, for the record; the session gets a sandbox for it where it has none. Absent: they are read, in whatever there is. */
   act?: 'upload' | 'delete' | 'move' | 'read';
+}
+
+/** What its user has done to files over HTTP. */
+export interface NoteFilesRequest extends SessionRef {
+  changes: FileChange[];
 }
 
 export interface HeldWorkspace {

@@ -6,8 +6,7 @@ import type { Pending } from '../../../src/shared/protocol.js';
 import type { OpenTurn, SessionRow, Store, TurnProgress } from '../store/store.js';
 import type { AnswerApprovalRequest, SubmitMessageResult } from '../contract/sessions.js';
 import { answerStep, judgeEdit, type AnswerPlan } from './answer.js';
-import type { Loss } from '../../docker/contract/messages.js';
-import { lossStep, takeLossNotes, type LossNotes } from '../log/losses.js';
+import { takeLossNotes, type LossNotes } from '../log/losses.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
@@ -240,9 +239,9 @@ export class Session {
     this.#goOn(); // a call may have waited only for this answer
   }
 
-  /** Tells clients that files are gone, once for each id. */
-  async noteLoss(loss: Loss): Promise<void> {
-    await this.log.commit(() => lossStep(this.row, loss));
+  /** Tells clients what no turn has done; undefined: nothing. */
+  async note(stepOf: (row: SessionRow) => Step | undefined): Promise<void> {
+    await this.log.commit(() => stepOf(this.row));
   }
 
   /** For a tool result outside of a turn: what no result of this server has said yet. It counts as said. */

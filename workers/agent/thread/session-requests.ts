@@ -10,6 +10,7 @@ import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract } from '../contract/messages.js';
 import type { Asked, ListedSession, SessionInfo, SessionRef } from '../contract/sessions.js';
 import { passingFrame } from '../log/frames.js';
+import { lossStep } from '../log/losses.js';
 import { pendingOf, runningTurn } from '../log/progress.js';
 import type { McpServers } from '../mcp/servers.js';
 import { isSharedSession } from '../mcp/host/shared-sessions.js';
@@ -128,6 +129,8 @@ export class SessionRequests {
       'answer-elicitation': ({ user, session: id, who: _who, ...reply }) =>
         this.#do({ user, session: id }, (session) => session.answerQuestion(reply)),
       'note-loss': (loss) => this.#noteLoss(loss),
+      'note-files': ({ changes, ...of }) =>
+        this.#do(of, (session) => session.note(() => ({ events: [{ type: 'files:changed', changes }] }))),
       'claim-sockets': async ({ max, ...claim }) => {
         const over = await store.counters.claimSockets(claim, max);
         return over ? { over } : {};
@@ -200,7 +203,7 @@ export class SessionRequests {
     const row = await store.readSession(loss.session);
     if (!row) return { told: true };
     if (row.owner !== data.instance) return { told: false };
-    await sessions.with(row, (session) => session.noteLoss(loss));
+    await sessions.with(row, (session) => session.note((known) => lossStep(known, loss)));
     return { told: true };
   }
 

@@ -1,10 +1,11 @@
 /** The calls of one model answer: judged, approved, run in parallel. Each gets a result. Agent threads. */
-import type { DurableEvent, PinDifference } from '../../../src/shared/protocol.js';
+import type { DurableEvent, FileChanges, PinDifference } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
 import { contentForEvent } from '../mcp/calls/bound-content.js';
 import { judge } from '../mcp/calls/judge.js';
 import { ruleName } from '../mcp/calls/policy.js';
 import { runTool } from '../mcp/calls/run-tool.js';
+import { toldChanges } from '../mcp/calls/told-changes.js';
 import { outputOf, type ToolOutput } from '../mcp/calls/tool-result.js';
 import { toServerArgs } from '../mcp/catalogue/model-schema.js';
 import { partHashes } from '../../../src/shared/definition-hash.js';
@@ -124,7 +125,7 @@ export function startEvent({ callId, name, server, args }: Pick<OpenCall, 'callI
 export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
   const { callId } = call;
   const startedAt = performance.now();
-  const { output, ok, bill } = await outputOfCall(turn, call);
+  const { output, ok, bill, changes } = await outputOfCall(turn, call);
   if (staysOpen(turn, callId)) return;
   const ms = Math.round(performance.now() - startedAt);
   const edited = { type: 'text' as const, text: `(The user changed the arguments to ${JSON.stringify(call.args)})` };
@@ -148,6 +149,7 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
         ...questions.events,
         ...noticesOf(bill),
         { type: 'tool:result', callId, ok, content: told, ...(structuredContent ? { structuredContent } : {}), ms },
+        ...(changes ? [{ type: 'files:changed' as const, turn: turn.turn, ...changes }] : []),
       ],
       messages: [
         resultMessage([resultBlock(callId, { ...forModel, content: [...lost.content, ...forModel.content] }, !ok)]),
@@ -165,7 +167,7 @@ export async function runCall(turn: Turn, call: StartedCall): Promise<void> {
 async function outputOfCall(
   turn: Turn,
   call: StartedCall,
-): Promise<{ output: ToolOutput; ok: boolean; bill: Bill | undefined }> {
+): Promise<{ output: ToolOutput; ok: boolean; bill: Bill | undefined; changes?: FileChanges | undefined }> {
   const { parts, log, signal, asks } = turn;
   const { callId, name, server, args } = call;
   const { session, user, who } = log.row;
@@ -192,7 +194,10 @@ async function outputOfCall(
       const { maxToolResultBytes: maxBytes, maxToolImageBytes: maxImageBytes } = parts.config.limits;
       const isExact = parts.toolSet(caller).of(server, name)?.definition.readOnly === true;
       const output = outputOf(result, { maxBytes, maxImageBytes, problem, isExact });
-      return { output, ok: result.isError !== true, bill };
+      // Only a workspace has files that its user sees.
+      const spec = parts.config.mcpServers[server];
+      const hasFiles = spec !== undefined && 'image' in spec;
+      return { output, ok: result.isError !== true, bill, changes: hasFiles ? toldChanges(result._meta) : undefined };
     }
     case 'failed':
       return { output: textOutput(outcome.text), ok: false, bill };
