@@ -1,6 +1,6 @@
 /** The front: serves WebSockets and HTTP with uWebSockets. Main thread. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { HttpResponse, TemplatedApp, WebSocket } from 'uWebSockets.js';
+import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket } from 'uWebSockets.js';
 import { ownNames } from '../shared/certificate.js';
 import { seesServer } from '../shared/kept-for-groups.js';
 import { liveSection } from '../shared/live-view.js';
@@ -35,6 +35,7 @@ import { CertificateWatch } from './certificate-watch.js';
 import type { FrontOptions } from './front-options.js';
 import { Listener } from './listener.js';
 import { readHead } from './request-head.js';
+import { SocketIoDoor } from './socket-io-door.js';
 
 /** After the close frames and last answers, the kernel gets this time to send them before the sockets are destroyed. */
 const CLOSE_GRACE_MS = 100;
@@ -113,6 +114,7 @@ export function createFront(options: FrontOptions): Front {
   const refusedLogIns = new RefusalLog(log);
   const logIns = new LogIns(refusedLogIns);
   const listener = new Listener({ ...listen, attach });
+  let socketIo: SocketIoDoor | undefined;
   let certificate: CertificateWatch | undefined;
   let metricsServer: MetricsServer | undefined;
   let metricsHosts: Hosts | undefined;
@@ -183,6 +185,9 @@ export function createFront(options: FrontOptions): Front {
     async listen() {
       void jwts?.warm(); // so that the first JWT need not wait
       certificate = watchCertificate();
+      if (listen.socketIo) {
+        socketIo = await SocketIoDoor.open({ ...context, auth, strangers, logIns, notServing, origins, limits, admit });
+      }
       await listener.listen();
       await listenForMetrics();
       return { host: listen.host, port: listener.port, url: ownUrl() };
@@ -208,6 +213,7 @@ export function createFront(options: FrontOptions): Front {
       stopped = true;
       presence.draining = true;
       certificate?.close();
+      socketIo?.close();
       listener.close();
       refusals.close();
       refusedLogIns.close();
@@ -248,16 +254,8 @@ export function createFront(options: FrontOptions): Front {
       idleTimeout: Math.ceil(limits.idleTimeoutMs / 1000),
       sendPingsAutomatically: true,
       upgrade: (res, req, socketContext) => {
-        const head = readHead(res, req, { addresses, strangers });
-        if (cutMalformed(res, head)) return;
-        const refused = origins.refusal(head);
-        if (refused) {
-          refusals.note(refused, head);
-          const exchange = new Exchange(res, head, log);
-          exchange.route = '/v1/ws';
-          exchange.fail(refused);
-          return;
-        }
+        const head = admit(res, req, '/v1/ws');
+        if (!head) return;
         const protocols = req.getHeader('sec-websocket-protocol');
         const key = req.getHeader('sec-websocket-key');
         const extensions = req.getHeader('sec-websocket-extensions');
@@ -273,6 +271,7 @@ export function createFront(options: FrontOptions): Front {
       drain: (ws) => ws.getUserData().connection.drained(),
       close: (ws) => ws.getUserData().connection.closed(),
     });
+    socketIo?.mount(app);
     app.any('/*', (res, req) => {
       const head = readHead(res, req, { addresses, strangers });
       if (!cutMalformed(res, head)) void router.serve(new Exchange(res, head, log));
@@ -291,6 +290,19 @@ export function createFront(options: FrontOptions): Front {
     const sandboxes = (await options.sandboxes?.()) ?? [];
     const [connections, attached] = [presence.size, hub.sessions];
     return { ready, reasons, connections, attached, sandboxes, limits, quotas, pool: config.sandbox.pool };
+  }
+
+  /** The head of a request that no foreign page has sent. Undefined: it is refused, or cut. */
+  function admit(res: HttpResponse, req: HttpRequest, route: string): RequestHead | undefined {
+    const head = readHead(res, req, { addresses, strangers });
+    if (cutMalformed(res, head)) return undefined;
+    const refused = origins.refusal(head);
+    if (!refused) return head;
+    refusals.note(refused, head);
+    const exchange = new Exchange(res, head, log);
+    exchange.route = route;
+    exchange.fail(refused);
+    return undefined;
   }
 
   /** Cuts the connection without an answer, since after one uWebSockets would go on to what follows, perhaps a smuggled request. */

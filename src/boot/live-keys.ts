@@ -70,6 +70,7 @@ export const RESTART_KEYS = [
   'listen.tls', // which files; what is in them is read at once
   'listen.trustedProxies', // whose requests count as whose
   'listen.drainTimeoutMs',
+  'listen.socketIo', // the routes of the sockets that listen
   'metrics',
   'auth.mode',
   'auth.oidc',

@@ -131,7 +131,7 @@ export class Connection implements Subscriber {
   }
 
   /** `message` is uWebSockets' memory, valid until this returns. */
-  received(message: ArrayBuffer, isBinary: boolean): void {
+  received(message: ArrayBuffer | Uint8Array, isBinary: boolean): void {
     frameCounts.in++;
     // Who sends before the credential is judged has no budget yet, and may send no more than waits for the attach.
     if (this.user !== '' && !this.#pay(message.byteLength)) return undefined;

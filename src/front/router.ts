@@ -311,7 +311,7 @@ function hasLongBody({ chunked, contentLength }: Exchange['head']): boolean {
 const ALLOWED_HEADERS =
   'Authorization, Content-Type, Last-Event-ID, Fairlead-Session, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, *';
 
-function preflight(exchange: Exchange, allowed: string[]): void {
+export function preflight(exchange: Exchange, allowed: string[]): void {
   const cors: Header[] =
     exchange.headers.length === 0
       ? []

@@ -28,6 +28,10 @@ export const listenSchema = z
       .default([])
       .describe('Proxies whose X-Forwarded-For says which address a request without credentials comes from'),
     drainTimeoutMs: ms.default(30_000),
+    socketIo: z
+      .boolean()
+      .default(false)
+      .describe('Serves clients of Socket.IO at /socket.io/, beside the raw WebSocket'),
   })
   .prefault({});
 

@@ -72,6 +72,7 @@ t.test('only the router reads bodies, and only the checked parser parses what cl
       'src/boot/server-note.ts',
       'src/front/browser/cookie-seal.ts',
       'src/front/parse-json.ts',
+      'src/front/socket-io/events.ts',
       'src/front/turn-filter.ts',
       'src/front/turn-readers.ts',
       'src/front/turn-result.ts',
