@@ -61,6 +61,7 @@ export const LIVE_KEYS = [
   'mcp.allowHosts',
   'logLevel',
   'mcpServers',
+  'images',
 ] as const;
 
 /** A section stands for all its keys, also those of a later version: what nobody has made live needs a restart. */
@@ -115,6 +116,7 @@ const MAPS: ReadonlySet<string> = new Set([
   'model.groups',
   'mcp.pins.servers',
   'mcpServers',
+  'images',
 ]);
 
 export interface ConfigDiff {

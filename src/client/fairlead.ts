@@ -57,7 +57,9 @@ export class Fairlead {
     return this.request('GET', `/v1/sessions${queryOf({ limit, cursor })}`);
   }
 
-  createSession(options: { model?: string } = {}): Promise<{ session: string; model: string }> {
+  createSession(
+    options: { model?: string; image?: string } = {},
+  ): Promise<{ session: string; model: string; image?: string }> {
     return this.request('POST', '/v1/sessions', options);
   }
 

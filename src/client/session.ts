@@ -34,6 +34,8 @@ export interface SessionOptions {
   after?: number | undefined;
   /** Of a new session. */
   model?: string | undefined;
+  /** Of a new session's sandbox, as `GET /v1/images` names it. */
+  image?: string | undefined;
   /** Ends with ERR_UNAVAILABLE after this time without a connection. Default ten minutes. */
   giveUpAfterMs?: number;
   /** An error ends the session where the client would try again. */
@@ -76,6 +78,7 @@ const PASSING = new Set([
 
 export class Session implements AsyncIterable<SessionEvent> {
   readonly #model: string | undefined;
+  readonly #image: string | undefined;
   readonly #connection: Connection;
   readonly #outbox: Outbox;
   readonly #renewal: Renewal;
@@ -96,6 +99,7 @@ export class Session implements AsyncIterable<SessionEvent> {
     this.#id = options.session;
     this.#seq = this.#id === undefined ? undefined : options.after;
     this.#model = options.model;
+    this.#image = options.image;
     this.#queue = new EventQueue(options.maxQueuedChars);
     this.#connection = new Connection({
       ...options,
@@ -223,7 +227,10 @@ export class Session implements AsyncIterable<SessionEvent> {
   #query(): string {
     const query = new URLSearchParams();
     if (this.#id !== undefined) query.set('session', this.#id);
-    else if (this.#model !== undefined) query.set('model', this.#model);
+    else {
+      if (this.#model !== undefined) query.set('model', this.#model);
+      if (this.#image !== undefined) query.set('image', this.#image);
+    }
     if (this.#seq !== undefined) query.set('after', String(this.#seq));
     return `?${query.toString()}`;
   }

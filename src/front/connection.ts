@@ -8,7 +8,7 @@ import { CLOSE, type ClientFrame } from '../shared/protocol.js';
 import type { Agents } from '../threads/agents.js';
 import type { ByteBudget } from './byte-budget.js';
 import { askAgent } from './ask-agent.js';
-import { badFrame, parseFrame } from './frames.js';
+import { badFrame, defined, parseFrame } from './frames.js';
 import { badFramesTotal, frames as frameCounts, slowReaderCloses } from './front-metrics.js';
 import { attach, catchUpFrames, REQUEST_TIMEOUT_MS, type Hub, type Subscriber } from './hub.js';
 import { newerCredential, refreshedFrame, type CredentialJudges } from './newer-credential.js';
@@ -46,7 +46,15 @@ export interface ConnectionContext extends CredentialJudges {
 /** The verdict on an upgrade request: a refusal, or who asks for what. */
 export type JudgedUpgrade =
   | { refused: FairleadError }
-  | { refused?: never; person: Person; address: string; session?: string; after?: number; model?: string };
+  | {
+      refused?: never;
+      person: Person;
+      address: string;
+      session?: string;
+      after?: number;
+      model?: string;
+      image?: string;
+    };
 
 /** Frames that came before the attach was answered. */
 interface Early {
@@ -193,12 +201,12 @@ export class Connection implements Subscriber {
   async #attach(opening: Exclude<JudgedUpgrade, { refused: FairleadError }>): Promise<void> {
     const { agents } = this.#context;
     const { user } = this;
-    const { after, model } = opening;
+    const { after, model, image } = opening;
     const who = this.#who();
     const session = opening.session ?? newSessionId();
     try {
       if (opening.session === undefined) {
-        const body = { user, session, who, ...(model === undefined ? {} : { model }) };
+        const body = { user, session, who, ...defined({ model, image }) };
         await agents.request(session, 'create-session', body, { timeoutMs: REQUEST_TIMEOUT_MS });
       }
       const of = { user, session, who, after, resumed: opening.session !== undefined };

@@ -102,7 +102,10 @@ const FRAME_TYPES = [
 ];
 
 export const noBody = z.strictObject({});
-export const sessionBody = z.strictObject({ model: z.string().min(1).max(200).optional() });
+export const sessionBody = z.strictObject({
+  model: z.string().min(1).max(200).optional(),
+  image: z.string().min(1).max(64).optional(),
+});
 export const renameBody = z.strictObject({ title });
 export const messageBody = z.strictObject(messageFields).refine(hasOne, ONE_OF);
 export const approvalBody = z.strictObject(approvalFields);

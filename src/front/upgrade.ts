@@ -49,5 +49,6 @@ function readUpgrade(person: Person, address: string, params: URLSearchParams): 
   const after = given === undefined ? undefined : parseSeq(given);
   if (given !== undefined && after === undefined) throw badFrame('after must be an integer of 0 or more');
   const model = params.get('model') || undefined;
-  return { person, address, ...defined({ session: session && toSessionId(session), after, model }) };
+  const image = params.get('image') || undefined;
+  return { person, address, ...defined({ session: session && toSessionId(session), after, model, image }) };
 }

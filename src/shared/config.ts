@@ -19,6 +19,7 @@ import { sandboxProblems, sandboxSchema, type SandboxConfig } from './config-san
 import { DOCKER_HOST_PROBLEM, parseDockerHost } from './docker-host.js';
 import { FairleadError } from './errors.js';
 import { redisUrlProblem } from './redis-url.js';
+import { imageProblems, imagesSchema } from './config-images.js';
 import { defaultMemoryMb } from './sandbox-memory.js';
 
 /** A thread beats only four times within the limit, and a garbage collection delays its beat. */
@@ -137,6 +138,7 @@ export const configSchema = z.strictObject({
       mcpServerSchema,
     )
     .prefault({ workspace: { image: 'fairlead/workspace' } }),
+  images: imagesSchema.describe('Images of the sandbox that a session may choose when it is made, by name'),
 });
 
 type Parsed = z.infer<typeof configSchema>;
@@ -274,6 +276,7 @@ function checkAcross(config: Config, problems: ConfigProblem[]): void {
     problems.push({ path: 'agents.maxHeapMb', message: `must be 0, or at least ${MIN_HEAP_MB}` });
   }
   problems.push(...sandboxProblems(config.sandbox, config.mcpServers));
+  problems.push(...imageProblems(config.images, config.sandbox, config.mcpServers));
   problems.push(...budgetProblems(config));
   problems.push(...policyProblems(config.approvals.rules));
   const { allowHostCommands, mcp } = config;

@@ -26,6 +26,11 @@ export function mayUseModel({ groups }: Pick<Config['model'], 'groups'>, model: 
   return !Object.hasOwn(groups, model) || isMember(groups[model], who);
 }
 
+/** The names of the images that the user may choose. */
+export function usableImages(images: Config['images'], who: Who): string[] {
+  return Object.keys(images).filter((name) => isMember(images[name]!.groups, who));
+}
+
 export function modelRefusal(model: string): string {
   return `the model ${model} is not one that this user may use`;
 }

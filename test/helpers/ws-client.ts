@@ -22,6 +22,7 @@ export interface ConnectOptions {
   session?: string;
   after?: number;
   model?: string;
+  image?: string;
   /** `fairlead.v1` unless told. */
   subprotocols?: string[];
   /** The token goes as a second subprotocol, as a browser must send it. */
@@ -61,7 +62,7 @@ export class UpgradeRefused extends Error {
 export async function connect(url: string, options: ConnectOptions = {}): Promise<TestClient> {
   const target = new URL(url.replace(/^http/, 'ws'));
   if (target.pathname === '/') target.pathname = '/v1/ws';
-  for (const key of ['session', 'after', 'model'] as const) {
+  for (const key of ['session', 'after', 'model', 'image'] as const) {
     if (options[key] !== undefined) target.searchParams.set(key, String(options[key]));
   }
   const protocols = [...(options.subprotocols ?? [PROTOCOL])];

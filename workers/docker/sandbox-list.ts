@@ -1,6 +1,4 @@
 /** The sandboxes as operators see them, with the memory that each uses. Docker thread. */
-import { isImageServer } from '../../src/shared/config-mcp.js';
-import type { Config } from '../../src/shared/config.js';
 import type { SandboxInfo } from './contract/messages.js';
 import type { SandboxDriver } from './driver/driver.js';
 import type { Lease } from './lease/lease.js';
@@ -13,33 +11,31 @@ const MEMORY_MS = 3_000;
 const AT_ONCE = 10;
 
 export interface SandboxListParts {
-  pools: readonly Pick<ContainerPool, 'server' | 'all'>[];
+  pools: readonly Pick<ContainerPool, 'server' | 'image' | 'memoryMb' | 'all'>[];
   leases: readonly Lease[];
-  config: Pick<Config, 'mcpServers' | 'sandbox'>;
   driver: Pick<SandboxDriver, 'adopting'>;
 }
 
 /** Those that have an id, in its order. */
-export async function listSandboxes({ pools, leases, config, driver }: SandboxListParts): Promise<SandboxInfo[]> {
+export async function listSandboxes({ pools, leases, driver }: SandboxListParts): Promise<SandboxInfo[]> {
   const isolated = driver.adopting !== undefined; // processes without isolation have no limit
   const bySandbox = new Map(leases.map((lease) => [lease.sandbox, lease]));
-  const found = pools.flatMap((pool) => [...pool.all()].map((sandbox) => ({ sandbox, server: pool.server })));
+  const found = pools.flatMap((pool) => [...pool.all()].map((sandbox) => ({ sandbox, pool })));
   const held = found.filter(({ sandbox }) => idOf(sandbox) !== undefined);
   const memory = await memoryOf(held.map(({ sandbox }) => sandbox));
-  const infos = held.map(({ sandbox, server: pooled }): SandboxInfo => {
+  const infos = held.map(({ sandbox, pool }): SandboxInfo => {
     const lease = bySandbox.get(sandbox);
-    const server = lease?.server ?? pooled;
-    const settings = config.mcpServers[server];
+    const server = lease?.server ?? pool.server;
     const used = memory.get(sandbox);
     return {
       sandbox: idOf(sandbox)!,
       state: sandbox.state === 'gone' ? 'draining' : sandbox.state,
       server,
-      image: settings && isImageServer(settings) ? settings.image : '',
+      image: pool.image,
       ...(lease && { session: lease.session, leasedAt: lease.leasedAt }),
       ...(lease && sandbox.user && { user: sandbox.user }),
       ...(used !== undefined && { memoryBytes: used }),
-      ...(isolated && { maxMemoryBytes: config.sandbox.memoryMb * MIB }),
+      ...(isolated && { maxMemoryBytes: pool.memoryMb * MIB }),
     };
   });
   return infos.toSorted((one, other) => (one.sandbox < other.sandbox ? -1 : 1));

@@ -109,10 +109,10 @@ export class SandboxManager {
       destroy: (lease) => this.#leases.endQuietly(lease, 'its session has a newer sandbox'),
     });
     const keep = (found: FoundSandbox, record: LeaseRecord, pool: ContainerPool): void => {
-      const { session, server, generation, leasedAt = 0 } = record;
+      const { session, server, image, generation, leasedAt = 0 } = record;
       const sandbox = pool.adoptLeased(found);
       sandbox.startedAt = record.startedAt;
-      const lease: Lease = { id: found.id, session, server, sandbox, pool, leasedAt, generation, used: true };
+      const lease: Lease = { id: found.id, session, server, image, sandbox, pool, leasedAt, generation, used: true };
       if (mayHaveChanged(record)) {
         lease.changedAt = Date.now();
         lease.overdue = true;
@@ -194,16 +194,16 @@ export class SandboxManager {
   }
 
   /** ERR_SANDBOX, ERR_UNAVAILABLE, ERR_DRAINING; ERR_CANCELLED when the port closes before the sandbox is ready. */
-  async lease({ session, user, server, port }: LeaseRequest): Promise<LeaseResult> {
+  async lease({ session, user, server, image, port }: LeaseRequest): Promise<LeaseResult> {
     // First, since a port reports its closing only to a listener.
     let leased: Lease | undefined;
     const relay = new StdioRelay(port, {
       onChanges: (running, by) => leased && this.#leases.noteChange(leased, running, by),
     });
     const began = performance.now();
-    const owner = { session, server };
+    const owner = { session, server, image };
     try {
-      const pool = this.#poolOf(server);
+      const pool = this.#poolOf(server, image);
       await this.#ready();
       await this.#leases.left(owner);
       const lease =
@@ -315,7 +315,7 @@ export class SandboxManager {
     if (this.#workspaces.takeMissing(owner)) await this.#leases.missingSave(owner);
     // First: the next result that the session gets from this server is that of an empty, or older, workspace.
     await this.#options.losses?.settled(owner, signal, this.#options.config.sandbox.leaseTimeoutMs);
-    const { sandbox, pool: from } = await this.#pools.take(pool, owner.server, signal, user);
+    const { sandbox, pool: from } = await this.#pools.take(pool, owner, signal, user);
     const { running } = sandbox;
     if (!running) throw new FairleadError('ERR_INTERNAL', `the sandbox ${sandbox.name} is not running`);
     const used = this.#workspaces.has(owner);
@@ -396,8 +396,8 @@ export class SandboxManager {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #poolOf(server: string): ContainerPool {
+  #poolOf(server: string, image?: string): ContainerPool {
     if (this.#closing) throw stopping();
-    return this.#pools.get(server);
+    return this.#pools.get(server, image);
   }
 }

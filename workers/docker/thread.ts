@@ -1,5 +1,6 @@
 /** Composes the docker thread (driver, sandbox manager, reconciler) and serves its control port. Docker thread. */
 import { join } from 'node:path';
+import { largestWorkspaceMb } from '../../src/shared/config-images.js';
 import { LiveSettings } from '../../src/shared/live-settings.js';
 import { setLogLevel, type Logger } from '../../src/shared/log.js';
 import { isLimited } from '../../src/shared/quotas.js';
@@ -39,8 +40,13 @@ export function startDockerThread(data: DockerWorkerData, control: PortLike, log
   const sizes = new SavedSizes({ tell: (saves) => channel.request('note-saved', { saves }), log });
   const archives = new Archives({
     folder: join(config.dataDir, 'workspaces'),
-    maxBytes: config.sandbox.workspaceMb * 2 * MIB, // a tar holds sparse files in full, and its own headers
-    workspaceBytes: config.sandbox.workspaceMb * MIB,
+    // A tar holds sparse files in full, and its own headers.
+    get maxBytes() {
+      return largestWorkspaceMb(config.images, config.sandbox) * 2 * MIB;
+    },
+    get workspaceBytes() {
+      return largestWorkspaceMb(config.images, config.sandbox) * MIB;
+    },
     timeoutMs: SAVE_TIMEOUT_MS,
     onBytes: (session, server, bytes) => {
       if (isLimited(config, 'maxWorkspaceBytes')) sizes.note(session, server, bytes);

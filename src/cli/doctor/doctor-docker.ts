@@ -46,7 +46,11 @@ export async function checkDocker(config: Config, signal: AbortSignal): Promise<
     findings.push({ status: 'failed', detail, hint: `set it to ${info.NCPU} or less` });
   }
   findings.push(...lacks(config, info));
-  const images = [...new Set(serversOf(config.mcpServers, isImageServer).map(([, { image }]) => image))];
+  const used = [
+    ...serversOf(config.mcpServers, isImageServer).map(([, server]) => server),
+    ...Object.values(config.images),
+  ];
+  const images = [...new Set(used.map(({ image }) => image))];
   return [...findings, ...(await Promise.all(images.map((image) => checkImage(docker, image, ask))))];
 }
 

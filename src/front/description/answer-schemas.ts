@@ -30,6 +30,7 @@ export const problem = z
 const sessionFields = {
   session: z.string(),
   model: z.string(),
+  image: z.string().exactOptional().describe('The image of its sandbox; absent: that of the server'),
   title: z.string(),
   createdAt: time,
   lastActiveAt: time,
@@ -44,7 +45,10 @@ export const sessionInfo = z.object({
   pending: z.array(pending),
 }) satisfies z.ZodType<SessionInfo>;
 export const sessions = z.object({ sessions: z.array(listedSession), next });
-export const madeSession = z.object({ session: z.string(), model: z.string() });
+export const madeSession = z.object({ session: z.string(), model: z.string(), image: z.string().exactOptional() });
+export const images = z.object({
+  images: z.array(z.object({ name: z.string(), description: z.string(), default: z.boolean() })),
+});
 export const justSession = z.object({ session: z.string() });
 export const history = z.object({ transcript: z.array(transcriptEntry), first: count.exactOptional(), next });
 export const answered = z.object({ callId: z.string(), approved: z.boolean() });

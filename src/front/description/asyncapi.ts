@@ -75,6 +75,7 @@ const QUERY = {
     session: { type: 'string', description: 'Resume this session; absent: a new one' },
     after: { type: 'integer', minimum: 0, description: 'The seq of the last event that was handled' },
     model: { type: 'string', description: 'Of a new session' },
+    image: { type: 'string', description: 'Of a new session’s sandbox, as `GET /v1/images` names it' },
   },
 };
 

@@ -16,6 +16,11 @@ const SESSIONS: Record<string, Operation> = {
     summary: 'Make a session',
     answers: { 201: { words: 'It is there', schema: answers.madeSession } },
   },
+  'GET /v1/images': {
+    tag: 'Sessions',
+    summary: 'List the images of the sandbox that a session may choose',
+    answers: ok('Those that this user may choose', answers.images),
+  },
   'GET /v1/sessions': {
     tag: 'Sessions',
     summary: 'List one’s own sessions, last active first',

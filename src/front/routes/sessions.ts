@@ -39,6 +39,9 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
       const made = await ask(session, 'create-session', { user, session, who, ...defined(body) });
       exchange.json(201, made, [['Location', `/v1/sessions/${session}`]]);
     }),
+    get('/v1/images', async ({ exchange, user, who }) => {
+      exchange.json(200, await ask(user, 'list-images', { user, who }));
+    }),
     get('/v1/sessions', async ({ exchange, user, query }) => {
       const cursor = query.get('cursor') || undefined;
       const page = { user, limit: limitOf(query), ...(cursor === undefined ? {} : { cursor }) };

@@ -122,12 +122,13 @@ export class TestAgent {
         return { server: of.server ?? 'workspace', hold: 'held' };
       },
       'release-workspace': () => null,
-    'note-files': () => null,
+      'note-files': () => null,
       'create-session': ({ session, user, model }) => {
         if (model === 'forbidden') throw new FairleadError('ERR_MODEL_NOT_ALLOWED', 'not in model.allow');
         this.make(session, user);
         return { session, model: model ?? 'test-model' };
       },
+      'list-images': () => ({ images: [{ name: 'full', description: 'all of it', default: true }] }),
       attach: ({ after, resumed, who, ...of }) => {
         const state = this.#of(of);
         if (after !== undefined && after > state.seq) throw new FairleadError('ERR_BAD_FRAME', 'ahead of the log');

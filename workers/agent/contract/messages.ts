@@ -68,6 +68,7 @@ import type {
   CatchUpResult,
   CreateSessionRequest,
   CreateSessionResult,
+  OfferedImage,
   EndSessionResult,
   ListSessionsRequest,
   ListSessionsResult,
@@ -105,6 +106,8 @@ export interface AgentContract {
     CredentialRequests & {
       /** Creates the session's row. ERR_MODEL_NOT_ALLOWED. */
       'create-session': { request: CreateSessionRequest; result: CreateSessionResult };
+      /** Those that this user may choose. */
+      'list-images': { request: { user: string } & Asked; result: { images: OfferedImage[] } };
       /**
        * Everything that a new subscriber must see first: session:ready, the durable events after `after`, the blocks that are
        * streaming. Events notified after this answer follow it without a gap. `after` ahead of the log: ERR_BAD_FRAME.

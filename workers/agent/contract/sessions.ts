@@ -40,6 +40,8 @@ export interface SessionFrames {
 export interface ListedSession {
   session: string;
   model: string;
+  /** Key in `images`. Absent: it has chosen none. */
+  image?: string;
   title: string;
   createdAt: number;
   lastActiveAt: number;
@@ -58,6 +60,16 @@ export interface SessionInfo extends ListedSession {
 export interface CreateSessionRequest extends SessionRef, Asked {
   /** Absent: the configuration's. */
   model?: string;
+  /** Key in `images`. Absent: the default one, else the server's own. */
+  image?: string;
+}
+
+/** An image that a session may choose. */
+export interface OfferedImage {
+  name: string;
+  description: string;
+  /** A session that chooses none gets it. */
+  default: boolean;
 }
 
 export interface RenameSessionRequest extends SessionRef, Asked {
@@ -67,6 +79,7 @@ export interface RenameSessionRequest extends SessionRef, Asked {
 export interface CreateSessionResult {
   session: string;
   model: string;
+  image?: string;
 }
 
 export interface AttachRequest extends SessionRef, Asked {

@@ -22,6 +22,7 @@ export const ROW_FIELDS = [
   'losses',
   'withheld',
   'who',
+  'image',
 ] as const satisfies readonly (keyof SessionRow)[];
 
 /** The text as JSON writes it, without quotes: it stays readable, and lone surrogates and NUL survive UTF-8 and C strings. */
@@ -62,7 +63,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     context,
     ...newer
   ] = values;
-  const [seen, history, losses, withheld, who] = newer;
+  const [seen, history, losses, withheld, who, image] = newer;
   if (typeof session !== 'string') return undefined;
   return {
     session: unescapeText(session),
@@ -82,6 +83,7 @@ export function rowFromValues(values: readonly (string | null)[]): SessionRow | 
     ...(typeof losses === 'string' ? { losses: JSON.parse(losses) as LossNote[] } : {}),
     ...(withheld ? { withheld: JSON.parse(withheld) as string[] } : {}),
     ...(who ? { who: JSON.parse(who) as Standing } : {}),
+    ...(image ? { image: unescapeText(image) } : {}),
   };
 }
 

@@ -43,6 +43,8 @@ export interface SessionRow {
   losses?: LossNote[];
   /** Parts of the history that the model's API has refused, by hash: they are not sent again. Stored as JSON; absent: none. */
   withheld?: string[];
+  /** Key in `images`, chosen when it was made. Absent: the image of its server. */
+  image?: string;
   /** As what its user was let in when the newest message was accepted: turns are judged by it, also after a crash. Stored as JSON; absent in rows from before it was added. */
   who?: Standing;
 }

@@ -1,4 +1,6 @@
 /** The MCP servers of one agent thread: how each is reached, and what the main thread may ask about them. Agent threads. */
+import { serverWithImages } from '../../../src/shared/config-images.js';
+import type { Config } from '../../../src/shared/config.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { standingOf } from '../../../src/shared/person.js';
 import { quotaOf } from '../../../src/shared/quotas.js';
@@ -60,7 +62,15 @@ export class AgentMcp {
       },
       log,
     });
-    const sandboxes = new SessionSandboxes({ host, config, claims, shared, sessionTools, log });
+    const sandboxes = new SessionSandboxes({
+      host,
+      config,
+      claims,
+      imageOf: (session, server) => imageOf(session, server, { config, store }),
+      shared,
+      sessionTools,
+      log,
+    });
     const commands = new Commands({ config, place: data, sandboxes, host, sessionTools, log });
     this.#commands = commands;
     this.#sandboxes = sandboxes;
@@ -84,10 +94,10 @@ export class AgentMcp {
   }
 
   /** The servers are those of the configuration from now on: calls that run end on the server of before. */
-  applyConfig(changes: ServerChanges): void {
+  applyConfig(changes: ServerChanges, images: readonly string[]): void {
     this.#urls.applyConfig();
     this.#commands.applyConfig(changes);
-    this.#sandboxes.applyConfig(changes);
+    this.#sandboxes.applyConfig(changes, images);
     this.#part.applyConfig(changes); // last: it lists the new servers
   }
 
@@ -111,6 +121,16 @@ export class AgentMcp {
 }
 
 type McpHandlers = ReturnType<McpPart['handlers']> & UrlServers['handlers'];
+
+/** Read from the store for each lease, so that none is given without it. */
+async function imageOf(
+  session: string,
+  server: string,
+  { config, store }: { config: Config; store: Store },
+): Promise<string | undefined> {
+  if (serverWithImages(config.mcpServers)?.[0] !== server) return undefined;
+  return (await store.readSession(session))?.image;
+}
 
 /** The docker thread, behind the main thread. */
 function sandboxHost(channel: HostChannel): SandboxHost {

@@ -5,6 +5,7 @@ import { liveView } from '../../../src/shared/live-view.js';
 import type { Logger } from '../../../src/shared/log.js';
 import { registry } from '../../../src/shared/metrics.js';
 import { LiveSettings } from '../../../src/shared/live-settings.js';
+import { changedImages } from '../../../src/shared/config-images.js';
 import { serverChanges } from '../../../src/shared/server-changes.js';
 import { CLOSE } from '../../../src/shared/protocol.js';
 import type { Channel, RequestHandlers } from '../../../src/shared/threads/channel.js';
@@ -97,10 +98,10 @@ export class AgentThread {
     this.#mcp = new AgentMcp({ data, policy, store, channel, createUrlPart, log });
     const { servers, catalogue } = this.#mcp;
     this.#meter = new Meter({ config, ledger: store.ledger, model, log });
-    live.onChange(({ mcpServers }, before) => {
+    live.onChange(({ mcpServers, images }, before) => {
       policy.applyConfig();
       this.#meter.applyConfig();
-      this.#mcp.applyConfig(serverChanges(before.mcpServers, mcpServers));
+      this.#mcp.applyConfig(serverChanges(before.mcpServers, mcpServers), changedImages(before.images, images));
     });
     const parts: AgentParts = {
       config,

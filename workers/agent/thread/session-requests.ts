@@ -8,12 +8,13 @@ import { quotaOf } from '../../../src/shared/quotas.js';
 import type { RequestHandlers } from '../../../src/shared/threads/channel.js';
 import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract } from '../contract/messages.js';
-import type { Asked, ListedSession, SessionInfo, SessionRef } from '../contract/sessions.js';
+import type { Asked, CreateSessionResult, ListedSession, SessionInfo, SessionRef } from '../contract/sessions.js';
 import { passingFrame } from '../log/frames.js';
 import { lossStep } from '../log/losses.js';
 import { pendingOf, runningTurn } from '../log/progress.js';
 import type { McpServers } from '../mcp/servers.js';
 import { isSharedSession } from '../mcp/host/shared-sessions.js';
+import { chooseImage, offeredImages } from '../turn/choose-image.js';
 import { attachFrames, liveFrames, replayFrames } from '../session/attach.js';
 import { readPage, readPiece } from '../session/history-reader.js';
 import type { Session } from '../session/session.js';
@@ -59,17 +60,24 @@ export class SessionRequests {
   /** ERR_DRAINING, ERR_MODEL_NOT_ALLOWED, ERR_STORE_CONFLICT when it exists, ERR_QUOTA. */
   async create(
     { user, session, who }: SessionRef & Asked,
-    wanted?: string,
-  ): Promise<{ session: string; model: string }> {
+    { model: wanted, image: wantedImage }: { model?: string; image?: string } = {},
+  ): Promise<CreateSessionResult> {
     this.#refuseWhenDraining();
     refuseUnaudited();
     const { data, store } = this.#options;
     const standing = standingOf(who);
     const model = this.#modelFor(standing, wanted);
+    const image = chooseImage(data.config.images, standing, wantedImage);
+    const made = { session, model, ...(image !== undefined && { image }) };
     const { maxSessions } = quotaOf(data.config, { user, ...standing });
-    await store.createSession(newRow({ session, user, model, owner: data.instance, who: standing }), maxSessions);
-    audit({ what: 'session_made', ...auditedAs(user, who), session, about: { model } });
-    return { session, model };
+    await store.createSession(newRow({ ...made, user, owner: data.instance, who: standing }), maxSessions);
+    audit({
+      what: 'session_made',
+      ...auditedAs(user, who),
+      session,
+      about: { model, ...(image !== undefined && { image }) },
+    });
+    return made;
   }
 
   /** Without a wish the first one that the user may use. A model that is kept for others is refused as one that is not there. */
@@ -103,7 +111,9 @@ export class SessionRequests {
   #handlers() {
     const { data, store, parts, sessions, servers, exits } = this.#options;
     return {
-      'create-session': ({ model, ...of }) => this.create(of, model),
+      'create-session': ({ model, image, ...of }) =>
+        this.create(of, { ...(model && { model }), ...(image && { image }) }),
+      'list-images': async ({ who }) => ({ images: offeredImages(data.config.images, standingOf(who)) }),
       attach: ({ after, resumed, who, ...of }) =>
         this.use(of, (session) =>
           attachFrames(session, store, parts, { resumed, who, ...(after === undefined ? {} : { after }) }),
@@ -222,7 +232,9 @@ export class SessionRequests {
   }
 }
 
-function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'> & { who: Standing }): SessionRow {
+function newRow(
+  of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner' | 'image'> & { who: Standing },
+): SessionRow {
   const now = Date.now();
   return {
     ...of,
@@ -239,9 +251,10 @@ function newRow(of: Pick<SessionRow, 'session' | 'user' | 'model' | 'owner'> & {
 }
 
 function summaryOf(row: SessionRow): ListedSession {
-  const { session, model, title, createdAt, lastActiveAt, seq, turns } = row;
+  const { session, model, image, title, createdAt, lastActiveAt, seq, turns } = row;
   const [running, waiting] = [runningTurn(row) !== undefined, pendingOf(row).length];
-  return { session, model, title, createdAt, lastActiveAt, seq, turns, running, waiting };
+  const about = { session, model, ...(image !== undefined && { image }), title, createdAt, lastActiveAt, seq, turns };
+  return { ...about, running, waiting };
 }
 
 function infoOf(row: SessionRow): SessionInfo {

@@ -2,6 +2,7 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { abortable } from '../../../src/shared/abort.js';
 import type { ModelCallWait } from '../contract/model-calls.js';
+import { imageNote } from './choose-image.js';
 import type { Caller } from '../mcp/host/server-connection.js';
 import { foundIn } from '../mcp/catalogue/tool-search.js';
 import { SentContext } from '../model/context.js';
@@ -116,7 +117,7 @@ async function askModel(
     place,
     model,
     system: settings.system,
-    note: parts.catalogue.note(caller),
+    note: [parts.catalogue.note(caller), imageNote(parts.config.images, log.row.image)].filter(Boolean).join('\n'),
     messages: sent.messages(),
     shorter: (size) => sent.shorter(size),
     tools: parts.toolSet(caller).toolsWith(foundIn(transcript)),

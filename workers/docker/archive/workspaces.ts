@@ -16,6 +16,8 @@ const hibernations = counter('fairlead_sandbox_hibernations_total', 'Workspaces 
 export interface Owner {
   session: string;
   server: string;
+  /** Key in `images`, for a new sandbox. */
+  image?: string | undefined;
 }
 
 export function ownerKey({ session, server }: Owner): string {

@@ -30,6 +30,8 @@ export interface LeaseRequest {
   user?: string;
   /** Key in `mcpServers`. */
   server: string;
+  /** Key in `images`: the one that the session has chosen. Absent: the server's own. */
+  image?: string;
   /** The sandbox's end of its stdio; see StdioToSandbox and StdioFromSandbox. */
   port: MessagePort;
 }

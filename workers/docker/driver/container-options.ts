@@ -11,6 +11,8 @@ import { SECCOMP_PROFILE } from './seccomp-profile.js';
 
 export const LABEL_INSTANCE = 'fairlead.instance';
 export const LABEL_SERVER = 'fairlead.server';
+/** `pids` of an image that has limits of its own. */
+export const LABEL_PIDS = 'fairlead.pids';
 /** Hash of the options, see `optionsOf`. */
 export const LABEL_OPTIONS = 'fairlead.options';
 
@@ -23,7 +25,7 @@ const OOM_SCORE = 500;
 /** A quarter of what others have beside it, a tenth in cgroup v2's weights: the server, Docker and Redis come first. `NanoCpus` limits it anyway. */
 const CPU_SHARES = 256;
 
-export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env'> & {
+export type MadeFrom = Pick<StartRequest, 'image' | 'imageId' | 'env' | 'limits'> & {
   /** Cleaned paths that the image declares as VOLUME. */
   volumes: readonly string[];
 };
@@ -47,6 +49,7 @@ export function containerOptions(
     [LABEL_SERVER]: server,
     [LABEL_OPTIONS]: optionsOf(request, sandbox),
     [LABEL_USERS]: labelOf(individual.users),
+    ...(request.limits && { [LABEL_PIDS]: String(request.limits.pids) }),
     ...(!individual.serverEnv && { [LABEL_RUNNER]: '' }), // in place of the image's, which starts another server
   };
   return { name, Labels: labels, ...optionsFrom(request, sandbox, individual) };
@@ -68,10 +71,11 @@ function sizeOf(mb: number): string {
 
 /** With a runner, its user owns all that can be written, and the server a folder for the socket between them. */
 function optionsFrom(
-  { image, imageId = image, env, volumes }: MadeFrom,
-  sandbox: Config['sandbox'],
+  { image, imageId = image, env, volumes, limits }: MadeFrom,
+  common: Config['sandbox'],
   { users, serverEnv }: Individual,
 ): ContainerCreateOptions {
+  const sandbox = { ...common, ...limits };
   const memory = Math.round((sandbox.memoryMb + volumesMb(volumes.length, sandbox)) * MIB);
   const own = `uid=${users.runner},gid=${users.runner}`;
   const main = serverEnv ? users.server : users.runner;

@@ -8,6 +8,7 @@ import type { Logger } from '../../../src/shared/log.js';
 import { followContainers, nameGiven } from './container-events.js';
 import {
   containerOptions,
+  LABEL_PIDS,
   LABEL_INSTANCE,
   LABEL_OPTIONS,
   optionsOf,
@@ -331,11 +332,13 @@ export class DockerDriver implements SandboxDriver {
   }
 
   async #limitProcesses(id: string, more: number, signal: AbortSignal): Promise<void> {
-    const PidsLimit = this.#config.sandbox.pids + more;
     try {
-      await this.#operations.run({ operation: 'update', timeoutMs: LOOK_TIMEOUT_MS, signal }, (attempt) =>
-        this.#docker.getContainer(id).update({ PidsLimit, abortSignal: attempt.signal }),
-      );
+      await this.#operations.run({ operation: 'update', timeoutMs: LOOK_TIMEOUT_MS, signal }, async (attempt) => {
+        const container = this.#docker.getContainer(id);
+        const { Config: made } = await container.inspect({ abortSignal: attempt.signal });
+        const pids = Number(made.Labels[LABEL_PIDS] ?? this.#config.sandbox.pids);
+        await container.update({ PidsLimit: pids + more, abortSignal: attempt.signal });
+      });
     } catch (error) {
       signal.throwIfAborted();
       throw execError(error, ['update']);

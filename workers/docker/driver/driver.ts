@@ -1,5 +1,6 @@
 /** The driver interface: what runs sandboxes, in Docker or as child processes for trying out. Types only. */
 import type { Readable, Writable } from 'node:stream';
+import type { SandboxLimits } from '../../../src/shared/config-images.js';
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -13,6 +14,8 @@ export interface StartRequest {
   imageId?: string;
   /** The whole environment of the server. */
   env: Environment;
+  /** Of its image. Absent: those of the configuration's `sandbox`. */
+  limits?: SandboxLimits;
   /** Cancels the start: what was made is removed as soon as it is known, and the start rejects with the signal's reason. */
   signal: AbortSignal;
 }
@@ -104,7 +107,7 @@ export interface Adopting {
   /** All sandboxes of this instance, the newest first. ERR_UNAVAILABLE. */
   find(): Promise<FoundSandbox[]>;
   /** A hash of everything that a sandbox started now would be made with. */
-  optionsOf(from: Pick<StartRequest, 'image' | 'imageId' | 'env'>): string;
+  optionsOf(from: Pick<StartRequest, 'image' | 'imageId' | 'env' | 'limits'>): string;
 }
 
 export interface SandboxWatcher {

@@ -175,7 +175,7 @@ export class Adoption {
   ): AdoptionDecision {
     const { pools, workspaces, keep } = this.#options;
     const record = pending.get(found.name);
-    const owned = record && { record, key: ownerKey(record), pool: pools.of(record.server) };
+    const owned = record && { record, key: ownerKey(record), pool: pools.of(record.server, record.image) };
     const now = owned ? (owned.pool ? options.get(owned.pool) : 'none') : undefined;
     const decision = decideAdoption({
       found,

@@ -15,6 +15,11 @@ const TEMPORARY = '~new';
 const recordShape = z.strictObject({
   session: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
   server: z.string().regex(/^[a-zA-Z0-9_-]{1,32}$/),
+  /** Key in `images`; absent: the server's own. */
+  image: z
+    .string()
+    .regex(/^[a-zA-Z0-9_-]{1,32}$/)
+    .optional(),
   /** How many clients its MCP server had before this one; each uses request ids of its own. */
   generation: z.number().int().min(0),
   /** A restore has begun and is not done: the archive counts, not the sandbox. */

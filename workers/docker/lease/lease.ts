@@ -8,6 +8,8 @@ export interface Lease {
   readonly id: string;
   readonly session: string;
   readonly server: string;
+  /** Key in `images`; absent: the server's own. */
+  readonly image?: string | undefined;
   readonly sandbox: Sandbox;
   readonly pool: ContainerPool;
   /** ms since the epoch. */

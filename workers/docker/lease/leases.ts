@@ -275,12 +275,16 @@ export class Leases {
   }
 
   /** ERR_SANDBOX. */
-  record({ sandbox, session, server, generation, leasedAt, changedAt, changedBy }: Lease, restoring: boolean): void {
+  record(
+    { sandbox, session, server, image, generation, leasedAt, changedAt, changedBy }: Lease,
+    restoring: boolean,
+  ): void {
     const changed = changedAt !== undefined;
     const startedAt = sandbox.running?.startedAt ?? sandbox.startedAt;
     this.#options.records?.write(sandbox.name, {
       session,
       server,
+      image,
       generation,
       restoring,
       leasedAt,

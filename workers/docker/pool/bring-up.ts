@@ -2,6 +2,7 @@
 import type { ClientCapabilities } from '@modelcontextprotocol/client';
 import { onAbort } from '../../../src/shared/abort.js';
 import type { ImageServerConfig } from '../../../src/shared/config-mcp.js';
+import type { SandboxLimits } from '../../../src/shared/config-images.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError, isFairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
@@ -16,6 +17,8 @@ export interface BringUpOptions {
   server: string;
   image: string;
   env: Readonly<Record<string, string>>;
+  /** Absent: those of the configuration's `sandbox`. */
+  sandboxLimits?: SandboxLimits;
   config: Config;
   driver: SandboxDriver;
   /** Absent: an image's tools are known only after its first sandbox. */
@@ -49,6 +52,11 @@ export class BringUp {
     this.#capabilities = capabilitiesFor(config.mcpServers, server);
   }
 
+  get #limits(): { limits?: SandboxLimits } {
+    const { sandboxLimits: limits } = this.#options;
+    return limits ? { limits } : {};
+  }
+
   /** Undefined until the image's first sandbox, of this run or an earlier one. ERR_SANDBOX, ERR_UNAVAILABLE: no image id. */
   async offered(): Promise<Offered | undefined> {
     const known = await this.#knownOf(await this.#resolveImage());
@@ -62,7 +70,7 @@ export class BringUp {
     const imageId = await this.#resolveImage();
     let running: RunningSandbox;
     try {
-      running = await driver.start({ name, server, image, imageId, env, signal });
+      running = await driver.start({ name, server, image, imageId, env, ...this.#limits, signal });
     } catch (error) {
       this.#imageId = undefined; // the image may have been replaced and removed
       throw error;
@@ -76,7 +84,7 @@ export class BringUp {
   async optionsNow(): Promise<string | undefined> {
     const { driver, image, env } = this.#options;
     try {
-      return driver.adopting?.optionsOf({ image, imageId: await this.#resolveImage(), env });
+      return driver.adopting?.optionsOf({ image, imageId: await this.#resolveImage(), env, ...this.#limits });
     } catch (error) {
       if (isFairleadError(error, 'ERR_SANDBOX')) return undefined;
       throw error;

@@ -23,6 +23,7 @@ import type { WarmServer } from './warm-server.js';
 
 export interface ContainerPoolOptions extends BringUpOptions {
   instance: string;
+  name?: string; // in figures and in the log, see `poolName`; absent: the server's
   limits: PoolLimits;
   /** The plan depends on something that has changed. */
   onChange: () => void;
@@ -56,6 +57,8 @@ const lostWarm = counter('fairlead_sandbox_warm_lost_total', 'Warm sandboxes tha
 
 export class ContainerPool {
   readonly server: string;
+  readonly image: string;
+  readonly memoryMb: number;
   readonly limits: PoolLimits;
   readonly demand: DemandPeriod[] = [];
   readonly queue: LeaseQueue<Sandbox>;
@@ -74,7 +77,9 @@ export class ContainerPool {
 
   constructor(options: ContainerPoolOptions) {
     this.#options = options;
-    this.server = options.server;
+    this.server = options.name ?? options.server;
+    this.image = options.image;
+    this.memoryMb = (options.sandboxLimits ?? options.config.sandbox).memoryMb;
     this.limits = options.limits;
     this.#bringUp = new BringUp(options);
     const { pool, leaseTimeoutMs } = options.config.sandbox;

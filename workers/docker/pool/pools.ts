@@ -1,6 +1,13 @@
 /** All warm pools of the host: one per image and environment, one budget for all, planned together. Docker thread. */
 import { availableParallelism, freemem } from 'node:os';
 import { isImageServer, poolKey, serversOf, type ImageServerConfig } from '../../../src/shared/config-mcp.js';
+import {
+  imagePoolKey,
+  limitsOf,
+  poolName,
+  serverWithImages,
+  type SandboxImage,
+} from '../../../src/shared/config-images.js';
 import type { Config } from '../../../src/shared/config.js';
 import { FairleadError } from '../../../src/shared/errors.js';
 import type { Logger } from '../../../src/shared/log.js';
@@ -33,9 +40,9 @@ export interface PoolsOptions {
 
 export class Pools {
   readonly #options: PoolsOptions;
-  /** By server; servers with the same image and environment share one. */
-  readonly #byServer = new Map<string, ContainerPool>();
-  /** By `poolKey`. */
+  /** By `poolName` of a server and a chosen image; those with the same image, environment and limits share one. */
+  readonly #byName = new Map<string, ContainerPool>();
+  /** By `poolKey` or `imagePoolKey`. */
   readonly #byKey = new Map<string, ContainerPool>();
   /** Pools that no server uses any more. Each is closed and forgotten when its last sandbox is gone. */
   readonly #retired = new Set<ContainerPool>();
@@ -68,13 +75,22 @@ export class Pools {
   applyConfig(): void {
     if (this.#closed) return;
     const unused = new Map(this.#byKey);
-    this.#byServer.clear();
-    for (const [server, settings] of serversOf(this.#options.config.mcpServers, isImageServer)) {
-      const key = poolKey(settings);
-      const pool = this.#byKey.get(key) ?? this.#newPool(server, settings);
+    this.#byName.clear();
+    const use = (name: string, key: string, make: () => ContainerPool): void => {
+      const pool = this.#byKey.get(key) ?? make();
       this.#byKey.set(key, pool);
-      this.#byServer.set(server, pool);
+      this.#byName.set(name, pool);
       unused.delete(key);
+    };
+    const { mcpServers, images, sandbox } = this.#options.config;
+    for (const [server, settings] of serversOf(mcpServers, isImageServer)) {
+      use(server, poolKey(settings), () => this.#newPool(server, settings));
+    }
+    const chosenFor = serverWithImages(mcpServers);
+    for (const [name, image] of chosenFor ? Object.entries(images) : []) {
+      const [server, settings] = chosenFor!;
+      const key = imagePoolKey(settings, image, sandbox);
+      use(poolName(server, name), key, () => this.#newPool(server, settings, [name, image]));
     }
     for (const [key, pool] of unused) {
       this.#byKey.delete(key);
@@ -84,13 +100,18 @@ export class Pools {
     this.#planSoon();
   }
 
-  #newPool(server: string, { image, env }: ImageServerConfig): ContainerPool {
+  #newPool(server: string, { image, env }: ImageServerConfig, chosen?: [string, SandboxImage]): ContainerPool {
+    const { sandbox } = this.#options.config;
+    const [name, settings] = chosen ?? [];
+    const max = Math.min(settings?.pool.max ?? Infinity, this.#options.driver.maxWarm);
     return new ContainerPool({
       ...this.#options,
       server,
-      image,
+      name: poolName(server, name),
+      image: settings?.image ?? image,
       env,
-      limits: this.#limits,
+      ...(settings && { sandboxLimits: limitsOf(settings, sandbox) }),
+      limits: settings ? { ...this.#limits, min: Math.min(settings.pool.min, max), max } : this.#limits,
       onChange: () => this.#planSoon(),
       forecast: () => ({ room: this.#room(this.distinct()), releaseMs: this.#releaseMs }),
     });
@@ -120,7 +141,7 @@ export class Pools {
    */
   async take(
     first: ContainerPool,
-    server: string,
+    { server, image }: { server: string; image?: string | undefined },
     signal: AbortSignal,
     user?: string,
   ): Promise<{ sandbox: Sandbox; pool: ContainerPool }> {
@@ -128,7 +149,7 @@ export class Pools {
       try {
         return { sandbox: await pool.take(signal, user), pool };
       } catch (error) {
-        const now = this.of(server);
+        const now = this.of(server, image);
         if (!now || now === pool) throw error;
         pool = now;
       }
@@ -136,14 +157,18 @@ export class Pools {
   }
 
   /** ERR_SANDBOX. */
-  get(server: string): ContainerPool {
-    const pool = this.of(server);
-    if (!pool) throw new FairleadError('ERR_SANDBOX', `mcpServers has no server ${server}`);
-    return pool;
+  get(server: string, image?: string): ContainerPool {
+    const pool = this.of(server, image);
+    if (pool) return pool;
+    const isThere = this.of(server) !== undefined;
+    throw new FairleadError(
+      'ERR_SANDBOX',
+      isThere && image !== undefined ? gone(image) : `mcpServers has no server ${server}`,
+    );
   }
 
-  of(server: string): ContainerPool | undefined {
-    return this.#byServer.get(server);
+  of(server: string, image?: string): ContainerPool | undefined {
+    return this.#byName.get(poolName(server, image));
   }
 
   distinct(): ContainerPool[] {
@@ -214,6 +239,13 @@ export class Pools {
     const freeMb = freemem() / MIB - minFreeMemoryMb - starting * START_MB;
     return Math.max(0, Math.min(containers - total, Math.floor(freeMb / START_MB)));
   }
+}
+
+function gone(image: string): string {
+  return (
+    `this session has chosen the image ${image}, which the configuration (\`images\`) no longer has. Its files are kept, and can be ` +
+    'downloaded: make a new session, or ask the operator to put the image back'
+  );
 }
 
 function isEmpty({ starting, warm, leased, draining }: PoolCounts): boolean {

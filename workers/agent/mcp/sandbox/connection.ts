@@ -33,6 +33,8 @@ export interface ConnectOptions {
   /** Whose call it is. */
   user: string;
   server: string;
+  /** The image that the session has chosen; absent: that of its server. Errors of the store. */
+  image?: (() => Promise<string | undefined>) | undefined;
   /** Absent: nothing limits the user. */
   permit?: Permit | undefined;
   /** The client capabilities that the docker thread declared at the handshake. */
@@ -61,6 +63,8 @@ export const WORKSPACE_ROOTS = [{ uri: 'file:///workspace', name: 'workspace' }]
 /** A sandbox may outlive its connection, and is then leased again; no connection outlives its sandbox. */
 export class SandboxConnection extends ClientConnection {
   readonly sandbox: string;
+  /** The image that its session has chosen. */
+  readonly image: string | undefined;
   readonly #transport: PortTransport;
   readonly #host: SandboxHost;
   /** Other servers that run in the same sandbox. */
@@ -73,9 +77,15 @@ export class SandboxConnection extends ClientConnection {
   /** Why its sandbox is replaced, and what becomes of the files; '' while it is not. */
   replaced = '';
 
-  private constructor(sandbox: string, client: HostClient, transport: PortTransport, host: SandboxHost) {
+  private constructor(
+    { sandbox, image }: { sandbox: string; image: string | undefined },
+    client: HostClient,
+    transport: PortTransport,
+    host: SandboxHost,
+  ) {
     super(client);
     this.sandbox = sandbox;
+    this.image = image;
     this.#transport = transport;
     this.#host = host;
   }
@@ -120,10 +130,15 @@ export class SandboxConnection extends ClientConnection {
     });
     const { permit = FREE } = options;
     let lease: LeaseResult;
+    let image: string | undefined;
     try {
+      image = await options.image?.();
       if (permit.first) await permit.granted;
       // A refusal closes the port, and the docker thread keeps an unused sandbox whose port is closed.
-      [lease] = await Promise.all([host.lease({ session, user, server, port: port2 }), permit.granted]);
+      [lease] = await Promise.all([
+        host.lease({ session, user, server, ...(image !== undefined && { image }), port: port2 }),
+        permit.granted,
+      ]);
     } catch (error) {
       port1.close();
       throw error;
@@ -135,7 +150,7 @@ export class SandboxConnection extends ClientConnection {
     await client.connect(transport, {
       prior: era === 'modern' ? { kind: era, discover: handshake.discover } : { kind: era },
     });
-    const connection = new SandboxConnection(lease.sandbox, client, transport, host);
+    const connection = new SandboxConnection({ sandbox: lease.sandbox, image }, client, transport, host);
     open.connection = connection;
     client.client.onclose = () => {
       if (!connection.#hibernating) options.onEnd(transport.exitReason);

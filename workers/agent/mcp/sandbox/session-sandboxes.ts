@@ -30,6 +30,8 @@ export interface SessionSandboxesOptions {
   config: Config;
   /** Absent: sandboxes are not counted for their users. */
   claims?: SandboxClaims | undefined;
+  /** The image that a session has chosen; undefined: none. Rejects with the store's error. Absent: no session chooses. */
+  imageOf?: (session: string, server: string) => Promise<string | undefined>;
   /** The session id under which this thread leases what all of its sessions share. */
   shared: string;
   sessionTools: SessionToolsListener;
@@ -80,12 +82,16 @@ export class SessionSandboxes implements ServerBackend {
   }
 
   /**
-   * Sandboxes of a changed server, or of one that is gone, end with their last calls: their files are saved. A call that comes meanwhile
+   * Sandboxes of a changed server or image, or of one that is gone, end with their last calls: their files are saved. A call that comes meanwhile
    * waits, since a session's files are in one sandbox at a time.
    */
-  applyConfig({ changed, removed }: Pick<ServerChanges, 'changed' | 'removed'>): void {
+  applyConfig({ changed, removed }: Pick<ServerChanges, 'changed' | 'removed'>, images: readonly string[] = []): void {
     for (const server of [...changed, ...removed]) {
       for (const entry of this.#table.to(server)) void this.#note(entry, false, this.#endQuiet(entry));
+    }
+    for (const entry of images.length > 0 ? this.#table.all() : []) {
+      const image = entry.connection?.image;
+      if (image !== undefined && images.includes(image)) void this.#note(entry, false, this.#endQuiet(entry));
     }
   }
 
@@ -138,6 +144,7 @@ export class SessionSandboxes implements ServerBackend {
       user,
       server,
       permit,
+      image: session === caller.session ? async () => this.#options.imageOf?.(session, server) : undefined,
       capabilities: capabilitiesFor(config.mcpServers, server),
       silenceMs: config.mcp.silenceMs,
       maxResultBytes: config.limits.maxToolResultBytes,
