@@ -92,7 +92,14 @@ const EVENTS: { [T in ServerEvent['type']]: Shape<OfType<T>> } = {
     expiresAt: 'number',
   },
   'tool:approved': { seq: 'number', callId: 'string', by: 'string', args: 'object?' },
-  'tool:denied': { seq: 'number', callId: 'string', by: 'string', reason: 'string?' },
+  'tool:denied': {
+    seq: 'number',
+    callId: 'string',
+    name: 'string?',
+    server: 'string?',
+    by: 'string',
+    reason: 'string?',
+  },
   'tool:start': { seq: 'number', callId: 'string', name: 'string', server: 'string', args: 'object' },
   'tool:output': { callId: 'string', stream: 'string', offset: 'number', text: 'string' },
   'tool:result': {

@@ -165,7 +165,15 @@ export type DurableEvent =
   | { type: 'text'; turn: number; block: number; text: string }
   | ({ type: 'tool:approval_required' } & Omit<PendingApproval, 'kind'>)
   | { type: 'tool:approved'; callId: string; by: 'user' | 'policy'; args?: Record<string, unknown> }
-  | { type: 'tool:denied'; callId: string; by: 'user' | 'policy' | 'timeout'; reason?: string }
+  | {
+      type: 'tool:denied';
+      callId: string;
+      /** Absent in events of 0.2.0. */
+      name?: string;
+      server?: string;
+      by: 'user' | 'policy' | 'timeout';
+      reason?: string;
+    }
   | { type: 'tool:start'; callId: string; name: string; server: string; args: Record<string, unknown> }
   | {
       type: 'tool:result';

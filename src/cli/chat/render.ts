@@ -78,7 +78,7 @@ export class Renderer {
         return event.by === 'policy' ? '' : this.line(`${green('✓ allowed')}${this.#nameAsked(event.callId)}`);
       case 'tool:denied':
         return this.line(
-          `${yellow(`✗ denied by ${inline(event.by)}`)}${this.#nameAsked(event.callId)}${event.reason ? `: ${inline(event.reason)}` : ''}`,
+          `${yellow(`✗ denied by ${inline(event.by)}`)}${this.#nameDenied(event)}${event.reason ? `: ${inline(event.reason)}` : ''}`,
         );
       case 'turn:waiting':
         return this.line(dim(waitText(event)));
@@ -236,6 +236,12 @@ export class Renderer {
   #nameAsked(callId: string): string {
     const name = this.#asked.get(callId);
     return name === undefined ? '' : ` ${this.#colors.dim(name)}`;
+  }
+
+  /** A rule denies what nobody was asked about, so the event itself has the name; one of 0.2.0 has none. */
+  #nameDenied({ callId, name, server }: Extract<ServerEvent, { type: 'tool:denied' }>): string {
+    if (name === undefined || server === undefined) return this.#nameAsked(callId);
+    return ` ${this.#colors.dim(label({ server, name }))}`;
   }
 
   #result({ callId, ok, content, ms }: ToolResultEvent): string {

@@ -154,6 +154,8 @@ export const EVENTS = {
     type: z.literal('tool:denied'),
     seq,
     callId,
+    name: z.string().exactOptional(),
+    server: z.string().exactOptional(),
     by: z.enum(['user', 'policy', 'timeout']),
     reason: z.string().exactOptional(),
   }),

@@ -12,7 +12,8 @@ export interface ClosedCalls {
 
 /** The event and the result of a call that will not run, or that ran to an unknown point. */
 function closeCall(call: OpenCall, denial: Denial, now: number): { event: DurableEvent; result: unknown } {
-  const { callId, startedAt = now } = call;
+  const { callId, name, server, startedAt = now } = call;
+  const denied = { type: 'tool:denied' as const, callId, name, server };
   const result = denialResult(callId, denial);
   if (!waitsForApproval(call)) {
     const content = [{ type: 'text' as const, text: denialText(denial) }];
@@ -20,14 +21,14 @@ function closeCall(call: OpenCall, denial: Denial, now: number): { event: Durabl
   }
   switch (denial.by) {
     case 'user':
-      return { event: { type: 'tool:denied', callId, ...denial }, result };
+      return { event: { ...denied, ...denial }, result };
     case 'timeout':
     case 'policy':
-      return { event: { type: 'tool:denied', callId, by: denial.by }, result };
+      return { event: { ...denied, by: denial.by }, result };
     case 'removal':
-      return { event: { type: 'tool:denied', callId, by: 'policy', reason: denialText(denial) }, result };
+      return { event: { ...denied, by: 'policy', reason: denialText(denial) }, result };
     default:
-      return { event: { type: 'tool:denied', callId, by: 'user', reason: 'the turn was stopped' }, result };
+      return { event: { ...denied, by: 'user', reason: 'the turn was stopped' }, result };
   }
 }
 

@@ -80,6 +80,8 @@ export async function planCalls(
         plan.events.push({
           type: 'tool:denied',
           callId,
+          name: call.name,
+          server: call.server,
           by: 'policy',
           ...(judgement.by === 'pin' ? { reason: judgement.text } : {}),
         });

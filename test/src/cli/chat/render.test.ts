@@ -118,6 +118,7 @@ t.test('no text of model, tool or server reaches the terminal with control chara
     output('c', evil, 'stderr'),
     { type: 'tool:result', seq: 2, callId: 'c', ok: false, content: [block, { type: 'resource', uri: evil }], ms: 1 },
     { type: 'tool:denied', seq: 3, callId: 'c', by: 'user', reason: evil },
+    { type: 'tool:denied', seq: 4, callId: 'd', name: evil, server: evil, by: 'policy' },
     { type: 'error', code: evil, message: evil },
     { ...END, stopReason: 'error', error: { code: evil, message: evil }, model: evil },
   ];
@@ -130,6 +131,11 @@ t.test('no text of model, tool or server reaches the terminal with control chara
   ].join('');
   // oxlint-disable-next-line no-control-regex -- control characters are what this is about
   t.notMatch(shown, /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u202A-\u202E]/);
+});
+
+t.test('a denial names its tool, also where a rule denied what nobody was asked about', async (t) => {
+  const denied: ServerEvent = { type: 'tool:denied', seq: 3, callId: 'c', name: 'rm', server: 'files', by: 'policy' };
+  t.match(renderAll([denied]), 'denied by policy files/rm');
 });
 
 t.test('an escape sequence in two pieces, and half a character, do no harm', async (t) => {
