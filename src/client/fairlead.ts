@@ -3,6 +3,7 @@ import type { TranscriptEntry } from '../shared/protocol.js';
 import { parseAddress, type Address } from './address.js';
 import { ClientError } from './client-error.js';
 import { pageOrigin } from './page.js';
+import { problemOf } from './problem.js';
 import { Session, type SessionOptions } from './session.js';
 import type { SocketConstructor } from './socket.js';
 import { readToken, type Token } from './token.js';
@@ -85,10 +86,7 @@ export class Fairlead {
     if (response.status === 204) return undefined as T;
     const answer: unknown = await response.json().catch(() => ({})); // a proxy's page
     if (response.ok) return answer as T;
-    const { status, headers } = response;
-    const { code = 'ERR_INTERNAL', detail = `the server answers ${status}` } = answer as Partial<Problem>;
-    const retryAfterMs = 1_000 * Number(headers.get('retry-after')) || undefined;
-    throw new ClientError(code, detail, { status, retryAfterMs });
+    throw problemOf(response, answer);
   }
 
   async #fetch(method: string, path: string, body: object | undefined, refused: boolean): Promise<Response> {
@@ -107,12 +105,6 @@ export class Fairlead {
       throw new ClientError('ERR_UNAVAILABLE', `${method} ${path} got no answer`, { cause });
     }
   }
-}
-
-/** RFC 9457. */
-interface Problem {
-  code: string;
-  detail: string;
 }
 
 function globalSocket(): SocketConstructor | undefined {

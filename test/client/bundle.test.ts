@@ -39,8 +39,10 @@ t.test('for a browser it is 6 KiB at most, of its own files and the protocol’s
 
 const PROGRAM = `
 import { Fairlead, ClientError, type SessionEvent } from 'fairlead/client';
+import { Files } from 'fairlead/client/files';
 
 const fairlead = new Fairlead({ url: 'https://ai.example.org', token: async ({ refused }) => (refused ? 'a' : 'b') });
+const size0 = 0;
 const session = fairlead.open({ session: 'x', after: 1 });
 export async function main(): Promise<number> {
   const { id, turn = 0 } = await session.send('hello');
@@ -56,6 +58,9 @@ export async function main(): Promise<number> {
   }
   // @ts-expect-error: no such answer
   void session.reply('r', 'maybe');
+  const files = new Files({ url: 'https://ai.example.org', session: 'x' });
+  const { body, size = 0 } = await files.read('a', { from: size0 });
+  await files.write('b', body, { size });
   const { sessions, next } = await fairlead.listSessions({ limit: 1 });
   const off = session.on((event: SessionEvent) => console.log(event.type));
   off();
