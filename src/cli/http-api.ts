@@ -1,6 +1,7 @@
 /** Calls the server's HTTP routes with a deadline, checks the answers, and throws problems as errors. Command line's process. */
 import type { Dispatcher } from 'undici';
 import { z } from 'zod';
+import type { Fetch } from '../client/files.js';
 import { ConfigError } from '../shared/config.js';
 import { ERROR_TABLE, FairleadError, type ErrorCode } from '../shared/errors.js';
 import { localDispatcher } from './local-tls.js';
@@ -34,6 +35,17 @@ interface Answer {
   status: number;
   body: AsyncIterable<unknown> | null;
   json(): Promise<unknown>;
+}
+
+/** `fetch` for a server of this machine whose certificate is its own, too. */
+export function fetchFor(base: string): Fetch {
+  let found: Promise<Dispatcher | undefined> | undefined;
+  return async (url, init) => {
+    const dispatcher = await (found ??= localDispatcher(base));
+    if (!dispatcher) return fetch(url, init);
+    const { fetch: fetchBy } = await import('undici');
+    return fetchBy(url, { ...init, dispatcher });
+  };
 }
 
 export class HttpApi {

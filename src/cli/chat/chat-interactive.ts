@@ -3,10 +3,12 @@ import type { ReadStream, WriteStream } from 'node:tty';
 import type { FairleadError } from '../../shared/errors.js';
 import type { ServerEvent } from '../../shared/protocol.js';
 import { ChatClient } from './client.js';
+import { ChatFiles } from './chat-files.js';
 import { helpText, parseLine, type Command, type TypedLine } from './commands.js';
 import type { Endpoint } from '../endpoint.js';
 import { McpApi } from '../mcp/mcp-api.js';
 import { promptText, serversText } from '../mcp/mcp-text.js';
+import { droppedFiles } from './local-paths.js';
 import { parsePromptArgs } from './prompt-args.js';
 import { Prompt } from './prompt.js';
 import { QuestionAsker } from './question-asker.js';
@@ -48,6 +50,7 @@ class Conversation {
   readonly #questions: QuestionAsker;
   readonly #api: SessionsApi;
   readonly #mcp: McpApi;
+  readonly #files: ChatFiles;
   #client: ChatClient | undefined;
   #greeted: string | undefined;
   #lost = false;
@@ -61,6 +64,8 @@ class Conversation {
     this.#renderer = new Renderer(this.#colors);
     this.#api = new SessionsApi(target.endpoint.http, target.token);
     this.#mcp = new McpApi(target.endpoint.http, target.token);
+    const { endpoint, token, guard } = target;
+    this.#files = new ChatFiles({ http: endpoint.http, token, guard, say: (text) => this.#note(text) });
     this.#prompt = new Prompt(input, output, `${this.#colors.bold(this.#colors.cyan('›'))} `);
     this.#questions = new QuestionAsker({
       prompt: this.#prompt,
@@ -132,8 +137,29 @@ class Conversation {
   }
 
   async #message(text: string): Promise<void> {
+    const dropped = droppedFiles(text);
+    if (dropped && (await this.#sendDropped(dropped))) return;
     this.#client?.message(text);
     if (this.#client?.attached === false) this.#note('no connection: it is sent once there is one');
+  }
+
+  /** False: it is to be a message. */
+  async #sendDropped(paths: readonly string[]): Promise<boolean> {
+    const session = this.#client?.session;
+    if (session === undefined) return false;
+    const what = paths.length === 1 ? inline(paths[0], 200) : `${paths.length} files`;
+    const line = await this.#prompt.ask(`upload ${what}? [y]es / [n]o, it is a message › `, { interruptible: true });
+    if (line === undefined) return true;
+    if (!/^y(es)?$/i.test(line.trim())) return false;
+    for (const path of paths) await this.#files.send(session, path, { isNew: true });
+    return true;
+  }
+
+  /** A session, once there is one. */
+  async #inSession(work: (session: string) => Promise<void>): Promise<void> {
+    const session = this.#client?.session;
+    if (session === undefined) return this.#note('no session yet');
+    return work(session);
   }
 
   async #command(command: Command, argument: string): Promise<void> {
@@ -150,6 +176,12 @@ class Conversation {
         return this.open(undefined);
       case 'history':
         return this.#history(Number.POSITIVE_INFINITY);
+      case 'files':
+        return this.#inSession((session) => this.#files.list(session, argument));
+      case 'upload':
+        return this.#inSession((session) => this.#files.upload(session, argument));
+      case 'download':
+        return this.#inSession((session) => this.#files.download(session, argument));
       case 'mcp':
         return this.#prompt.write(serversText(await this.#mcp.list(), this.#colors));
       case 'prompts':
@@ -176,6 +208,7 @@ class Conversation {
 
   /** Ctrl-C clears typed text first; while a turn runs it cancels it; the second time, or without a turn, it leaves. */
   #interrupt(): void {
+    if (this.#files.stop()) return;
     if (this.#client?.busy === true && !this.#cancelled) {
       // Set also without a connection, so that the second Ctrl-C leaves.
       this.#cancelled = true;
@@ -198,6 +231,8 @@ class Conversation {
       }
       choice = (await this.#prompt.ask('go to number (empty: stay) › ', { interruptible: true }))?.trim() ?? '';
       if (choice === '') return undefined;
+      // Who does not name one goes on in the chat: a command or a message is not lost.
+      if (!/^\d+$/.test(choice)) return this.#line(choice);
     }
     const chosen = sessions[Number(choice) - 1];
     if (chosen === undefined) return this.#say(this.#colors.yellow(`there is no number ${inline(choice)}`));

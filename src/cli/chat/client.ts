@@ -156,7 +156,7 @@ export class ChatClient extends EventEmitter<ChatClientEvents> {
 }
 
 /** The chat tells errors by the table of codes. */
-function toFairleadError(error: ClientError): FairleadError {
+export function toFairleadError(error: ClientError): FairleadError {
   if (error.cause instanceof FairleadError) return error.cause;
   const code = Object.hasOwn(ERROR_TABLE, error.code) ? (error.code as ErrorCode) : 'ERR_UNAVAILABLE';
   return new FairleadError(code, error.message, { cause: error });
