@@ -2,8 +2,8 @@
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Kinds of files that Node loads, and .proto files, which dockerode reads when it builds an image. */
-const LOADED = /\.(?:[cm]?js|json|node|wasm|proto)$/;
+/** Kinds of files that Node loads, the libraries of addons, and .proto files, which dockerode reads when it builds an image. */
+const LOADED = /\.(?:[cm]?js|json|node|wasm|proto|so(?:\.\d+)*)$/;
 const LICENCE = /^(?:licen[cs]e|notice|copying|copyright|patents|authors|third.?party)/i;
 /** Directly below a package. */
 const NOT_RUN = /^(?:\.github|__tests__|bench|benchmarks?|coverage|docs?|examples?|fuzz|karma|man|tests?|typings)$/;

@@ -23,6 +23,7 @@ t.test('what Node loads stays, and so does each licence', async (t) => {
     'node.napi.glibc.node',
     'linux_x64/koffi.node',
     'build/Release/lz4.node',
+    'lib/libvips-cpp.so.8.18.3',
   ];
   for (const path of kept) t.equal(isKept(path, target), true, path);
 });
