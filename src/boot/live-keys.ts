@@ -36,6 +36,7 @@ export const LIVE_KEYS = [
   'limits.maxConnections',
   'limits.maxToolResultBytes',
   'limits.maxToolImageBytes',
+  'limits.maxImageSide',
   'prices.currency',
   'prices.models',
   'prices.tools',

@@ -1,7 +1,7 @@
 /** Checks what clients send: WebSocket frames, and the HTTP bodies that mean the same. Main thread. */
 import { z } from 'zod';
 import { FairleadError } from '../shared/errors.js';
-import { judgeImage } from '../shared/image-facts.js';
+import { judgeGivenImage } from '../shared/image-facts.js';
 import type { ClientFrame, UserBlock } from '../shared/protocol.js';
 import { parseJson } from './parse-json.js';
 
@@ -18,11 +18,11 @@ const jsonObject = z
 /** The model's API refuses text without a visible character. The frame limits its length. */
 const words = z.string().regex(/\S/, 'must not be empty');
 
-/** An image that the model's API would refuse: `message` comes back as ERR_BAD_IMAGE. */
+/** An image that nobody can read: `message` comes back as ERR_BAD_IMAGE. */
 const BAD_IMAGE = { badImage: true };
-/** Base64 of an image that the model's API takes. It is judged here, where the person can still be told which one is bad. */
+/** Base64 of an image. Its agent thread makes it fit the model; what cannot be read at all goes no further than here. */
 const imageData = z.string().superRefine((text, context) => {
-  const verdict = judgeImage(text);
+  const verdict = judgeGivenImage(text);
   if (!verdict.ok) {
     context.addIssue({ code: 'custom', message: `the image ${verdict.why}`, params: BAD_IMAGE });
   }

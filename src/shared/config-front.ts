@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import ipaddr from 'ipaddr.js';
 import { ms, positive, positiveMs } from './config-fields.js';
+import { MAX_IMAGE_SIDE } from './image-facts.js';
 
 const port = z.number().int().min(0).max(65535);
 
@@ -103,6 +104,10 @@ export const limitsSchema = z
       .default(262_144)
       .describe('Longest tool result that is kept and given to the model, without its images'),
     maxToolImageBytes: positive.default(8_388_608).describe('Base64 of the images of a tool result, all together'),
+    maxImageSide: positive
+      .max(MAX_IMAGE_SIDE)
+      .default(1_568)
+      .describe('Pixels of the longer side of an image for the model; larger ones are made smaller'),
     idleTimeoutMs: z.number().int().min(8_000).max(960_000).default(120_000),
   })
   .prefault({});

@@ -17,19 +17,36 @@ export const MAX_IMAGES = 100;
 export const MANY_IMAGES = 20;
 export const MAX_SIDE_OF_MANY = 2_000;
 
+/** What is decoded at most: pictures of a 50-megapixel camera. A header may name far more than its few bytes are worth. */
+export const MAX_IMAGE_PIXELS = 8_192 * 6_144;
+
 /** Enough for the header of nearly every image. Only a JPEG with a large profile or preview before its size is decoded whole. */
 const HEAD_BASE64 = 65_536;
 
+const UNREADABLE = 'is no PNG, JPEG, GIF or WebP that can be read';
+
 export type ImageVerdict = { ok: true; facts: ImageFacts } | { ok: false; why: string };
 
-/** `why` completes «the image …». */
+/** Judges what a person sends, before it is made to fit. `why` completes «the image …». */
+export function judgeGivenImage(base64: string): ImageVerdict {
+  if (!isBase64(base64)) return { ok: false, why: 'is not valid base64' };
+  const facts = readImageFacts(base64);
+  if (!facts) return { ok: false, why: UNREADABLE };
+  const { width, height } = facts;
+  if (width * height > MAX_IMAGE_PIXELS) {
+    return { ok: false, why: `has ${width} × ${height} pixels, and ${MAX_IMAGE_PIXELS} in all are read at most` };
+  }
+  return { ok: true, facts };
+}
+
+/** Judges what the model is sent. `why` completes «the image …». */
 export function judgeImage(base64: string): ImageVerdict {
   if (base64.length > MAX_IMAGE_BASE64) {
     return { ok: false, why: `has ${base64.length} bytes of base64, and the model takes ${MAX_IMAGE_BASE64} at most` };
   }
   if (!isBase64(base64)) return { ok: false, why: 'is not valid base64' };
   const facts = readImageFacts(base64);
-  if (!facts) return { ok: false, why: 'is no PNG, JPEG, GIF or WebP that can be read' };
+  if (!facts) return { ok: false, why: UNREADABLE };
   const { width, height } = facts;
   if (Math.max(width, height) > MAX_IMAGE_SIDE) {
     return { ok: false, why: `has ${width} × ${height} pixels, and the model takes ${MAX_IMAGE_SIDE} a side at most` };

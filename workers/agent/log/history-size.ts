@@ -1,6 +1,6 @@
 /** How large a session's history is, and what is said when it is full. Pure; agent threads. */
 import { FairleadError } from '../../../src/shared/errors.js';
-import type { HistorySize, TranscriptMessage } from '../store/store.js';
+import type { HistorySize, SessionRow, TranscriptMessage } from '../store/store.js';
 
 /**
  * About the bytes of the value's JSON, without escapes: measured on each step, where making the JSON a second time would cost
@@ -39,4 +39,9 @@ export function historyFull(maxBytes: number): FairleadError {
     'ERR_HISTORY_FULL',
     `the history of this session has reached its limit of ${maxBytes} bytes: reset it, or start a new session`,
   );
+}
+
+/** ERR_HISTORY_FULL where a message of so many bytes has no room. */
+export function refuseWhenFull({ history }: Pick<SessionRow, 'history'>, bytes: number, maxBytes: number): void {
+  if ((history?.bytes ?? 0) + bytes > maxBytes) throw historyFull(maxBytes);
 }

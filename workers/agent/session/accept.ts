@@ -1,5 +1,6 @@
 /** The step that accepts a person's message. Pure; agent threads. */
 import type { AuditedWho } from '../../../src/shared/audit.js';
+import { FairleadError } from '../../../src/shared/errors.js';
 import { sameStanding, standingOf, type Standing } from '../../../src/shared/person.js';
 import type { DurableEvent, UserBlock } from '../../../src/shared/protocol.js';
 import { newProgress } from '../log/progress.js';
@@ -55,4 +56,10 @@ export function acceptStep(
     messages: [{ role: 'user', content: blocks }],
     onStart,
   };
+}
+
+export function tooManyInFlight(max: number): FairleadError {
+  return new FairleadError('ERR_TOO_MANY_REQUESTS', `${max} messages are in flight; wait for a turn to end`, {
+    retryAfterMs: 1000,
+  });
 }

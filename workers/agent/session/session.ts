@@ -9,6 +9,7 @@ import { answerStep, judgeEdit, type AnswerPlan } from './answer.js';
 import { takeLossNotes, type LossNotes } from '../log/losses.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
+import { MessageImages } from '../images/message-images.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
 import {
   isSuspended,
@@ -21,12 +22,12 @@ import {
 } from '../log/progress.js';
 import { closeQuestions, ServerQuestions, type QuestionReply } from '../turn/questions.js';
 import { Sampling } from './sampling.js';
-import { historyFull, jsonBytes } from '../log/history-size.js';
+import { jsonBytes, refuseWhenFull } from '../log/history-size.js';
 import { SessionLog, type KnownSession, type Step } from '../log/session-log.js';
 import { refuseModel } from '../model/refuse-model.js';
 import { repairTranscript } from '../model/repair-transcript.js';
 import { AskedAhead } from '../turn/ask-model.js';
-import { acceptStep, type UserMessage } from './accept.js';
+import { acceptStep, tooManyInFlight, type UserMessage } from './accept.js';
 import { endStep, TurnDriver, type TurnDriverOptions } from './turn-driver.js';
 import type { LoopEnd } from '../turn/turn-loop.js';
 import type { AgentParts, TurnStop } from '../turn/turn.js';
@@ -68,6 +69,7 @@ export class Session {
   #holds = 0;
   /** Messages that are being stored: they count as in flight already. */
   readonly #accepting = new Set<UserMessage>();
+  readonly #images: MessageImages;
   /** Present while the running turn works; a suspended turn has none. */
   #driver: TurnDriver | undefined;
   /** Pause count; while it is above 0 no turn starts and messages are queued. A reset pauses while it runs, drain and close for good. */
@@ -90,6 +92,7 @@ export class Session {
       prepare: (messages) => repairTranscript(messages).messages,
       takenOver: opening.takenOver,
     });
+    this.#images = new MessageImages(deps.parts.images, () => deps.parts.config.limits.maxImageSide);
     this.questions = new ServerQuestions(this.log, deps.parts.schemas);
     const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
     this.#asks = {
@@ -160,31 +163,28 @@ export class Session {
     this.#goOn();
   }
 
-  /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS, ERR_QUOTA, ERR_HISTORY_FULL. */
+  /** Resolves when the message is in the store. ERR_TOO_MANY_REQUESTS, ERR_QUOTA, ERR_HISTORY_FULL, ERR_BAD_IMAGE. */
   async submit(message: UserMessage): Promise<SubmitMessageResult> {
     const { quotas } = this.#deps;
     const { user } = this.row;
     const { limits, store } = this.#deps.parts.config;
     const { maxInFlight } = limits;
-    const { maxBytes } = store.history;
     if (!this.row.history) await this.log.measured();
     // Duplicates come before the limit: a client that repeats a message in flight must not be told that there are too many.
     // A message that is being stored counts too; once it is stored, the row knows its id.
     const twice = message.id !== undefined && [...this.#accepting].some(({ id }) => id === message.id);
-    if (twice) await this.log.settled();
+    if (twice) await this.#images.settled().then(() => this.log.settled());
     const open = message.id !== undefined && this.row.openTurns.find(({ id }) => id === message.id);
     if (open) return { turn: open.turn, queued: 0, duplicate: true };
     refuseModel(this.#deps.parts.config, this.row.model, message.standing);
-    if (this.row.openTurns.length + this.#accepting.size >= maxInFlight) {
-      const told = `${maxInFlight} messages are in flight; wait for a turn to end`;
-      throw new FairleadError('ERR_TOO_MANY_REQUESTS', told, { retryAfterMs: 1000 });
-    }
-    const bytes = jsonBytes(message.content);
-    if (this.row.history!.bytes + bytes > maxBytes) throw historyFull(maxBytes);
-    const accepts = { ...quotas.of(user, message.standing.groups), bytes };
+    if (this.row.openTurns.length + this.#accepting.size >= maxInFlight) throw tooManyInFlight(maxInFlight);
     this.#accepting.add(message);
     const begun: { ahead?: AskedAhead } = {};
     try {
+      const fitted = this.#images.fit(message.content);
+      const content = fitted instanceof Promise ? await fitted : fitted;
+      const accepts = { ...quotas.of(user, message.standing.groups), bytes: jsonBytes(content) };
+      refuseWhenFull(this.row, accepts.bytes, store.history.maxBytes);
       let accepted = { turn: 0, queued: 0 };
       const result = await this.log.commit(() => {
         const { row, log } = this;
@@ -195,7 +195,7 @@ export class Session {
           if (quotas.isNear(user)) return;
           begun.ahead = new AskedAhead(accepted.turn, { parts, log, who: message.standing }, transcript);
         };
-        return { ...acceptStep(row, message, startsNow ? onStart : undefined), accepts };
+        return { ...acceptStep(row, { ...message, content }, startsNow ? onStart : undefined), accepts };
       });
       if (!result.ok && 'over' in result) {
         quotas.noteRefused(user, result.over);

@@ -14,6 +14,7 @@ import type { AgentWorkerData } from '../contract/lifecycle.js';
 import type { AgentContract, AgentHostContract } from '../contract/messages.js';
 import { ModelSlots } from '../../../src/shared/threads/model-slots.js';
 import { Meter } from '../budget/meter.js';
+import { Images } from '../images/images.js';
 import { Outbox } from '../log/outbox.js';
 import { ForeignSchemas } from '../schema/foreign-schemas.js';
 import { createPolicy } from '../mcp/calls/policy.js';
@@ -64,6 +65,7 @@ export class AgentThread {
   readonly #requests: SessionRequests;
   readonly #wakeUps: WakeUps;
   readonly #schemas: ForeignSchemas;
+  readonly #images: Images;
   readonly #places: ModelPlaces;
   readonly #health: { close(): void };
   readonly #blocked = new BlockedUsers();
@@ -82,6 +84,7 @@ export class AgentThread {
     const outbox = new Outbox((batch) => channel.notify('frames', { batch }));
     this.#outbox = outbox;
     this.#schemas = new ForeignSchemas({ log });
+    this.#images = new Images({ log });
     const policy = createPolicy(config, this.#schemas);
     this.#places = new ModelPlaces({
       thread: index,
@@ -113,6 +116,7 @@ export class AgentThread {
       schemas: this.#schemas,
       toolArgs: new ToolArgs(this.#schemas),
       outbox,
+      images: this.#images,
       toolSet: (caller) => catalogue.toolSet(caller),
       catalogue,
     };
@@ -248,6 +252,7 @@ export class AgentThread {
     channel.close(); // rejects open leases: disconnect would wait for sandboxes that are still starting
     await this.#mcp.servers.disconnect();
     this.#schemas.close();
+    this.#images.close();
     await this.#meter.close();
     await store.close();
     onClosed();

@@ -1,6 +1,7 @@
 /** The calls of one model answer: judged, approved, run in parallel. Each gets a result. Agent threads. */
 import type { DurableEvent, FileChanges, PinDifference } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
+import { fitResult } from '../images/fit-blocks.js';
 import { contentForEvent } from '../mcp/calls/bound-content.js';
 import { judge } from '../mcp/calls/judge.js';
 import { ruleName } from '../mcp/calls/policy.js';
@@ -193,9 +194,10 @@ async function outputOfCall(
   switch (outcome.kind) {
     case 'answered': {
       const { result, problem } = outcome;
-      const { maxToolResultBytes: maxBytes, maxToolImageBytes: maxImageBytes } = parts.config.limits;
+      const { maxToolResultBytes: maxBytes, maxToolImageBytes: maxImageBytes, maxImageSide } = parts.config.limits;
+      const shown = await fitResult(result, parts.images, { maxSide: maxImageSide, signal });
       const isExact = parts.toolSet(caller).of(server, name)?.definition.readOnly === true;
-      const output = outputOf(result, { maxBytes, maxImageBytes, problem, isExact });
+      const output = outputOf(shown, { maxBytes, maxImageBytes, problem, isExact });
       // Only a workspace has files that its user sees.
       const spec = parts.config.mcpServers[server];
       const hasFiles = spec !== undefined && 'image' in spec;

@@ -3,6 +3,7 @@ import type { Config } from '../../../src/shared/config.js';
 import type { StopReason, TurnWaiting, WireError } from '../../../src/shared/protocol.js';
 import type { OpenCall } from '../store/store.js';
 import type { Asked } from './ask-model.js';
+import type { Images } from '../images/images.js';
 import type { LiveText } from './live-text.js';
 import type { ToolCatalogue } from '../mcp/catalogue/tool-catalogue.js';
 import type { Caller, ServerAsks } from '../mcp/host/server-connection.js';
@@ -30,6 +31,7 @@ export interface AgentParts {
   schemas: ForeignSchemas;
   toolArgs: ToolArgs;
   outbox: Outbox;
+  images: Images;
   /** The tools that the caller's session has now. */
   toolSet: (caller: Caller) => ToolSet;
   catalogue: ToolCatalogue;
