@@ -5,6 +5,7 @@ import { threadOf } from '../shared/threads/route.js';
 import type { AgentHost } from '../threads/agent-life.js';
 import type { AgentPool } from '../threads/agent-pool.js';
 import type { DockerPool } from '../threads/docker-pool.js';
+import { statFile } from '../threads/stat-file.js';
 import type { ModelBroker } from '../threads/model-calls/model-broker.js';
 import type { AllAgents } from './all-agents.js';
 import type { AuditLog } from './audit-log.js';
@@ -48,6 +49,7 @@ export function agentHost(parts: AgentHostParts): AgentHost {
       },
       'keep-sandbox': (request) => docker.run('keep-sandbox', request),
       'replace-sandbox': (request) => docker.run('replace-sandbox', request),
+      'stat-file': (request) => statFile(docker, request),
       'release-session': async (request) => {
         await docker.run('release-session', request);
         return null;

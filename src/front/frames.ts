@@ -28,6 +28,9 @@ const imageData = z.string().superRefine((text, context) => {
   }
 });
 
+/** A byte of a name may stand as an escape of four characters. */
+const MAX_PATH = 16_384;
+
 const userBlock = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('text'), text: words }),
   z.strictObject({
@@ -35,6 +38,7 @@ const userBlock = z.discriminatedUnion('type', [
     mimeType: z.enum(['image/png', 'image/jpeg', 'image/gif', 'image/webp']),
     data: imageData,
   }),
+  z.strictObject({ type: z.literal('file'), path: z.string().min(1).max(MAX_PATH) }),
 ]);
 
 /** One line, as the list shows it. */

@@ -11,8 +11,12 @@ export type ContentBlock =
   | { type: 'image' | 'audio'; data: string; mimeType: string; truncated?: true }
   | { type: 'resource' | 'resource_link'; [key: string]: unknown };
 
-/** What a user may send: text, and images in base64. */
-export type UserBlock = { type: 'text'; text: string } | { type: 'image'; mimeType: string; data: string };
+/** What a user may send: text, images in base64, and files that are in the workspace. */
+export type UserBlock =
+  | { type: 'text'; text: string }
+  | { type: 'image'; mimeType: string; data: string }
+  /** `path` as lists of files show it. */
+  | { type: 'file'; path: string };
 
 export type ClientFrame =
   | { type: 'message'; id?: string | undefined; text?: string | undefined; content?: UserBlock[] | undefined }
@@ -140,6 +144,8 @@ export interface Said {
   text: string;
   truncated?: true;
   images?: number;
+  /** Paths of files, the first 20. */
+  files?: string[];
 }
 
 /** A file of the workspace. `path` is as docs/files.md shows names. */

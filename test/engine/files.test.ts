@@ -165,6 +165,27 @@ t.test('what is uploaded is listed, read by a tool, and comes back whole, in par
   t.equal(await (await it.get('empty')).text(), '');
 });
 
+t.test('a message names files to the model, from the sandbox and from its save', async (t) => {
+  const it = await open(t);
+  await it.put('in/a.csv', 'a,b\n1,2\n');
+  const ask = async (path: string): Promise<string> => {
+    model.enqueue(text('seen'));
+    it.client.send({ type: 'message', content: [{ type: 'file', path }] });
+    await it.client.turnEnd();
+    return JSON.stringify(model.requests.at(-1)?.body);
+  };
+  t.match(
+    await ask('/workspace/in/a.csv'),
+    String.raw`\"/workspace/in/a.csv\". It has 8 bytes and is named as text/csv.`,
+  );
+  const { leases } = it;
+  await it.end();
+  t.match(await ask('in/a.csv'), /It has 8 bytes[^[]*$/);
+  t.match(await ask('in/b.csv'), /b\.csv[^[]*It cannot be read/);
+  t.match(await ask('in'), /It cannot be read/);
+  t.equal(it.leases, leases, 'no sandbox is started to look');
+});
+
 t.test('an upload replaces what its conditions name, and nothing else', async (t) => {
   const it = await open(t);
   const first = await it.put('f.txt', 'one', { 'if-none-match': '*' });

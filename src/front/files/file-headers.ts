@@ -1,27 +1,11 @@
 /** What HTTP says of a file: its entity tag, conditions and ranges, and how a browser is to take it. Main thread; pure. */
 import type { FileStat } from '../../../workers/docker/contract/files.js';
 import { cutText } from '../../shared/cut-text.js';
+import { typeOfName } from '../../shared/file-types.js';
 import type { Header } from '../http.js';
 
-/** What browsers show and never run. All else is bytes to them. */
-const TYPES: Readonly<Record<string, string>> = {
-  txt: 'text/plain; charset=utf-8',
-  log: 'text/plain; charset=utf-8',
-  md: 'text/markdown; charset=utf-8',
-  csv: 'text/csv; charset=utf-8',
-  json: 'application/json',
-  pdf: 'application/pdf',
-  png: 'image/png',
-  jpg: 'image/jpeg',
-  jpeg: 'image/jpeg',
-  gif: 'image/gif',
-  webp: 'image/webp',
-  zip: 'application/zip',
-  gz: 'application/gzip',
-  mp3: 'audio/mpeg',
-  mp4: 'video/mp4',
-};
 const BYTES = 'application/octet-stream';
+const UTF8 = '; charset=utf-8';
 /** Should a browser show it all the same, nothing of it runs, loads or is of this origin. */
 const SANDBOX = "sandbox; default-src 'none'";
 const MAX_NAME = 200;
@@ -33,10 +17,9 @@ export function etagOf({ version }: Pick<FileStat, 'version'>): string {
 /** `path` as lists show it: its last name is what a browser saves the file as. */
 export function downloadHeaders(path: string): Header[] {
   const name = path.split('/').findLast((part) => part !== '') ?? 'workspace';
-  const ending = /\.([a-z\d]{1,8})$/i.exec(name)?.[1]?.toLowerCase() ?? '';
-  const type = Object.hasOwn(TYPES, ending) ? TYPES[ending] : undefined;
+  const type = typeOfName(name);
   return [
-    ['Content-Type', type ?? BYTES],
+    ['Content-Type', type === undefined ? BYTES : type.startsWith('text/') ? `${type}${UTF8}` : type],
     ['Content-Disposition', disposition(name)],
     ['Content-Security-Policy', SANDBOX],
   ];

@@ -244,6 +244,7 @@ export async function startFront(options: FixtureOptions = {}): Promise<Fixture>
       'exec-server': unused,
       'release-sandbox': unused,
       'release-session': unused,
+      'stat-file': unused,
       'mcp-stream': (part) => front.mcpExchanges.stream(part),
       'mcp-token': unused,
       'mcp-login': unused,

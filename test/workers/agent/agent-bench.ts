@@ -18,6 +18,7 @@ import { AgentThread } from '../../../workers/agent/thread/agent-thread.js';
 import type { AgentContract, AgentHostContract } from '../../../workers/agent/contract/messages.js';
 import type { McpStreamPart } from '../../../workers/agent/contract/mcp.js';
 import type { AnswerApprovalRequest, SubmitMessageResult } from '../../../workers/agent/contract/sessions.js';
+import type { StatFileRequest, StatFileResult } from '../../../workers/docker/contract/files.js';
 import type { LeaseRequest, LeaseResult } from '../../../workers/docker/contract/messages.js';
 import { HANDSHAKE, serveOnPort, type PortServer } from '../../helpers/port-mcp-server.js';
 import { deferred, within, type Deferred } from '../../helpers/processes.js';
@@ -63,6 +64,10 @@ export class AgentBench {
   asks = 0;
   /** What a lease does instead of starting a sandbox. */
   onLease: ((request: LeaseRequest) => Promise<LeaseResult>) | undefined;
+  /** What is asked of files in the workspace. */
+  onStat: (request: StatFileRequest) => StatFileResult = ({ path }) => {
+    throw new FairleadError('ERR_NO_SUCH_FILE', `there is no ${path}`);
+  };
   readonly store: Store;
   readonly #json: Record<string, unknown>;
   readonly dir: string;
@@ -207,6 +212,7 @@ export class AgentBench {
           this.#note(() => this.released.push(sandbox));
           return null;
         },
+        'stat-file': (request) => this.onStat(request),
         'audit-stored': () => null,
         'mcp-stream': (part) => {
           this.#note(() => this.streamed.push(part));

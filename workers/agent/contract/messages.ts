@@ -8,6 +8,7 @@ import type {
   ReplaceRequest,
   SavedSize,
 } from '../../docker/contract/messages.js';
+import type { StatFileRequest, StatFileResult } from '../../docker/contract/files.js';
 import type { CredentialRequests } from './credentials.js';
 import type {
   AuditEntries,
@@ -232,6 +233,7 @@ export interface AgentHostContract {
     'keep-sandbox': { request: SandboxRef; result: null };
     /** Saves its workspace, also where that is hard, and destroys it. Errors as DockerTasks['replace-sandbox']. */
     'replace-sandbox': { request: ReplaceRequest; result: { saved: boolean } };
+    'stat-file': { request: StatFileRequest; result: StatFileResult };
     /** The session is no more: removes its sandboxes and their saved workspaces. */
     'release-session': { request: ReleaseSessionRequest; result: null };
     /** Resolves when the disk has these entries of the audit log. ERR_UNAVAILABLE: it cannot be written, and work is refused. */

@@ -15,7 +15,11 @@ type Fit = Pick<Images, 'fit'>;
 type Loose = Record<string, unknown>;
 
 /** The same content where nothing has changed. ERR_BAD_IMAGE names the block; ERR_UNAVAILABLE: too many images wait. */
-export async function fitMessage(content: UserBlock[], images: Fit, maxSide: number): Promise<UserBlock[]> {
+export async function fitMessage(
+  content: readonly UserBlock[],
+  images: Fit,
+  maxSide: number,
+): Promise<readonly UserBlock[]> {
   if (!content.some(({ type }) => type === 'image')) return content;
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), MESSAGE_MS);

@@ -6,7 +6,7 @@ import type { DurableEvent, UserBlock } from '../../../src/shared/protocol.js';
 import { newProgress } from '../log/progress.js';
 import type { Step } from '../log/session-log.js';
 import type { OpenTurn, SessionRow } from '../store/store.js';
-import { saidOf, titleOf, toModelBlock } from './user-content.js';
+import { saidOf, titleOf } from './user-content.js';
 
 export interface UserMessage {
   /** The client's own. */
@@ -25,13 +25,12 @@ export interface UserMessage {
  */
 export function acceptStep(
   row: SessionRow,
-  { id, requestId, content, standing, sender }: UserMessage,
+  { id, requestId, content, blocks, standing, sender }: UserMessage & { blocks: unknown[] },
   onStart: Step['onStart'],
 ): Step {
   const turn = row.turns + 1;
   const queued = row.openTurns.length;
   const named = { turn, ...(id === undefined ? {} : { id }) };
-  const blocks = content.map(toModelBlock);
   const openTurn: OpenTurn = {
     ...named,
     ...(requestId === undefined ? {} : { requestId }),

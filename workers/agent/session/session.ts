@@ -9,7 +9,6 @@ import { answerStep, judgeEdit, type AnswerPlan } from './answer.js';
 import { takeLossNotes, type LossNotes } from '../log/losses.js';
 import { LiveText } from '../turn/live-text.js';
 import type { ServerAsks } from '../mcp/host/server-connection.js';
-import { MessageImages } from '../images/message-images.js';
 import { closeOverdue, type ClosedCalls } from './open-calls.js';
 import {
   isSuspended,
@@ -25,6 +24,7 @@ import { Sampling } from './sampling.js';
 import { jsonBytes, refuseWhenFull } from '../log/history-size.js';
 import { SessionLog, type KnownSession, type Step } from '../log/session-log.js';
 import { refuseModel } from '../model/refuse-model.js';
+import { MessageContent } from './message-content.js';
 import { repairTranscript } from '../model/repair-transcript.js';
 import { AskedAhead } from '../turn/ask-model.js';
 import { acceptStep, tooManyInFlight, type UserMessage } from './accept.js';
@@ -69,7 +69,7 @@ export class Session {
   #holds = 0;
   /** Messages that are being stored: they count as in flight already. */
   readonly #accepting = new Set<UserMessage>();
-  readonly #images: MessageImages;
+  readonly #content: MessageContent;
   /** Present while the running turn works; a suspended turn has none. */
   #driver: TurnDriver | undefined;
   /** Pause count; while it is above 0 no turn starts and messages are queued. A reset pauses while it runs, drain and close for good. */
@@ -92,7 +92,7 @@ export class Session {
       prepare: (messages) => repairTranscript(messages).messages,
       takenOver: opening.takenOver,
     });
-    this.#images = new MessageImages(deps.parts.images, () => deps.parts.config.limits.maxImageSide);
+    this.#content = new MessageContent(deps.parts);
     this.questions = new ServerQuestions(this.log, deps.parts.schemas);
     const sampling = new Sampling({ parts: deps.parts, log: this.log, questions: this.questions });
     this.#asks = {
@@ -173,7 +173,7 @@ export class Session {
     // Duplicates come before the limit: a client that repeats a message in flight must not be told that there are too many.
     // A message that is being stored counts too; once it is stored, the row knows its id.
     const twice = message.id !== undefined && [...this.#accepting].some(({ id }) => id === message.id);
-    if (twice) await this.#images.settled().then(() => this.log.settled());
+    if (twice) await this.#content.settled().then(() => this.log.settled());
     const open = message.id !== undefined && this.row.openTurns.find(({ id }) => id === message.id);
     if (open) return { turn: open.turn, queued: 0, duplicate: true };
     refuseModel(this.#deps.parts.config, this.row.model, message.standing);
@@ -181,9 +181,9 @@ export class Session {
     this.#accepting.add(message);
     const begun: { ahead?: AskedAhead } = {};
     try {
-      const fitted = this.#images.fit(message.content);
-      const content = fitted instanceof Promise ? await fitted : fitted;
-      const accepts = { ...quotas.of(user, message.standing.groups), bytes: jsonBytes(content) };
+      const made = this.#content.make(message.content, { user, session: this.id, who: message.standing });
+      const blocks = made instanceof Promise ? await made : made;
+      const accepts = { ...quotas.of(user, message.standing.groups), bytes: jsonBytes(blocks) };
       refuseWhenFull(this.row, accepts.bytes, store.history.maxBytes);
       let accepted = { turn: 0, queued: 0 };
       const result = await this.log.commit(() => {
@@ -195,7 +195,7 @@ export class Session {
           if (quotas.isNear(user)) return;
           begun.ahead = new AskedAhead(accepted.turn, { parts, log, who: message.standing }, transcript);
         };
-        return { ...acceptStep(row, { ...message, content }, startsNow ? onStart : undefined), accepts };
+        return { ...acceptStep(row, { ...message, blocks }, startsNow ? onStart : undefined), accepts };
       });
       if (!result.ok && 'over' in result) {
         quotas.noteRefused(user, result.over);

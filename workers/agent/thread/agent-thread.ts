@@ -117,6 +117,7 @@ export class AgentThread {
       toolArgs: new ToolArgs(this.#schemas),
       outbox,
       images: this.#images,
+      statFile: (of, timeoutMs) => channel.request('stat-file', of, { timeoutMs }),
       toolSet: (caller) => catalogue.toolSet(caller),
       catalogue,
     };

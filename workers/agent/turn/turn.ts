@@ -1,6 +1,7 @@
 /** A running turn, as its loop, its calls and its session share it. Types and a pure function; agent threads. */
 import type { Config } from '../../../src/shared/config.js';
 import type { StopReason, TurnWaiting, WireError } from '../../../src/shared/protocol.js';
+import type { StatFileRequest, StatFileResult } from '../../docker/contract/files.js';
 import type { OpenCall } from '../store/store.js';
 import type { Asked } from './ask-model.js';
 import type { Images } from '../images/images.js';
@@ -32,6 +33,8 @@ export interface AgentParts {
   toolArgs: ToolArgs;
   outbox: Outbox;
   images: Images;
+  /** What a file of the session's workspace is. Errors as DockerTasks['open-file']. */
+  statFile: (of: StatFileRequest, timeoutMs: number) => Promise<StatFileResult>;
   /** The tools that the caller's session has now. */
   toolSet: (caller: Caller) => ToolSet;
   catalogue: ToolCatalogue;

@@ -68,6 +68,13 @@ export interface PackFilesResult {
 /** `stat` undefined: only a sandbox can say, since a link is on the way. */
 export type OpenFileResult = { stat: FileStat } | { stat?: undefined };
 
+/** As `OpenFileRequest`, without its bytes. */
+export interface StatFileRequest extends WorkspaceOf {
+  path: string;
+}
+
+export type StatFileResult = OpenFileResult;
+
 export interface WriteFileRequest extends WorkspaceOf {
   path: string;
   /** Absent: not known before the end. */
