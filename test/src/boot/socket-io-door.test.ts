@@ -3,6 +3,9 @@ import t, { type Test } from 'tap';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { startFront, type Fixture, type FixtureOptions } from '../front/front-fixture.js';
 
+// A machine that does other work takes its time; nothing here waits for it.
+t.setTimeout(300_000);
+
 type Data = Record<string, unknown>;
 type Events = [name: string, data: Data][];
 type Options = Partial<ManagerOptions & SocketOptions>;
