@@ -298,7 +298,9 @@ addExportCommand(program, TOKEN_HELP);
 program
   .command('image')
   .description('build the sandbox image fairlead/workspace')
-  .option('--local', 'build it from this machine’s node and busybox, without a registry')
+  .option('--full', 'with Python, git, pandoc, a compiler and more, which sandboxes have no network to get')
+  .option('--local', 'build it from this machine’s node and busybox, or Debian’s packages, without a registry')
+  .option('--mirror <url>', 'a mirror of Debian, for --local --full')
   .option('--tag <tag>', 'name of the image')
   .addHelpText(
     'after',
@@ -307,14 +309,12 @@ Needs a Docker daemon: the default socket, or DOCKER_HOST.
 
 Examples:
   $ fairlead image
+  $ fairlead image --full           # fairlead/workspace:full, and fairlead/workspace
   $ fairlead image --local --tag acme/workspace:1`,
   )
-  .action(async ({ local = false, tag }: { local?: boolean; tag?: string }) => {
-    const [{ buildImage }, { WORKSPACE_IMAGE }] = await Promise.all([
-      import('./cli/image/image.js'),
-      import('./shared/docker-client.js'),
-    ]);
-    await buildImage({ local, tag: tag ?? WORKSPACE_IMAGE, log: (line) => void process.stdout.write(`${line}\n`) });
+  .action(async (flags: { full?: boolean; local?: boolean; mirror?: string; tag?: string }) => {
+    const { imageCommand } = await import('./cli/image/image.js');
+    await imageCommand(flags, (line) => void process.stdout.write(`${line}\n`));
   });
 
 program

@@ -35,7 +35,7 @@ t.test(
     const kinds =
       /^(?:dist\/(?:src|workers|console|image|man|completion)|docs|systemd)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
     const others = files.filter((path) => !kinds.test(path)).sort();
-    t.same(others, ['fairlead.schema.json', 'workers/workspace/Dockerfile']);
+    t.same(others, ['fairlead.schema.json', 'workers/workspace/Dockerfile', 'workers/workspace/inventory.sh']);
     t.same(
       files.filter((path) => /(?<!\.d)\.ts$|\.map$|\.test\.|tsbuildinfo/.test(path)),
       [],

@@ -1,4 +1,5 @@
 /** The six tools as clients see them: names, schemas, annotations. Runs in the sandbox, in the server and in the runner. */
+import { readFileSync } from 'node:fs';
 import type { ToolAnnotations } from '@modelcontextprotocol/server';
 import type { CommandResult } from './command.js';
 import { inputSchema, type InputSchema, type Properties } from './arguments.js';
@@ -9,6 +10,8 @@ export const FAULT_META = 'fairlead/error';
 export const COMMAND_META = 'fairlead/command';
 /** Of the text of a result, for a client that says nothing of it: as much as Fairlead keeps unless it is configured otherwise. */
 export const DEFAULT_RESULT_BYTES = 262_144;
+const INVENTORY = '/opt/fairlead/inventory';
+const MAX_INVENTORY = 2_000;
 export const DEFAULT_READ_LINES = 2000;
 export const DEFAULT_LISTED = 1000;
 export const DEFAULT_RESULTS = 200;
@@ -134,6 +137,15 @@ export const SEARCH_FILES = declare({
   annotations: READS,
 });
 
+/** What the image's build has written of the programs in it; see inventory.sh. '' where it wrote nothing. */
+function readInventory(): string {
+  try {
+    return ` ${readFileSync(INVENTORY, 'utf8').slice(0, MAX_INVENTORY).trim().replaceAll('\n', ' ')}`;
+  } catch {
+    return ''; // the small image has none
+  }
+}
+
 export const RUN_COMMAND = declare({
   name: 'run_command',
   title: 'Run a command',
@@ -141,7 +153,7 @@ export const RUN_COMMAND = declare({
     'Run a shell command (bash if installed, else sh) without standard input. Folder, variables and aliases stay for the ' +
     'next command, in bash also functions; set options, traps and jobs do not. The result has the beginning and the end ' +
     'of a long output. At its timeout the command is killed with all that it started. ' +
-    'A background process keeps running if its output is redirected.',
+    `A background process keeps running if its output is redirected.${readInventory()}`,
   properties: {
     command: { type: 'string', minLength: 1 },
     cwd: {

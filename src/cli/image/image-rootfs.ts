@@ -76,7 +76,7 @@ async function listApplets(): Promise<string[]> {
 }
 
 /** Paths of the shared libraries and the loader that a binary needs. */
-async function listLibraries(binary: string): Promise<string[]> {
+export async function listLibraries(binary: string): Promise<string[]> {
   const { stdout } = await run('ldd', [binary]).catch((error: unknown) => {
     throw new FairleadError('ERR_START', `ldd cannot say which libraries ${binary} needs (a local image needs Linux)`, {
       cause: error,
