@@ -11,6 +11,7 @@ export const BENCH_NAMES = [
   'history',
   'durability',
   'revocation',
+  'files',
   'reload',
   'upgrade',
   'outage',
