@@ -22,6 +22,7 @@ export const BENCH_NAMES = [
   'fairness',
   'quotas',
   'controls',
+  'console',
   'soak',
 ] as const;
 
