@@ -4,6 +4,7 @@ import type { ServerEvent, UserBlock } from '../../../src/shared/protocol.js';
 import { addEarlier, addOwn, dropOwn, EMPTY, failOwn, fold } from '../model/fold.js';
 import type { Conversation } from '../model/items.js';
 import { itemsOfTranscript } from '../model/transcript.js';
+import { readCall, type Answers, type AskedCall, type Yes } from './answers.js';
 import { blocksOf } from './attachments.js';
 import { Workspace } from './workspace.js';
 
@@ -40,7 +41,7 @@ export interface SayOptions {
   files?: readonly File[];
 }
 
-export class SessionStore {
+export class SessionStore implements Answers {
   readonly id: string;
   readonly workspace: Workspace;
   readonly #client: Fairlead;
@@ -97,16 +98,24 @@ export class SessionStore {
     this.#show({ view: dropOwn(this.#snapshot.view, id) });
   }
 
-  approve(callId: string, options: { remember?: 'session'; definition?: string }): void {
-    this.#session.approve(callId, options).catch((error: unknown) => this.#failed(error));
+  approve(callId: string, yes: Yes): Promise<unknown> {
+    return this.#session.approve(callId, yes);
   }
 
-  deny(callId: string, reason: string): void {
-    this.#session.deny(callId, reason === '' ? undefined : reason).catch((error: unknown) => this.#failed(error));
+  deny(callId: string, reason: string): Promise<unknown> {
+    return this.#session.deny(callId, reason === '' ? undefined : reason);
   }
 
-  reply(requestId: string, action: 'accept' | 'decline' | 'cancel', content?: Record<string, unknown>): void {
-    this.#session.reply(requestId, action, content).catch((error: unknown) => this.#failed(error));
+  reply(
+    requestId: string,
+    action: 'accept' | 'decline' | 'cancel',
+    content?: Record<string, unknown>,
+  ): Promise<unknown> {
+    return this.#session.reply(requestId, action, content);
+  }
+
+  readCall(callId: string): Promise<AskedCall> {
+    return readCall(this.#client, this.id, callId);
   }
 
   cancel(): void {

@@ -1,47 +1,73 @@
 /** Whether a call may run. All that is needed to decide stands above its buttons. */
-import { useState } from 'react';
-import type { SessionStore } from '../live/session-store.js';
+import { lazy, Suspense, useState } from 'react';
+import type { Answers, Yes } from '../live/answers.js';
 import { useNow } from '../live/now.js';
+import { fileEditOf } from '../model/file-edit.js';
 import type { ToolItem } from '../model/items.js';
 import { visible } from '../model/plain.js';
 import { leftWords } from '../model/words.js';
 import { fieldOf } from './field-of.js';
+import { lazyPart } from './lazy-part.js';
+import { wordsOf } from './words-of.js';
+import '../styles/approvals.css';
 
-export function Approval({ call, store }: { call: ToolItem; store: SessionStore }) {
-  const { callId, tool, expiresAt, position, total } = call;
+const FileDiff = lazy(() => lazyPart(async () => (await import('./FileDiff.js')).FileDiff));
+const EditForm = lazy(() => lazyPart(async () => (await import('./EditForm.js')).EditForm));
+
+/** What is asked, wherever it is shown. */
+export type Asked = Pick<ToolItem, 'callId' | 'name' | 'server' | 'args' | 'tool' | 'expiresAt' | 'position' | 'total'>;
+
+export function Approval({ call, store }: { call: Asked; store: Answers }) {
+  const { callId, name, server, args, tool, expiresAt, position, total } = call;
   const [remember, setRemember] = useState(false);
-  const [denies, setDenies] = useState(false);
+  const [form, setForm] = useState<'deny' | 'edit'>();
   const [sent, setSent] = useState(false);
+  const [problem, setProblem] = useState('');
   const now = useNow(expiresAt !== undefined);
+  const edit = fileEditOf(name, args);
+  const back = (): void => setForm(undefined);
 
-  function approve(): void {
+  /** What was refused waits still: the buttons come back. */
+  async function answer(given: Promise<unknown>): Promise<void> {
     setSent(true);
-    store.approve(callId, {
-      ...(remember && { remember: 'session' }),
-      ...(tool && { definition: tool.definition }),
-    });
+    setProblem('');
+    try {
+      await given;
+    } catch (error) {
+      setProblem(wordsOf(error));
+      setSent(false);
+    }
   }
 
-  function deny(reason: string): void {
-    setSent(true);
-    store.deny(callId, reason);
+  function approve(edited?: Record<string, unknown>): void {
+    const yes: Yes = {
+      ...(remember && { remember: 'session' }),
+      ...(tool && { definition: tool.definition }),
+      ...(edited && { args: edited }),
+    };
+    void answer(store.approve(callId, yes));
   }
 
   return (
     <div className="approval">
+      {edit && (
+        <Suspense fallback={<p className="hint">Compares with the file …</p>}>
+          <FileDiff key={callId} session={store.id} server={server} edit={edit} />
+        </Suspense>
+      )}
       {tool && <ToolWords tool={tool} />}
       {total !== undefined && total > 1 && (
         <p className="hint">
           {position} of {total} that are asked together
         </p>
       )}
-      {denies ? (
+      {form === 'deny' && (
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            deny(fieldOf(event.currentTarget, 'reason'));
+            void answer(store.deny(callId, fieldOf(event.currentTarget, 'reason')));
           }}
-          onKeyDown={(event) => event.key === 'Escape' && setDenies(false)}
+          onKeyDown={(event) => event.key === 'Escape' && back()}
         >
           <label htmlFor={`reason-${callId}`}>Why not? The model is told.</label>
           <textarea id={`reason-${callId}`} name="reason" rows={2} maxLength={10_000} dir="auto" autoFocus />
@@ -49,25 +75,39 @@ export function Approval({ call, store }: { call: ToolItem; store: SessionStore 
             <button className="button danger" type="submit" disabled={sent}>
               Deny it
             </button>
-            <button className="button" type="button" onClick={() => setDenies(false)}>
+            <button className="button" type="button" onClick={back}>
               Back
             </button>
           </div>
         </form>
-      ) : (
+      )}
+      {form === 'edit' && (
+        <Suspense fallback={<p className="hint">Loads the form …</p>}>
+          <EditForm answers={store} callId={callId} args={args} busy={sent} onApprove={approve} onBack={back} />
+        </Suspense>
+      )}
+      {form === undefined && (
         <div className="acts">
-          <button className="button primary" type="button" disabled={sent} onClick={approve}>
+          <button className="button primary" type="button" data-act="approve" disabled={sent} onClick={() => approve()}>
             Approve
           </button>
-          <button className="button" type="button" disabled={sent} onClick={() => setDenies(true)}>
+          <button className="button" type="button" data-act="edit" disabled={sent} onClick={() => setForm('edit')}>
+            Edit …
+          </button>
+          <button className="button" type="button" data-act="deny" disabled={sent} onClick={() => setForm('deny')}>
             Deny …
           </button>
-          <label className="check">
-            <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.target.checked)} />
-            this tool for the whole session
-          </label>
         </div>
       )}
+      {form !== 'deny' && (
+        <label className="check">
+          <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.target.checked)} />
+          this tool for the whole session
+        </label>
+      )}
+      <p className="problem" role="alert">
+        {problem}
+      </p>
       {expiresAt !== undefined && <p className="hint">It is denied by itself in {leftWords(expiresAt, now)}.</p>}
     </div>
   );

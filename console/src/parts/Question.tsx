@@ -1,13 +1,14 @@
 /** A question of an MCP server: a form from its schema, or an address to open. */
 import { useState, type FormEvent } from 'react';
-import type { SessionStore } from '../live/session-store.js';
+import type { Answers } from '../live/answers.js';
 import { fieldsOf, readForm, type Field } from '../model/form.js';
 import type { QuestionItem } from '../model/items.js';
 import { oneLine, safeLink, visible } from '../model/plain.js';
+import { wordsOf } from './words-of.js';
 
 const ANSWERS = { accept: 'Answered.', decline: 'Declined.', cancel: 'Closed without an answer.' };
 
-export function Question({ question, store }: { question: QuestionItem; store: SessionStore }) {
+export function Question({ question, store }: { question: QuestionItem; store: Answers }) {
   const { requestId, server, origin, mode, message, schema, url, answer } = question;
   const [problem, setProblem] = useState('');
   const to = safeLink(url);
@@ -16,7 +17,12 @@ export function Question({ question, store }: { question: QuestionItem; store: S
     event.preventDefault();
     const read = readForm(fieldsOf(schema), new FormData(event.currentTarget));
     if ('problem' in read) setProblem(read.problem);
-    else store.reply(requestId, 'accept', read.content);
+    else reply('accept', read.content);
+  }
+
+  function reply(action: 'accept' | 'decline', content?: Record<string, unknown>): void {
+    setProblem('');
+    store.reply(requestId, action, content).catch((error: unknown) => setProblem(wordsOf(error)));
   }
 
   return (
@@ -58,7 +64,7 @@ export function Question({ question, store }: { question: QuestionItem; store: S
               <button className="button primary" type="submit">
                 {mode === 'url' ? 'I have done it' : 'Answer'}
               </button>
-              <button className="button" type="button" onClick={() => store.reply(requestId, 'decline')}>
+              <button className="button" type="button" onClick={() => reply('decline')}>
                 Decline
               </button>
             </div>

@@ -1,14 +1,16 @@
 /** The list of sessions: what waits for its user comes first. */
 import type { ClientError, Fairlead } from 'fairlead/client';
-import { useMemo, useState } from 'react';
+import { useMemo, useState, type ReactNode } from 'react';
 import { logOut, type Somebody } from '../live/login.js';
 import type { Listed, Sessions } from '../live/sessions.js';
 import { useNarrow } from '../live/narrow.js';
+import type { PageName } from '../live/place.js';
 import { chooseTheme, readTheme, THEMES, type Theme } from '../live/theme.js';
 import { oneLine } from '../model/plain.js';
 import { agoWords, dayOf } from '../model/words.js';
 import { SessionMenu } from './SessionMenu.js';
 import { wordsOf } from './words-of.js';
+import '../styles/rail.css';
 
 export interface RailProps {
   client: Fairlead;
@@ -16,12 +18,17 @@ export interface RailProps {
   canLogOut: boolean;
   sessions: Sessions;
   place: string | undefined;
+  page: PageName | undefined;
+  /** Calls and questions in all sessions. */
+  waiting: number;
   onOpen: (session: string | undefined) => void;
+  onPage: (page: PageName) => void;
   onHelp: () => void;
   onRefused: () => void;
 }
 
-export function Rail({ client, person, canLogOut, sessions, place, onOpen, onHelp, onRefused }: RailProps) {
+export function Rail(props: RailProps) {
+  const { client, person, canLogOut, sessions, place, page, waiting, onOpen, onPage, onHelp, onRefused } = props;
   // On a phone it is the page, not beside one.
   const Tag = useNarrow() ? 'main' : 'nav';
   const [query, setQuery] = useState('');
@@ -59,6 +66,18 @@ export function Rail({ client, person, canLogOut, sessions, place, onOpen, onHel
             if (event.key === 'Enter' && first) onOpen(first.session);
           }}
         />
+        <ul className="pages">
+          <li>
+            <PageLink to="inbox" page={page} onPage={onPage}>
+              Inbox
+              {waiting > 0 && (
+                <span className="count">
+                  {waiting} <span className="unseen">waiting</span>
+                </span>
+              )}
+            </PageLink>
+          </li>
+        </ul>
       </div>
       <Problem error={sessions.problem} text={problem} />
       <div className="rail-list">
@@ -128,6 +147,29 @@ export function Rail({ client, person, canLogOut, sessions, place, onOpen, onHel
         )}
       </div>
     </Tag>
+  );
+}
+
+interface PageLinkProps {
+  to: PageName;
+  page: PageName | undefined;
+  onPage: (page: PageName) => void;
+  children: ReactNode;
+}
+
+function PageLink({ to, page, onPage, children }: PageLinkProps) {
+  return (
+    <a
+      href={`#/${to}`}
+      aria-current={page === to ? 'page' : undefined}
+      onClick={(event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        onPage(to);
+      }}
+    >
+      {children}
+    </a>
   );
 }
 

@@ -6,6 +6,7 @@ import type { ToolItem } from '../model/items.js';
 import { argumentText, oneLine } from '../model/plain.js';
 import { durationWords } from '../model/words.js';
 import { Approval } from './Approval.js';
+import { Arguments } from './Arguments.js';
 import { LongText } from './LongText.js';
 import { TerminalText } from './TerminalText.js';
 
@@ -69,23 +70,6 @@ export function ToolCard({ call, store }: { call: ToolItem; store: SessionStore 
         </div>
       )}
     </section>
-  );
-}
-
-function Arguments({ args }: { args: Record<string, unknown> }) {
-  const entries = Object.entries(args);
-  if (entries.length === 0) return <p className="hint">without arguments</p>;
-  return (
-    <dl className="arguments">
-      {entries.map(([name, value]) => (
-        <div key={name}>
-          <dt>{oneLine(name, 100)}</dt>
-          <dd>
-            <pre className="mono whole">{argumentText(value)}</pre>
-          </dd>
-        </div>
-      ))}
-    </dl>
   );
 }
 

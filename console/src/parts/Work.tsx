@@ -1,15 +1,20 @@
 /** The work: the list of sessions beside one conversation; one after the other on a narrow screen. */
 import type { Fairlead } from 'fairlead/client';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
 import type { Somebody } from '../live/login.js';
-import { go, usePlace } from '../live/place.js';
+import { useNotices } from '../live/notices.js';
+import { go, goToPage, usePage, usePlace, type PageName } from '../live/place.js';
 import { newMessageId, SessionStore } from '../live/session-store.js';
 import { useSessions } from '../live/sessions.js';
+import { useWaiting } from '../live/waiting.js';
 import { Chat } from './Chat.js';
 import { FilesPane } from './FilesPane.js';
 import { Fresh } from './Fresh.js';
 import { Help } from './Help.js';
+import { lazyPart } from './lazy-part.js';
 import { Rail } from './Rail.js';
+
+const Inbox = lazy(() => lazyPart(async () => (await import('./Inbox.js')).Inbox));
 
 /** What a new session begins with. */
 interface First {
@@ -29,17 +34,26 @@ export interface WorkProps {
 
 export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
   const place = usePlace();
+  const page = usePage();
   const sessions = useSessions(client, onRefused);
+  const waits = useWaiting(client, onRefused);
+  const notices = useNotices(waits.items);
   const [pane, setPane] = useState<'list' | 'chat'>('chat');
   const [help, setHelp] = useState(false);
   /** No state: the address changes before a state does. */
   const first = useRef<First>();
-  const waiting = (sessions.list ?? []).reduce((sum, each) => sum + each.waiting, 0);
+  const waiting = waits.items?.length ?? 0;
   const title = sessions.list?.find(({ session }) => session === place)?.title;
+  const pageTitle = page === undefined ? title : PAGE_TITLES[page];
 
   useEffect(() => {
-    document.title = `${waiting > 0 ? `(${waiting}) ` : ''}${title ? `${title} · ` : ''}Fairlead`;
-  }, [waiting, title]);
+    document.title = `${waiting > 0 ? `(${waiting}) ` : ''}${pageTitle ? `${pageTitle} · ` : ''}Fairlead`;
+  }, [waiting, pageTitle]);
+
+  // Also where a notification or the back button leads to it.
+  useEffect(() => {
+    if (page !== undefined) setPane('chat');
+  }, [page]);
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
@@ -64,7 +78,16 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
     go(session);
     setPane('chat');
   }, []);
-  const { refresh } = sessions;
+  const openPage = useCallback((name: PageName) => {
+    goToPage(name);
+    setPane('chat');
+  }, []);
+  const { refresh: refreshSessions } = sessions;
+  const { refresh: refreshWaiting } = waits;
+  const refresh = useCallback(
+    async () => void (await Promise.all([refreshSessions(), refreshWaiting()])),
+    [refreshSessions, refreshWaiting],
+  );
   const begin = useCallback(
     async (text: string, files: readonly File[]) => {
       const { session } = await client.createSession();
@@ -83,11 +106,25 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
         canLogOut={canLogOut}
         sessions={sessions}
         place={place}
+        page={page}
+        waiting={waiting}
         onOpen={open}
+        onPage={openPage}
         onHelp={() => setHelp(true)}
         onRefused={onRefused}
       />
-      {place === undefined ? (
+      {page !== undefined ? (
+        <Suspense fallback={<main className="chat" aria-busy="true" />}>
+          <Inbox
+            client={client}
+            list={waits}
+            notices={notices}
+            onChanged={refresh}
+            onOpen={open}
+            onBack={() => setPane('list')}
+          />
+        </Suspense>
+      ) : place === undefined ? (
         <Fresh onBegin={begin} onBack={() => setPane('list')} />
       ) : (
         <Opened
@@ -106,6 +143,13 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
     </div>
   );
 }
+
+const PAGE_TITLES: Record<PageName, string> = {
+  inbox: 'Waiting for you',
+  servers: 'Servers',
+  you: 'You',
+  system: 'System',
+};
 
 interface OpenedProps {
   client: Fairlead;

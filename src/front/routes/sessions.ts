@@ -47,6 +47,7 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
       const page = { user, limit: limitOf(query), ...(cursor === undefined ? {} : { cursor }) };
       exchange.json(200, await ask(user, 'list-sessions', page));
     }),
+    get('/v1/waiting', async ({ exchange, user }) => exchange.json(200, await ask(user, 'list-waiting', { user }))),
     get('/v1/sessions/:session', async (call) => {
       const of = ofCall(call);
       call.exchange.json(200, await ask(of.session, 'get-session', of));
@@ -69,6 +70,10 @@ export function sessionRoutes({ agents, presence, log }: { agents: Agents; prese
       const { json, first, next } = await ask(of.session, 'read-history-page', page);
       const rest = next === undefined ? '' : `,"next":${JSON.stringify(next)}`;
       return exchange.answer(200, 'application/json', `{"transcript":${json},"first":${first}${rest}}`);
+    }),
+    get('/v1/sessions/:session/approvals/:call', async (call) => {
+      const of = ofCall(call);
+      call.exchange.json(200, await ask(of.session, 'read-call', { ...of, callId: call.params['call']! }));
     }),
     post('/v1/sessions/:session/approvals/:call', approvalBody, async (call, body) => {
       const of = ofCall(call);

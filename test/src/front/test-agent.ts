@@ -204,6 +204,11 @@ export class TestAgent {
         return { ...summary(of.session, state), pending: [] };
       },
       'get-session': (of) => ({ ...summary(of.session, this.#of(of)), pending: [] }),
+      'list-waiting': () => ({ waiting: [] }),
+      'read-call': (of) => {
+        this.#of(of);
+        throw new FairleadError('ERR_CALL_NOT_PENDING', `call ${of.callId} is not waiting for an answer`);
+      },
       'list-sessions': ({ user, limit, cursor }) => {
         const all = [...this.sessions].filter(([, state]) => state.user === user);
         const from = Number(cursor ?? 0);

@@ -73,6 +73,8 @@ import type {
   EndSessionResult,
   ListSessionsRequest,
   ListSessionsResult,
+  ListWaitingRequest,
+  ListWaitingResult,
   MissingSessionsRequest,
   MissingSessionsResult,
   HistoryPage,
@@ -81,6 +83,8 @@ import type {
   ReadEventsRequest,
   ReadEventsResult,
   ReadHistoryRequest,
+  ReadCallRequest,
+  ReadCallResult,
   ReadSeqsRequest,
   ReadSeqsResult,
   RenewSocketsRequest,
@@ -151,6 +155,10 @@ export interface AgentContract {
       /** Idempotent. */
       'release-workspace': { request: { hold: string }; result: null };
       'get-session': { request: SessionRef; result: SessionInfo };
+      /** A call that waits for the user. ERR_CALL_NOT_PENDING. */
+      'read-call': { request: ReadCallRequest; result: ReadCallResult };
+      /** What waits for the user in all of their sessions. Any thread answers for any user. */
+      'list-waiting': { request: ListWaitingRequest; result: ListWaitingResult };
       /** Any thread answers for any user. */
       'list-sessions': { request: ListSessionsRequest; result: ListSessionsResult };
       'delete-session': { request: SessionRef & Asked & ActedBy; result: null };

@@ -1,7 +1,7 @@
 /** Messages about sessions: their life, their turns and what their subscribers are sent. Types only. */
 import type { AuditedWho } from '../../../src/shared/audit.js';
 import type { Who } from '../../../src/shared/person.js';
-import type { Pending, UserBlock } from '../../../src/shared/protocol.js';
+import type { Pending, PendingApproval, UserBlock } from '../../../src/shared/protocol.js';
 
 /** A session and the user who asks. ERR_NO_SUCH_SESSION, the same for one that does not exist and one of another user. */
 export interface SessionRef {
@@ -55,6 +55,29 @@ export interface ListedSession {
 
 export interface SessionInfo extends ListedSession {
   pending: Pending[];
+}
+
+/** Something that waits for its user, and where. */
+export type WaitingItem = { session: string; title: string } & Pending;
+
+export interface ListWaitingRequest {
+  user: string;
+}
+
+export interface ListWaitingResult {
+  /** Oldest first. */
+  waiting: WaitingItem[];
+  /** There may be more: the user has very many sessions, or what waits is very long. */
+  more?: true;
+}
+
+export interface ReadCallRequest extends SessionRef {
+  callId: string;
+}
+
+export interface ReadCallResult extends PendingApproval {
+  /** Of the tool's arguments, in its server's words. Absent: the tool is not there now. */
+  schema?: Record<string, unknown>;
 }
 
 export interface CreateSessionRequest extends SessionRef, Asked {

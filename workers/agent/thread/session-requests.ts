@@ -23,6 +23,7 @@ import type { SessionRow, Store } from '../store/store.js';
 import type { AgentParts } from '../turn/turn.js';
 import { adminRequests } from './admin-requests.js';
 import { auditedRequests, recordAct } from './audited-requests.js';
+import { waitingRequests } from './waiting-requests.js';
 import { workspaceRequests } from './workspace-requests.js';
 import type { SessionExits } from './session-exits.js';
 
@@ -104,6 +105,7 @@ export class SessionRequests {
     return {
       ...auditedRequests(this.#handlers()),
       ...adminRequests(this.#options),
+      ...waitingRequests(this.#options),
       ...workspaceRequests({ owner: data.instance, sessions, servers, refuseWhenDraining }),
     };
   }
