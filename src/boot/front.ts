@@ -137,6 +137,7 @@ export function createFront(options: FrontOptions): Front {
   const { maxUnsentBytes } = limits;
   const routes = allRoutes({
     health: { presence, readiness, metrics: readMetrics, withMetrics: metricsAccess.onUsersListener },
+    me: { config },
     turns: { agents, hub, presence, reads, heartbeats, maxUnsentBytes, log },
     files: options.docker && { docker: options.docker, limits, sandbox: config.sandbox },
     mcpExchanges,

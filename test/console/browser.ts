@@ -34,7 +34,11 @@ async function ownPort(): Promise<number> {
 }
 
 /** Tools run as child processes: what is looked at is the page. */
-export async function startWorld(t: Test, listen: Record<string, unknown> = {}): Promise<World> {
+export async function startWorld(
+  t: Test,
+  listen: Record<string, unknown> = {},
+  more: Record<string, unknown> = {},
+): Promise<World> {
   const model = await startModelServer();
   t.teardown(() => model.close());
   const engine = await startEngine({
@@ -43,6 +47,7 @@ export async function startWorld(t: Test, listen: Record<string, unknown> = {}):
       sandbox: { driver: 'process' },
       agents: { threads: 1 },
       listen: { port: await ownPort(), ...listen },
+      ...more,
     },
     env: { DOCKER_HOST: '', ANTHROPIC_API_KEY: 'sk-test-key', ANTHROPIC_BASE_URL: model.url },
     startTimeoutMs: WAIT_MS,

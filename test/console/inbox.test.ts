@@ -167,7 +167,7 @@ t.test('a notification comes only where it was allowed by a click and nobody loo
   await page.getByRole('button', { name: 'Notify me' }).waitFor({ state: 'detached' });
   model.enqueue(tool('run_command', { command: 'echo seen' }));
   await ask(page, 'seen', 'run_command');
-  await page.locator('title', { hasText: /^\(1\) / }).waitFor({ state: 'attached' });
+  await page.locator('.pages .count', { hasText: '1' }).waitFor();
   t.same(await page.evaluate('shown'), [], 'somebody looks');
   await page.evaluate("Object.defineProperty(document, 'hidden', { value: true })");
   const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');

@@ -7,6 +7,7 @@ import { keyOf, type WaitingItem, type WaitingList } from '../live/waiting.js';
 import { oneLine } from '../model/plain.js';
 import { Approval } from './Approval.js';
 import { Arguments } from './Arguments.js';
+import { PageFrame } from './PageFrame.js';
 import { Question } from './Question.js';
 import { wordsOf } from './words-of.js';
 import '../styles/inbox.css';
@@ -24,40 +25,32 @@ export interface InboxProps {
 export function Inbox({ client, list, notices, onChanged, onOpen, onBack }: InboxProps) {
   const { items, more, problem } = list;
   return (
-    <main className="chat">
-      <header className="bar">
-        <button className="button quiet back" type="button" onClick={onBack}>
-          ‹ Conversations
-        </button>
-        <h1>Waiting for you</h1>
-        {notices.allowed === 'default' && (
+    <PageFrame
+      title="Waiting for you"
+      onBack={onBack}
+      acts={
+        notices.allowed === 'default' && (
           <button className="button quiet small" type="button" onClick={notices.ask}>
             Notify me
           </button>
-        )}
-      </header>
-      {/* It scrolls, so the keyboard must reach it. */}
-      <div className="page" tabIndex={0} role="region" aria-label="What waits">
-        <div className="page-in">
-          {problem && (
-            <p className="problem" role="status">
-              The list may be old: {wordsOf(problem)}
-            </p>
-          )}
-          {items === undefined && !problem && <p className="hint">Looks for what waits …</p>}
-          {items?.length === 0 && (
-            <p className="hint">
-              Nothing waits for you. What asks before it runs is listed here, from all conversations.
-            </p>
-          )}
-          {items?.map((item) => (
-            <Ask key={keyOf(item)} item={item} client={client} onChanged={onChanged} onOpen={onOpen} />
-          ))}
-          {more && <p className="hint">There may be more: answer these, and the rest is listed.</p>}
-          {items && items.length > 1 && <AllOfThem client={client} items={items} onChanged={onChanged} />}
-        </div>
-      </div>
-    </main>
+        )
+      }
+    >
+      {problem && (
+        <p className="problem" role="status">
+          The list may be old: {wordsOf(problem)}
+        </p>
+      )}
+      {items === undefined && !problem && <p className="hint">Looks for what waits …</p>}
+      {items?.length === 0 && (
+        <p className="hint">Nothing waits for you. What asks before it runs is listed here, from all conversations.</p>
+      )}
+      {items?.map((item) => (
+        <Ask key={keyOf(item)} item={item} client={client} onChanged={onChanged} onOpen={onOpen} />
+      ))}
+      {more && <p className="hint">There may be more: answer these, and the rest is listed.</p>}
+      {items && items.length > 1 && <AllOfThem client={client} items={items} onChanged={onChanged} />}
+    </PageFrame>
   );
 }
 

@@ -77,6 +77,16 @@ export function Rail(props: RailProps) {
               )}
             </PageLink>
           </li>
+          <li>
+            <PageLink to="servers" page={page} onPage={onPage}>
+              Servers
+            </PageLink>
+          </li>
+          <li>
+            <PageLink to="you" page={page} onPage={onPage}>
+              You
+            </PageLink>
+          </li>
         </ul>
       </div>
       <Problem error={sessions.problem} text={problem} />

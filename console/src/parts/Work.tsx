@@ -1,6 +1,6 @@
 /** The work: the list of sessions beside one conversation; one after the other on a narrow screen. */
 import type { Fairlead } from 'fairlead/client';
-import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import type { Somebody } from '../live/login.js';
 import { useNotices } from '../live/notices.js';
 import { go, goToPage, usePage, usePlace, type PageName } from '../live/place.js';
@@ -14,6 +14,8 @@ import { Help } from './Help.js';
 import { lazyPart } from './lazy-part.js';
 import { Rail } from './Rail.js';
 
+const Servers = lazy(() => lazyPart(async () => (await import('./Servers.js')).Servers));
+const You = lazy(() => lazyPart(async () => (await import('./You.js')).You));
 const Inbox = lazy(() => lazyPart(async () => (await import('./Inbox.js')).Inbox));
 
 /** What a new session begins with. */
@@ -46,7 +48,8 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
   const title = sessions.list?.find(({ session }) => session === place)?.title;
   const pageTitle = page === undefined ? title : PAGE_TITLES[page];
 
-  useEffect(() => {
+  // With what the page shows, not a moment later.
+  useLayoutEffect(() => {
     document.title = `${waiting > 0 ? `(${waiting}) ` : ''}${pageTitle ? `${pageTitle} · ` : ''}Fairlead`;
   }, [waiting, pageTitle]);
 
@@ -78,6 +81,7 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
     go(session);
     setPane('chat');
   }, []);
+  const toList = useCallback(() => setPane('list'), []);
   const openPage = useCallback((name: PageName) => {
     goToPage(name);
     setPane('chat');
@@ -115,14 +119,11 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
       />
       {page !== undefined ? (
         <Suspense fallback={<main className="chat" aria-busy="true" />}>
-          <Inbox
-            client={client}
-            list={waits}
-            notices={notices}
-            onChanged={refresh}
-            onOpen={open}
-            onBack={() => setPane('list')}
-          />
+          {page === 'servers' && <Servers client={client} onBack={toList} />}
+          {page === 'you' && <You client={client} onBack={toList} />}
+          {page === 'inbox' && (
+            <Inbox client={client} list={waits} notices={notices} onChanged={refresh} onOpen={open} onBack={toList} />
+          )}
         </Suspense>
       ) : place === undefined ? (
         <Fresh onBegin={begin} onBack={() => setPane('list')} />
@@ -148,7 +149,6 @@ const PAGE_TITLES: Record<PageName, string> = {
   inbox: 'Waiting for you',
   servers: 'Servers',
   you: 'You',
-  system: 'System',
 };
 
 interface OpenedProps {

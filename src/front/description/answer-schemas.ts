@@ -3,13 +3,30 @@ import { z } from 'zod';
 import type { KnownUser } from '../../admin/user-list.js';
 import type { DrainState } from '../../admin/drain.js';
 import type { ShownToken } from '../../credentials/credentials.js';
-import type { ListedSession, SessionInfo, SessionSize } from '../../../workers/agent/contract/sessions.js';
+import type {
+  ListedSession,
+  ListWaitingResult,
+  ReadCallResult,
+  SessionInfo,
+  SessionSize,
+} from '../../../workers/agent/contract/sessions.js';
 import type { ServerStatus } from '../../../workers/agent/contract/mcp.js';
 import type { UsageLine, UserFacts } from '../../../workers/agent/contract/usage.js';
 import type { SandboxInfo } from '../../../workers/docker/contract/messages.js';
+import type { Quota } from '../../shared/quotas.js';
 import { ERROR_TABLE, type ErrorCode } from '../../shared/errors.js';
 import type { FinishedTurn } from '../turn-result.js';
-import { budgetLeft, contentBlock, count, pending, time, transcriptEntry, usage } from './event-schemas.js';
+import {
+  budgetLeft,
+  contentBlock,
+  count,
+  pending,
+  pendingCall,
+  pendingQuestion,
+  time,
+  transcriptEntry,
+  usage,
+} from './event-schemas.js';
 
 const role = z.enum(['user', 'operator', 'admin']);
 const next = z.string().exactOptional().describe('Names the next page; absent: there is none');
@@ -44,6 +61,14 @@ export const sessionInfo = z.object({
   ...sessionFields,
   pending: z.array(pending),
 }) satisfies z.ZodType<SessionInfo>;
+const itsSession = { session: z.string(), title: z.string() };
+export const waiting = z.object({
+  waiting: z.array(z.discriminatedUnion('kind', [pendingCall.extend(itsSession), pendingQuestion.extend(itsSession)])),
+  more: z.literal(true).exactOptional().describe('There may be more'),
+}) satisfies z.ZodType<ListWaitingResult>;
+export const waitingCall = pendingCall.extend({
+  schema: object.exactOptional().describe('Of the arguments, in its server’s words; absent: the tool is not there now'),
+}) satisfies z.ZodType<ReadCallResult>;
 export const sessions = z.object({ sessions: z.array(listedSession), next });
 export const madeSession = z.object({ session: z.string(), model: z.string(), image: z.string().exactOptional() });
 export const images = z.object({
@@ -153,6 +178,23 @@ const person = z.object({
   role,
   groups: z.array(z.string()),
   expiresAt: time.exactOptional(),
+});
+const limit = count.describe('0: none');
+export const me = z.object({
+  user: z.string(),
+  role,
+  groups: z.array(z.string()),
+  credential: z.string().describe('Names what you are let in with; a token by its id'),
+  expiresAt: time.exactOptional(),
+  limits: z.object({
+    maxSessions: limit,
+    maxSockets: limit,
+    maxMessagesPerMinute: limit,
+    maxTurns: limit,
+    maxSandboxes: limit,
+    maxWorkspaceBytes: limit,
+    maxHistoryBytes: limit,
+  }) satisfies z.ZodType<Quota>,
 });
 export const loggedIn = person;
 export const standing = z.object({ ways: z.array(z.enum(['token', 'issuer'])), person: person.exactOptional() });

@@ -64,10 +64,9 @@ const questionFields = {
   url: z.string().exactOptional(),
 };
 
-export const pending = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('approval'), ...approvalFields }),
-  z.object({ kind: z.literal('elicitation'), ...questionFields }),
-]) satisfies z.ZodType<Pending>;
+export const pendingCall = z.object({ kind: z.literal('approval'), ...approvalFields });
+export const pendingQuestion = z.object({ kind: z.literal('elicitation'), ...questionFields });
+export const pending = z.discriminatedUnion('kind', [pendingCall, pendingQuestion]) satisfies z.ZodType<Pending>;
 
 export const usage = z.object({
   inputTokens: count,

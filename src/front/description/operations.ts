@@ -63,6 +63,28 @@ const SESSIONS: Record<string, Operation> = {
     headers: { 'Last-Event-ID': 'As `after`, and before it' },
     answers: bytes('The events, for as long as the connection lasts', 'text/event-stream'),
   },
+  'GET /v1/me': {
+    tag: 'Usage',
+    summary: 'Read who you are here, and the limits that hold for you',
+    answers: ok('You', answers.me),
+  },
+  'GET /v1/tokens': {
+    tag: 'Usage',
+    summary: 'List your own tokens, without the tokens themselves',
+    query: PAGE,
+    answers: ok('A page of them', answers.tokens),
+  },
+  'DELETE /v1/tokens/:id': { tag: 'Usage', summary: 'Revoke a token of your own', answers: GONE },
+  'GET /v1/waiting': {
+    tag: 'Sessions',
+    summary: 'List what waits for you in all sessions, oldest first',
+    answers: ok('Calls and questions', answers.waiting),
+  },
+  'GET /v1/sessions/:session/approvals/:call': {
+    tag: 'Sessions',
+    summary: 'Read a tool call that waits, with the schema of its arguments',
+    answers: ok('The call', answers.waitingCall),
+  },
   'POST /v1/sessions/:session/approvals/:call': {
     tag: 'Sessions',
     summary: 'Approve or deny a tool call',

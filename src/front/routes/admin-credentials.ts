@@ -115,7 +115,7 @@ export function limitOf(query: URLSearchParams): number {
   return Math.min(limit, MAX_PAGE);
 }
 
-function afterOf(query: URLSearchParams): number {
+export function afterOf(query: URLSearchParams): number {
   const text = query.get('after') || query.get('cursor') || '0';
   if (!/^\d{1,15}$/.test(text)) throw badFrame('after must be `next` of the page before');
   return Number(text);

@@ -17,6 +17,7 @@ import { consoleRoutes, type ConsoleParts } from './console.js';
 import { fileRoutes, type FileParts } from './files.js';
 import { healthRoutes, type HealthParts } from './health.js';
 import { serverRoutes, type McpAdmin } from './mcp.js';
+import { meRoutes, type MeParts } from './me.js';
 import { mcpRoutes } from './mcp-endpoint.js';
 import { pinRoutes, type PinRoutesOptions } from './mcp-pins.js';
 import { oauthRoutes, type OAuthRoutesOptions } from './mcp-oauth.js';
@@ -30,6 +31,7 @@ export interface RouteParts {
   browsers?: BrowserRoutesOptions | undefined;
   console: Omit<ConsoleParts, 'browsers' | 'isBlocked'>;
   health: HealthParts;
+  me: Omit<MeParts, 'credentials'>;
   turns: TurnParts;
   /** Absent: it has no sandboxes. */
   files?: FileParts | undefined;
@@ -58,6 +60,7 @@ export function allRoutes(parts: RouteParts): Route[] {
   const routes: Route[] = [
     ...healthRoutes(health),
     ...sessionRoutes(turns),
+    ...meRoutes({ ...parts.me, credentials }),
     ...(files ? fileRoutes({ ...turns, ...files }) : []),
     ...mcpRoutes(mcpExchanges),
     ...serverRoutes({ agents, mcp }),
