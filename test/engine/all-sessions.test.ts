@@ -127,3 +127,29 @@ t.test('an operator sees every user, wherever they are known from, at both serve
   t.equal((await ask(a, 'ada', 'GET', '/v1/admin/users')).status, 403);
   await client.close();
 });
+
+t.test('somebody lists and revokes their own tokens, and sees nothing of those of others', async (t) => {
+  const headers = { authorization: 'Bearer token-of-root', 'content-type': 'application/json' };
+  const make = async (body: object): Promise<{ id: string; token: string }> => {
+    const made = await fetch(`${a.url}/v1/admin/tokens`, { method: 'POST', headers, body: JSON.stringify(body) });
+    return (await made.json()) as { id: string; token: string };
+  };
+  const as = (token: string, path: string, method = 'GET'): Promise<Response> =>
+    fetch(a.url + path, { method, headers: { authorization: `Bearer ${token}` } });
+  const mine = await make({ user: 'erin', note: 'laptop' });
+  const other = await make({ user: 'erin', note: 'phone' });
+  const theirs = await make({ user: 'frank' });
+  const listed = await (await as(mine.token, '/v1/tokens')).text();
+  const { tokens } = JSON.parse(listed) as { tokens: { note: string }[] };
+  t.same(
+    tokens.map(({ note }) => note),
+    ['laptop', 'phone'],
+  );
+  t.notOk(listed.includes(mine.token), 'the token itself is told once, when it is made');
+  t.equal((await as(mine.token, `/v1/tokens/${theirs.id}`, 'DELETE')).status, 404);
+  t.equal((await as(theirs.token, '/v1/sessions')).status, 200, 'it is valid still');
+  const me = (await (await as(mine.token, '/v1/me')).json()) as object;
+  t.match(me, { user: 'erin', role: 'user', credential: mine.id, limits: { maxSessions: Number } });
+  t.equal((await as(mine.token, `/v1/tokens/${other.id}`, 'DELETE')).status, 204);
+  t.equal((await as(other.token, '/v1/sessions')).status, 401);
+});
