@@ -55,9 +55,8 @@ void t.test('a list that would be too long ends, and says so; so does one of ver
   );
   t.equal(more, true);
 
-  for (let count = 0; count < 500; count++) {
-    await bench.store.createSession(newRow({ user: 'busy', lastActiveAt: 2_000 + count }));
-  }
+  const rows = Array.from({ length: 500 }, (_, count) => newRow({ user: 'busy', lastActiveAt: 2_000 + count }));
+  await Promise.all(rows.map((row) => bench.store.createSession(row)));
   t.same(await bench.request('list-waiting', { user: 'busy' }), { waiting: [] }, 'all were looked at');
   await bench.store.createSession(newRow({ user: 'busy' }));
   t.same(await bench.request('list-waiting', { user: 'busy' }), { waiting: [], more: true });
