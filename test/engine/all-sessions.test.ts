@@ -128,14 +128,16 @@ t.test('an operator sees every user, wherever they are known from, at both serve
   await client.close();
 });
 
+async function as(token: string, path: string, method = 'GET'): Promise<Response> {
+  return fetch(a.url + path, { method, headers: { authorization: `Bearer ${token}` } });
+}
+
 t.test('somebody lists and revokes their own tokens, and sees nothing of those of others', async (t) => {
   const headers = { authorization: 'Bearer token-of-root', 'content-type': 'application/json' };
   const make = async (body: object): Promise<{ id: string; token: string }> => {
     const made = await fetch(`${a.url}/v1/admin/tokens`, { method: 'POST', headers, body: JSON.stringify(body) });
     return (await made.json()) as { id: string; token: string };
   };
-  const as = (token: string, path: string, method = 'GET'): Promise<Response> =>
-    fetch(a.url + path, { method, headers: { authorization: `Bearer ${token}` } });
   const mine = await make({ user: 'erin', note: 'laptop' });
   const other = await make({ user: 'erin', note: 'phone' });
   const theirs = await make({ user: 'frank' });
