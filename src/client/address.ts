@@ -18,3 +18,10 @@ export function parseAddress(text: string): Address {
   const s = secure.toLowerCase();
   return { http: `http${s}://${place}`, ws: `ws${s}://${place}/v1/ws` };
 }
+
+/** With its question mark; what is undefined is left out. */
+export function queryOf(values: Record<string, string | number | undefined>): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) if (value !== undefined) query.set(key, String(value));
+  return `?${query.toString()}`;
+}

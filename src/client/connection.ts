@@ -163,7 +163,8 @@ export class Connection {
       why ||= error === undefined ? message : wordsOf(error);
     });
     socket.addEventListener('close', ({ code, reason }) => {
-      if (this.#attempt === attempt) this.#lost(code, why || reason || (WORDS[code] ?? `closed with ${code}`), cause);
+      if (this.#attempt === attempt)
+        this.#lost(code, why || reason || (code === 1006 ? 'connection lost' : `closed with ${code}`), cause);
     });
   }
 
@@ -268,10 +269,3 @@ function wordsOf(error: unknown): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return String((typeof code === 'string' && code) || message);
 }
-
-const WORDS: Record<number, string> = {
-  1001: 'the server is stopping',
-  1006: 'connection lost',
-  1013: 'the server is overloaded',
-  4429: 'this client read too slowly',
-};

@@ -1,6 +1,6 @@
 /** A server, and who asks: opens sessions, and lists, makes and deletes them over HTTP. */
 import type { TranscriptEntry } from '../shared/protocol.js';
-import { parseAddress, type Address } from './address.js';
+import { parseAddress, queryOf, type Address } from './address.js';
 import { ClientError } from './client-error.js';
 import { pageOrigin } from './page.js';
 import { problemOf } from './problem.js';
@@ -113,10 +113,4 @@ function globalSocket(): SocketConstructor | undefined {
 
 function pathOf(session: string): string {
   return `/v1/sessions/${encodeURIComponent(session)}`;
-}
-
-function queryOf(values: Record<string, string | number | undefined>): string {
-  const query = new URLSearchParams();
-  for (const [key, value] of Object.entries(values)) if (value !== undefined) query.set(key, String(value));
-  return `?${query.toString()}`;
 }

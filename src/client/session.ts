@@ -1,5 +1,6 @@
 /** A session: each durable event once and in order, text without gap or repeat, and what is said until it is answered. */
 import type { ClientFrame, DurableEvent, Pending, ServerEvent, StreamingEvent, UserBlock } from '../shared/protocol.js';
+import { queryOf } from './address.js';
 import { Assembly } from './assembly.js';
 import { ClientError, CLOSED } from './client-error.js';
 import { Connection, type Loss } from './connection.js';
@@ -225,14 +226,8 @@ export class Session implements AsyncIterable<SessionEvent> {
   }
 
   #query(): string {
-    const query = new URLSearchParams();
-    if (this.#id !== undefined) query.set('session', this.#id);
-    else {
-      if (this.#model !== undefined) query.set('model', this.#model);
-      if (this.#image !== undefined) query.set('image', this.#image);
-    }
-    if (this.#seq !== undefined) query.set('after', String(this.#seq));
-    return `?${query.toString()}`;
+    const ofNew = this.#id === undefined ? { model: this.#model, image: this.#image } : {};
+    return queryOf({ session: this.#id, ...ofNew, after: this.#seq });
   }
 
   #answer<T>(frame: KeptFrame): Promise<T> {
