@@ -24,8 +24,10 @@ import { bashScript, shScript, STATE_END } from './shell-script.js';
 /** A state that is larger is not kept. The programs of a shell with so much in its environment do not start, either. */
 const MAX_STATE_BYTES = 524_288;
 /** Where a state is on its way from one shell to the next. The second one where a command has filled or closed the first. */
-const FOLDERS = [tmpdir(), '/dev/shm'];
+const folders = (): string[] => [tmpdir(), '/dev/shm'];
 const PREFIX = '.fairlead-shell-';
+/** States that shells are to write, and that nobody has taken yet. */
+const awaited = new Set<string>();
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, W_OK, X_OK } = constants;
 
 interface State {
@@ -86,7 +88,8 @@ export class Shell {
     const stateFd = before && stateFile(before.script);
     const isUnread = before !== undefined && stateFd === undefined;
     if (isUnread) notes.push(NOT_READ);
-    const file = join(FOLDERS.find(isOpen) ?? tmpdir(), `${PREFIX}${randomUUID()}`);
+    const file = join(folders().find(isOpen) ?? tmpdir(), `${PREFIX}${randomUUID()}`);
+    awaited.add(file);
     const script = /\bbash$/.test(this.#shell) ? bashScript : shScript;
     const run: ShellRun = {
       shell: this.#shell,
@@ -98,6 +101,7 @@ export class Shell {
       },
       end: async () => {
         const state = await takeState(file);
+        awaited.delete(file);
         const isKeeper = this.#keeper === run;
         if (isKeeper) this.#keeper = undefined;
         if (isUnread) return notes;
@@ -112,9 +116,20 @@ export class Shell {
   }
 }
 
+/** At the end of this process, when the shells have ended: on a machine without containers the folder stays. */
+export function removeAwaitedStates(): void {
+  for (const file of awaited) {
+    try {
+      rmSync(file, { recursive: true, force: true });
+    } catch {
+      // a command has closed the folder, and this process ends
+    }
+  }
+}
+
 /** Of commands whose runner has died with them. Before the first run. */
 export function removeLeftStates(): void {
-  for (const folder of FOLDERS) {
+  for (const folder of folders()) {
     try {
       for (const name of readdirSync(folder)) {
         if (name.startsWith(PREFIX)) rmSync(join(folder, name), { force: true });
@@ -153,7 +168,7 @@ function isOpen(folder: string): boolean {
 
 /** Without a name, so that no command removes or reads it. Undefined where no folder takes it. */
 function stateFile(content: Buffer): number | undefined {
-  for (const folder of FOLDERS) {
+  for (const folder of folders()) {
     const path = join(folder, `${PREFIX}${randomUUID()}`);
     let fd: number | undefined;
     try {

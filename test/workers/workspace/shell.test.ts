@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, realpath, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { runCommand, type CommandResult } from '../../../workers/workspace/command.js';
@@ -113,6 +112,11 @@ t.test('a command that ends, breaks or bends its shell costs its own changes at 
   for (const [name, shell] of await shells(t)) {
     await t.test(name, async (t) => {
       const { root, run } = await open(t, shell);
+      // Its own: in that of the machine others have theirs.
+      const [tmp, before] = [join(root, 'tmp'), process.env['TMPDIR']];
+      t.teardown(() => (before === undefined ? delete process.env['TMPDIR'] : (process.env['TMPDIR'] = before)));
+      await mkdir(tmp);
+      process.env['TMPDIR'] = tmp;
       await mkdir(join(root, 'kept'));
       await run('cd kept; export KEPT=yes');
       for (const attack of ATTACKS) {
@@ -123,11 +127,8 @@ t.test('a command that ends, breaks or bends its shell costs its own changes at 
         t.equal(after.out, `yes\n${root}/kept\n0\n`, attack);
         t.same(after.notes, [], attack);
       }
-      t.equal(
-        (await readdir(tmpdir())).some((left) => left.startsWith('.fairlead-shell-')),
-        false,
-        'nothing is left',
-      );
+      const left = (await readdir(tmp)).filter((name) => name.startsWith('.fairlead-shell-'));
+      t.same(left, [], 'nothing is left');
     });
   }
 });
