@@ -23,6 +23,7 @@ const PROGRAMS = [
   'groff',
   'dh',
   'lintian',
+  'rg',
 ] as const;
 /** For the Python client in examples/. */
 const PYTHON_MODULE = 'websockets';
@@ -43,6 +44,7 @@ const PACKAGES = [
   'groff-base',
   'debhelper',
   'lintian',
+  'ripgrep',
 ];
 export const INSTALL_LINE =
   'apt-get update && apt-get install -y --no-install-recommends ' +

@@ -8,6 +8,7 @@ import { SNIFF_BYTES } from './text.js';
 import { looseText, shownPath } from './names.js';
 import { ResultLines } from './result-lines.js';
 import type { CallContext } from './tools.js';
+import { candidateFiles, RIPGREP } from './ripgrep.js';
 import { describeScan, walk, type WalkEntry, type WalkSummary } from './walk.js';
 
 const MAX_SEARCHED_BYTES = 268_435_456;
@@ -35,6 +36,7 @@ export async function searchFiles(
   workspace: Workspace,
   request: SearchRequest,
   { signal, maxBytes }: Pick<CallContext, 'signal' | 'maxBytes'>,
+  program = RIPGREP,
 ): Promise<TextResult> {
   if (request.glob === undefined && request.pattern === undefined) {
     throw new ToolFault('BAD_PATTERN', 'Give a glob for names, a pattern for content, or both.');
@@ -48,6 +50,16 @@ export async function searchFiles(
   const lines = new ResultLines(request, maxBytes);
   const notes: string[] = [];
   let searchedBytes = 0;
+  const candidates =
+    request.pattern === undefined
+      ? undefined
+      : await candidateFiles(program, {
+          root: place.real,
+          pattern: request.pattern,
+          ignoreCase: request.ignoreCase,
+          timeoutMs: SEARCH_DEADLINE_MS / 2,
+          signal,
+        });
 
   for await (const entry of walk(place, { recursive: true, signal }, summary)) {
     if (lines.isFull) break;
@@ -59,7 +71,7 @@ export async function searchFiles(
     if (!matchesName(looseText(entry.name) || shown)) continue;
     if (matcher === undefined) {
       await lines.add(() => (entry.kind === 'folder' ? `${shown}/` : shown));
-    } else if (entry.kind === 'file') {
+    } else if (entry.kind === 'file' && candidates?.has(entry.real) !== false) {
       const content = await readForSearch(workspace, entry, shown, skipped);
       searchedBytes += content?.length ?? 0;
       for (const match of matcher.match(content ?? '', lines.wanted)) {

@@ -45,7 +45,7 @@ t.test('results are bounded in number and length, and it says so', async (t) => 
 t.test('a pattern that backtracks for ever ends with an error, and the server goes on', async (t) => {
   const ws = await startWorkspace(t);
   await writeFile(join(ws.root, 'f'), `${'a'.repeat(60)}!\n`);
-  t.equal(await ws.fault('search_files', { pattern: '^(a+)+$' }), 'SLOW_PATTERN');
+  t.equal(await ws.fault('search_files', { pattern: '^(a+)+(?!.)' }), 'SLOW_PATTERN');
   t.match(await ws.text('search_files', { pattern: 'a+!' }), /^f:1: /);
 });
 
