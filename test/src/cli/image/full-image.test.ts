@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import Docker from 'dockerode';
 import t, { type Test } from 'tap';
+import { docker } from '../../../helpers/docker.js';
 import { FULL_PACKAGES, importFullBase } from '../../../../src/cli/image/full-image.js';
 
 const FOLDER = new URL('../../../../../workers/workspace/', import.meta.url);
@@ -46,8 +46,7 @@ t.test('without debootstrap, and when it fails, the error says what to do', asyn
   const before = process.env['PATH'];
   t.teardown(() => void (process.env['PATH'] = before));
   const log: string[] = [];
-  const build = (): Promise<void> =>
-    importFullBase({ docker: new Docker(), tag: 'base:x', log: (line) => log.push(line) });
+  const build = (): Promise<void> => importFullBase({ docker: docker(), tag: 'base:x', log: (line) => log.push(line) });
   process.env['PATH'] = t.testdir();
   const isRoot = process.getuid?.() === 0;
   await t.rejects(build(), { code: 'ERR_START', message: isRoot ? /apt-get install debootstrap/ : /needs root/ });
