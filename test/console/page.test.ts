@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { deferred } from '../helpers/processes.js';
 import { text, tool } from '../helpers/model-server.js';
+import { until } from '../helpers/until.js';
 import { logIn, openPage, say, startWorld, violations, WAIT_MS } from './browser.js';
 import { startCutter } from './cutter.js';
 
@@ -103,6 +104,36 @@ t.test('both interfaces can be read as a page, without logging in', async (t) =>
   t.same(await violations(page), []);
   await page.emulateMedia({ colorScheme: 'dark' });
   t.same(await violations(page), []);
+  t.same(faults, []);
+});
+
+function lines(name: string): string {
+  return `${Array.from({ length: 120 }, (_, line) => `${name} ${line}`).join('\n\n')}\n\nend ${name}`;
+}
+
+t.test('the view follows what comes, however fast, until somebody scrolls up', async (t) => {
+  const { page, context, faults } = await openPage(browser, engine.url);
+  t.teardown(() => context.close());
+  await logIn(page, engine);
+  const isInView = async (words: string): Promise<boolean> => {
+    const box = await page.getByText(words, { exact: true }).boundingBox();
+    return box !== null && box.y >= 0 && box.y + box.height <= 800;
+  };
+  for (const name of ['one', 'two', 'three']) {
+    model.enqueue(text(lines(name)));
+    await say(page, `say ${name}`);
+    await page.getByText(`end ${name}`, { exact: true }).waitFor();
+    await until(`the end of ${name} is in view`, () => isInView(`end ${name}`), { timeoutMs: WAIT_MS });
+  }
+  await page.mouse.move(640, 300);
+  await page.mouse.wheel(0, -1_500);
+  await page.getByRole('button', { name: 'To the newest' }).waitFor();
+  model.enqueue(text(lines('four')));
+  await say(page, 'say four');
+  await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'detached' });
+  t.ok(await page.getByRole('button', { name: 'To the newest' }).isVisible(), 'it has stayed where it was');
+  await page.getByRole('button', { name: 'To the newest' }).click();
+  await until('the end is in view', () => isInView('end four'), { timeoutMs: WAIT_MS });
   t.same(faults, []);
 });
 

@@ -1,6 +1,7 @@
 /** One conversation: its state, its items, what waits, and where to write. */
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
+import { useFollow } from '../live/follow.js';
 import type { SessionStore, Snapshot } from '../live/session-store.js';
 import { asksOf } from '../model/fold.js';
 import { oneLine } from '../model/plain.js';
@@ -35,10 +36,9 @@ export function Chat({ store, title, onChanged, onBack, onNew, onRefused, hasFil
   useEffect(() => {
     if (connection.code === 'ERR_UNAUTHORIZED') onRefused();
   }, [connection.code, onRefused]);
-  useEffect(() => {
-    // A text that grows adds no item, so the list does not follow by itself.
-    if (atEnd) list.current?.autoscrollToBottom();
-  }, [view, atEnd]);
+  const { scrollerRef, grown, endShown } = useFollow();
+  // A text that grows adds no item, and what waits stands behind the items: the list does not follow by itself.
+  useEffect(grown, [grown, view]);
 
   if (connection.state === 'closed' && connection.code === 'ERR_NO_SUCH_SESSION') {
     return <Gone onNew={onNew} onBack={onBack} />;
@@ -64,11 +64,15 @@ export function Chat({ store, title, onChanged, onBack, onNew, onRefused, hasFil
           data={view.items}
           computeItemKey={(_place, item) => item.key}
           itemContent={(_place, item) => <ItemView item={item} store={store} />}
-          followOutput={(isAtEnd) => isAtEnd && 'auto'}
           initialTopMostItemIndex={{ index: 'LAST', align: 'end' }}
           alignToBottom
           atBottomThreshold={48}
-          atBottomStateChange={setAtEnd}
+          atBottomStateChange={(isShown) => {
+            endShown(isShown);
+            setAtEnd(isShown);
+          }}
+          totalListHeightChanged={grown}
+          scrollerRef={scrollerRef}
           increaseViewportBy={600}
           role="log"
           aria-label="Conversation"
