@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { text, tool } from '../helpers/model-server.js';
+import { takePictures } from './pictures.js';
 import { logIn, openPage, say, startWorld, violations } from './browser.js';
 
 t.setTimeout(900_000);
@@ -58,6 +59,7 @@ t.test('a file is attached, a tool reads it, and what another has written is loo
   const download = page.waitForEvent('download');
   await pane.getByRole('link', { name: 'Download sum.txt' }).click();
   t.equal(await readFile(await (await download).path(), 'utf8'), 'seven\n');
+  await takePictures(page, 'files');
   await page.emulateMedia({ colorScheme: 'dark' });
   t.same(await violations(page), [], 'a text, in the dark');
 

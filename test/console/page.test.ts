@@ -7,6 +7,7 @@ import { text, tool } from '../helpers/model-server.js';
 import { until } from '../helpers/until.js';
 import { logIn, openPage, say, startWorld, violations, WAIT_MS } from './browser.js';
 import { startCutter } from './cutter.js';
+import { takePictures } from './pictures.js';
 
 t.setTimeout(1_200_000);
 
@@ -39,12 +40,14 @@ t.test('somebody logs in, is asked before a tool runs, says yes, then no with a 
   t.teardown(() => context.close());
   await page.goto(engine.url);
   t.same(await violations(page), [], 'the log-in');
+  await takePictures(page, 'log-in');
   await page.getByLabel('Token').fill('flt_wrong');
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.getByText('This token is not valid').waitFor();
   await logIn(page, engine);
   t.equal(await page.evaluate('document.cookie'), '', 'no script reads the cookie');
   t.same(await violations(page), [], 'an empty start');
+  await takePictures(page, 'start');
 
   model.enqueue(tool('write_file', { path: 'notes.txt', content: 'hello' }), text('It is **written**.'));
   await say(page, 'Write hello to notes.txt');
@@ -53,6 +56,7 @@ t.test('somebody logs in, is asked before a tool runs, says yes, then no with a 
   t.match(await card.textContent(), /notes\.txt.*hello/s, 'the arguments are whole');
   await page.getByText('live').waitFor();
   t.same(await violations(page), [], 'a call that waits');
+  await takePictures(page, 'approval');
   await page.waitForFunction("document.title.startsWith('(1) ')");
   await card.getByRole('button', { name: 'Approve' }).click();
   await page.locator('strong', { hasText: 'written' }).waitFor();
