@@ -139,14 +139,18 @@ export class Files {
       'if-match': ifMatch,
       'if-none-match': isNew === true ? '*' : undefined,
     };
-    const answer = await this.#ask('PUT', '/content', {
-      query: { path },
-      headers,
-      body: content,
-      isLong: true,
-      signal,
-    });
-    return (await answer.json()) as WrittenFile;
+    const own = new AbortController();
+    const stop = (): void => own.abort(signal?.reason);
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    const body = content instanceof ReadableStream ? stoppable(content, own.signal) : content;
+    try {
+      const ask = { query: { path }, headers, body, isLong: true, signal: own.signal };
+      return (await (await this.#ask('PUT', '/content', ask)).json()) as WrittenFile;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      own.abort(); // an answer that comes early ends the upload
+    }
   }
 
   /** `recursive`: a folder with all that is in it. */
@@ -209,6 +213,26 @@ export class Files {
       clearTimeout(timer);
     }
   }
+}
+
+/** Ends with the signal: Node's fetch goes on reading a stream whose request was given up, to its end. */
+function stoppable(source: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  const stop = (): void => void reader.cancel(signal.reason).catch(() => undefined); // it has failed by itself
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (sink) => {
+        const { done, value } = await reader.read();
+        if (signal.aborted) sink.error(signal.reason);
+        else if (done) sink.close();
+        else sink.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 function download({ headers, body }: FetchAnswer): Download {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { Files } from '../../src/client/files.js';
 import { Fairlead } from '../../src/client/node.js';
+import { pending } from '../../src/shared/abort.js';
 import { startEngine } from '../helpers/engine.js';
 
 t.setTimeout(600_000); // a whole server, on a machine that may be busy
@@ -74,14 +75,17 @@ t.test('an upload is bound to what is there, and can be given up', async (t) => 
   await files.write('f', 'longer', { ifMatch: etag });
   const controller = new AbortController();
   let pieces = 0;
+  const { promise: stopped, resolve: onStopped } = pending<void>();
   const endless = new ReadableStream<Uint8Array>({
     pull: async (sink) => {
       await new Promise(setImmediate); // as bytes of a file come: others run in between
       sink.enqueue(new Uint8Array(65_536));
       if (++pieces === 4) controller.abort(new Error('given up'));
     },
+    cancel: () => onStopped(),
   });
   await t.rejects(files.write('g', endless, { signal: controller.signal }), { message: 'given up' });
+  await stopped; // else it would be read for ever
   t.equal((await bytesOf(await files.read('f'))).toString(), 'longer');
 });
 
