@@ -31,9 +31,11 @@ t.test('a file is attached, a tool reads it, and what another has written is loo
   const said = sent!.content as Record<string, unknown>[];
   t.same(
     said.map(({ type }) => type),
-    ['image', 'text'],
+    ['text', 'image', 'text'],
   );
-  t.match(said[1]!['text'], /Add it up\n\nAttached files, in \/workspace: in <b>\.csv/);
+  t.equal(said[0]!['text'], 'Add it up');
+  t.match(said[2]!['text'], /attached the file "\/workspace\/in <b>\.csv"\. It has 34 bytes/);
+  await page.getByText('with in <b>.csv').waitFor();
   t.match(JSON.stringify(model.requests.at(-1)!.body.messages), /Ada, L/, 'the tool has read it');
 
   await page.getByRole('button', { name: 'Files', exact: true }).click();

@@ -1,4 +1,4 @@
-/** What a message with files says: pictures as they are, other files by their place in the workspace. */
+/** What a message with files says: small pictures as they are, other files by their place in the workspace. */
 import type { UserBlock } from '../../../src/shared/protocol.js';
 import { pictureType } from '../model/preview.js';
 import type { Workspace } from './workspace.js';
@@ -9,19 +9,17 @@ const PICTURE_BYTES = 600_000;
 /** Uploads what is no small picture. Rejects where a file cannot be uploaded: then nothing is said. */
 export async function blocksOf(text: string, files: readonly File[], workspace: Workspace): Promise<UserBlock[]> {
   const pictures: UserBlock[] = [];
-  const paths: string[] = [];
+  const named: UserBlock[] = [];
   let left = PICTURE_BYTES;
   for (const file of files) {
     const type = file.size <= left ? pictureType(new Uint8Array(await file.slice(0, 16).arrayBuffer())) : undefined;
-    if (type === undefined) paths.push(await workspace.add(file));
+    if (type === undefined) named.push({ type: 'file', path: await workspace.add(file) });
     else {
       left -= file.size;
       pictures.push({ type: 'image', mimeType: type, data: await base64Of(file) });
     }
   }
-  const named = paths.length === 0 ? '' : `Attached files, in /workspace: ${paths.join(', ')}`;
-  const words = [text.trim(), named].filter((part) => part !== '').join('\n\n');
-  return [...pictures, { type: 'text', text: words === '' ? 'See the attached picture.' : words }];
+  return [...(text.trim() === '' ? [] : [{ type: 'text' as const, text }]), ...pictures, ...named];
 }
 
 function base64Of(file: Blob): Promise<string> {

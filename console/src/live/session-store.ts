@@ -71,8 +71,8 @@ export class SessionStore implements Answers {
 
   /** Files go to the workspace first, or into the message where the model can look at them. */
   say(text: string, { id = newMessageId(), files = [] }: SayOptions = {}): void {
-    const shown = [text, ...files.map(({ name }) => name)].join('\n').trim();
-    this.#show({ view: addOwn(this.#snapshot.view, id, shown) });
+    const names = files.map(({ name }) => name);
+    this.#show({ view: addOwn(this.#snapshot.view, id, text, names) });
     this.#unsent.set(id, { text, files });
     this.#send(text, id, files).then(
       () => this.#unsent.delete(id),

@@ -30,8 +30,15 @@ export function fold(before: Conversation, events: readonly ServerEvent[]): Conv
 }
 
 /** A message of this page, before the server has said anything. */
-export function addOwn(before: Conversation, id: string, text: string): Conversation {
-  const own: UserItem = { kind: 'user', key: `m:${id}`, id, text, state: 'sending' };
+export function addOwn(before: Conversation, id: string, text: string, files: readonly string[] = []): Conversation {
+  const own: UserItem = {
+    kind: 'user',
+    key: `m:${id}`,
+    id,
+    text,
+    ...(files.length > 0 && { files }),
+    state: 'sending',
+  };
   return { ...before, line: [...before.line, own] };
 }
 
@@ -218,6 +225,7 @@ class Draft {
       text: own?.text ?? said?.text,
       ...(own === undefined && said?.truncated && { truncated: true }),
       ...(said?.images !== undefined && { images: said.images }),
+      ...(said?.files !== undefined && { files: said.files }),
       state: 'stored',
     };
     this.#state = { ...this.#state, line: own ? line.map((each) => (each === own ? item : each)) : [...line, item] };

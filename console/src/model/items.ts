@@ -20,6 +20,8 @@ export interface UserItem {
   text: string | undefined;
   truncated?: boolean;
   images?: number;
+  /** Names of files that were attached. */
+  files?: readonly string[];
   /** `sending`: the server has not said that it is stored. */
   state: 'sending' | 'stored' | 'failed';
   error?: WireError;

@@ -11,6 +11,8 @@ interface Block {
   tool_use_id?: unknown;
   is_error?: unknown;
   content?: unknown;
+  /** Of an attached file; its text is for the model. */
+  file?: { path?: unknown };
 }
 
 /** `prefix` keeps keys of one page apart from those of another. */
@@ -19,11 +21,21 @@ export function itemsOfTranscript(transcript: readonly TranscriptEntry[], prefix
   const calls = new Map<string, number>();
   for (const [at, { role, content }] of transcript.entries()) {
     const blocks = content.filter((block): block is Block => typeof block === 'object' && block !== null);
-    const texts = blocks.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : []));
+    const texts = blocks.flatMap(({ type, text, file }) =>
+      type === 'text' && typeof text === 'string' && file === undefined ? [text] : [],
+    );
+    const files = blocks.flatMap(({ file }) => (typeof file?.path === 'string' ? [file.path] : []));
     const images = blocks.filter(({ type }) => type === 'image').length;
-    if (role === 'user' && (texts.length > 0 || images > 0)) {
+    if (role === 'user' && texts.length + images + files.length > 0) {
       const text = texts.join('\n\n');
-      items.push({ kind: 'user', key: `${prefix}:${at}`, text, ...(images > 0 && { images }), state: 'stored' });
+      items.push({
+        kind: 'user',
+        key: `${prefix}:${at}`,
+        text,
+        ...(images > 0 && { images }),
+        ...(files.length > 0 && { files }),
+        state: 'stored',
+      });
     }
     for (const [place, block] of blocks.entries()) {
       const key = `${prefix}:${at}.${place}`;

@@ -1,11 +1,11 @@
 import type { SessionStore } from '../live/session-store.js';
 import type { UserItem } from '../model/items.js';
-import { visible } from '../model/plain.js';
+import { oneLine, visible } from '../model/plain.js';
 import { LongText } from './LongText.js';
 
 /** Pale while the server has not said that it is stored, or while another turn is ahead. */
 export function UserMessage({ item, store }: { item: UserItem; store: SessionStore }) {
-  const { id, text, truncated, images, state, error, turn } = item;
+  const { id, text, truncated, images, files, state, error, turn } = item;
   const note = state === 'sending' ? 'Being sent …' : undefined;
   return (
     <div className={`said ${state}`} data-turn={turn}>
@@ -17,6 +17,11 @@ export function UserMessage({ item, store }: { item: UserItem; store: SessionSto
       )}
       {truncated && <p className="hint">… and more; this page has its beginning.</p>}
       {images !== undefined && <p className="hint">{images === 1 ? 'with a picture' : `with ${images} pictures`}</p>}
+      {files && (
+        <p className="hint" dir="auto">
+          with {files.map((name) => oneLine(name, 80)).join(', ')}
+        </p>
+      )}
       {note && <p className="hint">{note}</p>}
       {state === 'failed' && (
         <p className="problem" role="alert">
