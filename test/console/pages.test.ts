@@ -1,16 +1,25 @@
 /** The pages beside the conversations: servers, and what is the person's own. */
 import t from 'tap';
-import { text } from '../helpers/model-server.js';
+import { startMcpHttpServer } from '../helpers/mcp-http-server.js';
+import { text, tool } from '../helpers/model-server.js';
 import { logIn, openPage, say, startWorld, violations } from './browser.js';
 import { takePictures } from './pictures.js';
 
 t.setTimeout(1_200_000);
 
+const docs = await startMcpHttpServer({ rich: true, tools: { echo: { description: 'Says it again.' } } });
+t.teardown(() => docs.stop());
+
 const { engine, model, browser } = await startWorld(
   t,
   {},
   {
-    mcpServers: { workspace: { image: 'fairlead/workspace' }, away: { url: 'https://127.0.0.1:9/mcp' } },
+    mcpServers: {
+      workspace: { image: 'fairlead/workspace' },
+      away: { url: 'https://127.0.0.1:9/mcp' },
+      docs: { url: docs.url },
+    },
+    mcp: { allowLoopback: true },
     quotas: { default: { maxTurns: 0, maxSessions: 7 } },
   },
 );
@@ -34,6 +43,38 @@ t.test('servers say how they do, what they offer, and answer a test', async (t) 
   await card.getByText(/\(ERR_\w+\)/).waitFor();
   t.same(faults, []);
 });
+
+t.test(
+  'a prompt is chosen behind a slash, filled in, changed and sent; a message and a call are asked anew',
+  async (t) => {
+    const { page, context, faults } = await openPage(browser, engine.url);
+    t.teardown(() => context.close());
+    await logIn(page, engine);
+    model.enqueue(text('Good day.'));
+    await say(page, 'good day');
+    await page.getByText('Good day.', { exact: true }).waitFor();
+    const message = page.getByLabel('Message');
+    await message.press('/');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'greet · docs' }).click();
+    t.same(await violations(page), []);
+    await dialog.getByLabel('name').fill('Ada');
+    await dialog.getByRole('button', { name: 'Use it' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    t.equal(await message.inputValue(), 'Please greet Ada.');
+    model.enqueue(tool('echo', { text: 'hi' }), text('Hello Ada.'));
+    await message.press('Enter');
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await page.getByText('Hello Ada.', { exact: true }).waitFor();
+    await page.getByRole('region', { name: 'echo: done' }).getByRole('button', { expanded: false }).click();
+    await page.getByRole('button', { name: 'Ask for it again' }).click();
+    t.match(await message.inputValue(), /^Call echo again, with these arguments:\n\n\{\n {2}"text": "hi"\n\}$/);
+    await page.getByRole('button', { name: 'Edit and send again' }).first().click();
+    t.equal(await message.inputValue(), 'good day');
+    t.same(await violations(page), []);
+    t.same(faults, []);
+  },
+);
 
 t.test('a person sees their use, limits and tokens, and revokes one', async (t) => {
   const { page, context, faults } = await openPage(browser, engine.url);

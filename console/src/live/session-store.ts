@@ -6,6 +6,7 @@ import type { Conversation } from '../model/items.js';
 import { itemsOfTranscript } from '../model/transcript.js';
 import { readCall, type Answers, type AskedCall, type Yes } from './answers.js';
 import { blocksOf } from './attachments.js';
+import { listPrompts, readPrompt, type Prompt } from './prompts.js';
 import { Workspace } from './workspace.js';
 
 /** Nobody looks at a hidden page; its title and what it announces may come a little later. */
@@ -33,6 +34,8 @@ export interface Snapshot {
   problem: Problem | undefined;
   /** All events up to here were seen once, so that what is empty is empty. */
   loaded: boolean;
+  /** What is to stand in the message, from elsewhere on the page. */
+  written: { text: string } | undefined;
 }
 
 export interface SayOptions {
@@ -47,7 +50,13 @@ export class SessionStore implements Answers {
   readonly #client: Fairlead;
   readonly #session: Session;
   readonly #listeners = new Set<() => void>();
-  #snapshot: Snapshot = { view: EMPTY, connection: { state: 'connecting' }, problem: undefined, loaded: false };
+  #snapshot: Snapshot = {
+    view: EMPTY,
+    connection: { state: 'connecting' },
+    problem: undefined,
+    loaded: false,
+    written: undefined,
+  };
   /** Messages that the server has not taken. */
   readonly #unsent = new Map<string, { text: string; files: readonly File[] }>();
   #waiting: ServerEvent[] = [];
@@ -116,6 +125,19 @@ export class SessionStore implements Answers {
 
   readCall(callId: string): Promise<AskedCall> {
     return readCall(this.#client, this.id, callId);
+  }
+
+  /** Puts it into the message, for the person to change and send. */
+  write(text: string): void {
+    this.#show({ written: { text } });
+  }
+
+  listPrompts(): Promise<Prompt[]> {
+    return listPrompts(this.#client, this.id);
+  }
+
+  readPrompt(prompt: Prompt, args: Readonly<Record<string, string>>): Promise<string> {
+    return readPrompt(this.#client, this.id, prompt, args);
   }
 
   cancel(): void {

@@ -9,6 +9,7 @@ import { waitWords } from '../model/words.js';
 import { Composer } from './Composer.js';
 import { ConnectionMark } from './ConnectionMark.js';
 import { ItemView } from './ItemView.js';
+import { Prompts } from './Prompts.js';
 import { UserMessage } from './UserMessage.js';
 
 export interface ChatProps {
@@ -28,6 +29,7 @@ export function Chat({ store, title, onChanged, onBack, onNew, onRefused, hasFil
   const { view, connection, problem, loaded } = snapshot;
   const list = useRef<VirtuosoHandle>(null);
   const [atEnd, setAtEnd] = useState(true);
+  const [prompts, setPrompts] = useState(false);
   const asks = asksOf(view);
   const [ask] = asks;
   const running = view.turn !== undefined || view.line.length > 0;
@@ -110,7 +112,10 @@ export function Chat({ store, title, onChanged, onBack, onNew, onRefused, hasFil
         running={running}
         onSend={(text, files) => store.say(text, { files })}
         onCancel={() => store.cancel()}
+        written={snapshot.written}
+        onSlash={() => setPrompts(true)}
       />
+      {prompts && <Prompts store={store} onClose={() => setPrompts(false)} />}
     </main>
   );
 }

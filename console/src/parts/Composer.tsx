@@ -13,9 +13,13 @@ export interface ComposerProps {
   /** Rejects where nothing was taken: then it stays written. */
   onSend: (text: string, files: readonly File[]) => Promise<void> | void;
   onCancel?: () => void;
+  /** Put into the message when it changes. */
+  written?: { text: string } | undefined;
+  /** A slash at the beginning of an empty message, or its button. */
+  onSlash?: () => void;
 }
 
-export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps) {
+export function Composer({ draftKey, running, onSend, onCancel, written, onSlash }: ComposerProps) {
   const key = `fairlead-draft-${draftKey}`;
   const [text, setText] = useState(() => sessionStorage.getItem(key) ?? '');
   const ref = useRef<HTMLTextAreaElement>(null);
@@ -37,6 +41,12 @@ export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps)
     area.style.height = 'auto';
     area.style.height = `${area.scrollHeight}px`;
   }, [text, key]);
+
+  useEffect(() => {
+    if (!written) return;
+    setText(written.text);
+    ref.current?.focus();
+  }, [written]);
 
   async function send(): Promise<void> {
     if (isEmpty) return;
@@ -70,6 +80,10 @@ export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps)
 
   function onKeyDown(event: KeyboardEvent<HTMLTextAreaElement>): void {
     if (event.key === 'Escape' && running) return onCancel?.();
+    if (event.key === '/' && text === '' && onSlash) {
+      event.preventDefault();
+      return onSlash();
+    }
     // The keyboard of a phone has no Shift Enter.
     const isTouch = matchMedia('(pointer: coarse)').matches;
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing || isTouch) return;
@@ -123,6 +137,11 @@ export function Composer({ draftKey, running, onSend, onCancel }: ComposerProps)
       <button className="button quiet" type="button" onClick={() => picker.current?.click()}>
         Attach
       </button>
+      {onSlash && (
+        <button className="button quiet" type="button" onClick={onSlash}>
+          Prompts
+        </button>
+      )}
       <textarea
         id="message"
         ref={ref}

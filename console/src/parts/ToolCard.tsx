@@ -67,6 +67,13 @@ export function ToolCard({ call, store }: { call: ToolItem; store: SessionStore 
           {content?.map((block, place) => (
             <Result key={place} block={block} />
           ))}
+          {content !== undefined && (
+            <div className="acts">
+              <button className="button quiet small" type="button" onClick={() => store.write(againWords(name, args))}>
+                Ask for it again
+              </button>
+            </div>
+          )}
         </div>
       )}
     </section>
@@ -93,6 +100,11 @@ function Result({ block }: { block: ContentBlock }) {
     default:
       return <LongText mono text={argumentText(block)} label="Result" />;
   }
+}
+
+/** Said as a message, so that the model knows of it, and the person is asked again. */
+function againWords(name: string, args: Record<string, unknown>): string {
+  return `Call ${name} again, with these arguments:\n\n${JSON.stringify(args, undefined, 2)}`;
 }
 
 /** What one looks for: the command, the path, or the first short text. */

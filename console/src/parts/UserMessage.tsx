@@ -22,6 +22,11 @@ export function UserMessage({ item, store }: { item: UserItem; store: SessionSto
           with {files.map((name) => oneLine(name, 80)).join(', ')}
         </p>
       )}
+      {state === 'stored' && text !== undefined && text !== '' && !truncated && (
+        <button className="button quiet small" type="button" onClick={() => store.write(text)}>
+          Edit and send again
+        </button>
+      )}
       {note && <p className="hint">{note}</p>}
       {state === 'failed' && (
         <p className="problem" role="alert">
