@@ -14,6 +14,8 @@ export interface StatusParts {
 }
 
 interface Value {
+  /** Of a histogram: `…_sum`, `…_count`. */
+  metricName?: string;
   labels: Record<string, string>;
   value: number;
 }
@@ -31,6 +33,14 @@ export async function engineStatus(from: StatusParts): Promise<EngineStatus> {
       (metric) => ('name' in metric && metric.name === name && 'values' in metric ? metric.values : []) as Value[],
     );
   const sum = (name: string): number => values(name).reduce((total, { value }) => total + value, 0);
+  const timed = (name: string): { count: number; seconds: number } => {
+    const part = (end: string): number =>
+      values(name)
+        .filter(({ metricName }) => metricName === `${name}_${end}`)
+        .reduce((total, { value }) => total + value, 0);
+    return { count: part('count'), seconds: part('sum') };
+  };
+  const turns = values('fairlead_turns_total');
   const uptimeMs = Math.round(process.uptime() * 1_000);
   const { store, sandbox, model } = from.parts;
   return {
@@ -56,6 +66,20 @@ export async function engineStatus(from: StatusParts): Promise<EngineStatus> {
     })),
     sandboxLine: sum('fairlead_sandbox_line'),
     threads: { size: from.threads.size, alive: from.threads.alive },
+    totals: {
+      turns: turns.reduce((total, { value }) => total + value, 0),
+      failedTurns: turns
+        .filter(({ labels }) => labels['stop_reason'] === 'error')
+        .reduce((total, { value }) => total + value, 0),
+      firstToken: timed('fairlead_first_token_seconds'),
+      store: timed('fairlead_store_seconds'),
+      tools: timed('fairlead_tool_seconds'),
+      refusedRequests: sum('fairlead_refused_requests_total'),
+      modelRefusals: sum('fairlead_model_rate_refusals_total'),
+    },
+    loops: values('fairlead_event_loop_delay_seconds')
+      .filter(({ labels }) => labels['quantile'] === '0.99')
+      .map(({ labels, value }) => ({ thread: labels['thread'] ?? '', seconds: value })),
     parts: { store: store.describe, sandbox: sandbox.describe, model: model.describe },
   };
 }

@@ -1,6 +1,9 @@
 /** What `/v1/admin/status` answers: how the server does, without anybody's content. Main thread and command line. */
 import { z } from 'zod';
 
+/** How often, and how long in all. */
+const timed = z.object({ count: z.number(), seconds: z.number() });
+
 export const serverStatusSchema = z.object({
   version: z.string(),
   node: z.string(),
@@ -22,6 +25,20 @@ export const serverStatusSchema = z.object({
   /** Turns that wait for a sandbox. */
   sandboxLine: z.number(),
   threads: z.object({ size: z.number(), alive: z.number() }),
+  /** Since the start; what lies between two answers is what went on meanwhile. Absent: of an older server. */
+  totals: z
+    .object({
+      turns: z.number(),
+      failedTurns: z.number(),
+      firstToken: timed,
+      store: timed,
+      tools: timed,
+      refusedRequests: z.number(),
+      modelRefusals: z.number(),
+    })
+    .exactOptional(),
+  /** Delays of the threads' event loops since they were asked last, 99th percentile, seconds. */
+  loops: z.array(z.object({ thread: z.string(), seconds: z.number() })).exactOptional(),
   /** In words, as the log says at the start. */
   parts: z.object({ store: z.string(), sandbox: z.string(), model: z.string() }),
 });

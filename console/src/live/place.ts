@@ -1,7 +1,7 @@
 /** What the address names, behind its #: a session, or a page. The back button and a bookmark lead to it. */
 import { useSyncExternalStore } from 'react';
 
-export const PAGES = ['inbox', 'servers', 'you'] as const;
+export const PAGES = ['inbox', 'servers', 'you', 'system'] as const;
 export type PageName = (typeof PAGES)[number];
 
 const subscribe = (listener: () => void): (() => void) => {

@@ -87,6 +87,13 @@ export function Rail(props: RailProps) {
               You
             </PageLink>
           </li>
+          {person.role !== 'user' && (
+            <li>
+              <PageLink to="system" page={page} onPage={onPage}>
+                System
+              </PageLink>
+            </li>
+          )}
         </ul>
       </div>
       <Problem error={sessions.problem} text={problem} />

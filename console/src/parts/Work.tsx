@@ -16,6 +16,7 @@ import { Rail } from './Rail.js';
 
 const Servers = lazy(() => lazyPart(async () => (await import('./Servers.js')).Servers));
 const You = lazy(() => lazyPart(async () => (await import('./You.js')).You));
+const System = lazy(() => lazyPart(async () => (await import('./System.js')).System));
 const Inbox = lazy(() => lazyPart(async () => (await import('./Inbox.js')).Inbox));
 
 /** What a new session begins with. */
@@ -121,6 +122,7 @@ export function Work({ client, person, canLogOut, onRefused }: WorkProps) {
         <Suspense fallback={<main className="chat" aria-busy="true" />}>
           {page === 'servers' && <Servers client={client} onBack={toList} />}
           {page === 'you' && <You client={client} onBack={toList} />}
+          {page === 'system' && <System client={client} person={person} onBack={toList} />}
           {page === 'inbox' && (
             <Inbox client={client} list={waits} notices={notices} onChanged={refresh} onOpen={open} onBack={toList} />
           )}
@@ -149,6 +151,7 @@ const PAGE_TITLES: Record<PageName, string> = {
   inbox: 'Waiting for you',
   servers: 'Servers',
   you: 'You',
+  system: 'System',
 };
 
 interface OpenedProps {

@@ -19,5 +19,8 @@ export function statusRoutes({ engine, presence, hub }: StatusRouteParts): Route
     const people = { users: presence.users.size, connections: presence.size };
     return { ...rest, people, sessions: { attached: hub.sessions, inMemory: sessionsInMemory } };
   };
-  return [get('/v1/admin/status', async ({ exchange }) => exchange.json(200, await read()), { access: 'operator' })];
+  let running: Promise<ServerStatus> | undefined;
+  /** All threads are asked for it, and those who ask meanwhile share the answer: a hundred who look cost as much as one. */
+  const shared = (): Promise<ServerStatus> => (running ??= read().finally(() => (running = undefined)));
+  return [get('/v1/admin/status', async ({ exchange }) => exchange.json(200, await shared()), { access: 'operator' })];
 }
