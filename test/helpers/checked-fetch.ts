@@ -16,6 +16,7 @@ globalThis.fetch = async (input, init) => {
   const method = (init?.method ?? request?.method ?? 'GET').toUpperCase();
   if (method === 'HEAD' || method === 'OPTIONS' || answer.redirected) return answer;
   const url = new URL(request?.url ?? input);
+  if (url.pathname === '/socket.io/') return answer; // the protocol of its library
   answers ??= import('./described-answers.js');
   const problem = await (await answers).misfit(method, url.pathname, answer);
   if (problem !== undefined) {
