@@ -2,6 +2,7 @@ import t from 'tap';
 import { FairleadError } from '../../../../src/shared/errors.js';
 import { targetOf, userSession } from '../../../../src/front/routes/mcp-endpoint.js';
 import { deferred } from '../../../helpers/processes.js';
+import { until } from '../../../helpers/until.js';
 import { connectTcp, startFront } from '../front-fixture.js';
 
 const NONE = new URLSearchParams();
@@ -102,7 +103,7 @@ t.test('a stream is passed on as it comes; the agent thread waits while the clie
   socket.on('data', (data) => (bytes += data.length));
   socket.resume();
   await last;
-  t.ok(bytes > chunk.length * (taken - 1));
+  await until('what was taken has come', () => bytes > chunk.length * (taken - 1), { timeoutMs: 60_000 });
   finish.resolve(null);
   await fixture.agent.asked('mcp-exchange');
 });
