@@ -1,6 +1,7 @@
 /** What a call has changed in the workspace: looked for before and after it, within bounds. Runs in the sandbox. */
 import { lstatSync, type BigIntStats } from 'node:fs';
 import type { FileChange, FileChanges } from '../../src/shared/protocol.js';
+import { errnoOf, ToolFault } from './fault.js';
 import { bufferOf, shownPath, type BytePath } from './names.js';
 import type { Workspace } from './paths.js';
 import { walk, type WalkSummary } from './walk.js';
@@ -72,11 +73,16 @@ async function look(workspace: Workspace, limits: ChangeLimits): Promise<Snapsho
   const files: Snapshot['files'] = new Map();
   const start = { real: workspace.root, shown: '.', exists: true };
   const options = { recursive: true, signal: new AbortController().signal };
-  for await (const { real, name, kind } of walk(start, options, summary)) {
-    if (files.size >= limits.files || performance.now() > until) return { files, cut: true };
-    if (kind === 'folder') continue;
-    const stat = statOf(real);
-    if (stat) files.set(name, toSeen(stat));
+  try {
+    for await (const { real, name, kind } of walk(start, options, summary)) {
+      if (files.size >= limits.files || performance.now() > until) return { files, cut: true };
+      if (kind === 'folder') continue;
+      const stat = statOf(real);
+      if (stat) files.set(name, toSeen(stat));
+    }
+  } catch (error) {
+    if (!(error instanceof ToolFault) && errnoOf(error) === undefined) throw error;
+    return { files, cut: true }; // a command has closed its workspace or taken it away; its result is told all the same
   }
   return { files, cut: summary.cut };
 }

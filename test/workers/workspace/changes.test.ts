@@ -39,6 +39,11 @@ t.test('what came from elsewhere between two calls is not theirs', async (t) => 
   t.equal(await changes(ws, 'run_command', { command: 'true' }), undefined);
 });
 
+t.test('a command that takes its workspace away has its result all the same', async (t) => {
+  const ws = await startWorkspace(t);
+  t.match(await ws.text('run_command', { command: 'rm -rf "$PWD"; echo gone' }), /^gone/);
+});
+
 t.test('many changes and many files are told in part, and it says so', async (t) => {
   const folder = t.testdir(Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`f${10 + index}`, ''])));
   const workspace = await Workspace.open(folder);
