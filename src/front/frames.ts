@@ -94,16 +94,7 @@ export const frameSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
-const FRAME_TYPES = [
-  'message',
-  'tool:approval',
-  'elicitation:reply',
-  'turn:cancel',
-  'history:reset',
-  'sandbox:restart',
-  'ping',
-  'auth:refresh',
-];
+const FRAME_TYPES = frameSchema.options.map(({ shape }) => shape.type.value);
 
 export const noBody = z.strictObject({});
 export const sessionBody = z.strictObject({
