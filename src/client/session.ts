@@ -78,8 +78,7 @@ const PASSING = new Set([
 ]);
 
 export class Session implements AsyncIterable<SessionEvent> {
-  readonly #model: string | undefined;
-  readonly #image: string | undefined;
+  readonly #ofNew: Pick<SessionOptions, 'model' | 'image'>;
   readonly #connection: Connection;
   readonly #outbox: Outbox;
   readonly #renewal: Renewal;
@@ -99,8 +98,7 @@ export class Session implements AsyncIterable<SessionEvent> {
     const options = { ...DEFAULTS, ...given };
     this.#id = options.session;
     this.#seq = this.#id === undefined ? undefined : options.after;
-    this.#model = options.model;
-    this.#image = options.image;
+    this.#ofNew = { model: options.model, image: options.image };
     this.#queue = new EventQueue(options.maxQueuedChars);
     this.#connection = new Connection({
       ...options,
@@ -226,8 +224,7 @@ export class Session implements AsyncIterable<SessionEvent> {
   }
 
   #query(): string {
-    const ofNew = this.#id === undefined ? { model: this.#model, image: this.#image } : {};
-    return queryOf({ session: this.#id, ...ofNew, after: this.#seq });
+    return queryOf({ session: this.#id, ...(this.#id === undefined && this.#ofNew), after: this.#seq });
   }
 
   #answer<T>(frame: KeptFrame): Promise<T> {
