@@ -68,7 +68,7 @@ export class Person {
     }
   }
 
-  /** What it waits for is rejected. */
+  /** Closes the session; promises that wait for an event of it are rejected. */
   leave(): void {
     void this.#open?.close();
   }

@@ -1,4 +1,4 @@
-/** What a page asks the server for: once, and again when it is told to. */
+/** A question that a page puts to the server: once, and again when the page asks for it. */
 import { ClientError, type Fairlead } from 'fairlead/client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 

@@ -1,9 +1,9 @@
-/** What a message with files says: small pictures as they are, other files by their place in the workspace. */
+/** The blocks of a message with files: small pictures go into it, other files are uploaded and named. */
 import type { UserBlock } from '../../../src/shared/protocol.js';
 import { pictureType } from '../model/preview.js';
 import type { Workspace } from './workspace.js';
 
-/** Of a picture in a message: what the frame takes, in base64, with others beside it. */
+/** All pictures of a message together: a frame takes 1 MiB, and base64 makes a third more of them. */
 const PICTURE_BYTES = 600_000;
 
 /** Uploads what is no small picture. Rejects where a file cannot be uploaded: then nothing is said. */

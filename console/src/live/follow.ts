@@ -1,7 +1,7 @@
 /** Whether a list stays at its end while it grows: until the person scrolls up, and again when they are back at the end. */
 import { useCallback, useEffect, useRef, useState } from 'react';
 
-/** What a person does moves the list within this time. */
+/** A scroll counts as the person's when an input of theirs came at most so long before it. */
 const MOVES_MS = 1_000;
 const INPUTS = ['wheel', 'touchmove', 'keydown', 'pointerdown'] as const;
 
